@@ -1,0 +1,125 @@
+"""Building a base with its weights, and the digest that says which weights it has."""
+
+from __future__ import annotations
+
+import hashlib
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from featstore.bases.source import BaseSource
+from featstore.bases.tiny import build_tiny, load_tiny_weights
+from featstore.catalog import TINY
+from featstore.errors import BaseUnavailable
+from featstore.images.variants import NAMED
+
+
+@lru_cache(maxsize=2)
+def build(source: BaseSource, height: int, width: int, pool: str = "none", _state: object = None) -> Any:
+    """The network without its classifier, for RGB input (height, width, 3).
+
+    `pool` is handed to Keras for the bases that pool before their last normalization (ConvNeXt), and ignored by others.
+    `_state` is the stat of the weights file: another state is another network. Raises BaseUnavailable where weights are
+    missing or do not fit.
+    """
+    if source.is_file:
+        return _load_user_model(Path(source.model))
+    if source.model == TINY.name:
+        keras.utils.set_random_seed(source.seed)
+        model = build_tiny((height, width, 3))
+        if source.weights == "shipped":
+            load_tiny_weights(model)
+    else:
+        model = _build_application(source, height, width, pool)
+    if source.weights not in ("imagenet", "random", "shipped"):
+        _load_weights(model, Path(source.weights), source.identity())
+        if source.info is not None and source.info.module == "efficientnet":
+            _scale_as_published(model)
+    return model
+
+
+def weights_digest(model: Any) -> str:
+    """SHA-256 (hex) over the (place, name, dtype, shape, bytes) of each weight.
+
+    The place in the model stands for the layer's name, which may be an automatic one that changes between builds.
+    """
+    digest = hashlib.sha256()
+    for place, weight in enumerate(model.weights):
+        value = np.ascontiguousarray(weight)
+        digest.update(f"{place}/{weight.name}:{value.dtype.str}{value.shape};".encode())
+        digest.update(value.data)
+    return digest.hexdigest()
+
+
+def _build_application(source: BaseSource, height: int, width: int, pool: str) -> Any:
+    info = source.info
+    assert info is not None
+    options: dict[str, Any] = {"alpha": source.alpha} if info.takes_alpha else {}
+    if not info.map_pools and pool != "none":
+        options["pooling"] = pool
+    wanted = source.weights_file(height, width)
+    if source.weights == "random":
+        keras.utils.set_random_seed(source.seed)
+    try:
+        # Neither `name` nor an int alpha may be passed: Keras makes file names, and choices, of them.
+        return getattr(keras.applications, info.name)(
+            include_top=False,
+            weights="imagenet" if source.weights == "imagenet" else None,
+            input_shape=(height, width, 3),
+            **options,
+        )
+    except Exception as error:  # Keras raises a bare Exception where a download fails, and others for damaged files
+        if source.weights != "imagenet" or wanted is None:
+            raise BaseUnavailable(f"{source.model} cannot be built for {height}x{width} px: {_line(error)}") from error
+        if wanted.exists():
+            raise BaseUnavailable(
+                f"{wanted}: cannot be loaded into {source.model}, perhaps a download that broke off "
+                f"({_line(error)}); delete it and try again"
+            ) from error
+        raise BaseUnavailable(
+            f"the ImageNet weights of {source.model} could not be downloaded; fetch {wanted.name} from Keras' model "
+            f"files on a machine with a network and put it into {wanted.parent}, or give it with --weights FILE"
+        ) from error
+
+
+def _load_weights(model: Any, path: Path, name: str) -> None:
+    """By position for a legacy `.h5`, by structure for `.weights.h5` and `.keras`; nothing is skipped in silence."""
+    try:
+        model.load_weights(path)
+    except Exception as error:  # h5py, zipfile and Keras each raise their own
+        raise BaseUnavailable(
+            f"{path}: these weights do not fit {name} without its top ({_line(error)}); expected a file made for this "
+            "model and --alpha, usually one with no_top or notop in its name"
+        ) from error
+
+
+def _scale_as_published(model: Any) -> None:
+    """Give EfficientNet B0 to B7 the input scaling that Keras adds for weights="imagenet" only.
+
+    The published networks divide by the variance where the layer divides by its root, so Keras appends a Rescaling by
+    1 / sqrt(std). With the same weights from a file it does not, and every feature would be wrong. Here the layer's
+    variance is multiplied by std, which is the same map. Weights in files descend from the published ones.
+    """
+    layer = next(layer for layer in model.layers if isinstance(layer, keras.layers.Normalization))
+    layer.adapt_variance.assign(np.asarray(layer.adapt_variance) * np.asarray(NAMED["torch"].std, "float32"))
+    layer.finalize_state()
+
+
+def _load_user_model(path: Path) -> Any:
+    try:
+        model = keras.saving.load_model(path, compile=False, safe_mode=True)
+    except Exception as error:  # as above
+        raise BaseUnavailable(f"{path}: Keras cannot load it in safe mode: {_line(error)}") from error
+    if len(model.inputs) != 1 or len(model.inputs[0].shape) != 4 or model.inputs[0].shape[-1] != 3:
+        shapes = ", ".join(str(tuple(i.shape)) for i in model.inputs)
+        raise BaseUnavailable(f"{path}: expected one input of (height, width, 3), found {shapes}")
+    return model
+
+
+def _line(error: Exception) -> str:
+    """The first sentence of Keras' often long messages."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= 200 else f"{text[:197]}..."

@@ -1,0 +1,77 @@
+"""A look into a `.keras` file without Keras: its input size, and whether loading it would need somebody's code."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Collection, Iterator
+from pathlib import Path
+from typing import Any
+
+from featstore.errors import BaseUnavailable, RunError
+
+_MAX_CONFIG_BYTES = 32 * 2**20
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """The `config.json` of a `.keras` archive; raises BaseUnavailable where the file is not one."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            if archive.getinfo("config.json").file_size > _MAX_CONFIG_BYTES:
+                raise BaseUnavailable(
+                    f"{path}: its config.json is over {_MAX_CONFIG_BYTES >> 20} MB: not a Keras model"
+                )
+            config = json.loads(archive.read("config.json"))
+    except FileNotFoundError as error:
+        raise BaseUnavailable(f"{path}: no such file; give a model saved with model.save('name.keras')") from error
+    except (OSError, zipfile.BadZipFile, KeyError, ValueError, RecursionError, NotImplementedError) as error:
+        raise BaseUnavailable(
+            f"{path}: not a .keras file that can be read ({error}); save it with model.save('name.keras')"
+        ) from error
+    if not isinstance(config, dict):
+        raise BaseUnavailable(f"{path}: its config.json is not that of a Keras model")
+    return config
+
+
+def input_size(path: Path) -> tuple[int, int] | None:
+    """(height, width) that the model is fixed to, None where it takes any size."""
+    for layer in _objects(read_config(path)):
+        shape = layer.get("config", {}).get("batch_shape") if layer["class_name"] == "InputLayer" else None
+        if isinstance(shape, list) and len(shape) == 4:
+            height, width = shape[1:3]
+            return (height, width) if isinstance(height, int) and isinstance(width, int) else None
+    return None
+
+
+def refuse_code(path: Path) -> None:
+    """Raise BaseUnavailable, with the layer's name, if the file holds anything but Keras' own layers.
+
+    A seat belt, not a wall: Keras had several ways around its safe mode. Load only files from people you trust.
+    """
+    for item in _objects(read_config(path)):
+        module = item.get("module") or "keras"
+        name = item.get("config", {}).get("name", item["class_name"])
+        if item["class_name"] == "Lambda" or module.split(".")[0] not in ("keras", "builtins"):
+            raise BaseUnavailable(
+                f"{path}: layer {name!r} is a {item['class_name']} and would run code from the file; "
+                "rebuild it from Keras' own layers"
+            )
+
+
+def refuse_layers(path: Path, allowed: Collection[str]) -> None:
+    """Raise RunError, with its name, for any object in the file whose class is not among `allowed`."""
+    for item in _objects(read_config(path)):
+        if item["class_name"] not in allowed or not (item.get("module") or "keras").startswith("keras"):
+            raise RunError(f"{path}: holds a {item['class_name']!r}, which no head of featstore has; do not trust it")
+
+
+def _objects(node: Any) -> Iterator[dict[str, Any]]:
+    """All serialized objects in a config, in the order in which they stand."""
+    if isinstance(node, dict):
+        if isinstance(node.get("class_name"), str) and isinstance(node.get("config", {}), dict):
+            yield node
+        for value in node.values():
+            yield from _objects(value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from _objects(value)

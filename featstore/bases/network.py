@@ -1,0 +1,66 @@
+"""A base as a function from prepared images to features, in one compiled graph of fixed batch shape.
+
+One `tf.function` with a padded batch is steady in speed and memory (`model.predict` in a loop retraces and leaks,
+keras#13118) and gives the same floats whatever the batch, so a row does not depend on its neighbours.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from featstore.bases.build import build, weights_digest
+from featstore.bases.cut import cut
+from featstore.bases.source import BaseSource
+from featstore.errors import BaseUnavailable
+from featstore.images.manifest import FileStat
+from featstore.images.variants import Preprocessing
+from featstore.spec import FeatureSpec
+
+BATCH = 32
+
+
+class Network:
+    """Callable: RGB images (n, height, width, 3) in 0..255 -> features (n, ...) float32, in inference mode."""
+
+    def __init__(self, model: Any, preprocessing: Preprocessing, batch: int = BATCH) -> None:
+        # From Ampere on, GPUs round float32 products to 10 bits by default: other features than on a CPU.
+        tf.config.experimental.enable_tensor_float_32_execution(False)
+        indices, scale, offset = preprocessing.factors()
+        self._batch = batch
+
+        @tf.function(autograph=False)  # type: ignore[untyped-decorator]
+        def run(images: tf.Tensor) -> tf.Tensor:
+            x = tf.cast(images, tf.float32)
+            if indices != (0, 1, 2):
+                x = tf.gather(x, indices, axis=-1)
+            return model(x * tf.constant(scale, tf.float32) + tf.constant(offset, tf.float32), training=False)
+
+        self._run = run
+
+    def __call__(self, images: NDArray[Any]) -> NDArray[np.float32]:
+        parts = [self._run_batch(images[i : i + self._batch]) for i in range(0, len(images), self._batch)]
+        return np.concatenate(parts)
+
+    def _run_batch(self, images: NDArray[Any]) -> NDArray[np.float32]:
+        padded = images
+        if len(images) < self._batch:
+            padded = np.zeros((self._batch, *images.shape[1:]), images.dtype)
+            padded[: len(images)] = images
+        features: NDArray[np.float32] = self._run(tf.constant(padded)).numpy()
+        return features[: len(images)]
+
+
+def load_network(source: BaseSource, spec: FeatureSpec, state: FileStat | None, batch: int = BATCH) -> Network:
+    """The base of `spec`, from `source`; raises BaseUnavailable if its weights are not those of the spec."""
+    model = build(source, spec.reading.height, spec.reading.width, spec.pool, state)
+    if not source.is_file and weights_digest(model) != spec.weights:
+        raise BaseUnavailable(
+            f"the weights of {source.model} are not those that these features were made with; give the file with "
+            "--weights, or extract again"
+        )
+    pooled = source.info is not None and not source.info.map_pools and spec.layer == "last"
+    return Network(cut(model, spec.layer, "none" if pooled else spec.pool), spec.preprocessing, batch)

@@ -1,0 +1,117 @@
+"""Where a base comes from: the network and its weights as the user named them, checked without TensorFlow."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+from featstore.bases import keras_file
+from featstore.catalog import TINY, BaseInfo, lookup, weights_file_name
+from featstore.errors import BaseUnavailable, UsageError
+from featstore.spec import USER_MODEL
+
+WEIGHT_ENDINGS = (".h5", ".keras")  # `.weights.h5` among them
+
+
+@dataclass(frozen=True, slots=True)
+class BaseSource:
+    """A network and its weights as the user named them.
+
+    model: a name of the catalogue, `tiny`, or the path of a `.keras` file.
+    weights: `imagenet`, `random` (drawn from `seed`), a path, or `shipped` with `tiny` and with a `.keras` file.
+    """
+
+    model: str
+    weights: str
+    alpha: float | None = None
+    seed: int = 0
+
+    @property
+    def is_file(self) -> bool:
+        return self.model.endswith(".keras")
+
+    @property
+    def info(self) -> BaseInfo | None:
+        """The catalogue's entry; None for a user's file."""
+        return None if self.is_file else TINY if self.model == TINY.name else lookup(self.model)
+
+    @property
+    def name(self) -> str:
+        """The name in a spec: that of a file would change when it is renamed, so it is not used."""
+        return USER_MODEL if self.is_file else self.model
+
+    def default_size(self) -> tuple[int, int]:
+        """(height, width) in px to use where the user gives none; raises UsageError where there is no such size."""
+        if self.info is not None:
+            return self.info.input_size, self.info.input_size
+        size = keras_file.input_size(Path(self.model))
+        if size is None:
+            raise UsageError(f"{self.model} takes images of any size: choose one with --size, as in --size 224")
+        return size
+
+    def check_size(self, height: int, width: int) -> None:
+        """Raises UsageError for an input that is too small for the base, or not the one it is fixed to."""
+        if self.info is not None and min(height, width) < self.info.min_size:
+            raise UsageError(
+                f"size {height}x{width} is too small for {self.model}: it needs at least {self.info.min_size} px per "
+                f"side; smaller images are enlarged to the --size you give"
+            )
+        fixed = keras_file.input_size(Path(self.model)) if self.is_file else None
+        if fixed not in (None, (height, width)):
+            raise UsageError(f"{self.model} takes images of {fixed[0]}x{fixed[1]} px, not {height}x{width}")
+
+    def weights_file(self, height: int, width: int) -> Path | None:
+        """The file that the weights are in (it need not exist yet); None for random ones."""
+        if self.weights == "random":
+            return None
+        if self.is_file:
+            return Path(self.model)
+        if self.weights == "shipped":
+            return Path(__file__).with_name("tiny.h5")
+        if self.weights == "imagenet":
+            assert self.info is not None
+            home = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras")
+            return home / "models" / weights_file_name(self.info, self.alpha or 1.0, height, width)
+        return Path(self.weights)
+
+    def identity(self) -> str:
+        """What fixes the values of the weights beside the state of their file."""
+        text = self.name if self.alpha is None else f"{self.name}-{self.alpha:g}"
+        if self.weights == "random":
+            text += f"-seed{self.seed}-keras{version('keras')}-tensorflow{version('tensorflow')}"
+        return text
+
+
+def parse_source(model: str, weights: str | None, alpha: float | None, seed: int) -> BaseSource:
+    """A BaseSource from the options of the command line; raises UsageError or BaseUnavailable for what cannot be."""
+    source = BaseSource(model, weights or "", alpha, seed)
+    info = source.info
+    if alpha is not None and (info is None or not info.takes_alpha):
+        raise UsageError(f"--alpha {alpha:g}: {model} has no width multiplier; MobileNet, V2 and V3 have")
+    if info is not None and info.takes_alpha:
+        source = BaseSource(model, weights or "", float(alpha or 1.0), seed)
+    if source.is_file:
+        return _parse_user_file(source)
+    default = "shipped" if model == TINY.name else "imagenet"
+    chosen = weights or default
+    if model == TINY.name and chosen == "imagenet":
+        raise UsageError("tiny was not trained on ImageNet: leave --weights out, or give --weights random")
+    if chosen not in (default, "random"):
+        _check_weights_path(chosen)
+    return BaseSource(model, chosen, source.alpha, seed if chosen == "random" else 0)
+
+
+def _parse_user_file(source: BaseSource) -> BaseSource:
+    if source.weights:
+        raise UsageError(f"--weights {source.weights}: {source.model} brings its own weights; leave --weights out")
+    keras_file.refuse_code(Path(source.model))
+    return BaseSource(source.model, "shipped")
+
+
+def _check_weights_path(weights: str) -> None:
+    if not weights.endswith(WEIGHT_ENDINGS):
+        raise UsageError(f"--weights {weights}: expected imagenet, random, or a file that ends in .h5 or .keras")
+    if not os.path.isfile(weights):
+        raise BaseUnavailable(f"--weights {weights}: no such file")

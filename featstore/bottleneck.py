@@ -1,0 +1,80 @@
+"""A scikit-learn transformer from paths of images to bottleneck features, fed from the cache."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, TransformerMixin
+
+from featstore.errors import UnreadableImage
+from featstore.images.manifest import list_files
+from featstore.recipe import Recipe
+from featstore.workflow import extract_features, load_features
+
+Path = str | os.PathLike[str]
+
+
+class Bottleneck(TransformerMixin, BaseEstimator):  # type: ignore[misc]
+    """Paths of image files (n,) to features (n, width) float32; the parameters are the fields of `Recipe`.
+
+    It learns nothing, so it may stand in a `Pipeline` and be searched over in a `GridSearchCV`; each way of making
+    features runs the base once and is read from the cache ever after. Raises UnreadableImage for a file that cannot be
+    read: a transformer cannot drop rows.
+    """
+
+    def __init__(
+        self,
+        model: str = "tiny",
+        weights: str | None = None,
+        alpha: float | None = None,
+        weights_seed: int = 0,
+        preprocess: str = "keras",
+        size: str | int | None = None,
+        fit_mode: str = "squash",
+        interpolation: str = "bilinear",
+        reading: str = "pillow",
+        layer: str = "last",
+        pool: str = "avg",
+        dtype: str = "float16",
+        cache: Path | None = None,
+    ) -> None:
+        self.model = model
+        self.weights = weights
+        self.alpha = alpha
+        self.weights_seed = weights_seed
+        self.preprocess = preprocess
+        self.size = size
+        self.fit_mode = fit_mode  # the `fit` of a Recipe, which here is the name of a method
+        self.interpolation = interpolation
+        self.reading = reading
+        self.layer = layer
+        self.pool = pool
+        self.dtype = dtype
+        self.cache = cache
+
+    def fit(self, X: Sequence[Path], y: Any = None) -> Bottleneck:
+        """Nothing is learnt; the recipe is checked."""
+        self._recipe().source()
+        return self
+
+    def transform(self, X: Sequence[Path]) -> NDArray[np.float32]:
+        """Features of the images at the paths `X`, in that order."""
+        extraction = extract_features(list_files(list(X)), [self._recipe()], self.cache)
+        if extraction.manifest.skipped:
+            path, reason = extraction.manifest.skipped[0]
+            raise UnreadableImage(f"{path}: {reason}; leave it out, a transformer needs a row for every path")
+        return load_features(extraction.manifest, extraction.features[0].spec, cache=self.cache).X
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return True
+
+    def _recipe(self) -> Recipe:
+        options = self.get_params(deep=False)
+        del options["cache"]
+        options["fit"] = options.pop("fit_mode")
+        options["size"] = None if self.size is None else str(self.size)
+        return Recipe(**options)

@@ -1,0 +1,68 @@
+"""The application: its commands, and the one handler of errors.
+
+Exit codes: 0 done, 1 an expected failure (one line, no traceback), 2 usage, 130 or 143 interrupted.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+from types import FrameType
+from typing import Any
+
+import typer
+
+from featstore.cli import extract, models, predict, quickstart, train_head
+from featstore.cli.console import note
+from featstore.errors import FeatstoreError, UsageError
+from featstore.tensorflow_loader import mute_tensorflow
+
+app = typer.Typer(
+    name="featstore",
+    help="Extract image features once, cache them safely, train heads in seconds.",
+    no_args_is_help=True,
+    rich_markup_mode=None,  # Rich would cost a third of the start-up time
+    pretty_exceptions_enable=False,
+    epilog="First steps: featstore quickstart. Then: featstore train-head photos --model MobileNetV2",
+)
+app.command("quickstart")(quickstart.command)
+app.command("extract")(extract.command)
+app.command("train-head")(train_head.command)
+app.command("predict")(predict.command)
+app.command("models")(models.command)
+
+
+class Interrupted(BaseException):
+    """Raised in the main thread by Ctrl-C and by a polite kill."""
+
+    def __init__(self, number: int) -> None:
+        self.exit_code = 128 + number
+
+
+@app.callback(invoke_without_command=True)
+def _options(version: bool = typer.Option(False, "--version", help="Print the version and exit.")) -> None:
+    if version:
+        from featstore import __version__
+
+        print(f"featstore {__version__}")
+        raise typer.Exit
+
+
+def main() -> None:
+    """Run the command line; every expected failure becomes one line on standard error."""
+    mute_tensorflow()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupt)
+    sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    try:
+        app()
+    except FeatstoreError as error:
+        note(f"featstore: {error}")
+        sys.exit(2 if isinstance(error, UsageError) else 1)
+    except Interrupted as interruption:
+        note("featstore: interrupted; what was computed is stored, the same command goes on from there")
+        sys.exit(interruption.exit_code)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> Any:
+    raise Interrupted(number)

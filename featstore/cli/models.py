@@ -1,0 +1,33 @@
+"""`featstore models`"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+from featstore.catalog import BASES, TINY
+from featstore.cli import options
+from featstore.cli.console import print_json, print_table
+
+
+def command(json: options.Json = False) -> None:
+    """The bases: input size, feature width, preprocessing, parameters with the top, published ImageNet accuracy.
+
+    Example: featstore models
+    """
+    if json:
+        print_json({"models": [asdict(info) for info in (TINY, *BASES.values())]})
+        return
+    rows = [
+        (
+            info.name,
+            str(info.input_size),
+            str(info.width),
+            info.preprocessing,
+            str(info.min_size),
+            f"{info.parameters / 1e6:.1f}M",
+            "-" if info.top1 is None else f"{info.top1:.1f}",
+            "-" if info.top5 is None else f"{info.top5:.1f}",
+        )
+        for info in (TINY, *BASES.values())
+    ]
+    print_table(("model", "input", "width", "keras =", "min", "parameters", "top-1", "top-5"), rows)

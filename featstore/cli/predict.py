@@ -1,0 +1,83 @@
+"""`featstore predict`"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from featstore.cli import options
+from featstore.cli.console import image_progress, list_skipped, print_json, print_table
+
+if TYPE_CHECKING:
+    from featstore.prediction import Prediction
+
+
+def command(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run.", show_default=False)],
+    images: Annotated[
+        list[str], typer.Argument(metavar="IMAGES...", help="Image files or folders.", show_default=False)
+    ],
+    csv: Annotated[Path | None, typer.Option("--csv", help="Also write path, label and probabilities there.")] = None,
+    weights: Annotated[
+        str | None, typer.Option("--weights", help="Where the base's weights are now, if moved.")
+    ] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 if any file had to be skipped.")] = False,
+    cache: options.Cache = None,
+    json: options.Json = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Label new images with a trained head.
+
+    Example: featstore predict runs/photos-MobileNetV2-tf-224-logistic new/ --csv labels.csv
+    """
+    from featstore.prediction import predict
+    from featstore.runs import load_run
+
+    trained = load_run(run)
+    with image_progress(not quiet) as progress:
+        prediction = predict(trained, images, weights=weights, cache=cache, progress=progress)
+    if csv is not None:
+        _write_csv(csv, trained.classes, prediction)
+    if json:
+        print_json(
+            {
+                "run": str(run),
+                "predictions": [
+                    {
+                        "path": image.path,
+                        "label": image.label,
+                        "probability": image.probability,
+                        "probabilities": dict(zip(trained.classes, image.probabilities, strict=True)),
+                    }
+                    for image in prediction.images
+                ],
+                "skipped": [item._asdict() for item in prediction.skipped],
+            }
+        )
+    else:
+        list_skipped(prediction.skipped)
+    if not (json or quiet):
+        rows = [(image.path, image.label, f"{image.probability:.3f}") for image in prediction.images]
+        print_table(("image", "label", "probability"), rows)
+    if strict and prediction.skipped:
+        raise typer.Exit(1)
+
+
+def _write_csv(path: Path, classes: tuple[str, ...], prediction: Prediction) -> None:
+    """A cell that a spreadsheet would take for a formula gets a leading quote."""
+    import csv
+    import io
+
+    from featstore.files import write_whole
+
+    def plain(text: str) -> str:
+        return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text
+
+    text = io.StringIO()
+    rows = csv.writer(text, lineterminator="\n")
+    rows.writerow(["path", "label", *map(plain, classes)])
+    for image in prediction.images:
+        rows.writerow([plain(image.path), plain(image.label), *(f"{p:.6g}" for p in image.probabilities)])
+    write_whole(path, text.getvalue().encode("utf-8", "surrogateescape"))

@@ -1,0 +1,47 @@
+"""Accuracy, top-5 and log loss of predicted probabilities, with a 95 % interval for the accuracy."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+_Z95 = 1.959963984540054  # two-sided 95 % quantile of the normal distribution
+
+
+def evaluate(
+    probabilities: NDArray[Any], labels: Sequence[str] | NDArray[Any], classes: Sequence[str]
+) -> dict[str, Any]:
+    """`n`, `accuracy`, `accuracy_ci95`, `log_loss`, and `top5` where there are more than five classes.
+
+    probabilities: (n, len(classes)), columns in the order of `classes`. labels: n names, all of them in `classes`.
+    """
+    column = {name: i for i, name in enumerate(classes)}
+    truth = np.array([column[str(label)] for label in labels])
+    right = int((probabilities.argmax(axis=1) == truth).sum())
+    metrics: dict[str, Any] = {
+        "n": len(truth),
+        "accuracy": right / len(truth),
+        "accuracy_ci95": list(wilson_interval(right, len(truth))),
+    }
+    of_truth = probabilities[np.arange(len(truth)), truth]
+    if len(classes) > 5:
+        # a tie counts against us: only classes that are strictly less probable are ranked below the true one
+        rank = (probabilities >= of_truth[:, None]).sum(axis=1)
+        metrics["top5"] = float((rank <= 5).mean())
+    smallest = np.finfo(np.float32).eps
+    metrics["log_loss"] = float(-np.log(np.clip(of_truth.astype(np.float64), smallest, 1.0)).mean())
+    return metrics
+
+
+def wilson_interval(successes: int, trials: int) -> tuple[float, float]:
+    """95 % score interval of a proportion (Wilson 1927): sound near 0 and 1, where the textbook one is not."""
+    p, z2 = successes / trials, _Z95**2
+    centre = (p + z2 / (2 * trials)) / (1 + z2 / trials)
+    half = _Z95 / (1 + z2 / trials) * math.sqrt(p * (1 - p) / trials + z2 / (4 * trials**2))
+    low = 0.0 if successes == 0 else centre - half
+    high = 1.0 if successes == trials else centre + half
+    return low, high

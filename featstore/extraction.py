@@ -1,0 +1,139 @@
+"""The main job: run a base over the images whose rows are missing, and store the rows.
+
+The base is handed in as a function (`Task.encode`), so this module knows none and can be tested with a fake one.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple, Protocol
+
+from featstore.errors import StoreError
+from featstore.fetching import Fetched, Read, default_threads, fetch_all
+from featstore.images.digests import DigestMemory
+from featstore.images.manifest import Manifest, Picture, Skipped
+from featstore.shelf import Shelf, Task
+from featstore.store.rowid import row_id
+
+
+class Progress(Protocol):
+    """Told about each image once."""
+
+    def start(self, total: int, reused: int) -> None: ...
+
+    def advance(self, computed: bool) -> None: ...
+
+
+class Silent:
+    """A Progress that shows nothing."""
+
+    def start(self, total: int, reused: int) -> None: ...
+
+    def advance(self, computed: bool) -> None: ...
+
+
+class Outcome(NamedTuple):
+    """What a run did: `computed` rows and `seconds` per task; the seconds add up to the time of the run.
+
+    `manifest` holds the pictures that have their rows, each with its digest; all others are in its `skipped`.
+    """
+
+    manifest: Manifest
+    computed: tuple[int, ...]
+    seconds: tuple[float, ...]
+
+
+def run(
+    manifest: Manifest,
+    tasks: Sequence[Task],
+    make_reader: Callable[[], Read],
+    memory: DigestMemory,
+    progress: Progress | None = None,
+    threads: int | None = None,
+) -> Outcome:
+    """Complete the rows of all `tasks` for all images of `manifest`.
+
+    An image whose rows are all stored costs one look-up of its stat. However the run ends, the rows that the base has
+    made are stored first. `make_reader` is called only if an image has to be read.
+    """
+    start = time.perf_counter()
+    shelves = [Shelf(task) for task in tasks]
+    done: dict[str, Picture] = {}
+    skipped: list[Skipped] = []
+    try:
+        unread = _take_remembered(manifest, shelves, memory, done)
+        for item in _fetch(unread, len(manifest), shelves, make_reader, progress or Silent(), threads):
+            picture = item.picture
+            if picture.digest is None:
+                skipped.append(Skipped(picture.path, item.reason or ""))
+                continue
+            done[picture.path] = picture
+            memory.remember(picture.path, picture.stat, picture.digest)
+            for shelf in shelves:
+                shelf.take(row_id(picture.digest), picture.path, item.pixels)
+        for shelf in shelves:
+            shelf.finish()
+    except StoreError:  # storing again would meet the same full disk
+        raise
+    except BaseException:
+        for shelf in shelves:
+            shelf.store_rows()
+        raise
+    finally:
+        memory.save()
+        for shelf in shelves:
+            shelf.task.store.save_index()
+    return _outcome(manifest, done, skipped, shelves, time.perf_counter() - start)
+
+
+def _take_remembered(
+    manifest: Manifest, shelves: Sequence[Shelf], memory: DigestMemory, done: dict[str, Picture]
+) -> list[Picture]:
+    """Take what needs no pixels, by its remembered digest; the pictures that have to be read come back."""
+    unread = []
+    for picture in manifest.pictures:
+        digest = memory.get(picture.path, picture.stat)
+        row = row_id(digest) if digest else b""
+        if digest is None or any(shelf.needs_pixels(row) for shelf in shelves):
+            unread.append(picture)
+            continue
+        done[picture.path] = picture._replace(digest=digest)
+        for shelf in shelves:
+            shelf.take(row, picture.path, None)
+    return unread
+
+
+def _fetch(
+    unread: Sequence[Picture],
+    total: int,
+    shelves: Sequence[Shelf],
+    make_reader: Callable[[], Read],
+    progress: Progress,
+    threads: int | None,
+) -> Iterator[Fetched]:
+    """The files of `unread`, read; pixels only where a shelf needs them."""
+    progress.start(total, reused=total - len(unread))
+    if not unread:
+        return
+
+    def needed(digest: str) -> bool:
+        return any(shelf.needs_pixels(row_id(digest)) for shelf in shelves)
+
+    for item in fetch_all(unread, make_reader(), needed, threads or default_threads()):
+        yield item
+        progress.advance(computed=item.pixels is not None)
+
+
+def _outcome(
+    manifest: Manifest, done: dict[str, Picture], skipped: list[Skipped], shelves: Sequence[Shelf], wall: float
+) -> Outcome:
+    refused = {path: reason for shelf in shelves for path, reason in shelf.refused.items()}
+    skipped += (Skipped(path, reason) for path, reason in refused.items())
+    kept = [done[p.path] for p in manifest.pictures if p.path in done and p.path not in refused]
+    shared = (wall - sum(shelf.seconds for shelf in shelves)) / len(shelves)
+    return Outcome(
+        manifest.with_pictures(kept, skipped),
+        tuple(shelf.computed for shelf in shelves),
+        tuple(shelf.seconds + shared for shelf in shelves),
+    )

@@ -1,0 +1,1 @@
+"""Heads: classifiers on cached features, Keras or scikit-learn, behind one interface."""

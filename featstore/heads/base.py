@@ -1,0 +1,54 @@
+"""What every head can do, and the curve of its training."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Labelled = tuple[NDArray[np.float32], NDArray[np.str_]]
+OnStep = Callable[[int, int], None]  # (steps done, steps in all at the most)
+
+
+class Curve(NamedTuple):
+    """How training went: `series` of equal length over `x`, e.g. loss and val_loss over the epochs."""
+
+    x_name: str
+    x: list[float]
+    series: dict[str, list[float]]
+    log_x: bool = False
+
+
+@dataclass
+class Head(Protocol):
+    """An estimator in the manner of scikit-learn; its dataclass fields are what `--set key=value` may change."""
+
+    def fit(
+        self,
+        X: NDArray[np.float32],
+        y: NDArray[np.str_],
+        validation: Labelled | None,
+        seed: int,
+        on_step: OnStep | None = None,
+    ) -> None:
+        """Learn from X (n, width) or (n, h, w, channels) and y (n,); `validation` may decide when to stop."""
+
+    def predict_proba(self, X: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Probabilities (n, classes), columns in the sorted order of the labels learnt from."""
+
+    @property
+    def curve(self) -> Curve:
+        """Of the last fit."""
+
+    def chosen(self) -> dict[str, Any]:
+        """What training decided by itself, such as C or the best epoch."""
+
+    def save(self, folder: Path) -> str:
+        """Write the trained head into `folder`; its file name comes back."""
+
+    def load(self, file: Path) -> None:
+        """Take over a trained head. The caller has checked the file's digest. Raises RunError for what it cannot be."""

@@ -1,0 +1,58 @@
+"""The one table of heads, and how their parameters are read from text."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields
+from importlib import import_module
+from typing import Any, NamedTuple
+
+from featstore.errors import UsageError
+from featstore.heads.base import Head
+
+
+class Entry(NamedTuple):
+    """Where a head is, and what it is in a few words."""
+
+    module: str
+    attribute: str
+    summary: str
+
+
+HEADS = {
+    "logistic": Entry("featstore.heads.logistic", "LogisticHead", "scikit-learn, scaled, C by cross-validation"),
+    "bn-dropout": Entry("featstore.heads.bn_dropout", "BnDropoutHead", "Keras, two dense layers with BN and dropout"),
+}
+
+
+def make_head(name: str, parameters: Mapping[str, Any] | None = None) -> Head:
+    """The untrained head `name`; text values are read as the type of the parameter. Raises UsageError."""
+    if name not in HEADS:
+        raise UsageError(f"head {name!r} is not known: use one of {', '.join(HEADS)}")
+    entry = HEADS[name]
+    kind = getattr(import_module(entry.module), entry.attribute)
+    types = {field.name: field.type for field in fields(kind) if field.init}
+    unknown = [key for key in parameters or {} if key not in types]
+    if unknown:
+        raise UsageError(f"head {name} has no parameter {unknown[0]!r}: it takes {', '.join(types)}")
+    try:
+        head: Head = kind(**{key: _parse(value, str(types[key])) for key, value in (parameters or {}).items()})
+    except ValueError as error:
+        raise UsageError(f"head {name}: {error}") from error
+    return head
+
+
+def parse_settings(settings: list[str]) -> dict[str, str]:
+    """`key=value` items as a mapping; raises UsageError."""
+    for item in settings:
+        if "=" not in item:
+            raise UsageError(f"--set {item}: expected key=value, as in --set p=0.5")
+    return dict(item.split("=", 1) for item in settings)
+
+
+def _parse(value: Any, type_name: str) -> Any:
+    if not isinstance(value, str) or type_name == "str":
+        return value
+    if value == "none" and "None" in type_name:
+        return None
+    return int(value) if type_name.startswith("int") else float(value)

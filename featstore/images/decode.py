@@ -1,0 +1,98 @@
+"""From the bytes of an image file to an RGB image, with Pillow: gated, whole, upright, on white.
+
+The gate comes first, since files are from strangers: what it lets through is small enough to decode.
+"""
+
+from __future__ import annotations
+
+from io import BytesIO
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from featstore.errors import UnreadableImage
+
+MAX_BYTES = 64 * 2**20
+MAX_PIXELS = 50_000_000
+FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP", "TIFF")
+_ORIENTATION = 0x0112  # EXIF 2.32, section 4.6.4: how the stored picture has to be turned to stand upright
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
+def open_image(raw: bytes) -> Image.Image:
+    """The image behind the gate, its header read and its pixels not yet decoded; raises UnreadableImage."""
+    if not raw:
+        raise UnreadableImage("the file is empty")
+    try:
+        image = Image.open(BytesIO(raw), formats=FORMATS)
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise UnreadableImage(f"declares more than {MAX_PIXELS / 1e6:.0f} million pixels") from error
+    except UnidentifiedImageError as error:
+        raise UnreadableImage("no JPEG, PNG, BMP, GIF, WebP or TIFF image that can be read") from error
+    except Exception as error:  # a plug-in fed hostile bytes raises whatever it pleases
+        raise UnreadableImage(_reason(error)) from error
+    width, height = image.size
+    if width * height > MAX_PIXELS:
+        raise UnreadableImage(f"declares {width}x{height} pixels, the limit is {MAX_PIXELS / 1e6:.0f} million")
+    if width * height == 0:
+        raise UnreadableImage(f"declares {width}x{height} pixels")
+    return image
+
+
+def decode_rgb(raw: bytes) -> Image.Image:
+    """The first frame as an upright RGB image of 8 bits; raises UnreadableImage with the reason.
+
+    `load` decodes every pixel: `verify` would accept a JPEG that was cut in half.
+    """
+    image = open_image(raw)
+    try:
+        image.load()
+        rgb, turn = _to_rgb(image), _TURNS.get(_orientation(image))
+        return rgb if turn is None else rgb.transpose(turn)
+    except UnreadableImage:
+        raise
+    except Exception as error:  # as above
+        raise UnreadableImage(_reason(error)) from error
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    if image.mode.startswith("I;16"):
+        return _from_16_bit(image)
+    if image.mode in ("F", "I"):
+        raise UnreadableImage(f"pixels of 32 bits (mode {image.mode}) have no defined range: save it with 8 or 16 bits")
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        white = Image.new("RGBA", image.size, "white")
+        return Image.alpha_composite(white, image).convert("RGB")
+    return image if image.mode == "RGB" else image.convert("RGB")
+
+
+def _from_16_bit(image: Image.Image) -> Image.Image:
+    """Grey of 16 bits, divided by 257: Pillow's own conversion clips to white all that is above 255."""
+    levels = np.asarray(image).astype(np.uint16)
+    grey = ((levels.astype(np.uint32) + 128) // 257).astype(np.uint8)
+    transparent = image.info.get("transparency")
+    if isinstance(transparent, int):
+        grey[levels == transparent] = 255
+    return Image.fromarray(grey).convert("RGB")
+
+
+def _orientation(image: Image.Image) -> int:
+    """The EXIF orientation, 1 to 8; damaged EXIF data do not make a photo unreadable, so they count as upright."""
+    try:
+        return int(image.getexif().get(_ORIENTATION, 1))
+    except Exception:  # noqa: BLE001 - the parser raises whatever it pleases on hostile bytes
+        return 1
+
+
+def _reason(error: Exception) -> str:
+    text = " ".join(str(error).split()) or type(error).__name__
+    return f"cannot be decoded: {text}"

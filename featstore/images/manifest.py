@@ -1,0 +1,254 @@
+"""The manifest: the images of a data set with path, label, split and group.
+
+Three layouts are read, told apart by what is there:
+    DATA/train/<class>/, DATA/{val,valid,validate,validation}/<class>/, DATA/test/<class>/   (any of the last two)
+    DATA/<class>/                                                                            (to be split)
+    DATA/*.jpg                                                                               (no labels)
+`test` may also hold unlabelled images, directly or below one folder that is not a class. A CSV names paths and labels.
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+import stat
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import NamedTuple
+
+from featstore.errors import DataError
+
+SPLITS = ("train", "val", "test")
+_SPLIT_FOLDERS = {
+    "train": "train",
+    "val": "val",
+    "valid": "val",
+    "validate": "val",
+    "validation": "val",
+    "test": "test",
+}
+_JUNK = {"thumbs.db", "desktop.ini", "__macosx"}
+_CSV_COLUMNS = ("path", "label", "split", "group")
+
+
+class FileStat(NamedTuple):
+    """What identifies one state of a file without reading it; times in ns since the epoch."""
+
+    size: int
+    mtime_ns: int
+    ctime_ns: int
+    inode: int
+
+
+class Picture(NamedTuple):
+    """One image of a data set; `label`, `split` and `group` are None where unknown."""
+
+    path: str
+    stat: FileStat
+    label: str | None = None
+    split: str | None = None
+    group: str | None = None
+    digest: str | None = None  # SHA-256 of the bytes in hex, once they have been read
+
+
+class Skipped(NamedTuple):
+    """A file that became no row, and why."""
+
+    path: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """The images of a data set in a fixed order, and the files that were left out with the reason."""
+
+    source: str
+    pictures: tuple[Picture, ...]
+    skipped: tuple[Skipped, ...] = ()
+    ignored: int = 0  # hidden files and what operating systems leave behind
+    classes: tuple[str, ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        labels = {p.label for p in self.pictures if p.label is not None}
+        object.__setattr__(self, "classes", tuple(sorted(labels)))
+
+    def __len__(self) -> int:
+        return len(self.pictures)
+
+    def of_split(self, split: str) -> tuple[Picture, ...]:
+        return tuple(p for p in self.pictures if p.split == split)
+
+    def with_pictures(self, pictures: Sequence[Picture], skipped: Sequence[Skipped] = ()) -> Manifest:
+        """The same data set with other pictures, and more that was skipped."""
+        return replace(self, pictures=tuple(pictures), skipped=(*self.skipped, *skipped))
+
+
+def scan(data: str | os.PathLike[str]) -> Manifest:
+    """The manifest of a folder, a CSV (`path,label[,split][,group]`) or one image file.
+
+    Reads no image. Raises DataError where the layout cannot be told or holds no file at all.
+    """
+    source = os.fspath(data)
+    if not os.path.exists(source):
+        raise DataError(f"{source}: no such file or folder; give a folder of images, a CSV or an image")
+    if os.path.isdir(source):
+        manifest = _scan_folder(source)
+    elif source.lower().endswith(".csv"):
+        manifest = _scan_csv(Path(source))
+    else:
+        manifest = list_files([source])
+    if not manifest.pictures:
+        raise DataError(f"{source}: no image files found; expected DATA/<class>/*, DATA/train/<class>/* or DATA/*")
+    return manifest
+
+
+def list_files(paths: Sequence[str | os.PathLike[str]]) -> Manifest:
+    """A manifest without labels of files, and of all files below folders, in the order given (folders sorted)."""
+    pictures: list[Picture] = []
+    walk = _Walk()
+    for given in paths:
+        path = os.fspath(given)
+        if os.path.isdir(path):
+            pictures += (Picture(file, info) for file, info in walk.files(path, os.path.realpath(path)))
+        else:
+            pictures += (Picture(path, info) for info in walk.stat(path))
+    return Manifest(str(paths[0]) if paths else "", tuple(pictures), tuple(walk.skipped), walk.ignored)
+
+
+class _Walk:
+    """A sorted walk that remembers what it left out. `os.scandir` spares a system call per file for the type."""
+
+    def __init__(self) -> None:
+        self.skipped: list[Skipped] = []
+        self.ignored = 0
+
+    def folders(self, top: str) -> list[str]:
+        """Names of the folders directly below `top`."""
+        with os.scandir(top) as entries:
+            return sorted(e.name for e in entries if not self._is_junk(e.name) and e.is_dir())
+
+    def files(self, top: str, root: str, deep: bool = True) -> Iterator[tuple[str, FileStat]]:
+        """Path and stat of the regular files below `top`; links that lead out of `root` are left out."""
+        try:
+            with os.scandir(top) as entries:
+                ordered = sorted(entries, key=lambda e: e.name)
+        except OSError as error:
+            self.skipped.append(Skipped(top, f"folder cannot be listed: {error.strerror}"))
+            return
+        below: list[str] = []
+        for entry in ordered:
+            if self._is_junk(entry.name):
+                self.ignored += 1
+            elif entry.is_symlink() and not self._stays_inside(entry.path, root):
+                self.skipped.append(Skipped(entry.path, "link that leaves the data set"))
+            elif entry.is_dir(follow_symlinks=False):
+                below.append(entry.path)
+            elif entry.is_dir():
+                self.skipped.append(Skipped(entry.path, "link to a folder: its files are listed where they are"))
+            else:
+                for info in self.stat(entry.path):
+                    yield entry.path, info
+        if deep:
+            for folder in below:
+                yield from self.files(folder, root)
+
+    def stat(self, path: str) -> Iterator[FileStat]:
+        """One FileStat, or none and the reason among `skipped`."""
+        try:
+            info = os.stat(path)
+        except OSError as error:
+            self.skipped.append(Skipped(path, f"cannot be opened: {error.strerror}"))
+            return
+        if stat.S_ISREG(info.st_mode):
+            yield FileStat(info.st_size, info.st_mtime_ns, info.st_ctime_ns, info.st_ino)
+        else:
+            self.skipped.append(Skipped(path, "not a regular file"))
+
+    @staticmethod
+    def _is_junk(name: str) -> bool:
+        return name.startswith(".") or name.lower() in _JUNK
+
+    @staticmethod
+    def _stays_inside(path: str, root: str) -> bool:
+        return os.path.realpath(path).startswith(root + os.sep)
+
+
+def _scan_folder(source: str) -> Manifest:
+    walk = _Walk()
+    root = os.path.realpath(source)
+    names = walk.folders(source)
+    splits = {name: _SPLIT_FOLDERS[name.lower()] for name in names if name.lower() in _SPLIT_FOLDERS}
+    pictures: list[Picture] = []
+    if "train" in splits.values():
+        known = walk.folders(os.path.join(source, next(n for n, s in splits.items() if s == "train")))
+        for name, split in splits.items():
+            pictures += _scan_split(walk, os.path.join(source, name), root, split, known)
+        outside = [name for name in names if name not in splits]
+        walk.skipped += (Skipped(os.path.join(source, n), "folder beside train: neither val nor test") for n in outside)
+    elif names:
+        pictures += _scan_classes(walk, source, root, None)
+        walk.skipped += (Skipped(path, "beside the class folders") for path, _ in walk.files(source, root, deep=False))
+    else:
+        pictures += (Picture(path, info) for path, info in walk.files(source, root))
+    return Manifest(source, tuple(pictures), tuple(walk.skipped), walk.ignored)
+
+
+def _scan_split(walk: _Walk, top: str, root: str, split: str, known: Sequence[str]) -> Iterator[Picture]:
+    """The images of one split; `known` are the classes of the training split."""
+    unknown = [name for name in walk.folders(top) if name not in known]
+    labelled = len(unknown) < len(walk.folders(top))
+    if labelled and unknown:
+        raise DataError(
+            f"{top}: class {unknown[0]!r} is not in the training split, which has {', '.join(known)}; "
+            "rename or move the folder"
+        )
+    if labelled:
+        yield from _scan_classes(walk, top, root, split)
+    elif split == "test":
+        yield from (Picture(path, info, None, split) for path, info in walk.files(top, root))
+    else:
+        raise DataError(f"{top}: no class folders; expected {top}/<class>/ with the images of each class")
+
+
+def _scan_classes(walk: _Walk, top: str, root: str, split: str | None) -> Iterator[Picture]:
+    for label in walk.folders(top):
+        for path, info in walk.files(os.path.join(top, label), root):
+            yield Picture(path, info, label, split)
+
+
+def _scan_csv(path: Path) -> Manifest:
+    """Paths in the CSV are relative to its folder; they may lead anywhere, since the user wrote them."""
+    walk = _Walk()
+    pictures: list[Picture] = []
+    try:
+        with path.open(newline="", encoding="utf-8-sig", errors="surrogateescape") as file:
+            rows = csv.DictReader(file)
+            _check_columns(path, rows.fieldnames)
+            for row in rows:
+                pictures += _csv_picture(walk, path, rows.line_num, row)
+    except csv.Error as error:
+        raise DataError(f"{path}: not a CSV that can be read: {error}") from error
+    twice = [p for p, n in Counter(p.path for p in pictures).items() if n > 1]
+    if twice:
+        raise DataError(f"{path}: {twice[0]} is named more than once; keep one line per image")
+    return Manifest(str(path), tuple(pictures), tuple(walk.skipped))
+
+
+def _check_columns(path: Path, found: Sequence[str] | None) -> None:
+    columns = list(found or ())
+    unknown = [c for c in columns if c not in _CSV_COLUMNS]
+    if "path" not in columns or unknown:
+        raise DataError(f"{path}: expected the columns path,label[,split][,group], found {','.join(columns) or 'none'}")
+
+
+def _csv_picture(walk: _Walk, path: Path, line: int, row: dict[str, str]) -> Iterator[Picture]:
+    if None in row or not row["path"] or "\0" in row["path"]:
+        raise DataError(f"{path}, line {line}: expected one path and at most one value per column")
+    split = (row.get("split") or "").lower()
+    if split and split not in _SPLIT_FOLDERS:
+        raise DataError(f"{path}, line {line}: split {split!r} is not known: use train, val or test")
+    file = os.path.join(path.parent, row["path"])
+    for info in walk.stat(file):
+        yield Picture(file, info, row.get("label") or None, _SPLIT_FOLDERS.get(split), row.get("group") or None)

@@ -1,0 +1,129 @@
+"""Preprocessing variants: the affine map per channel that a network was trained with, after an optional channel flip.
+
+Every variant is y = (x[channels in `order`] * scale - mean) / std on RGB pixels x in 0..255, float32. The named ones
+are those of keras.applications (`imagenet_utils.preprocess_input`, modes caffe, torch and tf) and of the blog posts
+that our users come from.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from featstore.errors import UsageError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+Triple = tuple[float, float, float]
+ORDERS = {"rgb": (0, 1, 2), "bgr": (2, 1, 0)}
+
+
+@dataclass(frozen=True, slots=True)
+class Preprocessing:
+    """y = (x[..., order] * scale - mean) / std; `mean` and `std` are in the channel order of the output."""
+
+    order: str = "rgb"
+    scale: float = 1.0
+    mean: Triple = (0.0, 0.0, 0.0)
+    std: Triple = (1.0, 1.0, 1.0)
+
+    def __post_init__(self) -> None:
+        if self.order not in ORDERS:
+            raise UsageError(f"channel order {self.order!r} is not known: use rgb or bgr")
+        if any(s == 0 for s in self.std):
+            raise UsageError("a standard deviation of 0 would divide by zero: give a std other than 0 per channel")
+
+    def factors(self) -> tuple[tuple[int, ...], Triple, Triple]:
+        """(channel indices, a, b) of the same map written as y = x[..., indices] * a + b."""
+        a0, a1, a2 = (self.scale / s for s in self.std)
+        b0, b1, b2 = (-m / s for m, s in zip(self.mean, self.std, strict=True))
+        return ORDERS[self.order], (a0, a1, a2), (b0, b1, b2)
+
+    def apply(self, images: NDArray[Any]) -> NDArray[np.float32]:
+        """Map RGB `images` (..., 3) in 0..255, uint8 or float, to what the network is fed; the input is left alone."""
+        import numpy as np
+
+        indices, a, b = self.factors()
+        x = images[..., list(indices)].astype(np.float32)
+        x *= np.asarray(a, np.float32)
+        x += np.asarray(b, np.float32)
+        return x
+
+    def describe(self) -> dict[str, Any]:
+        """What goes into the key: the kind of map, the version of its meaning, and every number of it."""
+        return {
+            "map": "affine",
+            "version": 1,
+            "order": self.order,
+            "scale": self.scale,
+            "mean": list(self.mean),
+            "std": list(self.std),
+        }
+
+
+NAMED = {
+    "caffe": Preprocessing("bgr", mean=(103.939, 116.779, 123.68)),
+    "torch": Preprocessing("rgb", 1 / 255, mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225)),
+    "tf": Preprocessing("rgb", 1 / 127.5, mean=(1.0, 1.0, 1.0)),
+    "rescale": Preprocessing("rgb", 1 / 255),
+    "rgb-mean": Preprocessing("rgb", mean=(123.68, 116.779, 103.939)),
+    "raw": Preprocessing(),
+}
+VARIANTS = ("keras", *NAMED)
+
+
+def parse_variant(text: str, trained_with: str | None) -> tuple[str, Preprocessing]:
+    """(name, map) for a named variant or for numbers such as `order=bgr,scale=1,mean=104:117:124,std=1`.
+
+    `trained_with` is the variant that `keras` stands for with the base at hand; None where it is not known.
+    Raises UsageError for an unknown name, key or number.
+    """
+    if text == "keras":
+        if trained_with is None:
+            raise UsageError(
+                "--preprocess keras: a .keras file does not say how its network was trained; "
+                f"choose one of {', '.join(NAMED)}, or numbers such as scale=1/127.5,mean=1"
+            )
+        text = trained_with
+    if text in NAMED:
+        return text, NAMED[text]
+    if "=" not in text:
+        raise UsageError(
+            f"preprocessing {text!r} is not known: use one of {', '.join(VARIANTS)}, "
+            "or numbers such as order=bgr,scale=1,mean=104:117:124,std=1"
+        )
+    return "custom", _parse_numbers(text)
+
+
+def _parse_numbers(text: str) -> Preprocessing:
+    given: dict[str, Any] = {}
+    for item in text.split(","):
+        key, _, value = item.partition("=")
+        if key == "order":
+            given[key] = value
+        elif key == "scale":
+            given[key] = _number(value, text)
+        elif key in ("mean", "std"):
+            numbers = [_number(v, text) for v in value.split(":")]
+            if len(numbers) not in (1, 3):
+                raise UsageError(f"preprocessing {text!r}: {key} takes one number or three, as in {key}=104:117:124")
+            given[key] = tuple(numbers * (3 // len(numbers)))
+        else:
+            raise UsageError(f"preprocessing {text!r}: {key!r} is not known, use order, scale, mean or std")
+    return Preprocessing(**given)
+
+
+def _number(value: str, text: str) -> float:
+    """A float, or a quotient of two such as 1/127.5, since that is how people write scales."""
+    import math
+
+    top, slash, bottom = value.partition("/")
+    try:
+        number = float(top) / (float(bottom) if slash else 1.0)
+    except (ValueError, ZeroDivisionError):
+        number = math.nan
+    if not math.isfinite(number):
+        raise UsageError(f"preprocessing {text!r}: {value!r} is no number")
+    return number

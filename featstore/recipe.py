@@ -1,0 +1,131 @@
+"""A recipe: the features that a user asks for, in the user's words; resolved, it is a FeatureSpec."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from featstore.bases.source import BaseSource, parse_source
+from featstore.errors import BaseUnavailable
+from featstore.images.digests import DigestMemory
+from featstore.images.manifest import FileStat
+from featstore.images.reading import Reading, parse_size
+from featstore.images.variants import parse_variant
+from featstore.spec import LAST_ACTIVATION, FeatureSpec
+from featstore.tensorflow_loader import load_tensorflow
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+_NO_FILE = FileStat(0, 0, 0, 0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """Which features: base, weights, preprocessing, input and cut, each as on the command line.
+
+    model: name of a base, `tiny`, or path of a `.keras` file. weights: `imagenet`, `random` or a path; None for what
+    the base comes with. preprocess: a variant's name or numbers. size: `224` or `224x320` (height x width); None for
+    the size that the base was trained with.
+    """
+
+    model: str
+    weights: str | None = None
+    alpha: float | None = None
+    weights_seed: int = 0
+    preprocess: str = "keras"
+    size: str | None = None
+    fit: str = "squash"
+    interpolation: str = "bilinear"
+    reading: str = "pillow"
+    layer: str = LAST_ACTIVATION
+    pool: str = "avg"
+    dtype: str = "float16"
+
+    def source(self) -> BaseSource:
+        """Where the base comes from; raises UsageError or BaseUnavailable."""
+        return parse_source(self.model, self.weights, self.alpha, self.weights_seed)
+
+    def describe(self) -> dict[str, Any]:
+        """The options as plain JSON values; `Recipe(**recipe.describe())` is the recipe again."""
+        return asdict(self)
+
+
+def resolve(recipe: Recipe, memory: DigestMemory) -> FeatureSpec:
+    """The FeatureSpec of `recipe`. TensorFlow loads only if the digest of the weights is not in `memory` yet."""
+    source = recipe.source()
+    trained_with = source.info.preprocessing if source.info else None
+    _, preprocessing = parse_variant(recipe.preprocess, trained_with)
+    height, width = parse_size(recipe.size) if recipe.size else source.default_size()
+    source.check_size(height, width)
+    return FeatureSpec(
+        model=source.name,
+        weights=_weights_digest(source, height, width, memory),
+        alpha=source.alpha,
+        reading=Reading(height, width, recipe.reading, recipe.fit, recipe.interpolation),
+        preprocessing=preprocessing,
+        layer=recipe.layer,
+        pool=recipe.pool,
+        dtype=recipe.dtype,
+    )
+
+
+def make_encoder(source: BaseSource, spec: FeatureSpec) -> Callable[[NDArray[Any]], NDArray[np.float32]]:
+    """The base as a function of images; TensorFlow and the weights load when it is first called."""
+    networks: list[Callable[[NDArray[Any]], NDArray[np.float32]]] = []
+
+    def encode(images: NDArray[Any]) -> NDArray[np.float32]:
+        if not networks:
+            load_tensorflow()
+            from featstore.bases.network import load_network
+
+            state = weights_state(source, spec.reading.height, spec.reading.width)
+            networks.append(load_network(source, spec, state))
+        return networks[0](images)
+
+    return encode
+
+
+def weights_state(source: BaseSource, height: int, width: int) -> FileStat | None:
+    """The state of the file that holds the weights; None for random ones, and for a file still to be downloaded."""
+    path = source.weights_file(height, width)
+    if path is None or (source.weights == "imagenet" and not path.exists()):
+        return None
+    try:
+        info = os.stat(path)
+    except OSError as error:
+        raise BaseUnavailable(f"{path}: weights cannot be opened: {error.strerror}") from error
+    return FileStat(info.st_size, info.st_mtime_ns, info.st_ctime_ns, info.st_ino)
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 (hex) of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _weights_digest(source: BaseSource, height: int, width: int, memory: DigestMemory) -> str:
+    """The digest for a spec: over the arrays in the network, or over the bytes of a user's `.keras` file."""
+    path = source.weights_file(height, width)
+    state = weights_state(source, height, width)
+    remembered_as = f"{path or '/random'}#{source.identity()}"
+    digest = memory.get(remembered_as, state or _NO_FILE) if state or path is None else None
+    if digest is None:
+        digest = _compute_weights_digest(source, height, width, state)
+        state = weights_state(source, height, width)
+        memory.remember(remembered_as, state or _NO_FILE, digest)
+    return digest
+
+
+def _compute_weights_digest(source: BaseSource, height: int, width: int, state: FileStat | None) -> str:
+    if source.is_file:
+        return file_digest(Path(source.model))
+    load_tensorflow()
+    from featstore.bases.build import build, weights_digest
+
+    return weights_digest(build(source, height, width, "none", state))

@@ -1,0 +1,157 @@
+"""Runs: a trained head with all that is needed to use it again and to say how good it is, in one folder.
+
+`run.json` is written last, so a folder with one is complete. Beside it: the head, `curve.csv` and `curve.png`.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from featstore.errors import FeatstoreError, RunError
+from featstore.files import write_whole
+from featstore.heads.table import make_head
+from featstore.recipe import Recipe, file_digest
+from featstore.spec import FeatureSpec
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from featstore.heads.base import Curve, Head
+
+FORMAT = "featstore-run"
+FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Run:
+    """A trained head. `metrics` is by split; `seconds` by stage; `head_sha256` is checked before the head is loaded."""
+
+    folder: Path
+    head: str
+    parameters: dict[str, Any]
+    chosen: dict[str, Any]
+    recipe: Recipe
+    spec: FeatureSpec
+    classes: tuple[str, ...]
+    metrics: dict[str, dict[str, Any]]
+    seconds: dict[str, float]
+    seed: int
+    data: str
+    versions: dict[str, str]
+    head_file: str
+    head_sha256: str
+
+    def load_head(self) -> Head:
+        """The trained head; raises RunError if its file is missing or not the one that was saved."""
+        file = self.folder / self.head_file
+        try:
+            found = file_digest(file)
+        except OSError as error:
+            raise RunError(f"{file}: cannot be opened: {error.strerror}; train the head again") from error
+        if found != self.head_sha256:
+            raise RunError(f"{file}: is not the head that this run saved (its SHA-256 differs); train the head again")
+        head = make_head(self.head, self.parameters)
+        head.load(file)
+        return head
+
+    def predict_proba(self, X: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Probabilities (n, len(classes)) for features X of this run's spec."""
+        return self.load_head().predict_proba(X)
+
+    def describe(self) -> dict[str, Any]:
+        """The content of `run.json`."""
+        content = asdict(self) | {"recipe": self.recipe.describe(), "spec": self.spec.describe(), "key": self.spec.key}
+        del content["folder"]
+        return {"format": FORMAT, "format_version": FORMAT_VERSION, **content}
+
+
+def new_folder(root: Path, name: str) -> Path:
+    """Make and return `root/name`, or with -2, -3, ... where that exists, also beside other processes."""
+    number = 1
+    while True:
+        folder = root / (name if number == 1 else f"{name}-{number}")
+        try:
+            folder.mkdir(parents=True)
+        except FileExistsError:
+            number += 1
+        except OSError as error:
+            raise RunError(f"{folder}: cannot be made: {error.strerror}; choose another folder with --runs") from error
+        else:
+            return folder
+
+
+def save_run(run: Run, curve: Curve) -> None:
+    """Write the curve and `run.json` beside the head, which is in the folder already."""
+    if curve.x:
+        write_whole(run.folder / "curve.csv", _curve_csv(curve).encode())
+        write_whole(run.folder / "curve.png", _curve_png(curve, f"{run.head} on {run.spec.model}"))
+    write_whole(run.folder / "run.json", json.dumps(run.describe(), indent=1, sort_keys=True).encode())
+
+
+def load_run(folder: Path | str) -> Run:
+    """The run in `folder`; raises RunError unless its `run.json` is one that this version reads."""
+    path = Path(folder) / "run.json"
+    try:
+        content = json.loads(path.read_bytes())
+        if content["format"] != FORMAT or content["format_version"] != FORMAT_VERSION:
+            raise RunError(
+                f"{path}: format {content['format']} {content['format_version']}: a newer featstore reads it"
+            )
+        return _from_content(Path(folder), content)
+    except FileNotFoundError as error:
+        raise RunError(f"{folder}: no finished run (it has no run.json); make one with featstore train-head") from error
+    except RunError:
+        raise
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, FeatstoreError) as error:
+        raise RunError(f"{path}: cannot be read: {type(error).__name__}: {error}; train the head again") from error
+
+
+def list_runs(root: Path) -> Iterator[Run]:
+    """The finished runs directly below `root`, by name."""
+    for path in sorted(root.glob("*/run.json")):
+        yield load_run(path.parent)
+
+
+def _from_content(folder: Path, content: dict[str, Any]) -> Run:
+    del content["format"], content["format_version"]
+    key = content.pop("key")
+    spec = FeatureSpec.from_json(json.dumps(content.pop("spec")))
+    if spec.key != key:
+        raise ValueError("the spec does not hash to the key")
+    if Path(content["head_file"]).name != content["head_file"]:
+        raise ValueError("the head lies outside the run's folder")
+    recipe = Recipe(**content.pop("recipe"))
+    classes = tuple(str(name) for name in content.pop("classes"))
+    return Run(folder=folder, recipe=recipe, spec=spec, classes=classes, **content)
+
+
+def _curve_csv(curve: Curve) -> str:
+    text = io.StringIO()
+    rows = csv.writer(text, lineterminator="\n")
+    rows.writerow([curve.x_name, *curve.series])
+    rows.writerows(zip(curve.x, *curve.series.values(), strict=True))
+    return text.getvalue()
+
+
+def _curve_png(curve: Curve, title: str) -> bytes:
+    """Losses on the left axis, accuracies on the right. Matplotlib's figure is used bare: pyplot would start a GUI."""
+    from matplotlib.figure import Figure
+
+    figure = Figure((7, 4), layout="constrained")
+    losses, accuracies = (axes := figure.subplots()), axes.twinx()
+    for number, (name, values) in enumerate(curve.series.items()):
+        side = accuracies if "accuracy" in name else losses
+        side.plot(curve.x, values, f"C{number}", marker="." if len(values) < 20 else None, label=name)
+    losses.set(title=title, xlabel=curve.x_name, ylabel="log loss", xscale="log" if curve.log_x else "linear")
+    accuracies.set(ylabel="accuracy")
+    figure.legend(loc="outside lower center", ncols=4, frameon=False)
+    image = io.BytesIO()
+    figure.savefig(image, format="png", dpi=120)
+    return image.getvalue()

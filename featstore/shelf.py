@@ -1,0 +1,136 @@
+"""A shelf: rows on their way into one store. Images wait for a full batch, rows wait for a full shard."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from featstore.store.rowid import RowId
+from featstore.store.rowstore import RowStore
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+Encode = Callable[["NDArray[Any]"], "NDArray[np.float32]"]
+
+BATCH = 32
+SHARD_BYTES = 16 * 2**20  # 8 to 32 MB is the sweet spot: 25 ms to write safely, and little work at risk
+SHARD_SECONDS = 10.0  # a killed run loses at most this much work
+
+
+@dataclass(frozen=True)
+class Task:
+    """One kind of features to be completed: RGB images (n, h, w, 3) go through `encode` and into `store`.
+
+    dtype: float16, where rows that it cannot hold stay float32, or float32 for all. `maps`, where given, holds the
+    unpooled maps of the very same features, and `pool` makes rows of maps; images that have one need no base.
+    """
+
+    store: RowStore
+    encode: Encode
+    dtype: str = "float16"
+    maps: RowStore | None = None
+    pool: Callable[[NDArray[Any]], NDArray[np.float32]] | None = None
+
+
+class _Waiting(NamedTuple):
+    row: RowId
+    path: str
+    pixels: NDArray[Any] | None
+
+
+class Shelf:
+    """Takes images one by one; `computed` and `seconds` count what the base did, `refused` is what it spoilt."""
+
+    def __init__(self, task: Task) -> None:
+        self.task = task
+        self.computed = 0
+        self.seconds = 0.0
+        self.refused: dict[str, str] = {}
+        self._claimed: set[RowId] = set()
+        self._decoded: list[_Waiting] = []
+        self._mapped: list[_Waiting] = []
+        self._ids: list[RowId] = []
+        self._rows: list[NDArray[np.float32]] = []
+        self._stored_at = time.perf_counter()
+
+    def needs_pixels(self, row: RowId) -> bool:
+        """Whether the base has to see the image of `row`."""
+        return self._lacks(row) and not self._has_map(row)
+
+    def take(self, row: RowId, path: str, pixels: NDArray[Any] | None) -> None:
+        """Take an image in hand, unless its row is stored or a copy of it came before."""
+        if not self._lacks(row):
+            return
+        self._claimed.add(row)
+        waiting = self._mapped if self._has_map(row) else self._decoded
+        waiting.append(_Waiting(row, path, pixels))
+        if len(waiting) == BATCH:
+            self._make_rows(waiting)
+
+    def finish(self) -> None:
+        """Bring all that was taken to disk."""
+        for waiting in (self._mapped, self._decoded):
+            if waiting:
+                self._make_rows(waiting)
+        self.store_rows()
+
+    def store_rows(self) -> None:
+        """Bring the rows that are made to disk; images still waiting for their batch are left."""
+        if not self._ids:
+            return
+        import numpy as np
+
+        start = time.perf_counter()
+        rows = np.concatenate(self._rows)
+        for part, dtype in _storage_types(rows, self.task.dtype):
+            self.task.store.append([self._ids[i] for i in part], rows[part].astype(dtype))
+        self._ids, self._rows = [], []
+        self._stored_at = time.perf_counter()
+        self.seconds += self._stored_at - start
+
+    def _lacks(self, row: RowId) -> bool:
+        return row not in self.task.store and row not in self._claimed
+
+    def _has_map(self, row: RowId) -> bool:
+        return self.task.maps is not None and row in self.task.maps
+
+    def _make_rows(self, waiting: list[_Waiting]) -> None:
+        import numpy as np
+
+        start = time.perf_counter()
+        if waiting is self._mapped:
+            rows = self._pool_maps([item.row for item in waiting])
+        else:
+            rows = self.task.encode(np.stack([item.pixels for item in waiting if item.pixels is not None]))
+            self.computed += len(waiting)
+        finite: NDArray[np.bool_] = np.isfinite(rows.reshape(len(rows), -1)).all(axis=1)
+        for item, good in zip(waiting, finite, strict=True):
+            if not good:
+                self.refused[item.path] = "the base's features are not finite (NaN or infinity)"
+        self._ids += [item.row for item, good in zip(waiting, finite, strict=True) if good]
+        self._rows.append(rows[finite])
+        waiting.clear()
+        self.seconds += time.perf_counter() - start
+        full = sum(part.nbytes for part in self._rows) >= SHARD_BYTES
+        if full or time.perf_counter() - self._stored_at > SHARD_SECONDS:
+            self.store_rows()
+
+    def _pool_maps(self, rows: list[RowId]) -> NDArray[np.float32]:
+        assert self.task.maps is not None
+        assert self.task.pool is not None
+        return self.task.pool(self.task.maps.read(rows))
+
+
+def _storage_types(rows: NDArray[np.float32], dtype: str) -> list[tuple[NDArray[np.intp], str]]:
+    """(row numbers, dtype) per shard. Which dtype a row gets depends on the row alone, never on its neighbours."""
+    import numpy as np
+
+    fits = np.abs(rows).reshape(len(rows), -1).max(axis=1) <= np.finfo(np.float16).max
+    if dtype == "float32":
+        fits[:] = False
+    parts = ((np.flatnonzero(fits), "float16"), (np.flatnonzero(~fits), "float32"))
+    return [(numbers, kind) for numbers, kind in parts if len(numbers)]

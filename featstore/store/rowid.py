@@ -1,0 +1,17 @@
+"""Row ids: a content digest and the number of a view."""
+
+from __future__ import annotations
+
+RowId = bytes  # 34 bytes: SHA-256 of the image file, then the view as an unsigned 16-bit big-endian number
+SIZE = 34
+PLAIN_VIEW = 0
+
+
+def row_id(digest: str, view: int = PLAIN_VIEW) -> RowId:
+    """The id of the row for the image with this SHA-256 (hex)."""
+    return bytes.fromhex(digest) + view.to_bytes(2, "big")
+
+
+def content_digest(row: RowId) -> str:
+    """The inverse of `row_id`, without the view."""
+    return row[:32].hex()

@@ -1,0 +1,45 @@
+"""The one door through which TensorFlow comes in, late and, for the command line, without its start-up chatter."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+_mute = False
+
+
+def mute_tensorflow() -> None:
+    """Drop what TensorFlow's C++ side prints while it starts. For programs that own their standard error."""
+    global _mute
+    _mute = True
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+
+def load_tensorflow() -> None:
+    """Import TensorFlow and let it look for devices, unless that has been done."""
+    if "tensorflow" in sys.modules:
+        return
+    with _native_stderr_muted():
+        import tensorflow as tf
+
+        tf.config.list_physical_devices()
+
+
+@contextmanager
+def _native_stderr_muted() -> Iterator[None]:
+    """Some of its messages come before its logging is set up, so no setting reaches them; only the descriptor does."""
+    if not _mute:
+        yield
+        return
+    sys.stderr.flush()
+    kept = os.dup(2)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
