@@ -71,7 +71,7 @@ def run(
             done[picture.path] = picture
             memory.remember(picture.path, picture.stat, picture.digest)
             for shelf in shelves:
-                shelf.take(row_id(picture.digest), picture.path, item.pixels)
+                shelf.take(row_id(picture.digest), item.pixels)
         for shelf in shelves:
             shelf.finish()
     except StoreError:  # storing again would meet the same full disk
@@ -100,7 +100,7 @@ def _take_remembered(
             continue
         done[picture.path] = picture._replace(digest=digest)
         for shelf in shelves:
-            shelf.take(row, picture.path, None)
+            shelf.take(row, None)
     return unread
 
 
@@ -128,9 +128,14 @@ def _fetch(
 def _outcome(
     manifest: Manifest, done: dict[str, Picture], skipped: list[Skipped], shelves: Sequence[Shelf], wall: float
 ) -> Outcome:
-    refused = {path: reason for shelf in shelves for path, reason in shelf.refused.items()}
-    skipped += (Skipped(path, reason) for path, reason in refused.items())
-    kept = [done[p.path] for p in manifest.pictures if p.path in done and p.path not in refused]
+    refused = {row: reason for shelf in shelves for row, reason in shelf.refused.items()}
+    kept = []
+    for picture in (done[p.path] for p in manifest.pictures if p.path in done):
+        reason = refused.get(row_id(picture.digest or ""))
+        if reason is None:
+            kept.append(picture)
+        else:  # one line for each copy of the image
+            skipped.append(Skipped(picture.path, reason))
     shared = (wall - sum(shelf.seconds for shelf in shelves)) / len(shelves)
     return Outcome(
         manifest.with_pictures(kept, skipped),

@@ -35,4 +35,6 @@ def gather(pictures: Sequence[Picture], store: RowStore) -> Features:
         )
     digests = [p.digest or "" for p in pictures]
     rows = store.read([row_id(d) for d in digests])
-    return Features(rows.astype(np.float32), np.array([p.label or "" for p in pictures], str), np.array(digests, str))
+    return Features(
+        rows.astype(np.float32, copy=False), np.array([p.label or "" for p in pictures], str), np.array(digests, str)
+    )

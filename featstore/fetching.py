@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -61,11 +62,11 @@ def default_threads() -> int:
 def read_file(path: str) -> tuple[bytes, FileStat]:
     """The bytes of a regular file of up to 64 MB, and the state of the file they belong to; raises UnreadableImage."""
     try:
-        with open(path, "rb") as file:
+        with open(path, "rb", opener=_open_at_once) as file:
             before = _state(file.fileno())
             if before.size > MAX_BYTES:
                 raise UnreadableImage(f"is {before.size / 2**20:.0f} MB, the limit is {MAX_BYTES >> 20} MB")
-            raw = file.read(MAX_BYTES + 1)
+            raw = file.read(before.size + 1)
             if _state(file.fileno()) != before or len(raw) != before.size:
                 raise UnreadableImage("changed while it was read")
     except OSError as error:
@@ -79,9 +80,16 @@ def _fetch(picture: Picture, read: Read, needed: Callable[[str], bool]) -> Fetch
         known = picture._replace(digest=hashlib.sha256(raw).hexdigest(), stat=state)
         return Fetched(known, read(raw) if needed(known.digest or "") else None)
     except UnreadableImage as error:
-        return Fetched(picture, reason=str(error))
+        return Fetched(picture._replace(digest=None), reason=str(error))  # what was once read may be gone
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    """A pipe that has taken the place of a file would otherwise be waited for without end."""
+    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def _state(descriptor: int) -> FileStat:
     info = os.fstat(descriptor)
+    if not stat.S_ISREG(info.st_mode):
+        raise UnreadableImage("not a regular file")
     return FileStat(info.st_size, info.st_mtime_ns, info.st_ctime_ns, info.st_ino)

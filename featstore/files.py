@@ -8,6 +8,7 @@ git's loose files): temporary name, fsync, rename, fsync of the folder.
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import secrets
 from contextlib import suppress
@@ -15,35 +16,32 @@ from pathlib import Path
 
 from featstore.errors import StoreError
 
-try:
-    import fcntl
-except ImportError:  # not a POSIX system: no sign of life on temporary files, all else holds
-    fcntl = None  # type: ignore[assignment]
-
 TEMPORARY = ".tmp-"
 _NOT_SUPPORTED = {errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS, errno.ENOLCK}
 _REMEDIES = {
     errno.ENOSPC: "free some space and run the same command again: all that is stored is kept",
     errno.EDQUOT: "your disk quota is used up; free some space and run the same command again",
-    errno.EROFS: "the file system is read-only; choose another folder with --cache",
-    errno.EACCES: "you may not write there; choose another folder with --cache",
-    errno.EPERM: "you may not write there; choose another folder with --cache",
+    errno.EROFS: "the file system is read-only; choose another folder (for the cache: --cache)",
+    errno.EACCES: "you may not write there; choose another folder (for the cache: --cache)",
+    errno.EPERM: "you may not write there; choose another folder (for the cache: --cache)",
 }
 
 
-def write_whole(path: Path, data: bytes | memoryview) -> None:
+def write_whole(path: Path, data: bytes) -> os.stat_result:
     """Put `data` at `path` so that whoever opens it sees all of it or nothing, also after a power cut.
 
-    When it returns, the bytes are on disk. Raises StoreError with a remedy; nothing is left behind then.
+    When it returns, the bytes are on disk in the file whose state is the result. Raises StoreError with a remedy; no
+    temporary file is left behind then, and `path` is as it was unless what failed came after the rename.
     """
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        _make_folder(path.parent)
         temporary = path.with_name(f"{TEMPORARY}{os.getpid()}-{secrets.token_hex(8)}")
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
         descriptor = os.open(temporary, flags, 0o666)
         try:
             _fill(descriptor, data)
             os.replace(temporary, path)  # the commit; an equal file already there is healed by it
+            written = os.fstat(descriptor)  # by name it could be another's: two writers may replace each other
         except BaseException:  # Ctrl-C as well: no temporary file outlives its writer
             with suppress(OSError):
                 temporary.unlink()
@@ -54,13 +52,21 @@ def write_whole(path: Path, data: bytes | memoryview) -> None:
         _sync_folder(path.parent)
     except OSError as error:
         raise StoreError(f"{path}: cannot be written: {error.strerror}; {_remedy(error)}") from error
+    return written
 
 
-def _fill(descriptor: int, data: bytes | memoryview) -> None:
-    if fcntl is not None:
-        with _ignoring_unsupported():
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)  # a sign of life, for whoever clears leftovers
-    if hasattr(os, "posix_fallocate") and len(data):
+def _make_folder(folder: Path) -> None:
+    """Make `folder` and what is missing above it; what is in it would be lost with it, so its name is synced too."""
+    if not folder.is_dir():
+        _make_folder(folder.parent)
+        folder.mkdir(exist_ok=True)
+        _sync_folder(folder.parent)
+
+
+def _fill(descriptor: int, data: bytes) -> None:
+    with _ignoring_unsupported():
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)  # a sign of life, for whoever clears leftovers
+    if hasattr(os, "posix_fallocate") and data:  # macOS has none
         with _ignoring_unsupported():
             os.posix_fallocate(descriptor, 0, len(data))  # a full disk shows itself now
     rest = memoryview(data)

@@ -19,6 +19,7 @@ Encode = Callable[["NDArray[Any]"], "NDArray[np.float32]"]
 BATCH = 32
 SHARD_BYTES = 16 * 2**20  # 8 to 32 MB is the sweet spot: 25 ms to write safely, and little work at risk
 SHARD_SECONDS = 10.0  # a killed run loses at most this much work
+FLOAT16_TOLERANCE = 1e-3  # of a row's largest number; rounding takes half of it
 
 
 @dataclass(frozen=True)
@@ -38,18 +39,17 @@ class Task:
 
 class _Waiting(NamedTuple):
     row: RowId
-    path: str
     pixels: NDArray[Any] | None
 
 
 class Shelf:
-    """Takes images one by one; `computed` and `seconds` count what the base did, `refused` is what it spoilt."""
+    """Takes images one by one; `computed` counts the rows that the base made, `refused` says which it spoilt."""
 
     def __init__(self, task: Task) -> None:
         self.task = task
         self.computed = 0
         self.seconds = 0.0
-        self.refused: dict[str, str] = {}
+        self.refused: dict[RowId, str] = {}
         self._claimed: set[RowId] = set()
         self._decoded: list[_Waiting] = []
         self._mapped: list[_Waiting] = []
@@ -61,13 +61,13 @@ class Shelf:
         """Whether the base has to see the image of `row`."""
         return self._lacks(row) and not self._has_map(row)
 
-    def take(self, row: RowId, path: str, pixels: NDArray[Any] | None) -> None:
+    def take(self, row: RowId, pixels: NDArray[Any] | None) -> None:
         """Take an image in hand, unless its row is stored or a copy of it came before."""
         if not self._lacks(row):
             return
         self._claimed.add(row)
         waiting = self._mapped if self._has_map(row) else self._decoded
-        waiting.append(_Waiting(row, path, pixels))
+        waiting.append(_Waiting(row, pixels))
         if len(waiting) == BATCH:
             self._make_rows(waiting)
 
@@ -106,12 +106,12 @@ class Shelf:
             rows = self._pool_maps([item.row for item in waiting])
         else:
             rows = self.task.encode(np.stack([item.pixels for item in waiting if item.pixels is not None]))
-            self.computed += len(waiting)
-        finite: NDArray[np.bool_] = np.isfinite(rows.reshape(len(rows), -1)).all(axis=1)
-        for item, good in zip(waiting, finite, strict=True):
-            if not good:
-                self.refused[item.path] = "the base's features are not finite (NaN or infinity)"
-        self._ids += [item.row for item, good in zip(waiting, finite, strict=True) if good]
+        finite = np.asarray(np.isfinite(rows.reshape(len(rows), -1)).all(axis=1))
+        made = [item.row for item, good in zip(waiting, finite, strict=True) if good]
+        reason = "the base's features are not finite (NaN or infinity)"
+        self.refused |= {item.row: reason for item, good in zip(waiting, finite, strict=True) if not good}
+        self.computed += len(made) if waiting is self._decoded else 0
+        self._ids += made
         self._rows.append(rows[finite])
         waiting.clear()
         self.seconds += time.perf_counter() - start
@@ -129,8 +129,9 @@ def _storage_types(rows: NDArray[np.float32], dtype: str) -> list[tuple[NDArray[
     """(row numbers, dtype) per shard. Which dtype a row gets depends on the row alone, never on its neighbours."""
     import numpy as np
 
-    fits = np.abs(rows).reshape(len(rows), -1).max(axis=1) <= np.finfo(np.float16).max
-    if dtype == "float32":
-        fits[:] = False
+    flat = rows.reshape(len(rows), -1)
+    with np.errstate(over="ignore"):  # what is too large becomes infinity and what is tiny loses digits: both show here
+        error = np.abs(flat - flat.astype(np.float16)).max(axis=1)
+    fits = (error <= FLOAT16_TOLERANCE * np.abs(flat).max(axis=1)) & (dtype == "float16")
     parts = ((np.flatnonzero(fits), "float16"), (np.flatnonzero(~fits), "float32"))
     return [(numbers, kind) for numbers, kind in parts if len(numbers)]

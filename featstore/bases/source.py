@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 
 from featstore.bases import keras_file
@@ -80,6 +79,8 @@ class BaseSource:
         """What fixes the values of the weights beside the state of their file."""
         text = self.name if self.alpha is None else f"{self.name}-{self.alpha:g}"
         if self.weights == "random":
+            from importlib.metadata import version
+
             text += f"-seed{self.seed}-keras{version('keras')}-tensorflow{version('tensorflow')}"
         return text
 

@@ -17,9 +17,9 @@ TINY_WEIGHTS = Path(__file__).with_name("tiny.h5")
 
 
 def build_tiny(input_shape: tuple[int | None, int | None, int] = (None, None, 3)) -> Any:
-    """The network without weights: (h, w, 3) in the `tf` scaling ([-1, 1]) to a map (h / 4, w / 4, 128).
+    """The network without weights: (h, w, 3) in the `tf` scaling ([-1, 1]) to a map (h / 4, w / 4, 256).
 
-    Post-activation residual units (He et al. 2015, section 3.3) at two widths, fully convolutional.
+    Post-activation residual units (He et al. 2015, section 3.3), then a 1x1 convolution; fully convolutional.
     """
     inputs = keras.Input(input_shape)
     x = _conv_bn(inputs, 32, "stem")
@@ -27,13 +27,15 @@ def build_tiny(input_shape: tuple[int | None, int | None, int] = (None, None, 3)
     x = _residual_unit(x, 64, 2, "block1a")
     x = _residual_unit(x, 64, 1, "block1b")
     x = _residual_unit(x, 128, 2, "block2a")
+    x = _conv_bn(x, 256, "widen", kernel=1)
+    x = layers.ReLU(name="widen_relu")(x)
     return keras.Model(inputs, x, name="tiny")
 
 
 def load_tiny_weights(model: Any, path: Path = TINY_WEIGHTS) -> None:
     """Fill `model` from `path`, where each variable is a data set under the variable's own path."""
     with h5py.File(path, "r") as file:
-        for variable in model.variables:
+        for variable in model.weights:
             variable.assign(file[variable.path][()].astype("float32"))
 
 

@@ -6,7 +6,6 @@ import json
 import os
 import sys
 import time
-import unicodedata
 from collections.abc import Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TextIO
@@ -25,6 +24,8 @@ def safe(text: str) -> str:
     """`text` with characters that could steer a terminal shown as escapes; file names are strangers' words."""
     if text.isascii() and text.isprintable():
         return text
+    import unicodedata
+
     return "".join(
         c.encode("unicode_escape", "surrogatepass").decode() if unicodedata.category(c) in _UNSAFE else c for c in text
     )

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-
-from featstore.catalog import BASES, TINY
 from featstore.cli import options
 from featstore.cli.console import print_json, print_table
 
@@ -14,6 +11,10 @@ def command(json: options.Json = False) -> None:
 
     Example: featstore models
     """
+    from dataclasses import asdict
+
+    from featstore.catalog import BASES, TINY
+
     if json:
         print_json({"models": [asdict(info) for info in (TINY, *BASES.values())]})
         return

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from featstore.recipe import Recipe
+if TYPE_CHECKING:
+    from featstore.recipe import Recipe
 
 Data = Annotated[
     str,
@@ -69,6 +70,8 @@ def recipes(
     dtype: str,
 ) -> list[Recipe]:
     """One recipe per preprocessing variant."""
+    from featstore.recipe import Recipe
+
     return [
         Recipe(
             model=model,

@@ -11,7 +11,7 @@ from featstore.cli import options
 from featstore.cli.console import image_progress, note, print_json, step_progress
 from featstore.cli.train_head import describe, print_run
 
-HEADS = ("logistic", "bn-dropout")
+HEADS = {"bn-dropout": "none", "logistic": "avg"}  # and how the features are pooled: the kept map serves the average
 
 
 def command(
@@ -34,10 +34,18 @@ def command(
         note(f"writing 1797 handwritten digits to {data}")
     write_digits(data)
     trained = []
-    for head in HEADS:
+    for head, pool in HEADS.items():
         with image_progress(not quiet) as progress, step_progress(head, not quiet) as on_step:
             trained.append(
-                train(data, Recipe(model="tiny"), head, cache=cache, runs=runs, progress=progress, on_step=on_step).run
+                train(
+                    data,
+                    Recipe(model="tiny", pool=pool),
+                    head,
+                    cache=cache,
+                    runs=runs,
+                    progress=progress,
+                    on_step=on_step,
+                ).run
             )
         if not (json or quiet):
             print_run(trained[-1])

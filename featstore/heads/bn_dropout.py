@@ -40,10 +40,10 @@ class BnDropoutHead:
 
     p: float = 0.5
     units: int = 128
-    epochs: int = 50
+    epochs: int = 100
     batch: int = 64
     rate: float = 1e-3
-    patience: int = 8
+    patience: int = 10
     _model: Any = field(default=None, init=False, repr=False)
     _history: dict[str, list[float]] = field(default_factory=dict, init=False, repr=False)
 

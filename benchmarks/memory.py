@@ -1,0 +1,28 @@
+"""Peak memory of an extraction of 1,000 and of 10,000 images, as the operating system saw it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from timing import draw_images
+
+
+def measure_memory(data: Path, scratch: Path) -> None:
+    peaks = {}
+    for count in (1_000, 10_000):
+        images = draw_images(scratch / str(count), count, side=64)
+        peaks[count] = _peak_mb(images, scratch)
+        print(f"  {count:6} images: {peaks[count]:.0f} MB", flush=True)
+    print(f"  ratio {peaks[10_000] / peaks[1_000]:.2f}")
+
+
+def _peak_mb(images: Path, scratch: Path) -> float:
+    command = [sys.executable, "-m", "featstore", "extract", str(images), "--model", "tiny", "--size", "64"]
+    child = subprocess.Popen([*command, "--quiet"], cwd=scratch)
+    _, status, usage = os.wait4(child.pid, 0)
+    if status:
+        sys.exit(f"{' '.join(command)} failed")
+    return usage.ru_maxrss / 1024

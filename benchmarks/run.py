@@ -1,0 +1,51 @@
+"""Speed and memory of featstore, as ratios against the same work done bare, in one run.
+
+extraction  from disk, against the bare network on batches in memory, and against the script that a user would write
+idle        `extract` with nothing to do, against a bare walk of the same tree
+heads       `train-head` from the cache, against a bare script on a saved array
+memory      peak memory of an extraction of 1,000 and of 10,000 images
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from extraction import measure_extraction
+from heads import measure_heads
+from idle import measure_idle
+from memory import measure_memory
+
+BENCHMARKS: dict[str, Callable[[Path, Path], None]] = {
+    "extraction": measure_extraction,
+    "idle": measure_idle,
+    "heads": measure_heads,
+    "memory": measure_memory,
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", choices=[*BENCHMARKS, []], help="which; all of them by default")
+    parser.add_argument("--data", type=Path, required=True, help="folder with images/cats_dogs and weights/")
+    options = parser.parse_args()
+    print(f"{_processor()}, {len(os.sched_getaffinity(0))} cores, Python {platform.python_version()}")
+    for name in options.names or BENCHMARKS:
+        print(f"\n{name}", flush=True)
+        with tempfile.TemporaryDirectory() as folder:
+            BENCHMARKS[name](options.data.resolve(), Path(folder))
+
+
+def _processor() -> str:
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            return line.split(":")[1].strip()
+    return platform.processor()
+
+
+if __name__ == "__main__":
+    main()
