@@ -7,7 +7,7 @@ never move old ones, copies of one image stay together, and each class is divide
 from __future__ import annotations
 
 import hashlib
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 
 from featstore.errors import DataError, UsageError
@@ -56,22 +56,26 @@ def _divide(pictures: Sequence[Picture], source: str | None, fractions: dict[str
 def _assign(numbers: Sequence[float], fractions: dict[str, float]) -> list[str]:
     """A split per number: [0, a) is the first one's, [a, a + b) the second's, the rest is for training.
 
-    Where a small class would leave a split empty, the nearest image that training can spare goes there.
+    Where a small class would leave a split empty, the split that has most lends it an image.
     """
-    splits = ["train"] * len(numbers)
-    start = 0.0
-    for split, fraction in fractions.items():
-        inside = [i for i, n in enumerate(numbers) if start <= n < start + fraction]
-        for i in inside:
-            splits[i] = split
-        start += fraction
-    for split, fraction in fractions.items():
-        spare = sorted({n for n, s in zip(numbers, splits, strict=True) if s == "train"})
-        if fraction and split not in splits and len(spare) > 1:
-            splits = [split if n == spare[0] else s for n, s in zip(numbers, splits, strict=True)]
-    if "train" not in splits:
-        splits = ["train" if n == max(numbers) else s for n, s in zip(numbers, splits, strict=True)]
-    return splits
+    of_number: dict[float, str] = {}
+    for number in sorted(numbers):
+        stop = 0.0
+        for split, fraction in fractions.items():
+            stop += fraction
+            if number < stop:
+                of_number[number] = split
+                break
+        else:
+            of_number[number] = "train"
+    for split in ("train", *(name for name, fraction in fractions.items() if fraction)):
+        held = Counter(of_number.values())
+        lender, most = held.most_common(1)[0]
+        if split not in held and most > 1:
+            of_number[next(n for n, s in of_number.items() if s == lender)] = split
+    if "train" not in of_number.values():  # a single image: it can only be learnt from
+        of_number = dict.fromkeys(of_number, "train")
+    return [of_number[number] for number in numbers]
 
 
 def _unit(picture: Picture) -> float:

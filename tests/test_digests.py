@@ -1,0 +1,79 @@
+"""The memory of file digests: right or silent, never wrong."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from featstore.images.digests import RACY_NS, DigestMemory
+from featstore.images.manifest import FileStat
+
+LATER = 10**19
+DIGEST = "ab" * 32
+
+
+def state(path: Path) -> FileStat:
+    info = path.stat()
+    return FileStat(info.st_size, info.st_mtime_ns, info.st_ctime_ns, info.st_ino)
+
+
+@pytest.fixture
+def image(tmp_path: Path) -> Path:
+    path = tmp_path / "image.png"
+    path.write_bytes(b"one")
+    return path
+
+
+def remembered(tmp_path: Path, image: Path) -> None:
+    memory = DigestMemory(tmp_path / "digests", clock=lambda: LATER)
+    memory.remember(str(image), state(image), DIGEST)
+    memory.save()
+
+
+def test_a_digest_outlives_the_process(tmp_path: Path, image: Path) -> None:
+    """What was saved is known to the next memory, for that state of the file only."""
+    remembered(tmp_path, image)
+    memory = DigestMemory(tmp_path / "digests")
+    assert memory.get(str(image), state(image)) == DIGEST
+    for field in FileStat._fields:
+        changed = state(image)._replace(**{field: 7})
+        assert memory.get(str(image), changed) is None
+
+
+def test_other_bytes_under_the_same_name_size_and_mtime_are_noticed(tmp_path: Path, image: Path) -> None:
+    """A program can set the mtime back, but not the change time."""
+    remembered(tmp_path, image)
+    before = image.stat()
+    time.sleep(0.02)
+    image.write_bytes(b"two")
+    os.utime(image, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert state(image)[:2] == (before.st_size, before.st_mtime_ns)
+    assert DigestMemory(tmp_path / "digests").get(str(image), state(image)) is None
+
+
+@pytest.mark.parametrize(("age", "known"), [(RACY_NS - 1, False), (RACY_NS + 1, True)])
+def test_files_changed_just_now_are_not_remembered(tmp_path: Path, image: Path, age: int, known: bool) -> None:
+    """Within two seconds another change could hide in the granularity of the clock."""
+    now = max(state(image).mtime_ns, state(image).ctime_ns) + age
+    memory = DigestMemory(tmp_path / "digests", clock=lambda: now)
+    memory.remember(str(image), state(image), DIGEST)
+    assert (memory.get(str(image), state(image)) == DIGEST) is known
+
+
+def test_a_damaged_file_is_as_good_as_none(tmp_path: Path, image: Path) -> None:
+    """Every flipped byte is noticed, and the digest simply not known."""
+    remembered(tmp_path, image)
+    [file] = (tmp_path / "digests").iterdir()
+    good = file.read_bytes()
+    for place in range(len(good)):
+        file.write_bytes(good[:place] + bytes([good[place] ^ 1]) + good[place + 1 :])
+        assert DigestMemory(tmp_path / "digests").get(str(image), state(image)) is None
+
+
+def test_a_cache_that_cannot_be_written_costs_only_time(tmp_path: Path, image: Path) -> None:
+    """Saving raises nothing."""
+    (tmp_path / "digests").write_text("a file where the folder should be")
+    remembered(tmp_path, image)

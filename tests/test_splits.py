@@ -1,0 +1,105 @@
+"""Splits from content digests."""
+
+from __future__ import annotations
+
+import hashlib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from featstore.errors import DataError, UsageError
+from featstore.images.manifest import FileStat, Manifest, Picture
+from featstore.images.splits import complete_splits, shared_between_splits
+
+STAT = FileStat(1, 1, 1, 1)
+
+
+def picture(number: int, label: str, split: str | None = None, group: str | None = None, folder: str = "d") -> Picture:
+    digest = hashlib.sha256(str(number).encode()).hexdigest()
+    return Picture(f"{folder}/{label}/{number}.jpg", STAT, label, split, group, digest)
+
+
+def manifest(*pictures: Picture) -> Manifest:
+    return Manifest("d", pictures)
+
+
+def by_digest(done: Manifest) -> dict[str | None, str | None]:
+    return {p.digest: p.split for p in done.pictures}
+
+
+def two_classes(count: int, **options: str) -> list[Picture]:
+    return [picture(i, "ab"[i % 2], **options) for i in range(count)]
+
+
+def test_proportions_are_about_the_fractions() -> None:
+    """Of 4,000 images, class by class, within four standard deviations."""
+    done = complete_splits(manifest(*two_classes(4000)), 0.2, 0.1)
+    for label in "ab":
+        splits = [p.split for p in done.pictures if p.label == label]
+        assert splits.count("val") == pytest.approx(400, abs=72)
+        assert splits.count("test") == pytest.approx(200, abs=54)
+
+
+@given(st.integers(20, 60), st.integers(1, 60))
+def test_new_images_and_new_places_move_no_old_image(count: int, more: int) -> None:
+    """Splits hold when the folder is moved and grows, as long as no class is tiny."""
+    before = by_digest(complete_splits(manifest(*two_classes(count))))
+    after = by_digest(complete_splits(manifest(*reversed(two_classes(count + more, folder="elsewhere")))))
+    moved = [d for d in before if before[d] != after[d]]
+    assert len(moved) <= sum(list(before.values()).count(s) <= 2 for s in ("val", "test")) * 2  # lent to an empty split
+
+
+def test_copies_and_groups_stay_together() -> None:
+    """Two files of one image, and all images of one group, fall into one split."""
+    copies = [picture(i, "ab"[i % 2], folder=f) for i in range(200) for f in ("x", "y")]
+    done = complete_splits(manifest(*copies))
+    assert len({(p.digest, p.split) for p in done.pictures}) == 200
+    groups = [picture(i, "ab"[i % 2], group=f"g{i % 10}") for i in range(200)]
+    assert len({(p.group, p.split) for p in complete_splits(manifest(*groups)).pictures}) == 10
+
+
+@given(st.integers(3, 8), st.integers(0, 1000))
+def test_small_classes_have_one_in_each_split(count: int, first: int) -> None:
+    """Where a class has three images or more, none of its splits is empty."""
+    pictures = [picture(first + i, label) for label, first in (("a", first), ("b", first + 5000)) for i in range(count)]
+    done = complete_splits(manifest(*pictures))
+    for label in "ab":
+        assert {p.split for p in done.pictures if p.label == label} == {"train", "val", "test"}
+
+
+def test_given_splits_stay() -> None:
+    """With train and test given, validation is taken from training alone."""
+    given_ = [picture(i, "ab"[i % 2], split="train" if i < 300 else "test") for i in range(400)]
+    done = complete_splits(manifest(*given_))
+    assert all(p.split == "test" for p in done.pictures[300:])
+    assert {p.split for p in done.pictures[:300]} == {"train", "val"}
+    with_val = [*given_, picture(999, "a", split="val")]
+    assert complete_splits(manifest(*with_val)).pictures == tuple(with_val)
+
+
+@pytest.mark.parametrize(
+    ("pictures", "message"),
+    [
+        ([picture(1, "a"), picture(2, "a")], "only the class"),
+        ([picture(1, "a")._replace(label=None)], "no labels"),
+        ([picture(1, "a", "val"), picture(2, "b", "val")], "no training split"),
+    ],
+)
+def test_nothing_to_learn_from_is_an_error(pictures: list[Picture], message: str) -> None:
+    """One class, no labels or no training images."""
+    with pytest.raises(DataError, match=message):
+        complete_splits(manifest(*pictures))
+
+
+@pytest.mark.parametrize("fractions", [(0.0, 0.2), (0.6, 0.5), (-1, 0), (1.0, 0.0)])
+def test_fractions_must_leave_training_images(fractions: tuple[float, float]) -> None:
+    """Others are refused."""
+    with pytest.raises(UsageError):
+        complete_splits(manifest(*two_classes(10)), *fractions)
+
+
+def test_an_image_in_two_splits_is_found() -> None:
+    """The same bytes in training and in test."""
+    trained, tested = picture(1, "a", "train"), picture(1, "a", "test", folder="e")
+    assert shared_between_splits(manifest(trained, tested, picture(2, "b", "test"))) == [(trained, tested)]
