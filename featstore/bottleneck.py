@@ -63,6 +63,9 @@ class Bottleneck(TransformerMixin, BaseEstimator):  # type: ignore[misc]
 
     def transform(self, X: Sequence[Path]) -> NDArray[np.float32]:
         """Features of the images at the paths `X`, in that order."""
+        folders = [path for path in X if os.path.isdir(path)]
+        if folders:
+            raise UnreadableImage(f"{folders[0]}: is a folder; name the images in it one by one")
         extraction = extract_features(list_files(list(X)), [self._recipe()], self.cache)
         if extraction.manifest.skipped:
             path, reason = extraction.manifest.skipped[0]

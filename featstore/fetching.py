@@ -8,6 +8,8 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
+import sys
+import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -41,7 +43,7 @@ def fetch_all(
     """Each picture with its digest, and its pixels by `read` if its digest is `needed`, in the order given."""
     from concurrent.futures import Future, ThreadPoolExecutor
 
-    pool = ThreadPoolExecutor(threads, thread_name_prefix="featstore-read")
+    pool = ThreadPoolExecutor(threads, "featstore-read", initializer=_yield_to_the_network)
     try:
         under_way: deque[Future[Fetched]] = deque()
         for picture in pictures:
@@ -81,6 +83,12 @@ def _fetch(picture: Picture, read: Read, needed: Callable[[str], bool]) -> Fetch
         return Fetched(known, read(raw) if needed(known.digest or "") else None)
     except UnreadableImage as error:
         return Fetched(picture._replace(digest=None), reason=str(error))  # what was once read may be gone
+
+
+def _yield_to_the_network() -> None:
+    """Lower this thread's priority: TensorFlow's threads wait for the slowest of them, so they should come first."""
+    if sys.platform == "linux":  # elsewhere it is the whole process that has a priority
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 10)
 
 
 def _open_at_once(path: str, flags: int) -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from featstore.errors import RunError
@@ -45,10 +44,11 @@ def predict(
 ) -> Prediction:
     """Predict image files, and all those below folders.
 
-    The features go through the cache, so images seen before cost nothing. `weights` names the weights file anew where
-    it was moved. Raises RunError if base or weights are not those of the run, DataError if nothing can be read.
+    The features go through the cache, so images seen before cost nothing. `weights` names the file of the weights, or
+    of the user's `.keras` base, anew where it was moved. Raises RunError if base or weights are not those of the run,
+    DataError if nothing can be read.
     """
-    recipe = replace(run.recipe, weights=weights) if weights else run.recipe
+    recipe = run.recipe.with_weights(weights) if weights else run.recipe
     spec = resolve(recipe, DigestMemory(cache_folder(cache) / "digests"))
     if spec != run.spec:
         raise RunError(

@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from featstore.bases.source import BaseSource, parse_source
+from featstore.bases.source import MODEL_ENDING, BaseSource, parse_source
 from featstore.errors import BaseUnavailable
 from featstore.images.digests import DigestMemory
 from featstore.images.manifest import FileStat
@@ -30,8 +30,8 @@ class Recipe:
     """Which features: base, weights, preprocessing, input and cut, each as on the command line.
 
     model: name of a base, `tiny`, or path of a `.keras` file. weights: `imagenet`, `random` or a path; None for what
-    the base comes with. preprocess: a variant's name or numbers. size: `224` or `224x320` (height x width); None for
-    the size that the base was trained with.
+    the base comes with. preprocess: a variant's name or numbers. size: 224, `224` or `224x320` (height x width); None
+    for the size that the base was trained with.
     """
 
     model: str
@@ -39,7 +39,7 @@ class Recipe:
     alpha: float | None = None
     weights_seed: int = 0
     preprocess: str = "keras"
-    size: str | None = None
+    size: str | int | None = None
     fit: str = "squash"
     interpolation: str = "bilinear"
     reading: str = "pillow"
@@ -51,6 +51,17 @@ class Recipe:
         """Where the base comes from; raises UsageError or BaseUnavailable."""
         return parse_source(self.model, self.weights, self.alpha, self.weights_seed)
 
+    def at_absolute_paths(self) -> Recipe:
+        """The recipe for use from another folder: the file that it names, if any, by its absolute path."""
+        if self.model.endswith(MODEL_ENDING):
+            return replace(self, model=os.path.abspath(self.model))
+        named = self.weights in (None, "imagenet", "random")
+        return self if named else replace(self, weights=os.path.abspath(self.weights or ""))
+
+    def with_weights(self, weights: str) -> Recipe:
+        """The recipe with its weights from elsewhere; a `.keras` file as the base is base and weights in one."""
+        return replace(self, model=weights) if self.model.endswith(MODEL_ENDING) else replace(self, weights=weights)
+
     def describe(self) -> dict[str, Any]:
         """The options as plain JSON values; `Recipe(**recipe.describe())` is the recipe again."""
         return asdict(self)
@@ -61,7 +72,7 @@ def resolve(recipe: Recipe, memory: DigestMemory) -> FeatureSpec:
     source = recipe.source()
     trained_with = source.info.preprocessing if source.info else None
     _, preprocessing = parse_variant(recipe.preprocess, trained_with)
-    height, width = parse_size(recipe.size) if recipe.size else source.default_size()
+    height, width = parse_size(str(recipe.size)) if recipe.size is not None else source.default_size()
     source.check_size(height, width)
     return FeatureSpec(
         model=source.name,

@@ -9,7 +9,7 @@ import csv
 import io
 import json
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +27,11 @@ if TYPE_CHECKING:
 
 FORMAT = "featstore-run"
 FORMAT_VERSION = 1
+_TYPES: dict[str, Any] = {  # by their names in annotations
+    **{kind.__name__: kind for kind in (str, int, dict, tuple, Path, Recipe, FeatureSpec)},
+    "float": (float, int),
+    "None": type(None),
+}
 
 
 @dataclass(frozen=True)
@@ -63,7 +68,10 @@ class Run:
 
     def predict_proba(self, X: NDArray[np.float32]) -> NDArray[np.float64]:
         """Probabilities (n, len(classes)) for features X of this run's spec."""
-        return self.load_head().predict_proba(X)
+        probabilities = self.load_head().predict_proba(X)
+        if probabilities.shape != (len(X), len(self.classes)):
+            raise RunError(f"{self.folder}: its head does not tell {len(self.classes)} classes apart; train it again")
+        return probabilities
 
     def describe(self) -> dict[str, Any]:
         """The content of `run.json`."""
@@ -128,8 +136,21 @@ def _from_content(folder: Path, content: dict[str, Any]) -> Run:
     if Path(content["head_file"]).name != content["head_file"]:
         raise ValueError("the head lies outside the run's folder")
     recipe = Recipe(**content.pop("recipe"))
-    classes = tuple(str(name) for name in content.pop("classes"))
-    return Run(folder=folder, recipe=recipe, spec=spec, classes=classes, **content)
+    classes = tuple(content.pop("classes"))
+    run = Run(folder=folder, recipe=recipe, spec=spec, classes=classes, **content)
+    _check_types(recipe)
+    _check_types(run)
+    if not all(isinstance(name, str) for name in classes):
+        raise TypeError("the names of the classes are not all text")
+    return run
+
+
+def _check_types(record: Recipe | Run) -> None:
+    """Raise TypeError where a field is not of the type it is annotated with; what is inside a dict is not looked at."""
+    for field in fields(record):
+        value = getattr(record, field.name)
+        if not isinstance(value, tuple(_TYPES[name.split("[")[0]] for name in str(field.type).split(" | "))):
+            raise TypeError(f"{field.name}: expected {field.type}, found {type(value).__name__}")
 
 
 def _curve_csv(curve: Curve) -> str:

@@ -7,6 +7,8 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from featstore.errors import BaseUnavailable
+
 _mute = False
 
 
@@ -18,7 +20,11 @@ def mute_tensorflow() -> None:
 
 
 def load_tensorflow() -> None:
-    """Import TensorFlow and let it look for devices, unless that has been done."""
+    """Import TensorFlow and let it look for devices, unless that has been done; Keras must not run on anything else."""
+    os.environ.setdefault("KERAS_BACKEND", "tensorflow")  # Keras' own file may say otherwise
+    backend = sys.modules["keras"].backend.backend() if "keras" in sys.modules else os.environ["KERAS_BACKEND"]
+    if backend != "tensorflow":
+        raise BaseUnavailable(f"Keras runs on {backend} here and featstore on TensorFlow: set KERAS_BACKEND=tensorflow")
     if "tensorflow" in sys.modules:
         return
     with _native_stderr_muted():

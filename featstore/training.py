@@ -75,7 +75,7 @@ def train(
         head=head,
         parameters=_parameters(estimator),
         chosen=estimator.chosen(),
-        recipe=recipe,
+        recipe=recipe.at_absolute_paths(),
         spec=features.spec,
         classes=manifest.classes,
         metrics=metrics,

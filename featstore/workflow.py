@@ -182,6 +182,7 @@ def _maximum(maps: NDArray[Any]) -> NDArray[np.float32]:
 
 
 def _none_readable(manifest: Manifest) -> str:
-    first = manifest.skipped[0] if manifest.skipped else None
-    why = f"; the first: {first.path}: {first.reason}" if first else ""
-    return f"{manifest.source}: none of {len(manifest.skipped)} files could be read{why}"
+    if not manifest.skipped:
+        return f"{manifest.source or 'no paths given'}: no image files found"
+    path, reason = manifest.skipped[0]
+    return f"{manifest.source}: none of {len(manifest.skipped)} files could be read; the first: {path}: {reason}"

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -27,13 +31,9 @@ def build(source: BaseSource, height: int, width: int, pool: str = "none", _stat
     """
     if source.is_file:
         return _load_user_model(Path(source.model))
-    if source.model == TINY.name:
-        keras.utils.set_random_seed(source.seed)
-        model = build_tiny((height, width, 3))
-        if source.weights == "shipped":
-            load_tiny_weights(model)
-    else:
-        model = _build_application(source, height, width, pool)
+    with _keras_defaults():
+        is_tiny = source.model == TINY.name
+        model = _build_tiny(source, height, width) if is_tiny else _build_application(source, height, width, pool)
     if source.weights not in ("imagenet", "random", "shipped"):
         _load_weights(model, Path(source.weights), source.identity())
         if source.info is not None and source.info.module == "efficientnet":
@@ -54,6 +54,27 @@ def weights_digest(model: Any) -> str:
     return digest.hexdigest()
 
 
+@contextmanager
+def _keras_defaults() -> Iterator[None]:
+    """What a process has set for its own networks, such as mixed precision, would change the features under a key."""
+    policy, layout = keras.config.dtype_policy(), keras.config.image_data_format()
+    keras.config.set_dtype_policy("float32")
+    keras.config.set_image_data_format("channels_last")
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(policy)
+        keras.config.set_image_data_format(layout)
+
+
+def _build_tiny(source: BaseSource, height: int, width: int) -> Any:
+    keras.utils.set_random_seed(source.seed)
+    model = build_tiny((height, width, 3))
+    if source.weights == "shipped":
+        load_tiny_weights(model)
+    return model
+
+
 def _build_application(source: BaseSource, height: int, width: int, pool: str) -> Any:
     info = source.info
     assert info is not None
@@ -64,13 +85,14 @@ def _build_application(source: BaseSource, height: int, width: int, pool: str) -
     if source.weights == "random":
         keras.utils.set_random_seed(source.seed)
     try:
-        # Neither `name` nor an int alpha may be passed: Keras makes file names, and choices, of them.
-        return getattr(keras.applications, info.name)(
-            include_top=False,
-            weights="imagenet" if source.weights == "imagenet" else None,
-            input_shape=(height, width, 3),
-            **options,
-        )
+        with _tidy_download(wanted if source.weights == "imagenet" else None):
+            # Neither `name` nor an int alpha may be passed: Keras makes file names, and choices, of them.
+            return getattr(keras.applications, info.name)(
+                include_top=False,
+                weights="imagenet" if source.weights == "imagenet" else None,
+                input_shape=(height, width, 3),
+                **options,
+            )
     except Exception as error:  # Keras raises a bare Exception where a download fails, and others for damaged files
         if source.weights != "imagenet" or wanted is None:
             raise BaseUnavailable(f"{source.model} cannot be built for {height}x{width} px: {_line(error)}") from error
@@ -80,9 +102,29 @@ def _build_application(source: BaseSource, height: int, width: int, pool: str) -
                 f"({_line(error)}); delete it and try again"
             ) from error
         raise BaseUnavailable(
-            f"the ImageNet weights of {source.model} could not be downloaded; fetch {wanted.name} from Keras' model "
-            f"files on a machine with a network and put it into {wanted.parent}, or give it with --weights FILE"
+            f"the ImageNet weights of {source.model} could not be downloaded ({_line(error)}); fetch {wanted.name} on "
+            f"a machine with a network and put it into {wanted.parent}, or give it with --weights FILE"
         ) from error
+
+
+@contextmanager
+def _tidy_download(target: Path | None) -> Iterator[None]:
+    """Standard output is the user's, so Keras' reports go elsewhere; and what an interruption leaves half goes away.
+
+    Keras itself removes it after Ctrl-C, but not after a polite kill, and takes half a file for a whole one next time.
+    Its warning that the weights of 224 px stand for other sizes says what the catalogue knows.
+    """
+    was_there = target is not None and target.exists()
+    try:
+        with redirect_stdout(sys.stderr), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", ".*Weights for input shape")
+            yield
+    except Exception:
+        raise
+    except BaseException:
+        if target is not None and not was_there:
+            target.unlink(missing_ok=True)
+        raise
 
 
 def _load_weights(model: Any, path: Path, name: str) -> None:
@@ -113,13 +155,22 @@ def _load_user_model(path: Path) -> Any:
         model = keras.saving.load_model(path, compile=False, safe_mode=True)
     except Exception as error:  # as above
         raise BaseUnavailable(f"{path}: Keras cannot load it in safe mode: {_line(error)}") from error
-    if len(model.inputs) != 1 or len(model.inputs[0].shape) != 4 or model.inputs[0].shape[-1] != 3:
-        shapes = ", ".join(str(tuple(i.shape)) for i in model.inputs)
-        raise BaseUnavailable(f"{path}: expected one input of (height, width, 3), found {shapes}")
+    shapes = [tuple(tensor.shape) for tensor in _inputs(model)]
+    if len(shapes) != 1 or len(shapes[0]) != 4 or shapes[0][-1] != 3:
+        found = ", ".join(map(str, shapes)) or "a model without a fixed input"
+        raise BaseUnavailable(f"{path}: expected one input of (height, width, 3), found {found}")
     return model
 
 
+def _inputs(model: Any) -> list[Any]:
+    """None where the graph is not known: a Sequential that was never built, or something that is no network at all."""
+    try:
+        return list(model.inputs)
+    except AttributeError:
+        return []
+
+
 def _line(error: Exception) -> str:
-    """The first sentence of Keras' often long messages."""
-    text = " ".join(str(error).split()) or type(error).__name__
+    """The heart of Keras' often long messages, which quote whole configurations before they come to the point."""
+    text = " ".join(str(error).rpartition("Exception encountered: ")[2].split()) or type(error).__name__
     return text if len(text) <= 200 else f"{text[:197]}..."

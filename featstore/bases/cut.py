@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -12,9 +13,13 @@ from featstore.errors import UsageError
 from featstore.spec import LAST_ACTIVATION
 
 
-def cut(model: Any, layer: str, pool: str) -> Any:
-    """A model from the input of `model` to the activation of `layer`, pooled over space where `pool` says so."""
-    output = model.output if layer == LAST_ACTIVATION else _find(model, layer).output
+def cut(model: Any, layer: str, pool: str, saved: bool = False) -> Any:
+    """A model from the input of `model` to the activation of `layer`, pooled over space where `pool` says so.
+
+    The layers of a `saved` model are called as in its file, those of any other as `layer_names` has them.
+    """
+    names = [layer.name for layer in model.layers] if saved else layer_names(model)
+    output = model.output if layer == LAST_ACTIVATION else _find(model, layer, names).output
     if isinstance(output, (list, tuple, dict)):
         raise UsageError(f"layer {layer!r} has several outputs: name a layer with one")
     if pool != "none":
@@ -23,7 +28,7 @@ def cut(model: Any, layer: str, pool: str) -> Any:
                 f"layer {layer!r} gives {tuple(output.shape[1:])}, not a map to be pooled: use --pool none"
             )
         pooling = keras.layers.GlobalAveragePooling2D if pool == "avg" else keras.layers.GlobalMaxPooling2D
-        output = pooling()(output)
+        output = pooling(dtype="float32")(output)  # whatever the process has set for its own networks
     return keras.Model(model.input, output)
 
 
@@ -31,29 +36,30 @@ def layer_names(model: Any) -> list[str]:
     """Names of the layers in order, with automatic numbers as in a fresh process.
 
     Keras numbers unnamed layers (`conv2d_93`) on through a process, so the same layer has another name when the network
-    is built again. Here they count from the first such layer of the model.
+    is built again. Numbers follow the order of building, which is not that of `model.layers`, so they are kept, less
+    that of the first such layer.
     """
-    count: dict[str, int] = {}
+    numbered = [_automatic_number(layer) for layer in model.layers]
+    first: dict[str, int] = {}
+    for kind, number in filter(None, numbered):
+        first[kind] = min(number, first.get(kind, number))
     names = []
-    for layer in model.layers:
-        automatic = _automatic_prefix(layer)
-        if re.fullmatch(rf"{automatic}(_\d+)?", layer.name):
-            number = count.get(automatic, 0)
-            count[automatic] = number + 1
-            names.append(f"{automatic}_{number}" if number else automatic)
-        else:
-            names.append(layer.name)
+    for layer, automatic in zip(model.layers, numbered, strict=True):
+        kind, number = automatic or (layer.name, 0)
+        number -= first[kind] if automatic else 0
+        names.append(f"{kind}_{number}" if number else kind)
     return names
 
 
-def _automatic_prefix(layer: Any) -> str:
-    """The name Keras gives to an unnamed layer of this class: Conv2D -> conv2d, ReLU -> re_lu."""
+def _automatic_number(layer: Any) -> tuple[str, int] | None:
+    """(prefix, number) of a name that Keras gave, as in Conv2D -> conv2d_93, ReLU -> re_lu; None for any other."""
     words = re.sub(r"(.)([A-Z][a-z0-9]+)", r"\1_\2", re.sub(r"\W+", "", type(layer).__name__))
-    return re.sub(r"([a-z])([A-Z])", r"\1_\2", words).lower()
+    prefix = re.sub(r"([a-z])([A-Z])", r"\1_\2", words).lower()
+    found = re.fullmatch(rf"{prefix}(?:_(\d+))?", layer.name)
+    return (prefix, int(found[1] or 0)) if found else None
 
 
-def _find(model: Any, layer: str) -> Any:
-    names = layer_names(model)
+def _find(model: Any, layer: str, names: Sequence[str]) -> Any:
     if layer not in names:
         near = difflib.get_close_matches(layer, names, 3) or names[-3:]
         raise UsageError(f"no layer {layer!r} in {model.name}: did you mean {', '.join(near)}?")

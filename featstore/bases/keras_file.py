@@ -11,10 +11,14 @@ from typing import Any
 from featstore.errors import BaseUnavailable, RunError
 
 _MAX_CONFIG_BYTES = 32 * 2**20
+_RUN_CODE = ("Lambda", "__lambda__", "TFSMLayer", "JaxLayer", "FlaxLayer", "TorchModuleWrapper")
 
 
 def read_config(path: Path) -> dict[str, Any]:
-    """The `config.json` of a `.keras` archive; raises BaseUnavailable where the file is not one."""
+    """The `config.json` of a `.keras` archive, less what the model was compiled with, which is never loaded.
+
+    Raises BaseUnavailable where the file is not one.
+    """
     try:
         with zipfile.ZipFile(path) as archive:
             if archive.getinfo("config.json").file_size > _MAX_CONFIG_BYTES:
@@ -30,13 +34,13 @@ def read_config(path: Path) -> dict[str, Any]:
         ) from error
     if not isinstance(config, dict):
         raise BaseUnavailable(f"{path}: its config.json is not that of a Keras model")
-    return config
+    return {**config, "compile_config": None}
 
 
 def input_size(path: Path) -> tuple[int, int] | None:
     """(height, width) that the model is fixed to, None where it takes any size."""
     for layer in _objects(read_config(path)):
-        shape = layer.get("config", {}).get("batch_shape") if layer["class_name"] == "InputLayer" else None
+        shape = _settings(layer).get("batch_shape") if layer["class_name"] == "InputLayer" else None
         if isinstance(shape, list) and len(shape) == 4:
             height, width = shape[1:3]
             return (height, width) if isinstance(height, int) and isinstance(width, int) else None
@@ -49,29 +53,39 @@ def refuse_code(path: Path) -> None:
     A seat belt, not a wall: Keras had several ways around its safe mode. Load only files from people you trust.
     """
     for item in _objects(read_config(path)):
-        module = item.get("module") or "keras"
-        name = item.get("config", {}).get("name", item["class_name"])
-        if item["class_name"] == "Lambda" or module.split(".")[0] not in ("keras", "builtins"):
+        if item["class_name"] in _RUN_CODE or _package(item) not in ("keras", "builtins"):
+            name = _settings(item).get("name", item["class_name"])
             raise BaseUnavailable(
-                f"{path}: layer {name!r} is a {item['class_name']} and would run code from the file; "
-                "rebuild it from Keras' own layers"
+                f"{path}: layer {name!r} is a {item['class_name']} and needs code that is not Keras' own; "
+                "rebuild it from Keras' layers"
             )
 
 
 def refuse_layers(path: Path, allowed: Collection[str]) -> None:
     """Raise RunError, with its name, for any object in the file whose class is not among `allowed`."""
     for item in _objects(read_config(path)):
-        if item["class_name"] not in allowed or not (item.get("module") or "keras").startswith("keras"):
+        if item["class_name"] not in allowed or _package(item) != "keras":
             raise RunError(f"{path}: holds a {item['class_name']!r}, which no head of featstore has; do not trust it")
 
 
-def _objects(node: Any) -> Iterator[dict[str, Any]]:
-    """All serialized objects in a config, in the order in which they stand."""
-    if isinstance(node, dict):
-        if isinstance(node.get("class_name"), str) and isinstance(node.get("config", {}), dict):
-            yield node
-        for value in node.values():
-            yield from _objects(value)
-    elif isinstance(node, list):
-        for value in node:
-            yield from _objects(value)
+def _objects(config: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """All serialized objects in a config, in the order in which they stand; nested as deep as a stranger likes."""
+    waiting: list[Any] = [config]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, dict):
+            if isinstance(node.get("class_name"), str):
+                yield node
+            waiting += reversed(node.values())
+        elif isinstance(node, list):
+            waiting += reversed(node)
+
+
+def _settings(item: dict[str, Any]) -> dict[str, Any]:
+    settings = item.get("config")
+    return settings if isinstance(settings, dict) else {}
+
+
+def _package(item: dict[str, Any]) -> str:
+    """Where the class comes from: Keras writes null for one of the user's, and nothing for its own markers."""
+    return str(item.get("module", "keras")).split(".")[0]

@@ -6,6 +6,7 @@ keras#13118) and gives the same floats whatever the batch, so a row does not dep
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from featstore.bases.source import BaseSource
 from featstore.errors import BaseUnavailable
 from featstore.images.manifest import FileStat
 from featstore.images.variants import Preprocessing
-from featstore.spec import FeatureSpec
+from featstore.spec import LAST_ACTIVATION, FeatureSpec
 
 BATCH = 32
 
@@ -54,13 +55,15 @@ class Network:
         return features[: len(images)]
 
 
+@lru_cache(maxsize=4)  # tracing a graph takes seconds, and a grid search asks for the same few again and again
 def load_network(source: BaseSource, spec: FeatureSpec, state: FileStat | None, batch: int = BATCH) -> Network:
     """The base of `spec`, from `source`; raises BaseUnavailable if its weights are not those of the spec."""
-    model = build(source, spec.reading.height, spec.reading.width, spec.pool, state)
+    pooled = source.info is not None and not source.info.map_pools and spec.layer == LAST_ACTIVATION
+    model = build(source, spec.reading.height, spec.reading.width, spec.pool if pooled else "none", state)
     if not source.is_file and weights_digest(model) != spec.weights:
         raise BaseUnavailable(
             f"the weights of {source.model} are not those that these features were made with; give the file with "
             "--weights, or extract again"
         )
-    pooled = source.info is not None and not source.info.map_pools and spec.layer == "last"
-    return Network(cut(model, spec.layer, "none" if pooled else spec.pool), spec.preprocessing, batch)
+    body = cut(model, spec.layer, "none" if pooled else spec.pool, saved=source.is_file)
+    return Network(body, spec.preprocessing, batch)

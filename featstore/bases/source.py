@@ -11,6 +11,7 @@ from featstore.catalog import TINY, BaseInfo, lookup, weights_file_name
 from featstore.errors import BaseUnavailable, UsageError
 from featstore.spec import USER_MODEL
 
+MODEL_ENDING = ".keras"
 WEIGHT_ENDINGS = (".h5", ".keras")  # `.weights.h5` among them
 
 
@@ -29,7 +30,7 @@ class BaseSource:
 
     @property
     def is_file(self) -> bool:
-        return self.model.endswith(".keras")
+        return self.model.endswith(MODEL_ENDING)
 
     @property
     def info(self) -> BaseInfo | None:
@@ -82,6 +83,8 @@ class BaseSource:
             from importlib.metadata import version
 
             text += f"-seed{self.seed}-keras{version('keras')}-tensorflow{version('tensorflow')}"
+        if self.weights == "imagenet":  # Keras puts a layer more into EfficientNet than with the same file by its path
+            text += "-imagenet"
         return text
 
 

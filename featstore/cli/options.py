@@ -48,7 +48,8 @@ Cache = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard output, nothing else there.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress, no table; warnings and errors only.")]
-Seed = Annotated[int, typer.Option("--seed", help="Of random weights.")]
+LARGEST_SEED = 2**32 - 1  # numpy's limit
+Seed = Annotated[int, typer.Option("--seed", min=0, max=LARGEST_SEED, help="Of random weights.")]
 VARIANTS_HELP = (
     "keras (what the base was trained with), caffe, torch, tf, rescale, rgb-mean, raw, "
     "or numbers: order=bgr,scale=1,mean=104:117:124,std=1."

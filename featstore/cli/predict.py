@@ -70,7 +70,7 @@ def _write_csv(path: Path, classes: tuple[str, ...], prediction: Prediction) -> 
     import csv
     import io
 
-    from featstore.files import write_whole
+    from featstore.errors import StoreError
 
     def plain(text: str) -> str:
         return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text
@@ -80,4 +80,7 @@ def _write_csv(path: Path, classes: tuple[str, ...], prediction: Prediction) -> 
     rows.writerow(["path", "label", *map(plain, classes)])
     for image in prediction.images:
         rows.writerow([plain(image.path), plain(image.label), *(f"{p:.6g}" for p in image.probabilities)])
-    write_whole(path, text.getvalue().encode("utf-8", "surrogateescape"))
+    try:  # written in place, so that links and /dev/stdout are followed
+        path.write_bytes(text.getvalue().encode("utf-8", "surrogateescape"))
+    except OSError as error:
+        raise StoreError(f"{path}: cannot be written: {error.strerror}; choose another file for --csv") from error

@@ -34,7 +34,9 @@ def command(
     dtype: options.Dtype = "float16",
     val_fraction: Annotated[float, typer.Option(help="Share taken for validation where there is no such split.")] = 0.2,
     test_fraction: Annotated[float, typer.Option(help="Share taken for testing where there are no splits.")] = 0.2,
-    seed: Annotated[int, typer.Option("--seed", help="Of the head, and of random weights.")] = 0,
+    seed: Annotated[
+        int, typer.Option("--seed", min=0, max=options.LARGEST_SEED, help="Of the head, and of random weights.")
+    ] = 0,
     runs: Annotated[Path, typer.Option("--runs", help="Folder of the runs.")] = Path("runs"),
     cache: options.Cache = None,
     json: options.Json = False,

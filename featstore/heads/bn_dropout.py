@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featstore.bases.keras_file import refuse_layers
-from featstore.errors import RunError
+from featstore.errors import RunError, UsageError
 from featstore.heads.base import Curve, Labelled, OnStep
 from featstore.tensorflow_loader import load_tensorflow
 
@@ -48,7 +48,7 @@ class BnDropoutHead:
     _history: dict[str, list[float]] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
-        if not 0 <= self.p < 1 or self.rate <= 0 or min(self.units, self.epochs, self.batch, self.patience) < 1:
+        if not 0 <= self.p < 1 or not self.rate > 0 or min(self.units, self.epochs, self.batch, self.patience) < 1:
             raise ValueError("expected 0 <= p < 1, a rate above 0, and units, epochs, batch and patience of at least 1")
 
     def fit(
@@ -85,6 +85,10 @@ class BnDropoutHead:
             verbose=0,
         )
         self._history = {name: [float(v) for v in values] for name, values in fitted.history.items()}
+        if not np.isfinite(list(self._history.values())).all():
+            raise UsageError(
+                f"head bn-dropout: training diverged at rate {self.rate:g}: its loss is not finite; lower it"
+            )
 
     def predict_proba(self, X: NDArray[np.float32]) -> NDArray[np.float64]:
         return np.asarray(self._model.predict(X, batch_size=256, verbose=0), np.float64)

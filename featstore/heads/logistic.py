@@ -75,6 +75,8 @@ class LogisticHead:
             self._model = skops.io.load(file, trusted=[])
         except Exception as error:  # skops, zipfile and json each raise their own
             raise RunError(f"{file}: not a head that can be trusted: {' '.join(str(error).split())}") from error
+        if not hasattr(self._model, "predict_proba"):
+            raise RunError(f"{file}: holds a {type(self._model).__name__}, not a classifier; train the head again")
 
     def _choose_strength(
         self, X: NDArray[np.float32], y: NDArray[np.str_], folds: int, seed: int, on_step: OnStep | None

@@ -37,7 +37,7 @@ def make_head(name: str, parameters: Mapping[str, Any] | None = None) -> Head:
         raise UsageError(f"head {name} has no parameter {unknown[0]!r}: it takes {', '.join(types)}")
     try:
         head: Head = kind(**{key: _parse(value, str(types[key])) for key, value in (parameters or {}).items()})
-    except ValueError as error:
+    except (ValueError, TypeError) as error:
         raise UsageError(f"head {name}: {error}") from error
     return head
 

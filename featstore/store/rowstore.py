@@ -75,9 +75,8 @@ class RowStore:
         if not self._shards:
             self._write_spec()
         name, data = build_shard(self.key, self._spec_json, self._versions(), ids, rows)
-        write_whole(self.folder / name, data)
+        state = _state(write_whole(self.folder / name, data))
         contents = parse_shard(name, data, self.key)
-        state = _state(os.stat(self.folder / name))
         self._add(ShardEntry(name, state, contents.ids, contents.dtype, contents.shape, contents.offset))
         self._unsaved = True
 
