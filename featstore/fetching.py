@@ -9,7 +9,6 @@ import hashlib
 import os
 import stat
 import sys
-import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -88,7 +87,7 @@ def _fetch(picture: Picture, read: Read, needed: Callable[[str], bool]) -> Fetch
 def _yield_to_the_network() -> None:
     """Lower this thread's priority: TensorFlow's threads wait for the slowest of them, so they should come first."""
     if sys.platform == "linux":  # elsewhere it is the whole process that has a priority
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 10)
+        os.nice(10)
 
 
 def _open_at_once(path: str, flags: int) -> int:

@@ -10,7 +10,7 @@ from typing import Any
 
 from featstore.errors import StoreError, UsageError
 from featstore.images.reading import Reading
-from featstore.images.variants import NAMED, Preprocessing
+from featstore.images.variants import NAMED, Preprocessing, Triple
 
 SPEC_VERSION = 1
 POOLS = ("avg", "max", "none")
@@ -42,8 +42,7 @@ class FeatureSpec:
         for what, value, known in (("pool", self.pool, POOLS), ("dtype", self.dtype, DTYPES)):
             if value not in known:
                 raise UsageError(f"{what} {value!r} is not known: use one of {', '.join(known)}")
-
-        if not (re.fullmatch(r"[\w.-]+", self.model) and re.fullmatch("[0-9a-f]{64}", self.weights)):
+        if not (re.fullmatch(r"[A-Za-z0-9][\w.-]*", self.model, re.A) and re.fullmatch("[0-9a-f]{64}", self.weights)):
             raise UsageError(
                 f"model {self.model!r} with weights {self.weights!r}: expected a name and a SHA-256 in hex"
             )
@@ -53,7 +52,7 @@ class FeatureSpec:
         return {
             "spec_version": SPEC_VERSION,
             "model": self.model,
-            "alpha": self.alpha,
+            "alpha": None if self.alpha is None else float(self.alpha),  # 1 and 1.0 are equal, their texts are not
             "weights": self.weights,
             "reading": self.reading.describe(),
             "preprocessing": self.preprocessing.describe(),
@@ -65,7 +64,7 @@ class FeatureSpec:
 
     def to_json(self) -> str:
         """Canonical: sorted, no white space, ASCII. Equal specs give equal texts on every machine."""
-        return json.dumps(self.describe(), sort_keys=True, separators=(",", ":"), allow_nan=False)
+        return _canonical(self.describe())
 
     @classmethod
     def from_json(cls, text: str | bytes) -> FeatureSpec:
@@ -73,9 +72,9 @@ class FeatureSpec:
         try:
             given = json.loads(text)
             spec = cls._from_dict(given)
-            if spec.describe() != given:
+            if spec.to_json() != _canonical(given):  # compared as text, since 1, 1.0 and true are equal
                 raise ValueError("fields or versions that this featstore does not know")
-        except (ValueError, KeyError, TypeError, UsageError, RecursionError) as error:
+        except (ValueError, KeyError, TypeError, OverflowError, UsageError, RecursionError) as error:
             raise StoreError(
                 f"no feature spec of version {SPEC_VERSION}: {error}; a newer featstore may read it"
             ) from error
@@ -83,20 +82,21 @@ class FeatureSpec:
 
     @classmethod
     def _from_dict(cls, given: dict[str, Any]) -> FeatureSpec:
+        """The nearest thing to a spec in `given`: a value of another type becomes one of the right type."""
         reading, preprocessing = given["reading"], given["preprocessing"]
-        height, width = reading["size"]
+        height, width = map(int, reading["size"])
         return cls(
             model=given["model"],
             weights=given["weights"],
-            alpha=given["alpha"],
+            alpha=None if given["alpha"] is None else float(given["alpha"]),
             reading=Reading(height, width, reading["name"], reading["fit"], reading["interpolation"]),
             preprocessing=Preprocessing(
                 preprocessing["order"],
-                preprocessing["scale"],
-                tuple(preprocessing["mean"]),
-                tuple(preprocessing["std"]),
+                float(preprocessing["scale"]),
+                _triple(preprocessing["mean"]),
+                _triple(preprocessing["std"]),
             ),
-            layer=given["layer"],
+            layer=str(given["layer"]),
             pool=given["pool"],
             dtype=given["dtype"],
         )
@@ -118,3 +118,12 @@ class FeatureSpec:
         size = str(height) if height == width else f"{height}x{width}"
         model = self.model if self.alpha in (None, 1.0) else f"{self.model}-{self.alpha:g}"
         return f"{model}/{self.variant}-{size}-{self.key[:12]}"
+
+
+def _canonical(value: Any) -> str:
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def _triple(values: Any) -> Triple:
+    first, second, third = map(float, values)
+    return first, second, third

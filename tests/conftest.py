@@ -59,6 +59,9 @@ def write_photos(folder: Path, each: int, first: int = 0) -> Path:
     return folder
 
 
+# As in pyproject.toml: warnings are errors but for one, about how Keras reads its variables under NumPy 2.
+WARNINGS = ("-W", "error", "-W", "ignore:__array__ implementation:DeprecationWarning")
+
 Cli = Callable[..., subprocess.CompletedProcess[str]]
 
 
@@ -68,7 +71,7 @@ def cli(tmp_path: Path) -> Cli:
 
     def run(*arguments: object, timeout: float = 300, **environment: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [sys.executable, "-W", "error", "-m", "featstore", *map(str, arguments)],
+            [sys.executable, *WARNINGS, "-m", "featstore", *map(str, arguments)],
             cwd=tmp_path,
             env={**os.environ, **environment},
             capture_output=True,

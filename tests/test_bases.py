@@ -130,7 +130,7 @@ def test_without_a_network_the_wanted_file_is_named(tmp_path: Path, monkeypatch:
 
 
 def refuse(*arguments: object, **options: object) -> None:
-    raise Exception("URL fetch failure")  # noqa: TRY002 - as Keras does
+    raise Exception("URL fetch failure")
 
 
 def test_efficientnet_from_a_file_is_scaled_as_published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -263,7 +263,14 @@ class TestUserFiles:
 )
 @pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 1e-5), ("float16", 1e-3)])
 def test_stored_features_equal_the_model_called_directly(
-    real_data: Path, tmp_path: Path, model: str, alpha: float | None, file: str, module: str, dtype: str, tolerance: float
+    real_data: Path,
+    tmp_path: Path,
+    model: str,
+    alpha: float | None,
+    file: str,
+    module: str,
+    dtype: str,
+    tolerance: float,
 ) -> None:
     """Real weights, real photos, through the cache: within 1e-5 as float32 and 1e-3 as float16."""
     from PIL import Image

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import draw
 from PIL import Image
 
-from conftest import draw
 from featstore.errors import UnreadableImage
 from featstore.images.decode import MAX_PIXELS, decode_rgb
 from featstore.images.reading import Reading
@@ -129,7 +129,9 @@ def test_a_bomb_is_refused_by_its_header(side: int) -> None:
         return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
 
     assert side * side > MAX_PIXELS
-    raw = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)) + chunk(b"IEND", b"")
+    raw = (
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)) + chunk(b"IEND", b"")
+    )
     with pytest.raises(UnreadableImage, match="declares"):
         decode_rgb(raw)
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-
 from conftest import draw, write_photos
+
 from featstore import extraction, fetching
 from featstore.errors import StoreError
 from featstore.features import gather

@@ -6,9 +6,9 @@ import hashlib
 
 import numpy as np
 import pytest
+from conftest import draw
 from PIL import Image
 
-from conftest import draw
 from featstore.errors import UnreadableImage, UsageError
 from featstore.images.fit import fit_image
 from featstore.images.reading import FITS, INTERPOLATIONS, VERSIONS, Reading, parse_size

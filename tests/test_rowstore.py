@@ -42,7 +42,7 @@ def test_a_row_id_holds_digest_and_view() -> None:
 @settings(deadline=None, max_examples=30)
 @given(st.lists(st.tuples(st.lists(st.integers(0, 30), min_size=1, max_size=6, unique=True), st.booleans())), st.data())
 def test_a_store_is_a_mapping(tmp_path_factory: pytest.TempPathFactory, batches: list, data: st.DataObject) -> None:
-    """After any appends and re-openings, in any order of reading, with the index kept or lost: what a dict would say."""
+    """After any appends and re-openings, read in any order, with the index kept or lost: what a dict would say."""
     folder = tmp_path_factory.mktemp("store")
     store, model = open_store(folder), {}
     for numbers, reopen in batches:
@@ -87,7 +87,9 @@ def test_a_damaged_shard_is_not_served(tmp_path: Path) -> None:
     assert np.array_equal(open_store(tmp_path).read(ids(1)), rows(1))
 
 
-@pytest.mark.parametrize("damage", [lambda d: d[:-1], lambda d: d[:40] + b"x" + d[41:], lambda d: b"", lambda d: b"\n\n"])
+@pytest.mark.parametrize(
+    "damage", [lambda d: d[:-1], lambda d: d[:40] + b"x" + d[41:], lambda d: b"", lambda d: b"\n\n"]
+)
 def test_a_damaged_index_loses_nothing(tmp_path: Path, damage: object) -> None:
     """It is made again from the shards."""
     store = open_store(tmp_path)

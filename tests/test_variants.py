@@ -49,7 +49,9 @@ def test_numbers_can_say_what_a_name_says() -> None:
     assert parse_variant("scale=1/127.5,mean=1", None)[1] == NAMED["tf"]
 
 
-@pytest.mark.parametrize("text", ["nonsense", "scale=x", "mean=1:2", "std=0", "order=gbr", "depth=3", "scale=1/0", "=1"])
+@pytest.mark.parametrize(
+    "text", ["nonsense", "scale=x", "mean=1:2", "std=0", "order=gbr", "depth=3", "scale=1/0", "=1"]
+)
 def test_what_makes_no_sense_is_refused(text: str) -> None:
     """With a UsageError, whatever is wrong with it."""
     with pytest.raises(UsageError):

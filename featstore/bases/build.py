@@ -42,14 +42,15 @@ def build(source: BaseSource, height: int, width: int, pool: str = "none", _stat
 
 
 def weights_digest(model: Any) -> str:
-    """SHA-256 (hex) over the (place, name, dtype, shape, bytes) of each weight.
+    """SHA-256 (hex) over the (place, dtype, shape, bytes) of each weight.
 
-    The place in the model stands for the layer's name, which may be an automatic one that changes between builds.
+    The place in the model stands for the path: names of layers, and in ConvNeXt of weights, may be automatic ones that
+    change between builds.
     """
     digest = hashlib.sha256()
     for place, weight in enumerate(model.weights):
         value = np.ascontiguousarray(weight)
-        digest.update(f"{place}/{weight.name}:{value.dtype.str}{value.shape};".encode())
+        digest.update(f"{place}:{value.dtype.str}{value.shape};".encode())
         digest.update(value.data)
     return digest.hexdigest()
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 FORMAT_VERSION = 1
+_SHARD_NAME = re.compile(r"s-.+\.h5")
 
 
 class RowStore:
@@ -36,9 +39,8 @@ class RowStore:
         self._shards: dict[str, ShardEntry] = {}
         self._place: dict[RowId, tuple[str, int]] = {}
         self._unsaved = False
-        if self.folder.is_dir():
-            self._check_spec()
-            self._scan()
+        self._check_spec()
+        self._scan()
 
     def __contains__(self, row: RowId) -> bool:
         return row in self._place
@@ -72,19 +74,30 @@ class RowStore:
             raise ValueError(f"rows of shape {rows.shape[1:]} under a key with rows of shape {self.row_shape}")
         if not np.isfinite(rows).all():
             raise ValueError("rows with NaN or infinity cannot be stored")
-        if not self._shards:
-            self._write_spec()
         name, data = build_shard(self.key, self._spec_json, self._versions(), ids, rows)
+        contents = parse_shard(name, data, self.key)  # nothing is written that could not be read again
+        self._write_spec()
         state = _state(write_whole(self.folder / name, data))
-        contents = parse_shard(name, data, self.key)
         self._add(ShardEntry(name, state, contents.ids, contents.dtype, contents.shape, contents.offset))
         self._unsaved = True
 
     def read(self, ids: Sequence[RowId]) -> NDArray[Any]:
         """The rows of `ids` in that order, (len(ids), ...); float32 if any of them is, else float16.
 
-        Raises KeyError for an id that is not stored.
+        Raises KeyError for an id that is not stored, StoreError for rows that were stored and are gone.
         """
+        try:
+            return self._gather(ids)
+        except OSError:  # another process healed, compacted or pruned: what the folder holds now counts
+            self._scan()
+        try:
+            return self._gather(ids)
+        except (KeyError, OSError) as error:
+            raise StoreError(
+                f"{self.folder}: rows that were stored are gone or cannot be read; run the same command again"
+            ) from error
+
+    def _gather(self, ids: Sequence[RowId]) -> NDArray[Any]:
         import numpy as np
 
         places = [self._place[row] for row in ids]
@@ -111,22 +124,35 @@ class RowStore:
 
         with (self.folder / entry.name).open("rb") as file:
             if _state(os.fstat(file.fileno())) != entry.state:
-                raise StoreError(f"{self.folder / entry.name}: changed while in use; run the same command again")
-            return np.memmap(file, np.dtype(entry.dtype), "r", entry.offset, (entry.rows, *entry.shape))
+                raise OSError(errno.ESTALE, "not the file that was verified", str(self.folder / entry.name))
+            dtype = np.dtype(entry.dtype).newbyteorder("<")
+            return np.memmap(file, dtype, "r", entry.offset, (entry.rows, *entry.shape))
 
     def _scan(self) -> None:
         """Take in the shards of the folder: by the index where the file is in a known state, else by verifying it."""
-        known = load_index(self.folder / "index")
-        with os.scandir(self.folder) as entries:
-            found = {e.name: e.path for e in entries if e.name.startswith("s-") and e.name.endswith(".h5")}
-        for name in sorted(found):
-            with suppress(FileNotFoundError):  # somebody pruned
-                entry = known.get(name)
-                if entry is None or entry.state != _state(os.stat(found[name])):
-                    entry = self._verify(name)
-                    self._unsaved = True
-                if entry is not None:
-                    self._add(entry)
+        known = load_index(self.folder / "index") | self._shards
+        self._shards, self._place, self.damaged = {}, {}, []
+        try:
+            for name in self._names():
+                with suppress(FileNotFoundError):  # somebody pruned
+                    entry = known.get(name)
+                    if entry is None or entry.state != _state(os.stat(self.folder / name)):
+                        entry = self._verify(name)
+                        self._unsaved = True
+                    if entry is not None:
+                        self._add(entry)
+        except OSError as error:
+            raise StoreError(
+                f"{self.folder}: cannot be read: {error.strerror}; choose another cache with --cache"
+            ) from error
+
+    def _names(self) -> list[str]:
+        """File names of the shards, sorted; none where there is no folder yet."""
+        try:
+            with os.scandir(self.folder) as entries:
+                return sorted(e.name for e in entries if e.is_file() and _SHARD_NAME.fullmatch(e.name))
+        except FileNotFoundError:
+            return []
 
     def _verify(self, name: str) -> ShardEntry | None:
         """Read, check and parse a shard; None, with the reason in `damaged`, if it is not right."""
@@ -166,7 +192,7 @@ class RowStore:
             version, key = kept["format_version"], kept["key"]
         except FileNotFoundError:
             return
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise StoreError(f"{path}: cannot be read: {error}; move the folder away and extract again") from error
         if version != FORMAT_VERSION:
             raise StoreError(f"{path}: format version {version}, this featstore reads {FORMAT_VERSION}: upgrade it")

@@ -1,0 +1,345 @@
+"""Building bases: every way to name weights, and what is said where they cannot be had or do not fit."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import h5py
+import keras
+import numpy as np
+import pytest
+
+from featstore.bases.build import build, weights_digest
+from featstore.bases.source import BaseSource, parse_source
+from featstore.catalog import TINY
+from featstore.errors import BaseUnavailable
+
+SIDE = 32
+Saver = Callable[[Any, Path], Path]
+fresh: Callable[..., Any] = build.__wrapped__  # as if for the first time in the process
+
+
+def mobilenet(seed: int = 0, weights: str = "random", alpha: float = 0.25) -> BaseSource:
+    return parse_source("MobileNet", weights, alpha, seed)
+
+
+def save_legacy(model: Any, path: Path) -> Path:
+    """The format of the published files, which Keras 3 reads and no longer offers to write."""
+    from keras.src.legacy.saving.legacy_h5_format import save_weights_to_hdf5_group
+
+    with h5py.File(path.with_suffix(".h5"), "w") as file:
+        save_weights_to_hdf5_group(file, model)
+    return path.with_suffix(".h5")
+
+
+def save_weights(model: Any, path: Path) -> Path:
+    model.save_weights(path.with_suffix(".weights.h5"))
+    return path.with_suffix(".weights.h5")
+
+
+def save_model(model: Any, path: Path) -> Path:
+    model.save(path.with_suffix(".keras"))
+    return path.with_suffix(".keras")
+
+
+SAVERS = [save_legacy, save_weights, save_model]
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, dict[Saver, Path]]:
+    """The digest of a MobileNet of a quarter of the width, and its weights in each format."""
+    model = fresh(mobilenet(5), SIDE, SIDE)
+    path = tmp_path_factory.mktemp("weights") / "w"
+    return weights_digest(model), {save: save(model, path) for save in SAVERS}
+
+
+@pytest.fixture(autouse=True)
+def forget() -> Iterator[None]:
+    """Networks of one test are nothing to the next."""
+    yield
+    build.cache_clear()
+
+
+@pytest.fixture
+def download(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[Callable[..., str]], Path]:
+    """Puts a function in the place of Keras' download; gives the folder where Keras would put the file."""
+    from keras.src.utils import file_utils
+
+    def replace(get_file: Callable[..., str]) -> Path:
+        monkeypatch.setattr(file_utils, "get_file", get_file)
+        monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
+        (tmp_path / "keras" / "models").mkdir(parents=True)
+        return tmp_path / "keras" / "models"
+
+    return replace
+
+
+def test_random_weights_do_not_depend_on_the_input_size() -> None:
+    """A convolutional network has the same weights at every size, so its digest is found for one and holds for all."""
+    assert weights_digest(fresh(mobilenet(), 32, 32)) == weights_digest(fresh(mobilenet(), 64, 48))
+
+
+def test_the_digest_is_the_same_in_every_process() -> None:
+    """Neither hash seeds nor what was built before enter it."""
+    code = (
+        "from featstore.bases.build import build, weights_digest; from featstore.bases.source import parse_source;"
+        f"print(weights_digest(build(parse_source('MobileNet', 'random', 0.25, 0), {SIDE}, {SIDE})))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == weights_digest(fresh(mobilenet(), SIDE, SIDE))
+
+
+def test_the_digest_sees_where_a_value_is() -> None:
+    """Two weights of one shape that change places are another network."""
+    model = fresh(parse_source("tiny", "random", None, 0), SIDE, SIDE)
+    before = weights_digest(model)
+    gamma, beta = model.layers[2].weights[:2]  # of the first batch normalization
+    one, other = np.array(gamma), np.array(beta)
+    gamma.assign(other)
+    beta.assign(one)
+    assert weights_digest(model) != before
+
+
+def test_a_base_is_built_once_for_one_state_of_its_file() -> None:
+    """A second call gives the network at hand; another state of the weights' file gives another."""
+    source = parse_source("tiny", "random", None, 0)
+    assert build(source, SIDE, SIDE) is build(source, SIDE, SIDE)
+    assert build(source, SIDE, SIDE, _state=1) is not build(source, SIDE, SIDE)
+
+
+@pytest.mark.parametrize("save", SAVERS)
+def test_weights_of_another_width_are_refused(saved: tuple[str, dict[Saver, Path]], save: Saver) -> None:
+    """A file for another alpha is an expected error of one line, with the path and what was expected."""
+    path = saved[1][save]
+    with pytest.raises(BaseUnavailable) as caught:
+        fresh(mobilenet(weights=str(path), alpha=0.5), SIDE, SIDE)
+    assert str(caught.value).startswith(f"{path}: these weights do not fit MobileNet-0.5 without its top")
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 500
+
+
+def test_published_weights_with_the_top_are_refused(tmp_path: Path) -> None:
+    """Such a file is taken by position, so a classifier more would be no harmless surplus; the remedy is named."""
+    whole = keras.applications.MobileNet(weights=None, alpha=0.25, input_shape=(SIDE, SIDE, 3), classes=7)
+    path = save_legacy(whole, tmp_path / "w")
+    with pytest.raises(BaseUnavailable, match="no_top or notop in its name"):
+        fresh(mobilenet(weights=str(path)), SIDE, SIDE)
+
+
+@pytest.mark.parametrize("save", SAVERS)
+@pytest.mark.parametrize("keep", [0.0, 0.5, 0.99])
+def test_a_truncated_file_is_refused(tmp_path: Path, save: Saver, keep: float) -> None:
+    """A file that lacks its end, as after a copy that broke off, is an expected error."""
+    path = save(fresh(parse_source("tiny", "random", None, 0), SIDE, SIDE), tmp_path / "w")
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(len(whole) * keep)])
+    with pytest.raises(BaseUnavailable, match="do not fit"):
+        fresh(parse_source("tiny", str(path), None, 0), SIDE, SIDE)
+
+
+def test_a_download_that_fails_names_the_file_and_how_to_give_it(download: Any, capfd: Any) -> None:
+    """One line says which file is wanted, from where Keras tried to get it, where it goes, and the option for it."""
+
+    def no_network(fname: str, origin: str, **_: object) -> str:
+        sys.stdout.write(f"Downloading data from {origin}\n")
+        raise Exception(f"URL fetch failure on {origin}: None -- [Errno -3] Temporary failure in name resolution")
+
+    folder = download(no_network)
+    with pytest.raises(BaseUnavailable) as caught:
+        fresh(parse_source("MobileNet", "imagenet", 0.25, 0), 160, 160)
+    text = str(caught.value)
+    assert "mobilenet_2_5_160_tf_no_top.h5 on a machine with a network" in text
+    assert f"put it into {folder}, or give it with --weights FILE" in text
+    assert "https://" in text
+    assert "\n" not in text
+    assert capfd.readouterr().out == ""
+
+
+def test_a_download_keeps_standard_output_clean(
+    download: Any, saved: tuple[str, dict[Saver, Path]], capfd: Any
+) -> None:
+    """Standard output is for results: Keras' reports go beside it, and its warning about unusual sizes nowhere.
+
+    Warnings are errors here, so the weights would not come through one.
+    """
+
+    def get_file(*_: object, **__: object) -> str:
+        sys.stdout.write("Downloading data from https://...\n")
+        return str(saved[1][save_legacy])
+
+    download(get_file)
+    assert weights_digest(fresh(mobilenet(weights="imagenet"), 48, 40)) == saved[0]
+    captured = capfd.readouterr()
+    assert captured.out == ""
+    assert "Downloading" in captured.err
+
+
+def test_a_damaged_download_is_named_with_the_remedy(download: Any) -> None:
+    """MobileNet's files carry no hash in Keras: half a file must not be taken for weights, nor retried for ever."""
+    file: list[Path] = []
+    folder = download(lambda *_, **__: str(file[0]))
+    file.append(folder / "mobilenet_2_5_224_tf_no_top.h5")
+    file[0].write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(1000))
+    with pytest.raises(BaseUnavailable, match=r"no_top\.h5: cannot be loaded into MobileNet.*delete it and try again"):
+        fresh(mobilenet(weights="imagenet"), 224, 224)
+
+
+class Killed(BaseException):
+    """As the command line raises for a polite kill: no KeyboardInterrupt, so Keras does not tidy up."""
+
+
+@pytest.mark.parametrize("was_there", [True, False])
+def test_an_interrupted_download_leaves_no_half_file(download: Any, was_there: bool) -> None:
+    """What was not there before is removed; a file that was there is the user's."""
+    file: list[Path] = []
+
+    def get_file(*_: object, **__: object) -> str:
+        file[0].write_bytes(b"half")
+        raise Killed
+
+    file.append(download(get_file) / "mobilenet_2_5_224_tf_no_top.h5")
+    if was_there:
+        file[0].write_bytes(b"whole")
+    with pytest.raises(Killed):
+        fresh(mobilenet(weights="imagenet"), 224, 224)
+    assert file[0].exists() == was_there
+
+
+def test_what_a_process_has_set_for_its_own_networks_does_not_reach_a_base() -> None:
+    """Under mixed precision and channels first a base is what its key says, and the settings are there afterwards."""
+    expected = weights_digest(fresh(mobilenet(), SIDE, SIDE))
+    keras.config.set_dtype_policy("mixed_float16")
+    keras.config.set_image_data_format("channels_first")
+    try:
+        model = fresh(mobilenet(), SIDE, SIDE)
+        assert keras.config.dtype_policy().name == "mixed_float16"
+        assert keras.config.image_data_format() == "channels_first"
+    finally:
+        keras.config.set_dtype_policy("float32")
+        keras.config.set_image_data_format("channels_last")
+    assert {layer.compute_dtype for layer in model.layers} == {"float32"}
+    assert model.input_shape == (None, SIDE, SIDE, 3)
+    assert weights_digest(model) == expected
+
+
+def test_tiny_is_as_the_catalogue_says() -> None:
+    """Its width, and a map of a quarter of the input at every size from the minimum on."""
+    for height, width in ((32, 32), (36, 64)):
+        model = fresh(parse_source("tiny", None, None, 0), height, width)
+        assert model.output_shape == (None, height // 4, width // 4, TINY.width)
+    assert model.count_params() == TINY.parameters
+
+
+def test_tiny_can_have_random_weights() -> None:
+    """They follow their seed and are not the learned ones."""
+    learned, zero, one = (
+        weights_digest(fresh(parse_source("tiny", weights, None, seed), SIDE, SIDE))
+        for weights, seed in ((None, 0), ("random", 0), ("random", 1))
+    )
+    assert len({learned, zero, one}) == 3
+
+
+def test_the_learned_weights_of_tiny_are_loaded() -> None:
+    """Their batch statistics are not those of a network that has seen nothing."""
+    model = fresh(parse_source("tiny", None, None, 0), SIDE, SIDE)
+    assert np.abs(np.array(model.get_layer("stem_bn").moving_mean)).max() > 0
+
+
+def user_file(model: Any, path: Path) -> BaseSource:
+    model.save(path)
+    return BaseSource(str(path), "shipped")
+
+
+def test_a_user_file_is_loaded_whole(tmp_path: Path) -> None:
+    """The network gives what it gave before it was saved."""
+    inputs = keras.Input((16, 20, 3))
+    model = keras.Model(inputs, keras.layers.Conv2D(4, 3, activation="relu")(inputs))
+    images = np.random.default_rng(0).uniform(0, 1, (2, 16, 20, 3)).astype("float32")
+    loaded = fresh(user_file(model, tmp_path / "b.keras"), 16, 20)
+    np.testing.assert_array_equal(np.asarray(loaded(images)), np.asarray(model(images)))
+
+
+def test_a_user_file_with_two_inputs_is_refused(tmp_path: Path) -> None:
+    """The message says what was expected, and the shapes that were found."""
+    a, b = keras.Input((8, 8, 3)), keras.Input((8, 8, 3))
+    source = user_file(keras.Model([a, b], keras.layers.Add()([a, b])), tmp_path / "b.keras")
+    with pytest.raises(BaseUnavailable, match=r"one input of \(height, width, 3\), found \(None, 8, 8, 3\), \(None"):
+        fresh(source, 8, 8)
+
+
+@pytest.mark.parametrize("shape", [(8, 8, 1), (8, 3), (3, 8, 8)])
+def test_a_user_file_for_anything_but_rgb_is_refused(tmp_path: Path, shape: tuple[int, ...]) -> None:
+    """One channel, no map, or channels first: not images as featstore makes them."""
+    inputs = keras.Input(shape)
+    source = user_file(keras.Model(inputs, keras.layers.ReLU()(inputs)), tmp_path / "b.keras")
+    with pytest.raises(BaseUnavailable, match="expected one input"):
+        fresh(source, 8, 8)
+
+
+@pytest.mark.filterwarnings("ignore:You are saving a model that has not yet been built")
+def test_a_user_file_that_was_never_built_is_refused(tmp_path: Path) -> None:
+    """A Sequential without an input has no graph to be cut."""
+    source = user_file(keras.Sequential([keras.layers.Conv2D(3, 3)]), tmp_path / "b.keras")
+    with pytest.raises(BaseUnavailable, match="found a model without a fixed input"):
+        fresh(source, 8, 8)
+
+
+def doubled(x: Any) -> Any:
+    return 2 * x
+
+
+def test_a_user_file_with_a_function_of_its_own_is_refused_by_its_name(tmp_path: Path) -> None:
+    """Such a file gets past the look at its config, and Keras' long message is cut down to what matters."""
+    inputs = keras.Input((8, 8, 3))
+    model = keras.Model(inputs, keras.layers.Conv2D(4, 3, activation=doubled)(inputs))
+    with pytest.raises(BaseUnavailable, match="'doubled'") as caught:
+        fresh(user_file(model, tmp_path / "b.keras"), 8, 8)
+    assert len(str(caught.value)) < 400
+
+
+def test_a_registered_layer_is_refused_even_where_it_is_known(tmp_path: Path) -> None:
+    """What a file means must not depend on what a process happens to have registered."""
+
+    @keras.saving.register_keras_serializable("featstore_tests")
+    class Doubling(keras.layers.Layer):  # type: ignore[misc]
+        def call(self, x: Any) -> Any:
+            return 2 * x
+
+    inputs = keras.Input((8, 8, 3))
+    path = tmp_path / "b.keras"
+    keras.Model(inputs, Doubling(name="twice")(inputs)).save(path)
+    with pytest.raises(BaseUnavailable, match="layer 'twice' is a Doubling"):
+        parse_source(str(path), None, None, 0)
+
+
+def test_a_model_compiled_with_a_loss_of_its_own_is_welcome(tmp_path: Path) -> None:
+    """What it was trained with is not loaded, so it does not stand in the way."""
+
+    def my_loss(truth: Any, found: Any) -> Any:
+        return truth - found
+
+    inputs = keras.Input((8, 8, 3))
+    model = keras.Model(inputs, keras.layers.Conv2D(4, 3)(inputs))
+    model.compile("adam", my_loss)
+    path = tmp_path / "b.keras"
+    model.save(path)
+    assert fresh(parse_source(str(path), None, None, 0), 8, 8).output_shape == (None, 6, 6, 4)
+
+
+def test_a_damaged_user_file_is_refused(tmp_path: Path) -> None:
+    """A `.keras` file whose weights cannot be read is an expected error of one line."""
+    import zipfile
+
+    inputs = keras.Input((8, 8, 3))
+    keras.Model(inputs, keras.layers.Conv2D(4, 3)(inputs)).save(tmp_path / "whole.keras")
+    with zipfile.ZipFile(tmp_path / "whole.keras") as whole, zipfile.ZipFile(tmp_path / "b.keras", "w") as broken:
+        for name in whole.namelist():
+            data = whole.read(name)
+            broken.writestr(name, data[: len(data) // 2] if name.endswith(".h5") else data)
+    with pytest.raises(BaseUnavailable, match=r"b\.keras: Keras cannot load it") as caught:
+        fresh(parse_source(str(tmp_path / "b.keras"), None, None, 0), 8, 8)
+    assert "\n" not in str(caught.value)

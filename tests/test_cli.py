@@ -1,0 +1,193 @@
+"""The command line, each test a process of its own."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from conftest import Cli, draw, write_photos
+
+from featstore.catalog import BASES
+
+TINY = ("--model", "tiny")
+
+
+def test_help_is_light() -> None:
+    """No TensorFlow, Keras, scikit-learn, numpy or Rich is imported for it, and every command is listed."""
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "featstore", "--help"], capture_output=True, text=True, check=True
+    )
+    imported = {line.rsplit("|", 1)[-1].strip() for line in done.stderr.splitlines()}
+    assert "featstore.cli.app" in imported
+    assert not imported & {"tensorflow", "keras", "sklearn", "numpy", "h5py", "rich", "PIL"}
+    for command in ("quickstart", "extract", "train-head", "predict", "models"):
+        assert command in done.stdout
+
+
+def test_models_lists_every_base(cli: Cli) -> None:
+    """As a table, and as JSON with what is known of each."""
+    table, listed = cli("models"), cli("models", "--json")
+    assert all(name in table.stdout for name in ("tiny", *BASES))
+    assert {m["name"] for m in json.loads(listed.stdout)["models"]} == {"tiny", *BASES}
+
+
+def test_the_whole_way(cli: Cli, photos: Path, tmp_path: Path) -> None:
+    """Extract, train and predict: the JSON of each is as promised, and nothing else is on standard output."""
+    (photos / "discs" / "broken.png").write_bytes(b"x")
+    extracted = cli("extract", photos, *TINY, "--preprocess", "keras", "--preprocess", "raw", "--json")
+    assert extracted.returncode == 0, extracted.stderr
+    result = json.loads(extracted.stdout)
+    assert [set(f) for f in result["features"]] == 2 * [
+        {"key", "model", "preprocess", "size", "layer", "pool", "shape", "dtype"}
+        | {"path", "images", "computed", "reused", "seconds"}
+    ]
+    assert [(f["preprocess"], f["images"], f["computed"], f["reused"]) for f in result["features"]] == [
+        ("keras", 24, 24, 0),
+        ("raw", 24, 24, 0),
+    ]
+    assert result["features"][0]["size"] == [32, 32]
+    assert [set(s) for s in result["skipped"]] == [{"path", "reason"}]
+
+    trained = cli("train-head", photos, *TINY, "--json")
+    run = json.loads(trained.stdout)
+    assert set(run) == {"run", "head", "key", "classes", "metrics", "seconds"}
+    assert set(run["seconds"]) == {"features", "fit", "total"}
+    assert run["key"] == result["features"][0]["key"]
+    assert set(run["metrics"]) == {"train", "val", "test"}
+
+    draw("discs", 99).save(tmp_path / "=new.png")
+    predicted = cli("predict", run["run"], "=new.png", photos / "stripes", "--csv", "labels.csv", "--json")
+    prediction = json.loads(predicted.stdout)
+    assert len(prediction["predictions"]) == 13
+    assert set(prediction["predictions"][0]) == {"path", "label", "probability", "probabilities"}
+    rows = list(csv.reader((tmp_path / "labels.csv").read_text().splitlines()))
+    assert rows[0] == ["path", "label", "discs", "stripes"]
+    assert rows[1][0] == "'=new.png"
+
+
+def test_tables_and_notes_for_people(cli: Cli, photos: Path) -> None:
+    """Without --json: a table on standard output, skipped files with their reasons on standard error."""
+    odd = photos / "discs" / "[red]\x1b[31m\u202e.png"
+    odd.write_bytes(b"x")
+    first = cli("train-head", photos, *TINY, "--head", "bn-dropout", "--set", "epochs=2")
+    assert first.returncode == 0, first.stderr
+    assert "95 % interval" in first.stdout
+    assert "\x1b" not in first.stderr
+    assert r"[red]\x1b[31m\u202e.png: no JPEG" in first.stderr
+    assert cli("extract", photos, *TINY, "--strict", "--quiet").returncode == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (("extract", "nowhere", *TINY), 1, "nowhere: no such file or folder"),
+        (("extract", ".", "--model", "ResNet5O"), 2, "did you mean"),
+        (("extract", ".", "--model", "VGG16", "--size", "16"), 2, "at least 32 px"),
+        (("extract", ".", *TINY, "--preprocess", "imagenet"), 2, "use one of keras, caffe"),
+        (("extract", ".", *TINY, "--pool", "sum"), 2, "use one of avg, max, none"),
+        (("extract", "."), 2, "--model"),
+        (("train-head", ".", *TINY, "--head", "svm"), 2, "use one of logistic, bn-dropout"),
+        (("predict", "norun", "x.png"), 1, "no finished run"),
+    ],
+)
+def test_mistakes_are_one_line(cli: Cli, tmp_path: Path, arguments: tuple, code: int, message: str) -> None:
+    """What was expected, what was found, what to do; no traceback; 1 for failures and 2 for usage."""
+    draw("discs", 1).save(tmp_path / "a.png")
+    done = cli(*arguments)
+    assert done.returncode == code
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+
+
+def test_an_interruption_keeps_what_was_computed(tmp_path: Path) -> None:
+    """Ctrl-C in the middle: exit code 130, a line on how to go on, and the next run reuses the rows."""
+    write_photos(tmp_path / "photos", 500)
+    command = [sys.executable, "-m", "featstore", "extract", "photos", *TINY, "--size", "160", "--json"]
+    process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+    spec = tmp_path / "cache" / "tiny"
+    deadline = time.monotonic() + 120
+    while not list(spec.glob("*/s-*.h5")) and time.monotonic() < deadline and process.poll() is None:
+        time.sleep(0.05)
+        if time.monotonic() > deadline - 105:  # the base is at work by now; rows wait for their shard
+            break
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    if process.returncode == 0:
+        pytest.skip("this machine was done before it could be interrupted")
+    assert process.returncode == 130, errors
+    assert "the same command goes on from there" in errors
+    again = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    [features] = json.loads(again.stdout)["features"]
+    assert features["images"] == 1000
+    assert features["reused"] > 0
+    assert not list(spec.glob("*/.tmp-*"))
+
+
+def test_quickstart(cli: Cli, tmp_path: Path) -> None:
+    """Both heads recognise 97 % or more of the held-out digits, and a second quickstart computes no features."""
+    done = cli("quickstart", "--json")
+    assert done.returncode == 0, done.stderr
+    runs = json.loads(done.stdout)["runs"]
+    assert {run["head"] for run in runs} == {"logistic", "bn-dropout"}
+    for run in runs:
+        assert run["metrics"]["test"]["accuracy"] >= 0.97
+    assert len(list((tmp_path / "featstore-quickstart" / "digits").glob("*/*.png"))) == 1797
+
+
+@pytest.mark.realdata
+def test_cats_and_dogs(cli: Cli, real_data: Path, tmp_path: Path) -> None:
+    """MobileNet 0.75 tells them apart, and raw pixels make it clearly worse: the point of the product."""
+    weights = real_data / "weights" / "mobilenet_7_5_224_tf_no_top.h5"
+    metrics = {}
+    for variant in ("keras", "raw"):
+        flags = ("--model", "MobileNet", "--alpha", 0.75, "--weights", weights, "--preprocess", variant, "--json")
+        done = cli("train-head", real_data / "images" / "cats_dogs", *flags)
+        metrics[variant] = json.loads(done.stdout)["metrics"]["test"]
+    assert metrics["keras"]["n"] == 400
+    assert metrics["keras"]["accuracy"] >= 0.97
+    assert metrics["raw"]["accuracy_ci95"][1] < metrics["keras"]["accuracy_ci95"][0] - 0.1
+
+
+@pytest.mark.realdata
+def test_densenet_on_cats_and_dogs(cli: Cli, real_data: Path) -> None:
+    """98 % or more of the 400 test photos."""
+    weights = real_data / "weights" / "densenet121_weights_tf_dim_ordering_tf_kernels_notop.h5"
+    data = real_data / "images" / "cats_dogs"
+    done = cli("train-head", data, "--model", "DenseNet121", "--weights", weights, "--json")
+    assert json.loads(done.stdout)["metrics"]["test"]["accuracy"] >= 0.98
+
+
+@pytest.mark.realdata
+@pytest.mark.parametrize("name", ["flowers5", "mnist"])
+def test_other_layouts_run(cli: Cli, real_data: Path, tmp_path: Path, name: str) -> None:
+    """Five kinds of flowers and ten digits, through tiny."""
+    done = cli("train-head", real_data / "images" / name, *TINY, "--json")
+    run = json.loads(done.stdout)
+    assert run["metrics"]["test"]["n"] == 1000
+    assert run["metrics"]["test"]["accuracy"] > 1.5 / len(run["classes"])
+    assert ("top5" in run["metrics"]["test"]) == (name == "mnist")
+
+
+@pytest.mark.realdata
+def test_nasty_files_among_good_ones(cli: Cli, real_data: Path, tmp_path: Path) -> None:
+    """Each file is a row or a listed reason, and the exit code is 0."""
+    folder = tmp_path / "mixed"
+    folder.mkdir()
+    for path in (real_data / "images" / "nasty").iterdir():
+        (folder / path.name).write_bytes(path.read_bytes())
+    draw("discs", 1).save(folder / "good.png")
+    done = cli("extract", folder, *TINY, "--json", TF_CPP_MIN_LOG_LEVEL="2")
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)
+    listed = len(os.listdir(folder))
+    assert result["features"][0]["images"] + len(result["skipped"]) == listed
+    assert result["features"][0]["images"] > 60
+    assert all(item["reason"] for item in result["skipped"])

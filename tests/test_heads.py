@@ -1,0 +1,177 @@
+"""Heads: what they learn, what they save, and whom they trust."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from featstore.errors import FeatstoreError, RunError, UsageError
+from featstore.heads.logistic import GRID
+from featstore.heads.table import HEADS, make_head, parse_settings
+
+QUICK: dict[str, dict[str, Any]] = {"logistic": {}, "bn-dropout": {"epochs": 30, "batch": 16, "units": 16}}
+
+
+def clusters(count: int = 60, classes: str = "abç", shape: tuple[int, ...] = (12,)) -> tuple[np.ndarray, np.ndarray]:
+    """Points around one centre per class, labels as text."""
+    rng = np.random.default_rng(0)
+    centres = rng.normal(size=(len(classes), *shape)) * 2
+    labels = rng.integers(0, len(classes), count)
+    return (centres[labels] + rng.normal(size=(count, *shape))).astype(np.float32), np.array(list(classes))[labels]
+
+
+@pytest.fixture(scope="module", params=HEADS)
+def trained(request: pytest.FixtureRequest) -> tuple[str, Any]:
+    head = make_head(request.param, QUICK[request.param])
+    X, y = clusters()
+    head.fit(X, y, (X[:20], y[:20]), seed=0)
+    return request.param, head
+
+
+def test_probabilities_are_per_class_in_sorted_order(trained: tuple[str, Any]) -> None:
+    """They add up to one, and most points are recognised."""
+    X, y = clusters()
+    probabilities = trained[1].predict_proba(X)
+    assert probabilities.shape == (60, 3)
+    assert probabilities.sum(axis=1) == pytest.approx(1)
+    assert (np.array(["a", "b", "ç"])[probabilities.argmax(axis=1)] == y).mean() > 0.7
+
+
+def test_the_same_seed_gives_the_same_head(trained: tuple[str, Any]) -> None:
+    """To the last bit on one machine."""
+    name, first = trained
+    again = make_head(name, QUICK[name])
+    X, y = clusters()
+    again.fit(X, y, (X[:20], y[:20]), seed=0)
+    assert np.array_equal(first.predict_proba(X), again.predict_proba(X))
+
+
+def test_a_saved_head_predicts_the_same_in_another_process(trained: tuple[str, Any], tmp_path: Path) -> None:
+    """What was trained is what is loaded; scikit-learn heads load no TensorFlow for it."""
+    name, head = trained
+    X, _ = clusters()
+    np.save(tmp_path / "X.npy", X)
+    file = head.save(tmp_path)
+    code = f"""
+import sys, pathlib, numpy as np
+from featstore.heads.table import make_head
+folder = pathlib.Path({str(tmp_path)!r})
+head = make_head({name!r})
+head.load(folder / {file!r})
+np.save(folder / "out.npy", head.predict_proba(np.load(folder / "X.npy")))
+assert ("tensorflow" in sys.modules) == ({name!r} == "bn-dropout")
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+    assert np.array_equal(np.load(tmp_path / "out.npy"), head.predict_proba(X))
+
+
+def test_the_curve_has_a_point_per_step(trained: tuple[str, Any]) -> None:
+    """C for the logistic head, epochs for the Keras one, all series of one length."""
+    name, head = trained
+    curve = head.curve
+    assert curve.x_name == ("C" if name == "logistic" else "epoch")
+    assert curve.x
+    assert {len(values) for values in curve.series.values()} == {len(curve.x)}
+
+
+def test_parameters_are_read_as_their_type() -> None:
+    """Text from the command line becomes numbers; what does not exist or makes no sense is refused."""
+    head: Any = make_head("bn-dropout", parse_settings(["p=0.25", "epochs=3"]))
+    assert (head.p, head.epochs) == (0.25, 3)
+    assert make_head("logistic", {"C": "none"}).C is None  # type: ignore[attr-defined]
+    for name, settings in (
+        ("logistic", {"p": "1"}),
+        ("bn-dropout", {"p": "2"}),
+        ("bn-dropout", {"p": "x"}),
+        ("no", {}),
+    ):
+        with pytest.raises(UsageError):
+            make_head(name, settings)
+    with pytest.raises(UsageError, match="key=value"):
+        parse_settings(["p"])
+
+
+def test_C_is_chosen_by_cross_validation_of_the_training_data() -> None:
+    """The lowest loss of its curve decides; a given C is kept; validation data play no part."""
+    X, _ = clusters(80)
+    y = np.array(["a", "b"])[np.random.default_rng(1).integers(0, 2, 80)]
+    head, fixed, other = make_head("logistic"), make_head("logistic", {"C": 3.0}), make_head("logistic")
+    head.fit(X, y, None, 0)
+    fixed.fit(X, y, None, 0)
+    other.fit(X, y, (X * 100, y[::-1]), 0)
+    losses = head.curve.series["cv_log_loss"]
+    assert head.chosen()["C"] == GRID[int(np.argmin(losses))]
+    assert losses[-1] > min(losses)
+    assert fixed.chosen()["C"] == 3.0
+    assert np.array_equal(head.predict_proba(X), other.predict_proba(X))
+
+
+def test_a_class_with_one_image_can_be_learnt() -> None:
+    """Cross-validation is left out where a class cannot be divided."""
+    X, y = clusters(9, "ab")
+    y[:] = "a"
+    y[0] = "b"
+    head = make_head("logistic")
+    head.fit(X, y, None, 0)
+    assert head.predict_proba(X).shape == (9, 2)
+
+
+def test_bn_dropout_is_the_recipe() -> None:
+    """Max-pooling if given a map, flatten, then dropout and dense with BN twice, dropout, softmax."""
+    head: Any = make_head("bn-dropout", {"p": 0.6, "epochs": 1})
+    X, y = clusters(30, "ab", (4, 4, 2))
+    head.fit(X, y, None, 0)
+    kinds = [type(layer).__name__ for layer in head._model.layers]
+    dense = ["Dropout", "Dense", "BatchNormalization"]
+    assert kinds == ["MaxPooling2D", "Flatten", *dense, *dense, "Dropout", "Dense"]
+    assert [layer.rate for layer in head._model.layers if hasattr(layer, "rate")] == [0.3, 0.3, 0.6]
+    flat: Any = make_head("bn-dropout", {"epochs": 1})
+    flat.fit(*clusters(30), None, 0)
+    assert "MaxPooling2D" not in [type(layer).__name__ for layer in flat._model.layers]
+
+
+def test_early_stopping_keeps_the_best_weights() -> None:
+    """The head that comes out has the lowest validation loss of its curve."""
+    X, y = clusters(40)
+    rng = np.random.default_rng(2)
+    validation = clusters(40)[0] + rng.normal(size=X.shape).astype(np.float32), y
+    head: Any = make_head("bn-dropout", {"epochs": 60, "rate": 0.05, "patience": 3, "batch": 8})
+    head.fit(X, y, validation, 0)
+    losses = head.curve.series["val_loss"]
+    assert len(losses) < 60
+    column = np.searchsorted(np.unique(y), validation[1])
+    loss = -np.log(head.predict_proba(validation[0])[np.arange(40), column]).mean()
+    assert loss == pytest.approx(min(losses), rel=1e-3)
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\3\4", b"\x80\4."])
+@pytest.mark.parametrize("name", HEADS)
+def test_files_that_are_no_heads_are_refused(tmp_path: Path, name: str, content: bytes) -> None:
+    """With featstore's own error, whatever is in them."""
+    (tmp_path / "head").write_bytes(content)
+    with pytest.raises(FeatstoreError):
+        make_head(name).load(tmp_path / "head")
+
+
+def test_foreign_layers_in_a_head_are_refused(tmp_path: Path) -> None:
+    """Before Keras sees the file."""
+    with zipfile.ZipFile(tmp_path / "head.keras", "w") as archive:
+        archive.writestr("config.json", '{"class_name": "Lambda", "module": "keras.layers", "config": {}}')
+    with pytest.raises(RunError, match="Lambda"):
+        make_head("bn-dropout").load(tmp_path / "head.keras")
+
+
+def test_a_pickled_estimator_is_refused(tmp_path: Path) -> None:
+    """skops loads the types it trusts, and a function of the operating system is none."""
+    import skops.io
+    from sklearn.preprocessing import FunctionTransformer
+
+    skops.io.dump(FunctionTransformer(func=subprocess.run), tmp_path / "head.skops")
+    with pytest.raises(RunError, match="trusted"):
+        make_head("logistic").load(tmp_path / "head.skops")

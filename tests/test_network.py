@@ -1,0 +1,86 @@
+"""A network as a function: rows that depend on their image alone, from the weights that the spec names."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+from conftest import draw
+
+from featstore.bases.build import build, weights_digest
+from featstore.bases.network import Network, load_network
+from featstore.bases.source import parse_source
+from featstore.errors import BaseUnavailable
+from featstore.images.digests import DigestMemory
+from featstore.images.variants import NAMED
+from featstore.recipe import Recipe, make_encoder, resolve, weights_state
+
+IMAGES = np.stack([np.asarray(draw("discs", number, (32, 32))) for number in range(40)])
+
+
+@pytest.fixture(scope="module")
+def tiny() -> Any:
+    return build(parse_source("tiny", None, None, 0), 32, 32)
+
+
+def test_a_row_does_not_depend_on_its_neighbours(tiny: Any) -> None:
+    """Alone, among others, and anywhere in a batch an image has the same features to the last bit."""
+    network = Network(tiny, NAMED["tf"])
+    together = network(IMAGES)
+    assert together.shape == (40, 8, 8, 256)
+    assert together.dtype == np.float32
+    for number in (0, 7, 39):
+        assert np.array_equal(network(IMAGES[number : number + 1])[0], together[number])
+    assert np.array_equal(network(IMAGES[::-1]), together[::-1])
+
+
+def test_running_a_base_leaves_it_as_it_was(tiny: Any) -> None:
+    """Its batch statistics are used and never updated."""
+    before = weights_digest(tiny)
+    Network(tiny, NAMED["tf"])(IMAGES)
+    assert weights_digest(tiny) == before
+
+
+def test_the_images_are_left_alone() -> None:
+    """Preprocessing happens in the graph; the caller's array keeps its values."""
+    inputs = keras.Input((8, 8, 3))
+    images = np.full((2, 8, 8, 3), 7, np.float32)
+    Network(keras.Model(inputs, keras.layers.ReLU()(inputs)), NAMED["caffe"])(images)
+    assert (images == 7).all()
+
+
+def test_other_weights_than_those_of_the_spec_are_refused(tmp_path: Path) -> None:
+    """Rows under a key are never made by a network that has other weights."""
+    recipe = Recipe(model="tiny", weights="random")
+    spec = resolve(recipe, DigestMemory(tmp_path))
+    with pytest.raises(BaseUnavailable, match="the weights of tiny are not those"):
+        load_network(recipe.source(), replace(spec, weights="0" * 64), None)
+
+
+def save(path: Path, seed: int) -> Path:
+    keras.utils.set_random_seed(seed)
+    inputs = keras.Input((16, 16, 3))
+    x = keras.layers.Conv2D(4, 3, name="conv2d_4")(inputs)
+    keras.Model(inputs, keras.layers.Conv2D(6, 3, name="conv2d_2")(x)).save(path)
+    return path
+
+
+def test_a_user_file_runs_by_the_names_in_it(tmp_path: Path) -> None:
+    """The layer that the user reads in their model's summary is the one that is kept."""
+    recipe = Recipe(model=str(save(tmp_path / "b.keras", 0)), preprocess="raw", layer="conv2d_4", pool="none")
+    spec = resolve(recipe, DigestMemory(tmp_path))
+    assert make_encoder(recipe.source(), spec)(IMAGES[:3, :16, :16]).shape == (3, 14, 14, 4)
+
+
+def test_a_user_file_that_was_exchanged_is_refused(tmp_path: Path) -> None:
+    """Between naming the key and running the base the file may change; its rows would be another's."""
+    path = save(tmp_path / "b.keras", 0)
+    recipe = Recipe(model=str(path), preprocess="raw")
+    spec = resolve(recipe, DigestMemory(tmp_path))
+    save(path, 1)
+    with pytest.raises(BaseUnavailable, match="not those"):
+        load_network(recipe.source(), spec, weights_state(recipe.source(), 16, 16))
