@@ -95,11 +95,12 @@ def _take_remembered(
     for picture in manifest.pictures:
         digest = memory.get(picture.path, picture.stat)
         row = row_id(digest) if digest else b""
-        if digest is None or any(shelf.needs_pixels(row) for shelf in shelves):
+        lacking = [shelf for shelf in shelves if shelf.lacks(row)]
+        if digest is None or any(shelf.needs_pixels(row) for shelf in lacking):
             unread.append(picture)
             continue
-        done[picture.path] = picture._replace(digest=digest)
-        for shelf in shelves:
+        done[picture.path] = Picture(*picture[:5], digest)
+        for shelf in lacking:
             shelf.take(row, None)
     return unread
 

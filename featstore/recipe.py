@@ -92,6 +92,8 @@ def make_encoder(source: BaseSource, spec: FeatureSpec) -> Callable[[NDArray[Any
 
     def encode(images: NDArray[Any]) -> NDArray[np.float32]:
         if not networks:
+            if source.is_file and file_digest(Path(source.model)) != spec.weights:
+                raise BaseUnavailable(f"{source.model}: was changed just now; run the same command again")
             load_tensorflow()
             from featstore.bases.network import load_network
 

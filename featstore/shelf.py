@@ -59,11 +59,11 @@ class Shelf:
 
     def needs_pixels(self, row: RowId) -> bool:
         """Whether the base has to see the image of `row`."""
-        return self._lacks(row) and not self._has_map(row)
+        return self.lacks(row) and not self._has_map(row)
 
     def take(self, row: RowId, pixels: NDArray[Any] | None) -> None:
         """Take an image in hand, unless its row is stored or a copy of it came before."""
-        if not self._lacks(row):
+        if not self.lacks(row):
             return
         self._claimed.add(row)
         waiting = self._mapped if self._has_map(row) else self._decoded
@@ -92,7 +92,8 @@ class Shelf:
         self._stored_at = time.perf_counter()
         self.seconds += self._stored_at - start
 
-    def _lacks(self, row: RowId) -> bool:
+    def lacks(self, row: RowId) -> bool:
+        """Whether `row` is neither stored nor in hand."""
         return row not in self.task.store and row not in self._claimed
 
     def _has_map(self, row: RowId) -> bool:

@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
-import hashlib
+import errno
+import json
+import os
+import shutil
 import subprocess
 import sys
+import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import settings
 from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from test_files import small_disk
 
 from featstore.errors import StoreError
-from featstore.store.rowid import RowId, content_digest, row_id
+from featstore.store.rowid import RowId, row_id
 from featstore.store.rowstore import RowStore
+from featstore.store.shard import build_shard
 
 KEY = "ab" * 32
 
 
 def ids(*numbers: int) -> list[RowId]:
-    return [row_id(hashlib.sha256(str(n).encode()).hexdigest()) for n in numbers]
+    return [row_id(f"{n:064x}") for n in numbers]
 
 
 def rows(*numbers: int) -> np.ndarray:
@@ -28,37 +36,132 @@ def rows(*numbers: int) -> np.ndarray:
 
 
 def open_store(folder: Path, key: str = KEY) -> RowStore:
-    return RowStore(folder / "key", key, "{}", lambda: {"featstore": "test"})
+    return RowStore(folder / "key", key, '{"a":1}', lambda: {"featstore": "test"})
 
 
-def test_a_row_id_holds_digest_and_view() -> None:
-    """34 bytes, from which the digest comes back."""
-    digest = hashlib.sha256(b"x").hexdigest()
-    assert len(row_id(digest, 9)) == 34
-    assert content_digest(row_id(digest, 9)) == digest
-    assert row_id(digest, 9) != row_id(digest)
+def shards(folder: Path) -> list[Path]:
+    """The shards, in the order of their names."""
+    return sorted((folder / "key").glob("s-*.h5"))
 
 
-@settings(deadline=None, max_examples=30)
-@given(st.lists(st.tuples(st.lists(st.integers(0, 30), min_size=1, max_size=6, unique=True), st.booleans())), st.data())
-def test_a_store_is_a_mapping(tmp_path_factory: pytest.TempPathFactory, batches: list, data: st.DataObject) -> None:
-    """After any appends and re-openings, read in any order, with the index kept or lost: what a dict would say."""
-    folder = tmp_path_factory.mktemp("store")
-    store, model = open_store(folder), {}
-    for numbers, reopen in batches:
-        new = [n for n in numbers if ids(n)[0] not in store]
-        if new:
-            store.append(ids(*new), rows(*new))
-            model |= {n: n for n in new}
-        if reopen:
-            store.save_index()
-            if data.draw(st.booleans()):
-                (folder / "key" / "index").unlink(missing_ok=True)
-            store = open_store(folder)
-    assert len(store) == len(model)
-    wanted = data.draw(st.permutations(sorted(model)))
-    assert np.array_equal(store.read(ids(*wanted)), rows(*wanted)) or not wanted
-    assert all(row not in store for row in ids(*range(31, 40)))
+def holding(folder: Path, number: int) -> Path:
+    """The shard with the row of that number."""
+    return next(path for path in shards(folder) if ids(number)[0] in path.read_bytes())
+
+
+def flip(path: Path) -> None:
+    """Damage a file at its end, where the features are."""
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(data)
+
+
+class StoreLikeADict(RuleBasedStateMachine):
+    """Two processes share a folder, and may be started again; the index may go; shards may be damaged or pruned."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.folder = Path(tempfile.mkdtemp())
+        self.stores = [open_store(self.folder), open_store(self.folder)]
+        self.known: list[set[int]] = [set(), set()]  # what each has seen
+        self.stored: dict[int, set[str]] = {}  # where each row is, by what has been written and what was done since
+        self.harmed = False
+
+    def teardown(self) -> None:
+        shutil.rmtree(self.folder)
+
+    which = st.integers(0, 1)
+
+    @rule(which=which, numbers=st.lists(st.integers(0, 12), min_size=1, max_size=4, unique=True))
+    def append(self, which: int, numbers: list[int]) -> None:
+        new = [n for n in numbers if n not in self.known[which]]
+        if not new:
+            return
+        before = set(shards(self.folder))
+        self.stores[which].append(ids(*new), rows(*new))
+        self.known[which] |= {*new}
+        name = build_shard(KEY, '{"a":1}', {"featstore": "test"}, ids(*new), rows(*new))[0]
+        assert {path.name for path in set(shards(self.folder)) - before} <= {name}
+        for n in new:
+            self.stored.setdefault(n, set()).add(name)
+
+    @rule(which=which, save=st.booleans())
+    def start_again(self, which: int, save: bool) -> None:
+        if save:
+            self.stores[which].save_index()
+        self.stores[which] = open_store(self.folder)
+        self.known[which] = {n for n, names in self.stored.items() if names}
+
+    @rule(damage=st.booleans())
+    def lose_the_index(self, damage: bool) -> None:
+        index = self.folder / "key" / "index"
+        if index.exists():
+            flip(index) if damage else index.unlink()
+
+    @rule(data=st.data(), remove=st.booleans())
+    def lose_a_shard(self, data: st.DataObject, remove: bool) -> None:
+        """Then both processes look again, as after a failed read."""
+        present = sorted(set().union(*self.stored.values())) if self.stored else []
+        if not present:
+            return
+        name = data.draw(st.sampled_from(present))
+        path = self.folder / "key" / name
+        path.unlink() if remove else flip(path)
+        for names in self.stored.values():
+            names.discard(name)
+        self.start_again(0, save=False)
+        self.start_again(1, save=False)
+
+    @rule(which=which, data=st.data())
+    def read(self, which: int, data: st.DataObject) -> None:
+        wanted = data.draw(st.lists(st.sampled_from(sorted(self.known[which]) or [None]), max_size=8))
+        if None not in wanted and self.known[which]:
+            assert np.array_equal(self.stores[which].read(ids(*wanted)), rows(*wanted))
+
+    @invariant()
+    def holds_what_it_knows(self) -> None:
+        for store, known in zip(self.stores, self.known, strict=True):
+            assert [row in store for row in ids(*range(14))] == [n in known for n in range(14)]
+            assert len(store) == len(known)
+
+
+TestStoreLikeADict = StoreLikeADict.TestCase
+TestStoreLikeADict.__doc__ = "Whatever is done in whatever order, each process serves the rows that a dict would."
+TestStoreLikeADict.settings = settings(deadline=None, max_examples=60, stateful_step_count=25)
+
+
+def test_an_empty_store_has_nothing_and_makes_nothing(tmp_path: Path) -> None:
+    """To look is not to write."""
+    store = open_store(tmp_path)
+    assert (len(store), store.row_shape, store.bytes_on_disk, store.damaged) == (0, None, 0, [])
+    assert ids(1)[0] not in store
+    store.save_index()
+    assert not (tmp_path / "key").exists()
+
+
+def test_shape_and_size_are_those_of_the_files(tmp_path: Path) -> None:
+    """Of one row, and of all shards."""
+    store = open_store(tmp_path)
+    store.append(ids(1, 2), rows(1, 2))
+    store.append(ids(3), rows(3))
+    for opened in (store, open_store(tmp_path)):
+        assert opened.row_shape == (3,)
+        assert opened.bytes_on_disk == sum(path.stat().st_size for path in shards(tmp_path))
+
+
+def test_no_ids_give_no_rows(tmp_path: Path) -> None:
+    """Of the right shape, once there is one."""
+    store = open_store(tmp_path)
+    assert store.read([]).shape == (0,)
+    store.append(ids(1), rows(1))
+    assert store.read([]).shape == (0, 3)
+
+
+def test_a_row_may_be_asked_for_twice(tmp_path: Path) -> None:
+    """As for two files with the same bytes."""
+    store = open_store(tmp_path)
+    store.append(ids(1, 2), rows(1, 2))
+    assert np.array_equal(store.read(ids(2, 1, 2)), rows(2, 1, 2))
 
 
 def test_a_missing_row_is_a_key_error(tmp_path: Path) -> None:
@@ -69,35 +172,169 @@ def test_a_missing_row_is_a_key_error(tmp_path: Path) -> None:
         store.read(ids(1, 2))
 
 
+def test_rows_can_be_read_that_were_just_appended_and_nothing_else_is_left(tmp_path: Path) -> None:
+    """A folder holds the spec, the shards and, once it is saved, the index."""
+    store = open_store(tmp_path)
+    store.append(ids(1), rows(1))
+    assert np.array_equal(store.read(ids(1)), rows(1))
+    assert sorted(os.listdir(tmp_path / "key")) == [shards(tmp_path)[0].name, "spec.json"]
+    store.save_index()
+    assert sorted(os.listdir(tmp_path / "key")) == ["index", shards(tmp_path)[0].name, "spec.json"]
+
+
+def test_the_spec_is_beside_the_rows(tmp_path: Path) -> None:
+    """Written before the first of them, and again where somebody removed it."""
+    store = open_store(tmp_path)
+    store.append(ids(1), rows(1))
+    spec = tmp_path / "key" / "spec.json"
+    assert json.loads(spec.read_bytes()) == {
+        "format": "featstore-key",
+        "format_version": 1,
+        "key": KEY,
+        "spec": {"a": 1},
+        "versions": {"featstore": "test"},
+    }
+    assert spec.stat().st_mtime_ns <= shards(tmp_path)[0].stat().st_mtime_ns
+    spec.unlink()
+    open_store(tmp_path).append(ids(2), rows(2))
+    assert spec.exists()
+
+
 def test_a_damaged_shard_is_not_served(tmp_path: Path) -> None:
-    """Its rows are missing, the reason is listed, and the other shards are served."""
+    """Its rows are missing, the reason is listed, the others are served, and computing it again heals it."""
     store = open_store(tmp_path)
     store.append(ids(1), rows(1))
     store.append(ids(2), rows(2))
     store.save_index()
-    victim = next(p for p in (tmp_path / "key").glob("s-*.h5") if ids(1)[0] in p.read_bytes())
-    data = bytearray(victim.read_bytes())
-    data[-1] ^= 1
-    victim.write_bytes(data)
+    victim = holding(tmp_path, 1)
+    flip(victim)
     again = open_store(tmp_path)
     assert ids(1)[0] not in again
     assert np.array_equal(again.read(ids(2)), rows(2))
-    assert "damaged" in again.damaged[0]
+    assert again.damaged == [f"{victim.name}: the bytes do not match the name: damaged"]
     again.append(ids(1), rows(1))
-    assert np.array_equal(open_store(tmp_path).read(ids(1)), rows(1))
+    healed = open_store(tmp_path)
+    assert np.array_equal(healed.read(ids(1, 2)), rows(1, 2))
+    assert healed.damaged == []
+
+
+def test_damage_with_size_and_mtime_kept_is_seen(tmp_path: Path) -> None:
+    """The change time cannot be set back, so the index is not trusted for such a file."""
+    store = open_store(tmp_path)
+    store.append(ids(1), rows(1))
+    store.save_index()
+    path = shards(tmp_path)[0]
+    before = path.stat()
+    flip(path)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert (path.stat().st_size, path.stat().st_mtime_ns) == (before.st_size, before.st_mtime_ns)
+    assert ids(1)[0] not in open_store(tmp_path)
+
+
+def test_a_shard_under_anothers_name_is_not_served(tmp_path: Path) -> None:
+    """Nor one of another key, nor one cut short; each is listed."""
+    store = open_store(tmp_path)
+    store.append(ids(1), rows(1))
+    shard = shards(tmp_path)[0]
+    shutil.copy(shard, shard.with_name(f"s-{'0' * 64}.h5"))
+    name, data = build_shard("cd" * 32, "{}", {}, ids(2), rows(2))
+    shard.with_name(name).write_bytes(data)
+    name, data = build_shard(KEY, "{}", {}, ids(3), rows(3))
+    shard.with_name(name).write_bytes(data[:-1])
+    name, data = build_shard(KEY, "{}", {}, ids(4), np.zeros((1, 4), np.float16))
+    shard.rename(shard.with_name(shard.name))
+    again = open_store(tmp_path)
+    assert [row in again for row in ids(1, 2, 3)] == [True, False, False]
+    assert len(again.damaged) == 3
+
+
+def test_rows_of_another_shape_are_not_served_among_the_others(tmp_path: Path) -> None:
+    """A key has one shape of rows."""
+    for columns in (3, 4):
+        name, data = build_shard(KEY, "{}", {}, ids(columns), np.zeros((1, columns), np.float16))
+        (tmp_path / "key").mkdir(exist_ok=True)
+        (tmp_path / "key" / name).write_bytes(data)
+    store = open_store(tmp_path)
+    assert len(store) == 1
+    assert ["among rows of shape" in line for line in store.damaged] == [True]
+
+
+def test_other_files_in_the_folder_do_not_count(tmp_path: Path) -> None:
+    """Leftovers of a killed writer, folders, links to nowhere, pipes: passed over, not waited for."""
+    store = open_store(tmp_path)
+    store.append(ids(1), rows(1))
+    folder = tmp_path / "key"
+    shutil.copy(shards(tmp_path)[0], folder / ".tmp-1-00")
+    (folder / "s-folder.h5").mkdir()
+    (folder / "s-link.h5").symlink_to("nowhere")
+    os.mkfifo(folder / "s-pipe.h5")
+    again = open_store(tmp_path)
+    assert (len(again), again.damaged) == (1, [])
+
+
+def test_a_shard_that_the_disk_cannot_read_is_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A bad sector costs the rows of one shard."""
+    open_store(tmp_path).append(ids(1), rows(1))
+    open_store(tmp_path).append(ids(2), rows(2))
+    bad, real = holding(tmp_path, 1), Path.open
+
+    def failing(self: Path, *arguments: object, **options: object) -> object:
+        if self == bad:
+            raise OSError(errno.EIO, "Input/output error")
+        return real(self, *arguments, **options)  # type: ignore[call-overload]
+
+    monkeypatch.setattr(Path, "open", failing)
+    store = open_store(tmp_path)
+    assert [row in store for row in ids(1, 2)] == [False, True]
+    assert store.damaged == [f"{bad.name}: cannot be read: Input/output error"]
+
+
+def test_a_known_shard_is_not_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the index and an unchanged file, opening looks at its stat only; without, it is verified again."""
+    store = open_store(tmp_path)
+    store.append(ids(1), rows(1))
+    store.save_index()
+    verified: list[str] = []
+    real = RowStore._verify
+    monkeypatch.setattr(RowStore, "_verify", lambda self, name: (verified.append(name), real(self, name))[1])
+    assert len(open_store(tmp_path)) == 1
+    assert verified == []
+    os.utime(shards(tmp_path)[0])
+    again = open_store(tmp_path)
+    assert len(verified) == len(again) == 1
+    again.save_index()
+    assert len(open_store(tmp_path)) == len(verified) == 1
+    (tmp_path / "key" / "index").unlink()
+    assert len(open_store(tmp_path)) == 1
+    assert len(verified) == 2
 
 
 @pytest.mark.parametrize(
     "damage", [lambda d: d[:-1], lambda d: d[:40] + b"x" + d[41:], lambda d: b"", lambda d: b"\n\n"]
 )
-def test_a_damaged_index_loses_nothing(tmp_path: Path, damage: object) -> None:
+def test_a_damaged_index_loses_nothing(tmp_path: Path, damage: Callable[[bytes], bytes]) -> None:
     """It is made again from the shards."""
     store = open_store(tmp_path)
     store.append(ids(1, 2), rows(1, 2))
     store.save_index()
     index = tmp_path / "key" / "index"
-    index.write_bytes(damage(index.read_bytes()))  # type: ignore[operator]
-    assert np.array_equal(open_store(tmp_path).read(ids(2, 1)), rows(2, 1))
+    whole = index.read_bytes()
+    index.write_bytes(damage(whole))
+    again = open_store(tmp_path)
+    assert np.array_equal(again.read(ids(2, 1)), rows(2, 1))
+    again.save_index()
+    assert index.read_bytes() == whole
+
+
+def test_an_index_that_cannot_be_written_is_no_error(tmp_path: Path) -> None:
+    """It costs only time; it is tried again at the next occasion."""
+    store = open_store(tmp_path)
+    store.append(ids(1), rows(1))
+    (tmp_path / "key" / "index").mkdir()
+    store.save_index()
+    (tmp_path / "key" / "index").rmdir()
+    store.save_index()
+    assert (tmp_path / "key" / "index").is_file()
 
 
 def test_two_writers_make_the_union(tmp_path: Path) -> None:
@@ -110,32 +347,125 @@ def test_two_writers_make_the_union(tmp_path: Path) -> None:
     assert np.array_equal(open_store(tmp_path).read(ids(1, 2, 3)), rows(1, 2, 3))
 
 
-@pytest.mark.parametrize("bad", [np.nan, np.inf])
-def test_rows_that_are_not_finite_are_refused(tmp_path: Path, bad: float) -> None:
-    """And so are rows of another shape, and ids that do not fit them."""
+def test_of_two_rows_of_one_id_the_first_shard_in_name_order_has_it(tmp_path: Path) -> None:
+    """Two processes that computed one image may differ in the last bit; all who open the store agree afterwards."""
+    one, two = open_store(tmp_path), open_store(tmp_path)
+    one.append(ids(1, 2), rows(1, 2))
+    two.append(ids(1, 3), rows(5, 3))
+    first = {path.name: path for path in shards(tmp_path)}[shards(tmp_path)[0].name]
+    expected = rows(1) if ids(2)[0] in first.read_bytes() else rows(5)
+    for store in (open_store(tmp_path), open_store(tmp_path)):
+        assert np.array_equal(store.read(ids(1)), expected)
+        store.save_index()  # the second is opened from the index
+    assert len(open_store(tmp_path)) == 3
+
+
+def test_a_process_keeps_the_row_that_it_has_seen(tmp_path: Path) -> None:
+    """While it runs, its numbers do not change under it."""
+    store = open_store(tmp_path)
+    for n in range(8):  # of eight shards, some sort before the first
+        store.append([*ids(1), *ids(100 + n)], rows(n + 1, 100 + n))
+    assert np.array_equal(store.read(ids(1)), rows(1))
+    assert shards(tmp_path)[0] != holding(tmp_path, 100)
+
+
+def test_a_shard_that_another_process_wrote_again_is_still_read(tmp_path: Path) -> None:
+    """Two processes that compute the same rows make the same file, and the later one replaces it."""
+    one, two = open_store(tmp_path), open_store(tmp_path)
+    one.append(ids(1, 2), rows(1, 2))
+    inode = shards(tmp_path)[0].stat().st_ino
+    two.append(ids(1, 2), rows(1, 2))
+    assert shards(tmp_path)[0].stat().st_ino != inode
+    assert np.array_equal(one.read(ids(2, 1)), rows(2, 1))
+
+
+def test_rows_that_moved_to_another_shard_are_still_read(tmp_path: Path) -> None:
+    """Another process merged small shards into a larger one while this one had them open."""
+    reader = open_store(tmp_path)
+    reader.append(ids(1), rows(1))
+    reader.append(ids(2), rows(2))
+    old = shards(tmp_path)
+    open_store(tmp_path).append(ids(1, 2), rows(1, 2))
+    for path in old:
+        path.unlink()
+    assert np.array_equal(reader.read(ids(2, 1)), rows(2, 1))
+
+
+@pytest.mark.parametrize("harm", [Path.unlink, flip, lambda path: shutil.rmtree(path.parent)])
+def test_rows_that_go_while_in_use_are_a_store_error(tmp_path: Path, harm: Callable[[Path], None]) -> None:
+    """Pruned or damaged under a reader: one line that says to run again, and never another's numbers."""
     store = open_store(tmp_path)
     store.append(ids(1), rows(1))
-    with pytest.raises(ValueError, match="infinity"):
-        store.append(ids(2), np.array([[bad, 0, 0]], np.float32))
-    with pytest.raises(ValueError, match="shape"):
+    store.append(ids(2), rows(2))
+    harm(holding(tmp_path, 1))
+    with pytest.raises(StoreError, match="run the same command again"):
+        store.read(ids(1, 2))
+
+
+def test_processes_that_write_at_once_lose_nothing(tmp_path: Path) -> None:
+    """Three of them, with rows of their own, rows in common and shards in common, and a reader beside them."""
+    code = f"""
+import sys
+sys.path.insert(0, {str(Path(__file__).parent)!r})
+from pathlib import Path
+from test_rowstore import ids, open_store, rows
+folder, mine = Path(sys.argv[1]), int(sys.argv[2])
+store = open_store(folder)
+for n in range(12):
+    store.append(ids(n), rows(n))
+    numbers = 1000 * mine + n, 500 + (n + mine) % 12
+    store.append(ids(*numbers), rows(*numbers))
+    store.save_index()
+    assert (store.read(ids(n, *numbers)) == rows(n, *numbers)).all()
+"""
+    writers = [subprocess.Popen([sys.executable, "-c", code, str(tmp_path), str(mine)]) for mine in (1, 2, 3)]
+    while any(writer.poll() is None for writer in writers):
+        reader = open_store(tmp_path)
+        found = [n for n in (*range(12), *range(500, 512)) if ids(n)[0] in reader]
+        assert reader.damaged == []
+        assert np.array_equal(reader.read(ids(*found)), rows(*found)) or not found
+    assert [writer.returncode for writer in writers] == [0, 0, 0]
+    everything = [*range(12), *range(500, 512), *(1000 * mine + n for mine in (1, 2, 3) for n in range(12))]
+    store = open_store(tmp_path)
+    assert len(store) == len(everything)
+    assert np.array_equal(store.read(ids(*everything)), rows(*everything))
+    assert not list((tmp_path / "key").glob(".tmp-*"))
+
+
+def test_what_cannot_be_stored_is_refused(tmp_path: Path) -> None:
+    """NaN, infinity, another shape, and ids that do not fit the rows; nothing is written."""
+    store = open_store(tmp_path)
+    store.append(ids(1), rows(1))
+    before = sorted(os.listdir(tmp_path / "key"))
+    for bad in (np.nan, np.inf, -np.inf):
+        with pytest.raises(ValueError, match="NaN or infinity"):
+            store.append(ids(2), np.array([[bad, 0, 0]], np.float32))
+    with pytest.raises(ValueError, match=r"rows of shape \(4,\) under a key with rows of shape \(3,\)"):
         store.append(ids(2), np.zeros((1, 4), np.float32))
-    with pytest.raises(ValueError, match="ids"):
-        store.append(ids(2, 2), rows(2, 2))
+    for wrong in (ids(2, 2), ids(2), ids(2, 3, 4)):
+        with pytest.raises(ValueError, match=f"{len(wrong)} ids for 2 rows"):
+            store.append(wrong, rows(2, 3))
+    with pytest.raises(StoreError, match="do not fit|contiguously"):
+        store.append([], rows())
+    assert sorted(os.listdir(tmp_path / "key")) == before
+    assert len(store) == 1
 
 
 def test_float32_rows_widen_what_is_read_with_them(tmp_path: Path) -> None:
-    """A row that float16 cannot hold is read as float32 beside others."""
+    """A row that float16 cannot hold is read as float32 beside others, exactly."""
     store = open_store(tmp_path)
     store.append(ids(1), rows(1))
-    store.append(ids(2), np.array([[1e6, 0, 0]], np.float32))
+    store.append(ids(2), np.array([[1e6, 1e-9, 0]], np.float32))
     assert store.read(ids(1)).dtype == np.float16
-    assert store.read(ids(2, 1)).tolist() == [[1e6, 0, 0], [1, -1, 0.5]]
+    both = store.read(ids(2, 1))
+    assert both.dtype == np.float32
+    assert np.array_equal(both, np.array([[1e6, 1e-9, 0], [1, -1, 0.5]], np.float32))
 
 
 def test_a_folder_of_another_key_is_refused(tmp_path: Path) -> None:
     """Folders are named by 12 digits of the key; the spec inside has all of it."""
     open_store(tmp_path).append(ids(1), rows(1))
-    with pytest.raises(StoreError, match="belongs to the key"):
+    with pytest.raises(StoreError, match=f"belongs to the key {KEY}, not to {'cd' * 32}"):
         open_store(tmp_path, "cd" * 32)
 
 
@@ -144,8 +474,66 @@ def test_a_newer_format_is_refused(tmp_path: Path) -> None:
     open_store(tmp_path).append(ids(1), rows(1))
     spec = tmp_path / "key" / "spec.json"
     spec.write_text(spec.read_text().replace('"format_version": 1', '"format_version": 2'))
-    with pytest.raises(StoreError, match="upgrade"):
+    with pytest.raises(StoreError, match="format version 2, this featstore reads 1: upgrade it"):
         open_store(tmp_path)
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"1", b"null", b"{}", b"\xff", b"[" * 100_000, b'"\\ud800"'])
+def test_a_spec_that_is_none_is_refused(tmp_path: Path, content: bytes) -> None:
+    """Whatever is in the file: one line that says what to do."""
+    (tmp_path / "key").mkdir()
+    (tmp_path / "key" / "spec.json").write_bytes(content)
+    with pytest.raises(StoreError, match="cannot be read: .*; move the folder away"):
+        open_store(tmp_path)
+
+
+def test_a_folder_that_cannot_be_listed_is_a_store_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not allowed to, or a file where the folder should be."""
+
+    def refused(path: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    (tmp_path / "key").touch()
+    with pytest.raises(StoreError, match="cannot be read"):
+        open_store(tmp_path)
+    (tmp_path / "key").unlink()
+    monkeypatch.setattr(os, "scandir", refused)
+    with pytest.raises(StoreError, match="Permission denied; choose another cache"):
+        open_store(tmp_path)
+
+
+def test_a_failed_append_harms_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The store has the rows that it had, here and when it is opened again."""
+    store = open_store(tmp_path)
+    store.append(ids(1), rows(1))
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", lambda *a: (_ for _ in ()).throw(OSError(errno.ENOSPC, "No space left on device")))
+        with pytest.raises(StoreError, match="free some space"):
+            store.append(ids(2), rows(2))
+    for opened in (store, open_store(tmp_path)):
+        assert [row in opened for row in ids(1, 2)] == [True, False]
+    store.append(ids(2), rows(2))
+    assert np.array_equal(open_store(tmp_path).read(ids(2, 1)), rows(2, 1))
+
+
+def test_a_disk_that_is_really_full(tmp_path: Path) -> None:
+    """All rows that were reported as stored are there, and it goes on once there is space."""
+    many = np.arange(50_000, dtype=np.float32).reshape(1, -1)
+    with small_disk(tmp_path / "disk", 2**20) as disk:
+        (disk / "ballast").write_bytes(bytes(300_000))
+        store, stored = open_store(disk), 0
+        with pytest.raises(StoreError, match="free some space"):
+            while True:
+                store.append(ids(stored), many + stored)
+                stored += 1
+        store.save_index()
+        assert 0 < stored < 6
+        assert np.array_equal(
+            open_store(disk).read(ids(*range(stored))), np.concatenate([many + n for n in range(stored)])
+        )
+        (disk / "ballast").unlink()
+        store.append(ids(stored), many + stored)
+        assert len(open_store(disk)) == stored + 1
 
 
 def test_asking_for_ids_loads_neither_numpy_nor_h5py(tmp_path: Path) -> None:
@@ -157,7 +545,8 @@ def test_asking_for_ids_loads_neither_numpy_nor_h5py(tmp_path: Path) -> None:
 import sys
 from pathlib import Path
 from featstore.store.rowstore import RowStore
-assert len(RowStore(Path({str(tmp_path / "key")!r}), {KEY!r}, "{{}}", dict)) == 1
+store = RowStore(Path({str(tmp_path / "key")!r}), {KEY!r}, "{{}}", dict)
+assert len(store) == 1 and {ids(1)[0]!r} in store and store.row_shape == (3,)
 assert not {{"numpy", "h5py"}} & set(sys.modules)
 """
     subprocess.run([sys.executable, "-c", code], check=True)

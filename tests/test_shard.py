@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -116,6 +117,7 @@ def test_plain_h5py_reads_a_shard(tmp_path: Path) -> None:
 def test_every_flipped_bit_is_caught_before_hdf5_sees_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """One bit anywhere in the file, or its end cut off, or another file under its name."""
     name, data = shard()
+    another = shard(ROWS + 1)[1]
 
     def parsed(*arguments: object) -> None:
         raise AssertionError("HDF5 was handed bytes that are not those of the name")
@@ -127,7 +129,7 @@ def test_every_flipped_bit_is_caught_before_hdf5_sees_it(monkeypatch: pytest.Mon
         with pytest.raises(StoreError, match="do not match the name: damaged"):
             parse_shard(name, bytes(flipped), KEY)
         flipped[bit // 8] ^= 1 << bit % 8
-    for other in (data[:-1], b"", data + b"x", bytes(len(data)), shard(ROWS + 1)[1]):
+    for other in (data[:-1], b"", data + b"x", bytes(len(data)), another):
         with pytest.raises(StoreError, match="do not match the name: damaged"):
             parse_shard(name, other, KEY)
     with pytest.raises(AssertionError, match="HDF5 was handed"):  # the check can fail

@@ -1,7 +1,8 @@
 """A base as a function from prepared images to features, in one compiled graph of fixed batch shape.
 
 One `tf.function` with a padded batch is steady in speed and memory (`model.predict` in a loop retraces and leaks,
-keras#13118) and gives the same floats whatever the batch, so a row does not depend on its neighbours.
+keras#13118). Every call computes a whole batch, so a row does not depend on its neighbours or on how many they are;
+its place in the batch shows in the last bit at most.
 """
 
 from __future__ import annotations

@@ -32,9 +32,9 @@ class DigestMemory:
 
     def get(self, path: str, stat: FileStat) -> str | None:
         """The digest (hex) of the file at `path` if it is known for exactly this state of the file."""
-        parent, name = os.path.split(path)
+        parent, _, name = path.rpartition(os.sep)
         entry = self._entries(parent).get(name)
-        if entry is None or entry[:4] != [*stat]:
+        if entry is None or (*stat,) != (entry[0], entry[1], entry[2], entry[3]):
             return None
         return str(entry[4])
 
@@ -42,7 +42,7 @@ class DigestMemory:
         """`stat` must have been taken before the bytes were read."""
         if max(stat.mtime_ns, stat.ctime_ns) + RACY_NS > self._clock():
             return
-        parent, name = os.path.split(path)
+        parent, _, name = path.rpartition(os.sep)
         self._entries(parent)[name] = [*stat, digest]
         self._changed.add(parent)
 

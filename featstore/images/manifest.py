@@ -113,7 +113,8 @@ def list_files(paths: Sequence[str | os.PathLike[str]]) -> Manifest:
         if os.path.isdir(path):
             pictures += (Picture(file, info) for file, info in walk.files(path, os.path.realpath(path)))
         else:
-            pictures += (Picture(path, info) for info in walk.stat(path))
+            info = walk.stat(path)
+            pictures += [] if info is None else [Picture(path, info)]
     return Manifest(str(paths[0]) if paths else "", tuple(pictures), tuple(walk.skipped), walk.ignored)
 
 
@@ -147,24 +148,23 @@ class _Walk:
                 below.append(entry.path)
             elif entry.is_dir():
                 self.skipped.append(Skipped(entry.path, "link to a folder: its files are listed where they are"))
-            else:
-                for info in self.stat(entry.path):
-                    yield entry.path, info
+            elif (info := self.stat(entry.path)) is not None:
+                yield entry.path, info
         if deep:
             for folder in below:
                 yield from self.files(folder, root)
 
-    def stat(self, path: str) -> Iterator[FileStat]:
-        """One FileStat, or none and the reason among `skipped`."""
+    def stat(self, path: str) -> FileStat | None:
+        """The state of a regular file; None, with the reason among `skipped`, for anything else."""
         try:
             info = os.stat(path)
         except OSError as error:
             self.skipped.append(Skipped(path, f"cannot be opened: {error.strerror}"))
-            return
+            return None
         if stat.S_ISREG(info.st_mode):
-            yield FileStat(info.st_size, info.st_mtime_ns, info.st_ctime_ns, info.st_ino)
-        else:
-            self.skipped.append(Skipped(path, "not a regular file"))
+            return FileStat(info.st_size, info.st_mtime_ns, info.st_ctime_ns, info.st_ino)
+        self.skipped.append(Skipped(path, "not a regular file"))
+        return None
 
     @staticmethod
     def _is_junk(name: str) -> bool:
@@ -250,5 +250,5 @@ def _csv_picture(walk: _Walk, path: Path, line: int, row: dict[str, str]) -> Ite
     if split and split not in _SPLIT_FOLDERS:
         raise DataError(f"{path}, line {line}: split {split!r} is not known: use train, val or test")
     file = os.path.join(path.parent, row["path"])
-    for info in walk.stat(file):
+    if (info := walk.stat(file)) is not None:
         yield Picture(file, info, row.get("label") or None, _SPLIT_FOLDERS.get(split), row.get("group") or None)

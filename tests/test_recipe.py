@@ -1,0 +1,174 @@
+"""Recipes: what the user asked for, and the key that it comes to without loading a network."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from test_keras_file import CONV, INPUT, model, write
+
+from featstore import recipe as recipe_module
+from featstore.bases.source import BaseSource
+from featstore.errors import UsageError
+from featstore.images.digests import DigestMemory
+from featstore.recipe import Recipe, resolve
+
+LATER = 10**19  # ns since the epoch, so that no file counts as changed just now
+Remember = Callable[[], DigestMemory]
+
+
+@pytest.fixture
+def remember(tmp_path: Path) -> Remember:
+    """Opens the memory of a cache anew, as another run does."""
+    return lambda: DigestMemory(tmp_path / "digests", lambda: LATER)
+
+
+@pytest.fixture
+def computed(monkeypatch: pytest.MonkeyPatch) -> list[BaseSource]:
+    """The sources whose weights were read; each read gives another digest."""
+    seen: list[BaseSource] = []
+
+    def compute(source: BaseSource, *_: object) -> str:
+        seen.append(source)
+        return f"{len(seen):064x}"
+
+    monkeypatch.setattr(recipe_module, "_compute_weights_digest", compute)
+    return seen
+
+
+def resolve_and_keep(recipe: Recipe, memory: DigestMemory) -> str:
+    key = resolve(recipe, memory).key
+    memory.save()
+    return key
+
+
+def test_weights_are_read_once(remember: Remember, computed: list[BaseSource]) -> None:
+    """A later run knows the key from the state of the weights' file."""
+    first = resolve_and_keep(Recipe(model="tiny"), remember())
+    assert resolve_and_keep(Recipe(model="tiny", preprocess="tf"), remember()) == first
+    assert len(computed) == 1
+
+
+def test_random_weights_are_drawn_once(remember: Remember, computed: list[BaseSource]) -> None:
+    """Their digest is remembered by base and seed, in whatever folder one works."""
+    keys = {resolve_and_keep(Recipe(model="VGG16", weights="random", weights_seed=s), remember()) for s in (0, 1, 0)}
+    assert len(keys) == len(computed) == 2
+
+
+def test_another_file_under_the_same_name_is_another_key(
+    remember: Remember, computed: list[BaseSource], tmp_path: Path
+) -> None:
+    """Weights are known by what is in the file; an exchange is noticed even if size and mtime are set back."""
+    file = tmp_path / "w.h5"
+    file.write_bytes(b"one")
+    recipe = Recipe(model="VGG16", weights=str(file))
+    first = resolve_and_keep(recipe, remember())
+    before = file.stat()
+    file.write_bytes(b"two")
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert resolve_and_keep(recipe, remember()) != first
+    assert len(computed) == 2
+
+
+def test_one_file_in_two_networks_has_two_digests(
+    remember: Remember, computed: list[BaseSource], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """EfficientNet's published file is loaded in one way for `imagenet` and in another by its path."""
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    file = tmp_path / "models" / "efficientnetb0_notop.h5"
+    file.parent.mkdir()
+    file.write_bytes(b"x")
+    for weights in (None, str(file)):
+        resolve_and_keep(Recipe(model="EfficientNetB0", weights=weights), remember())
+    assert [source.weights for source in computed] == ["imagenet", str(file)]
+
+
+def test_a_user_file_is_known_by_its_bytes(remember: Remember, tmp_path: Path) -> None:
+    """A copy under another name has the same key, a file with other bytes another."""
+    first = write(tmp_path / "a.keras", model(INPUT, CONV))
+    (tmp_path / "b.keras").write_bytes(first.read_bytes())
+    other = write(tmp_path / "c.keras", model(INPUT, CONV, CONV))
+    keys = [
+        resolve(Recipe(model=str(p), preprocess="raw"), remember()).key for p in (first, tmp_path / "b.keras", other)
+    ]
+    assert keys[0] == keys[1] != keys[2]
+
+
+def test_a_user_file_does_not_say_how_it_was_trained(remember: Remember, tmp_path: Path) -> None:
+    """`keras` stands for nothing there, and the message lists what may be chosen."""
+    file = write(tmp_path / "a.keras", model(INPUT, CONV))
+    with pytest.raises(UsageError, match="choose one of caffe, torch, tf"):
+        resolve(Recipe(model=str(file)), remember())
+
+
+@pytest.mark.parametrize(
+    "size, expected", [(None, (32, 32)), (48, (48, 48)), ("48", (48, 48)), ("40x64", (40, 64)), ("40X64", (40, 64))]
+)
+def test_sizes(remember: Remember, size: str | int | None, expected: tuple[int, int]) -> None:
+    """One side or height x width, as a number or as text; left out, it is that of the base."""
+    reading = resolve(Recipe(model="tiny", size=size), remember()).reading
+    assert (reading.height, reading.width) == expected
+
+
+@pytest.mark.parametrize("size", [0, "0", "", "x", "48x", "1x2x3", "-48", "48.0", "31", "32x31", "9999", "٤٨"])
+def test_sizes_that_cannot_be_are_refused(remember: Remember, size: str | int) -> None:
+    """Nothing is guessed for them."""
+    with pytest.raises(UsageError):
+        resolve(Recipe(model="tiny", size=size), remember())
+
+
+def test_equal_features_have_one_key(remember: Remember) -> None:
+    """However they are asked for: by a name, another name of the same map, numbers, or defaults written out."""
+    ways = [
+        Recipe(model="tiny"),
+        Recipe(model="tiny", preprocess="tf"),
+        Recipe(model="tiny", preprocess="scale=1/127.5,mean=1"),
+        Recipe(model="tiny", size=32, weights_seed=5),
+        Recipe(model="tiny", size="32x32", layer="last", pool="avg", dtype="float16", fit="squash"),
+    ]
+    assert len({resolve(way, remember()).key for way in ways}) == 1
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"weights": "random"},
+        {"preprocess": "raw"},
+        {"preprocess": "scale=1/127.5,mean=1,order=bgr"},
+        {"size": "32x36"},
+        {"fit": "crop"},
+        {"interpolation": "bicubic"},
+        {"reading": "keras-compat"},
+        {"layer": "stem_relu"},
+        {"pool": "max"},
+        {"dtype": "float32"},
+    ],
+)
+def test_whatever_changes_a_feature_changes_the_key(remember: Remember, change: dict[str, str]) -> None:
+    """Each option of a recipe that can move a value is in the key."""
+    assert resolve(Recipe(model="tiny", **change), remember()).key != resolve(Recipe(model="tiny"), remember()).key  # type: ignore[arg-type]
+
+
+def test_a_recipe_survives_as_json() -> None:
+    """Described and made again it is the same."""
+    recipe = Recipe(model="MobileNet", alpha=0.5, weights="random", weights_seed=3, size=96, pool="max")
+    assert Recipe(**recipe.describe()) == recipe
+
+
+def test_a_recipe_can_leave_its_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The file that it names is then known by its absolute path; words are left as they are."""
+    monkeypatch.chdir(tmp_path)
+    assert Recipe(model="b.keras").at_absolute_paths().model == str(tmp_path / "b.keras")
+    assert Recipe(model="VGG16", weights="w.h5").at_absolute_paths().weights == str(tmp_path / "w.h5")
+    for weights in (None, "imagenet", "random"):
+        recipe = Recipe(model="VGG16", weights=weights)
+        assert recipe.at_absolute_paths() == recipe
+
+
+def test_moved_weights_take_the_place_of_the_old_path() -> None:
+    """A user's file is base and weights in one, so it is the model that moves."""
+    assert Recipe(model="VGG16", weights="old.h5").with_weights("new.h5").weights == "new.h5"
+    moved = Recipe(model="old.keras").with_weights("new.keras")
+    assert (moved.model, moved.weights) == ("new.keras", None)

@@ -1,0 +1,247 @@
+"""The jobs from end to end with the built-in base: what is computed, what is reused, and that the numbers are right."""
+
+from __future__ import annotations
+
+import functools
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+from conftest import draw, write_photos
+from PIL import Image
+
+from featstore import workflow
+from featstore.bases.build import build
+from featstore.bases.source import parse_source
+from featstore.errors import DataError, StoreError
+from featstore.images import decode
+from featstore.images.digests import DigestMemory
+from featstore.images.manifest import list_files, scan
+from featstore.workflow import Extraction, extract, load_features
+
+
+@pytest.fixture(autouse=True)
+def no_file_is_young(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Digests are remembered although the files have just been drawn."""
+    monkeypatch.setattr(workflow, "DigestMemory", functools.partial(DigestMemory, clock=lambda: 10**19))
+
+
+@pytest.fixture
+def decoded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The sizes in bytes of the images that were decoded."""
+    seen: list[int] = []
+    decode_rgb = decode.decode_rgb
+
+    def count(raw: bytes) -> Image.Image:
+        seen.append(len(raw))
+        return decode_rgb(raw)
+
+    monkeypatch.setattr(decode, "decode_rgb", count)
+    return seen
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """48 drawn images, among them greyscale, transparent and palette ones."""
+    folder = write_photos(tmp_path_factory.mktemp("images") / "photos", 24)
+    for mode, path in zip(("L", "RGBA", "P"), sorted(folder.glob("*/*.png"))[::7], strict=False):
+        with Image.open(path) as image:
+            image.convert(mode).save(path)
+    yield folder
+
+
+def rows(extraction: Extraction, cache: Path, number: int = 0) -> np.ndarray:
+    return load_features(extraction.manifest, extraction.features[number].spec, cache=cache).X
+
+
+def direct(folder: Path, side: int, pool: Any = np.mean) -> np.ndarray:
+    """The pooled features of the PNG images in `folder`, with nothing of featstore but the network and its reading."""
+    model = build(parse_source("tiny", None, None, 0), side, side)
+    paths = [picture.path for picture in scan(folder).pictures]
+    pixels = [decode.decode_rgb(Path(p).read_bytes()).resize((side, side), Image.Resampling.BILINEAR) for p in paths]
+    prepared = keras.applications.imagenet_utils.preprocess_input(np.stack(pixels).astype("float32"), mode="tf")
+    return pool(np.asarray(model(prepared, training=False)), axis=(1, 2))
+
+
+def difference(found: np.ndarray, expected: np.ndarray) -> float:
+    """The largest relative L2 difference of a row."""
+    return float((np.linalg.norm(found - expected, axis=1) / np.linalg.norm(expected, axis=1)).max())
+
+
+class Stop(BaseException):
+    """As an interruption."""
+
+
+class StopAfter:
+    """A progress display that is interrupted at an image."""
+
+    def __init__(self, images: int) -> None:
+        self.left = images
+
+    def start(self, total: int, reused: int) -> None: ...
+
+    def advance(self, computed: bool) -> None:
+        self.left -= 1
+        if not self.left:
+            raise Stop
+
+
+@pytest.mark.parametrize("dtype, tolerance", [("float32", 1e-5), ("float16", 1e-3)])
+@pytest.mark.parametrize("pool", ["avg", "max"])
+def test_features_are_those_of_the_network_called_directly(
+    images: Path, tmp_path: Path, dtype: str, tolerance: float, pool: str
+) -> None:
+    """Read, stored and loaded again: within 1e-5 of the direct way in float32 and 1e-3 in float16."""
+    extraction = extract(images, model="tiny", pool=pool, dtype=dtype, cache=tmp_path)
+    expected = direct(images, 32, np.mean if pool == "avg" else np.max)
+    assert 0 < difference(rows(extraction, tmp_path), expected) < tolerance or dtype == "float32"
+    assert difference(rows(extraction, tmp_path), expected) < tolerance
+
+
+@pytest.mark.parametrize("stop", [1, 33, 47])
+def test_a_run_goes_on_where_it_was_cut_off(images: Path, tmp_path: Path, stop: int) -> None:
+    """Wherever the first run ends, the second computes only what is missing, and the rows are those of one run."""
+    with pytest.raises(Stop):
+        extract(images, model="tiny", dtype="float32", cache=tmp_path / "cut", progress=StopAfter(stop))
+    resumed = extract(images, model="tiny", dtype="float32", cache=tmp_path / "cut")
+    whole = extract(images, model="tiny", dtype="float32", cache=tmp_path / "whole")
+    assert resumed.features[0].computed == 48 - 32 * (stop > 32)
+    assert difference(rows(resumed, tmp_path / "cut"), rows(whole, tmp_path / "whole")) < 1e-6
+
+
+def test_the_order_of_the_images_does_not_matter(images: Path, tmp_path: Path) -> None:
+    """A row belongs to its image, whatever stood beside it."""
+    forwards = [picture.path for picture in scan(images).pictures]
+    one = extract(list_files(forwards), model="tiny", dtype="float32", cache=tmp_path / "1")
+    two = extract(list_files(forwards[::-1]), model="tiny", dtype="float32", cache=tmp_path / "2")
+    assert difference(rows(two, tmp_path / "2")[::-1], rows(one, tmp_path / "1")) < 1e-6
+
+
+def test_nothing_is_done_twice(
+    images: Path, tmp_path: Path, decoded: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A second run decodes no image and runs no network, and says so."""
+    first = extract(images, model="tiny", cache=tmp_path).features[0]
+    assert (first.images, first.computed, len(decoded)) == (48, 48, 48)
+    monkeypatch.setattr("featstore.recipe.load_tensorflow", pytest.fail)
+    again = extract(images, model="tiny", cache=tmp_path).features[0]
+    assert (again.images, again.computed, len(decoded)) == (48, 0, 48)
+    assert again.shape == first.shape == (256,)
+
+
+def test_moved_renamed_and_relabelled_files_cost_nothing(images: Path, tmp_path: Path, decoded: list[int]) -> None:
+    """Rows belong to the bytes of an image: only new ones are computed."""
+    cache = tmp_path / "cache"
+    extract(images, model="tiny", cache=cache)
+    moved = tmp_path / "elsewhere"
+    shutil.copytree(images, moved)
+    for number, path in enumerate(sorted(moved.glob("discs/*.png"))):
+        path.rename(moved / "stripes" / f"renamed{number}.png")
+    assert extract(moved, model="tiny", cache=cache).features[0].computed == 0
+    assert len(decoded) == 48
+    for number in range(10):
+        draw("discs", 500 + number).save(moved / "discs" / f"{number}.png")
+    added = extract(moved, model="tiny", cache=cache).features[0]
+    assert (added.images, added.computed, len(decoded)) == (58, 10, 58)
+
+
+def test_an_image_is_decoded_once_for_all_variants(images: Path, tmp_path: Path, decoded: list[int]) -> None:
+    """Several preprocessing variants share the reading; each has rows of its own."""
+    extraction = extract(images, model="tiny", preprocess=["keras", "raw", "caffe"], cache=tmp_path)
+    assert len(decoded) == 48
+    assert [f.computed for f in extraction.features] == [48] * 3
+    assert difference(rows(extraction, tmp_path, 1), rows(extraction, tmp_path, 0)) > 0.01
+
+
+def test_a_map_of_any_shape(images: Path, tmp_path: Path) -> None:
+    """Height comes before width, and an unpooled row is a map."""
+    extraction = extract(images, model="tiny", size="40x64", pool="none", cache=tmp_path)
+    assert extraction.features[0].shape == (10, 16, 256)
+    assert rows(extraction, tmp_path).shape == (48, 10, 16, 256)
+    assert extraction.features[0].describe()["size"] == [40, 64]
+
+
+def test_maps_serve_only_as_exact_as_they_are(images: Path, tmp_path: Path) -> None:
+    """Pooled float32 features are not made of maps in float16; the other way round they are."""
+    extract(images, model="tiny", pool="none", dtype="float16", cache=tmp_path / "16")
+    assert extract(images, model="tiny", dtype="float32", cache=tmp_path / "16").features[0].computed == 48
+    extract(images, model="tiny", pool="none", dtype="float32", cache=tmp_path / "32")
+    for dtype in ("float16", "float32"):
+        served = extract(images, model="tiny", dtype=dtype, cache=tmp_path / "32")
+        assert served.features[0].computed == 0
+        assert difference(rows(served, tmp_path / "32"), direct(images, 32)) < (1e-3 if dtype == "float16" else 1e-5)
+
+
+def test_convnext_is_not_pooled_from_its_maps(images: Path, tmp_path: Path) -> None:
+    """It pools before its last normalization: its features are those of Keras with pooling="avg", maps or no maps."""
+    few = list_files([p.path for p in scan(images).pictures][:2])
+    options: dict[str, Any] = {"model": "ConvNeXtTiny", "weights": "random", "size": 32, "cache": tmp_path}
+    extract(few, pool="none", **options)
+    pooled = extract(few, pool="avg", dtype="float32", **options)
+    assert pooled.features[0].computed == 2
+    keras.utils.set_random_seed(0)
+    model = keras.applications.ConvNeXtTiny(include_top=False, weights=None, input_shape=(32, 32, 3), pooling="avg")
+    pixels = [decode.decode_rgb(Path(p.path).read_bytes()).resize((32, 32), 2) for p in few.pictures]
+    expected = np.asarray(model(np.stack(pixels).astype("float32"), training=False))
+    assert difference(rows(pooled, tmp_path), expected) < 1e-5
+
+
+def test_the_default_cache_can_be_set_in_the_environment(
+    images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """$FEATSTORE_CACHE comes before `cache` in the working folder, an argument before both."""
+    monkeypatch.chdir(tmp_path)
+    few = list_files([scan(images).pictures[0].path])
+    monkeypatch.setenv("FEATSTORE_CACHE", str(tmp_path / "variable"))
+    assert extract(few, model="tiny").features[0].folder.is_relative_to(tmp_path / "variable")
+    assert extract(few, model="tiny", cache="given").features[0].folder.is_relative_to("given")
+    monkeypatch.delenv("FEATSTORE_CACHE")
+    assert extract(few, model="tiny").features[0].folder.is_relative_to("cache")
+    assert {p.name for p in tmp_path.iterdir()} == {"variable", "given", "cache"}
+
+
+def test_files_that_cannot_be_read_are_listed(tmp_path: Path) -> None:
+    """They have no row and no place in X, and the others keep theirs."""
+    folder = tmp_path / "photos"
+    write_photos(folder, 2)
+    (folder / "discs" / "0.png").write_bytes(b"")
+    extraction = extract(folder, model="tiny", cache=tmp_path / "cache")
+    assert [(Path(s.path).name, s.reason) for s in extraction.manifest.skipped] == [("0.png", "the file is empty")]
+    features = load_features(extraction.manifest, extraction.features[0].spec, cache=tmp_path / "cache")
+    assert features.y.tolist() == ["discs", "discs", "stripes", "stripes"]
+    assert features.ids.tolist() == [picture.digest for picture in extraction.manifest.pictures]
+
+
+@pytest.mark.parametrize(
+    "files, reason", [(0, "no image files found"), (2, "none of 2 files could be read; the first")]
+)
+def test_data_without_a_single_image_is_an_error(tmp_path: Path, files: int, reason: str) -> None:
+    """The message says whether there was nothing, or what was wrong with the first file."""
+    (tmp_path / "photos").mkdir()
+    for number in range(files):
+        (tmp_path / "photos" / f"{number}.png").write_bytes(b"x")
+    with pytest.raises(DataError, match=reason):
+        extract(list_files([tmp_path / "photos"]), model="tiny", cache=tmp_path / "cache")
+
+
+def test_features_that_were_not_extracted_are_asked_for(images: Path, tmp_path: Path) -> None:
+    """Loading computes nothing; the message names an image and the remedy."""
+    extraction = extract(images, model="tiny", cache=tmp_path)
+    with pytest.raises(StoreError, match=r"48 of 48 images have no features yet .*\.png\): extract them first"):
+        load_features(extraction.manifest, extraction.features[0].spec, cache=tmp_path / "other")
+
+
+def test_a_split_can_be_loaded_alone(tmp_path: Path) -> None:
+    """Only the rows of its pictures, in their order."""
+    for split, each in (("train", 3), ("test", 2)):
+        write_photos(tmp_path / "photos" / split, each, first=10 * each)
+    extraction = extract(tmp_path / "photos", model="tiny", cache=tmp_path / "cache")
+    spec = extraction.features[0].spec
+    test = load_features(extraction.manifest, spec, split="test", cache=tmp_path / "cache")
+    assert test.X.shape == (4, 256)
+    assert test.y.tolist() == ["discs", "discs", "stripes", "stripes"]
+    assert load_features(extraction.manifest, spec, split="val", cache=tmp_path / "cache").X.shape == (0, 256)
