@@ -98,7 +98,6 @@ def test_features_are_those_of_the_network_called_directly(
     """Read, stored and loaded again: within 1e-5 of the direct way in float32 and 1e-3 in float16."""
     extraction = extract(images, model="tiny", pool=pool, dtype=dtype, cache=tmp_path)
     expected = direct(images, 32, np.mean if pool == "avg" else np.max)
-    assert 0 < difference(rows(extraction, tmp_path), expected) < tolerance or dtype == "float32"
     assert difference(rows(extraction, tmp_path), expected) < tolerance
 
 

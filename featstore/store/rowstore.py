@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from featstore.errors import StoreError
 from featstore.files import write_whole
@@ -88,11 +87,11 @@ class RowStore:
         """
         try:
             return self._gather(ids)
-        except OSError:  # another process healed, compacted or pruned: what the folder holds now counts
+        except (OSError, StoreError):  # a shard was compacted, pruned or damaged: what the folder holds now counts
             self._scan()
         try:
             return self._gather(ids)
-        except (KeyError, OSError) as error:
+        except (KeyError, OSError, StoreError) as error:
             raise StoreError(
                 f"{self.folder}: rows that were stored are gone or cannot be read; run the same command again"
             ) from error
@@ -108,7 +107,7 @@ class RowStore:
         dtype = np.float32 if "float32" in kinds else np.float16
         out = np.empty((len(ids), *(self.row_shape or ())), dtype)
         for name, positions in by_shard.items():
-            out[positions] = self._map(self._shards[name])[[places[p][1] for p in positions]]
+            out[positions] = self._map(name)[[places[p][1] for p in positions]]
         return out
 
     def save_index(self) -> None:
@@ -118,13 +117,14 @@ class RowStore:
                 save_index(self.folder / "index", self._shards)
                 self._unsaved = False
 
-    def _map(self, entry: ShardEntry) -> NDArray[Any]:
-        """The features of a shard as a read-only map of the file, in the state in which it was verified."""
+    def _map(self, name: str) -> NDArray[Any]:
+        """The features of a shard as a read-only map of the file that was verified."""
         import numpy as np
 
-        with (self.folder / entry.name).open("rb") as file:
-            if _state(os.fstat(file.fileno())) != entry.state:
-                raise OSError(errno.ESTALE, "not the file that was verified", str(self.folder / entry.name))
+        with (self.folder / name).open("rb") as file:
+            entry = self._shards[name]
+            if _state(os.fstat(file.fileno())) != entry.state:  # a process that made the same rows wrote it again
+                entry = self._shards[name] = self._check(name, file)
             dtype = np.dtype(entry.dtype).newbyteorder("<")
             return np.memmap(file, dtype, "r", entry.offset, (entry.rows, *entry.shape))
 
@@ -156,27 +156,26 @@ class RowStore:
 
     def _verify(self, name: str) -> ShardEntry | None:
         """Read, check and parse a shard; None, with the reason in `damaged`, if it is not right."""
-        from featstore.store.shard import parse_shard
-
         try:
             with (self.folder / name).open("rb") as file:
-                before = _state(os.fstat(file.fileno()))
-                data = file.read()
-                if _state(os.fstat(file.fileno())) != before:
-                    raise StoreError(f"{name}: changed while it was read")
-            contents = parse_shard(name, data, self.key)
-            shape = self.row_shape
-            if shape is not None and contents.shape != shape:
-                raise StoreError(f"{name}: rows of shape {contents.shape} among rows of shape {shape}")
+                return self._check(name, file)
         except FileNotFoundError:
             raise
         except OSError as error:
             self.damaged.append(f"{name}: cannot be read: {error.strerror}")
-            return None
         except StoreError as error:
             self.damaged.append(str(error))
-            return None
-        return ShardEntry(name, before, contents.ids, contents.dtype, contents.shape, contents.offset)
+        return None
+
+    def _check(self, name: str, file: BinaryIO) -> ShardEntry:
+        """The entry of an open shard; raises StoreError if it is not right."""
+        from featstore.store.shard import parse_shard
+
+        state = _state(os.fstat(file.fileno()))  # taken first: what changes later shows as another state
+        contents = parse_shard(name, file.read(), self.key)
+        if self.row_shape not in (None, contents.shape):
+            raise StoreError(f"{name}: rows of shape {contents.shape} among rows of shape {self.row_shape}")
+        return ShardEntry(name, state, contents.ids, contents.dtype, contents.shape, contents.offset)
 
     def _add(self, entry: ShardEntry) -> None:
         self._shards[entry.name] = entry

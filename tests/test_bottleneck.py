@@ -1,0 +1,105 @@
+"""The scikit-learn transformer."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import write_photos
+from sklearn.base import clone
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import Pipeline
+
+from featstore import Bottleneck, Recipe
+from featstore.errors import FeatstoreError, UnreadableImage, UsageError
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    write_photos(tmp_path_factory.getbasetemp() / "bottleneck" / "photos", 10)
+    return tmp_path_factory.getbasetemp() / "bottleneck"
+
+
+@pytest.fixture(scope="module")
+def paths(work: Path) -> list[str]:
+    return [str(path) for path in sorted((work / "photos").glob("*/*.png"))]
+
+
+def bottleneck(work: Path, **options: Any) -> Bottleneck:
+    return Bottleneck("tiny", cache=work / "cache", **options)
+
+
+def test_its_parameters_are_those_of_a_recipe() -> None:
+    """All of them, with the same defaults; `fit` is the name of a method here."""
+    parameters = Bottleneck().get_params()
+    assert parameters.pop("cache") is None
+    parameters["fit"] = parameters.pop("fit_mode")
+    assert parameters == Recipe(model="tiny").describe()
+    assert set(parameters) == {field.name for field in fields(Recipe)}
+
+
+def test_a_clone_is_the_same_transformer(work: Path, paths: list[str]) -> None:
+    """scikit-learn copies transformers by their parameters."""
+    original = bottleneck(work, preprocess="raw", size=48, pool="max")
+    copy = clone(original)
+    assert copy.get_params() == original.get_params()
+    assert np.array_equal(copy.transform(paths[:2]), original.transform(paths[:2]))
+
+
+def test_rows_are_in_the_order_of_the_paths(work: Path, paths: list[str]) -> None:
+    """Also where a path is given twice, as a Path, or in an array."""
+    rows = bottleneck(work).fit_transform(paths)
+    assert rows.shape == (20, 256)
+    assert rows.dtype == np.float32
+    order = [5, 0, 5, 19]
+    assert np.array_equal(bottleneck(work).transform([Path(paths[i]) for i in order]), rows[order])
+    assert np.array_equal(bottleneck(work).transform(np.array(paths)[order]), rows[order])
+
+
+def test_a_map_may_be_kept(work: Path, paths: list[str]) -> None:
+    """With pool="none" a row is a map."""
+    assert bottleneck(work, pool="none").transform(paths[:3]).shape == (3, 8, 8, 256)
+
+
+def test_a_search_runs_the_base_once_per_variant(work: Path, paths: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Folds and candidates share the cache: after one search, a second one runs no network."""
+    pipeline = Pipeline([("base", bottleneck(work)), ("head", LogisticRegression(max_iter=1000))])
+    grid = {"base__preprocess": ["keras", "raw"], "head__C": [0.01, 1.0]}
+    labels = [Path(path).parent.name for path in paths]
+    search = GridSearchCV(pipeline, grid, cv=2).fit(paths, labels)
+    assert search.best_score_ > 0.5
+    assert list(search.predict(paths)) == list(search.best_estimator_.predict(paths))
+    monkeypatch.setattr("featstore.recipe.load_tensorflow", pytest.fail)
+    assert GridSearchCV(pipeline, grid, cv=2).fit(paths, labels).best_params_ == search.best_params_
+
+
+def test_a_file_that_cannot_be_read_is_an_error(work: Path, paths: list[str], tmp_path: Path) -> None:
+    """A transformer cannot drop rows; the message has the path, the reason, and what to do."""
+    (tmp_path / "broken.png").write_bytes(b"x")
+    with pytest.raises(UnreadableImage, match=r"broken\.png: no JPEG.*leave it out"):
+        bottleneck(work).transform([paths[0], tmp_path / "broken.png"])
+
+
+@pytest.mark.parametrize("many", [0, 1])
+def test_a_folder_is_no_image(work: Path, paths: list[str], many: int) -> None:
+    """Its files would be rows that nobody asked for, however many there are."""
+    folder = work / ("photos" if many else "empty")
+    folder.mkdir(exist_ok=True)
+    with pytest.raises(UnreadableImage, match=f"{folder.name}: is a folder"):
+        bottleneck(work).transform([paths[0], folder])
+
+
+def test_no_paths_are_an_error(work: Path) -> None:
+    """There is no shape that no features have."""
+    with pytest.raises(FeatstoreError, match="no paths given"):
+        bottleneck(work).transform([])
+
+
+def test_a_recipe_that_cannot_be_is_refused_by_fit() -> None:
+    """Before any image is read."""
+    with pytest.raises(UsageError, match="unknown base"):
+        Bottleneck("ResNet5O").fit(["a.png"])

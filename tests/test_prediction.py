@@ -1,0 +1,125 @@
+"""Prediction: the base and weights of the run, or none."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import keras
+import pytest
+from conftest import draw, write_photos
+
+from featstore.bases.build import build
+from featstore.bases.source import parse_source
+from featstore.errors import BaseUnavailable, DataError, FeatstoreError, RunError
+from featstore.prediction import predict
+from featstore.recipe import Recipe
+from featstore.runs import Run, load_run
+from featstore.training import train
+
+
+@pytest.fixture
+def image(tmp_path: Path) -> Path:
+    draw("discs", 99).save(tmp_path / "new.png")
+    return tmp_path / "new.png"
+
+
+def train_on(folder: Path, **options: Any) -> Run:
+    data = write_photos(folder / "photos", 8)
+    return train(data, Recipe(**options), cache=folder / "cache", runs=folder / "runs").run
+
+
+def save_weights(path: Path, seed: int) -> Path:
+    build(parse_source("tiny", "random", None, seed), 32, 32).save_weights(path)
+    return path
+
+
+def test_a_run_is_used_from_any_folder(tmp_path: Path, image: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Weights that were named by a relative path are found again from elsewhere."""
+    monkeypatch.chdir(tmp_path)
+    save_weights(tmp_path / "w.weights.h5", 1)
+    run = train_on(tmp_path, model="tiny", weights="w.weights.h5")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert len(predict(load_run(run.folder), [image], cache=tmp_path / "cache").images) == 1
+
+
+def test_moved_weights_can_be_named_anew(tmp_path: Path, image: Path) -> None:
+    """A missing file is said to be missing; with its new path the prediction is what it was."""
+    old, new = save_weights(tmp_path / "old.weights.h5", 1), tmp_path / "new.weights.h5"
+    run = train_on(tmp_path, model="tiny", weights=str(old))
+    before = predict(run, [image], cache=tmp_path / "cache").images
+    old.rename(new)
+    with pytest.raises(BaseUnavailable, match=r"--weights .*old\.weights\.h5: no such file"):
+        predict(run, [image], cache=tmp_path / "cache")
+    assert predict(run, [image], weights=str(new), cache=tmp_path / "cache").images == before
+
+
+def test_other_weights_are_refused_before_anything_is_computed(tmp_path: Path, image: Path) -> None:
+    """Features of another network would be predicted with great confidence, and wrongly."""
+    run = train_on(tmp_path, model="tiny", weights=str(save_weights(tmp_path / "1.weights.h5", 1)))
+    with pytest.raises(RunError, match=r"\(weights differs\); give the weights it was trained with"):
+        predict(run, [image], weights=str(save_weights(tmp_path / "2.weights.h5", 2)), cache=tmp_path / "other")
+    assert not list((tmp_path / "other").glob("*/*/*.h5"))
+
+
+def test_a_moved_base_of_the_user_can_be_named_anew(tmp_path: Path, image: Path) -> None:
+    """A `.keras` file is base and weights in one, so --weights names it."""
+    inputs = keras.Input((16, 16, 3))
+    keras.Model(inputs, keras.layers.Conv2D(8, 3, strides=2)(inputs)).save(tmp_path / "old.keras")
+    run = train_on(tmp_path, model=str(tmp_path / "old.keras"), preprocess="rescale")
+    before = predict(run, [image], cache=tmp_path / "cache").images
+    (tmp_path / "old.keras").rename(tmp_path / "new.keras")
+    with pytest.raises(BaseUnavailable, match=r"old\.keras: no such file"):
+        predict(run, [image], cache=tmp_path / "cache")
+    assert predict(run, [image], weights=str(tmp_path / "new.keras"), cache=tmp_path / "cache").images == before
+
+
+@pytest.fixture(scope="module")
+def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("work")
+
+
+@pytest.fixture(scope="module")
+def run(workplace: Path) -> Run:
+    return train_on(workplace, model="tiny")
+
+
+def test_predictions_are_the_probabilities_of_the_head(workplace: Path, run: Run) -> None:
+    """The label is the class of the largest probability, and all of them add up to one."""
+    prediction = predict(run, [workplace / "photos"], cache=workplace / "cache")
+    assert len(prediction.images) == 16
+    for image in prediction.images:
+        assert sum(image.probabilities) == pytest.approx(1)
+        assert image.probability == max(image.probabilities)
+        assert run.classes[image.probabilities.index(image.probability)] == image.label
+    labels = [Path(image.path).parent.name == image.label for image in prediction.images]
+    assert sum(labels) >= 12
+
+
+def test_images_that_were_seen_before_need_no_network(
+    workplace: Path, run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A copy of a known image is predicted from the cache."""
+    shutil.copy(next((workplace / "photos" / "discs").iterdir()), tmp_path / "copy.png")
+    monkeypatch.setattr("featstore.recipe.load_tensorflow", pytest.fail)
+    assert len(predict(run, [tmp_path / "copy.png"], cache=workplace / "cache").images) == 1
+
+
+@pytest.mark.parametrize("names", [[], ["nowhere.png"], ["empty"]])
+def test_nothing_to_predict_is_an_error(workplace: Path, run: Run, tmp_path: Path, names: list[str]) -> None:
+    """No paths, a missing file and an empty folder are answered in one line."""
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError):
+        predict(run, [tmp_path / name for name in names], cache=workplace / "cache")
+
+
+def test_a_cache_that_belongs_to_something_else_is_refused(workplace: Path, run: Run, tmp_path: Path) -> None:
+    """What is not the run's own store is neither read nor written."""
+    folder = tmp_path / "cache" / run.spec.folder
+    folder.mkdir(parents=True)
+    (folder / "spec.json").write_text("{}")
+    with pytest.raises(FeatstoreError, match=r"spec\.json"):
+        predict(run, [workplace / "photos"], cache=tmp_path / "cache")
+    assert [path.name for path in folder.iterdir()] == ["spec.json"]

@@ -1,0 +1,206 @@
+"""Run folders: made beside others, read from strangers."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import write_photos
+
+from featstore.errors import FeatstoreError, RunError
+from featstore.heads.base import Curve
+from featstore.recipe import Recipe
+from featstore.runs import Run, list_runs, load_run, new_folder, save_run
+from featstore.training import train
+
+Change = Callable[[dict[str, Any]], object]
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A trained head on 24 drawn images."""
+    folder = tmp_path_factory.mktemp("work")
+    data = write_photos(folder / "photos.v2", 12)
+    return train(data, Recipe(model="tiny"), cache=folder / "cache", runs=folder / "runs").run
+
+
+@pytest.fixture
+def run(saved: Run, tmp_path: Path) -> Run:
+    """A copy of it, to be spoilt."""
+    shutil.copytree(saved.folder, tmp_path / "run")
+    return load_run(tmp_path / "run")
+
+
+def rewrite(run: Run, change: Change) -> None:
+    content = json.loads((run.folder / "run.json").read_text())
+    changed = change(content)
+    (run.folder / "run.json").write_text(json.dumps(content if changed is None else changed))
+
+
+def test_what_was_saved_is_what_is_loaded(saved: Run) -> None:
+    """Every field comes back."""
+    assert load_run(saved.folder) == saved
+
+
+def test_run_json_is_what_it_says(saved: Run) -> None:
+    """Format and version, the spec and its key, and all that is needed to say how good the head is."""
+    content = json.loads((saved.folder / "run.json").read_text())
+    assert (content["format"], content["format_version"]) == ("featstore-run", 1)
+    assert content["key"] == saved.spec.key
+    assert content["spec"] == saved.spec.describe()
+    assert content["classes"] == ["discs", "stripes"]
+    assert content["seed"] == 0
+    assert set(content["metrics"]) == {"train", "val", "test"}
+    assert "folder" not in content
+
+
+@pytest.mark.parametrize(
+    "field, value",
+    [
+        ("head", 5),
+        ("parameters", []),
+        ("chosen", None),
+        ("recipe", []),
+        ("recipe", {"model": 5}),
+        ("recipe", {"model": "tiny", "size": [32]}),
+        ("recipe", {"model": "tiny", "dtype": None}),
+        ("recipe", {"model": "tiny", "surprise": 1}),
+        ("spec", {}),
+        ("spec", None),
+        ("classes", [1, 2]),
+        ("classes", 5),
+        ("metrics", "good"),
+        ("seconds", []),
+        ("seed", "0"),
+        ("data", None),
+        ("versions", 3),
+        ("head_file", 5),
+        ("head_file", "../head.skops"),
+        ("head_file", "/etc/passwd"),
+        ("head_sha256", None),
+        ("key", "0" * 64),
+        ("surprise", 1),
+    ],
+)
+def test_a_field_that_is_not_what_it_should_be_is_refused(run: Run, field: str, value: object) -> None:
+    """A run may come from a stranger: every field is looked at before it is used."""
+    rewrite(run, lambda content: content.update({field: value}))
+    with pytest.raises(RunError, match=r"run\.json: cannot be read") as caught:
+        load_run(run.folder)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("change", [lambda c: [], lambda c: "text", lambda c: 5, lambda c: c.pop("spec") and None])
+def test_json_of_another_shape_is_refused(run: Run, change: Change) -> None:
+    """Anything but a whole run is an expected error."""
+    rewrite(run, change)
+    with pytest.raises(RunError, match=r"run\.json: cannot be read"):
+        load_run(run.folder)
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff\xfe", b"{", b"[" * 100_000, b"NaN"])
+def test_a_garbled_run_is_refused(run: Run, content: bytes) -> None:
+    """Damaged bytes are an expected error."""
+    (run.folder / "run.json").write_bytes(content)
+    with pytest.raises(RunError, match=r"run\.json: cannot be read"):
+        load_run(run.folder)
+
+
+def test_a_run_of_a_newer_featstore_says_so(run: Run) -> None:
+    """A version that is not known is not guessed at."""
+    rewrite(run, lambda content: content.update(format_version=2))
+    with pytest.raises(RunError, match="a newer featstore reads it"):
+        load_run(run.folder)
+
+
+def test_an_unfinished_run_says_so(tmp_path: Path) -> None:
+    """run.json is written last: without it there is no run, and in a file there is none either."""
+    (tmp_path / "head.skops").write_bytes(b"x")
+    with pytest.raises(RunError, match="no finished run"):
+        load_run(tmp_path)
+    with pytest.raises(RunError):
+        load_run(tmp_path / "head.skops")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"head": "svm"},
+        {"parameters": {"C": "x"}},
+        {"parameters": {"C": []}},
+        {"parameters": {"surprise": 1}},
+        {"head": "bn-dropout", "parameters": {}},
+        {"head_file": ".."},
+        {"head_file": "gone"},
+        {"head_sha256": "0" * 64},
+    ],
+)
+def test_a_head_that_does_not_fit_its_run_is_refused(run: Run, change: dict[str, Any]) -> None:
+    """Where run.json is well formed and lies, the head is not loaded."""
+    rewrite(run, lambda content: content.update(change))
+    with pytest.raises(FeatstoreError):
+        load_run(run.folder).load_head()
+
+
+def test_a_head_for_other_classes_is_refused(run: Run) -> None:
+    """A class that was added by hand would shift all the names."""
+    rewrite(run, lambda content: content.update(classes=["discs", "other", "stripes"]))
+    with pytest.raises(RunError, match="does not tell 3 classes apart"):
+        load_run(run.folder).predict_proba(np.zeros((2, 256), np.float32))
+
+
+def test_a_head_that_is_no_classifier_is_refused(run: Run) -> None:
+    """skops trusts many types; only one that predicts is a head."""
+    import skops.io
+
+    from featstore.recipe import file_digest
+
+    file = run.folder / run.head_file
+    skops.io.dump({"no": "classifier"}, file)
+    rewrite(run, lambda content: content.update(head_sha256=file_digest(file)))
+    with pytest.raises(RunError, match="holds a dict, not a classifier"):
+        load_run(run.folder).load_head()
+
+
+def test_folders_are_made_beside_other_processes(tmp_path: Path) -> None:
+    """However many ask at once, each gets one of its own."""
+    with ThreadPoolExecutor(8) as pool:
+        made = list(pool.map(lambda _: new_folder(tmp_path / "runs", "name"), range(24)))
+    assert {folder.name for folder in made} == {"name", *(f"name-{n}" for n in range(2, 25))}
+
+
+def test_a_folder_that_cannot_be_made_is_an_expected_error(tmp_path: Path) -> None:
+    """The message names the option to change it with."""
+    (tmp_path / "file").touch()
+    with pytest.raises(RunError, match="--runs"):
+        new_folder(tmp_path / "file", "name")
+
+
+def test_runs_are_listed_by_name(saved: Run, tmp_path: Path) -> None:
+    """Finished ones only."""
+    for name in ("b", "a"):
+        shutil.copytree(saved.folder, tmp_path / name)
+    (tmp_path / "unfinished").mkdir()
+    assert [run.folder.name for run in list_runs(tmp_path)] == ["a", "b"]
+    assert list(list_runs(tmp_path / "nowhere")) == []
+
+
+def test_a_head_without_a_curve_leaves_no_picture(run: Run) -> None:
+    """Where nothing was chosen there is nothing to draw; the run is complete all the same."""
+    for name in ("curve.csv", "curve.png", "run.json"):
+        (run.folder / name).unlink()
+    save_run(run, Curve("C", [], {}))
+    assert sorted(path.name for path in run.folder.iterdir()) == ["head.skops", "run.json"]
+    assert load_run(run.folder) == run
+
+
+def test_the_curve_is_kept_as_numbers(run: Run) -> None:
+    """A column for the steps and one for each series, in full precision."""
+    save_run(run, Curve("epoch", [1.0, 2.0], {"loss": [0.1, 1 / 3], "accuracy": [0.5, 1.0]}))
+    assert (run.folder / "curve.csv").read_text() == f"epoch,loss,accuracy\n1.0,0.1,0.5\n2.0,{1 / 3},1.0\n"
