@@ -7,34 +7,77 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binomtest
-from sklearn.metrics import log_loss
+from sklearn.metrics import accuracy_score, log_loss
 
 from featstore.evaluation.metrics import evaluate, wilson_interval
 
+CLASSES = list("abcdefg")
 
-@given(st.integers(1, 2000).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
+
+@given(st.integers(1, 10**6).flatmap(lambda n: st.tuples(st.sampled_from([0, n]) | st.integers(0, n), st.just(n))))
 def test_the_interval_is_wilsons(counts: tuple[int, int]) -> None:
-    """As scipy computes it."""
+    """As scipy computes it; it holds the proportion, and never leaves 0..1."""
     expected = binomtest(*counts).proportion_ci(method="wilson")
-    assert wilson_interval(*counts) == pytest.approx((expected.low, expected.high), abs=1e-9)
+    low, high = wilson_interval(*counts)
+    assert (low, high) == pytest.approx((expected.low, expected.high), abs=1e-9)
+    assert 0 <= low <= counts[0] / counts[1] <= high <= 1
 
 
-def test_accuracy_and_log_loss() -> None:
-    """By hand and by scikit-learn; with five classes or fewer there is no top-5."""
-    probabilities = np.array([[0.7, 0.2, 0.1], [0.1, 0.1, 0.8], [0.3, 0.4, 0.3]])
-    metrics = evaluate(probabilities, ["a", "a", "b"], ["a", "b", "c"])
-    assert (metrics["n"], metrics["accuracy"]) == (3, pytest.approx(2 / 3))
-    assert metrics["log_loss"] == pytest.approx(log_loss(["a", "a", "b"], probabilities, labels=["a", "b", "c"]))
-    assert "top5" not in metrics
+def test_the_interval_by_hand() -> None:
+    """8 of 10: 0.4902 to 0.9433 (Wilson 1927); certain ends are exact."""
+    assert wilson_interval(8, 10) == pytest.approx((0.4902, 0.9433), abs=5e-5)
+    assert wilson_interval(0, 5)[0] == 0.0
+    assert wilson_interval(5, 5)[1] == 1.0
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 40), st.integers(2, 9))
+def test_figures_are_those_of_scikit_learn(seed: int, n: int, width: int) -> None:
+    """Accuracy, its interval and log loss of any probabilities, in float32 as in float64."""
+    rng = np.random.default_rng(seed)
+    probabilities = rng.dirichlet(np.ones(width), n) * 0.99 + 0.01 / width
+    classes = [f"class {i}" for i in range(width)]
+    labels = rng.choice(classes, n)
+    expected = log_loss(labels, probabilities, labels=classes)
+    right = accuracy_score(labels, np.array(classes)[probabilities.argmax(axis=1)])
+    metrics = evaluate(probabilities, labels, classes)
+    assert metrics["n"] == n
+    assert metrics["accuracy"] == pytest.approx(right)
+    assert metrics["accuracy_ci95"] == list(wilson_interval(round(right * n), n))
+    assert metrics["log_loss"] == pytest.approx(expected)
+    assert evaluate(probabilities.astype(np.float32), labels, classes)["log_loss"] == pytest.approx(expected, rel=1e-4)
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(6, 12))
+def test_top5_is_a_place_among_the_five_most_probable(seed: int, width: int) -> None:
+    """Counted one by one."""
+    rng = np.random.default_rng(seed)
+    probabilities, truth = rng.random((20, width)), rng.integers(0, width, 20)
+    classes = [f"class {i:02}" for i in range(width)]
+    among = [sum(p > row[t] for p in row) < 5 for row, t in zip(probabilities, truth, strict=True)]
+    assert evaluate(probabilities, [classes[t] for t in truth], classes)["top5"] == pytest.approx(np.mean(among))
+
+
+def test_top5_is_given_only_where_it_says_something() -> None:
+    """With five classes, all are among the first five."""
+    assert "top5" not in evaluate(np.eye(5), CLASSES[:5], CLASSES[:5])
+    assert "top5" in evaluate(np.eye(6), CLASSES[:6], CLASSES[:6])
 
 
 def test_top5_ties_go_to_the_class_named_first() -> None:
     """As in argmax, so that top-5 is never below the accuracy."""
-    classes = list("abcdefg")
-    assert evaluate(np.full((7, 7), 1 / 7), classes, classes)["top5"] == pytest.approx(5 / 7)
-    assert evaluate(np.eye(7) * 0.5 + 0.5 / 7, classes, classes)["top5"] == 1.0
+    metrics = evaluate(np.full((7, 7), 1 / 7), CLASSES, CLASSES)
+    assert (metrics["accuracy"], metrics["top5"]) == (pytest.approx(1 / 7), pytest.approx(5 / 7))
+    assert evaluate(np.eye(7) * 0.5 + 0.5 / 7, CLASSES, CLASSES)["top5"] == 1.0
+
+
+def test_columns_are_in_the_order_of_the_classes() -> None:
+    """Whatever order the labels come in, and however they are kept."""
+    probabilities = np.array([[0.9, 0.1], [0.2, 0.8]])
+    assert evaluate(probabilities, ["z", "a"], ["z", "a"])["accuracy"] == 1.0
+    assert evaluate(probabilities, np.array(["a", "z"]), ["z", "a"])["accuracy"] == 0.0
 
 
 def test_a_certain_mistake_has_a_finite_loss() -> None:
-    """A probability of 0 for the truth is clipped."""
-    assert np.isfinite(evaluate(np.array([[0.0, 1.0]]), ["a"], ["a", "b"])["log_loss"])
+    """A probability of 0 for the truth counts as the least that float32 tells from 0 beside 1."""
+    loss = evaluate(np.array([[0.0, 1.0]]), ["a"], ["a", "b"])["log_loss"]
+    assert loss == pytest.approx(-np.log(np.finfo(np.float32).eps))

@@ -8,11 +8,10 @@ from __future__ import annotations
 from io import BytesIO
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageFile, UnidentifiedImageError
 
-from featstore.errors import UnreadableImage
+from featstore.errors import UnreadableImage, UsageError
 
-MAX_BYTES = 64 * 2**20
 MAX_PIXELS = 50_000_000
 FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP", "TIFF")
 _ORIENTATION = 0x0112  # EXIF 2.32, section 4.6.4: how the stored picture has to be turned to stand upright
@@ -47,11 +46,22 @@ def open_image(raw: bytes) -> Image.Image:
     return image
 
 
+def frame_count(image: Image.Image) -> int:
+    """How many frames an animation has; they are listed, not decoded. Raises UnreadableImage."""
+    try:
+        return int(getattr(image, "n_frames", 1))
+    except Exception as error:  # as above
+        raise UnreadableImage(_reason(error)) from error
+
+
 def decode_rgb(raw: bytes) -> Image.Image:
     """The first frame as an upright RGB image of 8 bits; raises UnreadableImage with the reason.
 
-    `load` decodes every pixel: `verify` would accept a JPEG that was cut in half.
+    `load` decodes every pixel: `verify` would accept a JPEG that was cut in half. Raises UsageError in a program that
+    has told Pillow to fill what is missing of such a photo with grey.
     """
+    if ImageFile.LOAD_TRUNCATED_IMAGES:
+        raise UsageError("PIL.ImageFile.LOAD_TRUNCATED_IMAGES is on, which invents pixels: set it to False")
     image = open_image(raw)
     try:
         image.load()
@@ -69,9 +79,10 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     if image.mode in ("F", "I"):
         raise UnreadableImage(f"pixels of 32 bits (mode {image.mode}) have no defined range: save it with 8 or 16 bits")
     if image.has_transparency_data:
-        image = image.convert("RGBA")
-        white = Image.new("RGBA", image.size, "white")
-        return Image.alpha_composite(white, image).convert("RGB")
+        rgba = image if image.mode == "RGBA" else image.convert("RGBA")
+        white = Image.new("RGB", image.size, "white")
+        white.paste(rgba, mask=rgba)  # the same pixels as by `alpha_composite`, in half the memory
+        return white
     return image if image.mode == "RGB" else image.convert("RGB")
 
 

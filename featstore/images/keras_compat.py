@@ -10,9 +10,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
+from PIL import Image
 
 from featstore.errors import UnreadableImage
-from featstore.images.decode import open_image
+from featstore.images.decode import MAX_PIXELS, frame_count, open_image
 from featstore.images.reading import Reading
 
 _FORMATS = ("JPEG", "MPO", "PNG", "GIF", "BMP")
@@ -23,22 +24,29 @@ def read_like_keras(raw: bytes, reading: Reading) -> NDArray[np.float32]:
 
     Pillow's gate comes first: TensorFlow itself has no limit on what a header may declare.
     """
-    found = open_image(raw).format
-    if found not in _FORMATS:
-        raise UnreadableImage(f"is {found}, which TensorFlow does not decode: use --reading pillow")
+    _check(open_image(raw))
     try:
         image = tf.io.decode_image(raw, channels=3, expand_animations=False)
+        return np.asarray(_resize(image, reading), np.float32)
     except tf.errors.InvalidArgumentError as error:
         raise UnreadableImage(f"cannot be decoded by TensorFlow: {_first_sentence(error)}") from error
-    resized = keras.ops.image.resize(
-        image,
-        (reading.height, reading.width),
-        interpolation=reading.interpolation,
-        crop_to_aspect_ratio=reading.fit == "crop",
-        pad_to_aspect_ratio=reading.fit == "pad",
-        data_format="channels_last",
+
+
+def _check(image: Image.Image) -> None:
+    if image.format not in _FORMATS:
+        raise UnreadableImage(f"is {image.format}, which TensorFlow does not decode: use --reading pillow")
+    if image.format == "GIF" and image.width * image.height * frame_count(image) > MAX_PIXELS:
+        raise UnreadableImage("is a long animation, which TensorFlow decodes whole: use --reading pillow")
+
+
+def _resize(image: tf.Tensor, reading: Reading) -> tf.Tensor:
+    """As Keras' `_load_image_tf` does it: `keras.ops.image.resize` would pad before it resizes, and fails on uint8."""
+    size = reading.height, reading.width
+    if reading.fit == "pad":
+        return tf.image.resize_with_pad(image, *size, method=reading.interpolation)
+    return keras.ops.image.resize(
+        image, size, reading.interpolation, crop_to_aspect_ratio=reading.fit == "crop", data_format="channels_last"
     )
-    return np.asarray(resized, np.float32)
 
 
 def _first_sentence(error: tf.errors.OpError) -> str:

@@ -1,10 +1,11 @@
 """The manifest: the images of a data set with path, label, split and group.
 
 Three layouts are read, told apart by what is there:
-    DATA/train/<class>/, DATA/{val,valid,validate,validation}/<class>/, DATA/test/<class>/   (any of the last two)
+    DATA/train/<class>/, DATA/{val,valid,validate,validation}/<class>/, DATA/test/<class>/   (any of the three)
     DATA/<class>/                                                                            (to be split)
     DATA/*.jpg                                                                               (no labels)
 `test` may also hold unlabelled images, directly or below one folder that is not a class. A CSV names paths and labels.
+What lies beside the folders that count is listed as skipped, and so are links to folders.
 """
 
 from __future__ import annotations
@@ -23,13 +24,15 @@ from featstore.errors import DataError
 SPLITS = ("train", "val", "test")
 _SPLIT_FOLDERS = {
     "train": "train",
+    "training": "train",
     "val": "val",
     "valid": "val",
     "validate": "val",
     "validation": "val",
     "test": "test",
+    "testing": "test",
 }
-_JUNK = {"thumbs.db", "desktop.ini", "__macosx"}
+_JUNK = {"thumbs.db", "ehthumbs.db", "desktop.ini", "$recycle.bin", "__macosx", "@eadir"}  # the last is Synology's
 _CSV_COLUMNS = ("path", "label", "split", "group")
 
 
@@ -100,7 +103,10 @@ def scan(data: str | os.PathLike[str]) -> Manifest:
     else:
         manifest = list_files([source])
     if not manifest.pictures:
-        raise DataError(f"{source}: no image files found; expected DATA/<class>/*, DATA/train/<class>/* or DATA/*")
+        left_out = "".join(f"; left out: {path}: {reason}" for path, reason in manifest.skipped[:1])
+        raise DataError(
+            f"{source}: no image files found; expected DATA/<class>/*, DATA/train/<class>/* or DATA/*{left_out}"
+        )
     return manifest
 
 
@@ -126,33 +132,41 @@ class _Walk:
         self.ignored = 0
 
     def folders(self, top: str) -> list[str]:
-        """Names of the folders directly below `top`."""
-        with os.scandir(top) as entries:
-            return sorted(e.name for e in entries if not self._is_junk(e.name) and e.is_dir())
-
-    def files(self, top: str, root: str, deep: bool = True) -> Iterator[tuple[str, FileStat]]:
-        """Path and stat of the regular files below `top`; links that lead out of `root` are left out."""
+        """Names of the folders directly below `top`; links are none, `files` lists them with the reason."""
         try:
             with os.scandir(top) as entries:
-                ordered = sorted(entries, key=lambda e: e.name)
+                return sorted(e.name for e in entries if not self._is_junk(e.name) and e.is_dir(follow_symlinks=False))
         except OSError as error:
-            self.skipped.append(Skipped(top, f"folder cannot be listed: {error.strerror}"))
-            return
-        below: list[str] = []
-        for entry in ordered:
-            if self._is_junk(entry.name):
-                self.ignored += 1
-            elif entry.is_symlink() and not self._stays_inside(entry.path, root):
-                self.skipped.append(Skipped(entry.path, "link that leaves the data set"))
-            elif entry.is_dir(follow_symlinks=False):
-                below.append(entry.path)
-            elif entry.is_dir():
-                self.skipped.append(Skipped(entry.path, "link to a folder: its files are listed where they are"))
-            elif (info := self.stat(entry.path)) is not None:
-                yield entry.path, info
-        if deep:
-            for folder in below:
-                yield from self.files(folder, root)
+            raise DataError(f"{top}: folder cannot be listed: {error.strerror}") from error
+
+    def files(self, top: str, root: str, deep: bool = True) -> Iterator[tuple[str, FileStat]]:
+        """Path and stat of the regular files below `top`; links that lead out of `root` are left out.
+
+        A stack, since a chain of folders may be longer than Python's recursion is deep.
+        """
+        waiting = [top]
+        while waiting:
+            folder = waiting.pop()
+            try:
+                with os.scandir(folder) as entries:
+                    ordered = sorted(entries, key=lambda e: e.name)
+            except OSError as error:
+                self.skipped.append(Skipped(folder, f"folder cannot be listed: {error.strerror}"))
+                continue
+            below: list[str] = []
+            for entry in ordered:
+                if self._is_junk(entry.name):
+                    self.ignored += 1
+                elif entry.is_symlink() and not self._stays_inside(entry.path, root):
+                    self.skipped.append(Skipped(entry.path, "link that leaves the data set"))
+                elif entry.is_dir(follow_symlinks=False):
+                    below.append(entry.path)
+                elif os.path.isdir(entry.path):
+                    self.skipped.append(Skipped(entry.path, "link to a folder: its files are listed where they are"))
+                elif (info := self.stat(entry.path)) is not None:
+                    yield entry.path, info
+            if deep:
+                waiting += reversed(below)
 
     def stat(self, path: str) -> FileStat | None:
         """The state of a regular file; None, with the reason among `skipped`, for anything else."""
@@ -165,6 +179,10 @@ class _Walk:
             return FileStat(info.st_size, info.st_mtime_ns, info.st_ctime_ns, info.st_ino)
         self.skipped.append(Skipped(path, "not a regular file"))
         return None
+
+    def skip_files(self, top: str, root: str, reason: str) -> None:
+        """List what lies directly in `top`, its folders aside, as skipped."""
+        self.skipped += [Skipped(path, reason) for path, _ in self.files(top, root, deep=False)]
 
     @staticmethod
     def _is_junk(name: str) -> bool:
@@ -180,42 +198,48 @@ def _scan_folder(source: str) -> Manifest:
     root = os.path.realpath(source)
     names = walk.folders(source)
     splits = {name: _SPLIT_FOLDERS[name.lower()] for name in names if name.lower() in _SPLIT_FOLDERS}
+    training = next((name for name, split in splits.items() if split == "train"), None)
+    outside = [name for name in names if name not in splits]
     pictures: list[Picture] = []
-    if "train" in splits.values():
-        known = walk.folders(os.path.join(source, next(n for n, s in splits.items() if s == "train")))
+    if splits and outside and not training:
+        raise DataError(
+            f"{source}: {next(iter(splits))!r} names a split, but {outside[0]!r} does not and there is no train "
+            "folder: move the classes into train, or rename the folder if it is a class"
+        )
+    if splits:
+        known = walk.folders(os.path.join(source, training)) if training else []
         for name, split in splits.items():
             pictures += _scan_split(walk, os.path.join(source, name), root, split, known)
-        outside = [name for name in names if name not in splits]
         walk.skipped += (Skipped(os.path.join(source, n), "folder beside train: neither val nor test") for n in outside)
+        walk.skip_files(source, root, "beside the split folders")
     elif names:
-        pictures += _scan_classes(walk, source, root, None)
-        walk.skipped += (Skipped(path, "beside the class folders") for path, _ in walk.files(source, root, deep=False))
+        pictures += _scan_classes(walk, source, root, names, None)
     else:
         pictures += (Picture(path, info) for path, info in walk.files(source, root))
     return Manifest(source, tuple(pictures), tuple(walk.skipped), walk.ignored)
 
 
 def _scan_split(walk: _Walk, top: str, root: str, split: str, known: Sequence[str]) -> Iterator[Picture]:
-    """The images of one split; `known` are the classes of the training split."""
-    unknown = [name for name in walk.folders(top) if name not in known]
-    labelled = len(unknown) < len(walk.folders(top))
-    if labelled and unknown:
+    """The images of one split; `known` are the classes of the training split, none if there is no such split."""
+    names = walk.folders(top)
+    unknown = [name for name in names if name not in known]
+    if split == "test" and names == unknown and len(names) < 2:
+        return (Picture(path, info, None, split) for path, info in walk.files(top, root))
+    if not names:
+        raise DataError(f"{top}: no class folders; expected {top}/<class>/ with the images of each class")
+    if known and unknown:
         raise DataError(
             f"{top}: class {unknown[0]!r} is not in the training split, which has {', '.join(known)}; "
             "rename or move the folder"
         )
-    if labelled:
-        yield from _scan_classes(walk, top, root, split)
-    elif split == "test":
-        yield from (Picture(path, info, None, split) for path, info in walk.files(top, root))
-    else:
-        raise DataError(f"{top}: no class folders; expected {top}/<class>/ with the images of each class")
+    return _scan_classes(walk, top, root, names, split)
 
 
-def _scan_classes(walk: _Walk, top: str, root: str, split: str | None) -> Iterator[Picture]:
-    for label in walk.folders(top):
+def _scan_classes(walk: _Walk, top: str, root: str, names: Sequence[str], split: str | None) -> Iterator[Picture]:
+    for label in names:
         for path, info in walk.files(os.path.join(top, label), root):
             yield Picture(path, info, label, split)
+    walk.skip_files(top, root, "beside the class folders")
 
 
 def _scan_csv(path: Path) -> Manifest:
@@ -228,7 +252,7 @@ def _scan_csv(path: Path) -> Manifest:
             _check_columns(path, rows.fieldnames)
             for row in rows:
                 pictures += _csv_picture(walk, path, rows.line_num, row)
-    except csv.Error as error:
+    except (csv.Error, OSError) as error:
         raise DataError(f"{path}: not a CSV that can be read: {error}") from error
     twice = [p for p, n in Counter(p.path for p in pictures).items() if n > 1]
     if twice:
@@ -238,8 +262,7 @@ def _scan_csv(path: Path) -> Manifest:
 
 def _check_columns(path: Path, found: Sequence[str] | None) -> None:
     columns = list(found or ())
-    unknown = [c for c in columns if c not in _CSV_COLUMNS]
-    if "path" not in columns or unknown:
+    if "path" not in columns or not {*columns} <= {*_CSV_COLUMNS} or len({*columns}) < len(columns):
         raise DataError(f"{path}: expected the columns path,label[,split][,group], found {','.join(columns) or 'none'}")
 
 

@@ -73,6 +73,10 @@ class Reading:
 def parse_size(text: str) -> tuple[int, int]:
     """(height, width) in px from `224` or `HxW`; raises UsageError for anything else."""
     sides = text.lower().split("x")
-    if len(sides) > 2 or not all(side.isascii() and side.isdigit() and 0 < int(side) <= 4096 for side in sides):
+    if len(sides) > 2 or not all(map(_is_side, sides)):
         raise UsageError(f"size {text!r}: give one side or HxW in pixels up to 4096, as in 224 or 224x320")
     return int(sides[0]), int(sides[-1])
+
+
+def _is_side(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) <= 4 and 0 < int(text) <= 4096

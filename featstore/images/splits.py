@@ -19,19 +19,21 @@ def complete_splits(manifest: Manifest, val_fraction: float = 0.2, test_fraction
 
     With no splits at all, train, val and test are made. With a training split but no validation split, the latter is
     taken from it; a test split is never taken from data whose maker divided it. Every picture needs its digest.
-    Raises DataError where there is nothing to train on.
+    Raises DataError where there is nothing to train on, or only some of the labelled pictures have a split.
     """
     if not (0 < val_fraction < 1 and 0 <= test_fraction < 1 and val_fraction + test_fraction < 1):
         raise UsageError("val and test fractions must lie between 0 and 1 and leave something to train on")
-    given = {p.split for p in manifest.pictures if p.split is not None}
+    given = {p.split for p in manifest.pictures if p.label is not None}
     if not manifest.classes:
         raise DataError(f"{manifest.source}: no labels found; expected DATA/<class>/* or a CSV with a label column")
     if len(manifest.classes) < 2:
         raise DataError(f"{manifest.source}: only the class {manifest.classes[0]!r} was found; two are needed")
-    if given and "train" not in given:
-        raise DataError(f"{manifest.source}: no training split among {', '.join(sorted(given))}")
-    if not given:
+    if given == {None}:
         pictures = _divide(manifest.pictures, None, {"test": test_fraction, "val": val_fraction})
+    elif None in given:
+        raise DataError(f"{manifest.source}: only some of the labelled images have a split; give one to all or to none")
+    elif "train" not in given:
+        raise DataError(f"{manifest.source}: no training split among {', '.join(sorted(map(str, given)))}")
     elif "val" not in given:
         pictures = _divide(manifest.pictures, "train", {"val": val_fraction})
     else:
@@ -41,41 +43,38 @@ def complete_splits(manifest: Manifest, val_fraction: float = 0.2, test_fraction
 
 def _divide(pictures: Sequence[Picture], source: str | None, fractions: dict[str, float]) -> list[Picture]:
     """Labelled pictures of the split `source` divided by `fractions`; the rest of it becomes train."""
-    place = {p.path: i for i, p in enumerate(pictures)}
-    divided = list(pictures)
-    of_class: dict[str, list[Picture]] = defaultdict(list)
-    for picture in pictures:
-        if picture.label is not None and picture.split == source:
-            of_class[picture.label].append(picture)
-    for members in of_class.values():
-        for picture, split in zip(members, _assign([_unit(p) for p in members], fractions), strict=True):
-            divided[place[picture.path]] = picture._replace(split=split)
-    return divided
+    number_of = {i: _unit(p) for i, p in enumerate(pictures) if p.label is not None and p.split == source}
+    split_of = {number: _draw(number, fractions) for number in number_of.values()}
+    of_class: dict[str, set[float]] = defaultdict(set)
+    for i, number in number_of.items():
+        of_class[pictures[i].label or ""].add(number)
+    for label in sorted(of_class):
+        _lend(sorted(of_class[label]), split_of, fractions)
+    return [p._replace(split=split_of[number_of[i]]) if i in number_of else p for i, p in enumerate(pictures)]
 
 
-def _assign(numbers: Sequence[float], fractions: dict[str, float]) -> list[str]:
-    """A split per number: [0, a) is the first one's, [a, a + b) the second's, the rest is for training.
+def _draw(number: float, fractions: dict[str, float]) -> str:
+    """[0, a) is the first split's, [a, a + b) the second's, the rest is for training."""
+    stop = 0.0
+    for split, fraction in fractions.items():
+        stop += fraction
+        if number < stop:
+            return split
+    return "train"
 
-    Where a small class would leave a split empty, the split that has most lends it an image.
+
+def _lend(numbers: Sequence[float], split_of: dict[float, str], fractions: dict[str, float]) -> None:
+    """Where one class's `numbers` leave a split empty, the split that has most of them lends it the first one.
+
+    It moves all that has this number, in other classes as well: a group is not torn for the sake of a small class.
     """
-    of_number: dict[float, str] = {}
-    for number in sorted(numbers):
-        stop = 0.0
-        for split, fraction in fractions.items():
-            stop += fraction
-            if number < stop:
-                of_number[number] = split
-                break
-        else:
-            of_number[number] = "train"
     for split in ("train", *(name for name, fraction in fractions.items() if fraction)):
-        held = Counter(of_number.values())
+        held = Counter(split_of[number] for number in numbers)
         lender, most = held.most_common(1)[0]
         if split not in held and most > 1:
-            of_number[next(n for n, s in of_number.items() if s == lender)] = split
-    if "train" not in of_number.values():  # a single image: it can only be learnt from
-        of_number = dict.fromkeys(of_number, "train")
-    return [of_number[number] for number in numbers]
+            split_of[next(n for n in numbers if split_of[n] == lender)] = split
+    if all(split_of[number] != "train" for number in numbers):  # a single image: it can only be learnt from
+        split_of |= dict.fromkeys(numbers, "train")
 
 
 def _unit(picture: Picture) -> float:

@@ -52,14 +52,17 @@ class Preprocessing:
         return x
 
     def describe(self) -> dict[str, Any]:
-        """What goes into the key: the kind of map, the version of its meaning, and every number of it."""
+        """What goes into the key: the kind of map, the version of its meaning, and every number of it.
+
+        Equal maps are described by equal text, also with 1 for 1.0 and with a mean of -0.0.
+        """
         return {
             "map": "affine",
             "version": 1,
             "order": self.order,
-            "scale": self.scale,
-            "mean": list(self.mean),
-            "std": list(self.std),
+            "scale": float(self.scale),
+            "mean": [float(m) + 0.0 for m in self.mean],
+            "std": [float(s) for s in self.std],
         }
 
 
@@ -101,10 +104,14 @@ def _parse_numbers(text: str) -> Preprocessing:
     given: dict[str, Any] = {}
     for item in text.split(","):
         key, _, value = item.partition("=")
+        if key in given:
+            raise UsageError(f"preprocessing {text!r}: {key} is given twice; three numbers go as in {key}=1:2:3")
         if key == "order":
             given[key] = value
         elif key == "scale":
             given[key] = _number(value, text)
+            if given[key] == 0:
+                raise UsageError(f"preprocessing {text!r}: a scale of 0 leaves nothing of an image")
         elif key in ("mean", "std"):
             numbers = [_number(v, text) for v in value.split(":")]
             if len(numbers) not in (1, 3):

@@ -1,0 +1,212 @@
+"""The command line inside this process, where TensorFlow is loaded once; `test_cli` starts real ones."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+from conftest import draw, write_photos
+from PIL import Image
+
+from featstore import tensorflow_loader
+from featstore.cli import app
+
+
+class Done(NamedTuple):
+    code: int
+    out: str
+    err: str
+
+
+def call(*arguments: object) -> Done:
+    """`featstore ARGUMENTS`: its exit code, and what it printed."""
+    out, err = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8") for _ in range(2))
+    kept = sys.argv, [(number, signal.getsignal(number)) for number in (signal.SIGINT, signal.SIGTERM)]
+    sys.argv = ["featstore", *map(str, arguments)]
+    try:
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), pytest.raises(SystemExit) as ended:
+            app.main()
+    finally:
+        sys.argv = kept[0]
+        for number, handler in kept[1]:
+            signal.signal(number, handler)
+        tensorflow_loader._mute = False
+    texts = []
+    for stream in (out, err):
+        stream.seek(0)
+        texts.append(stream.read())
+    return Done(int(ended.value.code or 0), *texts)
+
+
+def extract(data: object, *arguments: object) -> Done:
+    return call("extract", data, "--model", "tiny", *arguments)
+
+
+@pytest.fixture(autouse=True)
+def in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("FEATSTORE_CACHE", raising=False)
+
+
+def test_a_table_for_people(photos: Path) -> None:
+    """A line per variant: what was computed and what was reused."""
+    done = extract("photos", "--preprocess", "keras", "--preprocess", "raw")
+    assert done.code == 0
+    header, *lines = done.out.splitlines()
+    assert header.split() == ["preprocess", "images", "computed", "reused", "shape", "seconds", "path"]
+    assert [line.split()[:5] for line in lines] == [[name, "24", "24", "0", "256"] for name in ("keras", "raw")]
+    assert extract("photos").out.splitlines()[1].split()[:4] == ["keras", "24", "0", "24"]
+
+
+def test_new_images_are_announced(photos: Path) -> None:
+    """Before the work starts, a line says what is in the cache and what is to be done."""
+    assert extract(photos).err == ""
+    time.sleep(2.1)  # what was drawn just now is read again, since it might still be changing
+    extract(photos)
+    draw("discs", 77).save(photos / "discs" / "new.png")
+    assert extract(photos).err == "24 of 25 images are in the cache, 1 to go\n"
+
+
+def test_quiet_prints_nothing_but_warnings(photos: Path) -> None:
+    """Skipped files are a warning, tables and progress are not."""
+    assert extract(photos, "--quiet") == (0, "", "")
+    (photos / "discs" / "broken.png").write_bytes(b"x")
+    done = extract(photos, "--quiet")
+    assert (done.code, done.out) == (0, "")
+    assert done.err.startswith("1 skipped:\n")
+
+
+def test_json_is_the_only_thing_on_standard_output(photos: Path) -> None:
+    """Skipped files are in it, with their true names and reasons."""
+    name = "\x1b[31m[b]\u202e\n.png"
+    (photos / "discs" / name).write_bytes(b"x")
+    done = extract(photos, "--json")
+    result = json.loads(done.out)
+    assert [item["path"] for item in result["skipped"]] == [str(photos / "discs" / name)]
+    assert done.err == ""
+
+
+def test_a_name_that_is_no_text_can_be_printed(photos: Path) -> None:
+    """Bytes that are no UTF-8 come out as escapes on the screen, and come back from the JSON."""
+    raw = os.fsencode(photos / "discs") + b"/bad\xff.png"
+    with open(raw, "wb") as file:
+        file.write(b"x")
+    [item] = json.loads(extract(photos, "--json").out)["skipped"]
+    assert os.fsencode(item["path"]) == raw
+    assert "bad\\udcff.png: no JPEG" in extract(photos).err
+
+
+def test_strict_keeps_the_rows_and_fails(photos: Path) -> None:
+    """The exit code says that a file had to be skipped; what could be read is in the cache."""
+    (photos / "discs" / "broken.png").write_bytes(b"x")
+    assert extract(photos, "--strict").code == 1
+    [features] = json.loads(extract(photos, "--strict", "--json").out)["features"]
+    assert (features["images"], features["computed"]) == (24, 0)
+    (photos / "discs" / "broken.png").unlink()
+    assert extract(photos, "--strict").code == 0
+
+
+def test_a_long_list_of_skipped_files_is_cut(photos: Path) -> None:
+    """Twenty are shown, and how many there are."""
+    for number in range(25):
+        (photos / "discs" / f"broken{number:02d}.png").write_bytes(b"x")
+    err = extract(photos).err
+    assert err.startswith("25 skipped:\n")
+    assert err.count(": no JPEG") == 20
+    assert "... and 5 more (all of them with --json)" in err
+
+
+@pytest.mark.parametrize("seed", ["-1", "4294967296", "x"])
+@pytest.mark.parametrize("command", ["extract", "train-head"])
+def test_a_seed_that_cannot_be_is_a_usage_error(photos: Path, command: str, seed: str) -> None:
+    """What numpy would stumble over much later is refused at once."""
+    done = call(command, photos, "--model", "tiny", "--seed", seed)
+    assert done.code == 2
+    assert "--seed" in done.err
+
+
+def test_an_unexpected_base_for_keras_is_explained(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where Keras runs on something else, one line says what to set."""
+    import keras
+
+    monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
+    done = extract(photos, "--preprocess", "caffe")
+    assert done.code == 1
+    assert done.err == "featstore: Keras runs on jax here and featstore on TensorFlow: set KERAS_BACKEND=tensorflow\n"
+
+
+def test_the_version_is_printed() -> None:
+    """By --version, which needs no command."""
+    from featstore import __version__
+
+    assert call("--version") == (0, f"featstore {__version__}\n", "")
+
+
+def test_a_list_a_flat_folder_and_an_image_are_data_too() -> None:
+    """Anything that names images can be extracted."""
+    write_photos(Path("photos"), 2)
+    Path("list.csv").write_text("path,label\nphotos/discs/000.png,disc\nphotos/stripes/001.png,stripes\n")
+    for data, images in (("list.csv", 2), ("photos/discs", 2), ("photos/discs/001.png", 1)):
+        assert json.loads(extract(data, "--json").out)["features"][0]["images"] == images
+
+
+def test_small_grey_images_are_enlarged() -> None:
+    """28x28 greyscale PNG through a base that needs 32 px: read right, at the size asked for."""
+    rng = np.random.default_rng(0)
+    Path("digits").mkdir()
+    for number in range(3):
+        Image.fromarray(rng.integers(0, 256, (28, 28), dtype=np.uint8)).save(f"digits/{number}.png")
+    assert json.loads(extract("digits", "--size", "48", "--json").out)["features"][0]["shape"] == [256]
+    refused = extract("digits", "--size", "28")
+    assert refused.code == 2
+    assert "at least 32 px per side; smaller images are enlarged" in refused.err
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Callable[[], subprocess.Popen[str]]]:
+    """Starts an extraction of 192 images to maps, 32 of which fill a shard, in a process of its own."""
+    write_photos(tmp_path / "many", 96)
+    started: list[subprocess.Popen[str]] = []
+
+    def begin() -> subprocess.Popen[str]:
+        command = [sys.executable, "-m", "featstore", "extract", "many", "--model", "tiny", "--size", "128"]
+        process = subprocess.Popen(
+            [*command, "--pool", "none", "--json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        started.append(process)
+        return process
+
+    yield begin
+    for process in started:
+        process.kill()
+        process.wait()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_extraction_goes_on(start: Callable[[], subprocess.Popen[str]], number: signal.Signals) -> None:
+    """Ctrl-C or a polite kill after the first shard: its rows stay, the exit code tells, and the next run goes on."""
+    process = start()
+    while not list(Path("cache").glob("tiny/*/s-*.h5")):
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.send_signal(number)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 128 + number, err
+    assert out == ""
+    assert err.endswith("featstore: interrupted; what was computed is stored, the same command goes on from there\n")
+    assert not list(Path("cache").rglob(".tmp-*"))
+    done = extract("many", "--size", "128", "--pool", "none", "--json")
+    [features] = json.loads(done.out)["features"]
+    assert features["images"] == 192
+    assert 32 <= features["reused"] < 192

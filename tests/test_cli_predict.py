@@ -1,0 +1,206 @@
+"""`featstore predict` and `train-head` inside this process."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+from conftest import draw, write_photos
+from test_cli_extract import Done, call
+
+CLASSES = ["+plus", "=1+1", "@home", "grün"]
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Images of four classes, whose names a spreadsheet would calculate."""
+    folder = tmp_path_factory.mktemp("work")
+    for number, label in enumerate(CLASSES):
+        (folder / "photos" / label).mkdir(parents=True)
+        for image in range(6):
+            draw("discs", 100 * number + image).save(folder / "photos" / label / f"{image}.png")
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def in_it(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(work)
+    monkeypatch.delenv("FEATSTORE_CACHE", raising=False)
+
+
+def train(*arguments: object) -> Done:
+    return call("train-head", "photos", "--model", "tiny", *arguments)
+
+
+@pytest.fixture(scope="module")
+def run(work: Path) -> str:
+    done = call(
+        "train-head", work / "photos", "--model", "tiny", "--cache", work / "cache", "--runs", work / "runs", "--json"
+    )
+    return str(json.loads(done.out)["run"])
+
+
+def test_a_table_for_people(run: str) -> None:
+    """A line per split, what was chosen, and where the run is; the run is not overwritten by the next one."""
+    done = train()
+    assert done.code == 0
+    lines = done.out.splitlines()
+    assert lines[0].split() == ["split", "n", "accuracy", "95", "%", "interval", "log", "loss"]
+    assert [line.split()[0] for line in lines[1:4]] == ["train", "val", "test"]
+    assert lines[4].startswith("logistic (C ")
+    folder = Path(lines[5].removeprefix("saved in "))
+    assert (folder / "run.json").is_file()
+    assert folder.name == f"{Path(run).name}-2"
+
+
+def test_json_is_the_only_thing_on_standard_output() -> None:
+    """The object of the description, with classes as they are called and no top-5 for four of them."""
+    done = train("--json", "--set", "C=0.1", "--runs", "others")
+    result = json.loads(done.out)
+    assert list(result) == ["run", "head", "key", "classes", "metrics", "seconds"]
+    assert result["classes"] == CLASSES
+    assert list(result["metrics"]) == ["train", "val", "test"]
+    assert all(list(m) == ["n", "accuracy", "accuracy_ci95", "log_loss"] for m in result["metrics"].values())
+    assert list(result["seconds"]) == ["features", "fit", "total"]
+    assert Path(result["run"]).parent == Path("others")
+
+
+def test_top_5_is_reported_from_six_classes_on(tmp_path: Path) -> None:
+    """In the table and in the JSON."""
+    for label in range(6):
+        (tmp_path / "six" / str(label)).mkdir(parents=True)
+        for number in range(5):
+            draw("stripes", 10 * label + number).save(tmp_path / "six" / str(label) / f"{number}.png")
+    assert "top-5" in call("train-head", tmp_path / "six", "--model", "tiny").out.splitlines()[0]
+    metrics = json.loads(call("train-head", tmp_path / "six", "--model", "tiny", "--json").out)["metrics"]
+    assert all(m["top5"] >= m["accuracy"] for m in metrics.values())
+
+
+def test_a_leak_is_a_warning_beside_the_result(tmp_path: Path) -> None:
+    """Copies of training images among the test images: the result comes, and a line says not to trust it."""
+    write_photos(tmp_path / "data" / "train", 4)
+    write_photos(tmp_path / "data" / "test", 1)
+    done = call("train-head", tmp_path / "data", "--model", "tiny", "--json")
+    assert done.code == 0
+    json.loads(done.out)
+    assert done.err.startswith("warning: 2 held-out images are byte for byte in the training split too")
+
+
+@pytest.mark.parametrize(
+    "settings, message",
+    [
+        (["C"], "expected key=value"),
+        (["C=x"], "head logistic: "),
+        (["C=nan"], "head logistic: "),
+        (["folds=1"], "head logistic: "),
+        (["depth=3"], "head logistic has no parameter 'depth': it takes C, folds, max_iter"),
+    ],
+)
+def test_settings_that_cannot_be_are_usage_errors(settings: list[str], message: str) -> None:
+    """Before anything is extracted, and in one line."""
+    done = train("--cache", "untouched", *(text for item in settings for text in ("--set", item)))
+    assert done.code == 2
+    assert message in done.err
+    assert done.err.count("\n") == 1
+    assert not Path("untouched").exists()
+
+
+@pytest.mark.parametrize("rate", ["nan", "1e30", "inf"])
+def test_a_training_that_diverges_is_an_error(rate: str) -> None:
+    """No run is kept whose probabilities are no numbers."""
+    done = train("--head", "bn-dropout", "--set", f"rate={rate}", "--set", "epochs=3", "--runs", "diverged")
+    assert done.code == 2
+    assert "rate" in done.err
+    assert not Path("diverged").exists()
+
+
+def test_predictions_in_the_order_given(run: str) -> None:
+    """Folders are sorted, files stand where they were named, twice if they were named twice."""
+    given = ["photos/grün/3.png", "photos/=1+1", "photos/grün/3.png"]
+    result = json.loads(call("predict", run, *given, "--json").out)
+    paths = [item["path"] for item in result["predictions"]]
+    assert paths == [given[0], *(f"photos/=1+1/{n}.png" for n in range(6)), given[2]]
+    assert result["predictions"][0] == result["predictions"][-1]
+    assert list(result["predictions"][0]["probabilities"]) == CLASSES
+
+
+def test_a_table_of_predictions(run: str) -> None:
+    """Path, label and probability of each image."""
+    done = call("predict", run, "photos/grün/3.png")
+    header, line = done.out.splitlines()
+    assert header.split() == ["image", "label", "probability"]
+    assert line.split()[0] == "photos/grün/3.png"
+    assert line.split()[1] in CLASSES
+
+
+def test_a_spreadsheet_calculates_nothing(run: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Names that begin like a formula get a quote, in the header, the paths and the labels."""
+    monkeypatch.chdir(tmp_path)
+    names = ["=cmd.png", "+1.png", "-2.png", "@x.png", "plain,with comma.png", "line\nbreak.png"]
+    for number, name in enumerate(names):
+        draw("discs", number).save(name)
+    assert call("predict", run, "--csv", "out.csv", "--quiet", "--", *names).code == 0
+    with Path("out.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.reader(file))
+    quoted = [f"'{name}" if name in CLASSES[:3] else name for name in CLASSES]
+    assert rows[0] == ["path", "label", *quoted]
+    assert [row[0] for row in rows[1:]] == [f"'{name}" for name in names[:4]] + names[4:]
+    assert all(row[1] in quoted for row in rows[1:])
+    assert all(sum(map(float, row[2:])) == pytest.approx(1, abs=1e-5) for row in rows[1:])
+
+
+def test_a_csv_goes_where_a_link_leads(run: str, tmp_path: Path) -> None:
+    """As with any other output: /dev/stdout and a link of the user's are written to, not replaced."""
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link.csv").symlink_to(tmp_path / "real" / "out.csv")
+    assert call("predict", run, "photos/grün", "--csv", tmp_path / "link.csv", "--quiet").code == 0
+    assert (tmp_path / "link.csv").is_symlink()
+    assert (tmp_path / "real" / "out.csv").read_text().startswith("path,label")
+
+
+def test_a_csv_that_cannot_be_written_is_an_error(run: str, tmp_path: Path) -> None:
+    """The message names the file and the option."""
+    done = call("predict", run, "photos/grün", "--csv", tmp_path / "nowhere" / "out.csv")
+    assert done.code == 1
+    assert "out.csv: cannot be written: No such file or directory; choose another file for --csv" in done.err
+    assert done.err.count("\n") == 1
+
+
+def test_unreadable_images_are_listed(run: str, tmp_path: Path) -> None:
+    """They are no reason to fail, unless --strict says so or nothing else is left."""
+    (tmp_path / "broken.png").write_bytes(b"x")
+    (tmp_path / "empty.png").touch()
+    bad = [tmp_path / "broken.png", tmp_path / "empty.png", tmp_path / "missing.png"]
+    done = call("predict", run, bad[0], "photos/grün/0.png", *bad[1:], "--json")
+    assert done.code == 0
+    result = json.loads(done.out)
+    assert len(result["predictions"]) == 1
+    assert {Path(item["path"]).name for item in result["skipped"]} == {"broken.png", "empty.png", "missing.png"}
+    assert call("predict", run, *bad, "photos/grün/0.png", "--strict").code == 1
+    only = call("predict", run, *bad)
+    assert only.code == 1
+    assert "none of 3 files could be read" in only.err
+
+
+def test_an_exchanged_head_is_not_loaded(run: str, tmp_path: Path) -> None:
+    """One line says that it is not the one that was saved."""
+    shutil.copytree(run, tmp_path / "run")
+    file = tmp_path / "run" / "head.skops"
+    os.truncate(file, file.stat().st_size - 1)
+    done = call("predict", tmp_path / "run", "photos/grün/0.png")
+    assert done.code == 1
+    assert "is not the head that this run saved" in done.err
+
+
+def test_a_run_of_a_stranger_cannot_name_files_of_ours(run: str, tmp_path: Path) -> None:
+    """The head is looked for in the run's own folder only."""
+    shutil.copytree(run, tmp_path / "run")
+    content = json.loads((tmp_path / "run" / "run.json").read_text())
+    (tmp_path / "run" / "run.json").write_text(json.dumps(content | {"head_file": "../../etc/passwd"}))
+    done = call("predict", tmp_path / "run", "photos/grün/0.png")
+    assert done.code == 1
+    assert "the head lies outside the run's folder" in done.err

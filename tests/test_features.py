@@ -1,0 +1,72 @@
+"""Features of a data set as arrays."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from featstore.errors import StoreError
+from featstore.features import gather
+from featstore.images.manifest import FileStat, Picture
+from featstore.store.rowid import row_id
+from featstore.store.rowstore import RowStore
+
+
+def picture(number: int, label: str | None = None, path: str | None = None) -> Picture:
+    return Picture(path or f"{number}.png", FileStat(1, 1, 1, 1), label, digest=f"{number:064x}")
+
+
+def filled(folder: Path, rows: np.ndarray) -> RowStore:
+    """A store with a row for each of the pictures 0, 1, ..."""
+    store = RowStore(folder, "k", "{}", dict)
+    store.append([row_id(f"{n:064x}") for n in range(len(rows))], rows)
+    return store
+
+
+def test_rows_labels_and_ids_are_in_the_order_of_the_pictures(tmp_path: Path) -> None:
+    """In any order; '' stands for no label."""
+    store = filled(tmp_path, np.arange(8, dtype=np.float16).reshape(4, 2))
+    X, y, ids = gather([picture(3, "dog"), picture(0), picture(2, "cat")], store)
+    assert (X.dtype, X.tolist()) == (np.float32, [[6, 7], [0, 1], [4, 5]])
+    assert y.tolist() == ["dog", "", "cat"]
+    assert ids.tolist() == [f"{n:064x}" for n in (3, 0, 2)]
+
+
+def test_one_image_under_two_labels_has_one_row_and_both_labels(tmp_path: Path) -> None:
+    """The store knows contents, the manifest knows labels."""
+    store = filled(tmp_path, np.ones((1, 2), np.float16))
+    X, y, ids = gather([picture(0, "cat", "a/x.png"), picture(0, "dog", "b/x.png")], store)
+    assert X.tolist() == [[1, 1], [1, 1]]
+    assert y.tolist() == ["cat", "dog"]
+    assert ids[0] == ids[1]
+
+
+def test_maps_keep_their_shape(tmp_path: Path) -> None:
+    """(n, h, w, channels), in float32 without a loss."""
+    maps = np.random.default_rng(0).normal(size=(2, 3, 3, 4)).astype(np.float32) * 1e-9
+    X = gather([picture(1), picture(0)], filled(tmp_path, maps)).X
+    assert np.array_equal(X, maps[::-1])
+
+
+def test_float32_rows_are_handed_on_without_a_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A copy would need twice the memory of the largest data sets."""
+    store = filled(tmp_path, np.ones((1, 2), np.float32))
+    rows = store.read([row_id(f"{0:064x}")])
+    monkeypatch.setattr(store, "read", lambda ids: rows)
+    assert gather([picture(0)], store).X is rows
+
+
+def test_no_pictures_give_no_rows(tmp_path: Path) -> None:
+    """Of the right shape."""
+    X, y, ids = gather([], filled(tmp_path, np.ones((1, 2), np.float16)))
+    assert (X.shape, y.shape, ids.shape) == ((0, 2), (0,), (0,))
+
+
+def test_a_picture_without_features_is_an_error(tmp_path: Path) -> None:
+    """Never a row in its place; the message says how many, names one, and says what to do."""
+    store = filled(tmp_path, np.ones((1, 2), np.float16))
+    unread = picture(0)._replace(digest=None, path="unread.png")
+    with pytest.raises(StoreError, match=r"^2 of 3 images have no features yet \(5.png\): extract them first$"):
+        gather([picture(0), picture(5), unread], store)

@@ -1,0 +1,48 @@
+"""The data of the quickstart; `test_cli` runs the whole of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from sklearn.datasets import load_digits
+
+from featstore.errors import DataError
+from featstore.images.manifest import scan
+from featstore.quickstart import write_digits
+
+
+def test_the_digits_are_those_of_scikit_learn(tmp_path: Path) -> None:
+    """All 1,797, one folder per digit, with the 17 levels of the scan spread over those of an image."""
+    assert write_digits(tmp_path / "digits") == 1797
+    manifest = scan(tmp_path / "digits")
+    digits = load_digits()
+    assert len(manifest) == 1797
+    assert manifest.classes == tuple("0123456789")
+    for number in (0, 1000, 1796):
+        path = tmp_path / "digits" / str(digits.target[number]) / f"{number:04d}.png"
+        levels = np.asarray(Image.open(path))
+        assert levels.dtype == np.uint8
+        assert np.abs(levels * (16 / 255) - digits.images[number]).max() <= 0.05
+
+
+def test_whole_digits_are_left_alone(tmp_path: Path) -> None:
+    """Only what is missing or was cut off is written again, so a second quickstart has nothing to extract."""
+    write_digits(tmp_path)
+    missing, torn, whole = (tmp_path / name for name in ("0/0000.png", "1/0001.png", "2/0002.png"))
+    content, before = torn.read_bytes(), whole.stat()
+    missing.unlink()
+    torn.write_bytes(content[:20])
+    write_digits(tmp_path)
+    assert missing.exists()
+    assert torn.read_bytes() == content
+    assert whole.stat() == before
+
+
+def test_a_folder_that_cannot_be_written_is_an_expected_error(tmp_path: Path) -> None:
+    """The message names the option to change it with."""
+    (tmp_path / "file").touch()
+    with pytest.raises(DataError, match="choose another --folder"):
+        write_digits(tmp_path / "file" / "digits")

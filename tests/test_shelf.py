@@ -1,0 +1,296 @@
+"""Shelves: images wait for a full batch, rows for a full shard, and each row is stored as exactly as it must be."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from featstore import shelf as module
+from featstore.errors import StoreError
+from featstore.shelf import BATCH, Shelf, Task
+from featstore.store.rowid import RowId, row_id
+from featstore.store.rowstore import RowStore
+
+
+def rid(number: int) -> RowId:
+    return row_id(f"{number:064x}")
+
+
+def image(number: int) -> np.ndarray:
+    return np.full((2, 2, 3), number, np.uint8)
+
+
+class Base:
+    """The mean of an image, three times; remembers its batches."""
+
+    def __init__(self) -> None:
+        self.batches: list[list[int]] = []
+
+    def __call__(self, images: np.ndarray) -> np.ndarray:
+        self.batches.append(images[:, 0, 0, 0].tolist())
+        return images.mean(axis=(1, 2), dtype=np.float32)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> RowStore:
+    return RowStore(tmp_path / "key", "k", "{}", dict)
+
+
+def again(store: RowStore) -> RowStore:
+    """The same rows, as another process finds them."""
+    return RowStore(store.folder, store.key, "{}", dict)
+
+
+def shards(store: RowStore) -> list[tuple[str, int]]:
+    """(dtype, rows) of each shard."""
+    found = []
+    for path in store.folder.glob("s-*.h5"):
+        with h5py.File(path) as file:
+            found.append((file["features"].dtype.name, len(file["features"])))
+    return sorted(found)
+
+
+def fill(shelf: Shelf, numbers: range) -> None:
+    for number in numbers:
+        assert shelf.needs_pixels(rid(number))
+        shelf.take(rid(number), image(number))
+
+
+def test_the_base_sees_full_batches_and_the_rest_at_the_end(store: RowStore) -> None:
+    """In the order in which images were taken; then all rows are on disk."""
+    base = Base()
+    shelf = Shelf(Task(store, base))
+    fill(shelf, range(BATCH + 5))
+    assert base.batches == [[*range(BATCH)]]
+    assert len(again(store)) == 0
+    shelf.finish()
+    assert base.batches == [[*range(BATCH)], [*range(BATCH, BATCH + 5)]]
+    assert shelf.computed == len(again(store)) == BATCH + 5
+    assert again(store).read([rid(n) for n in (7, BATCH + 1)]).tolist() == [[7] * 3, [BATCH + 1] * 3]
+    shelf.finish()
+    assert len(base.batches) == 2
+
+
+def test_what_is_stored_or_in_hand_is_not_taken_again(store: RowStore) -> None:
+    """Copies of one image, and images of an earlier run."""
+    base = Base()
+    first = Shelf(Task(store, base))
+    fill(first, range(3))
+    for number in range(3):
+        assert not first.needs_pixels(rid(number))
+        first.take(rid(number), image(99))
+    first.finish()
+    second = Shelf(Task(again(store), base))
+    assert not second.needs_pixels(rid(1))
+    second.take(rid(1), None)
+    second.finish()
+    assert base.batches == [[0, 1, 2]]
+    assert second.computed == 0
+
+
+def test_made_rows_can_be_stored_while_images_wait(store: RowStore) -> None:
+    """As at an interruption: the waiting images are left, and nothing is stored twice."""
+    shelf = Shelf(Task(store, Base()))
+    fill(shelf, range(BATCH + 5))
+    for _ in range(2):
+        shelf.store_rows()
+        assert len(again(store)) == BATCH
+        assert shards(store) == [("float16", BATCH)]
+
+
+def test_a_shard_is_written_when_it_is_full(store: RowStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By its bytes, counted as they are in memory."""
+    monkeypatch.setattr(module, "SHARD_BYTES", 2 * BATCH * 3 * 4)
+    shelf = Shelf(Task(store, Base()))
+    fill(shelf, range(2 * BATCH - 1))
+    assert shards(store) == []
+    fill(shelf, range(2 * BATCH - 1, 2 * BATCH + 1))
+    assert shards(store) == [("float16", 2 * BATCH)]
+    shelf.finish()
+    assert shards(store) == [("float16", 1), ("float16", 2 * BATCH)]
+
+
+def test_a_shard_is_written_when_it_is_time(store: RowStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A slow base does not put much work at risk; the clock starts anew with each shard."""
+    now = [0.0]
+    monkeypatch.setattr(module.time, "perf_counter", lambda: now[0])
+    shelf = Shelf(Task(store, Base()))
+    stored = []
+    for batch in range(6):
+        now[0] += 6
+        fill(shelf, range(batch * BATCH, (batch + 1) * BATCH))
+        stored.append(len(again(store)) // BATCH)
+    assert stored == [0, 2, 2, 4, 4, 6]
+
+
+def test_seconds_are_those_of_the_base_and_of_storing(store: RowStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not those of waiting for images."""
+    now = [0.0]
+    monkeypatch.setattr(module.time, "perf_counter", lambda: now[0])
+
+    class Slow(Base):
+        def __call__(self, images: np.ndarray) -> np.ndarray:
+            now[0] += 3
+            return super().__call__(images)
+
+    append = store.append
+
+    def slow_append(ids: list[RowId], rows: np.ndarray) -> None:
+        now[0] += 0.5
+        append(ids, rows)
+
+    monkeypatch.setattr(store, "append", slow_append)
+    shelf = Shelf(Task(store, Slow()))
+    fill(shelf, range(3))
+    now[0] += 100
+    shelf.finish()
+    assert shelf.seconds == 3.5
+
+
+@pytest.mark.parametrize("spoil", [np.nan, np.inf, -np.inf])
+def test_rows_that_are_not_finite_are_refused(store: RowStore, spoil: float) -> None:
+    """With the reason; the others of the batch are stored, and only they count as computed."""
+
+    def spoilt(images: np.ndarray) -> np.ndarray:
+        out = images.mean(axis=(1, 2), dtype=np.float32)
+        out[1::2, 2] = spoil
+        return out
+
+    shelf = Shelf(Task(store, spoilt))
+    fill(shelf, range(4))
+    shelf.finish()
+    assert shelf.refused == dict.fromkeys([rid(1), rid(3)], "the base's features are not finite (NaN or infinity)")
+    assert [rid(n) in again(store) for n in range(4)] == [True, False, True, False]
+    assert again(store).read([rid(2)]).tolist() == [[2, 2, 2]]
+    assert shelf.computed == 2
+
+
+def test_a_batch_of_refused_rows_only_is_fine(store: RowStore) -> None:
+    """No empty shard is written."""
+    shelf = Shelf(Task(store, lambda images: np.full((len(images), 3), np.nan, np.float32)))
+    fill(shelf, range(2))
+    shelf.finish()
+    assert (len(shelf.refused), shelf.computed, shards(store)) == (2, 0, [])
+
+
+def test_a_base_that_makes_more_or_fewer_rows_than_images_is_an_error(store: RowStore) -> None:
+    """A row must never be stored under another image's id."""
+    for count in (1, 3):
+        shelf = Shelf(Task(store, lambda images, count=count: np.zeros((count, 3), np.float32)))
+        fill(shelf, range(2))
+        with pytest.raises(ValueError, match="zip"):
+            shelf.finish()
+    assert shards(store) == []
+
+
+numbers = st.floats(width=32, allow_nan=False, allow_infinity=False)
+
+
+@settings(deadline=None)
+@given(arrays(np.float32, st.tuples(st.integers(1, 6), st.integers(1, 4)), elements=numbers))
+def test_every_row_is_stored_within_a_thousandth(tmp_path_factory: pytest.TempPathFactory, rows: np.ndarray) -> None:
+    """Of its largest number, whatever its numbers are: in float16 if that can, else in float32."""
+    store = RowStore(tmp_path_factory.mktemp("store"), "k", "{}", dict)
+    shelf = Shelf(Task(store, lambda images: rows))
+    fill(shelf, range(len(rows)))
+    shelf.finish()
+    kept = again(store).read([rid(n) for n in range(len(rows))]).astype(np.float64)
+    error = np.abs(kept - rows).max(axis=1)
+    assert (error <= 1e-3 * np.abs(rows.astype(np.float64)).max(axis=1)).all()
+
+
+def stored_as(store: RowStore, rows: list[list[float]], dtype: str = "float16") -> list[tuple[str, int]]:
+    shelf = Shelf(Task(store, lambda images: np.array(rows, np.float32), dtype))
+    fill(shelf, range(len(rows)))
+    shelf.finish()
+    return shards(store)
+
+
+@pytest.mark.parametrize(
+    "row, dtype",
+    [
+        ([1.0, 2.0], "float16"),
+        ([0.0, 0.0], "float16"),
+        ([65504.0, -65504.0], "float16"),  # the largest number of float16
+        ([1.0, 1e-7], "float16"),  # what is lost is nothing beside the other
+        ([1.0, 65536.0], "float32"),
+        ([-70000.0, 0.0], "float32"),
+        ([3e38, 1.0], "float32"),
+        ([1e-6, 2e-6], "float32"),  # below 6e-5 float16 has ever fewer digits
+        ([0.0, 1e-30], "float32"),
+    ],
+)
+def test_float16_is_for_rows_that_it_can_hold(store: RowStore, row: list[float], dtype: str) -> None:
+    """Too large becomes infinity there, and too small becomes zero."""
+    assert stored_as(store, [row]) == [(dtype, 1)]
+
+
+def test_a_row_does_not_depend_on_its_neighbours(store: RowStore) -> None:
+    """Those that float16 can hold stay float16 beside one that it cannot, and each keeps its own id."""
+    rows = [[1.0, 1.0], [1e6, 0.0], [3.0, 4.0]]
+    assert stored_as(store, rows) == [("float16", 2), ("float32", 1)]
+    assert again(store).read([rid(0), rid(2)]).dtype == np.float16
+    assert again(store).read([rid(2), rid(1), rid(0)]).tolist() == rows[::-1]
+
+
+def test_float32_is_for_all_rows_on_request(store: RowStore) -> None:
+    """Bit for bit."""
+    rows = [[1 / 3, 1.0], [1e6, 1e-30]]
+    assert stored_as(store, rows, "float32") == [("float32", 2)]
+    assert np.array_equal(again(store).read([rid(0), rid(1)]), np.array(rows, np.float32))
+
+
+def pooled(store: RowStore, maps: RowStore, encode: Callable[[np.ndarray], np.ndarray]) -> Shelf:
+    return Shelf(Task(store, encode, maps=maps, pool=lambda m: m.mean(axis=(1, 2), dtype=np.float32)))
+
+
+def test_images_with_a_kept_map_need_no_base(store: RowStore, tmp_path: Path) -> None:
+    """They need no pixels either, and do not count as computed; the others go through the base."""
+    maps = RowStore(tmp_path / "maps", "m", "{}", dict)
+    maps.append([rid(n) for n in range(3)], np.stack([image(n) for n in range(3)]).astype(np.float16))
+    base = Base()
+    shelf = pooled(store, maps, base)
+    for number in range(3):
+        assert not shelf.needs_pixels(rid(number))
+        shelf.take(rid(number), None)
+    fill(shelf, range(3, 5))
+    shelf.finish()
+    assert (base.batches, shelf.computed) == ([[3, 4]], 2)
+    assert again(store).read([rid(n) for n in range(5)])[:, 0].tolist() == [0, 1, 2, 3, 4]
+
+
+def test_maps_are_pooled_by_the_batch(store: RowStore, tmp_path: Path) -> None:
+    """So that no more than a batch of them is in memory."""
+    maps = RowStore(tmp_path / "maps", "m", "{}", dict)
+    maps.append([rid(n) for n in range(BATCH + 1)], np.zeros((BATCH + 1, 2, 2, 3), np.float16))
+    shelf = pooled(store, maps, Base())
+    sizes: list[int] = []
+    read = maps.read
+    maps.read = lambda ids: (sizes.append(len(ids)), read(ids))[1]  # type: ignore[method-assign]
+    for number in range(BATCH + 1):
+        shelf.take(rid(number), None)
+    shelf.finish()
+    assert sizes == [BATCH, 1]
+
+
+def test_a_store_error_leaves_the_shelf_as_it_was(store: RowStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its rows are not lost while the process lives."""
+    shelf = Shelf(Task(store, Base()))
+    fill(shelf, range(3))
+
+    def full(*arguments: object) -> None:
+        raise StoreError("full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "append", full)
+        with pytest.raises(StoreError, match="full"):
+            shelf.finish()
+    shelf.store_rows()
+    assert len(again(store)) == 3
