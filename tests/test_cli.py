@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import csv
 import json
-import os
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
-from conftest import Cli, draw, write_photos
+from conftest import Cli, draw
 
 from featstore.catalog import BASES
 
@@ -107,30 +104,6 @@ def test_mistakes_are_one_line(cli: Cli, tmp_path: Path, arguments: tuple, code:
     assert done.stdout == ""
 
 
-def test_an_interruption_keeps_what_was_computed(tmp_path: Path) -> None:
-    """Ctrl-C in the middle: exit code 130, a line on how to go on, and the next run reuses the rows."""
-    write_photos(tmp_path / "photos", 500)
-    command = [sys.executable, "-m", "featstore", "extract", "photos", *TINY, "--size", "160", "--json"]
-    process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
-    spec = tmp_path / "cache" / "tiny"
-    deadline = time.monotonic() + 120
-    while not list(spec.glob("*/s-*.h5")) and time.monotonic() < deadline and process.poll() is None:
-        time.sleep(0.05)
-        if time.monotonic() > deadline - 105:  # the base is at work by now; rows wait for their shard
-            break
-    process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=60)
-    if process.returncode == 0:
-        pytest.skip("this machine was done before it could be interrupted")
-    assert process.returncode == 130, errors
-    assert "the same command goes on from there" in errors
-    again = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
-    [features] = json.loads(again.stdout)["features"]
-    assert features["images"] == 1000
-    assert features["reused"] > 0
-    assert not list(spec.glob("*/.tmp-*"))
-
-
 def test_quickstart(cli: Cli, tmp_path: Path) -> None:
     """Both heads recognise 97 % or more of the held-out digits, and a second quickstart computes no features."""
     done = cli("quickstart", "--json")
@@ -174,20 +147,3 @@ def test_other_layouts_run(cli: Cli, real_data: Path, tmp_path: Path, name: str)
     assert run["metrics"]["test"]["n"] == 1000
     assert run["metrics"]["test"]["accuracy"] > 1.5 / len(run["classes"])
     assert ("top5" in run["metrics"]["test"]) == (name == "mnist")
-
-
-@pytest.mark.realdata
-def test_nasty_files_among_good_ones(cli: Cli, real_data: Path, tmp_path: Path) -> None:
-    """Each file is a row or a listed reason, and the exit code is 0."""
-    folder = tmp_path / "mixed"
-    folder.mkdir()
-    for path in (real_data / "images" / "nasty").iterdir():
-        (folder / path.name).write_bytes(path.read_bytes())
-    draw("discs", 1).save(folder / "good.png")
-    done = cli("extract", folder, *TINY, "--json", TF_CPP_MIN_LOG_LEVEL="2")
-    assert done.returncode == 0, done.stderr
-    result = json.loads(done.stdout)
-    listed = len(os.listdir(folder))
-    assert result["features"][0]["images"] + len(result["skipped"]) == listed
-    assert result["features"][0]["images"] > 60
-    assert all(item["reason"] for item in result["skipped"])
