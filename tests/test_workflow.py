@@ -178,9 +178,10 @@ def test_maps_serve_only_as_exact_as_they_are(images: Path, tmp_path: Path) -> N
 def test_convnext_is_not_pooled_from_its_maps(images: Path, tmp_path: Path) -> None:
     """It pools before its last normalization: its features are those of Keras with pooling="avg", maps or no maps."""
     few = list_files([p.path for p in scan(images).pictures][:2])
-    options: dict[str, Any] = {"model": "ConvNeXtTiny", "weights": "random", "size": 32, "cache": tmp_path}
+    options: dict[str, Any] = {"model": "ConvNeXtTiny", "weights": "random", "size": 32, "dtype": "float32"}
+    options["cache"] = tmp_path
     extract(few, pool="none", **options)
-    pooled = extract(few, pool="avg", dtype="float32", **options)
+    pooled = extract(few, pool="avg", **options)
     assert pooled.features[0].computed == 2
     keras.utils.set_random_seed(0)
     model = keras.applications.ConvNeXtTiny(include_top=False, weights=None, input_shape=(32, 32, 3), pooling="avg")
