@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 ROOT = Path(__file__).parents[1]
+os.environ["PYTHONSAFEPATH"] = "1"  # processes of the tests import the installed featstore, not the working folder's
 REAL_DATA = Path(os.environ.get("FEATSTORE_TEST_DATA", ROOT.parent / "shared" / "data"))
 
 

@@ -189,6 +189,18 @@ def test_rows_depend_on_neither_threads_nor_batches(
         assert (label, digest) == (picture.label, hashlib.sha256(raw).hexdigest())
 
 
+@pytest.mark.parametrize("given, used", [(3, 3), (None, fetching.default_threads())])
+def test_files_are_read_by_the_threads_asked_for(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: int | None, used: int
+) -> None:
+    """By default, as many as there are cores."""
+    asked: list[int] = []
+    real = fetching.fetch_all
+    monkeypatch.setattr(extraction, "fetch_all", lambda *a: (asked.append(a[-1]), real(*a))[1])
+    extract(photos, tmp_path, Task(store(tmp_path), Base()), threads=given)
+    assert asked == [used]
+
+
 def test_unreadable_files_are_listed_and_never_replaced(photos: Path, tmp_path: Path) -> None:
     """Broken, empty, vanished and oversized files are skipped with the reason, once; the others have their rows."""
     (photos / "discs" / "broken.png").write_bytes((photos / "discs" / "000.png").read_bytes()[:200])

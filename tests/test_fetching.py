@@ -82,6 +82,30 @@ def test_nothing_is_read_further_ahead_than_the_window(files: list[Picture]) -> 
     assert len(read) <= 3 + fetching.WINDOW
 
 
+def test_who_stops_is_not_kept_waiting(files: list[Picture]) -> None:
+    """After Ctrl-C, no file is begun any more, and those in hand are not waited for."""
+    begun, go_on = threading.Semaphore(0), threading.Event()
+    count: list[int] = []
+
+    def blocked(raw: bytes) -> np.ndarray:
+        count.append(1)
+        begun.release()
+        go_on.wait(5)
+        return pixels(raw)
+
+    items = fetch_all(files, blocked, lambda digest: digest != hashlib.sha256(bytes(1)).hexdigest(), threads=2)
+    first = next(items)  # the only one that does not block
+    assert first.pixels is None
+    begun.acquire()
+    begun.acquire()
+    start = time.perf_counter()
+    items.close()  # type: ignore[attr-defined]
+    assert time.perf_counter() - start < 2
+    go_on.set()
+    time.sleep(0.05)
+    assert len(count) == 2
+
+
 def test_files_are_read_by_as_many_threads_as_asked_for(files: list[Picture]) -> None:
     """Three of them meet in the reader, and a fourth never does."""
     inside, peak, lock = [0], [0], threading.Lock()

@@ -259,6 +259,15 @@ def test_a_full_disk_shows_before_a_byte_is_written(target: Path, monkeypatch: p
     assert written == [0]
 
 
+def test_the_temporary_file_is_made_new(target: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The flags say so to the system: neither an existing file nor a link is opened."""
+    flags: list[int] = []
+    real = os.open
+    monkeypatch.setattr(os, "open", lambda path, how, *rest: (flags.append(how), real(path, how, *rest))[1])
+    write_whole(target, NEW)
+    assert flags[0] == os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+
+
 def test_the_temporary_file_is_never_somebody_elses(target: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A link that was laid where the temporary file would be is neither followed nor removed with what it points to."""
     monkeypatch.setattr("secrets.token_hex", lambda n: "guessed")

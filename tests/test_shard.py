@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import struct
 import subprocess
 import sys
 from collections.abc import Callable
@@ -258,6 +259,14 @@ def test_a_shard_cut_short_is_refused_although_its_name_fits(length: int) -> Non
     """Whatever part of the file is left."""
     with pytest.raises(StoreError):
         parse_shard(*named(shard()[1][:length]), KEY)
+
+
+def test_features_that_reach_beyond_the_file_are_refused() -> None:
+    """Also where the file's own idea of its end was cut with it; mapped, they would be another's memory."""
+    data = bytearray(shard()[1][:-2])
+    struct.pack_into("<Q", data, 40, len(data))  # end of file address, in version 0 of the superblock
+    with pytest.raises(StoreError):
+        parse_shard(*named(bytes(data)), KEY)
 
 
 def test_features_lie_where_the_offset_says_behind_a_user_block(tmp_path: Path) -> None:

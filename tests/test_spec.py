@@ -245,7 +245,9 @@ def test_the_folder_stays_below_the_cache(spec: FeatureSpec) -> None:
     assert all(part[0].isalnum() and part.isascii() and os.path.basename(part) == part for part in parts)
 
 
-@pytest.mark.parametrize("model", ["", ".", "..", ".hidden", "-rf", "a/b", "a\\b", "/", "ä", "a b", "a\n", "a\0"])
+@pytest.mark.parametrize(
+    "model", ["", ".", "..", ".hidden", "-rf", "a/b", "a\\b", "/", "ä", "VGG١٦", "a b", "a\n", "a\0"]
+)
 def test_a_model_that_is_no_name_is_refused(model: str) -> None:
     """It becomes the name of a folder."""
     with pytest.raises(UsageError, match="expected a name"):

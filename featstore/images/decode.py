@@ -88,8 +88,11 @@ def _to_rgb(image: Image.Image) -> Image.Image:
 
 def _from_16_bit(image: Image.Image) -> Image.Image:
     """Grey of 16 bits, divided by 257: Pillow's own conversion clips to white all that is above 255."""
-    levels = np.asarray(image).astype(np.uint16)
-    grey = ((levels.astype(np.uint32) + 128) // 257).astype(np.uint8)
+    levels = np.asarray(image)
+    rounded = levels.astype(np.uint32)
+    rounded += 128
+    rounded //= 257
+    grey = rounded.astype(np.uint8)
     transparent = image.info.get("transparency")
     if isinstance(transparent, int):
         grey[levels == transparent] = 255

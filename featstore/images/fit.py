@@ -20,16 +20,28 @@ def fit_image(image: Image.Image, reading: Reading) -> NDArray[np.uint8]:
     filter_ = Image.Resampling[reading.interpolation.upper()]
     target = (reading.width, reading.height)
     if reading.fit == "squash":
-        return np.asarray(image.resize(target, filter_))
+        return np.asarray(_resize(image, target, filter_))
     if reading.fit == "crop":
-        covering = image.resize(_covering_size(image.size, target), filter_)
+        covering = _resize(image, _covering_size(image.size, target), filter_)
         left, top = (round((have - want) / 2) for have, want in zip(covering.size, target, strict=True))
         return np.asarray(covering.crop((left, top, left + target[0], top + target[1])))
-    fitting = image.resize(_fitting_size(image.size, target), filter_)
+    fitting = _resize(image, _fitting_size(image.size, target), filter_)
     canvas = Image.new("RGB", target)
     left, top = ((want - have) // 2 for have, want in zip(fitting.size, target, strict=True))
     canvas.paste(fitting, (left, top))
     return np.asarray(canvas)
+
+
+def _resize(image: Image.Image, size: tuple[int, int], filter_: Image.Resampling) -> Image.Image:
+    """What `image.resize` does from Pillow 13 on, in two passes, so that older releases give the same pixels.
+
+    Between the passes pixels are rounded, so their order shows; older ones always began with the width, which besides
+    takes gigabytes for a tall strip.
+    """
+    width_lost, height_lost = (have - want for have, want in zip(image.size, size, strict=True))
+    vertical_first = height_lost > max(0, 2 * width_lost)
+    between = (image.width, size[1]) if vertical_first else (size[0], image.height)
+    return image.resize(between, filter_).resize(size, filter_)
 
 
 def _covering_size(size: tuple[int, int], target: tuple[int, int]) -> tuple[int, int]:

@@ -40,13 +40,15 @@ def _check(image: Image.Image) -> None:
 
 
 def _resize(image: tf.Tensor, reading: Reading) -> tf.Tensor:
-    """As Keras' `_load_image_tf` does it: `keras.ops.image.resize` would pad before it resizes, and fails on uint8."""
+    """By the functions that Keras' own loader calls: its `keras.ops.image.resize` would round to whole levels."""
     size = reading.height, reading.width
     if reading.fit == "pad":
         return tf.image.resize_with_pad(image, *size, method=reading.interpolation)
-    return keras.ops.image.resize(
-        image, size, reading.interpolation, crop_to_aspect_ratio=reading.fit == "crop", data_format="channels_last"
-    )
+    if reading.fit == "crop":
+        return keras.preprocessing.image.smart_resize(
+            image, size, interpolation=reading.interpolation, data_format="channels_last"
+        )
+    return tf.image.resize(image, size, method=reading.interpolation)
 
 
 def _first_sentence(error: tf.errors.OpError) -> str:

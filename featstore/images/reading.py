@@ -16,7 +16,7 @@ from featstore.tensorflow_loader import load_tensorflow
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-VERSIONS = {"pillow": 1, "keras-compat": 1}
+VERSIONS = {"pillow": 1, "keras-compat": 2}
 FITS = ("squash", "crop", "pad")
 INTERPOLATIONS = ("bilinear", "nearest", "bicubic", "lanczos", "box", "hamming")
 KERAS_INTERPOLATIONS = ("bilinear", "nearest", "bicubic")
