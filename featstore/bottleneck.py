@@ -10,10 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
 
-from featstore.errors import UnreadableImage
+from featstore.errors import UnreadableImage, UsageError
+from featstore.feed import load_views
 from featstore.images.manifest import list_files
+from featstore.images.views import parse_views
 from featstore.recipe import Recipe
-from featstore.workflow import extract_features, load_features
+from featstore.workflow import cache_folder, extract_features
 
 Path = str | os.PathLike[str]
 
@@ -22,8 +24,8 @@ class Bottleneck(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     """Paths of image files (n,) to features (n, width) float32; the parameters are the fields of `Recipe`.
 
     It learns nothing, so it may stand in a `Pipeline` and be searched over in a `GridSearchCV`; each way of making
-    features runs the base once and is read from the cache ever after. Raises UnreadableImage for a file that cannot be
-    read: a transformer cannot drop rows.
+    features runs the base once and is read from the cache ever after. With several `views` the rows are their means.
+    Raises UnreadableImage for a file that cannot be read: a transformer cannot drop rows.
     """
 
     def __init__(
@@ -34,12 +36,15 @@ class Bottleneck(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         weights_seed: int = 0,
         preprocess: str = "keras",
         size: str | int | None = None,
-        fit_mode: str = "squash",
+        fit_mode: str | None = None,
         interpolation: str = "bilinear",
         reading: str = "pillow",
         layer: str = "last",
-        pool: str = "avg",
+        pool: str | None = None,
         dtype: str = "float16",
+        views: str = "one",
+        resize: str | int | None = None,
+        scales: str | None = None,
         cache: Path | None = None,
     ) -> None:
         self.model = model
@@ -54,11 +59,16 @@ class Bottleneck(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         self.layer = layer
         self.pool = pool
         self.dtype = dtype
+        self.views = views
+        self.resize = resize
+        self.scales = scales
         self.cache = cache
 
     def fit(self, X: Sequence[Path], y: Any = None) -> Bottleneck:
         """Nothing is learnt; the recipe is checked."""
         self._recipe().source()
+        if parse_views(self.views)[1]:
+            raise UsageError(f"views {self.views!r}: a transformer does not know which images are for training")
         return self
 
     def transform(self, X: Sequence[Path]) -> NDArray[np.float32]:
@@ -70,7 +80,8 @@ class Bottleneck(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         if extraction.manifest.skipped:
             path, reason = extraction.manifest.skipped[0]
             raise UnreadableImage(f"{path}: {reason}; leave it out, a transformer needs a row for every path")
-        return load_features(extraction.manifest, extraction.features[0].spec, cache=self.cache).X
+        views = load_views(extraction.manifest.pictures, extraction.plans, cache_folder(self.cache))
+        return views[:, 0] if views.shape[1] == 1 else views.mean(axis=1)
 
     def __sklearn_is_fitted__(self) -> bool:
         return True
@@ -79,5 +90,6 @@ class Bottleneck(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         options = self.get_params(deep=False)
         del options["cache"]
         options["fit"] = options.pop("fit_mode")
-        options["size"] = None if self.size is None else str(self.size)
+        for side in ("size", "resize"):
+            options[side] = None if options[side] is None else str(options[side])
         return Recipe(**options)

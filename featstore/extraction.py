@@ -47,7 +47,7 @@ class Outcome(NamedTuple):
 def run(
     manifest: Manifest,
     tasks: Sequence[Task],
-    make_reader: Callable[[], Read],
+    make_reader: Callable[[tuple[int, ...]], Read],
     memory: DigestMemory,
     progress: Progress | None = None,
     threads: int | None = None,
@@ -55,23 +55,27 @@ def run(
     """Complete the rows of all `tasks` for all images of `manifest`.
 
     An image whose rows are all stored costs one look-up of its stat. However the run ends, the rows that the base has
-    made are stored first. `make_reader` is called only if an image has to be read.
+    made are stored first. `make_reader` is called only if an image has to be read, with the numbers of all views; the
+    reader gives them along the first axis.
     """
     start = time.perf_counter()
     shelves = [Shelf(task) for task in tasks]
+    views = tuple(sorted({view for task in tasks for view in task.views}))
     done: dict[str, Picture] = {}
     skipped: list[Skipped] = []
     try:
         unread = _take_remembered(manifest, shelves, memory, done)
-        for item in _fetch(unread, len(manifest), shelves, make_reader, progress or Silent(), threads):
+        for item in _fetch(unread, len(manifest), shelves, make_reader, views, progress or Silent(), threads):
             picture = item.picture
             if picture.digest is None:
                 skipped.append(Skipped(picture.path, item.reason or ""))
                 continue
             done[picture.path] = picture
             memory.remember(picture.path, picture.stat, picture.digest)
+            pixels = {} if item.pixels is None else dict(zip(views, item.pixels, strict=True))
             for shelf in shelves:
-                shelf.take(row_id(picture.digest), item.pixels)
+                for view in shelf.task.views:
+                    shelf.take(row_id(picture.digest, view), pixels.get(view))
         for shelf in shelves:
             shelf.finish()
     except StoreError:  # storing again would meet the same full disk
@@ -94,22 +98,27 @@ def _take_remembered(
     unread = []
     for picture in manifest.pictures:
         digest = memory.get(picture.path, picture.stat)
-        row = row_id(digest) if digest else b""
-        lacking = [shelf for shelf in shelves if shelf.lacks(row)]
-        if digest is None or any(shelf.needs_pixels(row) for shelf in lacking):
+        rows = ((shelf, row) for shelf in shelves for row in shelf.task.rows(digest or ""))
+        lacking = [(shelf, row) for shelf, row in rows if shelf.lacks(row)]
+        if digest is None or any(shelf.needs_pixels(row) for shelf, row in lacking):
             unread.append(picture)
             continue
         done[picture.path] = Picture(*picture[:5], digest)
-        for shelf in lacking:
+        for shelf, row in lacking:
             shelf.take(row, None)
     return unread
+
+
+def _needs_pixels(shelves: Sequence[Shelf], digest: str) -> bool:
+    return any(shelf.needs_pixels(row) for shelf in shelves for row in shelf.task.rows(digest))
 
 
 def _fetch(
     unread: Sequence[Picture],
     total: int,
     shelves: Sequence[Shelf],
-    make_reader: Callable[[], Read],
+    make_reader: Callable[[tuple[int, ...]], Read],
+    views: tuple[int, ...],
     progress: Progress,
     threads: int | None,
 ) -> Iterator[Fetched]:
@@ -119,9 +128,9 @@ def _fetch(
         return
 
     def needed(digest: str) -> bool:
-        return any(shelf.needs_pixels(row_id(digest)) for shelf in shelves)
+        return _needs_pixels(shelves, digest)
 
-    for item in fetch_all(unread, make_reader(), needed, threads or default_threads()):
+    for item in fetch_all(unread, make_reader(views), needed, threads or default_threads(), len(views)):
         yield item
         progress.advance(computed=item.pixels is not None)
 
@@ -132,7 +141,8 @@ def _outcome(
     refused = {row: reason for shelf in shelves for row, reason in shelf.refused.items()}
     kept = []
     for picture in (done[p.path] for p in manifest.pictures if p.path in done):
-        reason = refused.get(row_id(picture.digest or ""))
+        rows = (row for shelf in shelves for row in shelf.task.rows(picture.digest or ""))
+        reason = next((refused[row] for row in rows if row in refused), None) if refused else None
         if reason is None:
             kept.append(picture)
         else:  # one line for each copy of the image

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from featstore.errors import StoreError
 from featstore.images.manifest import Picture
-from featstore.store.rowid import row_id
+from featstore.store.rowid import PLAIN_VIEW, row_id
 from featstore.store.rowstore import RowStore
 
 
@@ -26,15 +26,24 @@ class Features(NamedTuple):
     ids: NDArray[np.str_]
 
 
-def gather(pictures: Sequence[Picture], store: RowStore) -> Features:
-    """The rows of `pictures`, which need their digests; raises StoreError if one is not in the cache."""
-    absent = [p.path for p in pictures if p.digest is None or row_id(p.digest) not in store]
+def gather(pictures: Sequence[Picture], store: RowStore, view: int = PLAIN_VIEW) -> Features:
+    """The rows of one view of `pictures`, which need their digests; raises StoreError if one is not in the cache."""
+    rows = gather_views(pictures, store, (view,))[:, 0]
+    return Features(rows, labels_of(pictures), np.array([p.digest or "" for p in pictures], str))
+
+
+def gather_views(pictures: Sequence[Picture], store: RowStore, views: Sequence[int]) -> NDArray[np.float32]:
+    """The rows of `pictures` by view: (n, views, ...); raises StoreError if one is not in the cache."""
+    ids = [[row_id(p.digest, view) for view in views] if p.digest else [] for p in pictures]
+    absent = [p.path for p, rows in zip(pictures, ids, strict=True) if not rows or any(r not in store for r in rows)]
     if absent:
         raise StoreError(
             f"{len(absent)} of {len(pictures)} images have no features yet ({absent[0]}): extract them first"
         )
-    digests = [p.digest or "" for p in pictures]
-    rows = store.read([row_id(d) for d in digests])
-    return Features(
-        rows.astype(np.float32, copy=False), np.array([p.label or "" for p in pictures], str), np.array(digests, str)
-    )
+    rows = store.read([row for image in ids for row in image])
+    return rows.astype(np.float32, copy=False).reshape(len(pictures), len(views), *rows.shape[1:])
+
+
+def labels_of(pictures: Sequence[Picture]) -> NDArray[np.str_]:
+    """(n,) labels as str, '' where there is none."""
+    return np.array([p.label or "" for p in pictures], str)

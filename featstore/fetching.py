@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 Read = Callable[[bytes], "NDArray[Any]"]
 
 MAX_BYTES = 64 * 2**20
-WINDOW = 96  # files in hand: three batches, 14 MB of decoded pixels at 224 px
+WINDOW = 96  # images in hand: three batches, 14 MB of decoded pixels at 224 px
 
 
 class Fetched(NamedTuple):
@@ -37,17 +37,21 @@ class Fetched(NamedTuple):
 
 
 def fetch_all(
-    pictures: Sequence[Picture], read: Read, needed: Callable[[str], bool], threads: int
+    pictures: Sequence[Picture], read: Read, needed: Callable[[str], bool], threads: int, views: int = 1
 ) -> Iterator[Fetched]:
-    """Each picture with its digest, and its pixels by `read` if its digest is `needed`, in the order given."""
+    """Each picture with its digest, and its pixels by `read` if its digest is `needed`, in the order given.
+
+    `views` says how many images `read` makes of a file: as many fewer files are in hand.
+    """
     from concurrent.futures import Future, ThreadPoolExecutor
 
     pool = ThreadPoolExecutor(threads, "featstore-read", initializer=_yield_to_the_network)
     try:
         under_way: deque[Future[Fetched]] = deque()
+        window = max(WINDOW // views, 2 * threads)
         for picture in pictures:
             under_way.append(pool.submit(_fetch, picture, read, needed))
-            if len(under_way) == WINDOW:
+            if len(under_way) == window:
                 yield under_way.popleft().result()
         while under_way:
             yield under_way.popleft().result()

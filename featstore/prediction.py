@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
-from featstore.errors import RunError
+from featstore.errors import RunError, UsageError
 from featstore.images.digests import DigestMemory
 from featstore.images.manifest import Skipped, list_files
-from featstore.recipe import resolve
+from featstore.images.views import parse_views
+from featstore.plan import make_plan
+from featstore.recipe import Recipe
 from featstore.runs import Run
 from featstore.spec import FeatureSpec
-from featstore.workflow import cache_folder, extract_features, load_features
+from featstore.workflow import cache_folder, extract_features
 
 if TYPE_CHECKING:
     from featstore.extraction import Progress
@@ -38,31 +41,45 @@ def predict(
     run: Run,
     images: Sequence[str | os.PathLike[str]],
     *,
-    weights: str | None = None,
+    weights: str | Sequence[str] | None = None,
     cache: str | os.PathLike[str] | None = None,
     progress: Progress | None = None,
 ) -> Prediction:
     """Predict image files, and all those below folders.
 
     The features go through the cache, so images seen before cost nothing. `weights` names the file of the weights, or
-    of the user's `.keras` base, anew where it was moved. Raises RunError if base or weights are not those of the run,
-    DataError if nothing can be read.
+    of the user's `.keras` base, anew where it was moved; one for each base of the run. Raises RunError if base or
+    weights are not those of the run, DataError if nothing can be read.
     """
-    recipe = run.recipe.with_weights(weights) if weights else run.recipe
-    spec = resolve(recipe, DigestMemory(cache_folder(cache) / "digests"))
-    if spec != run.spec:
+    from featstore.feed import load_views
+
+    folder = cache_folder(cache)
+    recipes = _with_weights(run, [weights] if isinstance(weights, str) else weights or ())
+    memory = DigestMemory(folder / "digests")
+    specs = [part.spec for recipe in recipes for part in make_plan(recipe, memory).parts]
+    if tuple(specs) != run.specs:
+        different = ", ".join(dict.fromkeys(_differences(run.specs, specs)))
         raise RunError(
-            f"{run.folder}: was trained on other features ({_difference(run.spec, spec)} differs); "
+            f"{run.folder}: was trained on other features ({different} differs); "
             "give the weights it was trained with, with --weights"
         )
-    extraction = extract_features(list_files(images), [recipe], cache, progress)
-    X = load_features(extraction.manifest, spec, cache=cache).X
+    extraction = extract_features(list_files(images), recipes, cache, progress)
+    X = load_views(extraction.manifest.pictures, extraction.plans, folder)
     rows = []
-    for picture, row in zip(extraction.manifest.pictures, run.predict_proba(X), strict=True):
+    for picture, row in zip(extraction.manifest.pictures, run.predict_views(X), strict=True):
         best = int(row.argmax())
         rows.append(Predicted(picture.path, run.classes[best], float(row[best]), tuple(map(float, row))))
     return Prediction(tuple(rows), extraction.manifest.skipped)
 
 
-def _difference(expected: FeatureSpec, found: FeatureSpec) -> str:
-    return ", ".join(name for name, value in expected.describe().items() if found.describe()[name] != value)
+def _with_weights(run: Run, weights: Sequence[str]) -> list[Recipe]:
+    """The run's recipes, without the augmentation, which is for training only."""
+    if weights and len(weights) != len(run.recipes):
+        raise UsageError(f"{run.folder}: has {len(run.recipes)} bases: give --weights once for each, in their order")
+    recipes = [replace(r, views="one", augment=None) if parse_views(r.views)[1] else r for r in run.recipes]
+    return [recipe.with_weights(file) for recipe, file in zip(recipes, weights, strict=True)] if weights else recipes
+
+
+def _differences(expected: Sequence[FeatureSpec], found: Sequence[FeatureSpec]) -> Iterator[str]:
+    for one, other in zip(expected, found, strict=True):
+        yield from (name for name, value in one.describe().items() if other.describe()[name] != value)

@@ -15,6 +15,7 @@ from featstore.images.digests import DigestMemory
 from featstore.images.manifest import FileStat
 from featstore.images.reading import Reading, parse_size
 from featstore.images.variants import parse_variant
+from featstore.images.views import CANVAS, parse_views
 from featstore.spec import LAST_ACTIVATION, FeatureSpec
 from featstore.tensorflow_loader import load_tensorflow
 
@@ -27,11 +28,15 @@ _NO_FILE = FileStat(0, 0, 0, 0)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
-    """Which features: base, weights, preprocessing, input and cut, each as on the command line.
+    """Which features: base, weights, preprocessing, input, views and cut, each as on the command line.
 
     model: name of a base, `tiny`, or path of a `.keras` file. weights: `imagenet`, `random` or a path; None for what
     the base comes with. preprocess: a variant's name or numbers. size: 224, `224` or `224x320` (height x width); None
-    for the size that the base was trained with.
+    for the size that the base was trained with. views: `one`, `flip`, `five`, `ten` or `augment:K`; crops are taken
+    from a canvas of side `resize`, by default size / 0.875, and `one` is cropped only where `resize` is given. fit:
+    None for `squash`, or `crop` (the shorter side) where crops are taken. scales: further sizes as in `256,384`, at
+    which the base sees each image as well. augment: changes to the default `Augmentation`. pool: None for `avg`, or
+    `none` with the base `pixels`.
     """
 
     model: str
@@ -40,12 +45,16 @@ class Recipe:
     weights_seed: int = 0
     preprocess: str = "keras"
     size: str | int | None = None
-    fit: str = "squash"
+    fit: str | None = None
     interpolation: str = "bilinear"
     reading: str = "pillow"
     layer: str = LAST_ACTIVATION
-    pool: str = "avg"
+    pool: str | None = None
     dtype: str = "float16"
+    views: str = "one"
+    resize: str | int | None = None
+    scales: str | None = None
+    augment: str | None = None
 
     def source(self) -> BaseSource:
         """Where the base comes from; raises UsageError or BaseUnavailable."""
@@ -68,22 +77,37 @@ class Recipe:
 
 
 def resolve(recipe: Recipe, memory: DigestMemory) -> FeatureSpec:
-    """The FeatureSpec of `recipe`. TensorFlow loads only if the digest of the weights is not in `memory` yet."""
+    """The FeatureSpec of `recipe` at its own size, of whole images or of crops.
+
+    TensorFlow loads only if the digest of the weights is not in `memory` yet.
+    """
     source = recipe.source()
     trained_with = source.info.preprocessing if source.info else None
     _, preprocessing = parse_variant(recipe.preprocess, trained_with)
-    height, width = parse_size(str(recipe.size)) if recipe.size is not None else source.default_size()
-    source.check_size(height, width)
+    reading = _reading(recipe, source)
+    source.check_size(reading.height, reading.width)
     return FeatureSpec(
         model=source.name,
-        weights=_weights_digest(source, height, width, memory),
+        weights=_weights_digest(source, reading.height, reading.width, memory),
         alpha=source.alpha,
-        reading=Reading(height, width, recipe.reading, recipe.fit, recipe.interpolation),
+        reading=reading,
         preprocessing=preprocessing,
         layer=recipe.layer,
-        pool=recipe.pool,
+        pool=recipe.pool or ("none" if source.model == "pixels" else "avg"),
         dtype=recipe.dtype,
     )
+
+
+def _reading(recipe: Recipe, source: BaseSource) -> Reading:
+    height, width = parse_size(str(recipe.size)) if recipe.size is not None else source.default_size()
+    crops, _ = parse_views(recipe.views)
+    resize = None
+    if recipe.resize is not None:
+        resize = parse_size(str(recipe.resize))
+    elif crops != "one":
+        resize = round(height / CANVAS), round(width / CANVAS)
+    fit = recipe.fit or ("crop" if resize else "squash")
+    return Reading(height, width, recipe.reading, fit, recipe.interpolation, resize)
 
 
 def make_encoder(source: BaseSource, spec: FeatureSpec) -> Callable[[NDArray[Any]], NDArray[np.float32]]:

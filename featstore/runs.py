@@ -6,8 +6,10 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import json
+import os
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
     from featstore.heads.base import Curve, Head
 
 FORMAT = "featstore-run"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2  # 2: several bases and views
 _TYPES: dict[str, Any] = {  # by their names in annotations
     **{kind.__name__: kind for kind in (str, int, dict, tuple, Path, Recipe, FeatureSpec)},
     "float": (float, int),
@@ -36,14 +38,20 @@ _TYPES: dict[str, Any] = {  # by their names in annotations
 
 @dataclass(frozen=True)
 class Run:
-    """A trained head. `metrics` is by split; `seconds` by stage; `head_sha256` is checked before the head is loaded."""
+    """A trained head.
+
+    recipes: one for each base, side by side. specs: those of all their parts, in the order of their plans. metrics: by
+    split. seconds: by stage. head_sha256 is checked before the head is loaded.
+    """
 
     folder: Path
     head: str
     parameters: dict[str, Any]
     chosen: dict[str, Any]
-    recipe: Recipe
-    spec: FeatureSpec
+    recipes: tuple[Recipe, ...]
+    specs: tuple[FeatureSpec, ...]
+    train_on: str
+    average: str
     classes: tuple[str, ...]
     metrics: dict[str, dict[str, Any]]
     seconds: dict[str, float]
@@ -52,6 +60,13 @@ class Run:
     versions: dict[str, str]
     head_file: str
     head_sha256: str
+
+    @property
+    def key(self) -> str:
+        """What identifies the features: the key of the spec, or a digest over the keys of several."""
+        if len(self.specs) == 1:
+            return self.specs[0].key
+        return hashlib.sha256("\n".join(spec.key for spec in self.specs).encode()).hexdigest()
 
     def load_head(self) -> Head:
         """The trained head; raises RunError if its file is missing or not the one that was saved."""
@@ -67,17 +82,36 @@ class Run:
         return head
 
     def predict_proba(self, X: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Probabilities (n, len(classes)) for features X of this run's spec."""
-        probabilities = self.load_head().predict_proba(X)
+        """Probabilities (n, len(classes)) for features X (n, ...), one row for each image."""
+        return self.predict_views(X[:, None])
+
+    def predict_views(self, X: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Probabilities (n, len(classes)) for features X (n, views, ...) in all views, averaged as in this run."""
+        from featstore.evaluation.averaging import predict_views
+
+        probabilities = predict_views(self.load_head().predict_proba, X, self.average)
         if probabilities.shape != (len(X), len(self.classes)):
             raise RunError(f"{self.folder}: its head does not tell {len(self.classes)} classes apart; train it again")
         return probabilities
 
     def describe(self) -> dict[str, Any]:
         """The content of `run.json`."""
-        content = asdict(self) | {"recipe": self.recipe.describe(), "spec": self.spec.describe(), "key": self.spec.key}
+        content = asdict(self) | {
+            "recipes": [recipe.describe() for recipe in self.recipes],
+            "specs": [spec.describe() for spec in self.specs],
+            "key": self.key,
+        }
         del content["folder"]
         return {"format": FORMAT, "format_version": FORMAT_VERSION, **content}
+
+
+def check_root(root: Path) -> None:
+    """Raise RunError where no run can be saved below `root`, before the work is done that it would hold."""
+    nearest = next(path for path in (root, *root.absolute().parents) if path.exists())
+    if not nearest.is_dir():
+        raise RunError(f"{nearest}: is not a folder; choose another folder with --runs")
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        raise RunError(f"{nearest}: cannot be written; choose another folder with --runs")
 
 
 def new_folder(root: Path, name: str) -> Path:
@@ -99,7 +133,8 @@ def save_run(run: Run, curve: Curve) -> None:
     """Write the curve and `run.json` beside the head, which is in the folder already."""
     if curve.x:
         write_whole(run.folder / "curve.csv", _curve_csv(curve).encode())
-        write_whole(run.folder / "curve.png", _curve_png(curve, f"{run.head} on {run.spec.model}"))
+        bases = " + ".join(dict.fromkeys(spec.model for spec in run.specs))
+        write_whole(run.folder / "curve.png", _curve_png(curve, f"{run.head} on {bases}"))
     write_whole(run.folder / "run.json", json.dumps(run.describe(), indent=1, sort_keys=True).encode())
 
 
@@ -108,10 +143,11 @@ def load_run(folder: Path | str) -> Run:
     path = Path(folder) / "run.json"
     try:
         content = json.loads(path.read_bytes())
-        if content["format"] != FORMAT or content["format_version"] != FORMAT_VERSION:
-            raise RunError(
-                f"{path}: format {content['format']} {content['format_version']}: a newer featstore reads it"
-            )
+        found = content["format"], content["format_version"]
+        if found == (FORMAT, 1):
+            raise RunError(f"{path}: was made by an older featstore; train the head again")
+        if found != (FORMAT, FORMAT_VERSION):
+            raise RunError(f"{path}: format {found[0]} {found[1]}: a newer featstore reads it")
         return _from_content(Path(folder), content)
     except FileNotFoundError as error:
         raise RunError(f"{folder}: no finished run (it has no run.json); make one with featstore train-head") from error
@@ -130,16 +166,17 @@ def list_runs(root: Path) -> Iterator[Run]:
 def _from_content(folder: Path, content: dict[str, Any]) -> Run:
     del content["format"], content["format_version"]
     key = content.pop("key")
-    spec = FeatureSpec.from_json(json.dumps(content.pop("spec")))
-    if spec.key != key:
-        raise ValueError("the spec does not hash to the key")
+    specs = tuple(FeatureSpec.from_json(json.dumps(spec)) for spec in content.pop("specs"))
     if Path(content["head_file"]).name != content["head_file"]:
         raise ValueError("the head lies outside the run's folder")
-    recipe = Recipe(**content.pop("recipe"))
+    recipes = tuple(Recipe(**recipe) for recipe in content.pop("recipes"))
     classes = tuple(content.pop("classes"))
-    run = Run(folder=folder, recipe=recipe, spec=spec, classes=classes, **content)
-    _check_types(recipe)
+    run = Run(folder=folder, recipes=recipes, specs=specs, classes=classes, **content)
     _check_types(run)
+    for recipe in recipes:
+        _check_types(recipe)
+    if not specs or run.key != key:
+        raise ValueError("the specs do not hash to the key")
     if not all(isinstance(name, str) for name in classes):
         raise TypeError("the names of the classes are not all text")
     return run

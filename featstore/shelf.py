@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from featstore.store.rowid import RowId
+from featstore.store.rowid import PLAIN_VIEW, RowId, row_id
 from featstore.store.rowstore import RowStore
 
 if TYPE_CHECKING:
@@ -27,7 +27,8 @@ class Task:
     """One kind of features to be completed: RGB images (n, h, w, 3) go through `encode` and into `store`.
 
     dtype: float16, where rows that it cannot hold stay float32, or float32 for all. `maps`, where given, holds the
-    unpooled maps of the very same features, and `pool` makes rows of maps; images that have one need no base.
+    unpooled maps of the very same features, and `pool` makes rows of maps; images that have one need no base. `views`
+    are the numbers of the rows that each image gets.
     """
 
     store: RowStore
@@ -35,6 +36,11 @@ class Task:
     dtype: str = "float16"
     maps: RowStore | None = None
     pool: Callable[[NDArray[Any]], NDArray[np.float32]] | None = None
+    views: tuple[int, ...] = (PLAIN_VIEW,)
+
+    def rows(self, digest: str) -> list[RowId]:
+        """Ids of the rows of the image with this SHA-256 (hex)."""
+        return [row_id(digest, view) for view in self.views]
 
 
 class _Waiting(NamedTuple):

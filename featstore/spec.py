@@ -11,6 +11,7 @@ from typing import Any
 from featstore.errors import StoreError, UsageError
 from featstore.images.reading import Reading
 from featstore.images.variants import NAMED, Preprocessing, Triple
+from featstore.images.views import Augmentation
 
 SPEC_VERSION = 1
 POOLS = ("avg", "max", "none")
@@ -83,13 +84,12 @@ class FeatureSpec:
     @classmethod
     def _from_dict(cls, given: dict[str, Any]) -> FeatureSpec:
         """The nearest thing to a spec in `given`: a value of another type becomes one of the right type."""
-        reading, preprocessing = given["reading"], given["preprocessing"]
-        height, width = map(int, reading["size"])
+        preprocessing = given["preprocessing"]
         return cls(
             model=given["model"],
             weights=given["weights"],
             alpha=None if given["alpha"] is None else float(given["alpha"]),
-            reading=Reading(height, width, reading["name"], reading["fit"], reading["interpolation"]),
+            reading=_reading(given["reading"]),
             preprocessing=Preprocessing(
                 preprocessing["order"],
                 float(preprocessing["scale"]),
@@ -118,6 +118,18 @@ class FeatureSpec:
         size = str(height) if height == width else f"{height}x{width}"
         model = self.model if self.alpha in (None, 1.0) else f"{self.model}-{self.alpha:g}"
         return f"{model}/{self.variant}-{size}-{self.key[:12]}"
+
+
+def _reading(given: dict[str, Any]) -> Reading:
+    height, width = map(int, given["size"])
+    resize = augmentation = None
+    if "resize" in given:
+        rows, columns = map(int, given["resize"])
+        resize = rows, columns
+    if "augmentation" in given:
+        ranges = {name: value for name, value in given["augmentation"].items() if name != "version"}
+        augmentation = Augmentation(**ranges)
+    return Reading(height, width, given["name"], given["fit"], given["interpolation"], resize, augmentation)
 
 
 def _canonical(value: Any) -> str:

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from featstore.errors import DataError
+from featstore.fitting import Fitted, HeadRecipe, Prepared, fit_head, prepare
 from featstore.heads.base import OnStep
-from featstore.images.manifest import SPLITS, Manifest
-from featstore.images.splits import complete_splits, shared_between_splits
+from featstore.images.manifest import Manifest
+from featstore.images.splits import shared_between_splits
 from featstore.recipe import Recipe, file_digest
-from featstore.runs import Run, new_folder, save_run
+from featstore.runs import Run, check_root, new_folder, save_run
 from featstore.versions import versions
-from featstore.workflow import FeatureSet, cache_folder, extract_features, load_features
+from featstore.workflow import FeatureSet
 
 if TYPE_CHECKING:
     from featstore.extraction import Progress
@@ -28,17 +28,15 @@ class Trained(NamedTuple):
 
     run: Run
     manifest: Manifest
-    features: FeatureSet
+    features: tuple[FeatureSet, ...]
     notes: tuple[str, ...]
 
 
 def train(
     data: str | os.PathLike[str] | Manifest,
-    recipe: Recipe,
-    head: str = "logistic",
-    parameters: Mapping[str, Any] | None = None,
+    recipes: Recipe | Sequence[Recipe],
+    head: HeadRecipe | None = None,
     *,
-    seed: int = 0,
     val_fraction: float = 0.2,
     test_fraction: float = 0.2,
     cache: str | os.PathLike[str] | None = None,
@@ -48,50 +46,27 @@ def train(
 ) -> Trained:
     """Complete the features of `data`, train `head` on its training split, and save it as a new run below `runs`.
 
-    Splits that the data set does not bring are made from content digests. Raises DataError where a class has nothing to
-    be learnt from, UsageError for a head or parameter that does not exist.
+    The features of several `recipes` stand side by side. Splits that the data set does not bring are made from content
+    digests. Raises DataError where a class has nothing to be learnt from, UsageError for a head or parameter that does
+    not exist, RunError where the run could not be saved: as far as can be known, before anything is extracted.
     """
-    from featstore.evaluation.metrics import evaluate
     from featstore.heads.table import make_head
 
     start = time.perf_counter()
-    estimator = make_head(head, parameters)
-    extraction = extract_features(data, [recipe], cache, progress)
-    features = extraction.features[0]
-    manifest = complete_splits(extraction.manifest, val_fraction, test_fraction)
-    _check_classes(manifest)
-    labelled = manifest.with_pictures([p for p in manifest.pictures if p.label is not None])
-    folder = cache_folder(cache)
-    splits = {s: load_features(labelled, features.spec, split=s, cache=folder) for s in SPLITS if labelled.of_split(s)}
+    head = head or HeadRecipe()
+    estimator = make_head(head.head, head.parameters)
+    check_root(Path(runs))
+    recipes = [recipes] if isinstance(recipes, Recipe) else list(recipes)
+    prepared = prepare(data, recipes, val_fraction, test_fraction, cache, progress)
     extracted = time.perf_counter()
-    validation = (splits["val"].X, splits["val"].y) if "val" in splits else None
-    estimator.fit(splits["train"].X, splits["train"].y, validation, seed, on_step)
-    fitted = time.perf_counter()
-    metrics = {s: evaluate(estimator.predict_proba(f.X), f.y, manifest.classes) for s, f in splits.items()}
-    run_folder = new_folder(Path(runs), _run_name(manifest, recipe, features, head))
-    head_file = estimator.save(run_folder)
-    run = Run(
-        folder=run_folder,
-        head=head,
-        parameters=_parameters(estimator),
-        chosen=estimator.chosen(),
-        recipe=recipe.at_absolute_paths(),
-        spec=features.spec,
-        classes=manifest.classes,
-        metrics=metrics,
-        seconds={
-            "features": round(extracted - start, 3),
-            "fit": round(fitted - extracted, 3),
-            "total": round(time.perf_counter() - start, 3),
-        },
-        seed=seed,
-        data=os.path.abspath(manifest.source),
-        versions=versions(),
-        head_file=head_file,
-        head_sha256=file_digest(run_folder / head_file),
-    )
-    save_run(run, estimator.curve)
-    return Trained(run, manifest, features, _notes(manifest))
+    fitted = fit_head(prepared, prepared.plans, head, estimator, on_step)
+    seconds = {
+        "features": round(extracted - start, 3),
+        "fit": round(fitted.seconds, 3),
+        "total": round(time.perf_counter() - start, 3),
+    }
+    run = _save(prepared, head, fitted, seconds, Path(runs))
+    return Trained(run, prepared.manifest, prepared.features, _notes(prepared.manifest))
 
 
 def train_head(
@@ -100,30 +75,58 @@ def train_head(
     parameters: Mapping[str, Any] | None = None,
     *,
     seed: int = 0,
+    train_on: str | None = None,
+    average: str | None = None,
     cache: str | os.PathLike[str] | None = None,
     runs: str | os.PathLike[str] = DEFAULT_RUNS,
     **options: Any,
 ) -> Run:
     """Train `head` on the features that `options`, the fields of `Recipe`, name; the Python face of `train`."""
-    return train(data, Recipe(**options), head, parameters, seed=seed, cache=cache, runs=runs).run
+    recipe = HeadRecipe(head=head, parameters=parameters or {}, seed=seed, train_on=train_on, average=average)
+    return train(data, Recipe(**options), recipe, cache=cache, runs=runs).run
 
 
-def _check_classes(manifest: Manifest) -> None:
-    trained = {p.label for p in manifest.of_split("train")}
-    empty = [name for name in manifest.classes if name not in trained]
-    if empty:
-        raise DataError(f"{manifest.source}: no training image of class {empty[0]!r} could be used; add some")
+def _save(prepared: Prepared, head: HeadRecipe, fitted: Fitted, seconds: dict[str, float], runs: Path) -> Run:
+    from featstore.evaluation.metrics import evaluate
+
+    manifest, estimator = prepared.manifest, fitted.estimator
+    folder = new_folder(runs, _run_name(prepared, head.head))
+    head_file = estimator.save(folder)
+    run = Run(
+        folder=folder,
+        head=head.head,
+        parameters=_parameters(estimator),
+        chosen=estimator.chosen(),
+        recipes=tuple(plan.recipe.at_absolute_paths() for plan in prepared.plans),
+        specs=tuple(part.spec for plan in prepared.plans for part in plan.parts),
+        train_on="all" if any(plan.augmented for plan in prepared.plans) else head.train_on or "plain",
+        average=head.average or "probabilities",
+        classes=manifest.classes,
+        metrics={s: evaluate(p, fitted.labels[s], manifest.classes) for s, p in fitted.probabilities.items()},
+        seconds=seconds,
+        seed=head.seed,
+        data=os.path.abspath(manifest.source),
+        versions=versions(),
+        head_file=head_file,
+        head_sha256=file_digest(folder / head_file),
+    )
+    save_run(run, estimator.curve)
+    return run
 
 
 def _parameters(estimator: Any) -> dict[str, Any]:
     return {key: value for key, value in vars(estimator).items() if not key.startswith("_")}
 
 
-def _run_name(manifest: Manifest, recipe: Recipe, features: FeatureSet, head: str) -> str:
-    data = Path(os.path.abspath(manifest.source)).stem
-    base, variant_size_key = features.spec.folder.split("/")
-    model = Path(recipe.model).stem if recipe.source().is_file else base
-    return f"{data}-{model}-{variant_size_key.rsplit('-', 1)[0]}-{head}"
+def _run_name(prepared: Prepared, head: str) -> str:
+    data = Path(os.path.abspath(prepared.manifest.source)).stem
+    bases = []
+    for plan in prepared.plans:
+        base, variant_size_key = plan.spec.folder.split("/")
+        model = Path(plan.recipe.model).stem if plan.recipe.source().is_file else base
+        bases.append(f"{model}-{variant_size_key.rsplit('-', 1)[0]}")
+    views = prepared.plans[0].recipe.views.replace(":", "")
+    return "-".join([data, "+".join(bases), *([views] if views != "one" else []), head])
 
 
 def _notes(manifest: Manifest) -> tuple[str, ...]:

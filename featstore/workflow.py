@@ -15,7 +15,9 @@ from featstore import extraction
 from featstore.errors import DataError
 from featstore.images.digests import DigestMemory
 from featstore.images.manifest import Manifest, scan
-from featstore.recipe import Recipe, make_encoder, resolve
+from featstore.images.splits import complete_splits
+from featstore.plan import Plan, Rows, make_plan
+from featstore.recipe import Recipe, make_encoder
 from featstore.shelf import Task
 from featstore.spec import LAST_ACTIVATION, FeatureSpec
 from featstore.store.rowstore import RowStore
@@ -27,21 +29,38 @@ if TYPE_CHECKING:
 
     from featstore.extraction import Progress
     from featstore.features import Features
+    from featstore.images.reading import Reading
 
 DEFAULT_CACHE = "cache"
 
 
 @dataclass(frozen=True)
 class FeatureSet:
-    """The features of one recipe for one data set, complete in the cache."""
+    """The features of one recipe at one size for one data set, complete in the cache.
+
+    `images` x `views` rows, of which `computed` were made by the base just now.
+    """
 
     recipe: Recipe
     spec: FeatureSpec
+    views: tuple[int, ...]
     folder: Path
     shape: tuple[int, ...]  # of one row
     images: int
     computed: int
     seconds: float
+
+    @property
+    def rows(self) -> int:
+        return self.images * len(self.views)
+
+    @property
+    def bytes(self) -> int:
+        """What the rows take in the cache, shards' headers aside."""
+        width = 1
+        for side in self.shape:
+            width *= side
+        return self.rows * width * (2 if self.spec.dtype == "float16" else 4)
 
     def describe(self) -> dict[str, Any]:
         """As `featstore extract --json` prints it."""
@@ -50,23 +69,29 @@ class FeatureSet:
             "model": self.recipe.model,
             "preprocess": self.recipe.preprocess,
             "size": [self.spec.reading.height, self.spec.reading.width],
+            "views": self.recipe.views,
             "layer": self.spec.layer,
             "pool": self.spec.pool,
             "shape": list(self.shape),
             "dtype": self.spec.dtype,
             "path": str(self.folder),
             "images": self.images,
+            "rows": self.rows,
             "computed": self.computed,
-            "reused": self.images - self.computed,
+            "reused": self.rows - self.computed,
             "seconds": round(self.seconds, 3),
         }
 
 
 class Extraction(NamedTuple):
-    """`manifest` has the images that have all their rows, with digests; the rest is in `manifest.skipped`."""
+    """`manifest` has the images that have all their rows, with digests; the rest is in `manifest.skipped`.
+
+    `features` has one entry for each size of each of the `plans`, in order.
+    """
 
     manifest: Manifest
     features: tuple[FeatureSet, ...]
+    plans: tuple[Plan, ...]
 
 
 def cache_folder(cache: str | os.PathLike[str] | None) -> Path:
@@ -87,39 +112,69 @@ def extract_features(
 ) -> Extraction:
     """Complete the features of all `recipes` for all images of `data`; each image is decoded once per reading.
 
-    Raises DataError if not one image can be read.
+    Augmented versions are not among them: they need splits, see `extract_augmented`. Raises DataError if not one image
+    can be read.
     """
     folder = cache_folder(cache)
     memory = DigestMemory(folder / "digests")
     manifest = data if isinstance(data, Manifest) else scan(data)
-    specs = [resolve(recipe, memory) for recipe in recipes]
-    stores = {spec.key: open_store(folder, spec) for spec in specs}
-    by_reading: dict[Any, dict[str, tuple[Recipe, FeatureSpec]]] = {}
-    for recipe, spec in zip(recipes, specs, strict=True):
-        by_reading.setdefault(spec.reading, {}).setdefault(spec.key, (recipe, spec))
-    computed: dict[str, int] = {}
-    seconds: dict[str, float] = {}
-    for reading, wanted in by_reading.items():
-        tasks = [_task(folder, recipe, spec, stores[key]) for key, (recipe, spec) in wanted.items()]
-        outcome = extraction.run(manifest, tasks, reading.reader, memory, progress)
-        manifest = outcome.manifest
-        computed |= zip(wanted, outcome.computed, strict=True)
-        seconds |= zip(wanted, outcome.seconds, strict=True)
+    plans = tuple(make_plan(recipe, memory) for recipe in recipes)
+    wanted = [(plan.recipe, part) for plan in plans for part in plan.parts]
+    manifest, features = _complete(manifest, wanted, folder, memory, progress)
     if not manifest.pictures:
         raise DataError(_none_readable(manifest))
-    sets = [
-        FeatureSet(
-            recipe,
-            spec,
-            stores[spec.key].folder,
-            stores[spec.key].row_shape or (),
-            len(manifest),
-            computed[spec.key],
-            seconds[spec.key],
-        )
-        for recipe, spec in zip(recipes, specs, strict=True)
-    ]
-    return Extraction(manifest, tuple(sets))
+    return Extraction(manifest, features, plans)
+
+
+def extract_augmented(
+    manifest: Manifest,
+    plans: Sequence[Plan],
+    cache: str | os.PathLike[str] | None = None,
+    progress: Progress | None = None,
+) -> tuple[FeatureSet, ...]:
+    """Complete the augmented versions of the training images of `manifest` where `plans` ask for them."""
+    wanted = [(plan.recipe, plan.augmented) for plan in plans if plan.augmented]
+    if not wanted:
+        return ()
+    folder = cache_folder(cache)
+    training = manifest.with_pictures(manifest.of_split("train"))
+    complete, features = _complete(training, wanted, folder, DigestMemory(folder / "digests"), progress)
+    if len(complete) < len(training):
+        path, reason = complete.skipped[-1]
+        raise DataError(f"{path}: was read a moment ago and cannot be augmented now: {reason}; run the command again")
+    return features
+
+
+def _complete(
+    manifest: Manifest,
+    wanted: Sequence[tuple[Recipe, Rows]],
+    folder: Path,
+    memory: DigestMemory,
+    progress: Progress | None,
+) -> tuple[Manifest, tuple[FeatureSet, ...]]:
+    """Complete all `wanted` rows; one run of the extraction for each reading, which decodes each image once.
+
+    Of recipes that come to the same spec, such as `keras` and `tf`, the first does the work and has it on its account.
+    """
+    stores = {rows.spec.key: open_store(folder, rows.spec) for _, rows in wanted}
+    by_reading: dict[Reading, dict[FeatureSpec, tuple[Recipe, set[int]]]] = {}
+    for recipe, rows in wanted:
+        by_reading.setdefault(rows.spec.reading, {}).setdefault(rows.spec, (recipe, set()))[1].update(rows.views)
+    made: dict[FeatureSpec, tuple[int, float]] = {}
+    for reading, specs in by_reading.items():
+        tasks = [
+            _task(folder, recipe, Rows(spec, tuple(sorted(views))), stores[spec.key])
+            for spec, (recipe, views) in specs.items()
+        ]
+        outcome = extraction.run(manifest, tasks, reading.views_reader, memory, progress)
+        manifest = outcome.manifest
+        made |= zip(specs, zip(outcome.computed, outcome.seconds, strict=True), strict=True)
+    sets = []
+    for recipe, (spec, views) in wanted:
+        store = stores[spec.key]
+        account = made.pop(spec, (0, 0.0))
+        sets.append(FeatureSet(recipe, spec, views, store.folder, store.row_shape or (), len(manifest), *account))
+    return manifest, tuple(sets)
 
 
 def extract(
@@ -132,10 +187,15 @@ def extract(
 ) -> Extraction:
     """Complete the features of `data` for one base and one or more preprocessing variants.
 
-    `options` are the fields of `Recipe`: model, weights, alpha, size, fit, layer, pool, ...
+    `options` are the fields of `Recipe`: model, weights, alpha, size, fit, layer, pool, views, ... With views
+    `augment:K` the training images of `data`, which needs labels, get their augmented versions too.
     """
     variants = [preprocess] if isinstance(preprocess, str) else list(preprocess)
-    return extract_features(data, [Recipe(preprocess=v, **options) for v in variants], cache, progress)
+    extraction = extract_features(data, [Recipe(preprocess=v, **options) for v in variants], cache, progress)
+    if not any(plan.augmented for plan in extraction.plans):
+        return extraction
+    augmented = extract_augmented(complete_splits(extraction.manifest), extraction.plans, cache, progress)
+    return extraction._replace(features=(*extraction.features, *augmented))
 
 
 def load_features(
@@ -145,21 +205,23 @@ def load_features(
     split: str | None = None,
     cache: str | os.PathLike[str] | None = None,
 ) -> Features:
-    """(X, y, ids) of the pictures of `manifest`, or of one split of it; raises StoreError if a row is not there.
+    """(X, y, ids) of the plain view of the pictures of `manifest`, or of one split of it.
 
+    Raises StoreError if a row is not there.
     `manifest` is one that `extract` returned, so that its pictures have digests.
     """
     from featstore.features import gather
 
     pictures = manifest.pictures if split is None else manifest.of_split(split)
-    return gather(pictures, open_store(cache_folder(cache), spec))
+    return gather(pictures, open_store(cache_folder(cache), spec), spec.reading.plain)
 
 
-def _task(cache: Path, recipe: Recipe, spec: FeatureSpec, store: RowStore) -> Task:
-    source = recipe.source()
+def _task(cache: Path, recipe: Recipe, rows: Rows, store: RowStore) -> Task:
+    source, spec = recipe.source(), rows.spec
     pools_maps = spec.layer != LAST_ACTIVATION or source.info is None or source.info.map_pools
     maps = _kept_maps(cache, spec) if spec.pool != "none" and pools_maps else None
-    return Task(store, make_encoder(source, spec), spec.dtype, maps, _average if spec.pool == "avg" else _maximum)
+    pool = _average if spec.pool == "avg" else _maximum
+    return Task(store, make_encoder(source, spec), spec.dtype, maps, pool, rows.views)
 
 
 def _kept_maps(cache: Path, spec: FeatureSpec) -> RowStore | None:

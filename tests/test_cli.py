@@ -42,8 +42,8 @@ def test_the_whole_way(cli: Cli, photos: Path, tmp_path: Path) -> None:
     assert extracted.returncode == 0, extracted.stderr
     result = json.loads(extracted.stdout)
     assert [set(f) for f in result["features"]] == 2 * [
-        {"key", "model", "preprocess", "size", "layer", "pool", "shape", "dtype"}
-        | {"path", "images", "computed", "reused", "seconds"}
+        {"key", "model", "preprocess", "size", "views", "layer", "pool", "shape", "dtype"}
+        | {"path", "images", "rows", "computed", "reused", "seconds"}
     ]
     assert [(f["preprocess"], f["images"], f["computed"], f["reused"]) for f in result["features"]] == [
         ("keras", 24, 24, 0),

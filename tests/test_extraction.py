@@ -59,7 +59,13 @@ def store(cache: Path, name: str = "key") -> RowStore:
 def extract(data: Path | Manifest, cache: Path, *tasks: Task, **options: Any) -> extraction.Outcome:
     manifest = data if isinstance(data, Manifest) else scan(data)
     memory = DigestMemory(cache / "digests", clock=lambda: LATER)
-    return extraction.run(manifest, tasks, options.pop("reader", Reading(16, 16).reader), memory, **options)
+    make = options.pop("reader", Reading(16, 16).reader)
+
+    def make_reader(views: tuple[int, ...]) -> Any:
+        read = make()
+        return lambda raw: read(raw)[None]
+
+    return extraction.run(manifest, tasks, make_reader, memory, **options)
 
 
 def half(manifest: Manifest, count: int) -> Manifest:
@@ -196,7 +202,7 @@ def test_files_are_read_by_the_threads_asked_for(
     """By default, as many as there are cores."""
     asked: list[int] = []
     real = fetching.fetch_all
-    monkeypatch.setattr(extraction, "fetch_all", lambda *a: (asked.append(a[-1]), real(*a))[1])
+    monkeypatch.setattr(extraction, "fetch_all", lambda *a: (asked.append(a[3]), real(*a))[1])
     extract(photos, tmp_path, Task(store(tmp_path), Base()), threads=given)
     assert asked == [used]
 

@@ -117,7 +117,7 @@ def test_nothing_to_predict_is_an_error(workplace: Path, run: Run, tmp_path: Pat
 
 def test_a_cache_that_belongs_to_something_else_is_refused(workplace: Path, run: Run, tmp_path: Path) -> None:
     """What is not the run's own store is neither read nor written."""
-    folder = tmp_path / "cache" / run.spec.folder
+    folder = tmp_path / "cache" / run.specs[0].folder
     folder.mkdir(parents=True)
     (folder / "spec.json").write_text("{}")
     with pytest.raises(FeatstoreError, match=r"spec\.json"):

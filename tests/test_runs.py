@@ -51,9 +51,9 @@ def test_what_was_saved_is_what_is_loaded(saved: Run) -> None:
 def test_run_json_is_what_it_says(saved: Run) -> None:
     """Format and version, the spec and its key, and all that is needed to say how good the head is."""
     content = json.loads((saved.folder / "run.json").read_text())
-    assert (content["format"], content["format_version"]) == ("featstore-run", 1)
-    assert content["key"] == saved.spec.key
-    assert content["spec"] == saved.spec.describe()
+    assert (content["format"], content["format_version"]) == ("featstore-run", 2)
+    assert content["key"] == saved.key == saved.specs[0].key
+    assert content["specs"] == [saved.specs[0].describe()]
     assert content["classes"] == ["discs", "stripes"]
     assert content["seed"] == 0
     assert set(content["metrics"]) == {"train", "val", "test"}
@@ -96,7 +96,7 @@ def test_a_field_that_is_not_what_it_should_be_is_refused(run: Run, field: str, 
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("change", [lambda c: [], lambda c: "text", lambda c: 5, lambda c: c.pop("spec") and None])
+@pytest.mark.parametrize("change", [lambda c: [], lambda c: "text", lambda c: 5, lambda c: c.pop("specs") and None])
 def test_json_of_another_shape_is_refused(run: Run, change: Change) -> None:
     """Anything but a whole run is an expected error."""
     rewrite(run, change)
@@ -114,8 +114,15 @@ def test_a_garbled_run_is_refused(run: Run, content: bytes) -> None:
 
 def test_a_run_of_a_newer_featstore_says_so(run: Run) -> None:
     """A version that is not known is not guessed at."""
-    rewrite(run, lambda content: content.update(format_version=2))
+    rewrite(run, lambda content: content.update(format_version=3))
     with pytest.raises(RunError, match="a newer featstore reads it"):
+        load_run(run.folder)
+
+
+def test_a_run_of_an_older_featstore_says_so(run: Run) -> None:
+    """Version 1 knew neither views nor several bases."""
+    rewrite(run, lambda content: content.update(format_version=1))
+    with pytest.raises(RunError, match="was made by an older featstore; train the head again"):
         load_run(run.folder)
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import typer
 
-from featstore.cli import extract, models, predict, quickstart, train_head
+from featstore.cli import compare, extract, models, predict, quickstart, train_head
 from featstore.cli.console import note
 from featstore.errors import FeatstoreError, UsageError
 from featstore.tensorflow_loader import mute_tensorflow
@@ -28,6 +28,7 @@ app = typer.Typer(
 app.command("quickstart")(quickstart.command)
 app.command("extract")(extract.command)
 app.command("train-head")(train_head.command)
+app.command("compare")(compare.command)
 app.command("predict")(predict.command)
 app.command("models")(models.command)
 

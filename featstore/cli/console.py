@@ -8,7 +8,10 @@ import sys
 import time
 from collections.abc import Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
+
+from featstore.errors import StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -51,6 +54,14 @@ def print_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     for row in cells:
         aligned = (c.rjust(w) if r else c.ljust(w) for c, w, r in zip(row, widths, right, strict=True))
         print("  ".join(aligned).rstrip())
+
+
+def write_file(path: Path, data: bytes, option: str) -> None:
+    """Write what the user asked for with `option`; in place, so that links and /dev/stdout are followed."""
+    try:
+        path.write_bytes(data)
+    except OSError as error:
+        raise StoreError(f"{path}: cannot be written: {error.strerror}; choose another file for {option}") from error
 
 
 def list_skipped(skipped: Sequence[tuple[str, str]], most: int = 20) -> None:
@@ -119,13 +130,13 @@ def image_progress(shown: bool) -> Iterator[ImageProgress | None]:
 
 
 @contextmanager
-def step_progress(title: str, shown: bool) -> Iterator[OnStep | None]:
+def step_progress(title: str, shown: bool, unit: str = "steps") -> Iterator[OnStep | None]:
     """A callback (done, total) that moves a bar on a terminal."""
     if not shown or not sys.stderr.isatty():
         yield None
         return
     bar = _bar()
-    task = bar.add_task(title, total=None, unit="steps")
+    task = bar.add_task(title, total=None, unit=unit)
 
     def on_step(done: int, total: int) -> None:
         bar.start()

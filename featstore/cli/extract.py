@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from featstore.cli import options
 from featstore.cli.console import image_progress, list_skipped, print_json, print_table
 
-Preprocess = Annotated[list[str], typer.Option("--preprocess", help=f"Repeatable. {options.VARIANTS_HELP}")]
+if TYPE_CHECKING:
+    from featstore.workflow import FeatureSet
 
 
 def command(
@@ -17,14 +19,18 @@ def command(
     model: options.Model,
     weights: options.Weights = None,
     alpha: options.Alpha = None,
-    preprocess: Preprocess = ["keras"],  # noqa: B006 - Typer copies it
+    preprocess: options.Variants = ["keras"],  # noqa: B006 - Typer copies it
     size: options.Size = None,
-    fit: options.Fit = "squash",
+    fit: options.Fit = None,
     interpolation: options.Interpolation = "bilinear",
     reading: options.ReadingName = "pillow",
     layer: options.Layer = "last",
-    pool: options.Pool = "avg",
+    pool: options.Pool = None,
     dtype: options.Dtype = "float16",
+    views: options.Views = "one",
+    resize: options.Resize = None,
+    scales: options.Scales = None,
+    augment: options.Augment = None,
     seed: options.Seed = 0,
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 if any file had to be skipped.")] = False,
     cache: options.Cache = None,
@@ -35,13 +41,30 @@ def command(
 
     Example: featstore extract photos --model MobileNetV2 --preprocess keras --preprocess rescale
     """
-    from featstore.workflow import extract_features
+    from featstore.workflow import extract
 
-    recipes = options.recipes(
-        model, weights, alpha, seed, preprocess, size, fit, interpolation, reading, layer, pool, dtype
-    )
     with image_progress(not quiet) as progress:
-        extraction = extract_features(data, recipes, cache, progress)
+        extraction = extract(
+            data,
+            preprocess=preprocess,
+            cache=cache,
+            progress=progress,
+            model=model,
+            weights=weights,
+            alpha=alpha,
+            weights_seed=seed,
+            size=size,
+            fit=fit,
+            interpolation=interpolation,
+            reading=reading,
+            layer=layer,
+            pool=pool,
+            dtype=dtype,
+            views=views,
+            resize=resize,
+            scales=scales,
+            augment=augment,
+        )
     skipped = extraction.manifest.skipped
     if json:
         features = [features.describe() for features in extraction.features]
@@ -49,19 +72,19 @@ def command(
     else:
         list_skipped(skipped)
     if not (json or quiet):
-        header = ("preprocess", "images", "computed", "reused", "shape", "seconds", "path")
-        rows = [
-            (
-                f.recipe.preprocess,
-                str(f.images),
-                str(f.computed),
-                str(f.images - f.computed),
-                "x".join(map(str, f.shape)),
-                f"{f.seconds:.1f}",
-                str(f.folder),
-            )
-            for f in extraction.features
-        ]
-        print_table(header, rows)
+        _print(extraction.features)
     if strict and skipped:
         raise typer.Exit(1)
+
+
+def _print(features: Sequence[FeatureSet]) -> None:
+    several = any(f.rows != f.images for f in features)
+    sizes = len({f.spec.reading for f in features}) > 1
+    header = ["preprocess", *(["size"] if sizes else []), "images", *(["rows"] if several else [])]
+    rows = []
+    for f in features:
+        size = f"{f.spec.reading.height}x{f.spec.reading.width}"
+        row = [f.recipe.preprocess, *([size] if sizes else []), str(f.images), *([str(f.rows)] if several else [])]
+        shape = "x".join(map(str, f.shape))
+        rows.append([*row, str(f.computed), str(f.rows - f.computed), shape, f"{f.seconds:.1f}", str(f.folder)])
+    print_table([*header, "computed", "reused", "shape", "seconds", "path"], rows)

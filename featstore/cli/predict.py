@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from featstore.cli import options
-from featstore.cli.console import image_progress, list_skipped, print_json, print_table
+from featstore.cli.console import image_progress, list_skipped, print_json, print_table, write_file
 
 if TYPE_CHECKING:
     from featstore.prediction import Prediction
@@ -21,8 +21,9 @@ def command(
     ],
     csv: Annotated[Path | None, typer.Option("--csv", help="Also write path, label and probabilities there.")] = None,
     weights: Annotated[
-        str | None, typer.Option("--weights", help="Where the base's weights are now, if moved.")
-    ] = None,
+        list[str],
+        typer.Option("--weights", help="Where the base's weights are now, if moved; once for each base of the run."),
+    ] = [],  # noqa: B006 - Typer copies it
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 if any file had to be skipped.")] = False,
     cache: options.Cache = None,
     json: options.Json = False,
@@ -70,8 +71,6 @@ def _write_csv(path: Path, classes: tuple[str, ...], prediction: Prediction) -> 
     import csv
     import io
 
-    from featstore.errors import StoreError
-
     def plain(text: str) -> str:
         return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text
 
@@ -80,7 +79,4 @@ def _write_csv(path: Path, classes: tuple[str, ...], prediction: Prediction) -> 
     rows.writerow(["path", "label", *map(plain, classes)])
     for image in prediction.images:
         rows.writerow([plain(image.path), plain(image.label), *(f"{p:.6g}" for p in image.probabilities)])
-    try:  # written in place, so that links and /dev/stdout are followed
-        path.write_bytes(text.getvalue().encode("utf-8", "surrogateescape"))
-    except OSError as error:
-        raise StoreError(f"{path}: cannot be written: {error.strerror}; choose another file for --csv") from error
+    write_file(path, text.getvalue().encode("utf-8", "surrogateescape"), "--csv")

@@ -25,6 +25,7 @@ def command(
 
     Example: featstore quickstart
     """
+    from featstore.fitting import HeadRecipe
     from featstore.quickstart import write_digits
     from featstore.recipe import Recipe
     from featstore.training import train
@@ -40,7 +41,7 @@ def command(
                 train(
                     data,
                     Recipe(model="tiny", pool=pool),
-                    head,
+                    HeadRecipe(head=head),
                     cache=cache,
                     runs=runs,
                     progress=progress,

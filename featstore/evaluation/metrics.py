@@ -27,14 +27,18 @@ def evaluate(
         "accuracy": right / len(truth),
         "accuracy_ci95": list(wilson_interval(right, len(truth))),
     }
-    of_truth = probabilities[np.arange(len(truth)), truth]
     if len(classes) > 5:
         # ties go to the class named first, as in argmax, so that top-5 is never below the accuracy
         five = np.argsort(-probabilities, axis=1, kind="stable")[:, :5]
         metrics["top5"] = float((five == truth[:, None]).any(axis=1).mean())
-    smallest = np.finfo(np.float32).eps
-    metrics["log_loss"] = float(-np.log(np.clip(of_truth.astype(np.float64), smallest, 1.0)).mean())
+    metrics["log_loss"] = float(log_losses(probabilities, truth).mean())
     return metrics
+
+
+def log_losses(probabilities: NDArray[Any], truth: Sequence[int] | NDArray[np.intp]) -> NDArray[np.float64]:
+    """(n,) in nats, for the right class `truth` (n,) of each row; no probability counts as less than float32's step."""
+    of_truth = probabilities[np.arange(len(truth)), truth].astype(np.float64)
+    return np.asarray(-np.log(np.clip(of_truth, np.finfo(np.float32).eps, 1.0)))
 
 
 def wilson_interval(successes: int, trials: int) -> tuple[float, float]:

@@ -34,8 +34,12 @@ class Head(Protocol):
         validation: Labelled | None,
         seed: int,
         on_step: OnStep | None = None,
+        groups: NDArray[np.str_] | None = None,
     ) -> None:
-        """Learn from X (n, width) or (n, h, w, channels) and y (n,); `validation` may decide when to stop."""
+        """Learn from X (n, width) or (n, h, w, channels) and y (n,); `validation` may decide when to stop.
+
+        groups: (n,) the images that the rows are views of; a cross-validation of the head's own keeps them together.
+        """
 
     def predict_proba(self, X: NDArray[np.float32]) -> NDArray[np.float64]:
         """Probabilities (n, classes), columns in the sorted order of the labels learnt from."""

@@ -58,6 +58,7 @@ class BnDropoutHead:
         validation: Labelled | None,
         seed: int,
         on_step: OnStep | None = None,
+        groups: NDArray[np.str_] | None = None,
     ) -> None:
         load_tensorflow()
         import keras

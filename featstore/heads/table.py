@@ -12,11 +12,12 @@ from featstore.heads.base import Head
 
 
 class Entry(NamedTuple):
-    """Where a head is, and what it is in a few words."""
+    """Where a head is, what it is in a few words, and the base that it insists on, if any."""
 
     module: str
     attribute: str
     summary: str
+    base: str | None = None
 
 
 HEADS = {

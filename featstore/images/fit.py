@@ -1,6 +1,8 @@
-"""From an image of any size to the input size: squash, crop or pad, with Pillow's antialiasing filters."""
+"""From an image of any size to the input size: squash, crop or pad, with Pillow's antialiasing filters; and crops."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,27 +11,50 @@ from PIL import Image
 from featstore.errors import UnreadableImage
 from featstore.images.decode import MAX_PIXELS
 from featstore.images.reading import Reading
+from featstore.images.views import CENTRE
 
 
 def fit_image(image: Image.Image, reading: Reading) -> NDArray[np.uint8]:
-    """RGB `image` as (height, width, 3) uint8.
+    """RGB `image` as (height, width, 3) uint8: the centre of its canvas."""
+    return np.asarray(_crop(_canvas(image, reading), CENTRE, reading))
 
-    squash: both sides to the input size, the Keras default. crop: scaled until it just covers the input, then its
-    centre, rounded as in torchvision (`Resize`, `CenterCrop`). pad: scaled until it just fits, centred on black.
+
+def fit_views(image: Image.Image, reading: Reading, views: Sequence[int]) -> NDArray[np.uint8]:
+    """The crops `views` of the canvas of RGB `image`, as (views, height, width, 3) uint8.
+
+    5..9 are crops of the mirror image: where margins are odd, its centre is not the mirror image of the centre.
+    """
+    canvas = _canvas(image, reading)
+    mirror = canvas.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    return np.stack([np.asarray(_crop(mirror if view > CENTRE else canvas, view % 5, reading)) for view in views])
+
+
+def _canvas(image: Image.Image, reading: Reading) -> Image.Image:
+    """`image` scaled to what crops are taken from; without crops, to the input size.
+
+    squash: both sides to that size, the Keras default. crop: scaled until it just covers it, with all that juts out,
+    rounded as in torchvision's `Resize`. pad: scaled until it just fits, centred on black.
     """
     filter_ = Image.Resampling[reading.interpolation.upper()]
-    target = (reading.width, reading.height)
+    height, width = reading.resize or (reading.height, reading.width)
+    target = (width, height)
     if reading.fit == "squash":
-        return np.asarray(_resize(image, target, filter_))
+        return _resize(image, target, filter_)
     if reading.fit == "crop":
-        covering = _resize(image, _covering_size(image.size, target), filter_)
-        left, top = (round((have - want) / 2) for have, want in zip(covering.size, target, strict=True))
-        return np.asarray(covering.crop((left, top, left + target[0], top + target[1])))
+        return _resize(image, _covering_size(image.size, target), filter_)
     fitting = _resize(image, _fitting_size(image.size, target), filter_)
     canvas = Image.new("RGB", target)
     left, top = ((want - have) // 2 for have, want in zip(fitting.size, target, strict=True))
     canvas.paste(fitting, (left, top))
-    return np.asarray(canvas)
+    return canvas
+
+
+def _crop(canvas: Image.Image, place: int, reading: Reading) -> Image.Image:
+    """The input size from corner 0..3 or the centre of `canvas`, rounded as in torchvision's `CenterCrop`."""
+    right, bottom = canvas.width - reading.width, canvas.height - reading.height
+    lefts = (0, right, 0, right, round(right / 2))
+    tops = (0, 0, bottom, bottom, round(bottom / 2))
+    return canvas.crop((lefts[place], tops[place], lefts[place] + reading.width, tops[place] + reading.height))
 
 
 def _resize(image: Image.Image, size: tuple[int, int], filter_: Image.Resampling) -> Image.Image:

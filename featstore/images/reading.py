@@ -6,11 +6,12 @@ themselves are in `decode`, `fit` and `keras_compat`; whoever changes a pixel th
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from featstore.errors import UsageError
+from featstore.images.views import CENTRE, WHOLE, Augmentation
 from featstore.tensorflow_loader import load_tensorflow
 
 if TYPE_CHECKING:
@@ -24,13 +25,19 @@ KERAS_INTERPOLATIONS = ("bilinear", "nearest", "bicubic")
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """How an image becomes the input size (height, width) in px."""
+    """How an image becomes the input size (height, width) in px.
+
+    resize: (height, width) of the canvas that crops of the input size are taken from; None where nothing is cropped off
+    but by the fit `crop`. augmentation: what random versions are drawn from, which are then all that is read.
+    """
 
     height: int
     width: int
     name: str = "pillow"
     fit: str = "squash"
     interpolation: str = "bilinear"
+    resize: tuple[int, int] | None = None
+    augmentation: Augmentation | None = None
 
     def __post_init__(self) -> None:
         allowed = INTERPOLATIONS if self.name == "pillow" else KERAS_INTERPOLATIONS
@@ -43,9 +50,21 @@ class Reading:
                 raise UsageError(f"{what} {value!r} is not known: use one of {', '.join(known)}")
         if min(self.height, self.width) < 1:
             raise UsageError(f"size {self.height}x{self.width}: both sides must be at least 1 px")
+        if self.resize is not None and (self.resize[0] < self.height or self.resize[1] < self.width):
+            raise UsageError(
+                f"resize {self.resize[0]}x{self.resize[1]} is smaller than the size {self.height}x{self.width} that is "
+                "cropped from it"
+            )
+        if self.name != "pillow" and (self.resize or self.augmentation):
+            raise UsageError(f"the reading {self.name} takes whole images only: leave --views and --resize out")
+
+    @property
+    def plain(self) -> int:
+        """The number of the view that stands for the image: the whole of it, or the centre crop."""
+        return CENTRE if self.resize else WHOLE
 
     def reader(self) -> Callable[[bytes], NDArray[Any]]:
-        """A function from the bytes of a file to RGB pixels (height, width, 3) in 0..255.
+        """A function from the bytes of a file to RGB pixels (height, width, 3) in 0..255: the plain view.
 
         uint8 from `pillow`, float32 from `keras-compat`. It raises UnreadableImage. Threads may share it.
         """
@@ -59,14 +78,34 @@ class Reading:
 
         return lambda raw: fit_image(decode_rgb(raw), self)
 
+    def views_reader(self, views: Sequence[int]) -> Callable[[bytes], NDArray[Any]]:
+        """As `reader`, for several views of the image at once: (views, height, width, 3)."""
+        from featstore.images.decode import decode_rgb
+
+        if self.augmentation is not None:
+            from featstore.images.augmentation import augmented_views
+
+            ranges = self.augmentation
+            return lambda raw: augmented_views(decode_rgb(raw), raw, self, ranges, views)
+        if self.resize is not None:
+            from featstore.images.fit import fit_views
+
+            return lambda raw: fit_views(decode_rgb(raw), self, views)
+        read = self.reader()
+        return lambda raw: read(raw)[None]
+
     def describe(self) -> dict[str, Any]:
         """What goes into the key. Transparent pixels are laid on white and `pad` fills with black in version 1."""
+        crops = {"resize": list(self.resize)} if self.resize else {}
+        augmented = {"augmentation": self.augmentation.describe()} if self.augmentation else {}
         return {
             "name": self.name,
             "version": VERSIONS[self.name],
             "size": [self.height, self.width],
             "fit": self.fit,
             "interpolation": self.interpolation,
+            **crops,
+            **augmented,
         }
 
 

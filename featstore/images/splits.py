@@ -19,7 +19,23 @@ def complete_splits(manifest: Manifest, val_fraction: float = 0.2, test_fraction
 
     With no splits at all, train, val and test are made. With a training split but no validation split, the latter is
     taken from it; a test split is never taken from data whose maker divided it. Every picture needs its digest.
-    Raises DataError where there is nothing to train on, or only some of the labelled pictures have a split.
+    Raises as `check_splittable` does.
+    """
+    check_splittable(manifest, val_fraction, test_fraction)
+    given = {p.split for p in manifest.pictures if p.label is not None}
+    if given == {None}:
+        pictures = _divide(manifest.pictures, None, {"test": test_fraction, "val": val_fraction})
+    elif "val" not in given:
+        pictures = _divide(manifest.pictures, "train", {"val": val_fraction})
+    else:
+        pictures = list(manifest.pictures)
+    return manifest.with_pictures(pictures)
+
+
+def check_splittable(manifest: Manifest, val_fraction: float = 0.2, test_fraction: float = 0.2) -> None:
+    """Raise DataError where there is nothing to train on, or only some of the labelled pictures have a split.
+
+    It needs no digests, so that it can be called before hours of extraction.
     """
     if not (0 < val_fraction < 1 and 0 <= test_fraction < 1 and val_fraction + test_fraction < 1):
         raise UsageError("val and test fractions must lie between 0 and 1 and leave something to train on")
@@ -28,17 +44,33 @@ def complete_splits(manifest: Manifest, val_fraction: float = 0.2, test_fraction
         raise DataError(f"{manifest.source}: no labels found; expected DATA/<class>/* or a CSV with a label column")
     if len(manifest.classes) < 2:
         raise DataError(f"{manifest.source}: only the class {manifest.classes[0]!r} was found; two are needed")
-    if given == {None}:
-        pictures = _divide(manifest.pictures, None, {"test": test_fraction, "val": val_fraction})
-    elif None in given:
+    if None in given and len(given) > 1:
         raise DataError(f"{manifest.source}: only some of the labelled images have a split; give one to all or to none")
-    elif "train" not in given:
+    if given != {None} and "train" not in given:
         raise DataError(f"{manifest.source}: no training split among {', '.join(sorted(map(str, given)))}")
-    elif "val" not in given:
-        pictures = _divide(manifest.pictures, "train", {"val": val_fraction})
-    else:
-        pictures = list(manifest.pictures)
-    return manifest.with_pictures(pictures)
+
+
+def fold_splits(manifest: Manifest, folds: int, val_fraction: float = 0.2) -> list[Manifest]:
+    """The manifest once for each fold of a cross-validation, with that fold as its test split.
+
+    Pictures of a given test split take no part. Folds are stratified and, as all splits here, made from content
+    digests: copies and groups stay together. Raises DataError where a class is too small.
+    """
+    pictures = [p._replace(split=None) for p in manifest.pictures if p.label is not None and p.split != "test"]
+    fold_of: dict[float, int] = {}
+    for label in manifest.classes:
+        numbers = sorted({_unit(p) for p in pictures if p.label == label})
+        if len(numbers) < max(folds, 3):
+            raise DataError(
+                f"{manifest.source}: {len(numbers)} different images of class {label!r} are too few for {folds} folds"
+            )
+        for place, number in enumerate(numbers):
+            fold_of.setdefault(number, place % folds)
+    divided = []
+    for fold in range(folds):
+        marked = [p._replace(split="test" if fold_of[_unit(p)] == fold else "train") for p in pictures]
+        divided.append(manifest.with_pictures(_divide(marked, "train", {"val": val_fraction})))
+    return divided
 
 
 def _divide(pictures: Sequence[Picture], source: str | None, fractions: dict[str, float]) -> list[Picture]:

@@ -1,0 +1,182 @@
+"""`featstore compare`"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from featstore.cli import options
+from featstore.cli.console import image_progress, list_skipped, note, print_json, print_table, step_progress
+
+if TYPE_CHECKING:
+    from featstore.measuring import Comparison, Row
+
+
+def command(
+    data: options.Data,
+    model: options.Models,
+    weights: options.ManyWeights = [],  # noqa: B006 - Typer copies it
+    alpha: options.Alphas = [],  # noqa: B006
+    preprocess: options.Variants = ["keras"],  # noqa: B006
+    size: Annotated[
+        list[str], typer.Option("--size", help="Input side in px, or HxW. Repeatable. Default: the base's own.")
+    ] = [],  # noqa: B006
+    views: options.ManyViews = ["one"],  # noqa: B006
+    head: options.HeadNames = ["logistic"],  # noqa: B006
+    settings: Annotated[
+        list[str],
+        typer.Option("--set", metavar="KEY=VALUE", help="A parameter of the heads that have it.", show_default=False),
+    ] = [],  # noqa: B006
+    seeds: Annotated[int, typer.Option("--seeds", min=1, help="Each head is trained with so many seeds.")] = 1,
+    folds: Annotated[
+        int | None,
+        typer.Option("--folds", min=2, help="Cross-validate over all but a given test split. Default: the splits."),
+    ] = None,
+    fit: options.Fit = None,
+    interpolation: options.Interpolation = "bilinear",
+    reading: options.ReadingName = "pillow",
+    layer: options.Layer = "last",
+    pool: options.Pool = None,
+    dtype: options.Dtype = "float16",
+    resize: options.Resize = None,
+    scales: options.Scales = None,
+    augment: options.Augment = None,
+    train_on: options.TrainOn = None,
+    average: options.Average = None,
+    val_fraction: options.ValFraction = 0.2,
+    test_fraction: options.TestFraction = 0.2,
+    seed: options.HeadSeed = 0,
+    csv: Annotated[Path | None, typer.Option("--csv", help="Also write the table there.")] = None,
+    chart: Annotated[
+        Path | None, typer.Option("--chart", help="Also draw accuracies and learning curves there, as PNG.")
+    ] = None,
+    cache: options.Cache = None,
+    json: options.Json = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Measure bases x preprocessings x sizes x views x heads on the same images, and say what can be told apart.
+
+    Features come from the cache, those that are missing are extracted; a grid that was interrupted goes on from there.
+
+    Example: featstore compare photos --model MobileNetV2 --preprocess keras --preprocess rescale --preprocess raw
+    """
+    from featstore.fitting import HeadRecipe
+    from featstore.grid import Protocol
+    from featstore.heads.table import parse_settings
+    from featstore.measuring import compare
+
+    common: dict[str, Any] = {
+        "weights_seed": seed,
+        "fit": fit,
+        "interpolation": interpolation,
+        "reading": reading,
+        "layer": layer,
+        "pool": pool,
+        "dtype": dtype,
+        "resize": resize,
+    }
+    recipes = options.recipe_grid(
+        options.bases(model, weights, alpha), preprocess, size, views, common, scales=scales, augment=augment
+    )
+    with image_progress(not quiet) as progress, step_progress("measuring", not quiet, "cells") as on_cell:
+        comparison = compare(
+            data,
+            recipes,
+            head,
+            parse_settings(settings),
+            HeadRecipe(train_on=train_on, average=average),
+            Protocol(seed=seed, seeds=seeds, folds=folds, val_fraction=val_fraction, test_fraction=test_fraction),
+            cache=cache,
+            progress=progress,
+            on_cell=on_cell,
+        )
+    _write(comparison, data, csv, chart)
+    for command_, reason in comparison.failed:
+        note(f"not measured: {command_}: {reason}")
+    if json:
+        print_json(
+            {
+                "rows": [row.describe() for row in comparison.rows],
+                "findings": list(comparison.findings),
+                "failed": [item._asdict() for item in comparison.failed],
+                "skipped": [item._asdict() for item in comparison.skipped],
+            }
+        )
+        return
+    list_skipped(comparison.skipped)
+    if not quiet:
+        _print(comparison)
+
+
+def _print(comparison: Comparison) -> None:
+    for finding in comparison.findings:
+        print(finding)
+    print(f"\nmeasured on {comparison.split}, {comparison.rows[0].n} images:")
+    columns = ("model", "preprocess", "size", "views", "head")
+    header = [*columns, "accuracy", "95 % interval", "log loss", "to the best", "extract s", "fit s", "width", "MB"]
+    rows = [
+        [
+            *_names(row),
+            f"{row.accuracy:.3f}",
+            f"{row.accuracy_ci95[0]:.3f} to {row.accuracy_ci95[1]:.3f}",
+            f"{row.log_loss:.3f}",
+            _difference(row),
+            f"{row.seconds_extract:.1f}",
+            f"{row.seconds_fit:.1f}",
+            str(row.width),
+            f"{row.bytes / 1e6:.1f}",
+        ]
+        for row in comparison.rows
+    ]
+    print_table(header, rows)
+    print("\neach row by itself, from the top:")
+    for row in comparison.rows:
+        print(f"  {row.command}")
+
+
+def _names(row: Row) -> list[str]:
+    height, width = row.size
+    recipe = row.cell.recipe
+    size = str(height) if height == width else f"{height}x{width}"
+    return [row.cell.model, recipe.preprocess, size, recipe.views, row.cell.head.head]
+
+
+def _difference(row: Row) -> str:
+    """In points, with its interval; the best row has none."""
+    if row.difference_ci95 == (0.0, 0.0) and row.difference_to_best == 0.0:
+        return "best"
+    low, high = row.difference_ci95
+    return f"{100 * row.difference_to_best:.1f} [{100 * low:.1f}, {100 * high:.1f}]"
+
+
+def _write(comparison: Comparison, data: str, csv: Path | None, chart: Path | None) -> None:
+    """The files that were asked for, before anything is printed: a broken pipe must not cost them."""
+    from featstore.cli.console import write_file
+
+    if csv is not None:
+        write_file(csv, _as_csv(comparison).encode("utf-8", "surrogateescape"), "--csv")
+    if chart is not None:
+        from featstore.evaluation.charts import comparison_chart
+
+        labels = [", ".join(_names(row)) for row in comparison.rows]
+        accuracies = [row.accuracy for row in comparison.rows]
+        intervals = [row.accuracy_ci95 for row in comparison.rows]
+        title = f"{Path(data).name}: accuracy on {comparison.split}, {comparison.rows[0].n} images"
+        write_file(chart, comparison_chart(labels, accuracies, intervals, comparison.curves, title), "--chart")
+
+
+def _as_csv(comparison: Comparison) -> str:
+    import csv
+    import io
+
+    text = io.StringIO()
+    rows = [row.describe() for row in comparison.rows]
+    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    for row in rows:
+        size = "x".join(map(str, row["size"]))
+        intervals = {key: " ".join(f"{v:.6g}" for v in row[key]) for key in ("accuracy_ci95", "difference_ci95")}
+        writer.writerow(row | intervals | {"size": size})
+    return text.getvalue()

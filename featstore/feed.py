@@ -1,0 +1,41 @@
+"""What a head is fed: the rows of each image in all its views, of one base or of several side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from featstore.errors import UsageError
+from featstore.features import gather_views
+from featstore.images.manifest import Picture
+from featstore.plan import Plan, Rows
+from featstore.workflow import open_store
+
+
+def load_views(pictures: Sequence[Picture], plans: Sequence[Plan], cache: Path) -> NDArray[np.float32]:
+    """(n, views, ...) of `pictures`; the rows of several bases are flattened and stand side by side.
+
+    Raises StoreError if a row is not in the cache, UsageError if the bases have not the same number of views.
+    """
+    return _side_by_side(pictures, [plan.parts for plan in plans], cache)
+
+
+def load_augmented(pictures: Sequence[Picture], plans: Sequence[Plan], cache: Path) -> NDArray[np.float32] | None:
+    """(n, versions, ...) of training `pictures`; None where `plans` have no augmented versions."""
+    augmented = [(plan.augmented,) for plan in plans if plan.augmented]
+    return _side_by_side(pictures, augmented, cache) if augmented else None
+
+
+def _side_by_side(pictures: Sequence[Picture], bases: Sequence[Sequence[Rows]], cache: Path) -> NDArray[np.float32]:
+    loaded = []
+    for parts in bases:
+        views = [gather_views(pictures, open_store(cache, spec), numbers) for spec, numbers in parts]
+        loaded.append(views[0] if len(views) == 1 else np.concatenate(views, axis=1))
+    if len(loaded) == 1:
+        return loaded[0]
+    if len({views.shape[1] for views in loaded}) > 1:
+        raise UsageError("bases that stand side by side need the same number of views")
+    return np.concatenate([views.reshape(*views.shape[:2], -1) for views in loaded], axis=2)

@@ -1,0 +1,97 @@
+"""Views: what the network sees of an image: the whole of it, crops and mirror images of it, or random versions of it.
+
+A view is one more row of the same image, told apart by its number. Without crops there is one view, number 0. With
+crops from a larger canvas the numbers are those of the literature's ten-crop (Krizhevsky et al. 2012, section 4.1; He
+et al. 2016, section 3.4): 0..4 top left, top right, bottom left, bottom right, centre; 5..9 the same of the mirror
+image. So one ten-view extraction serves the others. Augmented versions count from 1.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from featstore.errors import UsageError
+
+WHOLE = 0
+CENTRE = 4
+VIEWS = {"one": (CENTRE,), "flip": (CENTRE, CENTRE + 5), "five": (0, 1, 2, 3, 4), "ten": tuple(range(10))}
+_AUGMENT = "augment:"
+_MOST_AUGMENTED = 1000  # more would be a slip; row ids have room for 65,535
+CANVAS = 0.875  # side of the input over side of the canvas: 224 px from 256
+
+
+@dataclass(frozen=True, slots=True)
+class Augmentation:
+    """What random versions of an image are drawn from; the defaults are those of the well-known Keras blog (2016).
+
+    That is ImageDataGenerator(shear_range=0.2, zoom_range=0.2, horizontal_flip=True) as it was then, with the shear in
+    radians (11.5 degrees): today's Keras reads the same 0.2 as degrees, which nobody can see.
+
+    crop: smallest share of the area that a random resized crop keeps (1 for the whole image; Inception's is 0.08).
+    mirror: left and right exchanged in every other version. rotation, shear: degrees, up to so much either way.
+    zoom: each axis by a factor of its own from 1 - zoom to 1 + zoom. brightness: a factor from 1 - b to 1 + b.
+    """
+
+    crop: float = 1.0
+    mirror: bool = True
+    rotation: float = 0.0
+    shear: float = 11.5
+    zoom: float = 0.2
+    brightness: float = 0.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name, low, high in (
+            ("crop", 0.01, 1),
+            ("rotation", 0, 180),
+            ("shear", 0, 60),
+            ("zoom", 0, 0.9),
+            ("brightness", 0, 1),
+            ("seed", 0, 2**32 - 1),
+        ):
+            if not low <= getattr(self, name) <= high:
+                raise UsageError(f"augment: {name}={getattr(self, name)}: expected {low} to {high}")
+
+    def describe(self) -> dict[str, Any]:
+        """What goes into the key; equal augmentations are described by equal text."""
+        kinds = {"float": float, "bool": bool, "int": int}
+        values = asdict(self)
+        return {"version": 1, **{field.name: kinds[str(field.type)](values[field.name]) for field in fields(self)}}
+
+
+def parse_views(text: str) -> tuple[str, int]:
+    """(crops, augmented versions) from `one`, `flip`, `five`, `ten` or `augment:K`; raises UsageError."""
+    if text in VIEWS:
+        return text, 0
+    count = text.removeprefix(_AUGMENT)
+    if count != text and count.isascii() and count.isdigit() and 0 < int(count[:9]) <= _MOST_AUGMENTED:
+        return "one", int(count)
+    raise UsageError(f"views {text!r} are not known: use one of {', '.join(VIEWS)}, or augment:K, as in augment:4")
+
+
+def parse_augmentation(text: str) -> Augmentation:
+    """An Augmentation from changes to the defaults, such as `rotation=15,zoom=0.1,mirror=0`; raises UsageError."""
+    given: dict[str, Any] = {}
+    kinds = {field.name: str(field.type) for field in fields(Augmentation)}
+    for item in filter(None, text.split(",")):
+        name, _, value = item.partition("=")
+        if name not in kinds:
+            raise UsageError(f"augment: {name!r} is not known: use {', '.join(kinds)}, as in rotation=15,zoom=0.1")
+        if name in given:
+            raise UsageError(f"augment: {name} is given twice")
+        given[name] = _parse(name, value, kinds[name])
+    return Augmentation(**given)
+
+
+def _parse(name: str, value: str, kind: str) -> float | int | bool:
+    if kind == "bool" and value.lower() in ("0", "1", "false", "true"):
+        return value.lower() in ("1", "true")
+    try:
+        number = int(value) if kind == "int" else float(value) if kind == "float" else math.nan
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        raise UsageError(f"augment: {name}={value}: expected {'0 or 1' if kind == 'bool' else 'a number'}")
+    return number

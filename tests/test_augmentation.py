@@ -1,0 +1,134 @@
+"""Random versions of an image: the same every time, and each kind of change for what it is."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+
+import numpy as np
+import pytest
+from conftest import draw
+from PIL import Image
+
+from featstore.images.augmentation import _matrix, _transform
+from featstore.images.reading import Reading
+from featstore.images.views import Augmentation
+
+STILL = {"mirror": False, "shear": 0.0, "zoom": 0.0}
+
+
+def encoded(image: Image.Image) -> bytes:
+    out = io.BytesIO()
+    image.save(out, "PNG")
+    return out.getvalue()
+
+
+RAW = encoded(draw("discs", 1, (40, 60)))
+
+
+def versions(count: int = 8, raw: bytes = RAW, size: int = 32, **ranges: object) -> np.ndarray:
+    reading = Reading(size, size, augmentation=Augmentation(**{**STILL, **ranges}))
+    return reading.views_reader(range(1, count + 1))(raw).astype(int)
+
+
+def plain(raw: bytes = RAW, size: int = 32) -> np.ndarray:
+    return Reading(size, size).reader()(raw).astype(int)
+
+
+def test_versions_repeat_and_differ() -> None:
+    """One and the same for an image, a number and a seed, whatever else is read; different ones for all others."""
+    some = versions(6, zoom=0.2, shear=11.5)
+    assert np.array_equal(versions(3, zoom=0.2, shear=11.5), some[:3])
+    other = versions(6, zoom=0.2, shear=11.5, seed=1)
+    of_copy = versions(6, encoded(draw("discs", 2, (40, 60))), zoom=0.2, shear=11.5)
+    pictures = [v.tobytes() for v in (*some, *other, *of_copy)]
+    assert len(set(pictures)) == 18
+
+
+def test_with_all_ranges_at_nothing_the_image_stays() -> None:
+    """Every change comes from its own range."""
+    assert all(np.array_equal(v, plain()) for v in versions())
+
+
+def test_about_half_are_mirrored() -> None:
+    """And nothing else happens to them."""
+    found = versions(200, mirror=True)
+    mirrored = sum(np.array_equal(v, plain()[:, ::-1]) for v in found)
+    assert mirrored + sum(np.array_equal(v, plain()) for v in found) == 200
+    assert 70 < mirrored < 130
+
+
+def test_brightness_is_a_factor_within_its_range() -> None:
+    """The same for all pixels, and clipped."""
+    grey = encoded(Image.new("RGB", (20, 20), (100, 100, 100)))
+    levels = versions(200, grey, brightness=0.3)
+    assert (levels == levels[:, :1, :1, :1]).all()
+    assert (levels.min(), levels.max()) == (pytest.approx(70, abs=2), pytest.approx(130, abs=2))
+    white = encoded(Image.new("RGB", (20, 20), (250, 250, 250)))
+    assert versions(20, white, brightness=0.3).max() == 255
+
+
+def test_a_random_crop_is_a_part_of_the_image() -> None:
+    """Of a ramp from left to right and top to bottom: both ends lie within it, and the share within the range."""
+    y, x = np.mgrid[:200, :200]
+    ramp = encoded(Image.fromarray(np.stack([x, y, np.zeros_like(x)], -1).astype(np.uint8)))
+    found = versions(200, ramp, crop=0.25)
+    widths = found[:, 16, -1, 0] - found[:, 16, 0, 0]
+    heights = found[:, -1, 16, 1] - found[:, 0, 16, 1]
+    areas = widths * heights / 200**2
+    assert 0.2 < areas.min() < 0.35
+    assert 0.8 < areas.max() <= 1
+    ratios = widths / heights
+    assert 0.7 < ratios.min() < 0.85
+    assert 1.2 < ratios.max() < 1.42
+    assert (np.diff(found[:, 16, :, 0], axis=1) >= 0).all()
+
+
+@pytest.mark.parametrize("size", [(1, 500), (500, 1), (1, 1)])
+def test_any_shape_can_be_cropped(size: tuple[int, int]) -> None:
+    """Where no box of the wanted aspect fits, the whole image is taken."""
+    raw = encoded(Image.new("RGB", size, (9, 9, 9)))
+    assert (versions(5, raw, crop=0.08) == 9).all()
+
+
+def test_a_quarter_turn_turns() -> None:
+    """Against numpy's, so that rotation is about the centre and in degrees."""
+    pixels = np.asarray(draw("discs", 3, (32, 32)))
+    turned = _transform(pixels, _matrix(np.pi / 2, 0.0, 1.0, 1.0)).astype(int)
+    assert np.abs(turned - np.rot90(pixels, 1)).max() <= 1
+
+
+def test_zoom_scales_about_the_centre_and_draws_the_edge_outwards() -> None:
+    """A factor of two shows twice as much; beyond the edge its pixels go on, no black."""
+    pixels = np.zeros((32, 32, 3), np.uint8)
+    pixels[:, :] = (50, 60, 70)
+    pixels[8:24, 8:24] = 200
+    out = _transform(pixels, _matrix(0.0, 0.0, 2.0, 2.0)).astype(int)
+    assert (out[13:19, 13:19] == 200).all()
+    assert (out[:10] == (50, 60, 70)).all()
+    assert (out[:, -10:] == (50, 60, 70)).all()
+
+
+def test_shear_slants_by_its_angle() -> None:
+    """Columns slide past each other: at 45 degrees the lower the further, by what the angle says."""
+    pixels = np.zeros((64, 64, 3), np.uint8)
+    pixels[32:] = 255
+    out = _transform(pixels, _matrix(0.0, np.radians(30), 1.0, 1.0)).astype(int)[..., 0]
+    edges = (out < 128).sum(axis=0)
+    assert (edges[56] - edges[8]) / 48 == pytest.approx(np.sin(np.radians(30)), abs=0.05)
+
+
+def test_the_default_is_that_of_the_well_known_blog() -> None:
+    """Shear of 0.2 radians, zoom of a fifth, mirror images; no rotation, brightness or crop."""
+    assert Augmentation() == Augmentation(1.0, True, 0.0, 11.5, 0.2, 0.0, 0)
+    assert Augmentation().shear == pytest.approx(np.degrees(0.2), abs=0.05)
+
+
+def test_pixels_are_those_of_this_version() -> None:
+    """Whoever changes a pixel has to raise the version, or old features would be served for new ones."""
+    ranges = {"crop": 0.3, "mirror": True, "rotation": 20.0, "shear": 11.5, "zoom": 0.2, "brightness": 0.2}
+    assert Augmentation().describe()["version"] == 1, "new pixels: write the new digest down here"
+    y, x = np.mgrid[:40, :50]
+    raw = encoded(Image.fromarray(np.stack([x * 5, y * 6, (x * y) % 256], -1).astype(np.uint8)))
+    found = versions(4, raw, 16, **ranges)
+    assert hashlib.sha256(found.astype(np.uint8).tobytes()).hexdigest()[:16] == "9b021b34bca6eee4"
