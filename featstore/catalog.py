@@ -93,6 +93,11 @@ BASES: dict[str, BaseInfo] = {
 # The built-in base: no constructor of Keras, so not in BASES. Its figures are on CIFAR-10, not on ImageNet.
 TINY = BaseInfo("tiny", "", 32, 256, "tf", 32, 398_048, None, None, "tiny.h5", takes_alpha=False, map_pools=True)
 
+# The prepared pixels themselves, for networks trained from scratch. No network was trained, so `keras` is the custom of
+# those who do: 0..1.
+PIXELS = BaseInfo("pixels", "", 64, 3, "rescale", 1, 0, None, None, "")
+BUILT_IN = {info.name: info for info in (TINY, PIXELS)}
+
 # How Keras writes the width multiplier into a file's name, for those that have ImageNet weights; and the sides in px
 # that have files of their own. Any other size, and any that is not square, gets the file of 224 px.
 _ALPHAS = {

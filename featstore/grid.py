@@ -15,7 +15,7 @@ from featstore.images.variants import parse_variant
 from featstore.recipe import Recipe
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # by identity: parameters are a mapping, which has no hash
 class GridCell:
     """Features and a head; `parameters` are those of the grid's settings that this head takes."""
 
@@ -27,9 +27,6 @@ class GridCell:
         """The base as a table names it."""
         name = os.path.basename(self.recipe.model)
         return name if self.recipe.alpha in (None, 1.0) else f"{name} {self.recipe.alpha:g}"
-
-    def label(self) -> str:
-        return ", ".join((self.model, self.recipe.preprocess, str(self.recipe.size or ""), self.head.head))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -31,6 +31,7 @@ class Row:
     """One cell, measured; accuracy and log loss are means over the seeds, the fit's seconds a sum over all fits."""
 
     cell: GridCell
+    factors: Mapping[str, str]
     size: tuple[int, int]
     n: int
     accuracy: float
@@ -77,11 +78,11 @@ class Failed(NamedTuple):
 
 @dataclass(frozen=True)
 class Comparison:
-    """`rows` best first; `findings` in plain words; `curves` over the epochs by cell, of the first fit of each."""
+    """`rows` best first; `findings` in plain words; `curves` over the epochs, of the first fit of each cell."""
 
     rows: tuple[Row, ...]
     findings: tuple[str, ...]
-    curves: Mapping[str, Curve]
+    curves: Mapping[GridCell, Curve]
     failed: tuple[Failed, ...]
     skipped: tuple[Skipped, ...]
     split: str  # what was measured on, in words
@@ -136,7 +137,7 @@ def compare(
         raise DataError(f"{source}: no cell of the grid could be measured; the first: {failed[0].reason}")
     commands = [command_line(source, m.cell, protocol, os.fspath(cache) if cache else None) for m in measured]
     rows, findings = _judge(measured, prepared, commands)
-    curves = {m.cell.label(): m.curve for m in measured if m.curve.x_name == "epoch"}
+    curves = {m.cell: m.curve for m in measured if m.curve.x_name == "epoch"}
     words = f"{protocol.folds}-fold cross-validation" if protocol.folds else f"the {split} split"
     return Comparison(rows, findings, curves, tuple(failed), prepared.manifest.skipped, words)
 
@@ -199,6 +200,7 @@ def _judge(
         rows.append(
             Row(
                 m.cell,
+                cells[ranked.place].factors,
                 _size(features),
                 len(m.right),
                 ranked.accuracy,

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from featstore.bases.source import MODEL_ENDING, BaseSource, parse_source
-from featstore.errors import BaseUnavailable
+from featstore.errors import BaseUnavailable, UsageError
 from featstore.images.digests import DigestMemory
 from featstore.images.manifest import FileStat
 from featstore.images.reading import Reading, parse_size
@@ -86,6 +86,8 @@ def resolve(recipe: Recipe, memory: DigestMemory) -> FeatureSpec:
     _, preprocessing = parse_variant(recipe.preprocess, trained_with)
     reading = _reading(recipe, source)
     source.check_size(reading.height, reading.width)
+    if source.is_pixels and (recipe.layer, recipe.pool or "none") != (LAST_ACTIVATION, "none"):
+        raise UsageError("--model pixels: has no layers and nothing to pool; leave --layer and --pool out")
     return FeatureSpec(
         model=source.name,
         weights=_weights_digest(source, reading.height, reading.width, memory),
@@ -93,7 +95,7 @@ def resolve(recipe: Recipe, memory: DigestMemory) -> FeatureSpec:
         reading=reading,
         preprocessing=preprocessing,
         layer=recipe.layer,
-        pool=recipe.pool or ("none" if source.model == "pixels" else "avg"),
+        pool=recipe.pool or ("none" if source.is_pixels else "avg"),
         dtype=recipe.dtype,
     )
 
@@ -111,7 +113,9 @@ def _reading(recipe: Recipe, source: BaseSource) -> Reading:
 
 
 def make_encoder(source: BaseSource, spec: FeatureSpec) -> Callable[[NDArray[Any]], NDArray[np.float32]]:
-    """The base as a function of images; TensorFlow and the weights load when it is first called."""
+    """The base as a function of images; TensorFlow and the weights load when it is first called, if there are any."""
+    if source.is_pixels:
+        return spec.preprocessing.apply
     networks: list[Callable[[NDArray[Any]], NDArray[np.float32]]] = []
 
     def encode(images: NDArray[Any]) -> NDArray[np.float32]:
@@ -148,6 +152,8 @@ def file_digest(path: Path) -> str:
 
 def _weights_digest(source: BaseSource, height: int, width: int, memory: DigestMemory) -> str:
     """The digest for a spec: over the arrays in the network, or over the bytes of a user's `.keras` file."""
+    if source.is_pixels:
+        return hashlib.sha256(b"pixels").hexdigest()
     path = source.weights_file(height, width)
     state = weights_state(source, height, width)
     remembered_as = f"{path or '/random'}#{source.identity()}"

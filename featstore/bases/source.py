@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from featstore.bases import keras_file
-from featstore.catalog import TINY, BaseInfo, lookup, weights_file_name
+from featstore.catalog import BUILT_IN, PIXELS, TINY, BaseInfo, lookup, weights_file_name
 from featstore.errors import BaseUnavailable, UsageError
 from featstore.spec import USER_MODEL
 
@@ -19,8 +19,8 @@ WEIGHT_ENDINGS = (".h5", ".keras")  # `.weights.h5` among them
 class BaseSource:
     """A network and its weights as the user named them.
 
-    model: a name of the catalogue, `tiny`, or the path of a `.keras` file.
-    weights: `imagenet`, `random` (drawn from `seed`), a path, or `shipped` with `tiny` and with a `.keras` file.
+    model: a name of the catalogue, `tiny`, `pixels`, or the path of a `.keras` file.
+    weights: `imagenet`, `random` (drawn from `seed`), a path, or `shipped` with `tiny`, `pixels` and a `.keras` file.
     """
 
     model: str
@@ -35,7 +35,12 @@ class BaseSource:
     @property
     def info(self) -> BaseInfo | None:
         """The catalogue's entry; None for a user's file."""
-        return None if self.is_file else TINY if self.model == TINY.name else lookup(self.model)
+        return None if self.is_file else BUILT_IN.get(self.model) or lookup(self.model)
+
+    @property
+    def is_pixels(self) -> bool:
+        """Whether there is no network at all."""
+        return self.model == PIXELS.name
 
     @property
     def name(self) -> str:
@@ -63,8 +68,8 @@ class BaseSource:
             raise UsageError(f"{self.model} takes images of {fixed[0]}x{fixed[1]} px, not {height}x{width}")
 
     def weights_file(self, height: int, width: int) -> Path | None:
-        """The file that the weights are in (it need not exist yet); None for random ones."""
-        if self.weights == "random":
+        """The file that the weights are in (it need not exist yet); None for random ones, and for `pixels`."""
+        if self.weights == "random" or self.is_pixels:
             return None
         if self.is_file:
             return Path(self.model)
@@ -98,7 +103,9 @@ def parse_source(model: str, weights: str | None, alpha: float | None, seed: int
         source = BaseSource(model, weights or "", float(alpha or 1.0), seed)
     if source.is_file:
         return _parse_user_file(source)
-    default = "shipped" if model == TINY.name else "imagenet"
+    if source.is_pixels and weights:
+        raise UsageError(f"--weights {weights}: pixels is no network and has no weights; leave --weights out")
+    default = "shipped" if model in BUILT_IN else "imagenet"
     chosen = weights or default
     if model == TINY.name and chosen == "imagenet":
         raise UsageError("tiny was not trained on ImageNet: leave --weights out, or give --weights random")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -114,11 +115,20 @@ def _print(comparison: Comparison) -> None:
     for finding in comparison.findings:
         print(finding)
     print(f"\nmeasured on {comparison.split}, {comparison.rows[0].n} images:")
-    columns = ("model", "preprocess", "size", "views", "head")
-    header = [*columns, "accuracy", "95 % interval", "log loss", "to the best", "extract s", "fit s", "width", "MB"]
+    header = [
+        *comparison.rows[0].factors,
+        "accuracy",
+        "95 % interval",
+        "log loss",
+        "to the best",
+        "extract s",
+        "fit s",
+        "width",
+        "MB",
+    ]
     rows = [
         [
-            *_names(row),
+            *row.factors.values(),
             f"{row.accuracy:.3f}",
             f"{row.accuracy_ci95[0]:.3f} to {row.accuracy_ci95[1]:.3f}",
             f"{row.log_loss:.3f}",
@@ -136,19 +146,12 @@ def _print(comparison: Comparison) -> None:
         print(f"  {row.command}")
 
 
-def _names(row: Row) -> list[str]:
-    height, width = row.size
-    recipe = row.cell.recipe
-    size = str(height) if height == width else f"{height}x{width}"
-    return [row.cell.model, recipe.preprocess, size, recipe.views, row.cell.head.head]
-
-
 def _difference(row: Row) -> str:
     """In points, with its interval; the best row has none."""
     if row.difference_ci95 == (0.0, 0.0) and row.difference_to_best == 0.0:
         return "best"
-    low, high = row.difference_ci95
-    return f"{100 * row.difference_to_best:.1f} [{100 * low:.1f}, {100 * high:.1f}]"
+    value, low, high = (round(100 * part, 1) + 0.0 for part in (row.difference_to_best, *row.difference_ci95))
+    return f"{value:.1f} [{low:.1f}, {high:.1f}]"
 
 
 def _write(comparison: Comparison, data: str, csv: Path | None, chart: Path | None) -> None:
@@ -160,11 +163,18 @@ def _write(comparison: Comparison, data: str, csv: Path | None, chart: Path | No
     if chart is not None:
         from featstore.evaluation.charts import comparison_chart
 
-        labels = [", ".join(_names(row)) for row in comparison.rows]
+        names = {row.cell: _name(row, comparison.rows) for row in comparison.rows}
+        curves = {names[cell]: curve for cell, curve in comparison.curves.items()}
         accuracies = [row.accuracy for row in comparison.rows]
         intervals = [row.accuracy_ci95 for row in comparison.rows]
         title = f"{Path(data).name}: accuracy on {comparison.split}, {comparison.rows[0].n} images"
-        write_file(chart, comparison_chart(labels, accuracies, intervals, comparison.curves, title), "--chart")
+        write_file(chart, comparison_chart(list(names.values()), accuracies, intervals, curves, title), "--chart")
+
+
+def _name(row: Row, rows: Sequence[Row]) -> str:
+    """What tells the row from the others."""
+    varied = [name for name in row.factors if len({other.factors[name] for other in rows}) > 1]
+    return ", ".join(row.factors[name] for name in varied or row.factors)
 
 
 def _as_csv(comparison: Comparison) -> str:

@@ -13,10 +13,10 @@ def command(json: options.Json = False) -> None:
     """
     from dataclasses import asdict
 
-    from featstore.catalog import BASES, TINY
+    from featstore.catalog import BASES, BUILT_IN
 
     if json:
-        print_json({"models": [asdict(info) for info in (TINY, *BASES.values())]})
+        print_json({"models": [asdict(info) for info in (*BUILT_IN.values(), *BASES.values())]})
         return
     rows = [
         (
@@ -29,6 +29,6 @@ def command(json: options.Json = False) -> None:
             "-" if info.top1 is None else f"{info.top1:.1f}",
             "-" if info.top5 is None else f"{info.top5:.1f}",
         )
-        for info in (TINY, *BASES.values())
+        for info in (*BUILT_IN.values(), *BASES.values())
     ]
     print_table(("model", "input", "width", "keras =", "min", "parameters", "top-1", "top-5"), rows)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-_Z95 = 1.959963984540054  # two-sided 95 % quantile of the normal distribution
+Z95 = 1.959963984540054  # two-sided 95 % quantile of the normal distribution
 
 
 def evaluate(
@@ -41,11 +41,11 @@ def log_losses(probabilities: NDArray[Any], truth: Sequence[int] | NDArray[np.in
     return np.asarray(-np.log(np.clip(of_truth, np.finfo(np.float32).eps, 1.0)))
 
 
-def wilson_interval(successes: int, trials: int) -> tuple[float, float]:
+def wilson_interval(successes: float, trials: int) -> tuple[float, float]:
     """95 % score interval of a proportion (Wilson 1927): sound near 0 and 1, where the textbook one is not."""
-    p, z2 = successes / trials, _Z95**2
+    p, z2 = successes / trials, Z95**2
     centre = (p + z2 / (2 * trials)) / (1 + z2 / trials)
-    half = _Z95 / (1 + z2 / trials) * math.sqrt(p * (1 - p) / trials + z2 / (4 * trials**2))
+    half = Z95 / (1 + z2 / trials) * math.sqrt(p * (1 - p) / trials + z2 / (4 * trials**2))
     low = 0.0 if successes == 0 else centre - half
     high = 1.0 if successes == trials else centre + half
     return low, high

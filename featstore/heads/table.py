@@ -23,6 +23,9 @@ class Entry(NamedTuple):
 HEADS = {
     "logistic": Entry("featstore.heads.logistic", "LogisticHead", "scikit-learn, scaled, C by cross-validation"),
     "bn-dropout": Entry("featstore.heads.bn_dropout", "BnDropoutHead", "Keras, two dense layers with BN and dropout"),
+    "scratch-cnn": Entry(
+        "featstore.heads.scratch_cnn", "ScratchCnnHead", "Keras, a small CNN on the pixels themselves", base="pixels"
+    ),
 }
 
 

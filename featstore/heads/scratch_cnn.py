@@ -1,0 +1,68 @@
+"""Head `scratch-cnn`: a small convolutional network trained on the pixels alone, the baseline of transfer learning."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from featstore.errors import UsageError
+from featstore.heads.keras_head import KerasHead
+
+SMALLEST = 16  # px per side: two of them are left after three halvings
+
+
+@dataclass
+class ScratchCnnHead(KerasHead):
+    """The small network of "Building powerful image classification models using very little data" (Keras blog, 2016).
+
+    Convolutions 32, 32 and 64 of 3x3 with max-pooling after each, dense 64, dropout p, softmax; of prepared pixels
+    (n, h, w, 3). No BatchNormalization: it would hide how the pixels are scaled, which is what this head is to show.
+    """
+
+    NAME: ClassVar[str] = "scratch-cnn"
+    CLASSES: ClassVar[frozenset[str]] = frozenset(
+        {
+            "Sequential",
+            "InputLayer",
+            "Conv2D",
+            "MaxPooling2D",
+            "Flatten",
+            "Dropout",
+            "Dense",
+            "DTypePolicy",
+            "GlorotUniform",
+            "Zeros",
+        }
+    )
+
+    epochs: int = 50
+    batch: int = 32
+    patience: int = 8
+    p: float = 0.5
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 <= self.p < 1:
+            raise ValueError("expected 0 <= p < 1")
+
+    def build(self, shape: tuple[int, ...], classes: int) -> Any:
+        if len(shape) != 3 or shape[2] != 3 or min(shape[:2]) < SMALLEST:
+            raise UsageError(
+                f"head scratch-cnn: learns from pixels of at least {SMALLEST}x{SMALLEST}, not from rows of "
+                f"{'x'.join(map(str, shape))}: use --model pixels"
+            )
+        from keras import Input, Sequential, layers
+
+        body: list[Any] = []
+        for filters in (32, 32, 64):
+            body += [layers.Conv2D(filters, 3, padding="same", activation="relu"), layers.MaxPooling2D()]
+        return Sequential(
+            [
+                Input(shape),
+                *body,
+                layers.Flatten(),
+                layers.Dense(64, activation="relu"),
+                layers.Dropout(self.p),
+                layers.Dense(classes, activation="softmax"),
+            ]
+        )
