@@ -8,6 +8,7 @@ tests/test_catalog.py holds the table against the Keras that is installed.
 from __future__ import annotations
 
 import difflib
+import re
 from dataclasses import dataclass
 
 from featstore.errors import UsageError
@@ -119,8 +120,8 @@ def lookup(name: str) -> BaseInfo:
     )
 
 
-def weights_file_name(info: BaseInfo, alpha: float, rows: int, cols: int) -> str:
-    """The file that Keras fetches for weights="imagenet", include_top=False and an input of (rows, cols, 3) px.
+def weights_file_name(info: BaseInfo, alpha: float, rows: int, cols: int, top: bool = False) -> str:
+    """The file that Keras fetches for weights="imagenet", include_top=`top` and an input of (rows, cols, 3) px.
 
     UsageError where there are no ImageNet weights of that width. Source: keras/src/applications/mobilenet*.py.
     """
@@ -131,7 +132,8 @@ def weights_file_name(info: BaseInfo, alpha: float, rows: int, cols: int) -> str
             + ("choose one of these, or other weights" if info.takes_alpha else "leave alpha out, its width is fixed")
         )
     side = rows if rows == cols and rows in _SIZES.get(info.name, ()) else 224
-    return info.weights_file.format(alpha=texts[alpha], rows=side)
+    name = info.weights_file.format(alpha=texts[alpha], rows=side)
+    return re.sub(r"_no_?top(_v2)?\.h5$", ".h5", name) if top else name
 
 
 def _suggestion(name: str) -> str:

@@ -36,7 +36,7 @@ class Recipe:
     from a canvas of side `resize`, by default size / 0.875, and `one` is cropped only where `resize` is given. fit:
     None for `squash`, or `crop` (the shorter side) where crops are taken. scales: further sizes as in `256,384`, at
     which the base sees each image as well. augment: changes to the default `Augmentation`. pool: None for `avg`, or
-    `none` with the base `pixels`.
+    `none` with the base `pixels`. top: whether the base has its ImageNet classifier, whose probabilities are the rows.
     """
 
     model: str
@@ -55,10 +55,11 @@ class Recipe:
     resize: str | int | None = None
     scales: str | None = None
     augment: str | None = None
+    top: bool = False
 
     def source(self) -> BaseSource:
         """Where the base comes from; raises UsageError or BaseUnavailable."""
-        return parse_source(self.model, self.weights, self.alpha, self.weights_seed)
+        return parse_source(self.model, self.weights, self.alpha, self.weights_seed, self.top)
 
     def at_absolute_paths(self) -> Recipe:
         """The recipe for use from another folder: the file that it names, if any, by its absolute path."""
@@ -95,7 +96,7 @@ def resolve(recipe: Recipe, memory: DigestMemory) -> FeatureSpec:
         reading=reading,
         preprocessing=preprocessing,
         layer=recipe.layer,
-        pool=recipe.pool or ("none" if source.is_pixels else "avg"),
+        pool=recipe.pool or ("none" if source.is_pixels or recipe.top else "avg"),
         dtype=recipe.dtype,
     )
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 FORMAT = "featstore-run"
 FORMAT_VERSION = 2  # 2: several bases and views
 _TYPES: dict[str, Any] = {  # by their names in annotations
-    **{kind.__name__: kind for kind in (str, int, dict, tuple, Path, Recipe, FeatureSpec)},
+    **{kind.__name__: kind for kind in (str, int, bool, dict, tuple, Path, Recipe, FeatureSpec)},
     "float": (float, int),
     "None": type(None),
 }

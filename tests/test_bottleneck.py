@@ -33,12 +33,12 @@ def bottleneck(work: Path, **options: Any) -> Bottleneck:
 
 
 def test_its_parameters_are_those_of_a_recipe() -> None:
-    """With the same defaults; `fit` is the name of a method here, and nothing is augmented."""
+    """With the same defaults; `fit` is the name of a method here, nothing is augmented, and bases have no top."""
     parameters = Bottleneck().get_params()
     assert parameters.pop("cache") is None
     parameters["fit"] = parameters.pop("fit_mode")
     expected = Recipe(model="tiny").describe()
-    assert expected.pop("augment") is None
+    assert (expected.pop("augment"), expected.pop("top")) == (None, False)
     assert parameters == expected
 
 

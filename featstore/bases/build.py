@@ -23,7 +23,7 @@ from featstore.images.variants import NAMED
 
 @lru_cache(maxsize=2)
 def build(source: BaseSource, height: int, width: int, pool: str = "none", _state: object = None) -> Any:
-    """The network without its classifier, for RGB input (height, width, 3).
+    """The network, without its classifier unless `source.top`, for RGB input (height, width, 3).
 
     `pool` is handed to Keras for the bases that pool before their last normalization (ConvNeXt), and ignored by others.
     `_state` is the stat of the weights file: another state is another network. Raises BaseUnavailable where weights are
@@ -35,7 +35,7 @@ def build(source: BaseSource, height: int, width: int, pool: str = "none", _stat
         is_tiny = source.model == TINY.name
         model = _build_tiny(source, height, width) if is_tiny else _build_application(source, height, width, pool)
     if source.weights not in ("imagenet", "random", "shipped"):
-        _load_weights(model, Path(source.weights), source.identity())
+        _load_weights(model, Path(source.weights), source)
         if source.info is not None and source.info.module == "efficientnet":
             _scale_as_published(model)
     return model
@@ -89,7 +89,7 @@ def _build_application(source: BaseSource, height: int, width: int, pool: str) -
         with _tidy_download(wanted if source.weights == "imagenet" else None):
             # Neither `name` nor an int alpha may be passed: Keras makes file names, and choices, of them.
             return getattr(keras.applications, info.name)(
-                include_top=False,
+                include_top=source.top,
                 weights="imagenet" if source.weights == "imagenet" else None,
                 input_shape=(height, width, 3),
                 **options,
@@ -128,15 +128,20 @@ def _tidy_download(target: Path | None) -> Iterator[None]:
         raise
 
 
-def _load_weights(model: Any, path: Path, name: str) -> None:
+def _load_weights(model: Any, path: Path, source: BaseSource) -> None:
     """By position for a legacy `.h5`, by structure for `.weights.h5` and `.keras`; nothing is skipped in silence."""
     try:
         model.load_weights(path)
     except Exception as error:  # h5py, zipfile and Keras each raise their own
-        raise BaseUnavailable(
-            f"{path}: these weights do not fit {name} without its top ({_line(error)}); expected a file made for this "
-            "model and --alpha, usually one with no_top or notop in its name"
-        ) from error
+        height, width = model.input_shape[1:3]
+        kind = (
+            f"with its ImageNet classifier at {height}x{width} px ({_line(error)}); expected a file made for this "
+            "model and --alpha, without no_top or notop in its name"
+            if source.top
+            else f"without its top ({_line(error)}); expected a file made for this model and --alpha, usually one with "
+            "no_top or notop in its name"
+        )
+        raise BaseUnavailable(f"{path}: these weights do not fit {source.identity()} {kind}") from error
 
 
 def _scale_as_published(model: Any) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from featstore.bases import keras_file
@@ -21,12 +21,14 @@ class BaseSource:
 
     model: a name of the catalogue, `tiny`, `pixels`, or the path of a `.keras` file.
     weights: `imagenet`, `random` (drawn from `seed`), a path, or `shipped` with `tiny`, `pixels` and a `.keras` file.
+    top: with the ImageNet classifier, from images to 1000 probabilities.
     """
 
     model: str
     weights: str
     alpha: float | None = None
     seed: int = 0
+    top: bool = False
 
     @property
     def is_file(self) -> bool:
@@ -63,6 +65,12 @@ class BaseSource:
                 f"size {height}x{width} is too small for {self.model}: it needs at least {self.info.min_size} px per "
                 f"side; smaller images are enlarged to the --size you give"
             )
+        own = self.info.input_size if self.info else None
+        if self.top and self.weights == "imagenet" and own is not None and (height, width) != (own, own):
+            raise UsageError(
+                f"with its ImageNet classifier, Keras offers {self.model} at {own} px only; for {height}x{width} give "
+                "the file of its weights with --weights FILE"
+            )
         fixed = keras_file.input_size(Path(self.model)) if self.is_file else None
         if fixed not in (None, (height, width)):
             raise UsageError(f"{self.model} takes images of {fixed[0]}x{fixed[1]} px, not {height}x{width}")
@@ -78,7 +86,7 @@ class BaseSource:
         if self.weights == "imagenet":
             assert self.info is not None
             home = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras")
-            return home / "models" / weights_file_name(self.info, self.alpha or 1.0, height, width)
+            return home / "models" / weights_file_name(self.info, self.alpha or 1.0, height, width, self.top)
         return Path(self.weights)
 
     def identity(self) -> str:
@@ -90,17 +98,19 @@ class BaseSource:
             text += f"-seed{self.seed}-keras{version('keras')}-tensorflow{version('tensorflow')}"
         if self.weights == "imagenet":  # Keras puts a layer more into EfficientNet than with the same file by its path
             text += "-imagenet"
-        return text
+        return text + ("-top" if self.top else "")
 
 
-def parse_source(model: str, weights: str | None, alpha: float | None, seed: int) -> BaseSource:
+def parse_source(model: str, weights: str | None, alpha: float | None, seed: int, top: bool = False) -> BaseSource:
     """A BaseSource from the options of the command line; raises UsageError or BaseUnavailable for what cannot be."""
-    source = BaseSource(model, weights or "", alpha, seed)
+    source = BaseSource(model, weights or "", alpha, seed, top)
     info = source.info
     if alpha is not None and (info is None or not info.takes_alpha):
         raise UsageError(f"--alpha {alpha:g}: {model} has no width multiplier; MobileNet, V2 and V3 have")
     if info is not None and info.takes_alpha:
-        source = BaseSource(model, weights or "", float(alpha or 1.0), seed)
+        source = replace(source, alpha=float(alpha or 1.0))
+    if top and model in BUILT_IN:
+        raise UsageError(f"{model} has no ImageNet classifier")
     if source.is_file:
         return _parse_user_file(source)
     if source.is_pixels and weights:
@@ -111,14 +121,14 @@ def parse_source(model: str, weights: str | None, alpha: float | None, seed: int
         raise UsageError("tiny was not trained on ImageNet: leave --weights out, or give --weights random")
     if chosen not in (default, "random"):
         _check_weights_path(chosen)
-    return BaseSource(model, chosen, source.alpha, seed if chosen == "random" else 0)
+    return replace(source, weights=chosen, seed=seed if chosen == "random" else 0)
 
 
 def _parse_user_file(source: BaseSource) -> BaseSource:
     if source.weights:
         raise UsageError(f"--weights {source.weights}: {source.model} brings its own weights; leave --weights out")
     keras_file.refuse_code(Path(source.model))
-    return BaseSource(source.model, "shipped")
+    return BaseSource(source.model, "shipped", top=source.top)
 
 
 def _check_weights_path(weights: str) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import typer
 
-from featstore.cli import compare, extract, models, predict, quickstart, train_head
+from featstore.cli import check_base, compare, extract, models, predict, quickstart, train_head
 from featstore.cli.console import note
 from featstore.errors import FeatstoreError, UsageError
 from featstore.tensorflow_loader import mute_tensorflow
@@ -29,6 +29,7 @@ app.command("quickstart")(quickstart.command)
 app.command("extract")(extract.command)
 app.command("train-head")(train_head.command)
 app.command("compare")(compare.command)
+app.command("check-base")(check_base.command)
 app.command("predict")(predict.command)
 app.command("models")(models.command)
 

@@ -1,0 +1,50 @@
+"""What the first BatchNormalization of a network remembers of the pixels that it was trained with.
+
+It keeps mean and variance of each channel over the training images. Natural photos that are fed as those were give the
+same statistics, whatever they show, and a wrong scale or offset shows at once (batch statistics carry the traits of a
+domain: Li et al. 2017, arXiv:1603.04779).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+_BATCH = 16
+
+
+def mismatch(model: Any, images: NDArray[np.float32]) -> float | None:
+    """How far prepared `images` (n, h, w, 3) are from what `model` was trained with, at its first BatchNormalization.
+
+    The median over channels of the Kullback-Leibler divergence, in nats, of normal distributions: that of the images
+    from the remembered one. None where there is no such layer, or it was never trained.
+    """
+    layer = next((found for found in model.layers if isinstance(found, keras.layers.BatchNormalization)), None)
+    if layer is None or _is_untrained(layer):
+        return None
+    before = keras.Model(model.input, layer.input)
+    axes = [0, 1, 2]
+
+    @tf.function(autograph=False)  # type: ignore[untyped-decorator]
+    def moments(batch: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        x = before(batch, training=False)
+        return tf.reduce_mean(x, axes), tf.reduce_mean(x * x, axes)
+
+    sums = [np.zeros(layer.moving_mean.shape), np.zeros(layer.moving_mean.shape)]
+    for start in range(0, len(images), _BATCH):
+        batch = images[start : start + _BATCH]
+        for total, found in zip(sums, moments(tf.constant(batch)), strict=True):
+            total += np.asarray(found, np.float64) * len(batch) / len(images)
+    mean, square = sums
+    variance = np.maximum(square - mean**2, 0) + layer.epsilon
+    expected = np.asarray(layer.moving_variance, np.float64) + layer.epsilon
+    offset = (mean - np.asarray(layer.moving_mean, np.float64)) ** 2
+    return float(np.median(0.5 * (np.log(expected / variance) + (variance + offset) / expected - 1)))
+
+
+def _is_untrained(layer: Any) -> bool:
+    return bool((np.asarray(layer.moving_mean) == 0).all() and (np.asarray(layer.moving_variance) == 1).all())

@@ -1,0 +1,107 @@
+"""`featstore check-base`"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from featstore.cli import options
+from featstore.cli.console import image_progress, list_skipped, print_json, print_table
+
+if TYPE_CHECKING:
+    from featstore.checking import Check
+    from featstore.looking import Looks
+
+
+def command(
+    data: Annotated[str, typer.Argument(metavar="DATA", help="A folder of photos.", show_default=False)],
+    model: options.Model,
+    labels: Annotated[
+        Path | None,
+        typer.Option("--labels", help="CSV path,label with ImageNet class indices 0 to 999.", show_default=False),
+    ] = None,
+    weights: options.Weights = None,
+    alpha: options.Alpha = None,
+    preprocess: Annotated[
+        list[str], typer.Option("--preprocess", help="Repeatable. Default: all named ones.", show_default=False)
+    ] = [],  # noqa: B006 - Typer copies it
+    views: Annotated[
+        list[str],
+        typer.Option("--views", help="With --labels: one, flip, five, ten. Repeatable. Default: all four."),
+    ] = [],  # noqa: B006
+    size: options.Size = None,
+    fit: options.Fit = None,
+    interpolation: options.Interpolation = "bilinear",
+    resize: options.Resize = None,
+    seed: options.Seed = 0,
+    cache: options.Cache = None,
+    json: options.Json = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Is a base fed rightly? With labels, its ImageNet top-1 and top-5; without, how its answers to any photos look.
+
+    Example: featstore check-base photos --model MobileNetV2
+    """
+    from featstore.checking import check_labelled
+    from featstore.looking import look_at_base
+    from featstore.recipe import Recipe
+
+    common: dict[str, Any] = {"weights_seed": seed, "size": size, "fit": fit, "interpolation": interpolation}
+    recipe = Recipe(model=model, weights=weights, alpha=alpha, resize=resize, **common)
+    with image_progress(not quiet) as progress:
+        if labels is None:
+            _refuse(views)
+            looks = look_at_base(data, recipe, preprocess, cache=cache, progress=progress)
+            _show_looks(looks, json, quiet)
+        else:
+            check = check_labelled(data, labels, recipe, preprocess, views, cache=cache, progress=progress)
+            _show_check(check, json, quiet)
+
+
+def _refuse(views: list[str]) -> None:
+    from featstore.errors import UsageError
+
+    if views:
+        raise UsageError(f"--views {views[0]}: is for --labels; without them one view of each photo is looked at")
+
+
+def _show_check(check: Check, json: bool, quiet: bool) -> None:
+    if json:
+        print_json(
+            {
+                "rows": [row._asdict() for row in check.rows],
+                "verdict": check.verdict,
+                "published": dict(zip(("top1", "top5"), check.published, strict=True)),
+                "skipped": [item._asdict() for item in check.skipped],
+            }
+        )
+        return
+    list_skipped(check.skipped)
+    rows = []
+    for row in check.rows:
+        low, high = row.top1_ci95
+        shown = f"{low:.3f} to {high:.3f}"
+        rows.append([row.preprocess, str(row.views), str(row.n), f"{row.top1:.3f}", shown, f"{row.top5:.3f}"])
+    if not quiet:
+        print(f"{check.verdict}\n")
+        print_table(["preprocess", "views", "n", "top-1", "95 % interval", "top-5"], rows)
+
+
+def _show_looks(looks: Looks, json: bool, quiet: bool) -> None:
+    if json:
+        rows = [row._asdict() for row in looks.rows]
+        print_json({"rows": rows, "verdict": looks.verdict, "skipped": [item._asdict() for item in looks.skipped]})
+        return
+    list_skipped(looks.skipped)
+    table = []
+    for row in looks.rows:
+        answers = ["-", "-", "-"]
+        if row.classes is not None and row.share is not None and row.entropy is not None:
+            answers = [str(row.classes), f"{row.entropy:.2f}", f"{row.share:.0%} {row.commonest}"]
+        mismatch = "-" if row.mismatch is None else f"{row.mismatch:.3g}"
+        table.append([row.preprocess, str(row.n), mismatch, *answers])
+    if not quiet:
+        print(f"{looks.verdict}\n")
+        print_table(["preprocess", "n", "mismatch", "classes", "entropy", "commonest answer"], table)
