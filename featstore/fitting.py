@@ -53,8 +53,12 @@ class HeadRecipe:
 
 @dataclass(frozen=True)
 class Prepared:
-    """Features complete in `cache`, and a manifest with a split on every labelled picture."""
+    """Features complete in `cache`, and a manifest with a split on every labelled picture.
 
+    given: the same pictures with the splits that the data set brought.
+    """
+
+    given: Manifest
     manifest: Manifest
     features: tuple[FeatureSet, ...]
     plans: tuple[Plan, ...]
@@ -92,7 +96,9 @@ def prepare(
     manifest = complete_splits(extraction.manifest, val_fraction, test_fraction)
     _check_classes(manifest)
     augmented = extract_augmented(manifest, extraction.plans, cache, progress)
-    return Prepared(manifest, (*extraction.features, *augmented), extraction.plans, cache_folder(cache))
+    return Prepared(
+        extraction.manifest, manifest, (*extraction.features, *augmented), extraction.plans, cache_folder(cache)
+    )
 
 
 def fit_head(

@@ -146,7 +146,7 @@ def _lessons(prepared: Prepared, protocol: Protocol, progress: Progress | None) 
     """The data set with its splits, once for each fold; and the split that is measured on."""
     manifest = prepared.manifest
     if protocol.folds is not None:
-        divided = fold_splits(manifest, protocol.folds, protocol.val_fraction)
+        divided = fold_splits(prepared.given, protocol.folds, protocol.val_fraction)
         everything = manifest.with_pictures([p._replace(split="train") for p in divided[0].pictures])
         extract_augmented(everything, prepared.plans, prepared.cache, progress)
         return [replace(prepared, manifest=fold) for fold in divided], "test"

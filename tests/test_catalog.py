@@ -78,14 +78,14 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> Any:
     def get_file(fname: str, *_: object, **__: object) -> str:
         raise Asked(fname)
 
-    def ask(name: str, stubs: bool = True, **arguments: object) -> str:
+    def ask(name: str, stubs: bool = True, top: bool = False, **arguments: object) -> str:
         build = constructor(name)
         if stubs:
             stub_layers(monkeypatch, build.__module__)
             stub_layers(monkeypatch, "keras.src.applications.resnet")  # resnet_v2 builds with the layers of resnet
         with warnings.catch_warnings(), pytest.raises(Asked) as caught:
             warnings.simplefilter("ignore")  # "weights for (224, 224) will be loaded": what the test asks about
-            build(weights="imagenet", include_top=False, **arguments)
+            build(weights="imagenet", include_top=top, **arguments)
         return str(caught.value)
 
     Stub.made.clear()
@@ -166,6 +166,14 @@ def test_the_weights_file_is_the_one_that_keras_asks_for(name: str, asked: Any) 
     info = BASES[name]
     size = info.input_size
     assert weights_file_name(info, 1.0, size, size) == asked(name, input_shape=(size, size, 3))
+
+
+@pytest.mark.parametrize("name", BASES)
+def test_the_file_with_the_classifier_is_the_one_that_keras_asks_for(name: str, asked: Any) -> None:
+    """At the published size, with the top of 1,000 classes."""
+    size = BASES[name].input_size
+    file = weights_file_name(BASES[name], 1.0, size, size, top=True)
+    assert file == asked(name, top=True, input_shape=(size, size, 3))
 
 
 ALPHAS = [("MobileNet", alpha) for alpha in (0.25, 0.5, 0.75, 1.0)]

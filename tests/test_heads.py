@@ -12,10 +12,16 @@ import numpy as np
 import pytest
 
 from featstore.errors import FeatstoreError, RunError, UsageError
-from featstore.heads.logistic import GRID
+from featstore.heads import logistic
+from featstore.heads.logistic import GRID, TURNED
 from featstore.heads.table import HEADS, make_head, parse_settings
 
-QUICK: dict[str, dict[str, Any]] = {"logistic": {}, "bn-dropout": {"epochs": 30, "batch": 16, "units": 16}}
+QUICK: dict[str, dict[str, Any]] = {
+    "logistic": {},
+    "bn-dropout": {"epochs": 30, "batch": 16, "units": 16},
+    "scratch-cnn": {"epochs": 6, "batch": 16},
+}
+SHAPES = {"scratch-cnn": (16, 16, 3)}
 
 
 def clusters(count: int = 60, classes: str = "abç", shape: tuple[int, ...] = (12,)) -> tuple[np.ndarray, np.ndarray]:
@@ -29,14 +35,14 @@ def clusters(count: int = 60, classes: str = "abç", shape: tuple[int, ...] = (1
 @pytest.fixture(scope="module", params=HEADS)
 def trained(request: pytest.FixtureRequest) -> tuple[str, Any]:
     head = make_head(request.param, QUICK[request.param])
-    X, y = clusters()
+    X, y = clusters(shape=SHAPES.get(request.param, (12,)))
     head.fit(X, y, (X[:20], y[:20]), seed=0)
     return request.param, head
 
 
 def test_probabilities_are_per_class_in_sorted_order(trained: tuple[str, Any]) -> None:
     """They add up to one, and most points are recognised."""
-    X, y = clusters()
+    X, y = clusters(shape=SHAPES.get(trained[0], (12,)))
     probabilities = trained[1].predict_proba(X)
     assert probabilities.shape == (60, 3)
     assert probabilities.sum(axis=1) == pytest.approx(1)
@@ -47,7 +53,7 @@ def test_the_same_seed_gives_the_same_head(trained: tuple[str, Any]) -> None:
     """To the last bit on one machine."""
     name, first = trained
     again = make_head(name, QUICK[name])
-    X, y = clusters()
+    X, y = clusters(shape=SHAPES.get(name, (12,)))
     again.fit(X, y, (X[:20], y[:20]), seed=0)
     assert np.array_equal(first.predict_proba(X), again.predict_proba(X))
 
@@ -55,7 +61,7 @@ def test_the_same_seed_gives_the_same_head(trained: tuple[str, Any]) -> None:
 def test_a_saved_head_predicts_the_same_in_another_process(trained: tuple[str, Any], tmp_path: Path) -> None:
     """What was trained is what is loaded; scikit-learn heads load no TensorFlow for it."""
     name, head = trained
-    X, _ = clusters()
+    X, _ = clusters(shape=SHAPES.get(name, (12,)))
     np.save(tmp_path / "X.npy", X)
     file = head.save(tmp_path)
     code = f"""
@@ -65,7 +71,7 @@ folder = pathlib.Path({str(tmp_path)!r})
 head = make_head({name!r})
 head.load(folder / {file!r})
 np.save(folder / "out.npy", head.predict_proba(np.load(folder / "X.npy")))
-assert ("tensorflow" in sys.modules) == ({name!r} == "bn-dropout")
+assert ("tensorflow" in sys.modules) == ({name!r} != "logistic")
 """
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
     assert np.array_equal(np.load(tmp_path / "out.npy"), head.predict_proba(X))
@@ -110,6 +116,70 @@ def test_C_is_chosen_by_cross_validation_of_the_training_data() -> None:
     assert losses[-1] > min(losses)
     assert fixed.chosen()["C"] == 3.0
     assert np.array_equal(head.predict_proba(X), other.predict_proba(X))
+
+
+def test_the_walk_up_the_grid_ends_where_the_loss_has_turned() -> None:
+    """What over-fits gets no better with less regularisation; the points that were left out are not in the curve."""
+    X, _ = clusters(80)
+    y = np.array(["a", "b"])[np.random.default_rng(1).integers(0, 2, 80)]
+    steps: list[tuple[int, int]] = []
+    head = make_head("logistic")
+    head.fit(X, y, None, 0, lambda done, most: steps.append((done, most)))
+    losses = head.curve.series["cv_log_loss"]
+    assert losses[-1] > TURNED * min(losses)
+    assert all(loss <= TURNED * min(losses[: n + 1]) for n, loss in enumerate(losses[:-1]))
+    assert tuple(head.curve.x) == GRID[: len(losses)]
+    assert steps == [(n + 1, len(GRID)) for n in range(len(losses))]
+
+
+def test_views_of_one_image_stay_in_one_fold(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a head would be tested on what it has learnt, and choose too weak a regularisation."""
+    X, y = clusters(24)
+    groups = np.array([f"image {n}" for n in range(24)])
+    seen: list[tuple[set[float], set[float]]] = []
+    real = logistic._Fold.__init__
+
+    def watch(self: Any, X: np.ndarray, y: np.ndarray, fold: Any, *rest: Any) -> None:
+        seen.append((set(X[fold[0], 0].tolist()), set(X[fold[1], 0].tolist())))
+        real(self, X, y, fold, *rest)
+
+    monkeypatch.setattr(logistic._Fold, "__init__", watch)
+    make_head("logistic").fit(np.tile(X, (3, 1)), np.tile(y, 3), None, 0, None, np.tile(groups, 3))
+    assert seen
+    assert all(not train & held_out for train, held_out in seen)
+
+
+def test_scratch_cnn_is_the_recipe() -> None:
+    """Three times convolution and pooling, dense, dropout, softmax; no normalization that would hide the scaling."""
+    head: Any = make_head("scratch-cnn", {"epochs": 1})
+    head.fit(*clusters(12, "ab", (17, 20, 3)), None, 0)
+    kinds = [type(layer).__name__ for layer in head._model.layers]
+    assert kinds == [*["Conv2D", "MaxPooling2D"] * 3, "Flatten", "Dense", "Dropout", "Dense"]
+    assert [layer.filters for layer in head._model.layers if hasattr(layer, "filters")] == [32, 32, 64]
+
+
+@pytest.mark.parametrize("shape", [(12,), (7, 7, 1024), (15, 32, 3), (32, 15, 3)])
+def test_scratch_cnn_wants_pixels(shape: tuple[int, ...]) -> None:
+    """And says which base has them."""
+    with pytest.raises(UsageError, match="use --model pixels"):
+        make_head("scratch-cnn").fit(*clusters(4, "ab", shape), None, 0)
+
+
+def test_training_is_that_of_keras() -> None:
+    """One epoch of plain steps gives the losses and weights that Keras' own train_on_batch gives."""
+    import keras
+
+    X, y = clusters(40)
+    head: Any = make_head("bn-dropout", {"epochs": 1, "batch": 40, "p": 0.0, "units": 8})
+    keras.utils.set_random_seed(0)
+    twin = head.build((12,), 3)
+    twin.compile(keras.optimizers.Adam(1e-3), "sparse_categorical_crossentropy", metrics=["accuracy"])
+    head.fit(X, y, None, 0)
+    order = np.random.default_rng(0).permutation(40)
+    loss, accuracy = twin.train_on_batch(X[order], np.searchsorted(np.unique(y), y)[order])
+    assert head.curve.series["loss"][0] == pytest.approx(loss, rel=1e-5)
+    assert head.curve.series["accuracy"][0] == pytest.approx(accuracy)
+    assert np.allclose(twin.predict(X, verbose=0), head.predict_proba(X), atol=1e-5)
 
 
 def test_a_class_with_one_image_can_be_learnt() -> None:

@@ -79,7 +79,7 @@ def command(
 
 def _print(features: Sequence[FeatureSet]) -> None:
     several = any(f.rows != f.images for f in features)
-    sizes = len({f.spec.reading for f in features}) > 1
+    sizes = len({(f.spec.reading.height, f.spec.reading.width) for f in features}) > 1
     header = ["preprocess", *(["size"] if sizes else []), "images", *(["rows"] if several else [])]
     rows = []
     for f in features:

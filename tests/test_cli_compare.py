@@ -1,0 +1,99 @@
+"""`featstore compare` and `train-head` with several bases and views, as a user meets them."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from featstore.cli import options
+from featstore.errors import UsageError
+
+GRID = ("--model", "tiny", "--preprocess", "keras", "--preprocess", "raw", "--head", "logistic", "--head", "bn-dropout")
+
+
+def test_the_table_the_json_the_csv_and_the_chart_agree(cli: Any, photos: Path, tmp_path: Path) -> None:
+    """One grid, four ways; the findings come first, and each row has its command."""
+    files = ("--csv", tmp_path / "grid.csv", "--chart", tmp_path / "grid.png")
+    done = cli("compare", photos, *GRID, "--set", "epochs=2", "--json", *files)
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)
+    assert set(result) == {"rows", "findings", "failed", "skipped"}
+    assert [set(row) for row in result["rows"]] == 4 * [
+        {"model", "alpha", "preprocess", "size", "views", "head", "n", "accuracy", "accuracy_ci95", "log_loss"}
+        | {"difference_to_best", "difference_ci95", "seconds_extract", "seconds_fit", "width", "bytes", "command"}
+    ]
+    with (tmp_path / "grid.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [float(row["accuracy"]) for row in rows] == [row["accuracy"] for row in result["rows"]]
+    assert [row["command"] for row in rows] == [row["command"] for row in result["rows"]]
+    with Image.open(tmp_path / "grid.png") as chart:
+        assert chart.format == "PNG"
+    shown = cli("compare", photos, *GRID, "--set", "epochs=2")
+    lines = shown.stdout.splitlines()
+    assert lines[0] == result["findings"][0]
+    assert all(any(row["command"] in line for line in lines) for row in result["rows"])
+    assert "measured on the test split" in shown.stdout
+
+
+def test_what_does_not_pair_is_a_usage_error(cli: Any, photos: Path) -> None:
+    """With one line that says what to give."""
+    for arguments, message in (
+        (("train-head", photos), "--model is missing"),
+        (("train-head", photos, "--model", "tiny", "--model", "pixels"), "add --concat"),
+        (("train-head", photos, "--model", "tiny", "--concat"), "give --model more than once"),
+        (("compare", photos, "--model", "tiny", "--head", "svm"), "head 'svm' is not known"),
+        (("check-base", photos, "--model", "tiny", "--views", "ten"), "is for --labels"),
+    ):
+        done = cli(*arguments)
+        assert done.returncode == 2
+        assert message in done.stderr
+        assert done.stderr.count("\n") == 1
+
+
+def test_scratch_cnn_needs_no_base_to_be_named(cli: Any, photos: Path) -> None:
+    """It has its own; and several bases side by side make one run, which predicts, with the mode on the screen."""
+    done = cli("train-head", photos, "--head", "scratch-cnn", "--size", "16", "--set", "epochs=1")
+    assert done.returncode == 0, done.stderr
+    assert "photos-pixels-rescale-16-scratch-cnn" in done.stdout
+    both = cli("train-head", photos, "--model", "tiny", "--model", "pixels", "--concat", "--views", "flip")
+    assert both.returncode == 0, both.stderr
+    assert "views: trained on the plain view; answers average the probabilities of 2 views" in both.stdout
+    folder = both.stdout.split("saved in ")[1].strip()
+    predicted = cli("predict", folder, photos / "discs", "--json")
+    assert predicted.returncode == 0, predicted.stderr
+    assert len(json.loads(predicted.stdout)["predictions"]) == 12
+
+
+def test_the_mode_of_augmentation_is_said(cli: Any, photos: Path) -> None:
+    """Random augmentation believed active while it is not is an old mistake, and the other way round."""
+    done = cli("train-head", photos, "--model", "tiny", "--views", "augment:2")
+    assert (
+        "augmented: trained on the plain view and 2 random versions of each training image; "
+        "validation and test on the plain view"
+    ) in done.stdout
+    extracted = cli("extract", photos, "--model", "tiny", "--views", "augment:2")
+    lines = extracted.stdout.splitlines()
+    assert lines[0].split()[:4] == ["preprocess", "images", "rows", "computed"]
+    assert [line.split()[3] for line in lines[1:]] == ["0", "0"]
+
+
+def test_weights_and_multipliers_are_paired_with_their_bases() -> None:
+    """One for all, or one for each that takes it, in order."""
+    three = ["MobileNet", "DenseNet121", "MobileNetV2"]
+    assert [b["alpha"] for b in options.bases(three, [], [0.5])] == [0.5, None, 0.5]
+    assert [b["alpha"] for b in options.bases(three, [], [0.25, 0.35])] == [0.25, None, 0.35]
+    assert [b["weights"] for b in options.bases(three, ["random"], [])] == ["random"] * 3
+    assert [b["weights"] for b in options.bases(three, ["a.h5", "b.h5", "c.h5"], [])] == ["a.h5", "b.h5", "c.h5"]
+    assert options.bases(["VGG16"], [], [0.5])[0]["alpha"] == 0.5  # refused later, with the bases that take one
+    for weights, alphas, message in (
+        (["a.h5"], [], "3 bases but 1 --weights"),
+        (["a.h5", "b.h5"], [], "3 bases but 2 --weights"),
+        ([], [0.5, 0.5, 0.5], "3 --alpha, but 2 of the bases take one"),
+    ):
+        with pytest.raises(UsageError, match=message):
+            options.bases(three, weights, alphas)

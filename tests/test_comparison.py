@@ -1,0 +1,129 @@
+"""Paired differences, the ranking and the findings."""
+
+from __future__ import annotations
+
+import math
+from itertools import product
+
+import numpy as np
+import pytest
+
+from featstore.evaluation.comparison import Cell, Difference, accuracy_interval, findings, paired_difference, rank
+from featstore.evaluation.metrics import wilson_interval
+
+
+def answers(n: int, right: int) -> np.ndarray:
+    """(n,) of which the first `right` are 1."""
+    return (np.arange(n) < right).astype(float)
+
+
+def cell(right: np.ndarray, log_loss: float = 0.5, **factors: str) -> Cell:
+    return Cell(factors, right, log_loss)
+
+
+def test_the_interval_is_that_of_agresti_and_min() -> None:
+    """With b and c images that only one of the two got right, and half an image added to each cell of the table."""
+    n, b, c = 100, 12, 3
+    one, other = np.ones(n), np.ones(n)
+    one[:c], other[c : c + b] = 0, 0
+    b1, c1, n1 = b + 0.5, c + 0.5, n + 2
+    half = 1.959963984540054 * math.sqrt((b1 + c1) - (b1 - c1) ** 2 / n1) / n1
+    found = paired_difference(one, other)
+    assert found.value == pytest.approx((b - c) / n)
+    assert (found.low, found.high) == pytest.approx(((b1 - c1) / n1 - half, (b1 - c1) / n1 + half))
+
+
+@pytest.mark.parametrize(("p", "q", "both"), [(0.9, 0.85, 0.8), (0.98, 0.97, 0.96), (0.6, 0.6, 0.4)])
+def test_intervals_hold_what_they_promise(p: float, q: float, both: float) -> None:
+    """About 95 of 100 hold the true difference, on 200 images, also where there is next to no disagreement."""
+    rng = np.random.default_rng(0)
+    cells = rng.multinomial(200, [both, p - both, q - both, 1 - p - q + both], size=2000)
+    held = 0
+    for a, b, c, _ in cells.tolist():
+        one = np.zeros(200)
+        other = np.zeros(200)
+        one[: a + b] = 1
+        other[:a] = 1
+        other[a + b : a + b + c] = 1
+        found = paired_difference(one, other)
+        held += found.low <= p - q <= found.high
+    assert 0.94 < held / 2000 < 0.985
+
+
+def test_repetitions_narrow_the_difference_but_add_no_images() -> None:
+    """Shares of several seeds are less noisy than one answer; the interval of an accuracy goes by images."""
+    rng = np.random.default_rng(1)
+    one, other = (rng.random((5, 300)) < 0.9 for _ in range(2))
+    single = paired_difference(one[0].astype(float), other[0].astype(float))
+    mean = paired_difference(one.mean(axis=0), other.mean(axis=0))
+    assert mean.high - mean.low < single.high - single.low
+    assert accuracy_interval(np.full(300, 0.9)) == pytest.approx(wilson_interval(270, 300))
+
+
+def test_the_interval_holds_its_figure_and_stays_a_share() -> None:
+    """Also where every image speaks for the same side."""
+    found = paired_difference(np.ones(5), np.zeros(5))
+    assert found.value == found.high == 1.0
+    same = paired_difference(np.ones(9), np.ones(9))
+    assert same.value == 0
+    assert same.low < 0 < same.high
+
+
+def test_the_ranking_goes_by_accuracy_then_log_loss() -> None:
+    """Ties that remain stay in the order given; the best differs from itself by nothing."""
+    cells = [cell(answers(10, 5)), cell(answers(10, 8), 0.4), cell(answers(10, 8), 0.3), cell(answers(10, 5))]
+    ranked = rank(cells)
+    assert [r.place for r in ranked] == [2, 1, 0, 3]
+    assert ranked[0].difference_to_best == Difference(0, 0, 0)
+    assert ranked[2].difference_to_best.value == pytest.approx(-0.3)
+    assert ranked[2].accuracy_ci95 == wilson_interval(5, 10)
+
+
+def test_a_clear_winner_is_called_one() -> None:
+    """With the difference in points, and the order of the factors fixed."""
+    cells = [
+        cell(answers(400, 390), preprocess="keras", head="logistic"),
+        cell(answers(400, 268), preprocess="raw", head="logistic"),
+    ]
+    best, beats = findings(cells)
+    assert best.startswith("best: keras: 0.975 [")
+    assert best.endswith("] on 400 images; none of 1 other cells cannot be told apart from it")
+    assert beats == "`keras` beats `raw` by 30.5 points [25.8, 34.9]"
+
+
+def test_noise_is_not_read_as_a_result() -> None:
+    """Two variants that differ by one image of 400 are said to be alike."""
+    cells = [cell(answers(400, 390), preprocess="keras"), cell(answers(400, 389), preprocess="rescale")]
+    assert findings(cells)[1] == "`keras` and `rescale` cannot be told apart on 400 images (0.2 points [-0.4, 0.9])"
+
+
+def test_factors_are_compared_with_all_others_held_equal() -> None:
+    """Each level against the best one, over the cells that agree in the rest; what has no partner has no sentence."""
+    accuracy = {"keras": 380, "raw": 300}
+    cells = [
+        cell(answers(400, accuracy[variant] - (10 if size == "150" else 0)), preprocess=variant, size=size, model="A")
+        for variant, size in product(("raw", "keras"), ("150", "224"))
+    ]
+    cells.append(cell(answers(400, 200), preprocess="raw", size="64", model="pixels"))
+    sentences = findings(cells)
+    assert [s.split(" by ")[0] for s in sentences[1:]] == ["`keras` beats `raw`", "`224` beats `150`"]
+    assert "over 2 pairs of cells" in sentences[1]
+    assert "pixels" not in " ".join(sentences)
+
+
+def test_what_depends_on_another_factor_is_not_averaged_away() -> None:
+    """The forum's two halves: with a frozen base one variant wins, from scratch the other."""
+    cells = [
+        cell(answers(400, 390), preprocess="caffe", head="logistic"),
+        cell(answers(400, 300), preprocess="rescale", head="logistic"),
+        cell(answers(400, 200), preprocess="caffe", head="scratch-cnn"),
+        cell(answers(400, 280), preprocess="rescale", head="scratch-cnn"),
+    ]
+    sentence = findings(cells)[1]
+    assert sentence.startswith("`caffe` against `rescale` depends on the rest: better with logistic by 22.5 points [")
+    assert ", worse with scratch-cnn by 20.0 points [" in sentence
+
+
+def test_a_single_cell_is_just_measured() -> None:
+    """There is nothing to compare it with."""
+    assert findings([cell(answers(10, 9), model="A")]) == ["accuracy 0.900 [0.596, 0.982] on 10 images"]

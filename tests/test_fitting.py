@@ -1,0 +1,204 @@
+"""Heads on several views, on augmented images and on several bases, with the built-in base."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import write_photos
+
+import featstore
+from featstore.errors import DataError, UsageError
+from featstore.feed import load_views
+from featstore.fitting import HeadRecipe, Prepared, fit_head, prepare
+from featstore.heads.table import make_head
+from featstore.recipe import Recipe
+from featstore.runs import load_run
+from featstore.training import train
+from featstore.workflow import extract_features, load_features, open_store
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("work")
+    write_photos(folder / "photos", 16)
+    time.sleep(2.1)  # younger files are not remembered
+    return folder
+
+
+def prepared(work: Path, *recipes: Recipe, **options: Any) -> Prepared:
+    return prepare(work / "photos", recipes, cache=work / "cache", **options)
+
+
+class Watcher:
+    """A head that notes what it is given and answers with the first two features."""
+
+    def fit(self, X: np.ndarray, y: np.ndarray, validation: Any, seed: int, on_step: Any, groups: Any) -> None:
+        self.X, self.y, self.validation, self.groups = X, y, validation, groups
+
+    def predict_proba(self, X: np.ndarray) -> np.ndarray:
+        odds = np.asarray(X, np.float64)[:, :2] + 1e-3
+        return odds / odds.sum(axis=1, keepdims=True)
+
+
+def fit(work: Path, recipe: Recipe, **how: Any) -> tuple[Watcher, Any, Prepared]:
+    found = prepared(work, recipe)
+    head: Any = Watcher()
+    return head, fit_head(found, found.plans, HeadRecipe(**how), head), found
+
+
+def test_ten_views_serve_all_others(work: Path) -> None:
+    """From one extraction, the plain view among them; and the rows are those of the crops one by one."""
+    ten = extract_features(work / "photos", [Recipe(model="tiny", views="ten")], work / "cache").features[0]
+    assert (ten.images, ten.rows, ten.computed) == (32, 320, 320)
+    for views in ("flip", "five", "ten"):
+        again = extract_features(work / "photos", [Recipe(model="tiny", views=views)], work / "cache")
+        assert again.features[0].computed == 0
+        assert again.features[0].spec == ten.spec
+    centre = extract_features(work / "photos", [Recipe(model="tiny", resize="37")], work / "cache")
+    assert centre.features[0].computed == 0
+    rows = load_features(centre.manifest, ten.spec, cache=work / "cache").X
+    views = load_views(centre.manifest.pictures, again.plans, work / "cache")
+    assert np.array_equal(rows, views[:, 4])
+
+
+def test_one_spec_under_several_views_is_computed_once(work: Path, tmp_path: Path) -> None:
+    """Asked for in one call, the union is what is computed."""
+    recipes = [Recipe(model="tiny", views=views) for views in ("flip", "five")]
+    found = extract_features(work / "photos", recipes, tmp_path)
+    assert [f.computed for f in found.features] == [32 * 6, 0]
+
+
+def test_heads_train_on_the_plain_view(work: Path) -> None:
+    """One row for each training image, its centre crop; validation in that view too, answers from all."""
+    head, fitted, found = fit(work, Recipe(model="tiny", views="ten"))
+    train_split = found.manifest.of_split("train")
+    assert np.array_equal(head.X, load_views(train_split, found.plans, found.cache)[:, 4])
+    assert head.groups is None
+    assert head.validation[0].shape == (len(found.manifest.of_split("val")), 256)
+    test = load_views(found.manifest.of_split("test"), found.plans, found.cache)
+    by_hand = np.stack([head.predict_proba(test[:, view]) for view in range(10)]).mean(axis=0)
+    assert fitted.probabilities["test"] == pytest.approx(by_hand)
+
+
+def test_heads_train_on_all_views_when_asked(work: Path) -> None:
+    """Each view as a row with its image's label, and the image as its group."""
+    head, _, found = fit(work, Recipe(model="tiny", views="flip"), train_on="all")
+    images = found.manifest.of_split("train")
+    assert len(head.X) == 2 * len(images)
+    views = load_views(images, found.plans, found.cache)
+    for number, picture in enumerate(images):
+        rows = np.flatnonzero(head.groups == picture.digest)
+        assert set(head.y[rows]) == {picture.label}
+        assert sorted(map(bytes, head.X[rows])) == sorted(map(bytes, views[number]))
+
+
+def test_augmented_versions_are_for_training_only(work: Path) -> None:
+    """Beside the plain view; validation and test are seen plainly, and have no augmented rows at all."""
+    recipe = Recipe(model="tiny", views="augment:3", augment="rotation=20")
+    head, fitted, found = fit(work, recipe)
+    images = found.manifest.of_split("train")
+    plain = prepared(work, Recipe(model="tiny"))
+    assert len(head.X) == 4 * len(images)
+    assert np.array_equal(head.X[: len(images)], load_views(images, plain.plans, plain.cache)[:, 0])
+    assert len(np.unique(head.groups)) == len(images)
+    test = load_views(found.manifest.of_split("test"), plain.plans, plain.cache)
+    assert fitted.probabilities["test"] == pytest.approx(head.predict_proba(test[:, 0]))
+    assert [f.images for f in found.features] == [32, len(images)]
+    assert len(open_store(found.cache, found.plans[0].augmented.spec)) == 3 * len(images)
+
+
+def test_several_sizes_are_averaged(work: Path) -> None:
+    """As the ResNet paper does it; trained at the first."""
+    head, fitted, found = fit(work, Recipe(model="tiny", scales="48,64"))
+    test = load_views(found.manifest.of_split("test"), found.plans, found.cache)
+    assert test.shape[1:] == (3, 256)
+    by_hand = np.stack([head.predict_proba(test[:, view]) for view in range(3)]).mean(axis=0)
+    assert fitted.probabilities["test"] == pytest.approx(by_hand)
+    single = prepared(work, Recipe(model="tiny"))
+    images = single.manifest.of_split("train")
+    assert np.array_equal(head.X, load_views(images, single.plans, single.cache)[:, 0])
+
+
+def test_bases_stand_side_by_side(work: Path) -> None:
+    """The features of each, in the order given; and the run predicts with all of them."""
+    recipes = [Recipe(model="tiny"), Recipe(model="tiny", preprocess="raw")]
+    trained = train(work / "photos", recipes, cache=work / "cache", runs=work / "runs")
+    run = load_run(trained.run.folder)
+    assert len(run.specs) == len(run.recipes) == 2
+    assert run.folder.name == "photos-tiny-tf-32+tiny-raw-32-logistic"
+    found = prepared(work, *recipes)
+    test = found.manifest.of_split("test")
+    X = load_views(test, found.plans, found.cache)
+    one = load_features(found.manifest, run.specs[0], split="test", cache=work / "cache").X
+    other = load_features(found.manifest, run.specs[1], split="test", cache=work / "cache").X
+    assert np.array_equal(X[:, 0], np.hstack([one, other]))
+    prediction = featstore.predict(run, [p.path for p in test], cache=work / "cache")
+    assert [i.probabilities for i in prediction.images] == [tuple(p) for p in run.predict_views(X).tolist()]
+
+
+def test_a_run_predicts_as_it_was_measured(work: Path) -> None:
+    """Ten views, averaged the same way; its test accuracy can be had again from the images."""
+    recipe = Recipe(model="tiny", views="ten")
+    trained = train(work / "photos", recipe, HeadRecipe(average="logits"), cache=work / "cache", runs=work / "runs")
+    run = load_run(trained.run.folder)
+    assert (run.average, run.train_on, run.recipes[0].views) == ("logits", "plain", "ten")
+    test = trained.manifest.of_split("test")
+    prediction = featstore.predict(run, [p.path for p in test], cache=work / "cache")
+    right = np.mean([i.label == p.label for i, p in zip(prediction.images, test, strict=True)])
+    assert right == run.metrics["test"]["accuracy"]
+
+
+def test_an_augmented_run_predicts_from_the_plain_view(work: Path) -> None:
+    """New images are never augmented."""
+    trained = train(work / "photos", Recipe(model="tiny", views="augment:2"), cache=work / "cache", runs=work / "runs")
+    assert trained.run.train_on == "all"
+    images = [p.path for p in trained.manifest.of_split("test")]
+    prediction = featstore.predict(load_run(trained.run.folder), images, cache=work / "cache")
+    X = load_features(trained.manifest, trained.run.specs[0], split="test", cache=work / "cache").X
+    assert [i.probabilities for i in prediction.images] == [tuple(p) for p in trained.run.predict_proba(X).tolist()]
+
+
+@pytest.mark.parametrize(
+    ("recipe", "how", "message"),
+    [
+        ({}, {"train_on": "all"}, "has one view only"),
+        ({}, {"average": "logits"}, "has one view only"),
+        ({"views": "flip"}, {"train_on": "some"}, "use one of plain, all"),
+        ({"views": "flip"}, {"average": "votes"}, "use one of probabilities, logits, features"),
+    ],
+)
+def test_options_without_effect_are_refused(
+    work: Path, recipe: dict[str, Any], how: dict[str, Any], message: str
+) -> None:
+    """None is parsed and ignored."""
+    with pytest.raises(UsageError, match=message):
+        fit(work, Recipe(model="tiny", **recipe), **how)
+
+
+def test_what_cannot_be_trained_on_is_refused_before_anything_is_extracted(tmp_path: Path) -> None:
+    """Labels, classes and fractions need no features."""
+    (tmp_path / "data" / "only").mkdir(parents=True)
+    write_photos(tmp_path / "two", 3)
+    for path in (tmp_path / "two" / "discs").iterdir():
+        path.rename(tmp_path / "data" / "only" / path.name)
+    for data, options, error in (
+        (tmp_path / "data", {}, DataError),
+        (tmp_path / "data" / "only", {}, DataError),
+        (tmp_path / "two", {"val_fraction": 1.5}, UsageError),
+    ):
+        with pytest.raises(error):
+            prepare(data, [Recipe(model="tiny")], cache=tmp_path / "cache", **options)
+    assert not (tmp_path / "cache").exists()
+
+
+def test_make_head_is_untouched_by_views() -> None:
+    """Every head of the table takes groups."""
+    X, y = np.random.default_rng(0).normal(size=(12, 4)).astype(np.float32), np.array(list("ab") * 6)
+    for name in ("logistic", "bn-dropout"):
+        head = make_head(name, {"epochs": 1} if name == "bn-dropout" else {})
+        head.fit(X, y, None, 0, None, np.array([f"{n // 2}" for n in range(12)]))
+        assert head.predict_proba(X).shape == (12, 2)

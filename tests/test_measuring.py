@@ -1,0 +1,211 @@
+"""The grid, cell by cell: what is in it, how it is measured, and that each cell can be had again."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import write_photos
+
+from featstore.errors import DataError, UsageError
+from featstore.fitting import HeadRecipe
+from featstore.grid import GridCell, Protocol, command_line, grid
+from featstore.heads.logistic import LogisticHead
+from featstore.images.manifest import Manifest, scan
+from featstore.images.splits import fold_splits
+from featstore.measuring import Comparison, compare
+from featstore.recipe import Recipe
+from featstore.workflow import extract_features
+
+TINY = [Recipe(model="tiny", preprocess=variant) for variant in ("keras", "raw")]
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("work")
+    write_photos(folder / "photos", 24)
+    time.sleep(2.1)  # younger files are not remembered
+    return folder
+
+
+@pytest.fixture(scope="module")
+def comparison(work: Path) -> Comparison:
+    heads = ("logistic", "bn-dropout", "scratch-cnn")
+    return measure(work, TINY, heads, {"epochs": 3})
+
+
+def measure(work: Path, *arguments: Any, **options: Any) -> Comparison:
+    return compare(work / "photos", *arguments, cache=work / "cache", **options)
+
+
+def digests(work: Path) -> Manifest:
+    return extract_features(work / "photos", TINY[:1], work / "cache").manifest
+
+
+def test_a_head_with_a_base_of_its_own_gets_one_cell_per_preparation() -> None:
+    """scratch-cnn sees the pixels as each variant prepares them, whichever bases are beside it."""
+    recipes = [
+        Recipe(model=model, weights="random", preprocess=variant)
+        for model in ("MobileNetV2", "DenseNet121")
+        for variant in ("keras", "raw", "scale=1/100")
+    ]
+    cells = grid(recipes, ("logistic", "scratch-cnn"), {"epochs": "5", "C": "1"}, HeadRecipe())
+    assert [cell.head.head for cell in cells] == ["logistic"] * 6 + ["scratch-cnn"] * 4
+    assert [(c.recipe.model, c.recipe.preprocess) for c in cells[6:]] == [
+        ("pixels", variant) for variant in ("tf", "raw", "scale=1/100", "torch")
+    ]
+    assert [dict(cell.head.parameters) for cell in cells[5:7]] == [{"C": "1"}, {"epochs": "5"}]
+
+
+@pytest.mark.parametrize(
+    ("heads", "settings", "message"),
+    [
+        (("forest",), {}, "head 'forest' is not known"),
+        (("logistic",), {"epochs": "5"}, "none of the heads logistic has such a parameter"),
+        (("logistic",), {"C": "much"}, "head logistic"),
+    ],
+)
+def test_heads_and_settings_are_checked_first(heads: Any, settings: Any, message: str, tmp_path: Path) -> None:
+    """Before anything is extracted."""
+    write_photos(tmp_path / "photos", 3)
+    with pytest.raises(UsageError, match=message):
+        compare(tmp_path / "photos", TINY, heads, settings, cache=tmp_path / "cache")
+    assert not (tmp_path / "cache").exists()
+
+
+def test_commands_say_all_that_is_not_the_default() -> None:
+    """And quote what a shell would take apart."""
+    recipe = Recipe(model="MobileNet", weights="my weights.h5", alpha=0.25, preprocess="raw", size="150", views="ten")
+    cell = GridCell(recipe, HeadRecipe(head="bn-dropout", parameters={"p": 0.6}, seed=3, average="logits"))
+    words = shlex.split(command_line("my photos", cell, Protocol(seed=3, val_fraction=0.3), "my cache"))
+    expected = "featstore train-head|my photos|--model|MobileNet|--weights|my weights.h5|--alpha|0.25|--preprocess|raw"
+    assert "|".join(words[:1]) + " " + "|".join(words[1:11]) == expected
+    assert words[11:] == shlex.split(
+        "--size 150 --views ten --head bn-dropout --set p=0.6 --average logits --seed 3 --val-fraction 0.3 "
+        "--cache 'my cache'"
+    )
+    assert command_line("d", cell, Protocol(folds=5), None).startswith("featstore compare d ")
+    assert "--seeds 2" in command_line("d", cell, Protocol(seeds=2), None)
+
+
+def test_rows_are_ranked_and_hold_their_figures(comparison: Comparison) -> None:
+    """Best first, on the same images, each with its interval and its cost."""
+    accuracies = [row.accuracy for row in comparison.rows]
+    assert accuracies == sorted(accuracies, reverse=True)
+    assert len({row.n for row in comparison.rows}) == 1
+    assert [row.cell.head.head for row in comparison.rows].count("scratch-cnn") == 2
+    for row in comparison.rows:
+        assert row.accuracy_ci95[0] <= row.accuracy <= row.accuracy_ci95[1]
+        assert row.difference_to_best == pytest.approx(row.accuracy - accuracies[0])
+        assert row.difference_ci95[0] <= row.difference_to_best <= row.difference_ci95[1]
+        pixels = row.cell.recipe.model == "pixels"
+        assert (row.width, row.bytes) == ((64 * 64 * 3, 48 * 64 * 64 * 3 * 2) if pixels else (256, 48 * 256 * 2))
+    assert json.dumps([row.describe() for row in comparison.rows], allow_nan=False)
+    assert comparison.findings[0].startswith("best: ")
+    assert comparison.split == "the test split"
+    assert {cell.head.head for cell in comparison.curves} == {"bn-dropout", "scratch-cnn"}
+    assert {len(curve.x) for curve in comparison.curves.values()} == {3}
+
+
+def test_a_cell_by_itself_is_what_it_was_in_the_grid(cli: Any, work: Path, comparison: Comparison) -> None:
+    """The command printed beside it gives the same accuracy and log loss."""
+    for head in ("logistic", "bn-dropout", "scratch-cnn"):
+        row = next(row for row in comparison.rows if row.cell.head.head == head)
+        done = cli(*shlex.split(row.command)[1:], "--json", "--quiet")
+        assert done.returncode == 0, done.stderr
+        metrics = json.loads(done.stdout)["metrics"]["test"]
+        assert (metrics["n"], metrics["accuracy"]) == (row.n, row.accuracy)
+        assert metrics["log_loss"] == pytest.approx(row.log_loss, rel=1e-5)
+        assert metrics["accuracy_ci95"] == pytest.approx(list(row.accuracy_ci95))
+
+
+def test_a_second_run_extracts_nothing(work: Path, comparison: Comparison, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Features come from the cache; the heads are trained anew and give the same."""
+    monkeypatch.setattr("featstore.extraction.fetch_all", pytest.fail)
+    again = measure(work, TINY, ("logistic",))
+    before = {r.cell.recipe: r for r in comparison.rows if r.cell.head.head == "logistic"}
+    assert [r.accuracy for r in again.rows] == [before[r.cell.recipe].accuracy for r in again.rows]
+
+
+def test_folds_ask_about_every_image_once(work: Path) -> None:
+    """Stratified, made from content, each image in the test split of one fold; copies of an image together."""
+    manifest = digests(work)
+    copies = manifest.with_pictures([*manifest.pictures, *(p._replace(path=f"{p.path}.x") for p in manifest.pictures)])
+    folds = fold_splits(copies, 4)
+    held_out = [{p.digest for p in fold.of_split("test")} for fold in folds]
+    assert sorted(digest for fold in held_out for digest in fold) == sorted(p.digest for p in manifest.pictures)
+    for fold, mine in zip(folds, held_out, strict=True):
+        assert not mine & {p.digest for p in fold.pictures if p.split != "test"}
+        assert {p.split for p in fold.pictures} == {"train", "val", "test"}
+        assert [sum(p.label == c for p in fold.of_split("test")) for c in fold.classes] == [12, 12]
+    again = fold_splits(copies.with_pictures(copies.pictures[::-1]), 4)
+    assert [{p.digest for p in fold.of_split("test")} for fold in again] == held_out
+
+
+def test_a_given_test_split_takes_no_part_in_folds(work: Path) -> None:
+    """It stays clean for the end; a class with too few images is an error."""
+    manifest = digests(work)
+    marked = manifest.with_pictures(
+        [p._replace(split="test" if n % 4 == 0 else "train") for n, p in enumerate(manifest.pictures)]
+    )
+    clean = {p.digest for p in marked.of_split("test")}
+    assert all(not clean & {p.digest for p in fold.pictures} for fold in fold_splits(marked, 3))
+    with pytest.raises(DataError, match="are too few for 30 folds"):
+        fold_splits(manifest, 30)
+
+
+def test_seeds_and_folds_are_averaged(work: Path) -> None:
+    """Each head is trained once for each; every image counts once, as the share of seeds that were right about it."""
+    fitted: list[int] = []
+    real = LogisticHead.fit
+
+    def watch(self: LogisticHead, X: Any, y: Any, validation: Any, seed: int, *rest: Any) -> None:
+        fitted.append(seed)
+        real(self, X, y, validation, seed, *rest)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(LogisticHead, "fit", watch)
+        found = measure(work, TINY[:1], protocol=Protocol(seed=5, seeds=2, folds=3))
+    assert fitted == [5, 5, 5, 6, 6, 6]
+    assert found.rows[0].n == 48
+    assert found.split == "3-fold cross-validation"
+    assert (found.rows[0].accuracy * 96) % 1 == pytest.approx(0, abs=1e-9)
+
+
+def test_augmented_versions_follow_the_folds(work: Path) -> None:
+    """Each image is for training in some fold, so all of them have their versions."""
+    found = measure(work, [Recipe(model="tiny", views="augment:2")], protocol=Protocol(folds=3))
+    assert found.rows[0].n == 48
+
+
+def test_a_cell_that_fails_does_not_cost_the_others(work: Path) -> None:
+    """It is listed with the reason and its command; where all fail, that is an error."""
+    found = measure(work, TINY[:1], ("logistic", "bn-dropout"), {"rate": "1e30", "epochs": "2"})
+    assert [row.cell.head.head for row in found.rows] == ["logistic"]
+    [(command, reason)] = found.failed
+    assert "--head bn-dropout" in command
+    assert "diverged" in reason
+    with pytest.raises(DataError, match="no cell of the grid could be measured"):
+        measure(work, TINY[:1], ("bn-dropout",), {"rate": "1e30", "epochs": "2"})
+
+
+def test_without_a_labelled_test_split_the_validation_split_is_measured_on(work: Path, tmp_path: Path) -> None:
+    """And that is said."""
+    for split, first in (("train", 0), ("val", 40)):
+        write_photos(tmp_path / "data" / split, 6, first)
+    found = compare(tmp_path / "data", TINY[:1], cache=work / "cache")
+    assert (found.split, found.rows[0].n) == ("the val split", 12)
+    assert scan(tmp_path / "data").of_split("test") == ()
+
+
+def test_right_answers_are_paired_by_image(work: Path) -> None:
+    """A recipe against itself differs by nothing in any image, so its interval is as narrow as can be."""
+    found = measure(work, [TINY[0], Recipe(model="tiny", preprocess="tf")])
+    assert found.rows[1].difference_to_best == 0
+    assert np.ptp(found.rows[1].difference_ci95) < 0.6
+    assert "cannot be told apart" in found.findings[1]
