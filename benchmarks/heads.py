@@ -44,8 +44,8 @@ model = keras.Sequential([
     layers.Dropout(0.5), layers.Dense(2, activation="softmax"),
 ])
 model.compile(keras.optimizers.Adam(1e-3), "sparse_categorical_crossentropy", metrics=["accuracy"])
-stop = keras.callbacks.EarlyStopping("val_loss", patience=8, restore_best_weights=True)
-model.fit(X["train"], y["train"], batch_size=64, epochs=50, validation_data=(X["val"], y["val"]),
+stop = keras.callbacks.EarlyStopping("val_loss", patience=10, restore_best_weights=True)
+model.fit(X["train"], y["train"], batch_size=64, epochs=100, validation_data=(X["val"], y["val"]),
           callbacks=[stop], verbose=0)
 for split in X:
     print(split, (model.predict(X[split], batch_size=256, verbose=0).argmax(1) == y[split]).mean())

@@ -4,6 +4,7 @@ extraction  from disk, against the bare network on batches in memory, and agains
 idle        `extract` with nothing to do, against a bare walk of the same tree
 heads       `train-head` from the cache, against a bare script on a saved array
 memory      peak memory of an extraction of 1,000 and of 10,000 images
+grid        `compare` from the cache against its cells one by one, and ten views of an image against ten images
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from extraction import measure_extraction
+from grid import measure_grid
 from heads import measure_heads
 from idle import measure_idle
 from memory import measure_memory
@@ -25,6 +27,7 @@ BENCHMARKS: dict[str, Callable[[Path, Path], None]] = {
     "idle": measure_idle,
     "heads": measure_heads,
     "memory": measure_memory,
+    "grid": measure_grid,
 }
 
 

@@ -118,6 +118,8 @@ def extract_features(
     folder = cache_folder(cache)
     memory = DigestMemory(folder / "digests")
     manifest = data if isinstance(data, Manifest) else scan(data)
+    if not manifest.pictures:  # before weights are loaded, or fetched, for nothing
+        raise DataError(_none_readable(manifest))
     plans = tuple(make_plan(recipe, memory) for recipe in recipes)
     wanted = [(plan.recipe, part) for plan in plans for part in plan.parts]
     manifest, features = _complete(manifest, wanted, folder, memory, progress)

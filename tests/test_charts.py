@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import io
+from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 
-from featstore.evaluation.charts import comparison_chart
+from featstore.evaluation.charts import _limits, comparison_chart
 from featstore.heads.base import Curve
 
 
@@ -25,7 +28,6 @@ def test_rows_have_room(count: int) -> None:
     """A quarter of an inch each, so that their names never overlap."""
     pixels = chart(count)
     assert pixels.shape[0] >= 0.24 * count * 120
-    assert pixels.shape[1] == 1140
     assert (pixels != 255).any(axis=2).mean() > 0.01
 
 
@@ -34,8 +36,57 @@ def test_curves_are_a_second_panel() -> None:
     assert chart(8, curves=8).shape[0] > chart(8).shape[0] + 300
 
 
+def image(*arguments: Any) -> np.ndarray:
+    return np.asarray(Image.open(io.BytesIO(comparison_chart(*arguments))).convert("RGB"))
+
+
+def is_framed(pixels: np.ndarray) -> bool:
+    """Whether the outermost pixels are white all around."""
+    return all((edge == 255).all() for edge in (pixels[:2], pixels[-2:], pixels[:, :2], pixels[:, -2:]))
+
+
 def test_nothing_is_cut_at_the_edges() -> None:
-    """The outermost pixels are white all around, also with a long legend."""
-    pixels = chart(24, curves=24)
-    for edge in (pixels[:2], pixels[-2:], pixels[:, :2], pixels[:, -2:]):
-        assert (edge == 255).all()
+    """Also with a long legend, and with names far longer than usual, for which the picture is wider."""
+    assert is_framed(chart(24, curves=24))
+    name = "MobileNet 0.75, " * 8
+    long = image([name], [0.9], [(0.8, 0.95)], {name: Curve("epoch", [1, 2], {"accuracy": [0.5, 0.6]})}, "a title")
+    assert is_framed(long)
+    assert long.shape[1] > chart(1).shape[1]
+
+
+def test_curves_do_not_narrow_the_rows() -> None:
+    """The dots stand where they stand without the second panel, whatever its legend needs."""
+    plain, both = chart(8), chart(8, curves=8)
+    blue = [(p == (0x00, 0x72, 0xB2)).all(axis=2)[: len(plain) - 60].any(axis=0).nonzero()[0] for p in (plain, both)]
+    assert abs(np.ptp(blue[0]) - np.ptp(blue[1])) <= 2
+
+
+@pytest.mark.parametrize("name", [r"costs $\5$", "caf\udce9", "_hidden"])
+def test_names_are_drawn_as_they_are(name: str) -> None:
+    """Dollar signs begin no formula, undecodable bytes of a path do no harm, and no label is hidden."""
+    curve = Curve("epoch", [1], {"accuracy": [0.5]})
+    shown = image([name], [0.9], [(0.8, 0.95)], {name: curve}, name)
+    other = image([name], [0.9], [(0.8, 0.95)], {"": curve}, name)
+    assert shown.shape == other.shape
+    assert (shown != other).any()
+
+
+def test_validation_is_drawn_where_there_is_any() -> None:
+    """Else the accuracy; the losses never."""
+
+    def drawn(**series: list[float]) -> np.ndarray:
+        return image(["a"], [0.9], [(0.8, 0.95)], {"a": Curve("epoch", [1, 2], series)}, "t")
+
+    held_out = drawn(loss=[1, 2], accuracy=[0.1, 0.9], val_accuracy=[0.5, 0.6])
+    assert (held_out == drawn(accuracy=[0.5, 0.6])).all()
+    assert (held_out != drawn(accuracy=[0.1, 0.9])).any()
+
+
+@given(st.floats(0, 1), st.floats(0, 1))
+def test_the_axis_shows_the_interval_and_no_noise(one: float, other: float) -> None:
+    """At least a tenth of the scale unless an end is near, and never far beyond 0 and 1."""
+    low, high = sorted((one, other))
+    left, right = _limits([(low, high)])
+    assert -0.05 < left < low <= high < right < 1.05
+    assert right - left >= 0.05
+    assert right - left >= 0.1 or low < 0.05 or high > 0.95

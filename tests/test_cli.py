@@ -31,8 +31,8 @@ def test_help_is_light() -> None:
 def test_models_lists_every_base(cli: Cli) -> None:
     """As a table, and as JSON with what is known of each."""
     table, listed = cli("models"), cli("models", "--json")
-    assert all(name in table.stdout for name in ("tiny", *BASES))
-    assert {m["name"] for m in json.loads(listed.stdout)["models"]} == {"tiny", *BASES}
+    assert all(name in table.stdout for name in ("tiny", "pixels", *BASES))
+    assert {m["name"] for m in json.loads(listed.stdout)["models"]} == {"tiny", "pixels", *BASES}
 
 
 def test_the_whole_way(cli: Cli, photos: Path, tmp_path: Path) -> None:

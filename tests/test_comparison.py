@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from itertools import product
 
 import numpy as np
@@ -79,6 +80,17 @@ def test_the_ranking_goes_by_accuracy_then_log_loss() -> None:
     assert ranked[2].accuracy_ci95 == wilson_interval(5, 10)
 
 
+def test_shares_that_add_up_alike_are_ties() -> None:
+    """Their sums may differ in the last bit: the log loss decides, and no difference to the best is above zero."""
+    one = np.repeat([1.0, 2 / 3, 1 / 3], [20, 5, 7])
+    other = one[::-1].copy()
+    cells = [cell(one, 0.4), cell(other, 0.3)] if one.mean() >= other.mean() else [cell(other, 0.4), cell(one, 0.3)]
+    assert cells[0].right.mean() > cells[1].right.mean()
+    ranked = rank(cells)
+    assert [r.place for r in ranked] == [1, 0]
+    assert ranked[1].difference_to_best.value <= 0
+
+
 def test_a_clear_winner_is_called_one() -> None:
     """With the difference in points, and the order of the factors fixed."""
     cells = [
@@ -87,14 +99,16 @@ def test_a_clear_winner_is_called_one() -> None:
     ]
     best, beats = findings(cells)
     assert best.startswith("best: keras: 0.975 [")
-    assert best.endswith("] on 400 images; none of 1 other cells cannot be told apart from it")
+    assert best.endswith("] on 400 images; the other cell is clearly worse")
     assert beats == "`keras` beats `raw` by 30.5 points [25.8, 34.9]"
 
 
 def test_noise_is_not_read_as_a_result() -> None:
     """Two variants that differ by one image of 400 are said to be alike."""
     cells = [cell(answers(400, 390), preprocess="keras"), cell(answers(400, 389), preprocess="rescale")]
-    assert findings(cells)[1] == "`keras` and `rescale` cannot be told apart on 400 images (0.2 points [-0.4, 0.9])"
+    best, alike = findings(cells)
+    assert best.endswith("; the other cell cannot be told apart from it")
+    assert alike == "`keras` and `rescale` cannot be told apart on 400 images (0.2 points [-0.4, 0.9])"
 
 
 def test_factors_are_compared_with_all_others_held_equal() -> None:
@@ -106,7 +120,7 @@ def test_factors_are_compared_with_all_others_held_equal() -> None:
     ]
     cells.append(cell(answers(400, 200), preprocess="raw", size="64", model="pixels"))
     sentences = findings(cells)
-    assert [s.split(" by ")[0] for s in sentences[1:]] == ["`keras` beats `raw`", "`224` beats `150`"]
+    assert [s.split(" by ")[0] for s in sentences[1:]] == ["`keras` beats `raw`", "size `224` beats `150`"]
     assert "over 2 pairs of cells" in sentences[1]
     assert "pixels" not in " ".join(sentences)
 
@@ -120,8 +134,75 @@ def test_what_depends_on_another_factor_is_not_averaged_away() -> None:
         cell(answers(400, 280), preprocess="rescale", head="scratch-cnn"),
     ]
     sentence = findings(cells)[1]
-    assert sentence.startswith("`caffe` against `rescale` depends on the rest: better with logistic by 22.5 points [")
+    assert sentence.startswith("`caffe` against `rescale` depends on the head: better with logistic by 22.5 points [")
     assert ", worse with scratch-cnn by 20.0 points [" in sentence
+
+
+def disagreeing(leads: dict[tuple[str, str], int]) -> str:
+    """What is said of a against b, by which images a leads under each (head, size)."""
+    cells = []
+    for (head, size), lead in leads.items():
+        for level, right in (("a", 200 + lead), ("b", 200)):
+            cells.append(cell(answers(400, right), preprocess=level, head=head, size=size))
+    return findings(cells)[1]
+
+
+def test_the_factor_that_decides_is_named() -> None:
+    """With the means over its levels; one that speaks for neither side is said to."""
+    heads = {"logistic": 40, "bn-dropout": 20, "scratch-cnn": -30, "other": 0}
+    sentence = disagreeing({(head, size): lead for head, lead in heads.items() for size in ("150", "224")})
+    assert sentence.startswith("`a` against `b` depends on the head: better with logistic and bn-dropout by 7.5 points")
+    assert "] over 4 pairs of cells, worse with scratch-cnn by 7.5 points [" in sentence
+    assert sentence.endswith("] over 2 pairs of cells, no clear difference with other")
+    sentence = disagreeing({(head, size): 40 if size == "150" else -30 for head in heads for size in ("150", "224")})
+    assert sentence.startswith("`a` against `b` depends on the size: better with 150 by 10.0 points")
+
+
+def test_where_no_single_factor_decides_the_extremes_are_named() -> None:
+    """As where the better level of one factor swaps with that of another."""
+    sentence = disagreeing({("x", "150"): 40, ("x", "224"): -40, ("y", "150"): -30, ("y", "224"): 30})
+    assert sentence.startswith("`a` against `b` depends on the rest: better with 150, x by 10.0 points [")
+    assert ", worse with 224, x by 10.0 points [" in sentence
+    assert "pairs" not in sentence
+
+
+def test_many_pairs_do_not_disagree_by_chance() -> None:
+    """Of 40 pairs without any difference, some stand apart in both directions; that is no dependence."""
+    rng = np.random.default_rng(0)
+    said, singly = 0, 0
+    for _ in range(20):
+        right = (rng.random((40, 2, 300)) < 0.7).astype(float)
+        apart = [paired_difference(a, b) for a, b in right]
+        singly += any(d.low > 0 for d in apart) and any(d.high < 0 for d in apart)
+        cells = [cell(right[k, i], preprocess="ab"[i], head=f"head {k}") for k in range(40) for i in range(2)]
+        said += "depends" in findings(cells)[1]
+    assert singly > 4
+    assert said <= 1
+
+
+def first_words(cells: Sequence[Cell]) -> list[str]:
+    return [sentence.split("`")[0] for sentence in findings(cells)]
+
+
+def test_sentences_come_in_a_fixed_order_and_say_what_is_compared() -> None:
+    """Preprocessing first, then what else is known, then the rest; `ten` alone would not say what it is."""
+    some = [("rate", "12"), ("head", "pq"), ("views", "xy"), ("size", "34"), ("model", "AB"), ("preprocess", "kr")]
+    cells = [
+        cell(answers(200, 150), **dict(zip((name for name, _ in some), levels, strict=True)))
+        for levels in product(*(levels for _, levels in some))
+    ]
+    assert first_words(cells)[1:] == ["", "", "size ", "views ", "", "rate "]
+    assert findings(cells)[0].startswith("best: A, k, 3, x, p, 1: 0.750 [")
+    assert [s.split("`")[1] for s in findings(cells)[1:]] == ["k", "A", "3", "x", "p", "1"]
+
+
+def test_the_first_sentence_counts_what_is_close() -> None:
+    """So that the first place is not read as the only one."""
+    cells = [cell(answers(400, right), model=f"M{right}") for right in (300, 390, 389, 391)]
+    assert findings(cells)[0].endswith("; 2 of 3 other cells cannot be told apart from it")
+    assert findings([cells[0], cells[0]._replace(factors={"model": "N"}), cells[1]])[0].endswith(
+        "; all 2 other cells are clearly worse"
+    )
 
 
 def test_a_single_cell_is_just_measured() -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from statistics import NormalDist
 from typing import NamedTuple
 
 import numpy as np
@@ -12,8 +13,11 @@ from numpy.typing import NDArray
 from featstore.evaluation.metrics import Z95, wilson_interval
 
 Context = tuple[tuple[str, str], ...]  # all factors of a cell but one
+Pairs = Mapping[Context, tuple[NDArray[np.float64], NDArray[np.float64]]]  # two levels of that one, (n,) each
 
-ORDER = ("preprocess", "model", "size", "views", "head")  # of the findings
+OF_FINDINGS = ("preprocess", "model", "size", "views", "head")
+OF_NAMES = ("model", "preprocess", "size", "views", "head")  # as `featstore compare` orders its columns
+OF_REASONS = ("head", "model", "size", "views", "preprocess")  # a new head explains more than the base that it implies
 
 
 class Cell(NamedTuple):
@@ -54,8 +58,8 @@ class Ranked(NamedTuple):
     difference_to_best: Difference
 
 
-def paired_difference(a: NDArray[np.float64], b: NDArray[np.float64]) -> Difference:
-    """Accuracy of `a` (n,) minus that of `b` (n,) over the same images.
+def paired_difference(a: NDArray[np.float64], b: NDArray[np.float64], z: float = Z95) -> Difference:
+    """Accuracy of `a` (n,) minus that of `b` (n,) over the same images; `z` is the interval's normal quantile.
 
     The interval is the adjusted Wald one for paired proportions, with half an image added to each of the four cells
     of the table (Agresti & Min 2005, Statistics in Medicine 24:729): unlike the plain one it holds its 95 % with few
@@ -65,7 +69,7 @@ def paired_difference(a: NDArray[np.float64], b: NDArray[np.float64]) -> Differe
     d = np.asarray(a, float) - np.asarray(b, float)
     n, total, squares = len(d), float(d.sum()), float((d**2).sum())
     centre = total / (n + 2)
-    half = Z95 * math.sqrt(max(0.0, squares + 1 - total**2 / (n + 2))) / (n + 2)
+    half = z * math.sqrt(max(0.0, squares + 1 - total**2 / (n + 2))) / (n + 2)
     value = total / n
     return Difference(value, max(-1.0, min(value, centre - half)), min(1.0, max(value, centre + half)))
 
@@ -73,13 +77,15 @@ def paired_difference(a: NDArray[np.float64], b: NDArray[np.float64]) -> Differe
 def rank(cells: Sequence[Cell]) -> list[Ranked]:
     """Best first: by accuracy, then by log loss, then as given; the best differs from itself by nothing."""
     accuracies = [float(cell.right.mean()) for cell in cells]
-    order = sorted(range(len(cells)), key=lambda i: (-accuracies[i], cells[i].log_loss, i))
+    # rounded: shares of three seeds that add up to the same accuracy may differ in the last bit
+    order = sorted(range(len(cells)), key=lambda i: (-round(accuracies[i], 12), cells[i].log_loss, i))
     best = cells[order[0]]
     ranked = []
     for place in order:
         cell = cells[place]
         none = place == order[0]
         difference = Difference(0.0, 0.0, 0.0) if none else paired_difference(cell.right, best.right)
+        difference = difference._replace(value=min(0.0, difference.value))  # that last bit again
         ranked.append(Ranked(place, accuracies[place], accuracy_interval(cell.right), difference))
     return ranked
 
@@ -91,38 +97,45 @@ def accuracy_interval(right: NDArray[np.float64]) -> tuple[float, float]:
 
 def findings(cells: Sequence[Cell]) -> list[str]:
     """What the grid says, in plain words: the best cell, then each factor with all others held equal."""
-    varied = [name for name in _names(cells) if len({cell.factors[name] for cell in cells}) > 1]
+    known = dict.fromkeys(name for cell in cells for name in cell.factors)
+    varied = [name for name in known if len({cell.factors[name] for cell in cells}) > 1]
     sentences = [_best(cells, varied)]
-    for name in varied:
+    for name in _ordered(varied, OF_FINDINGS):
         sentences += _of_factor(cells, name)
     return sentences
 
 
-def _names(cells: Sequence[Cell]) -> list[str]:
-    known = dict.fromkeys(name for cell in cells for name in cell.factors)
-    return [name for name in ORDER if name in known] + [name for name in known if name not in ORDER]
+def _ordered(names: Iterable[str], order: Sequence[str]) -> list[str]:
+    """`names` in the given order, then those that it does not know."""
+    rest = list(names)
+    return [name for name in order if name in rest] + [name for name in rest if name not in order]
 
 
 def _best(cells: Sequence[Cell], varied: Sequence[str]) -> str:
     ranked = rank(cells)
     first = ranked[0]
-    factors = cells[first.place].factors
-    name = ", ".join(factors[f] for f in ("model", "preprocess", "size", "views", "head") if f in varied)
+    name = ", ".join(cells[first.place].factors[factor] for factor in _ordered(varied, OF_NAMES))
     low, high = first.accuracy_ci95
-    n = len(cells[0].right)
     text = f"best: {name}: " if name else "accuracy "
-    text += f"{first.accuracy:.3f} [{low:.3f}, {high:.3f}] on {n} images"
-    if len(cells) == 1:
-        return text
+    text += f"{first.accuracy:.3f} [{low:.3f}, {high:.3f}] on {len(cells[0].right)} images"
+    others = len(cells) - 1
     close = sum(not other.difference_to_best.tells_apart for other in ranked[1:])
-    return f"{text}; {close or 'none'} of {len(cells) - 1} other cells cannot be told apart from it"
+    if others == 0:
+        return text
+    if others == 1:
+        return f"{text}; the other cell {'cannot be told apart from it' if close else 'is clearly worse'}"
+    return f"{text}; " + (
+        f"{close} of {others} other cells cannot be told apart from it"
+        if close
+        else f"all {others} other cells are clearly worse"
+    )
 
 
 def _of_factor(cells: Sequence[Cell], factor: str) -> list[str]:
     """A sentence for each level but the one that is compared with: the one with the best mean over shared contexts."""
     by_context: dict[Context, dict[str, NDArray[np.float64]]] = {}
     for cell in cells:
-        context = tuple((name, value) for name, value in sorted(cell.factors.items()) if name != factor)
+        context = tuple((name, cell.factors[name]) for name in _ordered(cell.factors, OF_NAMES) if name != factor)
         by_context.setdefault(context, {})[cell.factors[factor]] = cell.right
     levels = list(dict.fromkeys(cell.factors[factor] for cell in cells))
     best = max(levels, key=lambda level: (_wins(level, by_context), -levels.index(level)))
@@ -130,8 +143,13 @@ def _of_factor(cells: Sequence[Cell], factor: str) -> list[str]:
     for level in levels:
         pairs = {context: (r[best], r[level]) for context, r in by_context.items() if best in r and level in r}
         if level != best and pairs:
-            sentences.append(_compare(best, level, pairs))
+            sentences.append(_kind(factor) + _compare(best, level, pairs))
     return sentences
+
+
+def _kind(factor: str) -> str:
+    """What the levels are levels of, where they do not say so themselves: `ten` alone could be anything."""
+    return "" if factor in ("preprocess", "model", "head") else f"{factor} "
 
 
 def _wins(level: str, by_context: Mapping[Context, dict[str, NDArray[np.float64]]]) -> float:
@@ -141,22 +159,16 @@ def _wins(level: str, by_context: Mapping[Context, dict[str, NDArray[np.float64]
         rivals = [float(right.mean()) for other, right in levels.items() if other != level]
         if level in levels and rivals:
             leads.append(float(levels[level].mean()) - sum(rivals) / len(rivals))
-    return sum(leads) / len(leads) if leads else -math.inf
-
-
-Pairs = Mapping[Context, tuple[NDArray[np.float64], NDArray[np.float64]]]
+    return round(sum(leads) / len(leads), 12) if leads else -math.inf  # rounded: as in `rank`
 
 
 def _compare(one: str, other: str, pairs: Pairs) -> str:
-    singly = {context: paired_difference(a, b) for context, (a, b) in pairs.items()}
-    better = {context: d for context, d in singly.items() if d.low > 0}
-    worse = {context: d for context, d in singly.items() if d.high < 0}
-    if better and worse:
-        return f"`{one}` against `{other}` depends on the rest: {_extreme(better, singly)}, {_extreme(worse, singly)}"
-    mean = paired_difference(
-        np.mean([a for a, _ in pairs.values()], axis=0), np.mean([b for _, b in pairs.values()], axis=0)
-    )
-    over = f" over {len(pairs)} pairs of cells" if len(pairs) > 1 else ""
+    # Bonferroni: of many pairs, some would stand apart in both directions by chance alone
+    z = NormalDist().inv_cdf(1 - 0.025 / len(pairs))
+    singly = {context: paired_difference(a, b, z) for context, (a, b) in pairs.items()}
+    if any(d.low > 0 for d in singly.values()) and any(d.high < 0 for d in singly.values()):
+        return f"`{one}` against `{other}` depends on {_reason(pairs, singly)}"
+    mean, over = _pooled(pairs), _over(pairs)
     if mean.low > 0:
         return f"`{one}` beats `{other}` by {mean.in_points()}{over}"
     if mean.high < 0:
@@ -165,15 +177,46 @@ def _compare(one: str, other: str, pairs: Pairs) -> str:
     return f"`{one}` and `{other}` cannot be told apart on {n} images ({mean.in_points()}{over})"
 
 
-def _extreme(some: Mapping[Context, Difference], all_: Mapping[Context, Difference]) -> str:
-    """The clearest of `some`, named by what varies among all contexts."""
-    context = max(some, key=lambda c: abs(some[c].value))
-    varied = [place for place in range(len(context)) if len({c[place][1] for c in all_}) > 1]
-    where = ", ".join(context[place][1] for place in varied)
-    difference = some[context]
-    word = "better" if difference.value > 0 else "worse"
-    shown = difference if difference.value > 0 else _turned(difference)
-    return f"{word} with {where} by {shown.in_points()}"
+def _reason(pairs: Pairs, singly: Mapping[Context, Difference]) -> str:
+    """The factor whose levels part the pairs that disagree, with the mean on each side; else the two extremes."""
+    better = [dict(context) for context, d in singly.items() if d.low > 0]
+    worse = [dict(context) for context, d in singly.items() if d.high < 0]
+    for factor in _ordered(better[0], OF_REASONS):
+        of_level: dict[str, dict[Context, tuple[NDArray[np.float64], NDArray[np.float64]]]] = {}
+        for context, pair in pairs.items():
+            of_level.setdefault(dict(context)[factor], {})[context] = pair
+        means = {level: _pooled(some) for level, some in of_level.items()}
+        pros = [level for level, mean in means.items() if mean.low > 0]
+        cons = [level for level, mean in means.items() if mean.high < 0]
+        if {c[factor] for c in better}.issubset(pros) and {c[factor] for c in worse}.issubset(cons):
+            sides = [
+                (" and ".join(side), {c: p for x in side for c, p in of_level[x].items()}) for side in (pros, cons)
+            ]
+            unclear = [level for level in means if level not in pros + cons]
+            rest = f", no clear difference with {' and '.join(unclear)}" if unclear else ""
+            return f"the {factor}: {_side(*sides[0])}, {_side(*sides[1])}{rest}"
+    least, most = sorted(pairs, key=lambda context: singly[context].value)[:: len(pairs) - 1]
+    varied = [place for place in range(len(most)) if len({context[place] for context in pairs}) > 1]
+    shown = [_side(", ".join(c[place][1] for place in varied), {c: pairs[c]}) for c in (most, least)]
+    return f"the rest: {shown[0]}, {shown[1]}"
+
+
+def _side(where: str, pairs: Pairs) -> str:
+    mean = _pooled(pairs)
+    if mean.value < 0:
+        return f"worse with {where} by {_turned(mean).in_points()}{_over(pairs)}"
+    return f"better with {where} by {mean.in_points()}{_over(pairs)}"
+
+
+def _pooled(pairs: Pairs) -> Difference:
+    """The mean over the pairs, taken for each image first: the pairs share their images and are not independent."""
+    return paired_difference(
+        np.mean([a for a, _ in pairs.values()], axis=0), np.mean([b for _, b in pairs.values()], axis=0)
+    )
+
+
+def _over(pairs: Pairs) -> str:
+    return f" over {len(pairs)} pairs of cells" if len(pairs) > 1 else ""
 
 
 def _turned(difference: Difference) -> Difference:
