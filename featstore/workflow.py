@@ -110,7 +110,7 @@ def extract_features(
     cache: str | os.PathLike[str] | None = None,
     progress: Progress | None = None,
 ) -> Extraction:
-    """Complete the features of all `recipes` for all images of `data`; each image is decoded once per reading.
+    """Complete the features of all `recipes` for all images of `data`; each is decoded once per reading and base.
 
     Augmented versions are not among them: they need splits, see `extract_augmented`. Raises DataError if not one image
     can be read.
@@ -154,16 +154,17 @@ def _complete(
     memory: DigestMemory,
     progress: Progress | None,
 ) -> tuple[Manifest, tuple[FeatureSet, ...]]:
-    """Complete all `wanted` rows; one run of the extraction for each reading, which decodes each image once.
+    """Complete all `wanted` rows, one run of the extraction for each reading and base, which decodes each image once.
 
+    Base by base, so that a grid of many holds one in memory at a time; to decode again costs little beside a base.
     Of recipes that come to the same spec, such as `keras` and `tf`, the first does the work and has it on its account.
     """
     stores = {rows.spec.key: open_store(folder, rows.spec) for _, rows in wanted}
-    by_reading: dict[Reading, dict[FeatureSpec, tuple[Recipe, set[int]]]] = {}
-    for recipe, rows in wanted:
-        by_reading.setdefault(rows.spec.reading, {}).setdefault(rows.spec, (recipe, set()))[1].update(rows.views)
+    runs: dict[tuple[Reading, str], dict[FeatureSpec, tuple[Recipe, set[int]]]] = {}
+    for recipe, (spec, views) in wanted:
+        runs.setdefault((spec.reading, spec.weights), {}).setdefault(spec, (recipe, set()))[1].update(views)
     made: dict[FeatureSpec, tuple[int, float]] = {}
-    for reading, specs in by_reading.items():
+    for (reading, _), specs in runs.items():
         tasks = [
             _task(folder, recipe, Rows(spec, tuple(sorted(views))), stores[spec.key])
             for spec, (recipe, views) in specs.items()

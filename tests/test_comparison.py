@@ -65,6 +65,8 @@ def test_the_interval_holds_its_figure_and_stays_a_share() -> None:
     """Also where every image speaks for the same side."""
     found = paired_difference(np.ones(5), np.zeros(5))
     assert found.value == found.high == 1.0
+    found = paired_difference(np.zeros(5), np.ones(5))
+    assert found.value == found.low == -1.0
     same = paired_difference(np.ones(9), np.ones(9))
     assert same.value == 0
     assert same.low < 0 < same.high

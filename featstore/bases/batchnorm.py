@@ -27,7 +27,7 @@ def mismatch(model: Any, images: NDArray[np.float32]) -> float | None:
     if layer is None or _is_untrained(layer):
         return None
     before = keras.Model(model.input, layer.input)
-    axes = [0, 1, 2]
+    axes = [axis for axis in range(len(layer.input.shape)) if axis != layer.axis % len(layer.input.shape)]
 
     @tf.function(autograph=False)  # type: ignore[untyped-decorator]
     def moments(batch: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

@@ -16,6 +16,7 @@ import numpy as np
 
 from featstore.bases.source import BaseSource
 from featstore.bases.tiny import build_tiny, load_tiny_weights
+from featstore.bases.weights_file import CLASSES, holds_classifier
 from featstore.catalog import TINY
 from featstore.errors import BaseUnavailable
 from featstore.images.variants import NAMED
@@ -30,7 +31,10 @@ def build(source: BaseSource, height: int, width: int, pool: str = "none", _stat
     missing or do not fit.
     """
     if source.is_file:
-        return _load_user_model(Path(source.model))
+        model = _load_user_model(Path(source.model))
+        if source.top:
+            _check_probabilities(model, Path(source.model), height, width)
+        return model
     with _keras_defaults():
         is_tiny = source.model == TINY.name
         model = _build_tiny(source, height, width) if is_tiny else _build_application(source, height, width, pool)
@@ -129,19 +133,33 @@ def _tidy_download(target: Path | None) -> Iterator[None]:
 
 
 def _load_weights(model: Any, path: Path, source: BaseSource) -> None:
-    """By position for a legacy `.h5`, by structure for `.weights.h5` and `.keras`; nothing is skipped in silence."""
+    """By position for a legacy `.h5`, by structure for `.weights.h5` and `.keras`; nothing is skipped in silence.
+
+    By structure, a file with a classifier fills the network without one as well: there the surplus is harmless.
+    """
     try:
-        model.load_weights(path)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "(?s).*could not be loaded")  # an error with more to say follows
+            model.load_weights(path)
     except Exception as error:  # h5py, zipfile and Keras each raise their own
-        height, width = model.input_shape[1:3]
-        kind = (
-            f"with its ImageNet classifier at {height}x{width} px ({_line(error)}); expected a file made for this "
-            "model and --alpha, without no_top or notop in its name"
-            if source.top
-            else f"without its top ({_line(error)}); expected a file made for this model and --alpha, usually one with "
-            "no_top or notop in its name"
-        )
-        raise BaseUnavailable(f"{path}: these weights do not fit {source.identity()} {kind}") from error
+        raise BaseUnavailable(
+            f"{path}: these weights do not fit {_misfit(path, source, model.input_shape[1:3])} ({_line(error)})"
+        ) from error
+
+
+def _misfit(path: Path, source: BaseSource, size: tuple[int, int]) -> str:
+    """What the weights do not fit, and which file is expected; if it is one of the other kind, that is said."""
+    where = f"{source.identity()} without its top"
+    kind, named = "without the classifier", "usually with no_top or notop in its name"
+    if source.top:
+        where = f"{source.identity()} with its ImageNet classifier at {size[0]}x{size[1]} px"
+        kind, named = "with the classifier", "without no_top or notop in its name"
+    try:
+        if holds_classifier(str(path)) != source.top:
+            where += f", for it is a file {'without' if source.top else 'with'} the classifier"
+    except BaseUnavailable:
+        pass  # no file of weights at all; why, the caller knows from Keras
+    return f"{where}; expected the file {kind} for this model and --alpha, {named}"
 
 
 def _scale_as_published(model: Any) -> None:
@@ -166,6 +184,21 @@ def _load_user_model(path: Path) -> Any:
         found = ", ".join(map(str, shapes)) or "a model without a fixed input"
         raise BaseUnavailable(f"{path}: expected one input of (height, width, 3), found {found}")
     return model
+
+
+def _check_probabilities(model: Any, path: Path, height: int, width: int) -> None:
+    """Raise BaseUnavailable unless images become probabilities: a network may end in logits, which look alike."""
+    found = f"an output of shape {model.output_shape}"
+    if model.output_shape == (None, CLASSES):
+        noise = np.random.default_rng(0).uniform(0, 1, (2, height, width, 3)).astype("float32")
+        rows = np.asarray(model(noise, training=False))
+        if (rows >= 0).all() and np.allclose(rows.sum(axis=1), 1, atol=1e-3):
+            return
+        found = f"values from {rows.min():.3g} to {rows.max():.3g} whose sum is {rows[0].sum():.3g}"
+    raise BaseUnavailable(
+        f"{path}: expected the probabilities of the {CLASSES} classes of ImageNet, found {found}; end the model in a "
+        "softmax over them"
+    )
 
 
 def _inputs(model: Any) -> list[Any]:

@@ -13,6 +13,7 @@ from featstore.spec import USER_MODEL
 
 MODEL_ENDING = ".keras"
 WEIGHT_ENDINGS = (".h5", ".keras")  # `.weights.h5` among them
+FLATTENING = ("vgg16", "vgg19")  # modules of the bases whose classifier has weights for each place of the map
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,15 +66,24 @@ class BaseSource:
                 f"size {height}x{width} is too small for {self.model}: it needs at least {self.info.min_size} px per "
                 f"side; smaller images are enlarged to the --size you give"
             )
-        own = self.info.input_size if self.info else None
-        if self.top and self.weights == "imagenet" and own is not None and (height, width) != (own, own):
+        if self.top and self.info is not None and (height, width) != self.default_size():
+            self._check_size_of_top(height, width, self.info)
+        fixed = keras_file.input_size(Path(self.model)) if self.is_file else None
+        if fixed not in (None, (height, width)):
+            raise UsageError(f"{self.model} takes images of {fixed[0]}x{fixed[1]} px, not {height}x{width}")
+
+    def _check_size_of_top(self, height: int, width: int, info: BaseInfo) -> None:
+        own = info.input_size
+        if info.module in FLATTENING and self.weights != "random":
+            raise UsageError(
+                f"with its ImageNet classifier, {self.model} takes images of {own}x{own} px only, not "
+                f"{height}x{width}: the classifier begins with the flattened map"
+            )
+        if self.weights == "imagenet":
             raise UsageError(
                 f"with its ImageNet classifier, Keras offers {self.model} at {own} px only; for {height}x{width} give "
                 "the file of its weights with --weights FILE"
             )
-        fixed = keras_file.input_size(Path(self.model)) if self.is_file else None
-        if fixed not in (None, (height, width)):
-            raise UsageError(f"{self.model} takes images of {fixed[0]}x{fixed[1]} px, not {height}x{width}")
 
     def weights_file(self, height: int, width: int) -> Path | None:
         """The file that the weights are in (it need not exist yet); None for random ones, and for `pixels`."""

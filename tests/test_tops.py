@@ -1,0 +1,163 @@
+"""Bases with their ImageNet classifier: files of the wrong kind, other sizes, and outputs that are probabilities."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+from test_build import fresh, save_legacy, save_model, save_weights
+
+from featstore.bases.batchnorm import mismatch
+from featstore.bases.build import build
+from featstore.bases.network import load_network
+from featstore.bases.source import BaseSource, parse_source
+from featstore.bases.weights_file import CLASSES
+from featstore.errors import BaseUnavailable, UsageError
+from featstore.images.digests import DigestMemory
+from featstore.recipe import Recipe, resolve
+
+SIDE = 32
+
+
+@pytest.fixture(autouse=True)
+def forget() -> Iterator[None]:
+    """Networks of one test are nothing to the next."""
+    yield
+    build.cache_clear()
+
+
+def mobilenet(weights: str, top: bool) -> BaseSource:
+    return parse_source("MobileNet", weights, 0.25, 1, top)
+
+
+@pytest.fixture(scope="module")
+def networks() -> dict[bool, Any]:
+    """A MobileNet of a quarter of the width with random weights, by whether it has its classifier."""
+    return {top: fresh(mobilenet("random", top), SIDE, SIDE) for top in (True, False)}
+
+
+@pytest.mark.parametrize("save", [save_legacy, save_weights, save_model])
+def test_a_file_without_the_classifier_is_named_as_such(networks: Any, tmp_path: Path, save: Any) -> None:
+    """In each format; Keras' own warning does not come beside the error, since warnings are errors here."""
+    path = save(networks[False], tmp_path / "w")
+    with pytest.raises(BaseUnavailable, match="it is a file without the classifier; expected the file with the") as e:
+        fresh(mobilenet(str(path), True), SIDE, SIDE)
+    assert str(e.value).startswith(f"{path}: these weights do not fit MobileNet-0.25-top with its ImageNet classifier")
+    assert "\n" not in str(e.value)
+
+
+def test_a_legacy_file_with_the_classifier_is_named_as_such(networks: Any, tmp_path: Path) -> None:
+    """By position it does not fit the network without."""
+    path = save_legacy(networks[True], tmp_path / "w")
+    with pytest.raises(BaseUnavailable, match="it is a file with the classifier; expected the file without the"):
+        fresh(mobilenet(str(path), False), SIDE, SIDE)
+
+
+@pytest.mark.parametrize("save", [save_weights, save_model])
+def test_by_structure_a_file_with_the_classifier_fills_the_base_alone(
+    networks: Any, tmp_path: Path, save: Any
+) -> None:
+    """Nothing of the base is left out, so there is nothing to refuse."""
+    path = save(networks[True], tmp_path / "w")
+    loaded = fresh(mobilenet(str(path), False), SIDE, SIDE)
+    for found, expected in zip(loaded.weights, networks[True].weights, strict=False):
+        np.testing.assert_array_equal(np.asarray(found), np.asarray(expected))
+
+
+def test_a_top_works_at_other_sizes(networks: Any, tmp_path: Path) -> None:
+    """Pooling comes before the classifier, so the same weights give probabilities at any size."""
+    path = save_legacy(networks[True], tmp_path / "w")
+    source = mobilenet(str(path), True)
+    source.check_size(48, 64)
+    images = np.random.default_rng(0).uniform(-1, 1, (2, 48, 64, 3)).astype("float32")
+    rows = np.asarray(fresh(source, 48, 64)(images))
+    assert rows.shape == (2, CLASSES)
+    np.testing.assert_allclose(rows.sum(axis=1), 1, atol=1e-5)
+
+
+@pytest.mark.parametrize("weights", ["imagenet", "file"])
+@pytest.mark.parametrize("name", ["VGG16", "VGG19"])
+def test_a_top_that_flattens_has_one_size(tmp_path: Path, name: str, weights: str) -> None:
+    """It is said before TensorFlow loads, and without the classifier any size will do."""
+    (tmp_path / "w.h5").touch()
+    given = weights if weights == "imagenet" else str(tmp_path / "w.h5")
+    parse_source(name, given, None, 0, True).check_size(224, 224)
+    parse_source(name, given, None, 0).check_size(48, 48)
+    with pytest.raises(UsageError, match=rf"{name} takes images of 224x224 px only, not 48x48: .* flattened map"):
+        parse_source(name, given, None, 0, True).check_size(48, 48)
+
+
+def test_the_rows_of_a_base_with_its_top_are_its_probabilities(tmp_path: Path) -> None:
+    """Through spec and cut: a flat output without pooling is kept as it is."""
+    recipe = Recipe(model="MobileNet", alpha=0.25, weights="random", size=SIDE, top=True, dtype="float32")
+    spec = resolve(recipe, DigestMemory(tmp_path))
+    assert (spec.layer, spec.pool) == ("last", "none")
+    images = np.random.default_rng(0).integers(0, 256, (3, SIDE, SIDE, 3), dtype=np.uint8)
+    rows = load_network(recipe.source(), spec, None)(images)
+    expected = np.asarray(build(recipe.source(), SIDE, SIDE)(spec.preprocessing.apply(images)))
+    np.testing.assert_allclose(rows, expected, rtol=1e-4)
+    assert spec.weights != resolve(Recipe(**{**recipe.describe(), "top": False}), DigestMemory(tmp_path)).weights
+
+
+def test_efficientnet_with_its_top_is_scaled_as_published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The scaling that Keras adds for weights="imagenet" is in the probabilities from a file as well."""
+    path = save_legacy(fresh(parse_source("EfficientNetB0", "random", None, 1, True), SIDE, SIDE), tmp_path / "w")
+    monkeypatch.setattr("keras.src.applications.efficientnet.file_utils.get_file", lambda *_, **__: str(path))
+    published = keras.applications.EfficientNetB0(weights="imagenet")  # Keras offers its top at 224 px only
+    ours = fresh(parse_source("EfficientNetB0", str(path), None, 0, True), 224, 224)
+    images = np.random.default_rng(0).uniform(0, 255, (1, 224, 224, 3)).astype("float32")
+    # Random weights give all classes much the same probability, so what enters the first convolution is compared.
+    fed = [np.asarray(keras.Model(m.input, m.get_layer("stem_conv_pad").input)(images)) for m in (ours, published)]
+    np.testing.assert_allclose(fed[0], fed[1], rtol=1e-4, atol=1e-4)
+
+
+def user_model(path: Path, width: int, activation: str | None) -> BaseSource:
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((None, None, 3))
+    x = keras.layers.GlobalAveragePooling2D()(keras.layers.Conv2D(4, 3)(inputs))
+    keras.Model(inputs, keras.layers.Dense(width, activation=activation)(x)).save(path)
+    return parse_source(str(path), None, None, 0, True)
+
+
+def test_a_user_file_may_end_in_imagenets_probabilities(tmp_path: Path) -> None:
+    """Then it is its own top."""
+    model = fresh(user_model(tmp_path / "b.keras", CLASSES, "softmax"), 8, 8)
+    assert model.output_shape == (None, CLASSES)
+
+
+@pytest.mark.parametrize(
+    "width, activation, found",
+    [
+        (CLASSES, None, r"found values from -.* whose sum is"),
+        (CLASSES, "sigmoid", r"found values from 0\..* whose sum is"),
+        (10, "softmax", r"found an output of shape \(None, 10\)"),
+    ],
+)
+def test_a_user_file_without_probabilities_is_refused(
+    tmp_path: Path, width: int, activation: str | None, found: str
+) -> None:
+    """Logits would be averaged over views as if they were probabilities; without its top the same file is welcome."""
+    source = user_model(tmp_path / "b.keras", width, activation)
+    with pytest.raises(BaseUnavailable, match=found) as caught:
+        fresh(source, 8, 8)
+    assert "end the model in a softmax" in str(caught.value)
+    fresh(parse_source(source.model, None, None, 0), 8, 8)
+
+
+@pytest.mark.parametrize("flat", [True, False])
+def test_what_batch_normalization_remembers_of_a_flat_layer(flat: bool) -> None:
+    """A user's network may normalize vectors before any map; the divergence of the same statistics is nought."""
+    images = np.random.default_rng(0).normal(3, 2, (40, 4, 4, 3)).astype("float32")
+    inputs = keras.Input((4, 4, 3))
+    rows = images.reshape(40, -1) if flat else images.reshape(-1, 3)
+    normalization = keras.layers.BatchNormalization()
+    model = keras.Model(inputs, normalization(keras.layers.Flatten()(inputs) if flat else inputs))
+    normalization.moving_mean.assign(rows.mean(axis=0))
+    normalization.moving_variance.assign(rows.var(axis=0))
+    found = [mismatch(model, given) for given in (images, images * 2)]
+    assert found[0] == pytest.approx(0, abs=1e-4)
+    assert found[1] is not None and found[1] > 0.5
