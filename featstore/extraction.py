@@ -98,8 +98,7 @@ def _take_remembered(
     unread = []
     for picture in manifest.pictures:
         digest = memory.get(picture.path, picture.stat)
-        rows = ((shelf, row) for shelf in shelves for row in shelf.task.rows(digest or ""))
-        lacking = [(shelf, row) for shelf, row in rows if shelf.lacks(row)]
+        lacking = [(shelf, row) for shelf in shelves for row in shelf.task.rows(digest or "") if shelf.lacks(row)]
         if digest is None or any(shelf.needs_pixels(row) for shelf, row in lacking):
             unread.append(picture)
             continue

@@ -189,6 +189,13 @@ def test_the_weights_file_follows_alpha_and_size(name: str, alpha: float, rows: 
     assert weights_file_name(BASES[name], alpha, rows, cols) == asked(name, alpha=alpha, input_shape=(rows, cols, 3))
 
 
+@pytest.mark.parametrize("name, alpha", ALPHAS)
+def test_the_file_with_the_classifier_follows_alpha(name: str, alpha: float, asked: Any) -> None:
+    """Of each width with ImageNet weights."""
+    file = weights_file_name(BASES[name], alpha, 224, 224, top=True)
+    assert file == asked(name, top=True, alpha=alpha, input_shape=(224, 224, 3))
+
+
 def test_a_few_file_names_by_hand() -> None:
     """What the files are called, written out, so that a change of Keras shows in which way it changed."""
     v1, v2, vgg = BASES["MobileNet"], BASES["MobileNetV2"], BASES["VGG16"]

@@ -173,6 +173,23 @@ def test_tiny_ships_its_weights() -> None:
     assert parse_source("tiny", "random", None, 0).weights_file(32, 32) is None
 
 
+def test_pixels_are_no_network() -> None:
+    """The built-in base without weights: any size from one pixel on, and what is customary as `keras`."""
+    source = parse_source("pixels", None, None, 7)
+    assert source == BaseSource("pixels", "shipped")
+    assert (source.weights_file(64, 64), source.identity(), source.default_size()) == (None, "pixels", (64, 64))
+    assert source.info is not None
+    assert source.info.preprocessing == "rescale"
+    source.check_size(1, 1)
+
+
+@pytest.mark.parametrize("weights, alpha", [("random", None), ("imagenet", None), ("w.h5", None), (None, 0.5)])
+def test_pixels_take_neither_weights_nor_a_width(weights: str | None, alpha: float | None) -> None:
+    """Whatever they are, they would be of no use."""
+    with pytest.raises(UsageError, match="has no weights" if weights else "no width multiplier"):
+        parse_source("pixels", weights, alpha, 0)
+
+
 def test_the_identity_tells_apart_what_one_file_can_become(tmp_path: Path) -> None:
     """Base, width, seed, versions and Keras' own way of loading: each gives other weights from the same place."""
     file = tmp_path / "w.h5"

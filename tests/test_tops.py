@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 from test_build import fresh, save_legacy, save_model, save_weights
 
-from featstore.bases.batchnorm import mismatch
 from featstore.bases.build import build
 from featstore.bases.network import load_network
 from featstore.bases.source import BaseSource, parse_source
@@ -58,9 +57,7 @@ def test_a_legacy_file_with_the_classifier_is_named_as_such(networks: Any, tmp_p
 
 
 @pytest.mark.parametrize("save", [save_weights, save_model])
-def test_by_structure_a_file_with_the_classifier_fills_the_base_alone(
-    networks: Any, tmp_path: Path, save: Any
-) -> None:
+def test_by_structure_a_file_with_the_classifier_fills_the_base_alone(networks: Any, tmp_path: Path, save: Any) -> None:
     """Nothing of the base is left out, so there is nothing to refuse."""
     path = save(networks[True], tmp_path / "w")
     loaded = fresh(mobilenet(str(path), False), SIDE, SIDE)
@@ -146,18 +143,3 @@ def test_a_user_file_without_probabilities_is_refused(
         fresh(source, 8, 8)
     assert "end the model in a softmax" in str(caught.value)
     fresh(parse_source(source.model, None, None, 0), 8, 8)
-
-
-@pytest.mark.parametrize("flat", [True, False])
-def test_what_batch_normalization_remembers_of_a_flat_layer(flat: bool) -> None:
-    """A user's network may normalize vectors before any map; the divergence of the same statistics is nought."""
-    images = np.random.default_rng(0).normal(3, 2, (40, 4, 4, 3)).astype("float32")
-    inputs = keras.Input((4, 4, 3))
-    rows = images.reshape(40, -1) if flat else images.reshape(-1, 3)
-    normalization = keras.layers.BatchNormalization()
-    model = keras.Model(inputs, normalization(keras.layers.Flatten()(inputs) if flat else inputs))
-    normalization.moving_mean.assign(rows.mean(axis=0))
-    normalization.moving_variance.assign(rows.var(axis=0))
-    found = [mismatch(model, given) for given in (images, images * 2)]
-    assert found[0] == pytest.approx(0, abs=1e-4)
-    assert found[1] is not None and found[1] > 0.5

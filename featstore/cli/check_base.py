@@ -100,7 +100,7 @@ def _show_looks(looks: Looks, json: bool, quiet: bool) -> None:
         answers = ["-", "-", "-"]
         if row.classes is not None and row.share is not None and row.entropy is not None:
             answers = [str(row.classes), f"{row.entropy:.2f}", f"{row.share:.0%} {row.commonest}"]
-        mismatch = "-" if row.mismatch is None else f"{row.mismatch:.3g}"
+        mismatch = "-" if row.mismatch is None else f"{row.mismatch:.{2 if row.mismatch < 100 else 0}f}"
         table.append([row.preprocess, str(row.n), mismatch, *answers])
     if not quiet:
         print(f"{looks.verdict}\n")

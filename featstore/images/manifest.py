@@ -161,7 +161,7 @@ class _Walk:
                     self.skipped.append(Skipped(entry.path, "link that leaves the data set"))
                 elif entry.is_dir(follow_symlinks=False):
                     below.append(entry.path)
-                elif os.path.isdir(entry.path):
+                elif entry.is_symlink() and os.path.isdir(entry.path):
                     self.skipped.append(Skipped(entry.path, "link to a folder: its files are listed where they are"))
                 elif (info := self.stat(entry.path)) is not None:
                     yield entry.path, info

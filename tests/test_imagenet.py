@@ -1,0 +1,72 @@
+"""Labels of ImageNet's classes by WordNet id, and the list of classes that Keras keeps."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from featstore.errors import DataError
+from featstore.evaluation.imagenet import CLASSES, class_names, read_labels
+
+INDEX = {str(number): [f"n{number:08}", f"animal_{number}"] for number in range(CLASSES)}
+
+
+@pytest.fixture
+def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where Keras keeps its list; holds made-up classes."""
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    (tmp_path / "models").mkdir()
+    path = tmp_path / "models" / "imagenet_class_index.json"
+    path.write_text(json.dumps(INDEX))
+    return path
+
+
+def labels(folder: Path, text: str) -> Path:
+    (folder / "labels.csv").write_text(text)
+    return folder / "labels.csv"
+
+
+def test_a_label_may_be_a_wordnet_id(index: Path, tmp_path: Path) -> None:
+    """Beside indices, in one file."""
+    found = read_labels(labels(tmp_path, "path,label\na.jpg,n00000417\nb.jpg,3\n"))
+    assert found == {os.path.realpath(tmp_path / "a.jpg"): 417, os.path.realpath(tmp_path / "b.jpg"): 3}
+
+
+def test_an_unknown_wordnet_id_is_refused_with_its_line(index: Path, tmp_path: Path) -> None:
+    """WordNet has more nouns than ImageNet's 1,000 classes."""
+    with pytest.raises(DataError, match=r"line 3: label 'n09999999': expected the index .* or its WordNet id"):
+        read_labels(labels(tmp_path, "path,label\na.jpg,n00000417\nb.jpg,n09999999\n"))
+
+
+def test_without_the_list_a_wordnet_id_says_where_it_was_looked_for(index: Path, tmp_path: Path) -> None:
+    """So that the user can put the file there, or give indices."""
+    index.unlink()
+    with pytest.raises(DataError, match=r"line 2: .* looked up in .*imagenet_class_index\.json.*give the index"):
+        read_labels(labels(tmp_path, "path,label\na.jpg,n00000417\n"))
+
+
+def test_a_row_without_a_path_is_refused(tmp_path: Path) -> None:
+    """It would stand for the folder itself."""
+    with pytest.raises(DataError, match="line 3: names no image"):
+        read_labels(labels(tmp_path, "path,label\na.jpg,1\n,2\n"))
+
+
+@pytest.mark.parametrize(
+    "damage", [{"999": ["n00000998", "twice"]}, {"1000": ["n00001000", "one more"]}, {"5": []}, {"7": None}]
+)
+def test_a_list_that_is_not_imagenets_is_not_used(index: Path, damage: dict[str, object]) -> None:
+    """An id that stands twice, a class more, or none: its names could be those of other classes."""
+    assert class_names()[3] == "animal_3"
+    index.write_text(json.dumps({**INDEX, **damage}))
+    assert class_names()[3] == "class 3"
+
+
+@pytest.mark.realdata
+def test_the_names_of_keras_are_in_order(real_data: Path, index: Path) -> None:
+    """Keras' own list, with a class that everybody knows by its number; the nematode is the issue's own example."""
+    index.write_bytes((real_data / "weights" / "imagenet_class_index.json").read_bytes())
+    names = class_names()
+    assert (names[0], names[111], names[281], len(names)) == ("tench", "nematode", "tabby", CLASSES)

@@ -1,0 +1,144 @@
+"""Judgements without labels: what may be claimed of the figures that real networks gave, and what may not."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from featstore.bases.batchnorm import mismatch
+from featstore.bases.build import build
+from featstore.bases.network import Network
+from featstore.bases.source import parse_source
+from featstore.evaluation.selftest import information, judge_by_mismatch, judge_by_score, variety
+from featstore.images.variants import NAMED
+
+RNG = np.random.default_rng(0)
+
+
+def features(cosine: float, n: int = 60, width: int = 40) -> NDArray[np.float64]:
+    """Rows (n, width) whose mean cosine is about `cosine`."""
+    common = np.zeros(width)
+    common[0] = np.sqrt(cosine)
+    own = RNG.normal(size=(n, width))
+    own[:, 0] = 0
+    return common + own / np.linalg.norm(own, axis=1, keepdims=True) * np.sqrt(1 - cosine)
+
+
+def test_features_too_small_for_float16_are_none() -> None:
+    """Random MobileNets end in 1e-10 to 1e-20: no image looks like anything, however the numbers differ."""
+    tiny = RNG.random((20, 8)) * 1e-18
+    assert variety(tiny) == pytest.approx(0)
+    assert variety(np.zeros((20, 8))) == pytest.approx(0)
+    assert variety(features(0.4)) == pytest.approx(0.6, abs=0.05)
+    half = np.vstack([np.zeros((10, 40)), np.tile(np.eye(40)[0], (10, 1))])  # 100 of 190 pairs differ
+    assert variety(half) == pytest.approx(100 / 190)
+
+
+@pytest.mark.parametrize("dull", [np.zeros((30, 8)), RNG.random((30, 8)) * 1e-18, 1 + RNG.random((30, 8)) * 0.1])
+def test_a_base_that_sees_the_same_in_all_images_is_never_right(dull: NDArray[np.float64]) -> None:
+    """As with random weights (a variety of 0.02 at most), under whatever variant."""
+    outputs = {"keras": dull, "rescale": dull * 1.01, "raw": dull[::-1]}
+    assert judge_by_score(outputs, variety, "features").best is None
+
+
+def test_predictions_that_hardly_differ_are_never_right() -> None:
+    """Shuffled weights told 3e-6 nats, and always the same class."""
+    p = np.full((40, 1000), 1e-3) * (1 + RNG.normal(0, 1e-3, (40, 1000)))
+    p /= p.sum(axis=1, keepdims=True)
+    assert judge_by_score({"keras": p, "raw": p[::-1]}, information, "predictions").best is None
+
+
+def test_a_small_lead_is_no_claim_however_sure_it_is() -> None:
+    """1/255 had a variety of 0.568 where the right one had 0.566, in nearly all samples of the images."""
+    right = features(0.434)
+    ahead = right - np.eye(40)[0] * 0.05  # the same images, a little more different: ahead in every sample
+    wrong = features(0.8)
+    outputs = {"keras": right, "rescale": ahead, "raw": wrong}
+    assert variety(ahead) > variety(right)
+    judged = judge_by_score(outputs, variety, "features")
+    assert (judged.best, judged.alike) == ("keras", ("rescale",))
+
+
+def test_a_clear_lead_of_another_variant_is_named() -> None:
+    """A user's weights may have been trained with another map than the base's own."""
+    judged = judge_by_score({"keras": features(0.9), "rescale": features(0.3)}, variety, "features")
+    assert (judged.best, judged.alike) == ("rescale", ())
+    assert judge_by_mismatch({"keras": 0.3, "tf": 0.01}).best == "tf"
+
+
+@pytest.mark.parametrize(
+    "mismatches, alike",
+    [
+        ({"keras": 0.0964, "rescale": 0.0329, "torch": 0.0663, "raw": 46.7}, ("rescale", "torch")),  # 28x28 digits
+        ({"keras": 0.1323, "torch": 0.0327, "raw": 4000}, ("torch",)),  # photos darkened to 40 %
+        ({"keras": 0.0573, "torch": 0.1191, "rescale": 0.618}, ("torch",)),  # flowers
+        ({"keras": 0.0168, "tf": 0.499, "rescale": 1.12}, ()),  # ImageNet
+    ],
+)
+def test_the_usual_variant_stands_unless_the_images_speak_against_it(
+    mismatches: dict[str, float], alike: tuple[str, ...]
+) -> None:
+    """Figures of real networks under their own variant."""
+    judged = judge_by_mismatch(mismatches)
+    assert (judged.best, judged.alike) == ("keras", alike)
+
+
+def test_without_a_usual_variant_the_smallest_mismatch_is_named() -> None:
+    """A user's own file does not say what it was trained with."""
+    judged = judge_by_mismatch({"caffe": 900.0, "torch": 0.05, "tf": 0.02})
+    assert (judged.best, judged.alike) == ("tf", ("torch",))
+
+
+def test_a_mismatch_that_is_large_everywhere_is_no_match() -> None:
+    """Shuffled weights of MobileNet; a perfect match does not divide by nought."""
+    assert judge_by_mismatch({"keras": 1.17, "rescale": 1.84, "raw": 8e4}).best is None
+    assert judge_by_mismatch({"keras": 0.0, "raw": 3.0}) == ("keras", (), "batch statistics")
+
+
+def test_judgements_repeat_and_two_images_are_enough() -> None:
+    """The resampling is seeded; of two images half the samples hold one alone, which shows nothing."""
+    outputs = {"keras": features(0.3), "raw": features(0.5)}
+    assert judge_by_score(outputs, variety, "features") == judge_by_score(outputs, variety, "features")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        few = judge_by_score({k: v[:2] for k, v in outputs.items()}, variety, "features")
+    assert {few.best, *few.alike} == {"keras", "raw"}
+
+
+@pytest.mark.parametrize("flat", [True, False])
+def test_what_batch_normalization_remembers_may_be_of_vectors(flat: bool) -> None:
+    """A user's network may normalize vectors before any map; the divergence of the same statistics is nought."""
+    images = np.random.default_rng(0).normal(3, 2, (40, 4, 4, 3)).astype("float32")
+    inputs = keras.Input((4, 4, 3))
+    rows = images.reshape(40, -1) if flat else images.reshape(-1, 3)
+    normalization = keras.layers.BatchNormalization()
+    model = keras.Model(inputs, normalization(keras.layers.Flatten()(inputs) if flat else inputs))
+    normalization.moving_mean.assign(rows.mean(axis=0))
+    normalization.moving_variance.assign(rows.var(axis=0))
+    found = [mismatch(model, given) for given in (images, images * 2)]
+    assert found[0] == pytest.approx(0, abs=1e-4)
+    assert found[1] is not None and found[1] > 0.5
+
+
+def real_outputs(real_data: Path, weights: str, n: int = 24) -> dict[str, NDArray[np.float64]]:
+    """Probabilities of MobileNet 0.25 for n ImageNet photos under three variants, `keras` first."""
+    files = sorted((real_data / "images" / "imagenet_val").glob("*.[jJ][pP]*[gG]"))[:n]
+    images = np.stack([np.asarray(Image.open(f).convert("RGB").resize((224, 224))) for f in files])
+    model: Any = build(parse_source("MobileNet", weights, 0.25, 0, True), 224, 224)
+    variants = {"keras": "tf", "rescale": "rescale", "raw": "raw"}
+    return {name: Network(model, NAMED[given])(images).astype("float64") for name, given in variants.items()}
+
+
+@pytest.mark.realdata
+def test_the_predictions_of_a_real_network_exclude_raw_pixels(real_data: Path) -> None:
+    """And not 1/255, which is too near; with random weights nothing is right."""
+    outputs = real_outputs(real_data, str(real_data / "weights" / "mobilenet_2_5_224_tf.h5"))
+    assert judge_by_score(outputs, information, "predictions")[:2] == ("keras", ("rescale",))
+    assert judge_by_score(real_outputs(real_data, "random", 8), information, "predictions").best is None
