@@ -66,12 +66,12 @@ def check_labelled(
     labelled = [p for p in found.pictures if os.path.realpath(p.path) in index_of]
     if not labelled:
         raise DataError(f"{data}: none of its {len(found)} images is named in {labels}; paths there are relative to it")
-    views = list(views or VIEWS)
+    views = list(dict.fromkeys(views or VIEWS))
     for name in views:
         if name not in VIEWS:
             raise UsageError(f"--views {name}: expected {', '.join(VIEWS)}")
     most = max(views, key=lambda name: len(VIEWS[name]))
-    recipes = [with_top(recipe, variant, most) for variant in variants or all_variants(recipe)]
+    recipes = [with_top(recipe, variant, most) for variant in dict.fromkeys(variants or all_variants(recipe))]
     extraction = extract_features(found.with_pictures(labelled), recipes, cache, progress)
     pictures = extraction.manifest.pictures
     truth = [index_of[os.path.realpath(p.path)] for p in pictures]

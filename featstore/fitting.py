@@ -13,6 +13,7 @@ from featstore.errors import DataError, UsageError
 from featstore.heads.base import Head, OnStep
 from featstore.images.manifest import SPLITS, Manifest, scan
 from featstore.images.splits import check_splittable, complete_splits
+from featstore.images.views import parse_views
 from featstore.plan import Plan
 from featstore.recipe import Recipe
 from featstore.workflow import FeatureSet, cache_folder, extract_augmented, extract_features
@@ -40,14 +41,15 @@ class HeadRecipe:
     train_on: str | None = None
     average: str | None = None
 
-    def check(self, plans: Sequence[Plan]) -> None:
-        """Raise UsageError for what is not known, or would have no effect on features of these `plans`."""
+    def check(self, recipes: Sequence[Recipe]) -> None:
+        """Raise UsageError for what is not known, or would have no effect on features of any of `recipes`."""
         from featstore.evaluation.averaging import AVERAGES
 
+        several = any(recipe.scales or parse_views(recipe.views)[0] != "one" for recipe in recipes)
         for name, value, known in (("train-on", self.train_on, TRAIN_ON), ("average", self.average, AVERAGES)):
             if value is not None and value not in known:
                 raise UsageError(f"--{name} {value}: is not known: use one of {', '.join(known)}")
-            if value is not None and plans[0].views == 1:
+            if value is not None and not several:
                 raise UsageError(f"--{name} {value}: each image has one view only; ask for more with --views ten")
 
 
@@ -117,7 +119,6 @@ def fit_head(
     from featstore.features import labels_of
     from featstore.feed import load_views
 
-    recipe.check(plans)
     manifest, plain = prepared.manifest, plans[0].plain
     pictures = {split: [p for p in manifest.of_split(split) if p.label is not None] for split in SPLITS}
     pictures = {split: some for split, some in pictures.items() if some}

@@ -57,7 +57,7 @@ def look_at_base(
     from featstore.evaluation.imagenet import class_names
     from featstore.evaluation.selftest import judge_by_mismatch, look
 
-    names = list(variants or all_variants(recipe))
+    names = list(dict.fromkeys(variants or all_variants(recipe)))
     top = has_top(recipe)
     recipes = [with_top(recipe, v, "one") if top else replace(recipe, preprocess=v) for v in names]
     extraction = extract_features(list_files([data]), recipes, cache, progress)
@@ -67,6 +67,8 @@ def look_at_base(
         outputs[name] = rows.reshape(len(rows), -1).astype("float64")
     mismatches = _mismatches(recipes, extraction.manifest.pictures, cache)
     judgement = judge_by_mismatch(mismatches) if mismatches else _judge_outputs(outputs, top)
+    if recipe.source().weights == "random" or _tells_nothing(outputs, judgement, top):
+        judgement = judgement._replace(best=None)
     classes = class_names()
     looked = []
     for name, answers in outputs.items():
@@ -76,6 +78,15 @@ def look_at_base(
     info = recipe.source().info
     verdict = _in_words(judgement, looked, info.preprocessing if info else None)
     return Looks(tuple(looked), verdict, extraction.manifest.skipped)
+
+
+def _tells_nothing(outputs: dict[str, NDArray[np.float64]], judgement: Judgement, top: bool) -> bool:
+    """Whether the base sees the same in all images: shuffled weights can have the right statistics by chance."""
+    from featstore.evaluation.selftest import SCALES, information, variety
+
+    score = information if top else variety
+    best = outputs[judgement.best] if judgement.best else None
+    return best is not None and len(best) > 1 and score(best) < SCALES[score].least
 
 
 def _judge_outputs(outputs: dict[str, NDArray[np.float64]], top: bool) -> Judgement:

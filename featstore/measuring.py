@@ -116,7 +116,9 @@ def compare(
     """
     protocol = protocol or Protocol()
     protocol.check()
-    cells = grid(recipes, heads, settings or {}, replace(head or HeadRecipe(), seed=protocol.seed))
+    head = replace(head or HeadRecipe(), seed=protocol.seed)
+    head.check(recipes)
+    cells = grid(list(dict.fromkeys(recipes)), list(dict.fromkeys(heads)), settings or {}, head)
     manifest = data if isinstance(data, Manifest) else scan(data)
     unique = list(dict.fromkeys(cell.recipe for cell in cells))
     prepared = prepare(manifest, unique, protocol.val_fraction, protocol.test_fraction, cache, progress)

@@ -57,6 +57,7 @@ def train(
     estimator = make_head(head.head, head.parameters)
     check_root(Path(runs))
     recipes = [recipes] if isinstance(recipes, Recipe) else list(recipes)
+    head.check(recipes)
     prepared = prepare(data, recipes, val_fraction, test_fraction, cache, progress)
     extracted = time.perf_counter()
     fitted = fit_head(prepared, prepared.plans, head, estimator, on_step)

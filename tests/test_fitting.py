@@ -15,6 +15,7 @@ from featstore.errors import DataError, UsageError
 from featstore.feed import load_views
 from featstore.fitting import HeadRecipe, Prepared, fit_head, prepare
 from featstore.heads.table import make_head
+from featstore.measuring import compare
 from featstore.recipe import Recipe
 from featstore.runs import load_run
 from featstore.training import train
@@ -172,11 +173,14 @@ def test_an_augmented_run_predicts_from_the_plain_view(work: Path) -> None:
     ],
 )
 def test_options_without_effect_are_refused(
-    work: Path, recipe: dict[str, Any], how: dict[str, Any], message: str
+    work: Path, tmp_path: Path, recipe: dict[str, Any], how: dict[str, Any], message: str
 ) -> None:
-    """None is parsed and ignored."""
+    """None is parsed and ignored, and nothing is extracted first."""
     with pytest.raises(UsageError, match=message):
-        fit(work, Recipe(model="tiny", **recipe), **how)
+        train(work / "photos", Recipe(model="tiny", **recipe), HeadRecipe(**how), cache=tmp_path / "cache")
+    with pytest.raises(UsageError, match=message):
+        compare(work / "photos", [Recipe(model="tiny", **recipe)], head=HeadRecipe(**how), cache=tmp_path / "cache")
+    assert not (tmp_path / "cache").exists()
 
 
 def test_what_cannot_be_trained_on_is_refused_before_anything_is_extracted(tmp_path: Path) -> None:

@@ -205,7 +205,8 @@ def test_without_a_labelled_test_split_the_validation_split_is_measured_on(work:
 
 def test_right_answers_are_paired_by_image(work: Path) -> None:
     """A recipe against itself differs by nothing in any image, so its interval is as narrow as can be."""
-    found = measure(work, [TINY[0], Recipe(model="tiny", preprocess="tf")])
+    found = measure(work, [TINY[0], Recipe(model="tiny", preprocess="tf"), TINY[0]], ("logistic", "logistic"))
+    assert len(found.rows) == 2  # what is named twice is measured once
     assert found.rows[1].difference_to_best == 0
     assert np.ptp(found.rows[1].difference_ci95) < 0.6
     assert "cannot be told apart" in found.findings[1]

@@ -139,7 +139,7 @@ def _load_weights(model: Any, path: Path, source: BaseSource) -> None:
     """
     try:
         with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "(?s).*could not be loaded")  # an error with more to say follows
+            warnings.filterwarnings("ignore", "Skipping nested container")  # an error with more to say follows
             model.load_weights(path)
     except Exception as error:  # h5py, zipfile and Keras each raise their own
         raise BaseUnavailable(

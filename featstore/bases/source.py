@@ -81,7 +81,7 @@ class BaseSource:
             )
         if self.weights == "imagenet":
             raise UsageError(
-                f"with its ImageNet classifier, Keras offers {self.model} at {own} px only; for {height}x{width} give "
+                f"with its ImageNet classifier, {self.model} is fetched at {own} px only; for {height}x{width} give "
                 "the file of its weights with --weights FILE"
             )
 
