@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from featstore.errors import UsageError
 from featstore.fitting import Fitted, HeadRecipe, Prepared, fit_head, prepare
 from featstore.heads.base import OnStep
 from featstore.images.manifest import Manifest
@@ -50,7 +51,7 @@ def train(
     digests. Raises DataError where a class has nothing to be learnt from, UsageError for a head or parameter that does
     not exist, RunError where the run could not be saved: as far as can be known, before anything is extracted.
     """
-    from featstore.heads.table import make_head
+    from featstore.heads.table import HEADS, make_head
 
     start = time.perf_counter()
     head = head or HeadRecipe()
@@ -58,6 +59,9 @@ def train(
     check_root(Path(runs))
     recipes = [recipes] if isinstance(recipes, Recipe) else list(recipes)
     head.check(recipes)
+    own = HEADS[head.head].base
+    if own and any(recipe.model != own for recipe in recipes):
+        raise UsageError(f"head {head.head}: learns from the base {own} only: use --model {own}")
     prepared = prepare(data, recipes, val_fraction, test_fraction, cache, progress)
     extracted = time.perf_counter()
     fitted = fit_head(prepared, prepared.plans, head, estimator, on_step)
