@@ -82,6 +82,8 @@ def test_a_file_that_cannot_be_read_is_an_error(work: Path, paths: list[str], tm
     (tmp_path / "broken.png").write_bytes(b"x")
     with pytest.raises(UnreadableImage, match=r"broken\.png: no JPEG.*leave it out"):
         bottleneck(work).transform([paths[0], tmp_path / "broken.png"])
+    with pytest.raises(FeatstoreError, match=r"broken\.png"):
+        bottleneck(work).transform([tmp_path / "broken.png"])
 
 
 @pytest.mark.parametrize("many", [0, 1])

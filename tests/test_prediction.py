@@ -19,6 +19,16 @@ from featstore.runs import Run, load_run
 from featstore.training import train
 
 
+@pytest.fixture(scope="module")
+def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("work")
+
+
+@pytest.fixture(scope="module")
+def run(workplace: Path) -> Run:
+    return train_on(workplace, model="tiny")
+
+
 @pytest.fixture
 def image(tmp_path: Path) -> Path:
     draw("discs", 99).save(tmp_path / "new.png")
@@ -35,30 +45,25 @@ def save_weights(path: Path, seed: int) -> Path:
     return path
 
 
-def test_a_run_is_used_from_any_folder(tmp_path: Path, image: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Weights that were named by a relative path are found again from elsewhere."""
+def test_weights_are_found_from_any_folder_and_can_be_named_anew(
+    tmp_path: Path, image: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Named by a relative path too; a moved file is said to be missing, and under its new path all is what it was."""
     monkeypatch.chdir(tmp_path)
-    save_weights(tmp_path / "w.weights.h5", 1)
-    run = train_on(tmp_path, model="tiny", weights="w.weights.h5")
+    old, new = save_weights(tmp_path / "old.weights.h5", 1), tmp_path / "new.weights.h5"
+    run = train_on(tmp_path, model="tiny", weights="old.weights.h5")
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
-    assert len(predict(load_run(run.folder), [image], cache=tmp_path / "cache").images) == 1
-
-
-def test_moved_weights_can_be_named_anew(tmp_path: Path, image: Path) -> None:
-    """A missing file is said to be missing; with its new path the prediction is what it was."""
-    old, new = save_weights(tmp_path / "old.weights.h5", 1), tmp_path / "new.weights.h5"
-    run = train_on(tmp_path, model="tiny", weights=str(old))
-    before = predict(run, [image], cache=tmp_path / "cache").images
+    before = predict(load_run(run.folder), [image], cache=tmp_path / "cache").images
+    assert len(before) == 1
     old.rename(new)
     with pytest.raises(BaseUnavailable, match=r"--weights .*old\.weights\.h5: no such file"):
         predict(run, [image], cache=tmp_path / "cache")
     assert predict(run, [image], weights=str(new), cache=tmp_path / "cache").images == before
 
 
-def test_other_weights_are_refused_before_anything_is_computed(tmp_path: Path, image: Path) -> None:
+def test_other_weights_are_refused_before_anything_is_computed(run: Run, tmp_path: Path, image: Path) -> None:
     """Features of another network would be predicted with great confidence, and wrongly."""
-    run = train_on(tmp_path, model="tiny", weights=str(save_weights(tmp_path / "1.weights.h5", 1)))
     with pytest.raises(RunError, match=r"\(weights differs\); give the weights it was trained with"):
         predict(run, [image], weights=str(save_weights(tmp_path / "2.weights.h5", 2)), cache=tmp_path / "other")
     assert not list((tmp_path / "other").glob("*/*/*.h5"))
@@ -76,14 +81,17 @@ def test_a_moved_base_of_the_user_can_be_named_anew(tmp_path: Path, image: Path)
     assert predict(run, [image], weights=str(tmp_path / "new.keras"), cache=tmp_path / "cache").images == before
 
 
-@pytest.fixture(scope="module")
-def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("work")
-
-
-@pytest.fixture(scope="module")
-def run(workplace: Path) -> Run:
-    return train_on(workplace, model="tiny")
+def test_predictions_keep_the_order_and_list_what_cannot_be_read(workplace: Path, run: Run, tmp_path: Path) -> None:
+    """A file given twice has two rows, a broken one a reason."""
+    draw("stripes", 500).save(tmp_path / "s.png")
+    draw("discs", 500).save(tmp_path / "d.png")
+    (tmp_path / "broken.png").write_bytes(b"x")
+    names = [tmp_path / n for n in ("s.png", "d.png", "broken.png", "s.png")]
+    prediction = predict(run, names, cache=workplace / "cache")
+    assert [Path(i.path).name for i in prediction.images] == ["s.png", "d.png", "s.png"]
+    assert prediction.images[0].probabilities == prediction.images[2].probabilities
+    assert prediction.images[0].probabilities != prediction.images[1].probabilities
+    assert [Path(s.path).name for s in prediction.skipped] == ["broken.png"]
 
 
 def test_predictions_are_the_probabilities_of_the_head(workplace: Path, run: Run) -> None:
