@@ -109,6 +109,36 @@ _ALPHAS = {
 }
 _SIZES = {"MobileNet": (128, 160, 192, 224), "MobileNetV2": (96, 128, 160, 192, 224)}
 
+# The layers whose output ends a block, from the top down, by constructor or module: what follows the first is the last
+# block. As patterns, of which the last match in the network counts: deeper networks of a family have more layers. All
+# are tensors that every path goes through. NASNet has none: each of its cells takes the outputs of two others.
+_BLOCK_ENDS: dict[str, tuple[str, ...]] = {
+    "vgg16": ("block4_pool", "block3_pool", "block2_pool", "block1_pool"),
+    "vgg19": ("block4_pool", "block3_pool", "block2_pool", "block1_pool"),
+    "resnet": (r"conv4_block\d+_out", r"conv3_block\d+_out", r"conv2_block\d+_out", "pool1_pool"),
+    "resnet_v2": (r"conv4_block\d+_out", r"conv3_block\d+_out", r"conv2_block\d+_out", "pool1_pool"),
+    "xception": ("add_10", "add_2"),  # the exit flow, the middle flow
+    "inception_v3": tuple(f"mixed{number}" for number in range(9, -1, -1)),
+    "inception_resnet_v2": (r"custom_scale_layer_\d+", "mixed_7a", "block17_20_ac", "mixed_6a", "block35_10_ac"),
+    "mobilenet": ("conv_pw_11_relu", "conv_pw_5_relu", "conv_pw_3_relu", "conv_pw_1_relu"),
+    "mobilenet_v2": ("block_12_add", "block_5_add", "block_2_add"),
+    "MobileNetV3Small": ("expanded_conv_7_add", "expanded_conv_2_add"),
+    "MobileNetV3Large": ("expanded_conv_11_add", "expanded_conv_5_add", "expanded_conv_2_add"),
+    "densenet": ("pool4_pool", "pool3_pool", "pool2_pool", "pool1"),
+    "nasnet": (),
+    "efficientnet": tuple(rf"block{number}[a-z]_(add|project_bn)" for number in range(6, 0, -1)),
+    "efficientnet_v2": tuple(rf"block{number}[a-z]_(add|project_bn)" for number in range(5, 0, -1)),
+    "EfficientNetV2M": tuple(rf"block{number}[a-z]_(add|project_bn)" for number in range(6, 0, -1)),
+    "EfficientNetV2L": tuple(rf"block{number}[a-z]_(add|project_bn)" for number in range(6, 0, -1)),
+    "convnext": tuple(rf"\w+_downsampling_block_{number}" for number in range(2, -1, -1)),
+    "tiny": ("block1b_out", "block1a_out", "stem_relu"),
+}
+
+
+def block_ends(info: BaseInfo) -> tuple[str, ...]:
+    """Patterns for the layers whose output ends a block of this base, from the top down; the last block follows."""
+    return _BLOCK_ENDS.get(info.name) or _BLOCK_ENDS.get(info.module, ())
+
 
 def lookup(name: str) -> BaseInfo:
     """The entry of a base by its exact name; UsageError, with the names that come close, where there is none."""

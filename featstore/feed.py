@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,21 @@ from featstore.features import gather_views
 from featstore.images.manifest import Picture
 from featstore.plan import Plan, Rows
 from featstore.workflow import open_store
+
+BLOCK_BYTES = 256 * 2**20
+
+
+def load_in_blocks(
+    pictures: Sequence[Picture], plans: Sequence[Plan], cache: Path, most_bytes: int = BLOCK_BYTES
+) -> Iterator[NDArray[np.float32]]:
+    """As `load_views`, a block of pictures at a time, each of up to `most_bytes` (but no less than a picture)."""
+    numbers = 0
+    for plan in plans:
+        for spec, views in plan.parts:
+            numbers += len(views) * math.prod(open_store(cache, spec).row_shape or ())
+    at_once = max(1, most_bytes // (4 * max(1, numbers)))
+    for start in range(0, len(pictures), at_once):
+        yield load_views(pictures[start : start + at_once], plans, cache)
 
 
 def load_views(pictures: Sequence[Picture], plans: Sequence[Plan], cache: Path) -> NDArray[np.float32]:

@@ -11,7 +11,6 @@ from typing import Any
 from featstore.errors import UsageError
 from featstore.fitting import HeadRecipe
 from featstore.heads.table import HEADS, make_head
-from featstore.images.variants import parse_variant
 from featstore.recipe import Recipe
 
 
@@ -57,18 +56,13 @@ def grid(
     cells: list[GridCell] = []
     for name in heads:
         own = HEADS[name].base
-        seen = recipes if own is None else dict.fromkeys(_on_own_base(recipe, own) for recipe in recipes)
+        seen = (
+            [HEADS[name].prefer(recipe) for recipe in recipes]
+            if own is None
+            else dict.fromkeys(recipe.on_pixels() for recipe in recipes)
+        )
         cells += (GridCell(recipe, replace(head, head=name, parameters=given[name])) for recipe in seen)
     return cells
-
-
-def _on_own_base(recipe: Recipe, base: str) -> Recipe:
-    info = recipe.source().info
-    variant, _ = parse_variant(recipe.preprocess, info.preprocessing if info else None)
-    preprocess = recipe.preprocess if variant == "custom" else variant
-    return replace(
-        recipe, model=base, weights=None, alpha=None, weights_seed=0, preprocess=preprocess, layer="last", pool=None
-    )
 
 
 def _settings_of(heads: Sequence[str], settings: Mapping[str, Any]) -> dict[str, dict[str, Any]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from featstore.errors import RunError, UsageError
@@ -51,11 +52,31 @@ def predict(
     of the user's `.keras` base, anew where it was moved; one for each base of the run. Raises RunError if base or
     weights are not those of the run, DataError if nothing can be read.
     """
-    from featstore.feed import load_views
+    from featstore.feed import load_in_blocks
 
     folder = cache_folder(cache)
-    recipes = _with_weights(run, [weights] if isinstance(weights, str) else weights or ())
-    memory = DigestMemory(folder / "digests")
+    recipes = recipes_of(run, weights, folder)
+    extraction = extract_features(list_files(images), recipes, cache, progress)
+    pictures = extraction.manifest.pictures
+    rows = []
+    for picture, row in zip(pictures, run.answer(load_in_blocks(pictures, extraction.plans, folder)), strict=True):
+        best = int(row.argmax())
+        rows.append(Predicted(picture.path, run.classes[best], float(row[best]), tuple(map(float, row))))
+    return Prediction(tuple(rows), extraction.manifest.skipped)
+
+
+def recipes_of(run: Run, weights: str | Sequence[str] | None, cache: Path) -> list[Recipe]:
+    """The recipes of the features that `run` is asked with, without the augmentation, which is for training only.
+
+    `weights` as in `predict`. Raises RunError where they do not come to the features that it was trained on.
+    """
+    named = [weights] if isinstance(weights, str) else list(weights or ())
+    if named and len(named) != len(run.recipes):
+        raise UsageError(f"{run.folder}: has {len(run.recipes)} bases: give --weights once for each, in their order")
+    recipes = [replace(r, views="one", augment=None) if parse_views(r.views)[1] else r for r in run.recipes]
+    if named:
+        recipes = [recipe.with_weights(file) for recipe, file in zip(recipes, named, strict=True)]
+    memory = DigestMemory(cache / "digests")
     specs = [part.spec for recipe in recipes for part in make_plan(recipe, memory).parts]
     if tuple(specs) != run.specs:
         different = ", ".join(dict.fromkeys(_differences(run.specs, specs)))
@@ -63,21 +84,7 @@ def predict(
             f"{run.folder}: was trained on other features ({different} differs); "
             "give the weights it was trained with, with --weights"
         )
-    extraction = extract_features(list_files(images), recipes, cache, progress)
-    X = load_views(extraction.manifest.pictures, extraction.plans, folder)
-    rows = []
-    for picture, row in zip(extraction.manifest.pictures, run.predict_views(X), strict=True):
-        best = int(row.argmax())
-        rows.append(Predicted(picture.path, run.classes[best], float(row[best]), tuple(map(float, row))))
-    return Prediction(tuple(rows), extraction.manifest.skipped)
-
-
-def _with_weights(run: Run, weights: Sequence[str]) -> list[Recipe]:
-    """The run's recipes, without the augmentation, which is for training only."""
-    if weights and len(weights) != len(run.recipes):
-        raise UsageError(f"{run.folder}: has {len(run.recipes)} bases: give --weights once for each, in their order")
-    recipes = [replace(r, views="one", augment=None) if parse_views(r.views)[1] else r for r in run.recipes]
-    return [recipe.with_weights(file) for recipe, file in zip(recipes, weights, strict=True)] if weights else recipes
+    return recipes
 
 
 def _differences(expected: Sequence[FeatureSpec], found: Sequence[FeatureSpec]) -> Iterator[str]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from featstore.bases.source import MODEL_ENDING, BaseSource, parse_source
+from featstore.catalog import PIXELS
 from featstore.errors import BaseUnavailable, UsageError
 from featstore.images.digests import DigestMemory
 from featstore.images.manifest import FileStat
@@ -71,6 +72,14 @@ class Recipe:
     def with_weights(self, weights: str) -> Recipe:
         """The recipe with its weights from elsewhere; a `.keras` file as the base is base and weights in one."""
         return replace(self, model=weights) if self.model.endswith(MODEL_ENDING) else replace(self, weights=weights)
+
+    def on_pixels(self) -> Recipe:
+        """The same preparation of the images with no base at all; `keras` is what this base was trained with."""
+        info = self.source().info
+        variant, _ = parse_variant(self.preprocess, info.preprocessing if info else None)
+        preprocess = self.preprocess if variant == "custom" else variant
+        bare = replace(self, weights=None, alpha=None, weights_seed=0, layer=LAST_ACTIVATION, pool=None)
+        return replace(bare, model=PIXELS.name, preprocess=preprocess)
 
     def describe(self) -> dict[str, Any]:
         """The options as plain JSON values; `Recipe(**recipe.describe())` is the recipe again."""

@@ -10,7 +10,7 @@ import hashlib
 import io
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,10 +25,11 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from featstore.heads.base import Curve, Head
+    from featstore.heads.base import Classifier, Curve
 
 FORMAT = "featstore-run"
-FORMAT_VERSION = 2  # 2: several bases and views
+FORMAT_VERSION = 3  # 2: several bases and views; 3: fractions and fine-tuning
+_SINCE_2: dict[str, Any] = {"fractions": {"val": 0.2, "test": 0.2}, "fine_tuning": {}}  # what version 2 meant
 _TYPES: dict[str, Any] = {  # by their names in annotations
     **{kind.__name__: kind for kind in (str, int, bool, dict, tuple, Path, Recipe, FeatureSpec)},
     "float": (float, int),
@@ -38,10 +39,12 @@ _TYPES: dict[str, Any] = {  # by their names in annotations
 
 @dataclass(frozen=True)
 class Run:
-    """A trained head.
+    """A trained head, or the top of a network that was fine-tuned with its head.
 
     recipes: one for each base, side by side. specs: those of all their parts, in the order of their plans. metrics: by
-    split. seconds: by stage. head_sha256 is checked before the head is loaded.
+    split. seconds: by stage. fractions: shares for `val` and `test` where the data set brought no such splits.
+    head_sha256 is checked before the head is loaded. fine_tuning: empty for a head; else `head_run`, `cut`,
+    `trainable_layers`, `metrics_before`, `hand_over` and `beats_head`, as in `finetuning`.
     """
 
     folder: Path
@@ -57,6 +60,8 @@ class Run:
     seconds: dict[str, float]
     seed: int
     data: str
+    fractions: dict[str, float]
+    fine_tuning: dict[str, Any]
     versions: dict[str, str]
     head_file: str
     head_sha256: str
@@ -68,7 +73,7 @@ class Run:
             return self.specs[0].key
         return hashlib.sha256("\n".join(spec.key for spec in self.specs).encode()).hexdigest()
 
-    def load_head(self) -> Head:
+    def load_head(self) -> Classifier:
         """The trained head; raises RunError if its file is missing or not the one that was saved."""
         file = self.folder / self.head_file
         try:
@@ -77,7 +82,12 @@ class Run:
             raise RunError(f"{file}: cannot be opened: {error.strerror}; train the head again") from error
         if found != self.head_sha256:
             raise RunError(f"{file}: is not the head that this run saved (its SHA-256 differs); train the head again")
-        head = make_head(self.head, self.parameters)
+        if self.fine_tuning:
+            from featstore.heads.fine_tuned import FineTunedNetwork
+
+            head: Classifier = FineTunedNetwork(len(self.classes))
+        else:
+            head = make_head(self.head, self.parameters)
         head.load(file)
         return head
 
@@ -87,12 +97,22 @@ class Run:
 
     def predict_views(self, X: NDArray[np.float32]) -> NDArray[np.float64]:
         """Probabilities (n, len(classes)) for features X (n, views, ...) in all views, averaged as in this run."""
+        return self.answer([X])
+
+    def answer(self, blocks: Iterable[NDArray[np.float32]]) -> NDArray[np.float64]:
+        """As `predict_views`, for features that come in blocks of images, so that not all are in memory at once."""
+        import numpy as np
+
         from featstore.evaluation.averaging import predict_views
 
-        probabilities = predict_views(self.load_head().predict_proba, X, self.average)
-        if probabilities.shape != (len(X), len(self.classes)):
-            raise RunError(f"{self.folder}: its head does not tell {len(self.classes)} classes apart; train it again")
-        return probabilities
+        head, found = self.load_head(), []
+        for X in blocks:
+            found.append(predict_views(head.predict_proba, X, self.average))
+            if found[-1].shape != (len(X), len(self.classes)):
+                raise RunError(
+                    f"{self.folder}: its head does not tell {len(self.classes)} classes apart; train it again"
+                )
+        return np.concatenate(found)
 
     def describe(self) -> dict[str, Any]:
         """The content of `run.json`."""
@@ -129,12 +149,12 @@ def new_folder(root: Path, name: str) -> Path:
             return folder
 
 
-def save_run(run: Run, curve: Curve) -> None:
-    """Write the curve and `run.json` beside the head, which is in the folder already."""
+def save_run(run: Run, curve: Curve, picture: bytes | None = None) -> None:
+    """Write the curve and `run.json` beside the head, which is in the folder already; `picture` is the curve's PNG."""
     if curve.x:
         write_whole(run.folder / "curve.csv", _curve_csv(curve).encode())
         bases = " + ".join(dict.fromkeys(spec.model for spec in run.specs))
-        write_whole(run.folder / "curve.png", _curve_png(curve, f"{run.head} on {bases}"))
+        write_whole(run.folder / "curve.png", picture or _curve_png(curve, f"{run.head} on {bases}"))
     write_whole(run.folder / "run.json", json.dumps(run.describe(), indent=1, sort_keys=True).encode())
 
 
@@ -146,7 +166,9 @@ def load_run(folder: Path | str) -> Run:
         found = content["format"], content["format_version"]
         if found == (FORMAT, 1):
             raise RunError(f"{path}: was made by an older featstore; train the head again")
-        if found != (FORMAT, FORMAT_VERSION):
+        if found == (FORMAT, 2):
+            content = _SINCE_2 | content
+        elif found != (FORMAT, FORMAT_VERSION):
             raise RunError(f"{path}: format {found[0]} {found[1]}: a newer featstore reads it")
         return _from_content(Path(folder), content)
     except FileNotFoundError as error:
@@ -155,6 +177,19 @@ def load_run(folder: Path | str) -> Run:
         raise
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, FeatstoreError) as error:
         raise RunError(f"{path}: cannot be read: {type(error).__name__}: {error}; train the head again") from error
+
+
+def load_curve(run: Run) -> Curve:
+    """The curve that was saved with `run`; one without points where there is none, or none that can be read."""
+    from featstore.heads.base import Curve
+
+    try:
+        rows = list(csv.reader((run.folder / "curve.csv").read_text().splitlines()))
+        columns = list(zip(*([float(cell) for cell in row] for row in rows[1:]), strict=True))
+        series = dict(zip(rows[0], map(list, columns), strict=True))
+        return Curve(rows[0][0], series.pop(rows[0][0]), series)
+    except (OSError, ValueError, IndexError):
+        return Curve("epoch", [], {})
 
 
 def list_runs(root: Path) -> Iterator[Run]:

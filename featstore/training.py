@@ -60,6 +60,7 @@ def train(
     recipes = [recipes] if isinstance(recipes, Recipe) else list(recipes)
     head.check(recipes)
     own = HEADS[head.head].base
+    recipes = [HEADS[head.head].prefer(recipe) for recipe in recipes]
     if own and any(recipe.model != own for recipe in recipes):
         raise UsageError(f"head {head.head}: learns from the base {own} only: use --model {own}")
     prepared = prepare(data, recipes, val_fraction, test_fraction, cache, progress)
@@ -70,8 +71,9 @@ def train(
         "fit": round(fitted.seconds, 3),
         "total": round(time.perf_counter() - start, 3),
     }
-    run = _save(prepared, head, fitted, seconds, Path(runs))
-    return Trained(run, prepared.manifest, prepared.features, _notes(prepared.manifest))
+    fractions = {"val": val_fraction, "test": test_fraction}
+    run = _save(prepared, head, fitted, seconds, fractions, Path(runs))
+    return Trained(run, prepared.manifest, prepared.features, leak_notes(prepared.manifest))
 
 
 def train_head(
@@ -91,7 +93,14 @@ def train_head(
     return train(data, Recipe(**options), recipe, cache=cache, runs=runs).run
 
 
-def _save(prepared: Prepared, head: HeadRecipe, fitted: Fitted, seconds: dict[str, float], runs: Path) -> Run:
+def _save(
+    prepared: Prepared,
+    head: HeadRecipe,
+    fitted: Fitted,
+    seconds: dict[str, float],
+    fractions: dict[str, float],
+    runs: Path,
+) -> Run:
     from featstore.evaluation.metrics import evaluate
 
     manifest, estimator = prepared.manifest, fitted.estimator
@@ -111,6 +120,8 @@ def _save(prepared: Prepared, head: HeadRecipe, fitted: Fitted, seconds: dict[st
         seconds=seconds,
         seed=head.seed,
         data=os.path.abspath(manifest.source),
+        fractions=fractions,
+        fine_tuning={},
         versions=versions(),
         head_file=head_file,
         head_sha256=file_digest(folder / head_file),
@@ -134,7 +145,8 @@ def _run_name(prepared: Prepared, head: str) -> str:
     return "-".join([data, "+".join(bases), *([views] if views != "one" else []), head])
 
 
-def _notes(manifest: Manifest) -> tuple[str, ...]:
+def leak_notes(manifest: Manifest) -> tuple[str, ...]:
+    """A line where copies of an image stand in the training split and in another."""
     shared = shared_between_splits(manifest)
     if not shared:
         return ()

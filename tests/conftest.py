@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -81,3 +85,32 @@ def cli(tmp_path: Path) -> Cli:
         )
 
     return run
+
+
+class Done(NamedTuple):
+    code: int
+    out: str
+    err: str
+
+
+def call(*arguments: object) -> Done:
+    """`featstore ARGUMENTS` in this process, where TensorFlow is loaded once: its exit code, and what it printed."""
+    from featstore import tensorflow_loader
+    from featstore.cli import app
+
+    out, err = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8") for _ in range(2))
+    kept = sys.argv, [(number, signal.getsignal(number)) for number in (signal.SIGINT, signal.SIGTERM)]
+    sys.argv = ["featstore", *map(str, arguments)]
+    try:
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), pytest.raises(SystemExit) as ended:
+            app.main()
+    finally:
+        sys.argv = kept[0]
+        for number, handler in kept[1]:
+            signal.signal(number, handler)
+        tensorflow_loader._mute = False
+    texts = []
+    for stream in (out, err):
+        stream.seek(0)
+        texts.append(stream.read())
+    return Done(int(ended.value.code or 0), *texts)

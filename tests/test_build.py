@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import subprocess
+import hashlib
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -78,19 +78,29 @@ def download(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[Calla
     return replace
 
 
-def test_random_weights_do_not_depend_on_the_input_size() -> None:
+def test_random_weights_follow_their_seed_at_every_size(saved: tuple[str, dict[Saver, Path]]) -> None:
     """A convolutional network has the same weights at every size, so its digest is found for one and holds for all."""
-    assert weights_digest(fresh(mobilenet(), 32, 32)) == weights_digest(fresh(mobilenet(), 64, 48))
+    assert weights_digest(fresh(mobilenet(5), 64, 48)) == saved[0]
+    assert weights_digest(fresh(mobilenet(6), SIDE, SIDE)) != saved[0]
 
 
-def test_the_digest_is_the_same_in_every_process() -> None:
-    """Neither hash seeds nor what was built before enter it."""
-    code = (
-        "from featstore.bases.build import build, weights_digest; from featstore.bases.source import parse_source;"
-        f"print(weights_digest(build(parse_source('MobileNet', 'random', 0.25, 0), {SIDE}, {SIDE})))"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == weights_digest(fresh(mobilenet(), SIDE, SIDE))
+def test_the_digest_is_that_of_the_arrays_in_their_order() -> None:
+    """Written out; neither names nor hash seeds enter it (`test_cli` draws random weights in two processes)."""
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(3), keras.layers.Dense(1)])
+    digest = hashlib.sha256()
+    for place, array in enumerate(model.get_weights()):
+        digest.update(f"{place}:<f4{array.shape};".encode() + array.tobytes())
+    assert weights_digest(model) == digest.hexdigest()
+
+
+def test_one_value_changes_the_digest() -> None:
+    """By the smallest possible step."""
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(2)])
+    before = weights_digest(model)
+    kernel = np.array(model.weights[0])
+    kernel[0, 0] = np.nextafter(kernel[0, 0], 9, dtype=np.float32)
+    model.weights[0].assign(kernel)
+    assert weights_digest(model) != before
 
 
 def test_the_digest_sees_where_a_value_is() -> None:
@@ -109,6 +119,12 @@ def test_a_base_is_built_once_for_one_state_of_its_file() -> None:
     source = parse_source("tiny", "random", None, 0)
     assert build(source, SIDE, SIDE) is build(source, SIDE, SIDE)
     assert build(source, SIDE, SIDE, _state=1) is not build(source, SIDE, SIDE)
+
+
+@pytest.mark.parametrize("save", SAVERS)
+def test_weights_come_from_files(saved: tuple[str, dict[Saver, Path]], save: Saver) -> None:
+    """All three formats give the network that was saved."""
+    assert weights_digest(fresh(mobilenet(weights=str(saved[1][save])), SIDE, SIDE)) == saved[0]
 
 
 @pytest.mark.parametrize("save", SAVERS)
@@ -132,13 +148,23 @@ def test_published_weights_with_the_top_are_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("save", SAVERS)
 @pytest.mark.parametrize("keep", [0.0, 0.5, 0.99])
-def test_a_truncated_file_is_refused(tmp_path: Path, save: Saver, keep: float) -> None:
+def test_a_truncated_file_is_refused(
+    saved: tuple[str, dict[Saver, Path]], tmp_path: Path, save: Saver, keep: float
+) -> None:
     """A file that lacks its end, as after a copy that broke off, is an expected error."""
-    path = save(fresh(parse_source("tiny", "random", None, 0), SIDE, SIDE), tmp_path / "w")
-    whole = path.read_bytes()
+    whole = saved[1][save].read_bytes()
+    path = tmp_path / saved[1][save].name
     path.write_bytes(whole[: int(len(whole) * keep)])
     with pytest.raises(BaseUnavailable, match="do not fit"):
-        fresh(parse_source("tiny", str(path), None, 0), SIDE, SIDE)
+        fresh(mobilenet(weights=str(path)), SIDE, SIDE)
+
+
+def test_a_file_of_something_else_is_refused(tmp_path: Path) -> None:
+    """In one line, as damaged ones are."""
+    (tmp_path / "w.h5").write_bytes(b"not hdf5")
+    with pytest.raises(BaseUnavailable, match="do not fit") as caught:
+        fresh(parse_source("tiny", str(tmp_path / "w.h5"), None, 0), SIDE, SIDE)
+    assert "\n" not in str(caught.value)
 
 
 def test_a_download_that_fails_names_the_file_and_how_to_give_it(download: Any, capfd: Any) -> None:
@@ -249,6 +275,44 @@ def test_the_learned_weights_of_tiny_are_loaded() -> None:
     assert np.abs(np.array(model.get_layer("stem_bn").moving_mean)).max() > 0
 
 
+def shrink_efficientnet(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One block instead of sixteen, in a network that is scaled as the whole."""
+    block = {"kernel_size": 3, "repeats": 1, "filters_in": 32, "filters_out": 8, "expand_ratio": 1}
+    blocks = [block | {"id_skip": True, "strides": 1, "se_ratio": 0.25}]
+    monkeypatch.setattr("keras.src.applications.efficientnet.DEFAULT_BLOCKS_ARGS", blocks)
+
+
+def test_efficientnet_from_a_file_is_scaled_as_published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keras adds a scaling for weights="imagenet" only; the same file given by name must give the same features."""
+    shrink_efficientnet(monkeypatch)
+    path = save_legacy(fresh(parse_source("EfficientNetB0", "random", None, 1), SIDE, SIDE), tmp_path / "b0")
+    monkeypatch.setattr("keras.src.applications.efficientnet.file_utils.get_file", lambda *_, **__: str(path))
+    published = keras.applications.EfficientNetB0(include_top=False, weights="imagenet", input_shape=(SIDE, SIDE, 3))
+    ours = fresh(parse_source("EfficientNetB0", str(path), None, 0), SIDE, SIDE)
+    images = np.random.default_rng(0).uniform(0, 255, (2, SIDE, SIDE, 3)).astype("float32")
+    expected = np.asarray(published(images, training=False))
+    np.testing.assert_allclose(np.asarray(ours(images, training=False)), expected, rtol=1e-4, atol=1e-6 * expected.std())
+
+
+def shrink_convnext(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A block and a few channels per stage for ConvNeXtTiny, which takes a tenth of the time and pools as the whole."""
+    table = "keras.src.applications.convnext.MODEL_CONFIGS"
+    monkeypatch.setattr(table, {"tiny": {"depths": [1] * 4, "projection_dims": [8] * 4, "default_size": 224}})
+
+
+def test_convnext_is_pooled_before_its_last_normalization(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As Keras does with pooling="avg": pooling the kept map would give other numbers, with the same weights."""
+    shrink_convnext(monkeypatch)
+    source = parse_source("ConvNeXtTiny", "random", None, 1)
+    pooled, kept = fresh(source, 64, 64, "avg"), fresh(source, 64, 64)
+    images = np.random.default_rng(0).uniform(0, 255, (2, 64, 64, 3)).astype("float32")
+    found, by_hand = np.asarray(pooled(images)), np.asarray(kept(images)).mean(axis=(1, 2))
+    assert kept.output_shape[1:3] == (2, 2)
+    assert found.shape == by_hand.shape
+    assert weights_digest(pooled) == weights_digest(kept)
+    assert np.linalg.norm(found - by_hand) > 1e-3 * np.linalg.norm(by_hand)
+
+
 def user_file(model: Any, path: Path) -> BaseSource:
     model.save(path)
     return BaseSource(str(path), "shipped")
@@ -301,18 +365,19 @@ def test_a_user_file_with_a_function_of_its_own_is_refused_by_its_name(tmp_path:
     assert len(str(caught.value)) < 400
 
 
-def test_a_registered_layer_is_refused_even_where_it_is_known(tmp_path: Path) -> None:
+@keras.saving.register_keras_serializable("featstore_tests")
+class Doubling(keras.layers.Layer):  # type: ignore[misc]
+    def call(self, x: Any) -> Any:
+        return 2 * x
+
+
+@pytest.mark.parametrize("layer", [Doubling(name="twice"), keras.layers.Lambda(doubled, name="twice")])
+def test_a_layer_with_code_is_refused_even_where_it_is_known(tmp_path: Path, layer: Any) -> None:
     """What a file means must not depend on what a process happens to have registered."""
-
-    @keras.saving.register_keras_serializable("featstore_tests")
-    class Doubling(keras.layers.Layer):  # type: ignore[misc]
-        def call(self, x: Any) -> Any:
-            return 2 * x
-
     inputs = keras.Input((8, 8, 3))
     path = tmp_path / "b.keras"
-    keras.Model(inputs, Doubling(name="twice")(inputs)).save(path)
-    with pytest.raises(BaseUnavailable, match="layer 'twice' is a Doubling"):
+    keras.Model(inputs, layer(inputs)).save(path)
+    with pytest.raises(BaseUnavailable, match=f"layer 'twice' is a {type(layer).__name__}"):
         parse_source(str(path), None, None, 0)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import importlib
 import inspect
 import subprocess
@@ -95,13 +94,11 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 @pytest.fixture
 def lazily() -> Iterator[None]:
-    """Build networks whose variables have shapes but no memory, and forget them afterwards."""
+    """Build networks whose variables have shapes but no memory."""
     import keras
 
     with keras.StatelessScope(initialize_variables=False):
         yield
-    keras.backend.clear_session()
-    gc.collect()
 
 
 def prepared(variant: str, images: Images) -> Images:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import csv
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
+from conftest import call
 from PIL import Image
 
 from featstore.cli import options
@@ -16,12 +16,18 @@ from featstore.errors import UsageError
 GRID = ("--model", "tiny", "--preprocess", "keras", "--preprocess", "raw", "--head", "logistic", "--head", "bn-dropout")
 
 
-def test_the_table_the_json_the_csv_and_the_chart_agree(cli: Any, photos: Path, tmp_path: Path) -> None:
+@pytest.fixture(autouse=True)
+def in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("FEATSTORE_CACHE", raising=False)
+
+
+def test_the_table_the_json_the_csv_and_the_chart_agree(photos: Path, tmp_path: Path) -> None:
     """One grid, four ways; the findings come first, and each row has its command."""
     files = ("--csv", tmp_path / "grid.csv", "--chart", tmp_path / "grid.png")
-    done = cli("compare", photos, *GRID, "--set", "epochs=2", "--json", *files)
-    assert done.returncode == 0, done.stderr
-    result = json.loads(done.stdout)
+    done = call("compare", photos, *GRID, "--set", "epochs=2", "--json", *files)
+    assert done.code == 0, done.err
+    result = json.loads(done.out)
     assert set(result) == {"rows", "findings", "failed", "skipped"}
     assert [set(row) for row in result["rows"]] == 4 * [
         {"model", "alpha", "preprocess", "size", "views", "head", "n", "accuracy", "accuracy_ci95", "log_loss"}
@@ -33,14 +39,14 @@ def test_the_table_the_json_the_csv_and_the_chart_agree(cli: Any, photos: Path, 
     assert [row["command"] for row in rows] == [row["command"] for row in result["rows"]]
     with Image.open(tmp_path / "grid.png") as chart:
         assert chart.format == "PNG"
-    shown = cli("compare", photos, *GRID, "--set", "epochs=2")
-    lines = shown.stdout.splitlines()
+    shown = call("compare", photos, *GRID, "--set", "epochs=2")
+    lines = shown.out.splitlines()
     assert lines[0] == result["findings"][0]
     assert all(any(row["command"] in line for line in lines) for row in result["rows"])
-    assert "measured on the test split" in shown.stdout
+    assert "measured on the test split" in shown.out
 
 
-def test_what_does_not_pair_is_a_usage_error(cli: Any, photos: Path) -> None:
+def test_what_does_not_pair_is_a_usage_error(photos: Path) -> None:
     """With one line that says what to give."""
     for arguments, message in (
         (("train-head", photos), "--model is missing"),
@@ -49,35 +55,34 @@ def test_what_does_not_pair_is_a_usage_error(cli: Any, photos: Path) -> None:
         (("compare", photos, "--model", "tiny", "--head", "svm"), "head 'svm' is not known"),
         (("check-base", photos, "--model", "tiny", "--views", "ten"), "is for --labels"),
     ):
-        done = cli(*arguments)
-        assert done.returncode == 2
-        assert message in done.stderr
-        assert done.stderr.count("\n") == 1
+        done = call(*arguments)
+        assert done.code == 2
+        assert message in done.err
+        assert done.err.count("\n") == 1
 
 
-def test_scratch_cnn_needs_no_base_to_be_named(cli: Any, photos: Path) -> None:
+def test_scratch_cnn_needs_no_base_to_be_named(photos: Path) -> None:
     """It has its own; and several bases side by side make one run, which predicts, with the mode on the screen."""
-    done = cli("train-head", photos, "--head", "scratch-cnn", "--size", "16", "--set", "epochs=1")
-    assert done.returncode == 0, done.stderr
-    assert "photos-pixels-rescale-16-scratch-cnn" in done.stdout
-    both = cli("train-head", photos, "--model", "tiny", "--model", "pixels", "--concat", "--views", "flip")
-    assert both.returncode == 0, both.stderr
-    assert "views: trained on the plain view; answers average the probabilities of 2 views" in both.stdout
-    folder = both.stdout.split("saved in ")[1].strip()
-    predicted = cli("predict", folder, photos / "discs", "--json")
-    assert predicted.returncode == 0, predicted.stderr
-    assert len(json.loads(predicted.stdout)["predictions"]) == 12
+    done = call("train-head", photos, "--head", "scratch-cnn", "--size", "16", "--set", "epochs=1")
+    assert "photos-pixels-rescale-16-scratch-cnn" in done.out
+    both = call("train-head", photos, "--model", "tiny", "--model", "pixels", "--concat", "--views", "flip")
+    assert both.code == 0, both.err
+    assert "views: trained on the plain view; answers average the probabilities of 2 views" in both.out
+    folder = both.out.split("saved in ")[1].strip()
+    predicted = call("predict", folder, photos / "discs", "--json")
+    assert predicted.code == 0, predicted.err
+    assert len(json.loads(predicted.out)["predictions"]) == 12
 
 
-def test_the_mode_of_augmentation_is_said(cli: Any, photos: Path) -> None:
+def test_the_mode_of_augmentation_is_said(photos: Path) -> None:
     """Random augmentation believed active while it is not is an old mistake, and the other way round."""
-    done = cli("train-head", photos, "--model", "tiny", "--views", "augment:2")
+    done = call("train-head", photos, "--model", "tiny", "--views", "augment:2")
     assert (
         "augmented: trained on the plain view and 2 random versions of each training image; "
         "validation and test on the plain view"
-    ) in done.stdout
-    extracted = cli("extract", photos, "--model", "tiny", "--views", "augment:2")
-    lines = extracted.stdout.splitlines()
+    ) in done.out
+    extracted = call("extract", photos, "--model", "tiny", "--views", "augment:2")
+    lines = extracted.out.splitlines()
     assert lines[0].split()[:4] == ["preprocess", "images", "rows", "computed"]
     assert [line.split()[3] for line in lines[1:]] == ["0", "0"]
 

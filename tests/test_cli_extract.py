@@ -1,52 +1,24 @@
-"""The command line inside this process, where TensorFlow is loaded once; `test_cli` starts real ones."""
+"""`featstore extract`: tables, notes and JSON, what is skipped, and interruptions."""
 
 from __future__ import annotations
 
-import contextlib
-import io
+import functools
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import pytest
-from conftest import draw, write_photos
+from conftest import WARNINGS, Done, call, draw, write_photos
 from PIL import Image
 
-from featstore import tensorflow_loader
-from featstore.cli import app
-
-
-class Done(NamedTuple):
-    code: int
-    out: str
-    err: str
-
-
-def call(*arguments: object) -> Done:
-    """`featstore ARGUMENTS`: its exit code, and what it printed."""
-    out, err = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8") for _ in range(2))
-    kept = sys.argv, [(number, signal.getsignal(number)) for number in (signal.SIGINT, signal.SIGTERM)]
-    sys.argv = ["featstore", *map(str, arguments)]
-    try:
-        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), pytest.raises(SystemExit) as ended:
-            app.main()
-    finally:
-        sys.argv = kept[0]
-        for number, handler in kept[1]:
-            signal.signal(number, handler)
-        tensorflow_loader._mute = False
-    texts = []
-    for stream in (out, err):
-        stream.seek(0)
-        texts.append(stream.read())
-    return Done(int(ended.value.code or 0), *texts)
+from featstore import workflow
+from featstore.cli.console import ImageProgress
+from featstore.images.digests import DigestMemory
 
 
 def extract(data: object, *arguments: object) -> Done:
@@ -69,11 +41,11 @@ def test_a_table_for_people(photos: Path) -> None:
     assert extract("photos").out.splitlines()[1].split()[:4] == ["keras", "24", "0", "24"]
 
 
-def test_new_images_are_announced(photos: Path) -> None:
+def test_new_images_are_announced(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Before the work starts, a line says what is in the cache and what is to be done."""
+    later = functools.partial(DigestMemory, clock=lambda: 10**19)  # what was drawn just now would be read again
+    monkeypatch.setattr(workflow, "DigestMemory", later)
     assert extract(photos).err == ""
-    time.sleep(2.1)  # what was drawn just now is read again, since it might still be changing
-    extract(photos)
     draw("discs", 77).save(photos / "discs" / "new.png")
     assert extract(photos).err == "24 of 25 images are in the cache, 1 to go\n"
 
@@ -173,40 +145,43 @@ def test_small_grey_images_are_enlarged() -> None:
     assert "at least 32 px per side; smaller images are enlarged" in refused.err
 
 
-@pytest.fixture
-def start(tmp_path: Path) -> Iterator[Callable[[], subprocess.Popen[str]]]:
-    """Starts an extraction of 192 images to maps, 32 of which fill a shard, in a process of its own."""
-    write_photos(tmp_path / "many", 96)
-    started: list[subprocess.Popen[str]] = []
-
-    def begin() -> subprocess.Popen[str]:
-        command = [sys.executable, "-m", "featstore", "extract", "many", "--model", "tiny", "--size", "128"]
-        process = subprocess.Popen(
-            [*command, "--pool", "none", "--json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        )
-        started.append(process)
-        return process
-
-    yield begin
-    for process in started:
-        process.kill()
-        process.wait()
+INTERRUPTED = "featstore: interrupted; what was computed is stored, the same command goes on from there\n"
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupted_extraction_goes_on(start: Callable[[], subprocess.Popen[str]], number: signal.Signals) -> None:
-    """Ctrl-C or a polite kill after the first shard: its rows stay, the exit code tells, and the next run goes on."""
-    process = start()
-    while not list(Path("cache").glob("tiny/*/s-*.h5")):
-        assert process.poll() is None
-        time.sleep(0.01)
-    process.send_signal(number)
-    out, err = process.communicate(timeout=60)
-    assert process.returncode == 128 + number, err
-    assert out == ""
-    assert err.endswith("featstore: interrupted; what was computed is stored, the same command goes on from there\n")
+def test_an_interrupted_extraction_goes_on(monkeypatch: pytest.MonkeyPatch, number: signal.Signals) -> None:
+    """Ctrl-C or a polite kill after the first batch: its rows stay, the exit code tells, and the next run goes on."""
+    write_photos(Path("photos"), 24)
+    advance = ImageProgress.advance
+
+    def interrupt(self: ImageProgress, computed: bool) -> None:
+        advance(self, computed)
+        if self._done == 40:
+            signal.raise_signal(number)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ImageProgress, "advance", interrupt)
+        assert extract("photos", "--json") == (128 + number, "", INTERRUPTED)
     assert not list(Path("cache").rglob(".tmp-*"))
-    done = extract("many", "--size", "128", "--pool", "none", "--json")
-    [features] = json.loads(done.out)["features"]
-    assert features["images"] == 192
-    assert 32 <= features["reused"] < 192
+    [features] = json.loads(extract("photos", "--json").out)["features"]
+    assert (features["images"], features["reused"]) == (48, 32)
+
+
+def test_an_interrupted_process_ends_at_once() -> None:
+    """Killed politely after its first shard, which is stored, and while threads and TensorFlow are at work."""
+    write_photos(Path("many"), 96)
+    options = ("extract", "many", "--model", "tiny", "--size", "128", "--pool", "none", "--json")
+    command = [sys.executable, *WARNINGS, "-m", "featstore", *options]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        while not list(Path("cache").glob("tiny/*/s-*.h5")):
+            assert process.poll() is None
+            time.sleep(0.01)
+        process.terminate()
+        out, err = process.communicate(timeout=60)
+    finally:
+        process.kill()
+        process.wait()
+    assert (process.returncode, out) == (128 + signal.SIGTERM, ""), err
+    assert err.endswith(INTERRUPTED)
+    assert not list(Path("cache").rglob(".tmp-*"))

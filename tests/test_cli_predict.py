@@ -9,8 +9,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from conftest import draw, write_photos
-from test_cli_extract import Done, call
+from conftest import Done, call, draw, write_photos
 
 CLASSES = ["+plus", "=1+1", "@home", "grün"]
 

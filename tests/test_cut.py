@@ -19,7 +19,6 @@ def lazily() -> Iterator[None]:
     keras.backend.clear_session()
     with keras.StatelessScope(initialize_variables=False):
         yield
-    keras.backend.clear_session()
 
 
 def named(*names: str) -> Any:
@@ -77,6 +76,19 @@ def test_a_cut_gives_the_activation_of_the_layer() -> None:
     np.testing.assert_allclose(np.asarray(cut(model, "first", "none")(images)), maps, rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(np.asarray(cut(model, "first", "avg")(images)), maps.mean((1, 2)), rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(np.asarray(cut(model, "first", "max")(images)), maps.max((1, 2)), rtol=1e-5, atol=1e-6)
+
+
+def test_a_layer_that_is_not_there_is_answered_with_the_nearest_names() -> None:
+    """As the user wrote it, and as it may have been meant."""
+    with pytest.raises(UsageError, match="no layer 'conv_pw_13_rel'.*did you mean .*conv_pw_13_relu"):
+        cut(named("conv_pw_13_relu", "other"), "conv_pw_13_rel", "avg")
+
+
+def test_what_is_no_map_is_not_pooled() -> None:
+    """The message says what to give instead."""
+    inputs = keras.Input((8, 8, 3))
+    with pytest.raises(UsageError, match="--pool none"):
+        cut(keras.Model(inputs, keras.layers.Flatten()(inputs)), "last", "avg")
 
 
 def test_several_outputs_are_refused() -> None:

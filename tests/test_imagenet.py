@@ -29,6 +29,39 @@ def labels(folder: Path, text: str) -> Path:
     return folder / "labels.csv"
 
 
+def test_labels_are_class_indices_by_path(tmp_path: Path) -> None:
+    """Relative to the folder of the CSV; other columns do no harm."""
+    found = read_labels(labels(tmp_path, "path,label,name\na.jpg,0,tench\nsub/b.jpg,999,x\n"))
+    assert found == {os.path.realpath(tmp_path / "a.jpg"): 0, os.path.realpath(tmp_path / "sub" / "b.jpg"): 999}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("image,label\na,1\n", "expected the columns path,label, found image,label"),
+        ("path,label\n", "holds no labels"),
+        ("path,label\na,1\na,2\n", "line 3: a is named more than once"),
+        ("path,label\na,1000\n", "line 2: label '1000'"),
+        ("path,label\na,cat\n", "line 2: label 'cat'"),
+        ("path,label\na,-1\n", "line 2: label '-1'"),
+        ("path,label\na\n", "line 2: label ''"),
+    ],
+)
+def test_labels_that_are_none_are_refused(tmp_path: Path, text: str, message: str) -> None:
+    """With the line and what was expected."""
+    with pytest.raises(DataError, match=message):
+        read_labels(labels(tmp_path, text))
+
+
+def test_class_names_are_those_of_keras_where_it_has_them(index: Path) -> None:
+    """Without a download; numbers otherwise, also where the file is damaged."""
+    assert class_names()[111] == "animal_111"
+    index.write_text('{"0": 5}')
+    assert class_names()[0] == "class 0"
+    index.unlink()
+    assert class_names()[111] == "class 111"
+
+
 def test_a_label_may_be_a_wordnet_id(index: Path, tmp_path: Path) -> None:
     """Beside indices, in one file."""
     found = read_labels(labels(tmp_path, "path,label\na.jpg,n00000417\nb.jpg,3\n"))

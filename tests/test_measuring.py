@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import shlex
-import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from conftest import write_photos
+from conftest import call, write_photos
 
+from featstore import workflow
 from featstore.errors import DataError, UsageError
 from featstore.fitting import HeadRecipe
 from featstore.grid import GridCell, Protocol, command_line, grid
 from featstore.heads.logistic import LogisticHead
+from featstore.images.digests import DigestMemory
 from featstore.images.manifest import Manifest, scan
 from featstore.images.splits import fold_splits
 from featstore.measuring import Comparison, compare
@@ -29,8 +32,15 @@ TINY = [Recipe(model="tiny", preprocess=variant) for variant in ("keras", "raw")
 def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("work")
     write_photos(folder / "photos", 24)
-    time.sleep(2.1)  # younger files are not remembered
     return folder
+
+
+@pytest.fixture(scope="module", autouse=True)
+def no_file_is_young() -> Iterator[None]:
+    """Digests are remembered although the files have just been drawn."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(workflow, "DigestMemory", functools.partial(DigestMemory, clock=lambda: 10**19))
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -112,13 +122,14 @@ def test_rows_are_ranked_and_hold_their_figures(comparison: Comparison) -> None:
     assert {len(curve.x) for curve in comparison.curves.values()} == {3}
 
 
-def test_a_cell_by_itself_is_what_it_was_in_the_grid(cli: Any, work: Path, comparison: Comparison) -> None:
+def test_a_cell_by_itself_is_what_it_was_in_the_grid(
+    comparison: Comparison, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The command printed beside it gives the same accuracy and log loss."""
+    monkeypatch.chdir(tmp_path)
     for head in ("logistic", "bn-dropout", "scratch-cnn"):
         row = next(row for row in comparison.rows if row.cell.head.head == head)
-        done = cli(*shlex.split(row.command)[1:], "--json", "--quiet")
-        assert done.returncode == 0, done.stderr
-        metrics = json.loads(done.stdout)["metrics"]["test"]
+        metrics = json.loads(call(*shlex.split(row.command)[1:], "--json", "--quiet").out)["metrics"]["test"]
         assert (metrics["n"], metrics["accuracy"]) == (row.n, row.accuracy)
         assert metrics["log_loss"] == pytest.approx(row.log_loss, rel=1e-5)
         assert metrics["accuracy_ci95"] == pytest.approx(list(row.accuracy_ci95))

@@ -12,6 +12,7 @@ import pytest
 from conftest import draw
 
 from featstore.bases.build import build, weights_digest
+from featstore.bases.cut import cut
 from featstore.bases.network import Network, load_network
 from featstore.bases.source import parse_source
 from featstore.errors import BaseUnavailable
@@ -37,6 +38,30 @@ def test_a_row_does_not_depend_on_its_neighbours(tiny: Any) -> None:
     assert np.array_equal(network(np.concatenate([IMAGES[:1], IMAGES[20:30]]))[0], together[0])
     difference = np.linalg.norm((network(IMAGES[::-1])[::-1] - together).reshape(40, -1), axis=1)
     assert (difference < 1e-6 * np.linalg.norm(together.reshape(40, -1), axis=1)).all()
+
+
+def test_features_are_those_of_the_model_called_directly(tiny: Any) -> None:
+    """With preprocess_input in front, in inference mode, for any batch size, order and split into calls."""
+    prepared = keras.applications.mobilenet.preprocess_input(IMAGES.astype("float32"))
+    expected = np.asarray(tiny(prepared, training=False)).mean(axis=(1, 2))
+    pooled = cut(tiny, "last", "avg")
+    for batch in (1, 8, 64):
+        np.testing.assert_allclose(Network(pooled, NAMED["tf"], batch)(IMAGES), expected, rtol=1e-4, atol=1e-5)
+    order = np.random.default_rng(0).permutation(40)
+    network, shuffled = Network(pooled, NAMED["tf"]), IMAGES[order]
+    found = np.concatenate([network(shuffled[:7]), network(shuffled[7:])])
+    np.testing.assert_allclose(found, expected[order], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("variant", NAMED)
+def test_preprocessing_in_the_graph_is_the_formula(variant: str) -> None:
+    """What the network is fed equals Preprocessing.apply, for bytes and for the floats that keras-compat reads."""
+    inputs = keras.Input((8, 8, 3))
+    network = Network(keras.Model(inputs, keras.layers.Activation("linear")(inputs)), NAMED[variant])
+    images = IMAGES[:5, :8, :8]
+    expected = NAMED[variant].apply(images)
+    for given in (images, images.astype(np.float32)):
+        np.testing.assert_allclose(network(given), expected, rtol=1e-5, atol=1e-5)
 
 
 def test_running_a_base_leaves_it_as_it_was(tiny: Any) -> None:

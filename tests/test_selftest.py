@@ -16,7 +16,7 @@ from featstore.bases.batchnorm import mismatch
 from featstore.bases.build import build
 from featstore.bases.network import Network
 from featstore.bases.source import parse_source
-from featstore.evaluation.selftest import information, judge_by_mismatch, judge_by_score, variety
+from featstore.evaluation.selftest import information, judge_by_mismatch, judge_by_score, look, variety
 from featstore.images.variants import NAMED
 
 RNG = np.random.default_rng(0)
@@ -31,6 +31,24 @@ def features(cosine: float, n: int = 60, width: int = 40) -> NDArray[np.float64]
     return common + own / np.linalg.norm(own, axis=1, keepdims=True) * np.sqrt(1 - cosine)
 
 
+def test_information_is_the_logarithm_of_the_inception_score() -> None:
+    """Nothing where all get one answer, log(n) where each is certain of its own."""
+    assert information(np.full((5, 4), 0.25)) == pytest.approx(0)
+    assert information(np.eye(4)[[0, 0, 0]]) == pytest.approx(0)
+    assert information(np.eye(4)) == pytest.approx(np.log(4))
+    seen = look(np.eye(4)[[0, 1, 1, 3]])
+    assert seen[:3] == (3, 1, 0.5)
+    assert seen.entropy == pytest.approx(0)
+
+
+def test_variety_is_one_less_the_mean_cosine() -> None:
+    """Against the definition, pair by pair."""
+    f = np.random.default_rng(0).random((6, 5))
+    cosines = [f[i] @ f[j] / np.linalg.norm(f[i]) / np.linalg.norm(f[j]) for i in range(6) for j in range(6) if i != j]
+    assert variety(f) == pytest.approx(1 - np.mean(cosines))
+    assert variety(np.ones((4, 3))) == pytest.approx(0)
+
+
 def test_features_too_small_for_float16_are_none() -> None:
     """Random MobileNets end in 1e-10 to 1e-20: no image looks like anything, however the numbers differ."""
     tiny = RNG.random((20, 8)) * 1e-18
@@ -39,6 +57,16 @@ def test_features_too_small_for_float16_are_none() -> None:
     assert variety(features(0.4)) == pytest.approx(0.6, abs=0.05)
     half = np.vstack([np.zeros((10, 40)), np.tile(np.eye(40)[0], (10, 1))])  # 100 of 190 pairs differ
     assert variety(half) == pytest.approx(100 / 190)
+
+
+def test_scores_are_judged_by_resampling_the_images() -> None:
+    """A clear winner is one; twins are alike; where all see the same in every image, nothing is right."""
+    rng = np.random.default_rng(0)
+    sharp = np.eye(20)[rng.integers(0, 20, 100)] * 0.9 + 0.005
+    dull = np.full((100, 20), 0.05)
+    judged = judge_by_score({"a": dull, "b": sharp, "c": sharp.copy()}, information, "predictions")
+    assert (judged.best, judged.alike) == ("b", ("c",))
+    assert judge_by_score({"a": dull}, information, "predictions").best is None
 
 
 @pytest.mark.parametrize("dull", [np.zeros((30, 8)), RNG.random((30, 8)) * 1e-18, 1 + RNG.random((30, 8)) * 0.1])

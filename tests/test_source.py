@@ -215,3 +215,16 @@ def test_the_identity_of_random_weights_holds_the_versions_that_draw_them() -> N
     assert version("keras") in identity
     assert version("tensorflow") in identity
     assert TINY.name in identity
+
+
+def test_tops_have_names_and_identities_of_their_own() -> None:
+    """So that one is never taken for the other; tiny and pixels have none, other sizes want a file."""
+    top, without = (parse_source("MobileNet", "imagenet", None, 0, kind) for kind in (True, False))
+    assert top.identity() != without.identity()
+    assert top.weights_file(224, 224).name == "mobilenet_1_0_224_tf.h5"  # type: ignore[union-attr]
+    top.check_size(224, 224)
+    with pytest.raises(UsageError, match="MobileNet is fetched at 224 px only"):
+        top.check_size(160, 160)
+    for model in ("tiny", "pixels"):
+        with pytest.raises(UsageError, match="has no ImageNet classifier"):
+            parse_source(model, None, None, 0, True)

@@ -7,15 +7,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import h5py
 import keras
 import numpy as np
 import pytest
-from test_build import fresh, save_legacy, save_model, save_weights
+from test_build import fresh, save_legacy, save_model, save_weights, shrink_efficientnet
 
 from featstore.bases.build import build
 from featstore.bases.network import load_network
 from featstore.bases.source import BaseSource, parse_source
-from featstore.bases.weights_file import CLASSES
+from featstore.bases.weights_file import CLASSES, holds_classifier
 from featstore.errors import BaseUnavailable, UsageError
 from featstore.images.digests import DigestMemory
 from featstore.recipe import Recipe, resolve
@@ -38,6 +39,18 @@ def mobilenet(weights: str, top: bool) -> BaseSource:
 def networks() -> dict[bool, Any]:
     """A MobileNet of a quarter of the width with random weights, by whether it has its classifier."""
     return {top: fresh(mobilenet("random", top), SIDE, SIDE) for top in (True, False)}
+
+
+def test_a_file_tells_whether_it_holds_the_classifier(tmp_path: Path) -> None:
+    """By the bias of its 1,000 outputs."""
+    for name, width in (("with.h5", 1000), ("without.h5", 256)):
+        with h5py.File(tmp_path / name, "w") as file:
+            file.create_group("predictions").create_dataset("bias:0", data=np.zeros(width))
+    assert holds_classifier(str(tmp_path / "with.h5"))
+    assert not holds_classifier(str(tmp_path / "without.h5"))
+    (tmp_path / "broken.h5").write_bytes(b"x")
+    with pytest.raises(BaseUnavailable, match="no weights can be read"):
+        holds_classifier(str(tmp_path / "broken.h5"))
 
 
 @pytest.mark.parametrize("save", [save_legacy, save_weights, save_model])
@@ -106,6 +119,7 @@ def test_the_rows_of_a_base_with_its_top_are_its_probabilities(tmp_path: Path) -
 
 def test_efficientnet_with_its_top_is_scaled_as_published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The scaling that Keras adds for weights="imagenet" is in the probabilities from a file as well."""
+    shrink_efficientnet(monkeypatch)
     path = save_legacy(fresh(parse_source("EfficientNetB0", "random", None, 1, True), SIDE, SIDE), tmp_path / "w")
     monkeypatch.setattr("keras.src.applications.efficientnet.file_utils.get_file", lambda *_, **__: str(path))
     published = keras.applications.EfficientNetB0(weights="imagenet")  # Keras offers its top at 224 px only

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from conftest import draw, write_photos
 from PIL import Image
+from test_build import shrink_convnext
 
 import featstore
 from featstore import workflow
@@ -182,9 +183,8 @@ def test_maps_serve_only_as_exact_as_they_are(images: Path, tmp_path: Path) -> N
 
 @pytest.fixture
 def small_convnext(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A block and a few channels per stage for ConvNeXtTiny, which takes a tenth of the time and pools as the whole."""
-    table = "keras.src.applications.convnext.MODEL_CONFIGS"
-    monkeypatch.setattr(table, {"tiny": {"depths": [1] * 4, "projection_dims": [8] * 4, "default_size": 224}})
+    """No build of the whole before, and none of the small one afterwards."""
+    shrink_convnext(monkeypatch)
     build.cache_clear()
     yield
     build.cache_clear()

@@ -12,7 +12,7 @@ from typing import Any
 
 import typer
 
-from featstore.cli import check_base, compare, extract, models, predict, quickstart, train_head
+from featstore.cli import check_base, compare, evaluate, extract, fine_tune, models, predict, quickstart, train_head
 from featstore.cli.console import note
 from featstore.errors import FeatstoreError, UsageError
 from featstore.tensorflow_loader import mute_tensorflow
@@ -30,6 +30,8 @@ app.command("extract")(extract.command)
 app.command("train-head")(train_head.command)
 app.command("compare")(compare.command)
 app.command("check-base")(check_base.command)
+app.command("fine-tune")(fine_tune.command)
+app.command("evaluate")(evaluate.command)
 app.command("predict")(predict.command)
 app.command("models")(models.command)
 
@@ -62,6 +64,8 @@ def main() -> None:
         note(f"featstore: {error}")
         sys.exit(2 if isinstance(error, UsageError) else 1)
     except Interrupted as interruption:
+        for text in getattr(interruption, "__notes__", ()):
+            note(text)
         note("featstore: interrupted; what was computed is stored, the same command goes on from there")
         sys.exit(interruption.exit_code)
 

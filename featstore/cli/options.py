@@ -18,6 +18,11 @@ Data = Annotated[
         show_default=False,
     ),
 ]
+RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run.", show_default=False)]
+MovedWeights = Annotated[
+    list[str],
+    typer.Option("--weights", help="Where the base's weights are now, if moved; once for each base of the run."),
+]
 Model = Annotated[
     str,
     typer.Option("--model", help="A base (see `featstore models`), `tiny`, or a .keras file.", show_default=False),
@@ -97,7 +102,11 @@ ReadingName = Annotated[
 Layer = Annotated[str, typer.Option("--layer", help="Layer whose activation is kept.")]
 Pool = Annotated[
     str | None,
-    typer.Option("--pool", help="avg, max or none (the whole map). Default: avg; none for pixels.", show_default=False),
+    typer.Option(
+        "--pool",
+        help="avg, max or none (the whole map). Default: avg; none for pixels and the head vgg-fc.",
+        show_default=False,
+    ),
 ]
 Dtype = Annotated[str, typer.Option("--dtype", help="How rows are stored: float16 or float32.")]
 TrainOn = Annotated[
@@ -118,12 +127,14 @@ Variants = Annotated[list[str], typer.Option("--preprocess", help=f"Repeatable. 
 ValFraction = Annotated[float, typer.Option(help="Share taken for validation where there is no such split.")]
 TestFraction = Annotated[float, typer.Option(help="Share taken for testing where there are no splits.")]
 HeadNames = Annotated[
-    list[str], typer.Option("--head", help="logistic, bn-dropout or scratch-cnn (on the pixels). Repeatable.")
+    list[str], typer.Option("--head", help="logistic, bn-dropout, vgg-fc or scratch-cnn (on the pixels). Repeatable.")
 ]
 HeadName = Annotated[
     str,
     typer.Option(
-        "--head", help="logistic (scikit-learn), bn-dropout (Keras), or scratch-cnn (Keras, on the pixels themselves)."
+        "--head",
+        help="logistic (scikit-learn), bn-dropout or vgg-fc (Keras; vgg-fc sees the whole map), or scratch-cnn (Keras, "
+        "on the pixels themselves).",
     ),
 ]
 Cache = Annotated[

@@ -15,15 +15,12 @@ if TYPE_CHECKING:
 
 
 def command(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run.", show_default=False)],
+    run: options.RunFolder,
     images: Annotated[
         list[str], typer.Argument(metavar="IMAGES...", help="Image files or folders.", show_default=False)
     ],
     csv: Annotated[Path | None, typer.Option("--csv", help="Also write path, label and probabilities there.")] = None,
-    weights: Annotated[
-        list[str],
-        typer.Option("--weights", help="Where the base's weights are now, if moved; once for each base of the run."),
-    ] = [],  # noqa: B006 - Typer copies it
+    weights: options.MovedWeights = [],  # noqa: B006 - Typer copies it
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 if any file had to be skipped.")] = False,
     cache: options.Cache = None,
     json: options.Json = False,

@@ -128,20 +128,25 @@ def describe(run: Run) -> dict[str, Any]:
 
 def print_run(run: Run) -> None:
     """A line per split, and where the run is."""
+    if views := explain_views(run):
+        print(views)
+    print_metrics(run.metrics)
+    chosen = ", ".join(f"{key} {value:g}" for key, value in run.chosen.items())
+    print(f"{run.head} ({chosen}): features {run.seconds['features']:.1f} s, fit {run.seconds['fit']:.1f} s")
+    print(f"saved in {run.folder}")
+
+
+def print_metrics(metrics: dict[str, dict[str, Any]]) -> None:
+    """A line per split."""
     rows = []
-    for split, m in run.metrics.items():
+    for split, m in metrics.items():
         low, high = m["accuracy_ci95"]
         top5 = [f"{m['top5']:.3f}"] if "top5" in m else []
         rows.append(
             [split, str(m["n"]), f"{m['accuracy']:.3f}", f"{low:.3f} to {high:.3f}", *top5, f"{m['log_loss']:.3f}"]
         )
-    has_top5 = any("top5" in m for m in run.metrics.values())
-    if views := explain_views(run):
-        print(views)
+    has_top5 = any("top5" in m for m in metrics.values())
     print_table(["split", "n", "accuracy", "95 % interval", *(["top-5"] if has_top5 else []), "log loss"], rows)
-    chosen = ", ".join(f"{key} {value:g}" for key, value in run.chosen.items())
-    print(f"{run.head} ({chosen}): features {run.seconds['features']:.1f} s, fit {run.seconds['fit']:.1f} s")
-    print(f"saved in {run.folder}")
 
 
 def explain_views(run: Run) -> str:

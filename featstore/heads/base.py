@@ -23,8 +23,24 @@ class Curve(NamedTuple):
     log_x: bool = False
 
 
+class Classifier(Protocol):
+    """What has been trained and can be asked, saved and loaded."""
+
+    def predict_proba(self, X: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Probabilities (n, classes), columns in the sorted order of the labels learnt from."""
+
+    def network(self, shape: tuple[int, ...]) -> Any:
+        """[TensorFlow] The same as a Keras model from rows of `shape` to its probabilities."""
+
+    def save(self, folder: Path) -> str:
+        """Write what was trained into `folder`; its file name comes back."""
+
+    def load(self, file: Path) -> None:
+        """Take over what was saved. The caller has checked the file's digest. Raises RunError for what it cannot be."""
+
+
 @dataclass
-class Head(Protocol):
+class Head(Classifier, Protocol):
     """An estimator in the manner of scikit-learn; its dataclass fields are what `--set key=value` may change."""
 
     def fit(
@@ -41,18 +57,9 @@ class Head(Protocol):
         groups: (n,) the images that the rows are views of; a cross-validation of the head's own keeps them together.
         """
 
-    def predict_proba(self, X: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Probabilities (n, classes), columns in the sorted order of the labels learnt from."""
-
     @property
     def curve(self) -> Curve:
         """Of the last fit."""
 
     def chosen(self) -> dict[str, Any]:
         """What training decided by itself, such as C or the best epoch."""
-
-    def save(self, folder: Path) -> str:
-        """Write the trained head into `folder`; its file name comes back."""
-
-    def load(self, file: Path) -> None:
-        """Take over a trained head. The caller has checked the file's digest. Raises RunError for what it cannot be."""

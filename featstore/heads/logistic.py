@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from featstore.errors import RunError
 from featstore.fetching import default_threads
 from featstore.heads.base import Curve, Labelled, OnStep
+from featstore.tensorflow_loader import load_tensorflow
 
 GRID = tuple(float(c) for c in np.logspace(-5, 1, 7))
 TURNED = 1.1  # times the smallest loss so far: beyond the noise of five folds
@@ -66,6 +67,21 @@ class LogisticHead:
 
     def chosen(self) -> dict[str, Any]:
         return {"C": self._model[-1].C}
+
+    def network(self, shape: tuple[int, ...]) -> Any:
+        """The scaling as a layer of its own: a step of gradient descent sees the features as the solver saw them."""
+        load_tensorflow()
+        from keras import Input, Sequential, layers
+
+        scaler, model = self._model
+        kernel, bias = model.coef_.T, model.intercept_
+        if len(bias) == 1:  # a sigmoid is the softmax of half the logit on either side
+            kernel, bias = np.hstack([-kernel, kernel]) / 2, np.array([-bias[0], bias[0]]) / 2
+        scaling = layers.Normalization(mean=scaler.mean_, variance=scaler.scale_**2)
+        dense = layers.Dense(len(bias), activation="softmax")
+        network = Sequential([Input(shape), layers.Flatten(), scaling, dense])
+        dense.set_weights([kernel, bias])
+        return network
 
     def save(self, folder: Path) -> str:
         import skops.io

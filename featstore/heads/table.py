@@ -3,26 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from importlib import import_module
 from typing import Any, NamedTuple
 
 from featstore.errors import UsageError
 from featstore.heads.base import Head
+from featstore.recipe import Recipe
 
 
 class Entry(NamedTuple):
-    """Where a head is, what it is in a few words, and the base that it insists on, if any."""
+    """Where a head is, what it is in a few words, the base that it insists on, and the pooling that it prefers."""
 
     module: str
     attribute: str
     summary: str
     base: str | None = None
+    pool: str | None = None
+
+    def prefer(self, recipe: Recipe) -> Recipe:
+        """`recipe` with the pooling that this head is made for, where the user has not named one."""
+        return replace(recipe, pool=self.pool) if self.pool and recipe.pool is None else recipe
 
 
 HEADS = {
     "logistic": Entry("featstore.heads.logistic", "LogisticHead", "scikit-learn, scaled, C by cross-validation"),
     "bn-dropout": Entry("featstore.heads.bn_dropout", "BnDropoutHead", "Keras, two dense layers with BN and dropout"),
+    "vgg-fc": Entry(
+        "featstore.heads.vgg_fc", "VggFcHead", "Keras, dense 256 on the whole map, as on VGG16", pool="none"
+    ),
     "scratch-cnn": Entry(
         "featstore.heads.scratch_cnn", "ScratchCnnHead", "Keras, a small CNN on the pixels themselves", base="pixels"
     ),

@@ -53,6 +53,11 @@ class RowStore:
         return next((entry.shape for entry in self._shards.values()), None)
 
     @property
+    def item_bytes(self) -> int:
+        """Bytes of a number in memory: 4 if any row is float32, for then all are read as such."""
+        return 4 if any(entry.dtype == "float32" for entry in self._shards.values()) else 2
+
+    @property
     def bytes_on_disk(self) -> int:
         return sum(entry.state[0] for entry in self._shards.values())
 

@@ -1,0 +1,131 @@
+"""The part of a network that fine-tuning trains: from the activation at the cut to the probabilities of the classes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import keras
+
+from featstore.bases.blocks import Blocks, Separator
+from featstore.bases.build import build, weights_digest
+from featstore.bases.cut import cut
+from featstore.bases.source import BaseSource
+from featstore.catalog import block_ends
+from featstore.errors import BaseUnavailable, UsageError
+from featstore.images.manifest import FileStat
+from featstore.spec import LAST_ACTIVATION, FeatureSpec
+
+HEAD = "head"  # the name of the head among the layers
+POOL = "pool"
+
+
+class Body:
+    """A base up to the features of `spec`, whose top is to be trained. The base is shared and is itself never changed.
+
+    Raises BaseUnavailable where its weights are not those of the spec.
+    """
+
+    def __init__(self, source: BaseSource, spec: FeatureSpec, state: FileStat | None) -> None:
+        pools_inside = source.info is not None and not source.info.map_pools and spec.layer == LAST_ACTIVATION
+        pool = spec.pool if pools_inside else "none"
+        base = build(source, spec.reading.height, spec.reading.width, pool, state)
+        if not source.is_file and weights_digest(base) != spec.weights:
+            raise BaseUnavailable(
+                f"the weights of {source.model} are not those that the head was trained with; give their file with "
+                "--weights"
+            )
+        self._info = source.info
+        self._model = cut(base, spec.layer, "none" if pools_inside else spec.pool, saved=source.is_file)
+        self.blocks = Blocks(base, self._model, saved=source.is_file)
+
+    def find_cut(self, blocks: int | None, prefix: str | None, layer: str | None) -> Separator:
+        """The activation below which all stays frozen: that under so many `blocks`, or under what is named."""
+        if layer is not None:
+            return self.blocks.before(layer)
+        if prefix is not None:
+            return self.blocks.before_prefix(prefix)
+        return self.blocks.top(1 if blocks is None else blocks, block_ends(self._info) if self._info else None)
+
+    def block_ends(self) -> list[Separator]:
+        """All cuts that `find_cut` knows by a number, from the top down."""
+        return self.blocks.ends(block_ends(self._info) if self._info else None)
+
+    def network(self, cut: Separator | None, head: Any, policy: str = "float32") -> Any:
+        """A copy of all above `cut`, or of the whole body, with `head` on it; the base computes under a dtype `policy`.
+
+        Its layers have the names that `blocks` knows them by, `pool` and `head`.
+        """
+        named = keras.Sequential([keras.Input(head.input_shape[1:]), *head.layers], name=HEAD)
+        model = keras.Model(cut.tensor if cut else self._model.input, named(self._model.output))
+
+        def rename(layer: Any) -> dict[str, Any]:
+            if name := self.blocks.name(layer):
+                return {"name": name, "dtype": policy}
+            is_pooling = isinstance(layer, keras.layers.GlobalAveragePooling2D | keras.layers.GlobalMaxPooling2D)
+            return {"name": POOL} if is_pooling else {}
+
+        return _copy(model, rename)
+
+
+def in_float32(model: Any) -> Any:
+    """A copy of `model` that computes in float32, whatever it was trained in."""
+    return _copy(model, lambda layer: {"dtype": "float32"})
+
+
+def _copy(model: Any, changes: Callable[[Any], dict[str, Any]]) -> Any:
+    """`model` with layers and weights of its own; `changes` apply where a layer's configuration has such a key."""
+
+    def clone(layer: Any) -> Any:
+        config = layer.get_config()
+        return layer.__class__.from_config(config | {k: v for k, v in changes(layer).items() if k in config})
+
+    copied = keras.models.clone_model(model, clone_function=clone, recursive=True)
+    copied.set_weights(model.get_weights())
+    return copied
+
+
+def unfreeze(model: Any, train_bn: bool = False) -> None:
+    """Let every weight of `model` be trained but those of BatchNormalization, which keeps its statistics too.
+
+    `base(x, training=False)` does not protect them in Keras 3 (keras#20285): training passes its flag down. With
+    `train_bn` they are trained, and forget what they knew at their momentum.
+    """
+    for layer in leaves(model):
+        layer.trainable = train_bn or not isinstance(layer, keras.layers.BatchNormalization)
+
+
+def leaves(model: Any) -> Iterator[Any]:
+    """All layers that are no models themselves."""
+    for layer in model.layers:
+        if isinstance(layer, keras.Model):
+            yield from leaves(layer)
+        else:
+            yield layer
+
+
+def trained_layers(model: Any) -> list[str]:
+    """Names of the layers with something to train, from the image upwards; `head` for all of the head."""
+    return [layer.name for layer in model.layers if layer.trainable_variables]
+
+
+def by_rate(model: Any, rate: float, rates: Mapping[str, float]) -> dict[float, list[Any]]:
+    """The trainable variables of `model` by their rate: that of the longest of the prefixes `rates` that fits.
+
+    A prefix is the beginning of a layer's name, such as block5 or `head`; a rate of 0 leaves it as it is. Raises
+    UsageError for one that fits nothing.
+    """
+    groups: dict[float, list[Any]] = {}
+    unused = set(rates)
+    for layer in model.layers:
+        prefix = max((p for p in rates if layer.name.startswith(p)), key=len, default=None)
+        if not layer.trainable_variables:
+            continue
+        unused.discard(prefix or "")
+        groups.setdefault(rate if prefix is None else rates[prefix], []).extend(layer.trainable_variables)
+    if unused:
+        raise UsageError(
+            f"--rate-of {min(unused)}: no layer that is trained has such a name; they are "
+            + ", ".join(trained_layers(model))
+        )
+    return {of: variables for of, variables in groups.items() if of > 0}

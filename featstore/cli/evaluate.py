@@ -1,0 +1,35 @@
+"""`featstore evaluate`"""
+
+from __future__ import annotations
+
+from featstore.cli import options
+from featstore.cli.console import image_progress, list_skipped, note, print_json
+from featstore.cli.train_head import print_metrics
+
+
+def command(
+    run: options.RunFolder,
+    data: options.Data,
+    weights: options.MovedWeights = [],  # noqa: B006 - Typer copies it
+    cache: options.Cache = None,
+    json: options.Json = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Measure a run on labelled images: accuracy with its interval and log loss, split by split.
+
+    Example: featstore evaluate runs/photos-MobileNetV2-tf-224-logistic new-photos
+    """
+    from featstore.evaluating import evaluate
+    from featstore.runs import load_run
+
+    with image_progress(not quiet) as progress:
+        found = evaluate(load_run(run), data, weights=weights, cache=cache, progress=progress)
+    if json:
+        skipped = [item._asdict() for item in found.skipped]
+        print_json({"run": str(run), "metrics": found.metrics, "unlabelled": found.unlabelled, "skipped": skipped})
+        return
+    list_skipped(found.skipped)
+    if found.unlabelled:
+        note(f"{found.unlabelled} images have no label and were left out")
+    if not quiet:
+        print_metrics(found.metrics)

@@ -1,0 +1,298 @@
+"""A network as a picture: what is frozen, what is trained, and between them the place where features are cached."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from math import ceil
+from typing import Any, NamedTuple
+
+DPI = 120
+_BOX = (1.76, 0.92)  # inches, as all lengths here: the drawing's coordinates are inches from its lower left corner
+_GAP = (0.8, 0.5)  # between boxes: the arrows and shapes are in it
+_TOP, _BOTTOM, _SIDE = 0.95, 0.85, 0.55
+_STRIP = 0.13
+_COLUMNS, _ROWS = 4, 9  # four columns can be read on a page of text; from nine rows on, there are more columns
+_LINE = 0.125
+_ARROWHEAD = "-|>,head_length=4.5,head_width=2"
+_IMAGE, _CACHED, _CLASSES = "image", "cached here", "class probabilities"
+_NOTE = "BN keeps statistics: a BatchNormalization layer goes on with the mean and variance it came with"
+_WIDTHS = {_IMAGE: 0.8, _CACHED: 1.0, _CLASSES: 1.05}
+_INK, _ARROW = "#222222", "#555555"
+# edge and fill by kind; the hatching, the edge's width and the strip's emptiness tell them apart without colour
+_LOOKS: dict[str, dict[str, Any]] = {
+    "frozen": {"edge": "#5B7C99", "fill": "#E4ECF2", "width": 0.8, "hatch": ""},
+    "trained": {"edge": "#D55E00", "fill": "#FDEBD8", "width": 1.6, "hatch": "/////"},
+    "no parameters": {"edge": "#8A8A8A", "fill": "#FFFFFF", "width": 0.8, "hatch": ""},
+}
+
+
+class Part(NamedTuple):
+    """A stretch of the network between two tensors that separate it.
+
+    shape: of what comes out of it, for one image, e.g. (7, 7, 512). trained: of `parameters`, those that training
+    changes; 0 is a frozen part. kept: BatchNormalization layers in it that keep their statistics.
+    """
+
+    name: str
+    layers: int
+    shape: tuple[int, ...]
+    parameters: int
+    trained: int
+    kept: int
+
+
+class _Place(NamedTuple):
+    """Of one box: its centre and its width, in inches."""
+
+    x: float
+    y: float
+    width: float
+
+
+def network_diagram(parts: Sequence[Part], title: str, kind: str = "png") -> bytes:
+    """PNG or SVG, by `kind`: the parts as boxes in rows, from the image to the class probabilities.
+
+    The cache stands in front of the first trained part, if a part comes before it. The same parts give the same bytes.
+    Raises ValueError for another kind and for no parts.
+    """
+    if kind not in ("png", "svg"):
+        raise ValueError(f"kind: expected 'png' or 'svg', found {kind!r}")
+    if not parts:
+        raise ValueError("parts: expected at least one, found none")
+    with undrawable_ignored():
+        return render(_figure(parts, title), kind)
+
+
+def render(figure: Any, kind: str = "png") -> bytes:
+    """The matplotlib `figure` as a PNG or SVG file without a date, and in SVG with the same ids each time."""
+    from matplotlib import rc_context
+
+    image = io.BytesIO()
+    with rc_context({"svg.hashsalt": "featstore"}):
+        figure.savefig(image, format=kind, dpi=DPI, metadata={"Date": None} if kind == "svg" else None)
+    return image.getvalue()
+
+
+@contextmanager
+def undrawable_ignored() -> Iterator[None]:
+    """Without warnings of letters that the font lacks, such as Chinese ones: each is drawn as an empty box."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph ")
+        yield
+
+
+def drawable(text: str) -> str:
+    """On one line, with ? for what no font can draw: surrogates of a path's undecodable bytes, control characters."""
+    return "".join(c if c.isprintable() else "?" for c in " ".join(text.split()))
+
+
+def fit(text: Any, width: float) -> None:
+    """Shorten matplotlib's `text` in the middle until it is at most `width` inches wide."""
+    full, room = text.get_text(), width * DPI
+    keep = min(len(full), int(72 * width))  # letters: no font here has any that are narrower than a point
+    text.set_text(full if keep == len(full) else _shortened(full, keep))
+    if (wide := text.get_window_extent().width) > room:
+        keep = min(keep, int(1.3 * keep * room / wide) + 2)  # near enough to go on letter by letter
+    while keep > 1 and text.get_window_extent().width > room:
+        keep -= 1
+        text.set_text(_shortened(full, keep))
+
+
+def _shortened(text: str, keep: int) -> str:
+    """`keep` of its letters, with an ellipsis in place of those between."""
+    return f"{text[: (keep + 1) // 2]}…{text[len(text) - keep // 2 :]}"
+
+
+def _figure(parts: Sequence[Part], title: str) -> Any:
+    """The drawing; `image`, the parts by number and so on are the gids of its boxes."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    items = _chain(parts)
+    places, size = _layout(items)
+    figure = Figure(size, dpi=DPI)
+    FigureCanvasAgg(figure)  # it can measure text
+    axes: Any = figure.add_axes((0, 0, 1, 1))
+    axes.set(xlim=(0, size[0]), ylim=(0, size[1]))
+    axes.set_axis_off()
+    _write(axes, size[0] / 2, size[1] - 0.3, title, size[0] - 0.4, fontsize=12)
+    _write(axes, size[0] / 2, size[1] - 0.56, _summary(parts), size[0] - 0.4, fontsize=8.5, color=_ARROW)
+    for number, (item, place) in enumerate(zip(items, places, strict=True)):
+        if number:
+            _draw_arrow(axes, places[number - 1], place, items[number - 1])
+        _draw_item(axes, item, place)
+    for number, box in enumerate(box for box in axes.patches if box.get_gid() == "part"):
+        box.set_gid(f"part-{number}")
+    _draw_legend(axes, parts)
+    return figure
+
+
+def _chain(parts: Sequence[Part]) -> list[Part | str]:
+    """The parts with the image in front, the classes at the end, and the cache before the first trained part."""
+    cut = next((number for number, part in enumerate(parts) if part.trained), 0)
+    cache = [_CACHED] if cut else []  # 0: there is nothing frozen in front, or nothing is trained
+    return [_IMAGE, *parts[:cut], *cache, *parts[cut:], _CLASSES]
+
+
+def _layout(items: Sequence[Part | str]) -> tuple[list[_Place], tuple[float, float]]:
+    """Places in rows of equal length, read like text, and the drawing's (width, height)."""
+    columns = _columns(len(items))
+    rows = ceil(len(items) / columns)
+    steps = _BOX[0] + _GAP[0], _BOX[1] + _GAP[1]
+    height = _TOP + rows * steps[1] - _GAP[1] + _BOTTOM
+    places = []
+    for number, item in enumerate(items):
+        row, column = divmod(number, columns)
+        x = _SIDE + _BOX[0] / 2 + column * steps[0]
+        width = _WIDTHS[item] if isinstance(item, str) else _BOX[0]
+        places.append(_Place(x, height - _TOP - _BOX[1] / 2 - row * steps[1], width))
+    return places, (2 * _SIDE + columns * steps[0] - _GAP[0], height)
+
+
+def _columns(count: int) -> int:
+    """As few as leave the last row at least half full."""
+    for most in range(max(_COLUMNS, ceil(count / _ROWS)), count):
+        columns = ceil(count / ceil(count / most))
+        if 2 * (count % columns or columns) >= columns:
+            return columns
+    return count
+
+
+def _draw_item(axes: Any, item: Part | str, place: _Place) -> None:
+    if isinstance(item, Part):
+        _draw_part(axes, item, place)
+    elif item == _CACHED:
+        _draw_store(axes, place)
+    else:
+        axes.add_patch(_rounded(place, 0.5, 0.25, facecolor="white", edgecolor=_INK, linewidth=0.8, gid=item))
+        _draw_lines(axes, place.x, place, [(line, {"fontsize": 7.5}) for line in item.split()])
+
+
+def _draw_part(axes: Any, part: Part, place: _Place) -> None:
+    from matplotlib.patches import Rectangle
+
+    look = _LOOKS[_kind(part)]
+    style = {"edgecolor": look["edge"], "linewidth": look["width"]}
+    box = axes.add_patch(_rounded(place, _BOX[1], 0.06, facecolor=look["fill"], gid="part", **style))
+    if part.parameters:
+        corner = place.x - place.width / 2, place.y - _BOX[1] / 2
+        strip = Rectangle(corner, _STRIP, _BOX[1], facecolor="white" if look["hatch"] else look["edge"], linewidth=0)
+        strip.set(hatch=look["hatch"], edgecolor=look["edge"])
+        axes.add_patch(strip)
+        strip.set_clip_path(box)
+    bold = {"fontsize": 7.5, "fontweight": "bold"}
+    lines = [(line, bold) for line in _name_lines(part.name)] + [(line, {"fontsize": 7}) for line in _facts(part)]
+    _draw_lines(axes, place.x + _STRIP / 2, place, lines)
+
+
+def _rounded(place: _Place, height: float, radius: float, **style: Any) -> Any:
+    from matplotlib.patches import FancyBboxPatch
+
+    corner = place.x - place.width / 2, place.y - height / 2
+    return FancyBboxPatch(corner, place.width, height, f"round,pad=0,rounding_size={radius}", **style)
+
+
+def _draw_store(axes: Any, place: _Place) -> None:
+    """A drum, the usual sign for data on disk."""
+    from matplotlib.patches import Arc, PathPatch
+    from matplotlib.path import Path
+
+    left, right = place.x - place.width / 2, place.x + place.width / 2
+    low, high, bulge = place.y - 0.33, place.y + 0.33, 0.16  # 4/3 of the ends' height: Bezier control points
+    corners = [(left, high), (left, low), (left, low - bulge), (right, low - bulge), (right, low), (right, high)]
+    curves = [*corners, (right, high + bulge), (left, high + bulge), (left, high)]
+    codes = [Path.MOVETO, Path.LINETO, *[Path.CURVE4] * 3, Path.LINETO, *[Path.CURVE4] * 3]
+    axes.add_patch(PathPatch(Path(curves, codes), facecolor="#FFF9DB", edgecolor=_INK, linewidth=1.4, gid=_CACHED))
+    axes.add_patch(Arc((place.x, high), place.width, 1.5 * bulge, theta1=180, theta2=360, color=_INK, linewidth=1.4))
+    style = {"fontsize": 8.5, "fontweight": "bold"}
+    _draw_lines(axes, place.x, place._replace(y=place.y - 0.06), [(word, style) for word in _CACHED.split()])
+
+
+def _draw_lines(axes: Any, x: float, place: _Place, lines: Sequence[tuple[str, dict[str, Any]]]) -> None:
+    """Lines of text, centred around `x` and the place's middle."""
+    room = place.width - 2 * abs(x - place.x) - 0.1
+    for number, (line, style) in enumerate(lines):
+        _write(axes, x, place.y + ((len(lines) - 1) / 2 - number) * _LINE, line, room, **style)
+
+
+def _write(axes: Any, x: float, y: float, line: str, room: float, **style: Any) -> None:
+    style = {"ha": "center", "va": "center_baseline", "color": _INK, "parse_math": False} | style
+    fit(axes.text(x, y, drawable(line), **style), room)
+
+
+def _draw_arrow(axes: Any, start: _Place, end: _Place, item: Part | str) -> None:
+    """From box to box, with the shape of what `item` hands on; at the end of a row, back below it."""
+    from matplotlib.patches import FancyArrowPatch
+
+    source, target = (start.x + start.width / 2, start.y), (end.x - end.width / 2, end.y)
+    middle = (source[0] + target[0]) / 2 - 0.03, start.y  # the arrow's head is no place for text
+    if end.y < start.y:
+        right, left, lane = source[0] + 0.3, target[0] - 0.3, start.y - (_BOX[1] + _GAP[1]) / 2
+        way = [source, (right, source[1]), (right, lane), (left, lane), (left, end.y), (target[0] - 0.1, end.y)]
+        axes.plot(*zip(*way, strict=True), color=_ARROW, linewidth=1)
+        source, middle = way[-1], (right - 0.45, lane)
+    axes.add_patch(FancyArrowPatch(source, target, arrowstyle=_ARROWHEAD, color=_ARROW, shrinkA=0, shrinkB=0))
+    if isinstance(item, Part):
+        shape = "×".join(map(str, item.shape))
+        text = axes.text(middle[0], middle[1] + 0.04, shape, ha="center", fontsize=6.5, color=_INK)
+        text.set_fontsize(6.5 * min(1.0, (_GAP[0] - 0.16) * DPI / text.get_window_extent().width))
+
+
+def _draw_legend(axes: Any, parts: Sequence[Part]) -> None:
+    from matplotlib.patches import Patch
+
+    present = {_kind(part) for part in parts}
+    handles = []
+    for kind, look in _LOOKS.items():
+        fill = "white" if look["hatch"] or kind == "no parameters" else look["edge"]
+        style = {"edgecolor": look["edge"], "linewidth": look["width"], "hatch": look["hatch"]}
+        handles += [Patch(facecolor=fill, label=kind, **style)] if kind in present else []
+    middle, noted = axes.get_xlim()[1] / 2, any(part.trained and part.kept for part in parts)
+    style = {"loc": "center", "borderpad": 0, "frameon": False, "fontsize": 8, "handleheight": 1.1}
+    place = {"bbox_to_anchor": (middle, 0.45 if noted else 0.3), "bbox_transform": axes.transData}
+    axes.legend(handles=handles, ncols=len(handles), **style, **place)
+    if noted:
+        _write(axes, middle, 0.2, _NOTE, 2 * middle - 0.4, fontsize=7.5, color=_ARROW)
+
+
+def _kind(part: Part) -> str:
+    if not part.parameters:
+        return "no parameters"
+    return "trained" if part.trained else "frozen"
+
+
+def _name_lines(name: str) -> list[str]:
+    """On two lines where it says from which layer to which."""
+    first, between, last = name.partition(" ... ")
+    return [f"{first} …", last] if between else [name]
+
+
+def _facts(part: Part) -> list[str]:
+    """What is written below the name."""
+    facts = [_layers(part.layers)]
+    facts += [f"{_count(part.parameters)} parameters"] if part.parameters else []
+    if part.trained:
+        facts.append("all trained" if part.trained == part.parameters else f"{_count(part.trained)} trained")
+        facts += [f"{part.kept} BN keep{'s' if part.kept == 1 else ''} statistics"] if part.kept else []
+    return facts
+
+
+def _summary(parts: Sequence[Part]) -> str:
+    parameters, trained = sum(part.parameters for part in parts), sum(part.trained for part in parts)
+    layers = _layers(sum(part.layers for part in parts))
+    return f"{layers}, {_count(parameters)} parameters, {_count(trained)} of them trained"
+
+
+def _layers(count: int) -> str:
+    return f"{count} layer{'' if count == 1 else 's'}"
+
+
+def _count(number: int) -> str:
+    """Such as 12, 3.4 k, 2.4 M; rounded to one digit behind the point."""
+    for unit, letter in ((1e9, " G"), (1e6, " M"), (1e3, " k")):
+        if number / unit >= 0.99995:  # else 999 950 would be 1000.0 k
+            return f"{number / unit:.1f}{letter}"
+    return str(number)

@@ -1,0 +1,197 @@
+"""Fine-tuning: the top of a base and its trained head go on learning together, from cached inputs of that top."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from featstore.files import write_whole
+from featstore.heads.base import OnStep
+from featstore.images.manifest import Manifest, Skipped
+from featstore.recipe import file_digest
+from featstore.runs import Run, check_root, load_curve, load_run, new_folder, save_run
+from featstore.training import leak_notes
+from featstore.tuning import Tuning
+from featstore.unfreezing import Unfreeze, Unfrozen, check_unfreezable, unfreeze_run
+from featstore.versions import versions
+from featstore.workflow import cache_folder
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from featstore.extraction import Progress
+    from featstore.heads.training import Training
+
+HEAD = "fine-tuned"  # what such a run names instead of a head
+WHOLE = "pixels"  # the cut where nothing is frozen
+
+
+class FineTuned(NamedTuple):
+    """A fine-tuned run beside the head's that it began with, both measured on the same images.
+
+    metrics_before, metrics_after: by split. recommended: `run`, or `head_run` unless validation speaks for `run`.
+    difference: of the accuracies on the test split (validation where there is none), paired, in words. notes: what the
+    user should know. skipped: files that could not be read.
+    """
+
+    run: Run
+    head_run: Run
+    metrics_before: dict[str, dict[str, Any]]
+    metrics_after: dict[str, dict[str, Any]]
+    recommended: Run
+    difference: str
+    notes: tuple[str, ...]
+    skipped: tuple[Skipped, ...]
+
+    @property
+    def cut(self) -> str:
+        return str(self.run.fine_tuning["cut"])
+
+    @property
+    def trainable_layers(self) -> tuple[str, ...]:
+        return tuple(self.run.fine_tuning["trainable_layers"])
+
+
+def fine_tune(
+    run: Run | str | os.PathLike[str],
+    data: str | os.PathLike[str] | Manifest,
+    *,
+    blocks: int | None = None,
+    unfreeze: str | None = None,
+    unfreeze_from: str | None = None,
+    whole: bool = False,
+    views: str | None = None,
+    augment: str | None = None,
+    weights: str | None = None,
+    cache: str | os.PathLike[str] | None = None,
+    runs: str | os.PathLike[str] | None = None,
+    progress: Progress | None = None,
+    on_step: OnStep | None = None,
+    **tuning: Any,
+) -> FineTuned:
+    """Train the top of the base of `run` together with its head, from cached inputs of that top.
+
+    `blocks`, `unfreeze` (a prefix of layers' names), `unfreeze_from` (a layer) or `whole` say how much of it; `tuning`
+    are the fields of `Tuning`. views: `augment:K` feeds K random versions of each training image as well, `augment`
+    being changes to their ranges; `whole` draws new ones in every epoch, unless `augment` is "none". The new run is
+    saved beside the other, or below `runs`; if training is interrupted, with the best epoch so far, if one was better
+    than the head. Raises UsageError, DataError, RunError or BaseUnavailable for what cannot be.
+    """
+    start = time.perf_counter()
+    head_run = run if isinstance(run, Run) else load_run(Path(run))
+    where = Unfreeze(blocks=blocks, prefix=unfreeze, layer=unfreeze_from, whole=whole)
+    settings = Tuning(**tuning)
+    root = Path(runs or head_run.folder.parent)
+    check_unfreezable(head_run, where, augment)
+    check_root(root)
+    unfrozen = unfreeze_run(head_run, data, where, settings, (views, augment), weights, cache_folder(cache), progress)
+    features = time.perf_counter() - start
+
+    def save() -> FineTuned:
+        return _save(unfrozen, settings, root, features, time.perf_counter() - start)
+
+    try:
+        unfrozen.stage.train(on_step)
+    except Exception:
+        raise
+    except BaseException as stop:  # Ctrl-C
+        training = unfrozen.stage.training
+        if training is not None and training.best_epoch:
+            stop.add_note(f"the best of the {training.epochs} epochs so far is saved in {save().run.folder}")
+        raise
+    return save()
+
+
+def _save(unfrozen: Unfrozen, tuning: Tuning, root: Path, features: float, total: float) -> FineTuned:
+    from featstore.bases.parts import parts_of
+    from featstore.bases.trained_part import trained_layers
+    from featstore.evaluation.diagram import network_diagram
+    from featstore.evaluation.handover import handover_chart
+    from featstore.evaluation.metrics import evaluate
+
+    head_run, stage, training = unfrozen.head_run, unfrozen.stage, unfrozen.stage.training
+    assert training is not None
+    fit_seconds = total - features
+    answers = stage.ask()
+    names = {split: [p.label or "" for p in pictures] for split, pictures in stage.pictures.items()}
+    before, after = (
+        {split: evaluate(p, names[split], stage.classes) for split, p in found.items()}
+        for found in (unfrozen.before, answers)
+    )
+    beats, note = _verdict(head_run, training)
+    folder = new_folder(root, f"{head_run.folder.name}-tuned")
+    head_file = stage.trained().save(folder)
+    run = Run(
+        folder=folder,
+        head=HEAD,
+        parameters=asdict(tuning),
+        chosen={"epochs": training.epochs, "best_epoch": training.best_epoch},
+        recipes=(unfrozen.plan.recipe.at_absolute_paths(),),
+        specs=tuple(part.spec for part in unfrozen.plan.parts),
+        train_on="all" if unfrozen.plan.augmented else head_run.train_on,
+        average=head_run.average,
+        classes=stage.classes,
+        metrics=after,
+        seconds={"features": round(features, 3), "fit": round(fit_seconds, 3), "total": round(total, 3)},
+        seed=tuning.seed,
+        data=os.path.abspath(unfrozen.prepared.manifest.source),
+        fractions=head_run.fractions,
+        fine_tuning={
+            "head_run": os.path.abspath(head_run.folder),
+            "cut": unfrozen.cut.layer if unfrozen.cut else WHOLE,
+            "trainable_layers": trained_layers(unfrozen.network),
+            "metrics_before": before,
+            "hand_over": unfrozen.hand_over,
+            "beats_head": beats,
+        },
+        versions=versions(),
+        head_file=head_file,
+        head_sha256=file_digest(folder / head_file),
+    )
+    title = f"{head_run.head} on {head_run.recipes[0].model}, then fine-tuned from {run.fine_tuning['cut']} on"
+    parts = parts_of(unfrozen.body, unfrozen.cut, unfrozen.network)
+    for kind in ("png", "svg"):
+        write_whole(folder / f"network.{kind}", network_diagram(parts, title, kind))
+    reference = (
+        {name: before["val"][of] for name, of in (("loss", "log_loss"), ("accuracy", "accuracy"))}
+        if "val" in before
+        else {}
+    )
+    save_run(run, training.curve, handover_chart(load_curve(head_run), training.curve, reference, title))
+    difference = _difference(unfrozen, answers)
+    notes = (*leak_notes(unfrozen.prepared.manifest), note)
+    skipped = unfrozen.prepared.manifest.skipped
+    return FineTuned(run, head_run, before, after, run if beats else head_run, difference, notes, skipped)
+
+
+def _verdict(head_run: Run, training: Training) -> tuple[bool, str]:
+    """Whether validation speaks for the fine-tuned network, and what it says."""
+    losses, right = (training.history.get(name, []) for name in ("val_loss", "val_accuracy"))
+    if not losses:
+        return False, f"no validation split says whether this is better: {head_run.folder} stays the recommended run"
+    best = training.best_epoch
+    if best == 0:
+        return False, (
+            f"validation never beat the cached head (log loss {losses[0]:.3f}, at best {min(losses[1:]):.3f} in "
+            f"{training.epochs} epochs): its weights were put back, and {head_run.folder} stays the recommended run"
+        )
+    fell = f"log loss {losses[0]:.3f} -> {losses[best]:.3f}, accuracy {right[0]:.3f} -> {right[best]:.3f}"
+    if right[best] < right[0]:
+        return False, f"on validation fewer answers are right ({fell}): {head_run.folder} stays the recommended run"
+    return True, f"validation beat the cached head in epoch {best} of {training.epochs} ({fell})"
+
+
+def _difference(unfrozen: Unfrozen, after: dict[str, NDArray[np.float64]]) -> str:
+    """Accuracy after less before on images that were not trained on, and whether it is more than noise."""
+    from featstore.evaluation.comparison import paired_difference
+
+    split = next(name for name in ("test", "val", "train") if name in after)
+    truth = unfrozen.stage.truth(split)
+    right = [(p[split].argmax(axis=1) == truth).astype(float) for p in (after, unfrozen.before)]
+    found = paired_difference(*right)
+    verdict = "more than noise" if found.tells_apart else "cannot be told apart"
+    return f"{found.in_points()} on {len(truth)} {split} images: {verdict}"

@@ -1,0 +1,65 @@
+"""What a fine-tuned run is asked with: the trained top of a base with its head, from the activation at the cut."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from featstore.bases.keras_file import refuse_code
+from featstore.errors import BaseUnavailable, RunError
+from featstore.heads.training import each_class
+from featstore.tensorflow_loader import load_tensorflow
+
+FILE = "trained.keras"
+_ASK_BATCH = 64  # activations are large
+
+
+class FineTunedNetwork:
+    """A `Classifier` whose features are the activations at the cut. `classes` is the number of them to tell apart."""
+
+    def __init__(self, classes: int, network: Any = None) -> None:
+        self._classes = classes
+        self._network: Any = None
+        if network is not None:
+            self._take(network)
+
+    def predict_proba(self, X: NDArray[Any]) -> NDArray[np.float64]:
+        """(n, classes) for activations X (n, ...) float16 or float32."""
+        parts = [
+            np.asarray(self._forward(X[i : i + _ASK_BATCH].astype(np.float32))) for i in range(0, len(X), _ASK_BATCH)
+        ]
+        return np.concatenate(parts).astype(np.float64)
+
+    def network(self, shape: tuple[int, ...]) -> Any:
+        return self._network
+
+    def save(self, folder: Path) -> str:
+        self._network.save(folder / FILE)
+        return FILE
+
+    def load(self, file: Path) -> None:
+        """Keras' own layers only, in its safe mode: as a `.keras` base, a file for people you trust."""
+        try:
+            refuse_code(file)
+        except BaseUnavailable as error:
+            raise RunError(f"{error}; do not trust it") from error
+        load_tensorflow()
+        import keras
+
+        try:
+            self._take(keras.saving.load_model(file, compile=False, safe_mode=True))
+        except Exception as error:  # Keras, h5py and zipfile each raise their own
+            raise RunError(f"{file}: Keras cannot load it: {' '.join(str(error).split())[:200]}") from error
+
+    def _take(self, network: Any) -> None:
+        import tensorflow as tf
+
+        shape = tuple(network.output_shape)
+        if shape != (None, self._classes) and (shape, self._classes) != ((None, 1), 2):
+            raise RunError(f"the network gives {shape[1:]}, not the probabilities of {self._classes} classes")
+        self._network = network
+        signature = [tf.TensorSpec(network.input_shape, tf.float32)]
+        self._forward = tf.function(lambda rows: each_class(network(rows, training=False)), input_signature=signature)

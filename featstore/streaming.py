@@ -1,0 +1,99 @@
+"""Rows of the cache in shuffled batches: all of them held in memory, or block by block where they are too many."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from featstore.errors import UsageError
+from featstore.store.rowid import RowId
+from featstore.store.rowstore import RowStore
+
+RUN = 32  # rows that are read together: what lies side by side on the disk is read in one go
+_UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
+
+
+class StoredRows:
+    """Rows of one or more stores, all of one shape, in the order of `places`; read when they are asked for."""
+
+    def __init__(self, places: Sequence[tuple[RowStore, RowId]]) -> None:
+        self._stores = list(dict.fromkeys(store for store, _ in places))
+        number = {id(store): place for place, store in enumerate(self._stores)}
+        self._store_of = np.array([number[id(store)] for store, _ in places], np.intp)
+        self._ids = [row for _, row in places]
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+    @property
+    def row_bytes(self) -> int:
+        """The most that a row takes in memory."""
+        return max(int(np.prod(store.row_shape or ())) * store.item_bytes for store in self._stores)
+
+    def read(self, which: NDArray[np.intp]) -> NDArray[Any]:
+        """(len(which), ...) float16, or float32 where a row is."""
+        if len(self._stores) == 1:
+            return self._stores[0].read([self._ids[i] for i in which])
+        dtype = np.float32 if any(store.item_bytes == 4 for store in self._stores) else np.float16
+        out = np.empty((len(which), *(self._stores[0].row_shape or ())), dtype)
+        for number, store in enumerate(self._stores):
+            here = np.flatnonzero(self._store_of[which] == number)
+            for part in np.split(here, range(RUN, len(here), RUN)):  # what is read once more is small
+                out[part] = store.read([self._ids[i] for i in which[part]])
+        return out
+
+
+class ShuffledBatches:
+    """Batches of `rows` with their `targets` (n,), in another order in every epoch.
+
+    At most `most_bytes` of rows are in memory at a time (but no less than a batch). If all fit, they are read once, and
+    every order is as likely as any other. Else runs of neighbouring rows are put in random order and read in blocks of
+    that size, each shuffled by itself.
+    """
+
+    def __init__(
+        self, rows: StoredRows, targets: NDArray[np.intp], batch: int, most_bytes: int, random: np.random.Generator
+    ) -> None:
+        self._rows, self._targets, self._batch, self._random = rows, targets, batch, random
+        self.block = max(batch, most_bytes // max(rows.row_bytes, 1) // batch * batch)
+        self._held: NDArray[Any] | None = None
+
+    @property
+    def fits(self) -> bool:
+        """Whether all rows are held at once."""
+        return self.block >= len(self._rows)
+
+    def epoch(self, number: int) -> Iterator[tuple[NDArray[Any], NDArray[np.intp]]]:
+        """(batch, ...) rows and (batch,) targets; every row once."""
+        if self.fits:
+            if self._held is None:
+                self._held = self._rows.read(np.arange(len(self._rows)))
+            yield from self._cut_up(self._held, self._random.permutation(len(self._rows)), 0)
+            return
+        runs = np.array_split(np.arange(len(self._rows)), range(RUN, len(self._rows), RUN))
+        order = np.concatenate([runs[place] for place in self._random.permutation(len(runs))])
+        for start in range(0, len(order), self.block):
+            which = np.sort(order[start : start + self.block])
+            block = self._rows.read(which)
+            yield from self._cut_up(block, self._random.permutation(len(which)), which)
+            del block  # before the next one is read
+
+    def _cut_up(
+        self, block: NDArray[Any], order: NDArray[np.intp], which: NDArray[np.intp] | int
+    ) -> Iterator[tuple[NDArray[Any], NDArray[np.intp]]]:
+        targets = self._targets[which] if isinstance(which, np.ndarray) else self._targets
+        for start in range(0, len(order), self._batch):
+            places = order[start : start + self._batch]
+            yield block[places], targets[places]
+
+
+def parse_memory(text: str) -> int:
+    """Bytes from a number with K, M, G or T, as in 512M or 2GB; raises UsageError for anything else."""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]?)i?B?", text.strip().upper().replace("IB", "B"))
+    if not found or float(found[1]) <= 0:
+        raise UsageError(f"--memory {text}: expected a size, as in 512M or 2G")
+    return int(float(found[1]) * _UNITS[found[2]])
