@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from featstore.extraction import Progress
-    from featstore.heads.training import Training
+    from featstore.heads.loop import Training
 
 HEAD = "fine-tuned"  # what such a run names instead of a head
 WHOLE = "pixels"  # the cut where nothing is frozen

@@ -14,7 +14,7 @@ from featstore.feed import load_in_blocks
 from featstore.fitting import Prepared
 from featstore.heads.base import OnStep
 from featstore.heads.fine_tuned import FineTunedNetwork
-from featstore.heads.training import Batch, Training, compile_step, loss_and_accuracy
+from featstore.heads.loop import Batch, Training, compile_step, loss_and_accuracy
 from featstore.images.manifest import SPLITS, Picture
 from featstore.images.views import Augmentation
 from featstore.plan import Plan

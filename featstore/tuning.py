@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from featstore.heads.training import Group
+    from featstore.heads.loop import Group
 
 OPTIMIZERS = ("sgd", "adam")
 PRECISIONS = ("float32", "mixed_float16", "mixed_bfloat16")
@@ -70,7 +70,7 @@ def make_groups(network: Any, tuning: Tuning, steps: int) -> list[Group]:
     import keras
 
     from featstore.bases.trained_part import by_rate
-    from featstore.heads.training import Group
+    from featstore.heads.loop import Group
 
     class Warmup(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[misc]
         def __init__(self, rate: float) -> None:

@@ -19,6 +19,7 @@ from featstore.heads.table import HEADS, make_head, parse_settings
 QUICK: dict[str, dict[str, Any]] = {
     "logistic": {},
     "bn-dropout": {"epochs": 30, "batch": 16, "units": 16},
+    "vgg-fc": {"epochs": 30, "batch": 16, "units": 16, "rate": 1e-2},
     "scratch-cnn": {"epochs": 6, "batch": 16},
 }
 SHAPES = {"scratch-cnn": (16, 16, 3)}
@@ -245,3 +246,51 @@ def test_a_pickled_estimator_is_refused(tmp_path: Path) -> None:
     skops.io.dump(FunctionTransformer(func=subprocess.run), tmp_path / "head.skops")
     with pytest.raises(RunError, match="trusted"):
         make_head("logistic").load(tmp_path / "head.skops")
+
+
+def test_a_head_as_a_network_answers_as_the_head(trained: tuple[str, Any]) -> None:
+    """What fine-tuning goes on from: the same probabilities, to float32."""
+    name, head = trained
+    X, _ = clusters(shape=SHAPES.get(name, (12,)))
+    network = head.network(X.shape[1:])
+    assert np.asarray(network(X, training=False)) == pytest.approx(head.predict_proba(X), abs=1e-5)
+
+
+@pytest.mark.parametrize("classes", ["ab", "abc"])
+@pytest.mark.parametrize("C", [0.01, 1.0])
+def test_further_training_of_a_logistic_head_begins_at_its_optimum(classes: str, C: float) -> None:
+    """The network has the penalty that C stands for, so its gradient is zero where the solver stopped."""
+    import keras
+    import tensorflow as tf
+
+    X, y = clusters(classes=classes, count=90)
+    head = make_head("logistic", {"C": C})
+    head.fit(X, y, None, seed=0)
+    network = head.network(X.shape[1:])
+    targets = np.unique(y, return_inverse=True)[1]
+    with tf.GradientTape() as tape:
+        losses = keras.losses.sparse_categorical_crossentropy(targets, network(X, training=True))
+        loss = tf.add_n([tf.reduce_mean(losses), *network.losses])
+    gradients = tape.gradient(loss, network.trainable_variables)
+    assert max(float(np.abs(g).max()) for g in gradients) < 1e-4
+
+
+def test_two_classes_have_one_sigmoid_and_more_a_softmax() -> None:
+    """The head of the blog post; its answers have a column for each class all the same."""
+    for classes, outputs in (("ab", 1), ("abc", 3)):
+        X, y = clusters(classes=classes)
+        head = make_head("vgg-fc", QUICK["vgg-fc"])
+        head.fit(X, y, None, seed=0)
+        assert head.network((12,)).output_shape == (None, outputs)
+        assert head.predict_proba(X).shape == (60, len(classes))
+        assert head.predict_proba(X).sum(axis=1) == pytest.approx(1)
+        assert (np.array(list(classes))[head.predict_proba(X).argmax(axis=1)] == y).mean() > 0.9
+
+
+def test_the_blogs_head_sees_the_whole_map_unless_told_otherwise() -> None:
+    """Its table entry prefers kept maps; what the user names stands."""
+    from featstore.recipe import Recipe
+
+    assert HEADS["vgg-fc"].prefer(Recipe(model="tiny")).pool == "none"
+    assert HEADS["vgg-fc"].prefer(Recipe(model="tiny", pool="max")).pool == "max"
+    assert HEADS["logistic"].prefer(Recipe(model="tiny")).pool is None

@@ -225,6 +225,6 @@ def test_tops_have_names_and_identities_of_their_own() -> None:
     top.check_size(224, 224)
     with pytest.raises(UsageError, match="MobileNet is fetched at 224 px only"):
         top.check_size(160, 160)
-    for model in ("tiny", "pixels"):
+    for name in ("tiny", "pixels"):
         with pytest.raises(UsageError, match="has no ImageNet classifier"):
-            parse_source(model, None, None, 0, True)
+            parse_source(name, None, None, 0, True)

@@ -123,11 +123,14 @@ class Blocks:
         for above, below in zip(maps[:0:-1], maps[-2::-1], strict=True):
             if len(above.shape) != 3 or len(below.shape) != 3 or not (above.shape[0] or 0) < (below.shape[0] or 0):
                 continue
-            plain = not any(n.operation.weights for n in self._nodes[below.place + 1 : above.place + 1])
+            plain = not any(self._is_learnt(place) for place in range(below.place + 1, above.place + 1))
             cut = above if plain else below
             if cut.place and self._trains_after(cut.place) and cut not in found:
                 found.append(cut)
         return found
+
+    def _is_learnt(self, place: int) -> bool:
+        return bool(self._nodes[place].operation.weights)
 
     def _trains_after(self, place: int) -> bool:
         return any(_learns(node.operation) for node in self._nodes[place + 1 :])
@@ -138,7 +141,7 @@ class Blocks:
         if not usable:
             return "nothing of it can be cut off: to train all of it use --whole"
         below = [s for s in usable if place is None or s.place < place][-1:]
-        above = [s for s in usable if place is not None and s.place >= place][:1]
+        above = [s for s in usable if place is not None and s.place >= place and self._is_learnt(s.place + 1)][:1]
         layers = dict.fromkeys(self._follower(s) for s in (*below, *above))
         return "the nearest that can be is " + " or ".join(f"--unfreeze-from {layer}" for layer in layers)
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from featstore.bases.keras_file import refuse_code
 from featstore.errors import BaseUnavailable, RunError
-from featstore.heads.training import each_class
+from featstore.heads.loop import each_class
 from featstore.tensorflow_loader import load_tensorflow
 
 FILE = "trained.keras"
@@ -62,4 +62,4 @@ class FineTunedNetwork:
             raise RunError(f"the network gives {shape[1:]}, not the probabilities of {self._classes} classes")
         self._network = network
         signature = [tf.TensorSpec(network.input_shape, tf.float32)]
-        self._forward = tf.function(lambda rows: each_class(network(rows, training=False)), input_signature=signature)
+        self._forward = tf.function(lambda rows: each_class(network(rows, training=False)), signature, autograph=False)

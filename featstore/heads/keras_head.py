@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from featstore.bases.keras_file import refuse_layers
 from featstore.errors import RunError
 from featstore.heads.base import Curve, Labelled, OnStep
-from featstore.heads.training import Batch, Group, Training, compile_step, each_class, loss_and_accuracy
+from featstore.heads.loop import Batch, Group, Training, compile_step, each_class, loss_and_accuracy
 from featstore.tensorflow_loader import load_tensorflow
 
 _ASK_BATCH = 256
@@ -114,4 +114,4 @@ class KerasHead:
 
         self._model = model
         signature = [tf.TensorSpec(model.input_shape, tf.float32)]
-        self._forward = tf.function(lambda rows: each_class(model(rows, training=False)), input_signature=signature)
+        self._forward = tf.function(lambda rows: each_class(model(rows, training=False)), signature, autograph=False)

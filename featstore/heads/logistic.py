@@ -69,16 +69,18 @@ class LogisticHead:
         return {"C": self._model[-1].C}
 
     def network(self, shape: tuple[int, ...]) -> Any:
-        """The scaling as a layer of its own: a step of gradient descent sees the features as the solver saw them."""
+        """Scaling as a layer of its own, and the penalty that C stands for: further training begins at the optimum."""
         load_tensorflow()
-        from keras import Input, Sequential, layers
+        from keras import Input, Sequential, layers, regularizers
 
         scaler, model = self._model
         kernel, bias = model.coef_.T, model.intercept_
+        penalty = 1 / (2 * model.C * float(np.max(scaler.n_samples_seen_)))  # of the mean loss; C is for the sum
         if len(bias) == 1:  # a sigmoid is the softmax of half the logit on either side
             kernel, bias = np.hstack([-kernel, kernel]) / 2, np.array([-bias[0], bias[0]]) / 2
+            penalty *= 2  # the squares of two halves add up to half the square
         scaling = layers.Normalization(mean=scaler.mean_, variance=scaler.scale_**2)
-        dense = layers.Dense(len(bias), activation="softmax")
+        dense = layers.Dense(len(bias), activation="softmax", kernel_regularizer=regularizers.L2(penalty))
         network = Sequential([Input(shape), layers.Flatten(), scaling, dense])
         dense.set_weights([kernel, bias])
         return network

@@ -112,7 +112,7 @@ class Training:
 
 
 def compile_step(network: Any, groups: Sequence[Group]) -> Step:
-    """A step that moves the variables of `groups` down the cross-entropy of the network's probabilities."""
+    """A step down the cross-entropy of the network's probabilities, and the penalties of its layers, for `groups`."""
     import keras
     import tensorflow as tf
 
@@ -124,7 +124,7 @@ def compile_step(network: Any, groups: Sequence[Group]) -> Step:
         with tf.GradientTape() as tape:
             probabilities = each_class(tf.cast(network(tf.cast(rows, tf.float32), training=True), tf.float32))
             losses = keras.losses.sparse_categorical_crossentropy(targets, probabilities)
-            loss = groups[0].optimizer.scale_loss(tf.reduce_mean(losses))
+            loss = groups[0].optimizer.scale_loss(tf.add_n([tf.reduce_mean(losses), *network.losses]))
         gradients = iter(tape.gradient(loss, variables))
         for optimizer, of_group in groups:
             optimizer.apply([next(gradients) for _ in of_group], of_group)
@@ -137,7 +137,7 @@ def compile_step(network: Any, groups: Sequence[Group]) -> Step:
         """Rows stored as float16 travel as such: they are half as many bytes."""
         if rows.dtype not in signatures:
             signature = [tf.TensorSpec((None, *rows.shape[1:]), rows.dtype), tf.TensorSpec((None,), tf.int64)]
-            signatures[rows.dtype] = tf.function(step, input_signature=signature)
+            signatures[rows.dtype] = tf.function(step, signature, autograph=False)
         return signatures[rows.dtype](rows, targets)
 
     return run
