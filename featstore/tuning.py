@@ -29,8 +29,10 @@ class Tuning:
 
     rate: of the optimizer `sgd` (with `momentum`) or `adam`, reached in a straight line over the first `warmup` epochs.
     rates: other rates for layers by the beginning of their names, or for the `head`. patience: epochs without a smaller
-    validation loss before it ends. train_bn: also train BatchNormalization, and its statistics. memory: bytes of cached
-    activations that are held at a time. precision: what the base computes in; weights stay float32.
+    validation loss before it ends. clip: the longest gradient, as a norm over all variables of one rate; 0 for any. One
+    rate then does for all bases, whose gradients differ by a factor of ten and more. train_bn: also train
+    BatchNormalization, and its statistics. memory: bytes of cached activations that are held at a time. precision: what
+    the base computes in; weights stay float32. seed: of the order of the images and of dropout.
     """
 
     epochs: int = 20
@@ -41,6 +43,7 @@ class Tuning:
     warmup: float = 1.0
     rates: Mapping[str, float] = field(default_factory=dict)
     patience: int = 5
+    clip: float = 1.0
     train_bn: bool = False
     memory: int = 2 * 2**30
     precision: str = "float32"
@@ -49,10 +52,10 @@ class Tuning:
     def __post_init__(self) -> None:
         if min(self.epochs, self.batch, self.patience, self.memory) < 1:
             raise UsageError("fine-tuning: expected epochs, batch, patience and memory of at least 1")
-        if not (0 < self.rate < math.inf and 0 <= self.momentum < 1 and 0 <= self.warmup < math.inf):
-            raise UsageError(
-                "fine-tuning: expected a rate above 0, a momentum from 0 to below 1, and a warm-up of 0 or more"
-            )
+        if not (0 < self.rate < math.inf and 0 <= self.momentum < 1):
+            raise UsageError("fine-tuning: expected a rate above 0, and a momentum from 0 to below 1")
+        if not (0 <= self.warmup < math.inf and 0 <= self.clip < math.inf):
+            raise UsageError("fine-tuning: expected a warm-up and a clip of 0 or more")
         if not all(0 <= rate < math.inf for rate in self.rates.values()):
             raise UsageError("--rate-of: expected rates of 0 or more")
         for name, value, known in (
@@ -81,9 +84,9 @@ def make_groups(network: Any, tuning: Tuning, steps: int) -> list[Group]:
 
     groups = []
     for rate, variables in by_rate(network, tuning.rate, tuning.rates).items():
-        momentum = {"momentum": tuning.momentum} if tuning.optimizer == "sgd" else {}
+        options = {"momentum": tuning.momentum} if tuning.optimizer == "sgd" else {}
         kind = keras.optimizers.SGD if tuning.optimizer == "sgd" else keras.optimizers.Adam
-        optimizer = kind(Warmup(rate), **momentum)
+        optimizer = kind(Warmup(rate), global_clipnorm=tuning.clip or None, **options)
         if tuning.precision == "mixed_float16":
             optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
         groups.append(Group(optimizer, variables))

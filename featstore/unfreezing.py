@@ -122,12 +122,12 @@ def unfreeze_run(
     head_plan, plan = prepared.plans
     head = run.load_head().network(prepared.features[0].shape)
     options: dict[str, Any] = {"train_on": run.train_on, "average": run.average, "ranges": ranges}
-    network = body.network(cut, head)
+    network = body.network(cut, head, seed=tuning.seed)
     stage = Stage(network, prepared, plan, replace(tuning, precision="float32"), **options)
     before = {split: run.answer(load_in_blocks(some, [head_plan], cache)) for split, some in stage.pictures.items()}
     hand_over = _compare(run, before, stage.ask(), stage)
     if tuning.precision != "float32":
-        network = body.network(cut, head, tuning.precision)
+        network = body.network(cut, head, tuning.precision, tuning.seed)
         stage = Stage(network, prepared, plan, tuning, **options)
     return Unfrozen(run, prepared, plan, body, cut, network, stage, before, hand_over)
 

@@ -105,7 +105,8 @@ def sample(source: Path, target: Path, step: int) -> Path:
 
 def direct(model: Any, module: str, photos: list[Path]) -> np.ndarray:
     """The pooled features of photos, with nothing but Pillow and Keras."""
-    pixels = [np.asarray(Image.open(p).convert("RGB").resize((224, 224), Image.Resampling.BILINEAR)) for p in photos]
+    size = model.input_shape[1:3]
+    pixels = [np.asarray(Image.open(p).convert("RGB").resize(size, Image.Resampling.BILINEAR)) for p in photos]
     prepared = getattr(keras.applications, module).preprocess_input(np.stack(pixels).astype("float32"))
     return np.asarray(model(prepared, training=False)).mean(axis=(1, 2))
 

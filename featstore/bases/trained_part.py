@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -51,10 +52,10 @@ class Body:
         """All cuts that `find_cut` knows by a number, from the top down."""
         return self.blocks.ends(block_ends(self._info) if self._info else None)
 
-    def network(self, cut: Separator | None, head: Any, policy: str = "float32") -> Any:
+    def network(self, cut: Separator | None, head: Any, policy: str = "float32", seed: int = 0) -> Any:
         """A copy of all above `cut`, or of the whole body, with `head` on it; the base computes under a dtype `policy`.
 
-        Its layers have the names that `blocks` knows them by, `pool` and `head`.
+        Its layers have the names that `blocks` knows them by, `pool` and `head`. What they draw comes from `seed`.
         """
         named = keras.Sequential([keras.Input(head.input_shape[1:]), *head.layers], name=HEAD)
         model = keras.Model(cut.tensor if cut else self._model.input, named(self._model.output))
@@ -65,7 +66,8 @@ class Body:
             is_pooling = isinstance(layer, keras.layers.GlobalAveragePooling2D | keras.layers.GlobalMaxPooling2D)
             return {"name": POOL} if is_pooling else {}
 
-        return _copy(model, rename)
+        seeds = itertools.count(1000 * seed)  # each layer that drops has one of its own
+        return _copy(model, lambda layer: {"seed": next(seeds), **rename(layer)})
 
 
 def in_float32(model: Any) -> Any:

@@ -47,6 +47,7 @@ def command(
     warmup: Annotated[float, typer.Option("--warmup", help="Epochs in which the rate rises from 0.")] = 1.0,
     optimizer: Annotated[str, typer.Option("--optimizer", help="sgd or adam.")] = "sgd",
     momentum: Annotated[float, typer.Option("--momentum", help="Of sgd.")] = 0.9,
+    clip: Annotated[float, typer.Option("--clip", help="Longest gradient, as a norm; 0 for any.")] = 1.0,
     train_bn: Annotated[
         bool, typer.Option("--train-bn", help="Train BatchNormalization too; by default it keeps its statistics.")
     ] = False,
@@ -94,6 +95,7 @@ def command(
         "rate": rate,
         "rates": _rates(rate_of),
         "warmup": warmup,
+        "clip": clip,
         "optimizer": optimizer,
         "momentum": momentum,
         "train_bn": train_bn,
