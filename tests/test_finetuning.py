@@ -1,0 +1,354 @@
+"""Fine-tuning from the cache with the built-in base: the hand-over, the verdict, and the run that comes of it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+from conftest import WARNINGS, draw, write_photos
+from PIL import Image
+
+import featstore
+from featstore import unfreezing
+from featstore.errors import DataError, FeatstoreError, RunError, UsageError
+from featstore.finetuning import FineTuned, fine_tune
+from featstore.heads.fine_tuned import FineTunedNetwork
+from featstore.heads.loop import Training
+from featstore.runs import Run, load_curve, load_run
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("work")
+    write_photos(folder / "photos", 24)
+    return folder
+
+
+def head_of(work: Path, head: str = "logistic", **options: Any) -> Run:
+    return featstore.train_head(
+        work / "photos", head, model="tiny", cache=work / "cache", runs=work / "runs", **options
+    )
+
+
+@pytest.fixture(scope="module")
+def head_run(work: Path) -> Run:
+    """One that stopped early, so that there is something left to learn."""
+    return head_of(work, "bn-dropout", parameters={"epochs": 4, "units": 32, "batch": 16})
+
+
+def tune(work: Path, run: Run, **options: Any) -> FineTuned:
+    settings: dict[str, Any] = {"epochs": 3, "batch": 8, "rate": 1e-2, "cache": work / "cache"}
+    return fine_tune(run, work / "photos", **settings | options)
+
+
+@pytest.fixture(scope="module")
+def tuned(work: Path, head_run: Run) -> FineTuned:
+    """At a rate for a base that has never seen the like of the drawn images."""
+    return tune(work, head_run, epochs=6)
+
+
+def test_the_top_block_learns_with_the_head(tuned: FineTuned, head_run: Run) -> None:
+    """From the input of the last block; the metrics are those of the head before, and of the network after."""
+    assert tuned.cut == "block1b_out"
+    assert tuned.trainable_layers == (
+        "block2a_1_conv",
+        "block2a_2_conv",
+        "block2a_shortcut_conv",
+        "widen_conv",
+        "head",
+    )
+    assert tuned.metrics_before == head_run.metrics
+    assert tuned.metrics_after == tuned.run.metrics
+    assert tuned.metrics_after["train"]["log_loss"] < tuned.metrics_before["train"]["log_loss"]
+    assert tuned.run.seconds.keys() == {"features", "fit", "total"}
+
+
+def test_the_hand_over_is_recorded(tuned: FineTuned) -> None:
+    """Before the first step the network answers as the cached head, to rounding, and with the same accuracy."""
+    hand_over = tuned.run.fine_tuning["hand_over"]
+    assert 0 < hand_over["largest_difference"] < 2e-3
+    assert hand_over["accuracy"]["network"] == hand_over["accuracy"]["head"]
+    assert hand_over["accuracy"]["head"]["val"] == tuned.metrics_before["val"]["accuracy"]
+
+
+def test_a_hand_over_that_fails_trains_nothing(
+    work: Path, head_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Predictions that differ beyond rounding are an error, and no run is made."""
+    broken = lambda self, X: np.full((len(X), 2), 0.5)  # noqa: E731
+    monkeypatch.setattr(FineTunedNetwork, "predict_proba", broken)
+    with pytest.raises(RunError, match=r"does not answer as its head does: probabilities differ by up to 0\.\d+"):
+        tune(work, head_run, runs=tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_better_run_is_recommended(tuned: FineTuned) -> None:
+    """Where validation speaks for it, with the figures."""
+    assert tuned.recommended is tuned.run
+    assert tuned.run.fine_tuning["beats_head"] is True
+    best = tuned.run.chosen["best_epoch"]
+    assert best > 0
+    assert f"validation beat the cached head in epoch {best} of" in tuned.notes[-1]
+    assert tuned.difference.endswith("more than noise") or tuned.difference.endswith("cannot be told apart")
+
+
+def test_training_that_only_harms_leaves_the_head_recommended(work: Path, head_run: Run) -> None:
+    """Its weights are put back, so the network is the head's again, and the note says so in plain words."""
+    harmed = tune(work, head_run, rate=1.0, warmup=0, epochs=2)
+    assert harmed.run.chosen == {"epochs": 2, "best_epoch": 0}
+    assert harmed.recommended is harmed.head_run
+    assert harmed.run.fine_tuning["beats_head"] is False
+    assert "validation never beat the cached head" in harmed.notes[-1]
+    assert f"{head_run.folder} stays the recommended run" in harmed.notes[-1]
+    for split, metrics in harmed.metrics_after.items():
+        assert metrics["accuracy"] == head_run.metrics[split]["accuracy"]
+        assert metrics["log_loss"] == pytest.approx(head_run.metrics[split]["log_loss"], abs=1e-3)
+
+
+def test_fewer_right_answers_speak_against_a_smaller_loss(head_run: Run) -> None:
+    """The verdict looks at both."""
+    from featstore.finetuning import _verdict
+
+    training = Training(None, None, "")  # type: ignore[arg-type]
+    training.history = {"loss": [0.0] * 2, "val_loss": [0.5, 0.4], "val_accuracy": [0.9, 0.8]}
+    training.best_epoch = 1
+    beats, note = _verdict(head_run, training)
+    assert not beats
+    assert "fewer answers are right (log loss 0.500 -> 0.400, accuracy 0.900 -> 0.800)" in note
+
+
+def test_the_run_folder_holds_the_trained_part_only(tuned: FineTuned) -> None:
+    """Not another copy of the frozen bottom; curves and the drawn network beside it."""
+    names = sorted(path.name for path in tuned.run.folder.iterdir())
+    assert names == ["curve.csv", "curve.png", "network.png", "network.svg", "run.json", "trained.keras"]
+    model = keras.saving.load_model(tuned.run.folder / "trained.keras", compile=False)
+    assert {layer.name for layer in model.layers} >= {"block2a_1_conv", "widen_conv", "head"}
+    assert not any(layer.name.startswith(("stem", "block1")) for layer in model.layers)
+    with Image.open(tuned.run.folder / "network.png") as picture:
+        assert picture.size[0] > 400
+    curve = load_curve(tuned.run)
+    assert curve.x[0] == 0
+    assert curve.series["val_loss"][0] == pytest.approx(tuned.metrics_before["val"]["log_loss"], abs=1e-3)
+
+
+def test_a_fine_tuned_run_is_what_was_saved(tuned: FineTuned) -> None:
+    """Loaded again it is the same, and what it says can be read as JSON."""
+    again = load_run(tuned.run.folder)
+    assert again.fine_tuning == tuned.run.fine_tuning
+    assert again.key == tuned.run.key
+    content = json.loads((tuned.run.folder / "run.json").read_text())
+    assert content["head"] == "fine-tuned"
+    assert content["recipes"][0]["layer"] == "block1b_out"
+    assert content["parameters"]["rate"] == 1e-2
+
+
+def test_predict_and_evaluate_take_a_fine_tuned_run(work: Path, tuned: FineTuned, tmp_path: Path) -> None:
+    """New images go through the frozen bottom into the cache, and from there into the trained part."""
+    draw("discs", 900).save(tmp_path / "a.png")
+    draw("stripes", 900).save(tmp_path / "b.png")
+    images = [tmp_path / "a.png", tmp_path / "b.png"]
+    prediction = featstore.predict(tuned.run, images, cache=work / "cache").images
+    assert [round(sum(image.probabilities), 5) for image in prediction] == [1, 1]
+    found = featstore.evaluate(tuned.run, work / "photos", cache=work / "cache")
+    assert found.metrics == tuned.run.metrics
+    code = (
+        "import sys, featstore\n"
+        "run = featstore.load_run(sys.argv[1])\n"
+        "for image in featstore.predict(run, sys.argv[3:], cache=sys.argv[2]).images:\n"
+        "    print(*map(repr, image.probabilities))\n"
+    )
+    arguments = [str(tuned.run.folder), str(work / "cache"), *map(str, images)]
+    done = subprocess.run(
+        [sys.executable, *WARNINGS, "-c", code, *arguments], check=True, capture_output=True, text=True
+    )
+    printed = [tuple(map(float, line.split())) for line in done.stdout.splitlines()]
+    assert printed == [image.probabilities for image in prediction]
+
+
+def test_the_same_seed_gives_the_same_network(work: Path, head_run: Run) -> None:
+    """Order and dropout come from the seed, whatever the process has drawn before; another seed gives another."""
+    losses = []
+    for seed in (0, 0, 1):
+        keras.utils.set_random_seed(len(losses))
+        losses.append(load_curve(tune(work, head_run, seed=seed, epochs=2).run).series["loss"])
+    assert losses[0][1:] == losses[1][1:]
+    assert losses[0][1:] != losses[2][1:]
+
+
+def test_seeded_augmented_views_can_feed_the_stage(work: Path, head_run: Run) -> None:
+    """Each training image then has several rows at the cut; held-out images have one."""
+    fed = tune(work, head_run, views="augment:3", epochs=1)
+    assert fed.run.recipes[0].views == "augment:3"
+    assert fed.run.train_on == "all"
+    rows = unfreezing_rows(work, fed)
+    assert rows == 4 * fed.metrics_after["train"]["n"]
+    assert featstore.evaluate(fed.run, work / "photos", cache=work / "cache").metrics == fed.metrics_after
+
+
+def unfreezing_rows(work: Path, fed: FineTuned) -> int:
+    """How many rows an epoch has."""
+    seen: list[int] = []
+    original = Training._run_epoch
+
+    def counting(self: Training, batches: Any) -> Any:
+        kept = list(batches)
+        seen.append(sum(len(y) for _, y in kept))
+        return original(self, kept)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Training, "_run_epoch", counting)
+        tune(work, fed.head_run, views=fed.run.recipes[0].views, epochs=1)
+    return seen[0]
+
+
+def test_crops_are_averaged_as_by_the_head(work: Path) -> None:
+    """A logistic head that sees five crops hands over five crops."""
+    run = head_of(work, views="five", train_on="all")
+    crops = tune(work, run, epochs=1)
+    assert crops.metrics_before == run.metrics
+    assert crops.run.recipes[0].views == "five"
+    assert crops.run.train_on == "all"
+
+
+def test_cached_maps_beyond_the_memory_are_streamed(work: Path, head_run: Run) -> None:
+    """And what is learnt is as good: only the order differs."""
+    row = 8 * 8 * 64 * 2
+    streamed = tune(work, head_run, memory=8 * row, epochs=6)
+    assert streamed.run.fine_tuning["beats_head"]
+
+
+def test_a_layer_and_a_prefix_say_where_to_cut(work: Path, head_run: Run) -> None:
+    """Half of a block can be trained only where a single tensor leads into it."""
+    assert tune(work, head_run, unfreeze="widen", epochs=1).cut == "block2a_out"
+    assert tune(work, head_run, unfreeze_from="widen_conv", epochs=1).cut == "block2a_out"
+    assert tune(work, head_run, blocks=2, epochs=1).cut == "block1a_out"
+    with pytest.raises(UsageError, match="no single tensor separates it"):
+        tune(work, head_run, unfreeze_from="block2a_2_conv")
+    with pytest.raises(UsageError, match="exclude each other"):
+        tune(work, head_run, unfreeze="widen", blocks=1)
+
+
+@pytest.mark.parametrize("augment", [None, "none"])
+def test_the_whole_network_from_pixels(work: Path, head_run: Run, augment: str | None) -> None:
+    """Nothing frozen; training images are drawn anew in each epoch unless that is switched off."""
+    whole = tune(work, head_run, whole=True, augment=augment, epochs=2, rate=1e-3)
+    assert whole.cut == "pixels"
+    assert whole.trainable_layers[0] == "stem_conv"
+    assert whole.metrics_before == head_run.metrics
+    assert whole.run.recipes[0].model == "pixels"
+    assert whole.run.recipes[0].preprocess == "tf"
+    assert featstore.evaluate(whole.run, work / "photos", cache=work / "cache").metrics == whole.metrics_after
+
+
+def test_mixed_precision_trains_and_answers_in_float32(work: Path, head_run: Run) -> None:
+    """The saved network needs no device that knows half precision."""
+    mixed = tune(work, head_run, precision="mixed_bfloat16", epochs=6)
+    model = keras.saving.load_model(mixed.run.folder / "trained.keras", compile=False)
+    assert {layer.compute_dtype for layer in model.layers} == {"float32"}
+    assert mixed.metrics_after["train"]["log_loss"] < mixed.metrics_before["train"]["log_loss"]
+
+
+def test_the_blogs_own_network(work: Path) -> None:
+    """Its head has one sigmoid for two classes, on the whole map."""
+    run = head_of(work, "vgg-fc", parameters={"epochs": 3, "units": 16})
+    own = tune(work, run, epochs=1)
+    assert run.recipes[0].pool == "none"
+    assert own.metrics_before == run.metrics
+    assert own.run.fine_tuning["hand_over"]["largest_difference"] < 5e-3
+
+
+def test_an_interruption_keeps_the_best_so_far(work: Path, head_run: Run, tmp_path: Path) -> None:
+    """Ctrl-C in the fifth epoch leaves a run of the best of four, and says where."""
+
+    def interrupt(done: int, total: int) -> None:
+        if done == 4:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt) as caught:
+        tune(work, head_run, epochs=6, on_step=interrupt, runs=tmp_path)
+    [folder] = tmp_path.iterdir()
+    assert caught.value.__notes__ == [f"the best of the 4 epochs so far is saved in {folder}"]
+    saved = load_run(folder)
+    assert saved.chosen["epochs"] == 4
+    assert featstore.evaluate(saved, work / "photos", cache=work / "cache").metrics == saved.metrics
+
+
+@pytest.mark.parametrize(
+    ("change", "options", "message"),
+    [
+        ({"average": "features", "views": "flip"}, {}, "averages features over views"),
+        ({"views": "ten"}, {"whole": True}, "sees crops"),
+        ({"scales": "48"}, {}, "sees images at several sizes"),
+        ({"model": "pixels"}, {}, "has no base to unfreeze"),
+    ],
+)
+def test_a_run_that_cannot_be_fine_tuned_is_refused(
+    head_run: Run, change: dict[str, str], options: dict[str, Any], message: str
+) -> None:
+    """Before anything is read: its head sees what the top of one base cannot."""
+    average = change.pop("average", "probabilities")
+    strange = replace(head_run, recipes=(replace(head_run.recipes[0], **change),), average=average)
+    with pytest.raises(UsageError, match=message):
+        fine_tune(strange, "/nowhere", **options)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"augment": "none"}, "--augment none: is for --whole"),
+        ({"views": "ten"}, "expected augment:K"),
+        ({"views": "augment:2", "whole": True}, "without --whole"),
+        ({"rate": 0}, "a rate above 0"),
+        ({"rates": {"nothing": 1e-3}}, "--rate-of nothing: no layer"),
+        ({"precision": "float8"}, "--precision float8: is not known"),
+        ({"weights": "/gone.h5"}, "no such file"),
+    ],
+)
+def test_options_that_make_no_sense_are_refused(
+    work: Path, head_run: Run, tmp_path: Path, options: dict[str, Any], message: str
+) -> None:
+    """In one line, and no run is left."""
+    with pytest.raises(FeatstoreError, match=message) as caught:
+        tune(work, head_run, runs=tmp_path, **options)
+    assert "\n" not in str(caught.value)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_fine_tuned_run_and_several_bases_are_refused(tuned: FineTuned) -> None:
+    """One stage is all there is."""
+    with pytest.raises(UsageError, match="is fine-tuned already; give the run of its head"):
+        fine_tune(tuned.run, "/nowhere")
+    with pytest.raises(UsageError, match="has several bases side by side"):
+        fine_tune(replace(tuned.head_run, recipes=tuned.head_run.recipes * 2), "/nowhere")
+
+
+def test_data_of_other_classes_is_refused(work: Path, head_run: Run, tmp_path: Path) -> None:
+    """The head tells those of its run apart."""
+    write_photos(tmp_path / "data", 8)
+    (tmp_path / "data" / "discs").rename(tmp_path / "data" / "circles")
+    with pytest.raises(DataError, match="has the classes circles, stripes, the run discs, stripes"):
+        fine_tune(head_run, tmp_path / "data", cache=work / "cache")
+
+
+def test_a_trained_part_with_foreign_code_is_not_loaded(tuned: FineTuned, tmp_path: Path) -> None:
+    """Its layers have to be Keras' own, whatever the digest says."""
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Lambda(lambda x: x), keras.layers.Dense(2)])
+    model.save(tmp_path / "trained.keras")
+    with pytest.raises(RunError, match="is a Lambda and needs code"):
+        FineTunedNetwork(2).load(tmp_path / "trained.keras")
+    plain = keras.Sequential([keras.Input((2,)), keras.layers.Dense(5)])
+    plain.save(tmp_path / "five.keras")
+    with pytest.raises(RunError, match=r"gives \(5,\), not the probabilities of 2 classes"):
+        FineTunedNetwork(2).load(tmp_path / "five.keras")
+
+
+def test_the_limit_of_the_hand_over_is_far_above_rounding(tuned: FineTuned) -> None:
+    """So it stops mistakes and nothing else."""
+    assert tuned.run.fine_tuning["hand_over"]["largest_difference"] < unfreezing.LARGEST_DIFFERENCE / 10
