@@ -4,6 +4,7 @@ extraction  from disk, against the bare network on batches in memory, and agains
 idle        `extract` with nothing to do, against a bare walk of the same tree
 heads       `train-head` from the cache, against a bare script on a saved array
 memory      peak memory of an extraction of 1,000 and of 10,000 images
+finetuning  the last block from the cache against the whole network, and the memory of cached activations
 grid        `compare` from the cache against its cells one by one, and ten views of an image against ten images
 """
 
@@ -17,6 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from extraction import measure_extraction
+from finetuning import measure_finetuning
 from grid import measure_grid
 from heads import measure_heads
 from idle import measure_idle
@@ -28,6 +30,7 @@ BENCHMARKS: dict[str, Callable[[Path, Path], None]] = {
     "heads": measure_heads,
     "memory": measure_memory,
     "grid": measure_grid,
+    "finetuning": measure_finetuning,
 }
 
 

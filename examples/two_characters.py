@@ -375,7 +375,7 @@ def fine_tune(run: featstore.Run, data: Path, epochs: int, places: dict[str, Pat
         accuracies = ("{:.3f} [{:.3f}, {:.3f}]".format(m["accuracy"], *m["accuracy_ci95"]) for m in pair)
         rows.append([split, str(before["n"]), *accuracies, *(f"{m['log_loss']:.3f}" for m in pair)])
     print_table(["split", "n", "accuracy before", "accuracy after", "log loss before", "log loss after"], rows)
-    print(f"accuracy after less before: {tuned.difference}", *tuned.notes, sep="\n")
+    print(f"accuracy after less before: {tuned.difference}", tuned.verdict, *tuned.notes, sep="\n")
     print(f"curves of both, one after the other: {tuned.run.folder / 'curve.png'}")
     better = "the fine-tuned one" if tuned.recommended.folder == tuned.run.folder else "the head on the base as it was"
     print(f"recommended: {better}, {tuned.recommended.folder}")

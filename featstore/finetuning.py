@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -34,8 +34,8 @@ class FineTuned(NamedTuple):
     """A fine-tuned run beside the head's that it began with, both measured on the same images.
 
     metrics_before, metrics_after: by split. recommended: `run`, or `head_run` unless validation speaks for `run`.
-    difference: of the accuracies on the test split (validation where there is none), paired, in words. notes: what the
-    user should know. skipped: files that could not be read.
+    difference: of the accuracies on the test split (validation where there is none), paired, in words. verdict: what
+    validation says. notes: what else the user should know. skipped: files that could not be read.
     """
 
     run: Run
@@ -44,6 +44,7 @@ class FineTuned(NamedTuple):
     metrics_after: dict[str, dict[str, Any]]
     recommended: Run
     difference: str
+    verdict: str
     notes: tuple[str, ...]
     skipped: tuple[Skipped, ...]
 
@@ -107,25 +108,40 @@ def fine_tune(
 
 
 def _save(unfrozen: Unfrozen, tuning: Tuning, root: Path, features: float, total: float) -> FineTuned:
-    from featstore.bases.parts import parts_of
-    from featstore.bases.trained_part import trained_layers
-    from featstore.evaluation.diagram import network_diagram
-    from featstore.evaluation.handover import handover_chart
     from featstore.evaluation.metrics import evaluate
 
     head_run, stage, training = unfrozen.head_run, unfrozen.stage, unfrozen.stage.training
     assert training is not None
-    fit_seconds = total - features
+    fit = total - features
     answers = stage.ask()
     names = {split: [p.label or "" for p in pictures] for split, pictures in stage.pictures.items()}
     before, after = (
         {split: evaluate(p, names[split], stage.classes) for split, p in found.items()}
         for found in (unfrozen.before, answers)
     )
-    beats, note = _verdict(head_run, training)
+    beats, verdict = _verdict(head_run, training)
     folder = new_folder(root, f"{head_run.folder.name}-tuned")
+    run = _make_run(unfrozen, tuning, folder)
+    run = replace(
+        run,
+        metrics=after,
+        seconds={"features": round(features, 3), "fit": round(fit, 3), "total": round(total, 3)},
+        fine_tuning={**run.fine_tuning, "metrics_before": before, "beats_head": beats},
+    )
+    save_run(run, training.curve, _draw(unfrozen, run))
+    manifest, difference = unfrozen.prepared.manifest, _difference(unfrozen, answers)
+    words = difference, verdict, leak_notes(manifest)
+    return FineTuned(run, head_run, before, after, run if beats else head_run, *words, manifest.skipped)
+
+
+def _make_run(unfrozen: Unfrozen, tuning: Tuning, folder: Path) -> Run:
+    """The run with its trained part in `folder`; its metrics and seconds are still to come."""
+    from featstore.bases.trained_part import trained_layers
+
+    head_run, stage, training = unfrozen.head_run, unfrozen.stage, unfrozen.stage.training
+    assert training is not None
     head_file = stage.trained().save(folder)
-    run = Run(
+    return Run(
         folder=folder,
         head=HEAD,
         parameters=asdict(tuning),
@@ -135,8 +151,8 @@ def _save(unfrozen: Unfrozen, tuning: Tuning, root: Path, features: float, total
         train_on="all" if unfrozen.plan.augmented else head_run.train_on,
         average=head_run.average,
         classes=stage.classes,
-        metrics=after,
-        seconds={"features": round(features, 3), "fit": round(fit_seconds, 3), "total": round(total, 3)},
+        metrics={},
+        seconds={},
         seed=tuning.seed,
         data=os.path.abspath(unfrozen.prepared.manifest.source),
         fractions=head_run.fractions,
@@ -144,28 +160,29 @@ def _save(unfrozen: Unfrozen, tuning: Tuning, root: Path, features: float, total
             "head_run": os.path.abspath(head_run.folder),
             "cut": unfrozen.cut.layer if unfrozen.cut else WHOLE,
             "trainable_layers": trained_layers(unfrozen.network),
-            "metrics_before": before,
             "hand_over": unfrozen.hand_over,
-            "beats_head": beats,
         },
         versions=versions(),
         head_file=head_file,
         head_sha256=file_digest(folder / head_file),
     )
+
+
+def _draw(unfrozen: Unfrozen, run: Run) -> bytes:
+    """Draw the network into the run's folder; the picture of both curves comes back."""
+    from featstore.bases.parts import parts_of
+    from featstore.evaluation.diagram import network_diagram
+    from featstore.evaluation.handover import handover_chart
+
+    head_run, training = unfrozen.head_run, unfrozen.stage.training
+    assert training is not None
     title = f"{head_run.head} on {head_run.recipes[0].model}, then fine-tuned from {run.fine_tuning['cut']} on"
     parts = parts_of(unfrozen.body, unfrozen.cut, unfrozen.network)
     for kind in ("png", "svg"):
-        write_whole(folder / f"network.{kind}", network_diagram(parts, title, kind))
-    reference = (
-        {name: before["val"][of] for name, of in (("loss", "log_loss"), ("accuracy", "accuracy"))}
-        if "val" in before
-        else {}
-    )
-    save_run(run, training.curve, handover_chart(load_curve(head_run), training.curve, reference, title))
-    difference = _difference(unfrozen, answers)
-    notes = (*leak_notes(unfrozen.prepared.manifest), note)
-    skipped = unfrozen.prepared.manifest.skipped
-    return FineTuned(run, head_run, before, after, run if beats else head_run, difference, notes, skipped)
+        write_whole(run.folder / f"network.{kind}", network_diagram(parts, title, kind))
+    metrics = run.fine_tuning["metrics_before"].get("val")
+    before = {"loss": metrics["log_loss"], "accuracy": metrics["accuracy"]} if metrics else {}
+    return handover_chart(load_curve(head_run), training.curve, before, title)
 
 
 def _verdict(head_run: Run, training: Training) -> tuple[bool, str]:

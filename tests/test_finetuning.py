@@ -95,7 +95,7 @@ def test_the_better_run_is_recommended(tuned: FineTuned) -> None:
     assert tuned.run.fine_tuning["beats_head"] is True
     best = tuned.run.chosen["best_epoch"]
     assert best > 0
-    assert f"validation beat the cached head in epoch {best} of" in tuned.notes[-1]
+    assert f"validation beat the cached head in epoch {best} of" in tuned.verdict
     assert tuned.difference.endswith("more than noise") or tuned.difference.endswith("cannot be told apart")
 
 
@@ -105,8 +105,8 @@ def test_training_that_only_harms_leaves_the_head_recommended(work: Path, head_r
     assert harmed.run.chosen == {"epochs": 2, "best_epoch": 0}
     assert harmed.recommended is harmed.head_run
     assert harmed.run.fine_tuning["beats_head"] is False
-    assert "validation never beat the cached head" in harmed.notes[-1]
-    assert f"{head_run.folder} stays the recommended run" in harmed.notes[-1]
+    assert "validation never beat the cached head" in harmed.verdict
+    assert f"{head_run.folder} stays the recommended run" in harmed.verdict
     for split, metrics in harmed.metrics_after.items():
         assert metrics["accuracy"] == head_run.metrics[split]["accuracy"]
         assert metrics["log_loss"] == pytest.approx(head_run.metrics[split]["log_loss"], abs=1e-3)

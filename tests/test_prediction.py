@@ -7,16 +7,19 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 import pytest
 from conftest import draw, write_photos
 
 from featstore.bases.build import build
 from featstore.bases.source import parse_source
 from featstore.errors import BaseUnavailable, DataError, FeatstoreError, RunError
+from featstore.feed import load_in_blocks
 from featstore.prediction import predict
 from featstore.recipe import Recipe
 from featstore.runs import Run, load_run
 from featstore.training import train
+from featstore.workflow import extract_features
 
 
 @pytest.fixture(scope="module")
@@ -104,6 +107,17 @@ def test_predictions_are_the_probabilities_of_the_head(workplace: Path, run: Run
         assert run.classes[image.probabilities.index(image.probability)] == image.label
     labels = [Path(image.path).parent.name == image.label for image in prediction.images]
     assert sum(labels) >= 12
+
+
+def test_predictions_in_blocks_are_those_in_one_go(workplace: Path, run: Run) -> None:
+    """However many images of a large data set are in memory at a time."""
+    expected = predict(run, [workplace / "photos"], cache=workplace / "cache").images
+    found = extract_features(workplace / "photos", run.recipes, workplace / "cache")
+    pictures = found.manifest.pictures
+    for images in (1, 5, 16):
+        blocks = list(load_in_blocks(pictures, found.plans, workplace / "cache", images * 4 * 256))
+        assert len(blocks) == -(-16 // images)
+        assert run.answer(blocks) == pytest.approx(np.array([image.probabilities for image in expected]))
 
 
 def test_images_that_were_seen_before_need_no_network(

@@ -17,7 +17,7 @@ from PIL import Image
 from featstore.errors import DataError, FeatstoreError, RunError
 from featstore.heads.base import Curve
 from featstore.recipe import Recipe
-from featstore.runs import Run, list_runs, load_run, new_folder, save_run
+from featstore.runs import Run, list_runs, load_curve, load_run, new_folder, save_run
 from featstore.training import train
 
 Change = Callable[[dict[str, Any]], object]
@@ -98,11 +98,12 @@ def test_what_was_saved_is_what_is_loaded(saved: Run) -> None:
 def test_run_json_is_what_it_says(saved: Run) -> None:
     """Format and version, the spec and its key, and all that is needed to say how good the head is."""
     content = json.loads((saved.folder / "run.json").read_text())
-    assert (content["format"], content["format_version"]) == ("featstore-run", 2)
+    assert (content["format"], content["format_version"]) == ("featstore-run", 3)
     assert content["key"] == saved.key == saved.specs[0].key
     assert content["specs"] == [saved.specs[0].describe()]
     assert content["classes"] == ["discs", "stripes"]
     assert content["seed"] == 0
+    assert (content["fractions"], content["fine_tuning"]) == ({"val": 0.2, "test": 0.2}, {})
     assert content["versions"]["scikit-learn"]
     assert set(content["metrics"]) == {"train", "val", "test"}
     assert "folder" not in content
@@ -128,6 +129,8 @@ def test_run_json_is_what_it_says(saved: Run) -> None:
         ("seconds", []),
         ("seed", "0"),
         ("data", None),
+        ("fractions", [0.2, 0.2]),
+        ("fine_tuning", None),
         ("versions", 3),
         ("head_file", 5),
         ("head_file", "../head.skops"),
@@ -166,13 +169,33 @@ def test_a_garbled_run_is_refused(run: Run, content: bytes) -> None:
 
 def test_a_run_of_a_newer_featstore_says_so(run: Run) -> None:
     """A version that is not known is not guessed at."""
-    rewrite(run, lambda content: content.update(format_version=3))
+    rewrite(run, lambda content: content.update(format_version=4))
     with pytest.raises(RunError, match="a newer featstore reads it"):
         load_run(run.folder)
 
 
+def test_a_run_of_version_2_is_read(run: Run) -> None:
+    """It had the usual fractions and no fine-tuning, which a run of version 3 has to name."""
+    rewrite(run, lambda content: {k: v for k, v in content.items() if k not in ("fractions", "fine_tuning")})
+    with pytest.raises(RunError, match=r"run\.json: cannot be read"):
+        load_run(run.folder)  # of version 3
+    rewrite(run, lambda content: content.update(format_version=2))
+    assert load_run(run.folder) == run
+    assert (run.fractions, run.fine_tuning) == ({"val": 0.2, "test": 0.2}, {})
+
+
+def test_a_run_knows_the_fractions_it_was_made_with(work: Path) -> None:
+    """To divide the same data in the same way again."""
+    recipe = Recipe(model="tiny")
+    found = train(
+        work / "photos.v2", recipe, val_fraction=0.1, test_fraction=0, cache=work / "cache", runs=work / "others"
+    ).run
+    assert load_run(found.folder).fractions == {"val": 0.1, "test": 0}
+    assert list(found.metrics) == ["train", "val"]
+
+
 def test_a_run_of_an_older_featstore_says_so(run: Run) -> None:
-    """Version 1 knew neither views nor several bases."""
+    """Version 1 knew neither views nor several bases: nothing is made up for it."""
     rewrite(run, lambda content: content.update(format_version=1))
     with pytest.raises(RunError, match="was made by an older featstore; train the head again"):
         load_run(run.folder)
@@ -272,3 +295,43 @@ def test_the_curve_is_kept_as_numbers(run: Run) -> None:
     """A column for the steps and one for each series, in full precision."""
     save_run(run, Curve("epoch", [1.0, 2.0], {"loss": [0.1, 1 / 3], "accuracy": [0.5, 1.0]}))
     assert (run.folder / "curve.csv").read_text() == f"epoch,loss,accuracy\n1.0,0.1,0.5\n2.0,{1 / 3},1.0\n"
+
+
+def test_a_saved_curve_is_read_again(run: Run) -> None:
+    """With its steps and series; a loss that is no number, as before the first epoch, is one of them."""
+    curve = Curve("epoch", [0.0, 1.0], {"loss": [float("nan"), 1 / 3], "val_loss": [0.5, 1e-9]})
+    save_run(run, curve)
+    found = load_curve(run)
+    assert (found.x_name, found.x, list(found.series)) == ("epoch", [0.0, 1.0], ["loss", "val_loss"])
+    assert found.series["loss"] == pytest.approx(curve.series["loss"], nan_ok=True)
+    assert found.series["val_loss"] == curve.series["val_loss"]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        None,
+        b"",
+        b"epoch,loss\n",
+        b"epoch,loss\n1.0\n",
+        b"epoch,loss\n1.0,high\n",
+        b"\xff\xfe",
+        pytest.param(b"epoch,loss\n1," + b"9" * 200_000, marks=pytest.mark.xfail(strict=True, reason="csv.Error")),
+    ],
+)
+def test_a_curve_that_cannot_be_read_has_no_points(run: Run, content: bytes | None) -> None:
+    """It is a picture of the past: nothing depends on it."""
+    (run.folder / "curve.csv").unlink()
+    if content is not None:
+        (run.folder / "curve.csv").write_bytes(content)
+    assert load_curve(run) == Curve("epoch", [], {})
+
+
+def test_answers_in_blocks_are_those_in_one_go(saved: Run) -> None:
+    """Blocks of any size, one after the other, each with all views of its images."""
+    X = np.random.default_rng(0).normal(size=(10, 2, 256)).astype(np.float32)
+    expected = saved.predict_views(X)
+    assert expected.shape == (10, 2)
+    assert saved.answer(iter(np.split(X, [1, 4]))) == pytest.approx(expected)
+    assert saved.predict_proba(X[:, 0]) == pytest.approx(saved.answer([X[:, :1]]))
+    assert not np.allclose(saved.predict_proba(X[:, 0]), expected)

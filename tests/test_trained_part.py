@@ -132,7 +132,8 @@ def make_family(name: str, folder: Path) -> Family:
     activations = np.asarray(keras.Model(body._model.input, cut.tensor)(prepared, training=False))
     start, statistics = values(alone.trainable_variables), values(kept(alone))
     train(alone, activations)
-    tf.config.run_functions_eagerly(name != "ConvNeXtTiny")  # to trace a graph of all these layers would take longer than two steps
+    # To trace a graph of all these layers would take longer than two steps; ConvNeXt's convolutions need one on a CPU.
+    tf.config.run_functions_eagerly(name != "ConvNeXtTiny")
     train(whole, prepared)
     tf.config.run_functions_eagerly(False)
     answering = FineTunedNetwork(3, alone)

@@ -121,7 +121,7 @@ def command(
             **settings,
         )
     for text in tuned.notes:
-        note(text)
+        note(f"warning: {text}")
     if json:
         print_json(_describe(tuned))
         return
@@ -140,6 +140,7 @@ def _describe(tuned: FineTuned) -> dict[str, Any]:
         "metrics_after": tuned.metrics_after,
         "hand_over": tuned.run.fine_tuning["hand_over"],
         "difference": tuned.difference,
+        "verdict": tuned.verdict,
         "recommended": str(tuned.recommended.folder),
         "seconds": tuned.run.seconds,
     }
@@ -157,6 +158,7 @@ def _print(tuned: FineTuned) -> None:
         rows.append([split, str(before["n"]), *accuracies, *(f"{m['log_loss']:.3f}" for m in (before, after))])
     print_table(["split", "n", "accuracy before", "accuracy after", "log loss before", "log loss after"], rows)
     print(f"difference: {tuned.difference}")
+    print(tuned.verdict)
     run = tuned.run
     chosen = f"best epoch {run.chosen['best_epoch']} of {run.chosen['epochs']}"
     print(f"fine-tuned ({chosen}): features {run.seconds['features']:.1f} s, fit {run.seconds['fit']:.1f} s")

@@ -1,0 +1,112 @@
+"""The last block from the cache against the whole network with the rest frozen, and the memory of activations."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from memory import peak_megabytes
+from timing import draw_images, in_turns
+
+IMAGES = {"VGG16": 64, "ResNet50": 128, "MobileNetV2": 256, "EfficientNetB0": 256}
+BATCH = 32
+PHOTOS, EPOCHS = 1200, 20  # of the story told end to end
+
+
+def measure_finetuning(data: Path, scratch: Path, rounds: int = 3) -> None:
+    """Random weights: they cost what trained ones cost."""
+    for model, count in IMAGES.items():
+        folder = draw_images(scratch / f"{count}", count, 224)
+        cut, extraction, ways = make_ways(model, folder, scratch / "cache")
+        for way in ways.values():  # traced, and its memory mapped
+            way()
+        seconds = in_turns(ways, rounds)
+        cached, whole = (seconds[name] / count for name in ("cached", "whole"))
+        with_cache = PHOTOS * (extraction / count + EPOCHS * cached)
+        without = PHOTOS * EPOCHS * whole
+        extracting = PHOTOS * extraction / count / 60
+        print(
+            f"  {model:14} from {cut}: {1000 * whole:.1f} ms an image whole, {1000 * cached:.1f} cached, "
+            f"ratio {whole / cached:.2f}"
+        )
+        print(
+            f"  {'':14} {EPOCHS} epochs of {PHOTOS:,} photos: {without / 60:.1f} min, with the cache "
+            f"{with_cache / 60:.1f} (extraction {extracting:.1f}), ratio {without / with_cache:.2f}",
+            flush=True,
+        )
+
+    _measure_streaming(scratch)
+
+
+def _measure_streaming(scratch: Path) -> None:
+    """3,000 images, 1,800 to train on, whose activations take 472 MB: all of them in memory, or at most 32 MB."""
+    folder = draw_images(scratch / "streamed", 3000, 64)
+    base = ("--model", "tiny", "--size", 128, "--quiet")
+    peak_megabytes("train-head", folder, *base, cwd=scratch)
+    run = scratch / "runs" / "streamed-tiny-tf-128-logistic"
+    peaks = [
+        peak_megabytes(
+            *("fine-tune", run, folder, "--unfreeze", "widen", "--epochs", 1, "--memory", memory, "--quiet"),
+            cwd=scratch,
+        )
+        for memory in ("32M", "32M", "4G")  # the first time extracts
+    ]
+    print(f"  peak memory with --memory 32M {peaks[1]:.0f} MB, with 4G {peaks[2]:.0f} MB")
+
+
+def make_ways(model: str, folder: Path, cache: Path) -> tuple[str, float, dict[str, Callable[[], None]]]:
+    """(layer at the cut, seconds to extract its activations, one epoch of either way) on the images of `folder`."""
+    import keras
+    import numpy as np
+
+    from featstore.bases.trained_part import Body, unfreeze
+    from featstore.heads.loop import Group, compile_step
+    from featstore.images.digests import DigestMemory
+    from featstore.recipe import Recipe, resolve
+    from featstore.store.rowid import row_id
+    from featstore.streaming import ShuffledBatches, StoredRows
+    from featstore.workflow import extract, open_store
+
+    options: dict[str, Any] = {"model": model, "weights": "random", "size": 224}
+    recipe = Recipe(**options)
+    spec = resolve(recipe, DigestMemory(cache / "digests"))
+    body = Body(recipe.source(), spec, None)
+    cut = body.find_cut(None, None, None)
+    for place in ("first", model):  # the first time traces the network
+        extraction = extract(folder, layer=cut.layer, pool="none", cache=cache / place, **options)
+    pictures = extraction.manifest.pictures
+    targets = np.array([p.label == "b" for p in pictures], np.intp)
+    store = open_store(cache / model, extraction.features[0].spec)
+    rows = StoredRows([(store, row_id(p.digest or "", 0)) for p in pictures])
+    random = np.random.default_rng(0)
+    batches = ShuffledBatches(rows, targets, BATCH, 2**31, random)
+    pixels = np.stack([spec.reading.reader()(Path(p.path).read_bytes()) for p in pictures])
+
+    head = keras.Sequential([keras.Input(body._model.output_shape[1:]), keras.layers.Dense(2, activation="softmax")])
+    networks = {"cached": body.network(cut, head), "whole": body.network(None, head)}
+    for network in networks.values():
+        unfreeze(network)
+    above = {layer.name for layer in networks["cached"].layers}
+    for layer in networks["whole"].layers:
+        layer.trainable = layer.trainable and layer.name in above
+    steps = {
+        name: compile_step(network, [Group(keras.optimizers.SGD(1e-6, momentum=0.9), network.trainable_variables)])
+        for name, network in networks.items()
+    }
+
+    def of_pixels() -> Iterator[tuple[Any, Any]]:
+        order = random.permutation(len(pixels))
+        for start in range(0, len(order), BATCH):
+            places = order[start : start + BATCH]
+            yield spec.preprocessing.apply(pixels[places]), targets[places]
+
+    def run(name: str, epoch: Callable[[], Iterator[tuple[Any, Any]]]) -> Callable[[], None]:
+        def way() -> None:
+            for X, y in epoch():
+                steps[name](X, y)[0].numpy()
+
+        return way
+
+    ways = {"cached": run("cached", lambda: batches.epoch(1)), "whole": run("whole", of_pixels)}
+    return cut.layer, extraction.features[0].seconds, ways

@@ -1,0 +1,224 @@
+"""Evaluation: a run is measured on its own data as it was when it was made, and on any other with its labels."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import Cli, call, draw, write_photos
+
+import featstore
+from featstore.bases.build import build
+from featstore.bases.source import parse_source
+from featstore.errors import DataError, RunError
+from featstore.evaluation.metrics import evaluate as measure
+from featstore.images.manifest import list_files, scan
+from featstore.recipe import Recipe
+from featstore.runs import Run
+from featstore.training import train
+
+FRACTIONS = {"val_fraction": 0.15, "test_fraction": 0.4}  # not the usual ones
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The run's own data `own`, with a broken file, and new images `new`, without splits."""
+    folder = tmp_path_factory.mktemp("work")
+    write_photos(folder / "own", 20)
+    (folder / "own" / "discs" / "broken.png").write_bytes(b"x")
+    write_photos(folder / "new", 6, first=100)
+    return folder
+
+
+def train_on(work: Path, **options: Any) -> Run:
+    recipe = Recipe(model="tiny", **options)
+    return train(work / "own", recipe, cache=work / "cache", runs=work / "runs", **FRACTIONS).run
+
+
+@pytest.fixture(scope="module")
+def run(work: Path) -> Run:
+    return train_on(work)
+
+
+def rounded(metrics: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """The log loss to 6 digits: rows may be multiplied in another order."""
+    return {split: m | {"log_loss": pytest.approx(m["log_loss"], rel=1e-6)} for split, m in metrics.items()}
+
+
+def test_on_its_own_data_a_run_is_as_good_as_it_says(work: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With its fractions, by whatever path, from the cache alone; what cannot be read is listed."""
+    monkeypatch.setattr("featstore.recipe.load_tensorflow", pytest.fail)
+    monkeypatch.chdir(work)
+    for data in (work / "own", "own", "new/../own"):
+        found = featstore.evaluate(run, data, cache=work / "cache")
+        assert found.run is run
+        assert found.metrics == rounded(run.metrics)
+        assert list(found.metrics) == ["train", "val", "test"]
+        assert [Path(item.path).name for item in found.skipped] == ["broken.png"]
+        assert found.unlabelled == 0
+
+
+def test_a_run_on_several_views_or_augmented_images_too(work: Path) -> None:
+    """It answers as it did: from all its views, but from no augmented version."""
+    for options in ({"views": "flip"}, {"views": "augment:1"}):
+        run = train_on(work, **options)
+        assert featstore.evaluate(run, work / "own", cache=work / "cache").metrics == rounded(run.metrics)
+
+
+def test_other_data_without_splits_is_one(work: Path, run: Run) -> None:
+    """Measured as the run predicts it; features are computed where they are missing, and kept."""
+    found = featstore.evaluate(run, work / "new", cache=work / "cache")
+    predicted = featstore.predict(run, [work / "new"], cache=work / "cache").images
+    probabilities = np.array([image.probabilities for image in predicted])
+    labels = [Path(image.path).parent.name for image in predicted]
+    assert found.metrics == rounded({"all": measure(probabilities, labels, run.classes)})
+    assert found.metrics["all"]["n"] == 12
+    assert found.skipped == ()
+
+
+def test_a_copy_of_the_data_is_other_data(work: Path, run: Run, tmp_path: Path) -> None:
+    """How it was divided is known of the folder that was trained on only."""
+    shutil.copytree(work / "own", tmp_path / "copy")
+    found = featstore.evaluate(run, tmp_path / "copy", cache=work / "cache")
+    assert {split: m["n"] for split, m in found.metrics.items()} == {"all": 40}
+
+
+def test_splits_of_other_data_are_kept_apart(work: Path, run: Run, tmp_path: Path) -> None:
+    """Those that it brings, in their order, and nothing is taken from them for a validation."""
+    for split, each in (("test", 3), ("train", 2), ("validation", 1)):
+        write_photos(tmp_path / "data" / split, each, first=200)
+    found = featstore.evaluate(run, tmp_path / "data", cache=work / "cache").metrics
+    assert [(split, m["n"]) for split, m in found.items()] == [("train", 4), ("val", 2), ("test", 6)]
+    shutil.rmtree(tmp_path / "data" / "validation")
+    found = featstore.evaluate(run, tmp_path / "data", cache=work / "cache").metrics
+    assert [(split, m["n"]) for split, m in found.items()] == [("train", 4), ("test", 6)]
+
+
+def test_images_without_a_label_are_counted(work: Path, run: Run, tmp_path: Path) -> None:
+    """They are neither right nor wrong; those with a label but no split are apart from the others."""
+    lines = ["path,label,split", "own/discs/000.png,discs,test", "own/discs/001.png,discs,"]
+    lines += ["own/stripes/000.png,,test", "own/stripes/001.png,,"]
+    (work / "some.csv").write_text("\n".join(lines))
+    found = featstore.evaluate(run, work / "some.csv", cache=work / "cache")
+    assert {split: m["n"] for split, m in found.metrics.items()} == {"test": 1, "all": 1}
+    assert found.unlabelled == 2
+
+
+def test_some_of_the_classes_are_enough(work: Path, run: Run, tmp_path: Path) -> None:
+    """Probabilities are those among all classes of the run."""
+    shutil.copytree(work / "new" / "stripes", tmp_path / "data" / "stripes")
+    found = featstore.evaluate(run, tmp_path / "data", cache=work / "cache").metrics["all"]
+    images = featstore.predict(run, [tmp_path / "data"], cache=work / "cache").images
+    assert found["n"] == 6
+    assert found["accuracy"] == np.mean([image.label == "stripes" for image in images])
+    assert found["log_loss"] == pytest.approx(-np.log([image.probabilities[1] for image in images]).mean())
+
+
+def test_labels_that_the_run_does_not_know_are_refused(run: Run, tmp_path: Path) -> None:
+    """Before anything is computed; the message names one, and those of the run."""
+    data = write_photos(tmp_path / "data", 1)
+    (data / "squares").mkdir()
+    draw("discs", 1).save(data / "squares" / "1.png")
+    with pytest.raises(DataError, match=r"data: has the label 'squares'; expected those of the run: discs, stripes$"):
+        featstore.evaluate(run, data, cache=tmp_path / "cache")
+    assert not list((tmp_path / "cache").glob("*/*/*.h5"))
+
+
+def test_data_without_labels_is_refused(work: Path, run: Run, tmp_path: Path) -> None:
+    """There is nothing to compare the answers with."""
+    with pytest.raises(DataError, match="has no labels; expected those of the run: discs, stripes"):
+        featstore.evaluate(run, list_files([work / "new"]), cache=tmp_path / "cache")
+
+
+@pytest.mark.xfail(strict=True, reason="the metrics are empty, and nothing is said")
+def test_data_whose_labelled_images_cannot_be_read_is_refused(work: Path, run: Run, tmp_path: Path) -> None:
+    """Where images without a label can, no metrics at all come back."""
+    (work / "broken.csv").write_text("path,label\nown/discs/broken.png,discs\nown/discs/000.png,\n")
+    with pytest.raises(DataError, match="broken.png"):
+        featstore.evaluate(run, work / "broken.csv", cache=work / "cache")
+
+
+def test_other_weights_are_refused(work: Path, run: Run, tmp_path: Path) -> None:
+    """As with predict: the metrics would be those of another network."""
+    build(parse_source("tiny", "random", None, 2), 32, 32).save_weights(tmp_path / "2.weights.h5")
+    with pytest.raises(RunError, match="was trained on other features"):
+        featstore.evaluate(run, work / "new", weights=str(tmp_path / "2.weights.h5"), cache=tmp_path / "cache")
+
+
+def test_a_manifest_will_do(work: Path, run: Run) -> None:
+    """As read from the folder."""
+    found = featstore.evaluate(run, scan(work / "new"), cache=work / "cache")
+    assert found.metrics == featstore.evaluate(run, work / "new", cache=work / "cache").metrics
+
+
+@pytest.fixture
+def odd(work: Path, tmp_path: Path) -> Path:
+    """Training images, test images without labels, and a broken file."""
+    write_photos(tmp_path / "odd" / "train", 2, first=300)
+    (tmp_path / "odd" / "train" / "discs" / "broken.png").write_bytes(b"x")
+    (tmp_path / "odd" / "test").mkdir()
+    for number in range(3):
+        draw("stripes", 300 + number).save(tmp_path / "odd" / "test" / f"{number}.png")
+    return tmp_path / "odd"
+
+
+def test_json_is_the_only_thing_on_standard_output(work: Path, run: Run, odd: Path, cli: Cli) -> None:
+    """One object, in a process of its own, with TensorFlow's start-up; skipped files are in it, not beside it."""
+    done = cli("evaluate", run.folder, odd, "--cache", work / "cache", "--json")
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)
+    assert list(result) == ["run", "metrics", "unlabelled", "skipped"]
+    assert result["run"] == str(run.folder)
+    assert {split: list(m) for split, m in result["metrics"].items()} == {
+        "train": ["n", "accuracy", "accuracy_ci95", "log_loss"]
+    }
+    assert (result["metrics"]["train"]["n"], result["unlabelled"]) == (4, 3)
+    assert [set(item) for item in result["skipped"]] == [{"path", "reason"}]
+    assert "broken.png" not in done.stderr
+
+
+def test_a_table_for_people(work: Path, run: Run, odd: Path) -> None:
+    """A line per split; what was left out is said on standard error."""
+    done = call("evaluate", run.folder, odd, "--cache", work / "cache")
+    assert done.code == 0
+    header, line = done.out.splitlines()
+    assert header.split() == ["split", "n", "accuracy", "95", "%", "interval", "log", "loss"]
+    assert line.split()[:2] == ["train", "4"]
+    assert "1 skipped:" in done.err
+    assert "broken.png: " in done.err
+    assert "3 images have no label and were left out" in done.err
+    quiet = call("evaluate", run.folder, odd, "--cache", work / "cache", "--quiet")
+    assert (quiet.code, quiet.out) == (0, "")
+    plain = call("evaluate", run.folder, work / "new", "--cache", work / "cache")
+    assert "label" not in plain.err
+
+
+def test_weights_can_be_named_on_the_command_line(work: Path, tmp_path: Path) -> None:
+    """Where they were moved; a run on its own data prints what it printed when it was trained."""
+    build(parse_source("tiny", "random", None, 3), 32, 32).save_weights(tmp_path / "old.weights.h5")
+    run = train_on(work, weights=str(tmp_path / "old.weights.h5"))
+    (tmp_path / "old.weights.h5").rename(tmp_path / "new.weights.h5")
+    command = ("evaluate", run.folder, work / "own", "--cache", work / "cache", "--json")
+    lost = call(*command)
+    assert lost.code == 1
+    assert "old.weights.h5: no such file" in lost.err
+    done = call(*command, "--weights", tmp_path / "new.weights.h5")
+    assert json.loads(done.out)["metrics"] == rounded(run.metrics)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [(("norun", "new"), "no finished run"), (("RUN", "nowhere"), "nowhere: no such file or folder")],
+)
+def test_mistakes_are_one_line(
+    work: Path, run: Run, arguments: tuple[str, str], message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An expected failure, without a traceback."""
+    monkeypatch.chdir(work)
+    done = call("evaluate", *(run.folder if a == "RUN" else a for a in arguments), "--cache", work / "cache")
+    assert (done.code, done.out, done.err.count("\n")) == (1, "", 1)
+    assert message in done.err

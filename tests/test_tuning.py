@@ -1,0 +1,236 @@
+"""How the top of a network is trained: settings, rates, and images read anew for every epoch."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import draw
+
+from featstore.errors import DataError, UsageError
+from featstore.images.digests import DigestMemory
+from featstore.images.manifest import Picture, scan
+from featstore.images.views import Augmentation
+from featstore.plan import make_plan
+from featstore.recipe import Recipe
+from featstore.spec import FeatureSpec
+from featstore.tuning import AugmentedBatches, Tuning, make_groups
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"epochs": 0}, "epochs, batch, patience and memory of at least 1"),
+        ({"batch": 0}, "epochs, batch, patience and memory of at least 1"),
+        ({"patience": 0}, "epochs, batch, patience and memory of at least 1"),
+        ({"memory": 0}, "epochs, batch, patience and memory of at least 1"),
+        ({"rate": 0}, "a rate above 0"),
+        ({"rate": float("nan")}, "a rate above 0"),
+        ({"rate": float("inf")}, "a rate above 0"),
+        ({"momentum": 1}, "a momentum from 0 to below 1"),
+        ({"momentum": -0.1}, "a momentum from 0 to below 1"),
+        ({"warmup": -1}, "a warm-up and a clip of 0 or more"),
+        ({"warmup": float("inf")}, "a warm-up and a clip of 0 or more"),
+        ({"clip": -1}, "a warm-up and a clip of 0 or more"),
+        ({"clip": float("nan")}, "a warm-up and a clip of 0 or more"),
+        ({"rates": {"head": -1}}, "--rate-of: expected rates of 0 or more"),
+        ({"rates": {"head": float("nan")}}, "--rate-of: expected rates of 0 or more"),
+        ({"optimizer": "lion"}, "--optimizer lion: is not known: use one of sgd, adam"),
+        ({"precision": "float16"}, "--precision float16: is not known: use one of float32, mixed_float16, mixed_bflo"),
+        ({"rates": {"head": 1}, "precision": "mixed_float16"}, "use --precision mixed_bfloat16"),
+    ],
+)
+def test_settings_that_make_no_sense_are_refused(settings: dict[str, Any], message: str) -> None:
+    """In one line that says what was expected."""
+    with pytest.raises(UsageError, match=message) as caught:
+        Tuning(**settings)
+    assert "\n" not in str(caught.value)
+
+
+def test_settings_at_their_limits_are_taken() -> None:
+    """Nothing frozen, clipped or warmed up, one epoch of single images."""
+    Tuning(epochs=1, batch=1, patience=1, memory=1, momentum=0, warmup=0, clip=0, rates={"head": 0})
+    Tuning(rates={"head": 1}, precision="mixed_bfloat16")
+
+
+def small_network() -> Any:
+    """Ones everywhere: `block1` (2, 2), `block2` (2, 2) and `head` (2, 1)."""
+    import keras
+
+    def dense(units: int, name: str) -> Any:
+        return keras.layers.Dense(units, use_bias=False, kernel_initializer="ones", name=name)
+
+    image = keras.Input((2,))
+    return keras.Model(image, dense(1, "head")(dense(2, "block2")(dense(2, "block1")(image))))
+
+
+def moves(group: Any, steps: int, gradient: float = 1.0) -> list[float]:
+    """By how much each step takes the first number of the first variable down, if each has this gradient everywhere."""
+    found, last = [], float(np.asarray(group.variables[0]).flat[0])
+    group.optimizer.build(group.variables)
+    for _ in range(steps):
+        group.optimizer.apply([np.full(v.shape, gradient, np.float32) for v in group.variables], group.variables)
+        now = float(np.asarray(group.variables[0]).flat[0])
+        found.append(last - now)
+        last = now
+    return found
+
+
+PLAIN: dict[str, Any] = {"rate": 0.01, "momentum": 0.0, "clip": 0, "warmup": 0}
+
+
+@pytest.mark.parametrize("precision", ["float32", "mixed_float16"])
+def test_the_rate_rises_in_a_straight_line_and_stays(precision: str) -> None:
+    """Over two epochs of four steps, from an eighth of the rate on."""
+    scale = 2.0**15 if precision == "mixed_float16" else 1.0  # gradients come with the scale of the loss
+    (group,) = make_groups(small_network(), Tuning(**PLAIN | {"warmup": 2, "precision": precision}), 4)
+    expected = [0.01 * min(1, step / 8) for step in range(1, 12)]
+    assert moves(group, 11, scale) == pytest.approx(expected, rel=1e-3)
+
+
+@pytest.mark.parametrize("warmup", [0, 0.1])
+def test_a_warm_up_shorter_than_a_step_is_none(warmup: float) -> None:
+    """The first step has the whole rate."""
+    (group,) = make_groups(small_network(), Tuning(**PLAIN | {"warmup": warmup}), 4)
+    assert moves(group, 2) == pytest.approx([0.01, 0.01], rel=1e-3)
+
+
+def test_momentum_is_that_of_sgd() -> None:
+    """What went before is added, by that factor."""
+    (group,) = make_groups(small_network(), Tuning(**PLAIN | {"momentum": 0.5}), 4)
+    assert moves(group, 3) == pytest.approx([0.01, 0.015, 0.0175], rel=1e-3)
+
+
+@pytest.mark.xfail(strict=True, raises=ValueError, reason="Keras takes no whole number for a momentum")
+def test_a_momentum_may_be_a_whole_number() -> None:
+    """As people write it in Python, for none."""
+    (group,) = make_groups(small_network(), Tuning(**PLAIN | {"momentum": 0}), 4)
+    assert moves(group, 2) == pytest.approx([0.01, 0.01], rel=1e-3)
+
+
+def test_adam_can_be_had() -> None:
+    """Its steps have the length of the rate, however long the gradient is."""
+    (group,) = make_groups(small_network(), Tuning(**PLAIN | {"optimizer": "adam"}), 4)
+    assert moves(group, 2, 1e3) == pytest.approx([0.01, 0.01], rel=1e-3)
+
+
+@pytest.mark.parametrize("precision", ["float32", "mixed_float16"])
+def test_gradients_are_clipped_by_their_norm_over_all_variables(precision: str) -> None:
+    """Ten numbers of 100 each become a vector of length 2; shorter ones stay, and so do all without a clip."""
+    scale = 2.0**15 if precision == "mixed_float16" else 1.0
+    for clip, gradient, expected in ((2, 100.0, 0.01 * 2 / 10**0.5), (2, 0.1, 0.001), (0, 100.0, 1.0)):
+        (group,) = make_groups(small_network(), Tuning(**PLAIN | {"clip": clip, "precision": precision}), 4)
+        assert moves(group, 1, scale * gradient) == pytest.approx([expected], rel=1e-3)
+
+
+def test_each_rate_has_an_optimizer_of_its_own() -> None:
+    """With the variables of its layers; what is left out has the rate of all."""
+    network = small_network()
+    groups = make_groups(network, Tuning(**PLAIN | {"rates": {"block": 0.001, "head": 0.02}}), 4)
+    assert [[v.path for v in group.variables] for group in groups] == [
+        ["block1/kernel", "block2/kernel"],
+        ["head/kernel"],
+    ]
+    assert [moves(group, 1)[0] for group in groups] == pytest.approx([0.001, 0.02], rel=1e-3)
+    rest, head = make_groups(network, Tuning(**PLAIN | {"rates": {"head": 0.02}}), 4)
+    assert moves(rest, 1) == pytest.approx([0.01], rel=1e-3)
+    assert len(rest.variables) == 2
+    assert len(head.variables) == 1
+
+
+def test_a_rate_of_zero_leaves_a_layer_as_it_is() -> None:
+    """No optimizer has its variables; if none are left there is nothing to do."""
+    (group,) = make_groups(small_network(), Tuning(**PLAIN | {"rates": {"block": 0}}), 4)
+    assert [v.path for v in group.variables] == ["head/kernel"]
+    with pytest.raises(UsageError, match="--rate-of: leaves nothing that is trained"):
+        make_groups(small_network(), Tuning(rates={"block": 0, "head": 0}), 4)
+
+
+def test_only_float16_scales_the_loss() -> None:
+    """Small gradients would vanish in it; bfloat16 reaches as far as float32."""
+    kinds = {}
+    for precision in ("float32", "mixed_float16", "mixed_bfloat16"):
+        (group,) = make_groups(small_network(), Tuning(precision=precision), 4)
+        kinds[precision] = type(group.optimizer).__name__
+    assert kinds == {"float32": "SGD", "mixed_float16": "LossScaleOptimizer", "mixed_bfloat16": "SGD"}
+
+
+SEEN = Augmentation(seed=5)
+
+
+@pytest.fixture
+def pictures(photos: Path) -> list[Picture]:
+    """24 drawn images with their digests."""
+    found = scan(photos).pictures
+    return [p._replace(digest=hashlib.sha256(Path(p.path).read_bytes()).hexdigest()) for p in found]
+
+
+@pytest.fixture
+def spec(tmp_path: Path) -> FeatureSpec:
+    """A base on 16 x 20 px that was trained with `caffe`."""
+    return make_plan(Recipe(model="pixels", size="16x20", preprocess="caffe"), DigestMemory(tmp_path)).spec
+
+
+def augmented(pictures: list[Picture], spec: FeatureSpec, seed: int = 0) -> AugmentedBatches:
+    """The target of an image is its place."""
+    return AugmentedBatches(pictures, np.arange(len(pictures)), spec, SEEN, 10, np.random.default_rng(seed))
+
+
+def epoch_of(batches: AugmentedBatches, number: int) -> tuple[list[int], np.ndarray]:
+    """The targets in their order, and the images (n, height, width, 3) in that of the targets."""
+    images, targets = zip(*batches.epoch(number), strict=True)
+    assert [len(some) for some in images] == [len(some) for some in targets]
+    order = np.concatenate(targets)
+    return order.tolist(), np.concatenate(images)[np.argsort(order)]
+
+
+def test_every_image_comes_once_as_the_version_of_its_epoch(pictures: list[Picture], spec: FeatureSpec) -> None:
+    """With its own target, in whole batches but for the last, read and prepared as for the base."""
+    batches = augmented(pictures, spec)
+    assert [len(images) for images, _ in batches.epoch(1)] == [10, 10, 4]
+    order, images = epoch_of(batches, 2)
+    assert sorted(order) == list(range(24))
+    read = replace(spec.reading, augmentation=SEEN).views_reader((2,))
+    expected = spec.preprocessing.apply(np.concatenate([read(Path(p.path).read_bytes()) for p in pictures]))
+    assert (images.shape, images.dtype) == ((24, 16, 20, 3), np.float32)
+    assert np.array_equal(images, expected)
+
+
+def test_each_epoch_has_other_versions_in_another_order(pictures: list[Picture], spec: FeatureSpec) -> None:
+    """And a training with the same seed has the same ones again; its order does not touch the versions."""
+    first, again, other = (augmented(pictures, spec, seed) for seed in (0, 0, 1))
+    epochs = [epoch_of(first, number) for number in (1, 2)]
+    assert epochs[0][0] != epochs[1][0]
+    assert all(not np.array_equal(one, two) for one, two in zip(epochs[0][1], epochs[1][1], strict=True))
+    for number, (order, images) in enumerate(epochs, start=1):
+        assert epoch_of(again, number)[0] == order
+        assert np.array_equal(epoch_of(augmented(pictures, spec), number)[1], images)
+    order, images = epoch_of(other, 1)
+    assert order != epochs[0][0]
+    assert np.array_equal(images, epochs[0][1])
+
+
+@pytest.mark.parametrize("change", ["gone", "another image", "no image"])
+def test_a_file_that_is_no_longer_what_it_was_ends_the_training(
+    pictures: list[Picture], spec: FeatureSpec, change: str
+) -> None:
+    """Its label, its split and its features belong to what was there before."""
+    batches = augmented(pictures, spec)
+    epoch_of(batches, 1)
+    path = Path(pictures[7].path)
+    if change == "gone":
+        path.unlink()
+    elif change == "another image":
+        draw("stripes", 999).save(path)
+    else:
+        path.write_bytes(b"x")
+    reason = {"gone": "No such file", "another image": "its content has changed", "no image": ""}[change]
+    with pytest.raises(
+        DataError, match=rf"007\.png: was there a moment ago: .*{reason}.*; run the same command ag"
+    ) as e:
+        list(batches.epoch(2))
+    assert "\n" not in str(e.value)
