@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-import importlib.util
+import importlib
 import re
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -16,44 +18,47 @@ from featstore.images.manifest import FileStat, Manifest, Picture
 
 
 @pytest.fixture(scope="module")
-def example() -> ModuleType:
-    """The example as a module; it lies beside the package, so it has no name to be imported by."""
-    spec = importlib.util.spec_from_file_location("two_characters", ROOT / "examples" / "two_characters.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def example() -> Iterator[ModuleType]:
+    """The example as a module; it and its drawings lie beside the package."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(ROOT / "examples")
+        yield importlib.import_module("two_characters")
 
 
-def test_a_drawing_is_the_same_each_time(example: ModuleType) -> None:
+@pytest.fixture(scope="module")
+def characters(example: ModuleType) -> ModuleType:
+    return sys.modules["characters"]
+
+
+def test_a_drawing_is_the_same_each_time(characters: ModuleType) -> None:
     """A number stands for one drawing, and no two numbers or characters for the same."""
-    drawn = [example.draw_character(kind, number) for kind in example.KINDS for number in range(4)]
+    drawn = [characters.draw_character(kind, number) for kind in characters.KINDS for number in range(4)]
     assert {image.size for image in drawn} == {(128, 128)}
     assert len({image.tobytes() for image in drawn}) == 8
-    assert example.draw_character("yellow", 3).tobytes() == drawn[-1].tobytes()
+    assert characters.draw_character("yellow", 3).tobytes() == drawn[-1].tobytes()
 
 
-def test_some_drawings_are_grey(example: ModuleType) -> None:
+def test_some_drawings_are_grey(characters: ModuleType) -> None:
     """As many as asked for, and a drawing in grey is the one in colour but for that."""
-    drawn = [np.asarray(example.draw_character("teal", number, 0.5)) for number in range(30)]
+    drawn = [np.asarray(characters.draw_character("teal", number, 0.5)) for number in range(30)]
     assert 5 <= sum(np.ptp(pixels, axis=2).max() == 0 for pixels in drawn) <= 25
-    colour, grey = (example.draw_character("teal", 0, share) for share in (0.0, 1.0))
+    colour, grey = (characters.draw_character("teal", 0, share) for share in (0.0, 1.0))
     assert np.ptp(np.asarray(colour), axis=2).max() > 0
     assert grey.tobytes() == colour.convert("L").convert("RGB").tobytes()
 
 
-def test_the_folders_hold_both_characters(example: ModuleType, tmp_path: Path) -> None:
+def test_the_folders_hold_both_characters(characters: ModuleType, tmp_path: Path) -> None:
     """Evenly, in three splits and eight more, all of them different; a second call leaves them alone."""
-    example.write_drawings(tmp_path, 12)
+    characters.write_drawings(tmp_path, 12)
     files = sorted(tmp_path.rglob("*.png"))
     counts = {
-        split: [len(list((tmp_path / split / kind).iterdir())) for kind in example.KINDS] for split in example.FIRST
+        split: [len(list((tmp_path / split / kind).iterdir())) for kind in characters.KINDS]
+        for split in characters.FIRST
     }
     assert counts == {"train": [6, 6], "val": [2, 2], "test": [2, 2], "unseen": [4, 4]}
     assert len({file.read_bytes() for file in files}) == 28
     times = [file.stat().st_mtime_ns for file in files]
-    example.write_drawings(tmp_path, 12)
+    characters.write_drawings(tmp_path, 12)
     assert [file.stat().st_mtime_ns for file in files] == times
 
 

@@ -127,7 +127,7 @@ def command(
         return
     list_skipped(tuned.skipped)
     if not quiet:
-        _print(tuned)
+        print_tuned(tuned)
 
 
 def _describe(tuned: FineTuned) -> dict[str, Any]:
@@ -146,7 +146,8 @@ def _describe(tuned: FineTuned) -> dict[str, Any]:
     }
 
 
-def _print(tuned: FineTuned) -> None:
+def print_tuned(tuned: FineTuned) -> None:
+    """A line per split before and after, whether they can be told apart, and which run to use."""
     layers = tuned.trainable_layers
     print(f"cut at {tuned.cut}: {len(layers)} layers trained, {layers[0]} to {layers[-1]}")
     rows = []
