@@ -116,7 +116,7 @@ def extract(options: argparse.Namespace, data: Path, base: dict[str, Any], cache
 def fine_tune(run: featstore.Run, data: Path, epochs: int, places: dict[str, Path]) -> featstore.Run:
     """Fine-tune the top block, print the metrics before and after; the run that is recommended comes back."""
     heading("5. Fine-tune the top block, from its cached input")
-    tuned = featstore.fine_tune(run, data, blocks=1, epochs=epochs, **places)
+    tuned = featstore.fine_tune(run, data, blocks=1, epochs=epochs, rate=1e-3, **places)
     print_tuned(tuned)
     print(f"curves of both, one after the other: {tuned.run.folder / 'curve.png'}")
     return tuned.recommended

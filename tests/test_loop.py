@@ -165,6 +165,14 @@ def test_a_trained_network_comes_back_when_the_first_epoch_is_cut_off(validated:
     assert (found.training.best_epoch, found.training.epochs, found.weight) == (0, 0, 50)
 
 
+def test_a_trained_network_stays_when_it_is_stopped_before_it_is_known() -> None:
+    """No epoch has been run then."""
+    found = Counted([KeyboardInterrupt()], weight=50)
+    with pytest.raises(KeyboardInterrupt):
+        found.run(trained_before=True)
+    assert (found.training.best_epoch, found.training.epochs, found.weight) == (0, 0, 50)
+
+
 def test_a_trained_network_goes_on_for_all_epochs_without_validation() -> None:
     """There is no epoch 0 then, for nothing is known of it."""
     found = Counted(weight=50)
