@@ -55,6 +55,9 @@ def evaluate(
     for split, pictures in _by_split(run, extraction.manifest).items():
         probabilities = run.answer(load_in_blocks(pictures, extraction.plans, folder))
         metrics[split] = measure(probabilities, [p.label or "" for p in pictures], run.classes)
+    if not metrics:
+        path, reason = extraction.manifest.skipped[-1]
+        raise DataError(f"{manifest.source}: no labelled image could be read; the last: {path}: {reason}")
     unlabelled = sum(p.label is None for p in extraction.manifest.pictures)
     return Evaluation(run, metrics, extraction.manifest.skipped, unlabelled)
 

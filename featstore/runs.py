@@ -188,7 +188,7 @@ def load_curve(run: Run) -> Curve:
         columns = list(zip(*([float(cell) for cell in row] for row in rows[1:]), strict=True))
         series = dict(zip(rows[0], map(list, columns), strict=True))
         return Curve(rows[0][0], series.pop(rows[0][0]), series)
-    except (OSError, ValueError, IndexError):
+    except (OSError, ValueError, IndexError, csv.Error):
         return Curve("epoch", [], {})
 
 
@@ -210,6 +210,8 @@ def _from_content(folder: Path, content: dict[str, Any]) -> Run:
     _check_types(run)
     for recipe in recipes:
         _check_types(recipe)
+    if not all(isinstance(run.fractions[split], float | int) for split in ("val", "test")):
+        raise TypeError("the fractions are not numbers")
     if not specs or run.key != key:
         raise ValueError("the specs do not hash to the key")
     if not all(isinstance(name, str) for name in classes):

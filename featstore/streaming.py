@@ -13,7 +13,8 @@ from featstore.errors import UsageError
 from featstore.store.rowid import RowId
 from featstore.store.rowstore import RowStore
 
-RUN = 32  # rows that are read together: what lies side by side on the disk is read in one go
+RUN = 32  # the most rows that are read together: what lies side by side on the disk is read in one go
+_RUNS = 16  # the fewest in a block: neighbours are often of one class
 _UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 
 
@@ -59,13 +60,10 @@ class ShuffledBatches:
         self, rows: StoredRows, targets: NDArray[np.intp], batch: int, most_bytes: int, random: np.random.Generator
     ) -> None:
         self._rows, self._targets, self._batch, self._random = rows, targets, batch, random
-        self.block = max(batch, most_bytes // max(rows.row_bytes, 1) // batch * batch)
+        at_once = most_bytes // max(rows.row_bytes, 1)
+        self.block = max(batch, at_once // batch * batch)
+        self.fits = max(batch, at_once) >= len(rows)
         self._held: NDArray[Any] | None = None
-
-    @property
-    def fits(self) -> bool:
-        """Whether all rows are held at once."""
-        return self.block >= len(self._rows)
 
     def epoch(self, number: int) -> Iterator[tuple[NDArray[Any], NDArray[np.intp]]]:
         """(batch, ...) rows and (batch,) targets; every row once."""
@@ -74,7 +72,8 @@ class ShuffledBatches:
                 self._held = self._rows.read(np.arange(len(self._rows)))
             yield from self._cut_up(self._held, self._random.permutation(len(self._rows)), 0)
             return
-        runs = np.array_split(np.arange(len(self._rows)), range(RUN, len(self._rows), RUN))
+        run = min(RUN, max(1, self.block // _RUNS))
+        runs = np.array_split(np.arange(len(self._rows)), range(run, len(self._rows), run))
         order = np.concatenate([runs[place] for place in self._random.permutation(len(runs))])
         for start in range(0, len(order), self.block):
             which = np.sort(order[start : start + self.block])
@@ -94,6 +93,7 @@ class ShuffledBatches:
 def parse_memory(text: str) -> int:
     """Bytes from a number with K, M, G or T, as in 512M or 2GB; raises UsageError for anything else."""
     found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]?)i?B?", text.strip().upper().replace("IB", "B"))
-    if not found or float(found[1]) <= 0:
+    size = float(found[1]) * _UNITS[found[2]] if found else 0.0
+    if not 1 <= size < 2**63:
         raise UsageError(f"--memory {text}: expected a size, as in 512M or 2G")
-    return int(float(found[1]) * _UNITS[found[2]])
+    return int(size)

@@ -50,8 +50,11 @@ class Tuning:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if min(self.epochs, self.batch, self.patience, self.memory) < 1:
-            raise UsageError("fine-tuning: expected epochs, batch, patience and memory of at least 1")
+        whole = (self.epochs, self.batch, self.patience, self.memory, self.seed + 1)
+        if not all(isinstance(number, int) and number >= 1 for number in whole):
+            raise UsageError(
+                "fine-tuning: expected whole epochs, batch, patience and memory of at least 1, and a seed of at least 0"
+            )
         if not (0 < self.rate < math.inf and 0 <= self.momentum < 1):
             raise UsageError("fine-tuning: expected a rate above 0, and a momentum from 0 to below 1")
         if not (0 <= self.warmup < math.inf and 0 <= self.clip < math.inf):
@@ -84,7 +87,7 @@ def make_groups(network: Any, tuning: Tuning, steps: int) -> list[Group]:
 
     groups = []
     for rate, variables in by_rate(network, tuning.rate, tuning.rates).items():
-        options = {"momentum": tuning.momentum} if tuning.optimizer == "sgd" else {}
+        options = {"momentum": float(tuning.momentum)} if tuning.optimizer == "sgd" else {}
         kind = keras.optimizers.SGD if tuning.optimizer == "sgd" else keras.optimizers.Adam
         optimizer = kind(Warmup(rate), global_clipnorm=tuning.clip or None, **options)
         if tuning.precision == "mixed_float16":

@@ -126,7 +126,6 @@ def test_the_best_weights_are_put_back_after_an_interruption(stop: BaseException
     assert lengths(found.training) == {3}
 
 
-@pytest.mark.xfail(strict=True, reason="the loss of an epoch is noted before its validation has ended")
 @pytest.mark.parametrize("trained_before", [False, True])
 def test_an_interruption_while_validating_leaves_a_curve_that_can_be_saved(trained_before: bool) -> None:
     """The epoch whose validation did not end is in none of its series."""
@@ -181,7 +180,6 @@ def test_a_trained_network_goes_on_for_all_epochs_without_validation() -> None:
     assert training.curve.x == [1, 2, 3]
 
 
-@pytest.mark.xfail(strict=True, reason="without validation no weights are kept")
 def test_without_validation_the_last_whole_epoch_comes_back() -> None:
     """`best_epoch` is the one whose weights the network has, in whatever way the training ends."""
     found = Counted(step_losses={5: KeyboardInterrupt()})
@@ -329,7 +327,7 @@ def test_a_scaled_loss_makes_the_same_step() -> None:
     "penalty",
     [
         None,
-        pytest.param("l2", marks=pytest.mark.xfail(strict=True, reason="AddN wants all losses in one dtype")),
+        "l2",
     ],
 )
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])

@@ -105,7 +105,6 @@ def test_momentum_is_that_of_sgd() -> None:
     assert moves(group, 3) == pytest.approx([0.01, 0.015, 0.0175], rel=1e-3)
 
 
-@pytest.mark.xfail(strict=True, raises=ValueError, reason="Keras takes no whole number for a momentum")
 def test_a_momentum_may_be_a_whole_number() -> None:
     """As people write it in Python, for none."""
     (group,) = make_groups(small_network(), Tuning(**PLAIN | {"momentum": 0}), 4)

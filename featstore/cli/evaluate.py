@@ -30,6 +30,6 @@ def command(
         return
     list_skipped(found.skipped)
     if found.unlabelled:
-        note(f"{found.unlabelled} images have no label and were left out")
+        note(f"images without a label, left out: {found.unlabelled}")
     if not quiet:
         print_metrics(found.metrics)

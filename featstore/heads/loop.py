@@ -62,17 +62,15 @@ class Training:
             if trained_before:
                 best = self._network.get_weights()
                 if validate:
+                    smallest = self._note(np.full(2, np.nan), self._finite(validate()))
                     self._first_epoch = 0
-                    self._note(np.full(2, np.nan))
-                    smallest = self._note(self._finite(validate()), "val_")
             for epoch in range(1, epochs + 1):
-                self._note(self._finite(self._run_epoch(batches(epoch))))
-                if validate:
-                    loss = self._note(self._finite(validate()), "val_")
+                trained = self._finite(self._run_epoch(batches(epoch)))
+                loss = self._note(trained, self._finite(validate()) if validate else None)
+                if loss < smallest or not validate:
+                    best, self.best_epoch, smallest, waited = self._network.get_weights(), epoch, loss, 0
+                else:
                     waited += 1
-                if not validate or loss < smallest:
-                    best, self.best_epoch = self._network.get_weights() if validate else None, epoch
-                    smallest, waited = (loss, 0) if validate else (smallest, 0)
                 if on_step:
                     on_step(epoch, epochs)
                 if waited == patience:
@@ -105,10 +103,13 @@ class Training:
             raise UsageError(f"{self._name}: training diverged: its loss is not finite; lower the rate")
         return figures
 
-    def _note(self, figures: NDArray[np.float64], prefix: str = "") -> float:
-        for name, value in zip(("loss", "accuracy"), figures.tolist(), strict=True):
-            self.history.setdefault(prefix + name, []).append(value)
-        return float(figures[0])
+    def _note(self, trained: NDArray[np.float64], validated: NDArray[np.float64] | None) -> float:
+        """Add an epoch to the history, all of it at once; its loss comes back, that of validation if there is any."""
+        for prefix, figures in (("", trained), ("val_", validated)):
+            if figures is not None:
+                for name, value in zip(("loss", "accuracy"), figures.tolist(), strict=True):
+                    self.history.setdefault(prefix + name, []).append(value)
+        return float((trained if validated is None else validated)[0])
 
 
 def compile_step(network: Any, groups: Sequence[Group]) -> Step:
@@ -124,7 +125,8 @@ def compile_step(network: Any, groups: Sequence[Group]) -> Step:
         with tf.GradientTape() as tape:
             probabilities = each_class(tf.cast(network(tf.cast(rows, tf.float32), training=True), tf.float32))
             losses = keras.losses.sparse_categorical_crossentropy(targets, probabilities)
-            loss = groups[0].optimizer.scale_loss(tf.add_n([tf.reduce_mean(losses), *network.losses]))
+            penalties = [tf.cast(penalty, tf.float32) for penalty in network.losses]
+            loss = groups[0].optimizer.scale_loss(tf.add_n([tf.reduce_mean(losses), *penalties]))
         gradients = iter(tape.gradient(loss, variables))
         for optimizer, of_group in groups:
             optimizer.apply([next(gradients) for _ in of_group], of_group)
