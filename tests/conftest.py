@@ -18,7 +18,7 @@ from PIL import Image
 
 ROOT = Path(__file__).parents[1]
 os.environ["PYTHONSAFEPATH"] = "1"  # processes of the tests import the installed featstore, not the working folder's
-os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # as featstore does before TensorFlow starts, which some tests do themselves
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # as featstore has it; some tests start TensorFlow themselves
 REAL_DATA = Path(os.environ.get("FEATSTORE_TEST_DATA", ROOT.parent / "shared" / "data"))
 
 
