@@ -3,28 +3,32 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from featstore.errors import DataError
-from featstore.images.manifest import Manifest, Picture, Skipped, scan
-from featstore.images.splits import complete_splits
+from featstore.images.manifest import SPLITS, Manifest, Picture, Skipped, scan
 from featstore.prediction import recipes_of
-from featstore.runs import Run
+from featstore.runs import Run, load_splits
 from featstore.workflow import cache_folder, extract_features
 
 if TYPE_CHECKING:
     from featstore.extraction import Progress
 
-ALL = "all"  # of a data set without splits that is not the one trained on
+NEW = "new"  # images that the run was not made with, of a data set without splits
 
 
 class Evaluation(NamedTuple):
-    """Metrics by split, as in `Run.metrics`; `skipped` files could not be read, `unlabelled` images have no label."""
+    """Metrics by split, as in `Run.metrics`; `skipped` files could not be read, `unlabelled` images have no label.
+
+    notes: what makes the figures too good.
+    """
 
     run: Run
     metrics: dict[str, dict[str, Any]]
     skipped: tuple[Skipped, ...]
     unlabelled: int
+    notes: tuple[str, ...]
 
 
 def evaluate(
@@ -37,8 +41,9 @@ def evaluate(
 ) -> Evaluation:
     """Ask `run` about the labelled images of `data`; features go through the cache.
 
-    Splits that the data set brings are kept apart. The data that the run was trained on is divided as then; other data
-    without splits is one, `all`. Raises DataError for a label that the run does not know, RunError for other features.
+    Splits that the data set brings are kept apart. Without them, the images that the run was made with are in the
+    splits of then, wherever they lie now, and all others are `new`. Raises DataError for a label that the run does not
+    know, RunError for other features.
     """
     from featstore.evaluation.metrics import evaluate as measure
     from featstore.feed import load_in_blocks
@@ -50,24 +55,39 @@ def evaluate(
     if strange or not manifest.classes:
         found = f"the label {strange[0]!r}" if strange else "no labels"
         raise DataError(f"{manifest.source}: has {found}; expected those of the run: {', '.join(run.classes)}")
+    known = load_splits(run)
     extraction = extract_features(manifest, recipes, folder, progress)
     metrics = {}
-    for split, pictures in _by_split(run, extraction.manifest).items():
+    for split, pictures in _by_split(known, extraction.manifest).items():
         probabilities = run.answer(load_in_blocks(pictures, extraction.plans, folder))
         metrics[split] = measure(probabilities, [p.label or "" for p in pictures], run.classes)
     if not metrics:
         path, reason = extraction.manifest.skipped[-1]
         raise DataError(f"{manifest.source}: no labelled image could be read; the last: {path}: {reason}")
     unlabelled = sum(p.label is None for p in extraction.manifest.pictures)
-    return Evaluation(run, metrics, extraction.manifest.skipped, unlabelled)
+    notes = trained_on_notes(known, extraction.manifest)
+    return Evaluation(run, metrics, extraction.manifest.skipped, unlabelled, notes)
 
 
-def _by_split(run: Run, manifest: Manifest) -> dict[str, list[Picture]]:
-    if os.path.abspath(manifest.source) == run.data:
-        manifest = complete_splits(manifest, run.fractions["val"], run.fractions["test"])
+def trained_on_notes(known: Mapping[str, str], manifest: Manifest) -> tuple[str, ...]:
+    """A line for each held-out split of `manifest` with images that a run was trained on; `known` is their splits."""
+    notes = []
+    for split in sorted({p.split for p in manifest.pictures if p.split not in (None, "train")}):
+        pictures = [p for p in manifest.of_split(split) if p.label is not None]
+        seen = [p for p in pictures if known.get(p.digest or "") == "train"]
+        if seen:
+            notes.append(
+                f"{len(seen)} of the {len(pictures)} images of the split {split} are among those that the run was "
+                f"trained on, as {seen[0].path}: its accuracy is too high"
+            )
+    return tuple(notes)
+
+
+def _by_split(known: Mapping[str, str], manifest: Manifest) -> dict[str, list[Picture]]:
     found: dict[str, list[Picture]] = {}
     for picture in manifest.pictures:
         if picture.label is not None:
-            found.setdefault(picture.split or ALL, []).append(picture)
-    order = ("train", "val", "test", ALL)
+            split = picture.split or known.get(picture.digest or "", NEW)
+            found.setdefault(split, []).append(picture)
+    order = (*SPLITS, NEW)
     return dict(sorted(found.items(), key=lambda item: order.index(item[0])))

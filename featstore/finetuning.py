@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import os
+import shutil
 import time
-from dataclasses import asdict, replace
+from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from featstore.errors import FeatstoreError, StoreError
+from featstore.evaluating import trained_on_notes
 from featstore.files import write_whole
 from featstore.heads.base import OnStep
 from featstore.images.manifest import Manifest, Skipped
 from featstore.recipe import file_digest
-from featstore.runs import Run, check_root, load_curve, load_run, new_folder, save_run
+from featstore.runs import Run, check_root, load_curve, load_run, load_splits, new_folder, save_run
 from featstore.training import leak_notes
 from featstore.tuning import Tuning
 from featstore.unfreezing import Unfreeze, Unfrozen, check_unfreezable, unfreeze_run
@@ -28,6 +32,7 @@ if TYPE_CHECKING:
 
 HEAD = "fine-tuned"  # what such a run names instead of a head
 WHOLE = "pixels"  # the cut where nothing is frozen
+LEAST_GAIN = 1e-3  # nats of validation loss: less is rounding
 
 
 class FineTuned(NamedTuple):
@@ -86,33 +91,29 @@ def fine_tune(
     head_run = run if isinstance(run, Run) else load_run(Path(run))
     where = Unfreeze(blocks=blocks, prefix=unfreeze, layer=unfreeze_from, whole=whole)
     settings = Tuning(**tuning)
-    root = Path(runs or head_run.folder.parent)
-    check_unfreezable(head_run, where, augment)
+    root = Path(runs or head_run.folder.absolute().parent)
+    check_unfreezable(head_run, where, views, augment, settings)
     check_root(root)
     unfrozen = unfreeze_run(head_run, data, where, settings, (views, augment), weights, cache_folder(cache), progress)
-    features = time.perf_counter() - start
-
-    def save() -> FineTuned:
-        return _save(unfrozen, settings, root, features, time.perf_counter() - start)
-
+    ready = time.perf_counter()
     try:
         unfrozen.stage.train(on_step)
-    except Exception:
-        raise
-    except BaseException as stop:  # Ctrl-C
+        return _save(unfrozen, settings, root, (start, ready, time.perf_counter()))
+    except BaseException as stop:  # Ctrl-C, or a disk that fails: what the epochs so far have brought is kept
         training = unfrozen.stage.training
         if training is not None and training.best_epoch:
-            stop.add_note(f"the best of the {training.epochs} epochs so far is saved in {save().run.folder}")
+            with suppress(FeatstoreError):
+                saved = _save(unfrozen, settings, root, (start, ready, time.perf_counter()))
+                stop.add_note(f"the best of the {training.epochs} epochs so far is saved in {saved.run.folder}")
         raise
-    return save()
 
 
-def _save(unfrozen: Unfrozen, tuning: Tuning, root: Path, features: float, total: float) -> FineTuned:
+def _save(unfrozen: Unfrozen, tuning: Tuning, root: Path, times: tuple[float, float, float]) -> FineTuned:
+    """Measure the network and save it; `times` are those of the start, of the hand-over and of the training's end."""
     from featstore.evaluation.metrics import evaluate
 
     head_run, stage, training = unfrozen.head_run, unfrozen.stage, unfrozen.stage.training
     assert training is not None
-    fit = total - features
     answers = stage.ask()
     names = {split: [p.label or "" for p in pictures] for split, pictures in stage.pictures.items()}
     before, after = (
@@ -120,22 +121,36 @@ def _save(unfrozen: Unfrozen, tuning: Tuning, root: Path, features: float, total
         for found in (unfrozen.before, answers)
     )
     beats, verdict = _verdict(head_run, training)
-    folder = new_folder(root, f"{head_run.folder.name}-tuned")
-    run = _make_run(unfrozen, tuning, folder)
-    run = replace(
-        run,
-        metrics=after,
-        seconds={"features": round(features, 3), "fit": round(fit, 3), "total": round(total, 3)},
-        fine_tuning={**run.fine_tuning, "metrics_before": before, "beats_head": beats},
-    )
-    save_run(run, training.curve, _draw(unfrozen, run))
-    manifest, difference = unfrozen.prepared.manifest, _difference(unfrozen, answers)
-    words = difference, verdict, leak_notes(manifest)
+    start, ready, trained = times
+    seconds = {"features": ready - start, "fit": trained - ready, "total": time.perf_counter() - start}
+    details = {"metrics_before": before, "beats_head": beats}
+    manifest, folder = unfrozen.prepared.manifest, new_folder(root, f"{head_run.folder.absolute().name}-tuned")
+    try:
+        run = _make_run(unfrozen, tuning, folder, after, {k: round(v, 3) for k, v in seconds.items()}, details)
+        pictures = _draw(unfrozen, run)
+        save_run(run, manifest.pictures, training.curve, pictures.pop("curve.png"))
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)  # half a run is none
+        raise
+    notes = [*leak_notes(manifest), *trained_on_notes(load_splits(head_run), manifest)]
+    for name, picture in pictures.items():
+        try:
+            write_whole(folder / name, picture)
+        except StoreError as error:  # the run is whole without it
+            notes.append(str(error))
+    words = _difference(unfrozen, answers), verdict, tuple(notes)
     return FineTuned(run, head_run, before, after, run if beats else head_run, *words, manifest.skipped)
 
 
-def _make_run(unfrozen: Unfrozen, tuning: Tuning, folder: Path) -> Run:
-    """The run with its trained part in `folder`; its metrics and seconds are still to come."""
+def _make_run(
+    unfrozen: Unfrozen,
+    tuning: Tuning,
+    folder: Path,
+    metrics: dict[str, dict[str, Any]],
+    seconds: dict[str, float],
+    details: dict[str, Any],
+) -> Run:
+    """The run with its trained part in `folder`; `details` are more of what was found while fine-tuning."""
     from featstore.bases.trained_part import trained_layers
 
     head_run, stage, training = unfrozen.head_run, unfrozen.stage, unfrozen.stage.training
@@ -151,8 +166,8 @@ def _make_run(unfrozen: Unfrozen, tuning: Tuning, folder: Path) -> Run:
         train_on="all" if unfrozen.plan.augmented else head_run.train_on,
         average=head_run.average,
         classes=stage.classes,
-        metrics={},
-        seconds={},
+        metrics=metrics,
+        seconds=seconds,
         seed=tuning.seed,
         data=os.path.abspath(unfrozen.prepared.manifest.source),
         fractions=head_run.fractions,
@@ -161,6 +176,7 @@ def _make_run(unfrozen: Unfrozen, tuning: Tuning, folder: Path) -> Run:
             "cut": unfrozen.cut.layer if unfrozen.cut else WHOLE,
             "trainable_layers": trained_layers(unfrozen.network),
             "hand_over": unfrozen.hand_over,
+            **details,
         },
         versions=versions(),
         head_file=head_file,
@@ -168,8 +184,8 @@ def _make_run(unfrozen: Unfrozen, tuning: Tuning, folder: Path) -> Run:
     )
 
 
-def _draw(unfrozen: Unfrozen, run: Run) -> bytes:
-    """Draw the network into the run's folder; the picture of both curves comes back."""
+def _draw(unfrozen: Unfrozen, run: Run) -> dict[str, bytes]:
+    """The pictures by their file names: both curves with the hand-over, and the network with what is trained in it."""
     from featstore.bases.parts import parts_of
     from featstore.evaluation.diagram import network_diagram
     from featstore.evaluation.handover import handover_chart
@@ -177,12 +193,11 @@ def _draw(unfrozen: Unfrozen, run: Run) -> bytes:
     head_run, training = unfrozen.head_run, unfrozen.stage.training
     assert training is not None
     title = f"{head_run.head} on {head_run.recipes[0].model}, then fine-tuned from {run.fine_tuning['cut']} on"
-    parts = parts_of(unfrozen.body, unfrozen.cut, unfrozen.network)
-    for kind in ("png", "svg"):
-        write_whole(run.folder / f"network.{kind}", network_diagram(parts, title, kind))
     metrics = run.fine_tuning["metrics_before"].get("val")
     before = {"loss": metrics["log_loss"], "accuracy": metrics["accuracy"]} if metrics else {}
-    return handover_chart(load_curve(head_run), training.curve, before, title)
+    parts = parts_of(unfrozen.body, unfrozen.cut, unfrozen.network)
+    drawn = {f"network.{kind}": network_diagram(parts, title, kind) for kind in ("png", "svg")}
+    return drawn | {"curve.png": handover_chart(load_curve(head_run), training.curve, before, title)}
 
 
 def _verdict(head_run: Run, training: Training) -> tuple[bool, str]:
@@ -191,10 +206,10 @@ def _verdict(head_run: Run, training: Training) -> tuple[bool, str]:
     if not losses:
         return False, f"no validation split says whether this is better: {head_run.folder} stays the recommended run"
     best = training.best_epoch
-    if best == 0:
+    if losses[best] > losses[0] - LEAST_GAIN:
         return False, (
             f"validation never beat the cached head (log loss {losses[0]:.3f}, at best {min(losses[1:]):.3f} in "
-            f"{training.epochs} epochs): its weights were put back, and {head_run.folder} stays the recommended run"
+            f"{training.epochs} epochs): {head_run.folder} stays the recommended run"
         )
     fell = f"log loss {losses[0]:.3f} -> {losses[best]:.3f}, accuracy {right[0]:.3f} -> {right[best]:.3f}"
     if right[best] < right[0]:

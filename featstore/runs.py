@@ -10,7 +10,7 @@ import hashlib
 import io
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,10 +26,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from featstore.heads.base import Classifier, Curve
+    from featstore.images.manifest import Picture
 
 FORMAT = "featstore-run"
-FORMAT_VERSION = 3  # 2: several bases and views; 3: fractions and fine-tuning
-_SINCE_2: dict[str, Any] = {"fractions": {"val": 0.2, "test": 0.2}, "fine_tuning": {}}  # what version 2 meant
+FORMAT_VERSION = 3  # 2: several bases and views; 3: the images and their splits, and fine-tuning
+_IMAGES = "images.csv"
 _TYPES: dict[str, Any] = {  # by their names in annotations
     **{kind.__name__: kind for kind in (str, int, bool, dict, tuple, Path, Recipe, FeatureSpec)},
     "float": (float, int),
@@ -149,8 +150,15 @@ def new_folder(root: Path, name: str) -> Path:
             return folder
 
 
-def save_run(run: Run, curve: Curve, picture: bytes | None = None) -> None:
-    """Write the curve and `run.json` beside the head, which is in the folder already; `picture` is the curve's PNG."""
+def save_run(run: Run, pictures: Sequence[Picture], curve: Curve, picture: bytes | None = None) -> None:
+    """Write all else beside the head, which is in the folder already, and `run.json` last.
+
+    pictures: those of the data set, with splits and digests. picture: the curve as a PNG, if not the usual one.
+    """
+    labelled = [p for p in pictures if p.digest and p.split and p.label is not None]
+    images = {p.digest: p.split for p in sorted(labelled, key=lambda p: p.split == "train")}  # a copy there counts
+    lines = ["digest,split", *(f"{digest},{split}" for digest, split in sorted(images.items()))]
+    write_whole(run.folder / _IMAGES, "\n".join([*lines, ""]).encode())
     if curve.x:
         write_whole(run.folder / "curve.csv", _curve_csv(curve).encode())
         bases = " + ".join(dict.fromkeys(spec.model for spec in run.specs))
@@ -164,11 +172,9 @@ def load_run(folder: Path | str) -> Run:
     try:
         content = json.loads(path.read_bytes())
         found = content["format"], content["format_version"]
-        if found == (FORMAT, 1):
+        if found in ((FORMAT, 1), (FORMAT, 2)):
             raise RunError(f"{path}: was made by an older featstore; train the head again")
-        if found == (FORMAT, 2):
-            content = _SINCE_2 | content
-        elif found != (FORMAT, FORMAT_VERSION):
+        if found != (FORMAT, FORMAT_VERSION):
             raise RunError(f"{path}: format {found[0]} {found[1]}: a newer featstore reads it")
         return _from_content(Path(folder), content)
     except FileNotFoundError as error:
@@ -190,6 +196,18 @@ def load_curve(run: Run) -> Curve:
         return Curve(rows[0][0], series.pop(rows[0][0]), series)
     except (OSError, ValueError, IndexError, csv.Error):
         return Curve("epoch", [], {})
+
+
+def load_splits(run: Run) -> dict[str, str]:
+    """The split of every image that `run` was made with, by its content digest (SHA-256 in hex); raises RunError."""
+    path = run.folder / _IMAGES
+    try:
+        rows = list(csv.reader(path.read_text().splitlines()))
+        if rows[0] != ["digest", "split"]:
+            raise ValueError("expected the columns digest and split")
+        return {digest: split for digest, split in rows[1:]}  # noqa: C416 - it checks that there are two
+    except (OSError, ValueError, IndexError, csv.Error) as error:
+        raise RunError(f"{path}: cannot be read: {error}; train again") from error
 
 
 def list_runs(root: Path) -> Iterator[Run]:

@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from featstore.bases.trained_part import in_float32, unfreeze
+from featstore.bases.trained_part import has_batch_norm, in_float32, unfreeze
+from featstore.errors import UsageError
 from featstore.evaluation.averaging import predict_views
-from featstore.feed import load_in_blocks
+from featstore.feed import BLOCK_BYTES, load_in_blocks
 from featstore.fitting import Prepared
 from featstore.heads.base import OnStep
-from featstore.heads.fine_tuned import FineTunedNetwork
+from featstore.heads.fine_tuned import ASK_BATCH, FineTunedNetwork
 from featstore.heads.loop import Batch, Training, compile_step, loss_and_accuracy
 from featstore.images.manifest import SPLITS, Picture
 from featstore.images.views import Augmentation
@@ -22,8 +23,6 @@ from featstore.store.rowid import row_id
 from featstore.streaming import ShuffledBatches, StoredRows
 from featstore.tuning import AugmentedBatches, Tuning, make_groups
 from featstore.workflow import open_store
-
-_ASK = 64  # rows of the validation split that are read at a time
 
 
 class Stage:
@@ -61,7 +60,8 @@ class Stage:
     def trained(self) -> FineTunedNetwork:
         """What the network is now, computing in float32."""
         plain = self._tuning.precision == "float32"
-        return FineTunedNetwork(len(self.classes), self._network if plain else in_float32(self._network))
+        network = self._network if plain else in_float32(self._network)
+        return FineTunedNetwork(len(self.classes), network)
 
     def ask(self) -> dict[str, NDArray[np.float64]]:
         """Probabilities (n, classes) by split, averaged over the views of each image."""
@@ -72,18 +72,31 @@ class Stage:
         }
 
     def train(self, on_step: OnStep | None = None) -> None:
-        """Train all but what BatchNormalization knows; when it ends, in whatever way, the best weights are in place."""
+        """Train all but what BatchNormalization knows; when it ends, in whatever way, the best weights are in place.
+
+        on_step is told about batches, for an epoch may take long.
+        """
         tuning, random = self._tuning, np.random.default_rng(self._tuning.seed)
-        unfreeze(self._network, tuning.train_bn)
+        unfreeze(self._network, tuning.train_bn, tuning.rates)
+        if tuning.train_bn and not has_batch_norm(self._network):
+            raise UsageError("--train-bn: no BatchNormalization is above the cut; leave it out")
         epoch, rows = self._batches(random)
-        groups = make_groups(self._network, tuning, -(-rows // tuning.batch))
-        step = compile_step(self._network, groups)
+        steps = -(-rows // tuning.batch)
+        step = compile_step(self._network, make_groups(self._network, tuning, steps))
         self.training = Training(self._network, step, f"fine-tuning at rate {tuning.rate:g}")
+
+        def counted(number: int) -> Iterator[Batch]:
+            for place, batch in enumerate(epoch(number), start=(number - 1) * steps):
+                if on_step:
+                    on_step(place, tuning.epochs * steps)
+                yield batch
+
         validate = self._validation() if "val" in self.pictures else None
-        self.training.run(epoch, validate, tuning.epochs, tuning.patience, on_step, trained_before=True)
+        self.training.run(counted, validate, tuning.epochs, tuning.patience, trained_before=True)
 
     def _blocks(self, pictures: list[Picture]) -> Iterator[NDArray[np.float32]]:
-        return load_in_blocks(pictures, [self._plan], self._cache)
+        most_bytes = min(BLOCK_BYTES, self._tuning.rows_bytes)
+        return load_in_blocks(pictures, [self._plan], self._cache, most_bytes)
 
     def _batches(self, random: np.random.Generator) -> tuple[Callable[[int], Iterable[Batch]], int]:
         """What gives the batches of an epoch, and how many rows it has."""
@@ -100,7 +113,7 @@ class Stage:
             places += [(versions, row_id(p.digest or "", view)) for view in augmented.views for p in pictures]
         rows = StoredRows(places)
         targets = np.tile(truth, len(rows) // len(pictures))
-        return ShuffledBatches(rows, targets, tuning.batch, tuning.memory, random).epoch, len(rows)
+        return ShuffledBatches(rows, targets, tuning.batch, tuning.rows_bytes, random).epoch, len(rows)
 
     def _validation(self) -> Callable[[], NDArray[np.float64]]:
         """A function that gives (loss, accuracy) on the plain view of the validation split, read anew each time."""
@@ -110,7 +123,7 @@ class Stage:
         truth, network = self.truth("val"), FineTunedNetwork(len(self.classes), self._network)
 
         def validate() -> NDArray[np.float64]:
-            places = np.array_split(np.arange(len(rows)), range(_ASK, len(rows), _ASK))
+            places = np.array_split(np.arange(len(rows)), range(ASK_BATCH, len(rows), ASK_BATCH))
             return loss_and_accuracy(np.concatenate([network.predict_proba(rows.read(p)) for p in places]), truth)
 
         return validate

@@ -126,7 +126,7 @@ def _save(
         head_file=head_file,
         head_sha256=file_digest(folder / head_file),
     )
-    save_run(run, estimator.curve)
+    save_run(run, manifest.pictures, estimator.curve)
     return run
 
 

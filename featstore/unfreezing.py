@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from featstore.errors import DataError, RunError, UsageError
 from featstore.feed import load_in_blocks
 from featstore.fitting import Prepared, prepare
-from featstore.images.manifest import Manifest
+from featstore.images.manifest import Manifest, scan
 from featstore.images.reading import Reading
 from featstore.images.views import Augmentation, parse_augmentation, parse_views
 from featstore.plan import Plan
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from featstore.extraction import Progress
     from featstore.stage import Stage
 
-LARGEST_DIFFERENCE = 0.05  # of a probability at the hand-over; rounding to float16 makes a tenth of it at the most
+LARGEST_DIFFERENCE = 0.05  # of a probability at the hand-over; rounding to float16 makes a thousandth, seldom more
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +64,7 @@ class Unfrozen(NamedTuple):
     hand_over: dict[str, Any]
 
 
-def check_unfreezable(run: Run, where: Unfreeze, augment: str | None) -> None:
+def check_unfreezable(run: Run, where: Unfreeze, views: str | None, augment: str | None, tuning: Tuning) -> None:
     """Raise UsageError for a run that has nothing to unfreeze, or whose head sees what the top of one base cannot."""
     recipe, reason = run.recipes[0], None
     if run.fine_tuning:
@@ -77,14 +77,23 @@ def check_unfreezable(run: Run, where: Unfreeze, augment: str | None) -> None:
         reason = "sees images at several sizes, and a cut has one; train a head without --scales"
     elif run.average == "features" and parse_views(recipe.views)[0] != "one":
         reason = "averages features over views, which lie above the cut; train a head that averages probabilities"
-    elif where.whole and (parse_views(recipe.views)[0] != "one" or recipe.resize):
-        reason = "sees crops; with --whole, random versions of whole images take their place: train a head on these"
+    elif (where.whole or views) and (parse_views(recipe.views)[0] != "one" or recipe.resize):
+        reason = "sees crops; random versions are of whole images: train a head on these"
     if reason:
         raise UsageError(f"{run.folder}: {reason}")
-    if augment == "none" and not where.whole:
+    _check_options(where.whole, parse_views(views or recipe.views)[1] > 0, augment, tuning)
+
+
+def _check_options(whole: bool, augmented: bool, augment: str | None, tuning: Tuning) -> None:
+    """Raise UsageError for what would have no effect."""
+    if augment == "none" and not whole:
         raise UsageError(
             "--augment none: is for --whole; from the cache nothing is augmented without --views augment:K"
         )
+    if augment is not None and not (whole or augmented):
+        raise UsageError(f"--augment {augment}: is for --views augment:K, as in --views augment:4, and for --whole")
+    if whole and augment != "none" and tuning.memory is not None:
+        raise UsageError("--memory: --whole reads its images anew in each epoch and holds none; leave it out")
 
 
 def unfreeze_run(
@@ -103,31 +112,32 @@ def unfreeze_run(
     DataError for other classes than those of the run, RunError where the network does not answer as the head.
     """
     [recipe] = recipes_of(run, weights, cache)
-    source, spec = recipe.source(), run.specs[0]
+    manifest = data if isinstance(data, Manifest) else scan(data)
+    if manifest.classes and manifest.classes != run.classes:
+        raise DataError(
+            f"{manifest.source}: has the classes {', '.join(manifest.classes)}, the run {', '.join(run.classes)}; "
+            "expected the same"
+        )
+    source, spec, head = recipe.source(), run.specs[0], run.load_head()
     load_tensorflow()
-    from featstore.bases.trained_part import Body
+    from featstore.bases.trained_part import HEAD, Body, check_rates
     from featstore.stage import Stage
 
     body = Body(source, spec, weights_state(source, spec.reading.height, spec.reading.width))
     cut = None if where.whole else body.find_cut(where.blocks, where.prefix, where.layer)
+    check_rates([*filter(None, map(body.called, body.layers_above(cut))), HEAD], tuning.rates)
     given = run.recipes[0].with_weights(weights) if weights else run.recipes[0]
     below, ranges = _input_recipe(given, spec.reading, cut.layer if cut else None, *augmentation)
     fractions = run.fractions["val"], run.fractions["test"]
-    prepared = prepare(data, [recipe, below], *fractions, cache, progress)
-    if prepared.manifest.classes != run.classes:
-        raise DataError(
-            f"{prepared.manifest.source}: has the classes {', '.join(prepared.manifest.classes)}, the run "
-            f"{', '.join(run.classes)}; expected the same"
-        )
+    prepared = prepare(manifest, [recipe, below], *fractions, cache, progress)
     head_plan, plan = prepared.plans
-    head = run.load_head().network(prepared.features[0].shape)
     options: dict[str, Any] = {"train_on": run.train_on, "average": run.average, "ranges": ranges}
-    network = body.network(cut, head, seed=tuning.seed)
+    network = body.network(cut, head.network(prepared.features[0].shape), seed=tuning.seed)
     stage = Stage(network, prepared, plan, replace(tuning, precision="float32"), **options)
     before = {split: run.answer(load_in_blocks(some, [head_plan], cache)) for split, some in stage.pictures.items()}
     hand_over = _compare(run, before, stage.ask(), stage)
     if tuning.precision != "float32":
-        network = body.network(cut, head, tuning.precision, tuning.seed)
+        network = body.network(cut, head.network(prepared.features[0].shape), tuning.precision, tuning.seed)
         stage = Stage(network, prepared, plan, tuning, **options)
     return Unfrozen(run, prepared, plan, body, cut, network, stage, before, hand_over)
 
@@ -144,7 +154,7 @@ def _input_recipe(
         ranges = recipe.augment if augment is None else augment
         return replace(recipe, layer=layer, pool="none", views=views or recipe.views, augment=ranges), None
     size = f"{reading.height}x{reading.width}"
-    whole = replace(recipe.on_pixels(), size=size, views="one", augment=None)
+    whole = replace(recipe.on_pixels(), size=size, views="one", augment=None, dtype="float32")
     if augment == "none":
         return whole, None
     if reading.name != "pillow":

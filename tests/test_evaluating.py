@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -18,7 +19,7 @@ from featstore.errors import DataError, RunError
 from featstore.evaluation.metrics import evaluate as measure
 from featstore.images.manifest import list_files, scan
 from featstore.recipe import Recipe
-from featstore.runs import Run
+from featstore.runs import Run, load_splits
 from featstore.training import train
 
 FRACTIONS = {"val_fraction": 0.15, "test_fraction": 0.4}  # not the usual ones
@@ -75,16 +76,34 @@ def test_other_data_without_splits_is_one(work: Path, run: Run) -> None:
     predicted = featstore.predict(run, [work / "new"], cache=work / "cache").images
     probabilities = np.array([image.probabilities for image in predicted])
     labels = [Path(image.path).parent.name for image in predicted]
-    assert found.metrics == rounded({"all": measure(probabilities, labels, run.classes)})
-    assert found.metrics["all"]["n"] == 12
+    assert found.metrics == rounded({"new": measure(probabilities, labels, run.classes)})
+    assert found.metrics["new"]["n"] == 12
     assert found.skipped == ()
 
 
-def test_a_copy_of_the_data_is_other_data(work: Path, run: Run, tmp_path: Path) -> None:
-    """How it was divided is known of the folder that was trained on only."""
+def test_a_copy_of_the_data_is_divided_as_then(work: Path, run: Run, tmp_path: Path) -> None:
+    """By what its images hold, wherever they lie; images that were added are new."""
     shutil.copytree(work / "own", tmp_path / "copy")
-    found = featstore.evaluate(run, tmp_path / "copy", cache=work / "cache")
-    assert {split: m["n"] for split, m in found.metrics.items()} == {"all": 40}
+    shutil.copytree(work / "new" / "discs", tmp_path / "copy" / "discs", dirs_exist_ok=True)
+    for image in (work / "new" / "discs").iterdir():
+        shutil.copy(image, tmp_path / "copy" / "discs" / f"new-{image.name}")
+    found = featstore.evaluate(run, tmp_path / "copy", cache=work / "cache").metrics
+    assert found["train"]["n"] + found["val"]["n"] + found["test"]["n"] + found["new"]["n"] >= 40
+    assert found["new"]["n"] >= 6
+
+
+def test_held_out_images_that_were_trained_on_are_noted(work: Path, run: Run, tmp_path: Path) -> None:
+    """A figure that is too good is said to be, with the first of the images."""
+    splits = load_splits(run)
+    pictures = scan(work / "own").pictures
+    trained = [p.path for p in pictures if splits.get(hashlib.sha256(Path(p.path).read_bytes()).hexdigest()) == "train"]
+    for kind in ("discs", "stripes"):
+        (tmp_path / "data" / "test" / kind).mkdir(parents=True)
+        for path in [p for p in trained if Path(p).parent.name == kind][:2]:
+            shutil.copy(path, tmp_path / "data" / "test" / kind)
+    found = featstore.evaluate(run, tmp_path / "data", cache=work / "cache")
+    assert found.notes[0].startswith("4 of the 4 images of the split test are among those that the run was trained on")
+    assert featstore.evaluate(run, work / "own", cache=work / "cache").notes == ()
 
 
 def test_splits_of_other_data_are_kept_apart(work: Path, run: Run, tmp_path: Path) -> None:
@@ -104,14 +123,14 @@ def test_images_without_a_label_are_counted(work: Path, run: Run, tmp_path: Path
     lines += ["own/stripes/000.png,,test", "own/stripes/001.png,,"]
     (work / "some.csv").write_text("\n".join(lines))
     found = featstore.evaluate(run, work / "some.csv", cache=work / "cache")
-    assert {split: m["n"] for split, m in found.metrics.items()} == {"test": 1, "all": 1}
+    assert {split: m["n"] for split, m in found.metrics.items()} == {"train": 1, "test": 1}
     assert found.unlabelled == 2
 
 
 def test_some_of_the_classes_are_enough(work: Path, run: Run, tmp_path: Path) -> None:
     """Probabilities are those among all classes of the run."""
     shutil.copytree(work / "new" / "stripes", tmp_path / "data" / "stripes")
-    found = featstore.evaluate(run, tmp_path / "data", cache=work / "cache").metrics["all"]
+    found = featstore.evaluate(run, tmp_path / "data", cache=work / "cache").metrics["new"]
     images = featstore.predict(run, [tmp_path / "data"], cache=work / "cache").images
     assert found["n"] == 6
     assert found["accuracy"] == np.mean([image.label == "stripes" for image in images])

@@ -127,7 +127,8 @@ def test_fewer_right_answers_speak_against_a_smaller_loss(head_run: Run) -> None
 def test_the_run_folder_holds_the_trained_part_only(tuned: FineTuned) -> None:
     """Not another copy of the frozen bottom; curves and the drawn network beside it."""
     names = sorted(path.name for path in tuned.run.folder.iterdir())
-    assert names == ["curve.csv", "curve.png", "network.png", "network.svg", "run.json", "trained.keras"]
+    pictures = ["curve.png", "network.png", "network.svg"]
+    assert names == ["curve.csv", pictures[0], "images.csv", *pictures[1:], "run.json", "trained.keras"]
     model = keras.saving.load_model(tuned.run.folder / "trained.keras", compile=False)
     assert {layer.name for layer in model.layers} >= {"block2a_1_conv", "widen_conv", "head"}
     assert not any(layer.name.startswith(("stem", "block1")) for layer in model.layers)
@@ -268,7 +269,7 @@ def test_an_interruption_keeps_the_best_so_far(work: Path, head_run: Run, tmp_pa
     """Ctrl-C in the fifth epoch leaves a run of the best of four, and says where."""
 
     def interrupt(done: int, total: int) -> None:
-        if done == 4:
+        if done == total * 4 // 6:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt) as caught:
@@ -285,6 +286,7 @@ def test_an_interruption_keeps_the_best_so_far(work: Path, head_run: Run, tmp_pa
     [
         ({"average": "features", "views": "flip"}, {}, "averages features over views"),
         ({"views": "ten"}, {"whole": True}, "sees crops"),
+        ({"views": "five"}, {"views": "augment:2"}, "sees crops"),
         ({"scales": "48"}, {}, "sees images at several sizes"),
         ({"model": "pixels"}, {}, "has no base to unfreeze"),
     ],
@@ -306,6 +308,10 @@ def test_a_run_that_cannot_be_fine_tuned_is_refused(
         ({"views": "ten"}, "expected augment:K"),
         ({"views": "augment:2", "whole": True}, "without --whole"),
         ({"rate": 0}, "a rate above 0"),
+        ({"momentum": 0.5, "optimizer": "adam"}, "--momentum 0.5: is for --optimizer sgd"),
+        ({"augment": "zoom=0.1"}, "--augment zoom=0.1: is for --views augment:K"),
+        ({"whole": True, "memory": 1000}, "--memory: --whole reads its images anew"),
+        ({"rates": {"widen": 0.0, "head": 0.0, "block2a": 0.0}}, "leaves nothing that is trained"),
         ({"rates": {"nothing": 1e-3}}, "--rate-of nothing: no layer"),
         ({"precision": "float8"}, "--precision float8: is not known"),
         ({"weights": "/gone.h5"}, "no such file"),

@@ -16,8 +16,9 @@ from PIL import Image
 
 from featstore.errors import DataError, FeatstoreError, RunError
 from featstore.heads.base import Curve
+from featstore.images.manifest import FileStat, Picture
 from featstore.recipe import Recipe
-from featstore.runs import Run, list_runs, load_curve, load_run, new_folder, save_run
+from featstore.runs import Run, list_runs, load_curve, load_run, load_splits, new_folder, save_run
 from featstore.training import train
 
 Change = Callable[[dict[str, Any]], object]
@@ -67,8 +68,9 @@ def test_a_run_tells_stripes_from_discs(saved: Run) -> None:
 
 
 def test_a_run_folder_has_all_that_it_takes(saved: Run) -> None:
-    """The head and run.json, and the curve as numbers and as a picture."""
-    assert sorted(p.name for p in saved.folder.iterdir()) == ["curve.csv", "curve.png", "head.skops", "run.json"]
+    """The head and run.json, the images and their splits, and the curve as numbers and as a picture."""
+    names = ["curve.csv", "curve.png", "head.skops", "images.csv", "run.json"]
+    assert sorted(p.name for p in saved.folder.iterdir()) == names
     assert (saved.folder / "curve.csv").read_text().startswith("C,cv_log_loss,cv_accuracy\n1e-05,")
     with Image.open(saved.folder / "curve.png") as curve:
         assert curve.size == (840, 480)
@@ -174,16 +176,6 @@ def test_a_run_of_a_newer_featstore_says_so(run: Run) -> None:
         load_run(run.folder)
 
 
-def test_a_run_of_version_2_is_read(run: Run) -> None:
-    """It had the usual fractions and no fine-tuning, which a run of version 3 has to name."""
-    rewrite(run, lambda content: {k: v for k, v in content.items() if k not in ("fractions", "fine_tuning")})
-    with pytest.raises(RunError, match=r"run\.json: cannot be read"):
-        load_run(run.folder)  # of version 3
-    rewrite(run, lambda content: content.update(format_version=2))
-    assert load_run(run.folder) == run
-    assert (run.fractions, run.fine_tuning) == ({"val": 0.2, "test": 0.2}, {})
-
-
 def test_a_run_knows_the_fractions_it_was_made_with(work: Path) -> None:
     """To divide the same data in the same way again."""
     recipe = Recipe(model="tiny")
@@ -194,9 +186,10 @@ def test_a_run_knows_the_fractions_it_was_made_with(work: Path) -> None:
     assert list(found.metrics) == ["train", "val"]
 
 
-def test_a_run_of_an_older_featstore_says_so(run: Run) -> None:
-    """Version 1 knew neither views nor several bases: nothing is made up for it."""
-    rewrite(run, lambda content: content.update(format_version=1))
+@pytest.mark.parametrize("version", [1, 2])
+def test_a_run_of_an_older_featstore_says_so(run: Run, version: int) -> None:
+    """Version 1 knew no views, version 2 not which images it was made with: nothing is made up for them."""
+    rewrite(run, lambda content: content.update(format_version=version))
     with pytest.raises(RunError, match="was made by an older featstore; train the head again"):
         load_run(run.folder)
 
@@ -286,21 +279,47 @@ def test_a_head_without_a_curve_leaves_no_picture(run: Run) -> None:
     """Where nothing was chosen there is nothing to draw; the run is complete all the same."""
     for name in ("curve.csv", "curve.png", "run.json"):
         (run.folder / name).unlink()
-    save_run(run, Curve("C", [], {}))
-    assert sorted(path.name for path in run.folder.iterdir()) == ["head.skops", "run.json"]
+    save_run(run, [], Curve("C", [], {}))
+    assert sorted(path.name for path in run.folder.iterdir()) == ["head.skops", "images.csv", "run.json"]
     assert load_run(run.folder) == run
+
+
+def test_a_run_knows_its_images_wherever_they_go(saved: Run) -> None:
+    """By their content, with the split that each was in; a copy in the training split counts as trained on."""
+    splits = load_splits(saved)
+    counts = {split: list(splits.values()).count(split) for split in saved.metrics}
+    assert counts == {split: metrics["n"] for split, metrics in saved.metrics.items()}
+
+
+@pytest.mark.parametrize("text", ["", "digest\n", "digest,split\nx\n", "a,b\n"])
+def test_a_list_of_images_that_cannot_be_read_is_an_error(run: Run, text: str) -> None:
+    """Without it nothing says what was trained on."""
+    (run.folder / "images.csv").write_text(text)
+    with pytest.raises(RunError, match=r"images\.csv: cannot be read"):
+        load_splits(run)
+    (run.folder / "images.csv").unlink()
+    with pytest.raises(RunError, match=r"images\.csv: cannot be read"):
+        load_splits(run)
+
+
+def test_a_copy_in_the_training_split_counts(run: Run) -> None:
+    """Whatever other split the same bytes are in."""
+    stat = FileStat(0, 0, 0, 0)
+    copies = [Picture(f"{s}.png", stat, "a", s, digest="d" * 64) for s in ("val", "train", "test")]
+    save_run(run, copies, Curve("C", [], {}))
+    assert load_splits(run) == {"d" * 64: "train"}
 
 
 def test_the_curve_is_kept_as_numbers(run: Run) -> None:
     """A column for the steps and one for each series, in full precision."""
-    save_run(run, Curve("epoch", [1.0, 2.0], {"loss": [0.1, 1 / 3], "accuracy": [0.5, 1.0]}))
+    save_run(run, [], Curve("epoch", [1.0, 2.0], {"loss": [0.1, 1 / 3], "accuracy": [0.5, 1.0]}))
     assert (run.folder / "curve.csv").read_text() == f"epoch,loss,accuracy\n1.0,0.1,0.5\n2.0,{1 / 3},1.0\n"
 
 
 def test_a_saved_curve_is_read_again(run: Run) -> None:
     """With its steps and series; a loss that is no number, as before the first epoch, is one of them."""
     curve = Curve("epoch", [0.0, 1.0], {"loss": [float("nan"), 1 / 3], "val_loss": [0.5, 1e-9]})
-    save_run(run, curve)
+    save_run(run, [], curve)
     found = load_curve(run)
     assert (found.x_name, found.x, list(found.series)) == ("epoch", [0.0, 1.0], ["loss", "val_loss"])
     assert found.series["loss"] == pytest.approx(curve.series["loss"], nan_ok=True)

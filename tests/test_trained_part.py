@@ -18,7 +18,15 @@ from conftest import WARNINGS
 from featstore.bases.blocks import Separator
 from featstore.bases.build import build, weights_digest
 from featstore.bases.parts import parts_of
-from featstore.bases.trained_part import Body, by_rate, in_float32, leaves, trained_layers, unfreeze
+from featstore.bases.trained_part import (
+    Body,
+    by_rate,
+    check_rates,
+    in_float32,
+    leaves,
+    trained_layers,
+    unfreeze,
+)
 from featstore.catalog import BASES
 from featstore.errors import BaseUnavailable, UsageError
 from featstore.heads.fine_tuned import FineTunedNetwork
@@ -221,6 +229,16 @@ def test_every_family_answers_the_same_in_another_process(workshop: Callable[[st
     subprocess.run([sys.executable, *WARNINGS, "-c", RELOAD, str(folder), *FAMILIES], check=True)
 
 
+def test_a_layer_called_head_is_refused(tmp_path: Path) -> None:
+    """Before anything is computed."""
+    image = keras.Input((16, 16, 3))
+    keras.Model(image, keras.layers.Conv2D(4, 3, name="head")(image)).save(tmp_path / "user.keras")
+    recipe = Recipe(model=str(tmp_path / "user.keras"), preprocess="raw")
+    with pytest.raises(UsageError, match="one of its layers is called 'head'"):
+        Body(recipe.source(), resolve(recipe, DigestMemory(tmp_path)), None)
+    build.cache_clear()
+
+
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Body:
     recipe = Recipe(model="tiny", size=32)
@@ -253,18 +271,57 @@ def test_statistics_move_where_that_is_asked_for(tiny: Body) -> None:
 
 
 def test_rates_are_those_of_the_longest_prefix(tiny: Body) -> None:
-    """A rate of 0 leaves layers alone; a prefix that fits nothing is an error with the names there are."""
+    """A layer at a rate of 0 stays as it is, BatchNormalization included, and is not among those that are trained."""
     network = tiny.network(tiny.find_cut(1, None, None), head_for(tiny))
-    unfreeze(network)
-    groups = by_rate(network, 1.0, {"block2a": 0.5, "block2a_2": 0.25, "widen": 0, "head": 2.0})
+    rates = {"block2a": 0.5, "block2a_2": 0.25, "widen": 0.0, "head": 2.0}
+    unfreeze(network, train_bn=True, rates=rates)
+    groups = by_rate(network, 1.0, rates)
     names = {rate: {v.path.split("/")[0] for v in variables} for rate, variables in groups.items()}
-    assert names == {
-        0.5: {"block2a_1_conv", "block2a_shortcut_conv"},
-        0.25: {"block2a_2_conv"},
-        2.0: {"head"},
-    }
-    with pytest.raises(UsageError, match=r"--rate-of blcok2: no layer .*they are block2a_1_conv, .*widen_conv, head$"):
-        by_rate(network, 1.0, {"blcok2": 0.5})
+    assert names[0.25] == {"block2a_2_bn", "block2a_2_conv"}
+    assert names[2.0] == {"head"}
+    assert names.keys() == {0.5, 0.25, 2.0}
+    assert not any(name.startswith("widen") for name in trained_layers(network))
+    assert not network.get_layer("widen_bn").trainable
+
+
+def test_a_prefix_ends_with_its_number() -> None:
+    """block1 is not the beginning of block12; one that fits nothing is an error with the names that there are."""
+    check_rates(["conv1_a", "conv12_a", "head"], {"conv1": 1.0, "conv12_a": 1.0, "head": 0.0})
+    with pytest.raises(UsageError, match=r"--rate-of conv1: no layer that is trained has such a name; they are conv12"):
+        check_rates(["conv12_a"], {"conv1": 1.0})
+
+
+def test_statistics_are_kept_inside_wrappers_and_nested_models() -> None:
+    """Wherever a BatchNormalization is; what a user saved as frozen is trained all the same."""
+    inner = keras.Sequential([keras.Input((4, 3)), keras.layers.BatchNormalization(), keras.layers.Dense(3)])
+    inner.trainable = False
+    wrapped = keras.layers.TimeDistributed(keras.layers.BatchNormalization())
+    model = keras.Sequential([keras.Input((4, 3)), inner, wrapped, keras.layers.Dense(2)])
+    unfreeze(model)
+    assert len(kept(model)) == 8
+    assert not any(layer.trainable for layer in leaves(model) if isinstance(layer, keras.layers.BatchNormalization))
+    assert len(model.trainable_variables) == 4
+
+
+def test_a_base_may_be_any_of_a_users_networks(tmp_path: Path) -> None:
+    """With operations that are no layers, a layer called as ours, or as a Sequential; `head` alone is taken."""
+    image = keras.Input((16, 16, 3))
+    x = keras.layers.Conv2D(4, 3, name="first")(image)
+    x = keras.layers.Conv2D(4, 3, name="second")(x)
+    x = keras.ops.relu(x) * 2.0
+    model = keras.Model(image, keras.layers.Conv2D(4, 3, name="pool")(x))
+    chain = keras.Sequential([keras.Input((16, 16, 3)), *(keras.layers.Conv2D(4, 3, name=n) for n in ("first", "b"))])
+    for network, layer in ((model, "second"), (chain, "b")):
+        network.save(tmp_path / "user.keras")
+        recipe = Recipe(model=str(tmp_path / "user.keras"), preprocess="raw")
+        body = Body(recipe.source(), resolve(recipe, DigestMemory(tmp_path)), None)
+        head = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, activation="softmax")])
+        top = body.network(body.find_cut(None, None, layer), head)
+        build.cache_clear()
+        assert top.layers[-1].name == "head"
+        assert len({found.name for found in top.layers}) == len(top.layers)
+        names = [found.name for found in top.layers]
+        assert ("pool_of_base" in names) == (network is model)
 
 
 def test_layers_have_the_names_of_the_base(tiny: Body) -> None:

@@ -65,10 +65,12 @@ class Blocks:
     def before(self, layer: str) -> Separator:
         """The input of `layer`; raises UsageError, and names the nearest ones, where it does not separate."""
         names = [self._name(node) for node in self._nodes]
-        if layer not in names:
+        if not layer or layer not in names:
             raise UsageError(f"no layer {layer!r} among those below the features; {self._nearest(None)}")
         place = names.index(layer)
         node = self._nodes[place]
+        if not node.parent_nodes:
+            raise UsageError(f"layer {layer!r}: is the image itself; to train all of the network use --whole")
         parents = {self._place[id(parent)] for parent in node.parent_nodes}
         found = next((s for s in self.separators if parents == {s.place}), None)
         if found is None or not self._trains_after(found.place):
@@ -81,7 +83,7 @@ class Blocks:
     def before_prefix(self, prefix: str) -> Separator:
         """The input of the first layer whose name begins with `prefix`, such as block5 or conv5_block3."""
         names = [self._name(node) for node in self._nodes]
-        first = next((name for name in names if name and re.match(re.escape(prefix) + r"(?![0-9])", name)), None)
+        first = next((name for name in names if name and begins(name, prefix)), None)
         if first is None:
             raise UsageError(f"--unfreeze {prefix}: no layer's name begins so; {self._nearest(None)}")
         return self.before(first)
@@ -119,6 +121,8 @@ class Blocks:
         """From the top down: the last tensor before the height falls, or the first after it if nothing is learnt."""
         found = []
         padding = keras.layers.ZeroPadding2D
+        if any(len(s.shape) == 3 and s.shape[0] is None for s in self.separators):
+            raise UsageError(f"--blocks: this network takes images of any size; {self._nearest(None)}")
         maps = [s for s in self.separators if not isinstance(self._nodes[s.place].operation, padding)]
         for above, below in zip(maps[:0:-1], maps[-2::-1], strict=True):
             if len(above.shape) != 3 or len(below.shape) != 3 or not (above.shape[0] or 0) < (below.shape[0] or 0):
@@ -130,7 +134,7 @@ class Blocks:
         return found
 
     def _is_learnt(self, place: int) -> bool:
-        return bool(self._nodes[place].operation.weights)
+        return bool(_weights(self._nodes[place].operation))
 
     def _trains_after(self, place: int) -> bool:
         return any(_learns(node.operation) for node in self._nodes[place + 1 :])
@@ -157,6 +161,16 @@ class Blocks:
         return self.name(node.operation)
 
 
+def begins(name: str, prefix: str) -> bool:
+    """Whether a layer's name begins with a whole `prefix`: block1 is not the beginning of block12."""
+    return bool(prefix) and re.match(re.escape(prefix) + r"(?![0-9])", name) is not None
+
+
 def _learns(operation: Any) -> bool:
-    norms = isinstance(operation, keras.layers.BatchNormalization)
-    return bool(operation.weights) and not norms and not isinstance(operation, keras.layers.Normalization)
+    kinds = (keras.layers.BatchNormalization, keras.layers.Normalization)
+    return bool(_weights(operation)) and not isinstance(operation, kinds)
+
+
+def _weights(operation: Any) -> list[Any]:
+    """None for a bare operation, such as an addition that is no layer."""
+    return getattr(operation, "weights", [])

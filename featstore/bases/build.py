@@ -14,6 +14,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from featstore.bases.defaults import keras_defaults
 from featstore.bases.source import BaseSource
 from featstore.bases.tiny import build_tiny, load_tiny_weights
 from featstore.bases.weights_file import CLASSES, holds_classifier
@@ -35,7 +36,7 @@ def build(source: BaseSource, height: int, width: int, pool: str = "none", _stat
         if source.top:
             _check_probabilities(model, Path(source.model), height, width)
         return model
-    with _keras_defaults():
+    with keras_defaults():
         is_tiny = source.model == TINY.name
         model = _build_tiny(source, height, width) if is_tiny else _build_application(source, height, width, pool)
     if source.weights not in ("imagenet", "random", "shipped"):
@@ -57,19 +58,6 @@ def weights_digest(model: Any) -> str:
         digest.update(f"{place}:{value.dtype.str}{value.shape};".encode())
         digest.update(value.data)
     return digest.hexdigest()
-
-
-@contextmanager
-def _keras_defaults() -> Iterator[None]:
-    """What a process has set for its own networks, such as mixed precision, would change the features under a key."""
-    policy, layout = keras.config.dtype_policy(), keras.config.image_data_format()
-    keras.config.set_dtype_policy("float32")
-    keras.config.set_image_data_format("channels_last")
-    try:
-        yield
-    finally:
-        keras.config.set_dtype_policy(policy)
-        keras.config.set_image_data_format(layout)
 
 
 def _build_tiny(source: BaseSource, height: int, width: int) -> Any:

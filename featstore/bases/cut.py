@@ -9,6 +9,7 @@ from typing import Any
 
 import keras
 
+from featstore.bases.defaults import keras_defaults
 from featstore.errors import UsageError
 from featstore.spec import LAST_ACTIVATION
 
@@ -19,7 +20,7 @@ def cut(model: Any, layer: str, pool: str, saved: bool = False) -> Any:
     The layers of a `saved` model are called as in its file, those of any other as `layer_names` has them.
     """
     names = [layer.name for layer in model.layers] if saved else layer_names(model)
-    output = model.output if layer == LAST_ACTIVATION else _find(model, layer, names).output
+    output = _output(model, layer, names)
     if isinstance(output, (list, tuple, dict)):
         raise UsageError(f"layer {layer!r} has several outputs: name a layer with one")
     if pool != "none":
@@ -28,8 +29,9 @@ def cut(model: Any, layer: str, pool: str, saved: bool = False) -> Any:
                 f"layer {layer!r} gives {tuple(output.shape[1:])}, not a map to be pooled: use --pool none"
             )
         pooling = keras.layers.GlobalAveragePooling2D if pool == "avg" else keras.layers.GlobalMaxPooling2D
-        output = pooling(dtype="float32")(output)  # whatever the process has set for its own networks
-    return keras.Model(model.input, output)
+        with keras_defaults():
+            output = pooling()(output)
+    return keras.Model(model.inputs[0], output)
 
 
 def layer_names(model: Any) -> list[str]:
@@ -57,6 +59,13 @@ def _automatic_number(layer: Any) -> tuple[str, int] | None:
     prefix = re.sub(r"([a-z])([A-Z])", r"\1_\2", words).lower()
     found = re.fullmatch(rf"{prefix}(?:_(\d+))?", layer.name)
     return (prefix, int(found[1] or 0)) if found else None
+
+
+def _output(model: Any, layer: str, names: Sequence[str]) -> Any:
+    """Several outputs as a list; of a Sequential model, which has no graph of its own, the last layer's."""
+    if layer != LAST_ACTIVATION:
+        return _find(model, layer, names).output
+    return model.outputs[0] if len(model.outputs) == 1 else list(model.outputs)
 
 
 def _find(model: Any, layer: str, names: Sequence[str]) -> Any:

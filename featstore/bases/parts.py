@@ -24,7 +24,7 @@ def parts_of(body: Body, cut: Separator | None, network: Any) -> list[Part]:
     found = []
     for start, end in zip(places, [*places[1:], None], strict=True):
         layers = body.blocks.layers_between(start, end)
-        names = [body.blocks.name(layer) for layer in layers]
+        names = [body.called(layer) for layer in layers]
         weights = sum(layer.count_params() for layer in layers)
         is_above = cut is None or start >= cut.place
         found.append(

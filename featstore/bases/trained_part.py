@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import keras
 
-from featstore.bases.blocks import Blocks, Separator
+from featstore.bases.blocks import Blocks, Separator, begins
 from featstore.bases.build import build, weights_digest
 from featstore.bases.cut import cut
+from featstore.bases.defaults import keras_defaults
 from featstore.bases.source import BaseSource
 from featstore.catalog import block_ends
 from featstore.errors import BaseUnavailable, UsageError
@@ -22,7 +23,7 @@ POOL = "pool"
 
 
 class Body:
-    """A base up to the features of `spec`, whose top is to be trained. The base is shared and is itself never changed.
+    """A base up to the features of `spec`, whose top is to be trained. The base is shared; its weights never change.
 
     Raises BaseUnavailable where its weights are not those of the spec.
     """
@@ -39,6 +40,8 @@ class Body:
         self._info = source.info
         self._model = cut(base, spec.layer, "none" if pools_inside else spec.pool, saved=source.is_file)
         self.blocks = Blocks(base, self._model, saved=source.is_file)
+        if any(self.blocks.name(layer) == HEAD for layer in base.layers):
+            raise UsageError(f"{source.model}: one of its layers is called {HEAD!r}, as what is put on it; rename it")
 
     def find_cut(self, blocks: int | None, prefix: str | None, layer: str | None) -> Separator:
         """The activation below which all stays frozen: that under so many `blocks`, or under what is named."""
@@ -52,16 +55,31 @@ class Body:
         """All cuts that `find_cut` knows by a number, from the top down."""
         return self.blocks.ends(block_ends(self._info) if self._info else None)
 
+    @property
+    def shape(self) -> tuple[int | None, ...]:
+        """Of the features of an image."""
+        return tuple(self._model.output_shape[1:])
+
+    def called(self, layer: Any) -> str:
+        """The name of a layer of the base in the trained part, where `pool` is the one that we add."""
+        name = self.blocks.name(layer)
+        return f"{name}_of_base" if name == POOL else name
+
+    def layers_above(self, cut: Separator | None) -> list[Any]:
+        """Those of the base that are trained, as far as they learn anything."""
+        return self.blocks.layers_between(cut.place if cut else -1, None)
+
     def network(self, cut: Separator | None, head: Any, policy: str = "float32", seed: int = 0) -> Any:
         """A copy of all above `cut`, or of the whole body, with `head` on it; the base computes under a dtype `policy`.
 
-        Its layers have the names that `blocks` knows them by, `pool` and `head`. What they draw comes from `seed`.
+        Its layers are `called` as in the base, and `pool` and `head`. What they draw comes from `seed`.
         """
-        named = keras.Sequential([keras.Input(head.input_shape[1:]), *head.layers], name=HEAD)
-        model = keras.Model(cut.tensor if cut else self._model.input, named(self._model.output))
+        with keras_defaults():
+            named = keras.Sequential([keras.Input(head.input_shape[1:]), *head.layers], name=HEAD)
+            model = keras.Model(cut.tensor if cut else self._model.inputs[0], named(self._model.outputs[0]))
 
         def rename(layer: Any) -> dict[str, Any]:
-            if name := self.blocks.name(layer):
+            if name := self.called(layer):
                 return {"name": name, "dtype": policy}
             is_pooling = isinstance(layer, keras.layers.GlobalAveragePooling2D | keras.layers.GlobalMaxPooling2D)
             return {"name": POOL} if is_pooling else {}
@@ -87,23 +105,31 @@ def _copy(model: Any, changes: Callable[[Any], dict[str, Any]]) -> Any:
     return copied
 
 
-def unfreeze(model: Any, train_bn: bool = False) -> None:
+def unfreeze(model: Any, train_bn: bool = False, rates: Mapping[str, float] | None = None) -> None:
     """Let every weight of `model` be trained but those of BatchNormalization, which keeps its statistics too.
 
     `base(x, training=False)` does not protect them in Keras 3 (keras#20285): training passes its flag down. With
-    `train_bn` they are trained, and forget what they knew at their momentum.
+    `train_bn` they are trained, and forget what they knew at their momentum. What has a rate of 0 in `rates` stays as
+    it is.
     """
     for layer in leaves(model):
-        layer.trainable = train_bn or not isinstance(layer, keras.layers.BatchNormalization)
+        layer.trainable = True  # also what a user saved as frozen
+    for layer in leaves(model):
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.trainable = train_bn
+    for layer in model.layers:
+        if _rate_of(layer, 1.0, rates or {}) == 0:
+            layer.trainable = False
 
 
 def leaves(model: Any) -> Iterator[Any]:
-    """All layers that are no models themselves."""
-    for layer in model.layers:
-        if isinstance(layer, keras.Model):
-            yield from leaves(layer)
-        else:
-            yield layer
+    """All layers, in nested models and wrappers as well."""
+    yield from model._flatten_layers(include_self=False, recursive=True)
+
+
+def has_batch_norm(model: Any) -> bool:
+    """Whether there are statistics that could be kept."""
+    return any(isinstance(layer, keras.layers.BatchNormalization) for layer in leaves(model))
 
 
 def trained_layers(model: Any) -> list[str]:
@@ -112,22 +138,26 @@ def trained_layers(model: Any) -> list[str]:
 
 
 def by_rate(model: Any, rate: float, rates: Mapping[str, float]) -> dict[float, list[Any]]:
-    """The trainable variables of `model` by their rate: that of the longest of the prefixes `rates` that fits.
+    """The trainable variables of `model` by their rate, which is that of the longest of the prefixes `rates` that fits.
 
-    A prefix is the beginning of a layer's name, such as block5 or `head`; a rate of 0 leaves it as it is. Raises
-    UsageError for one that fits nothing.
+    A prefix is the beginning of a layer's name, such as block5 or `head`.
     """
     groups: dict[float, list[Any]] = {}
-    unused = set(rates)
     for layer in model.layers:
-        prefix = max((p for p in rates if layer.name.startswith(p)), key=len, default=None)
-        if not layer.trainable_variables:
-            continue
-        unused.discard(prefix or "")
-        groups.setdefault(rate if prefix is None else rates[prefix], []).extend(layer.trainable_variables)
+        if layer.trainable_variables:
+            groups.setdefault(_rate_of(layer, rate, rates), []).extend(layer.trainable_variables)
+    return groups
+
+
+def check_rates(names: Sequence[str], rates: Mapping[str, float]) -> None:
+    """Raise UsageError for a prefix that none of the layers `names` that could be trained begins with."""
+    unused = [prefix for prefix in rates if not any(begins(name, prefix) for name in names)]
     if unused:
         raise UsageError(
-            f"--rate-of {min(unused)}: no layer that is trained has such a name; they are "
-            + ", ".join(trained_layers(model))
+            f"--rate-of {unused[0]}: no layer that is trained has such a name; they are {', '.join(names)}"
         )
-    return {of: variables for of, variables in groups.items() if of > 0}
+
+
+def _rate_of(layer: Any, rate: float, rates: Mapping[str, float]) -> float:
+    prefix = max((p for p in rates if begins(layer.name, p)), key=len, default=None)
+    return rate if prefix is None else rates[prefix]

@@ -61,12 +61,14 @@ def main() -> None:
     try:
         app()
     except FeatstoreError as error:
+        for text in getattr(error, "__notes__", ()):
+            note(text)
         note(f"featstore: {error}")
         sys.exit(2 if isinstance(error, UsageError) else 1)
     except Interrupted as interruption:
         for text in getattr(interruption, "__notes__", ()):
             note(text)
-        note("featstore: interrupted; what was computed is stored, the same command goes on from there")
+        note("featstore: interrupted; features that were computed are stored, the same command goes on from there")
         sys.exit(interruption.exit_code)
 
 

@@ -131,9 +131,12 @@ def image_progress(shown: bool) -> Iterator[ImageProgress | None]:
 
 @contextmanager
 def step_progress(title: str, shown: bool, unit: str = "steps") -> Iterator[OnStep | None]:
-    """A callback (done, total) that moves a bar on a terminal."""
-    if not shown or not sys.stderr.isatty():
+    """A callback (done, total) that moves a bar on a terminal, and elsewhere writes a line every ten seconds."""
+    if not shown:
         yield None
+        return
+    if not sys.stderr.isatty():
+        yield _line_every_ten_seconds(title, unit)
         return
     bar = _bar()
     task = bar.add_task(title, total=None, unit=unit)
@@ -146,6 +149,18 @@ def step_progress(title: str, shown: bool, unit: str = "steps") -> Iterator[OnSt
         yield on_step
     finally:
         bar.stop()
+
+
+def _line_every_ten_seconds(title: str, unit: str) -> OnStep:
+    last = time.perf_counter()
+
+    def on_step(done: int, total: int) -> None:
+        nonlocal last
+        if time.perf_counter() - last > 10:
+            last = time.perf_counter()
+            note(f"{title}: {done}/{total} {unit}")
+
+    return on_step
 
 
 def _bar() -> Progress:

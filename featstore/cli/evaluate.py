@@ -24,6 +24,8 @@ def command(
 
     with image_progress(not quiet) as progress:
         found = evaluate(load_run(run), data, weights=weights, cache=cache, progress=progress)
+    for text in found.notes:
+        note(f"warning: {text}")
     if json:
         skipped = [item._asdict() for item in found.skipped]
         print_json({"run": str(run), "metrics": found.metrics, "unlabelled": found.unlabelled, "skipped": skipped})

@@ -46,7 +46,9 @@ def command(
     ] = [],  # noqa: B006 - Typer copies it
     warmup: Annotated[float, typer.Option("--warmup", help="Epochs in which the rate rises from 0.")] = 1.0,
     optimizer: Annotated[str, typer.Option("--optimizer", help="sgd or adam.")] = "sgd",
-    momentum: Annotated[float, typer.Option("--momentum", help="Of sgd.")] = 0.9,
+    momentum: Annotated[
+        float | None, typer.Option("--momentum", help="Of sgd. Default: 0.9.", show_default=False)
+    ] = None,
     clip: Annotated[float, typer.Option("--clip", help="Longest gradient, as a norm; 0 for any.")] = 1.0,
     train_bn: Annotated[
         bool, typer.Option("--train-bn", help="Train BatchNormalization too; by default it keeps its statistics.")
@@ -67,8 +69,13 @@ def command(
         str, typer.Option("--precision", help="float32, mixed_float16 or mixed_bfloat16 (for a GPU).")
     ] = "float32",
     memory: Annotated[
-        str, typer.Option("--memory", help="Cached activations held at a time; more are streamed from the cache.")
-    ] = "2G",
+        str | None,
+        typer.Option(
+            "--memory",
+            help="Cached activations held at a time, as in 512M; more are streamed from the cache. Default: 2G.",
+            show_default=False,
+        ),
+    ] = None,
     weights: Annotated[
         str | None, typer.Option("--weights", help="Where the base's weights are now, if moved.", show_default=False)
     ] = None,
@@ -100,10 +107,10 @@ def command(
         "momentum": momentum,
         "train_bn": train_bn,
         "precision": precision,
-        "memory": parse_memory(memory),
+        "memory": None if memory is None else parse_memory(memory),
         "seed": seed,
     }
-    with image_progress(not quiet) as progress, step_progress("fine-tuning", not quiet, "epochs") as on_step:
+    with image_progress(not quiet) as progress, step_progress("fine-tuning", not quiet) as on_step:
         tuned = fine_tune(
             load_run(run),
             data,
@@ -169,11 +176,16 @@ def print_tuned(tuned: FineTuned) -> None:
 def _rates(items: list[str]) -> dict[str, float]:
     from featstore.errors import UsageError
 
-    rates = {}
+    rates: dict[str, float] = {}
     for item in items:
         name, _, value = item.partition("=")
         try:
-            rates[name] = float(value)
+            rate = float(value)
         except ValueError:
-            raise UsageError(f"--rate-of {item}: expected NAME=RATE, as in block5=1e-5 or head=1e-3") from None
+            rate = -1.0
+        if not name or rate < 0:
+            raise UsageError(f"--rate-of {item}: expected NAME=RATE, as in block5=1e-5 or head=1e-3")
+        if name in rates:
+            raise UsageError(f"--rate-of {item}: {name} is given twice")
+        rates[name] = rate
     return rates

@@ -10,11 +10,12 @@ from numpy.typing import NDArray
 
 from featstore.bases.keras_file import refuse_code
 from featstore.errors import BaseUnavailable, RunError
+from featstore.heads.keras_head import save_network
 from featstore.heads.loop import each_class
 from featstore.tensorflow_loader import load_tensorflow
 
 FILE = "trained.keras"
-_ASK_BATCH = 64  # activations are large
+ASK_BATCH = 64  # activations are large; always the same, for another size rounds otherwise
 
 
 class FineTunedNetwork:
@@ -28,16 +29,15 @@ class FineTunedNetwork:
 
     def predict_proba(self, X: NDArray[Any]) -> NDArray[np.float64]:
         """(n, classes) for activations X (n, ...) float16 or float32."""
-        parts = [
-            np.asarray(self._forward(X[i : i + _ASK_BATCH].astype(np.float32))) for i in range(0, len(X), _ASK_BATCH)
-        ]
+        starts = range(0, len(X), ASK_BATCH)
+        parts = [np.asarray(self._forward(X[i : i + ASK_BATCH].astype(np.float32, copy=False))) for i in starts]
         return np.concatenate(parts).astype(np.float64)
 
     def network(self, shape: tuple[int, ...]) -> Any:
         return self._network
 
     def save(self, folder: Path) -> str:
-        self._network.save(folder / FILE)
+        save_network(self._network, folder / FILE)
         return FILE
 
     def load(self, file: Path) -> None:

@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featstore.bases.keras_file import refuse_layers
-from featstore.errors import RunError
+from featstore.errors import RunError, StoreError
+from featstore.files import write_whole
 from featstore.heads.base import Curve, Labelled, OnStep
 from featstore.heads.loop import Batch, Group, Training, compile_step, each_class, loss_and_accuracy
 from featstore.tensorflow_loader import load_tensorflow
@@ -59,9 +60,12 @@ class KerasHead:
         load_tensorflow()
         import keras
 
+        from featstore.bases.defaults import keras_defaults
+
         labels, targets = np.unique(y, return_inverse=True)
         keras.utils.set_random_seed(seed)
-        self._take(self.build(X.shape[1:], len(labels)))
+        with keras_defaults():
+            self._take(self.build(X.shape[1:], len(labels)))
         step = compile_step(self._model, [Group(keras.optimizers.Adam(self.rate), self._model.trainable_variables)])
         random = np.random.default_rng(seed)
 
@@ -95,7 +99,7 @@ class KerasHead:
         return self._model
 
     def save(self, folder: Path) -> str:
-        self._model.save(folder / "head.keras")
+        save_network(self._model, folder / "head.keras")
         return "head.keras"
 
     def load(self, file: Path) -> None:
@@ -115,3 +119,16 @@ class KerasHead:
         self._model = model
         signature = [tf.TensorSpec(model.input_shape, tf.float32)]
         self._forward = tf.function(lambda rows: each_class(model(rows, training=False)), signature, autograph=False)
+
+
+def save_network(model: Any, path: Path) -> None:
+    """Save a Keras `model`; raises StoreError, and leaves no half file, where the disk refuses."""
+    import tempfile
+
+    try:
+        with tempfile.TemporaryDirectory() as folder:  # Keras writes to a path only, and not safely
+            model.save(Path(folder) / path.name)
+            data = (Path(folder) / path.name).read_bytes()
+    except OSError as error:
+        raise StoreError(f"{tempfile.gettempdir()}: cannot be written: {error.strerror}; free some space") from error
+    write_whole(path, data)

@@ -73,15 +73,19 @@ class LogisticHead:
         load_tensorflow()
         from keras import Input, Sequential, layers, regularizers
 
+        from featstore.bases.defaults import keras_defaults
+
         scaler, model = self._model
         kernel, bias = model.coef_.T, model.intercept_
         penalty = 1 / (2 * model.C * float(np.max(scaler.n_samples_seen_)))  # of the mean loss; C is for the sum
         if len(bias) == 1:  # a sigmoid is the softmax of half the logit on either side
             kernel, bias = np.hstack([-kernel, kernel]) / 2, np.array([-bias[0], bias[0]]) / 2
             penalty *= 2  # the squares of two halves add up to half the square
-        scaling = layers.Normalization(mean=scaler.mean_, variance=scaler.scale_**2)
-        dense = layers.Dense(len(bias), activation="softmax", kernel_regularizer=regularizers.L2(penalty))
-        network = Sequential([Input(shape), layers.Flatten(), scaling, dense])
+        with keras_defaults():
+            # not Normalization, which takes a very small deviation for zero
+            scaling = layers.Rescaling((1 / scaler.scale_).tolist(), (-scaler.mean_ / scaler.scale_).tolist())
+            dense = layers.Dense(len(bias), activation="softmax", kernel_regularizer=regularizers.L2(penalty))
+            network = Sequential([Input(shape), layers.Flatten(), scaling, dense])
         dense.set_weights([kernel, bias])
         return network
 

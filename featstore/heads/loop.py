@@ -123,7 +123,7 @@ def compile_step(network: Any, groups: Sequence[Group]) -> Step:
 
     def step(rows: Any, targets: Any) -> Any:
         with tf.GradientTape() as tape:
-            probabilities = each_class(tf.cast(network(tf.cast(rows, tf.float32), training=True), tf.float32))
+            probabilities = each_class(tf.cast(network(rows, training=True), tf.float32))
             losses = keras.losses.sparse_categorical_crossentropy(targets, probabilities)
             penalties = [tf.cast(penalty, tf.float32) for penalty in network.losses]
             loss = groups[0].optimizer.scale_loss(tf.add_n([tf.reduce_mean(losses), *penalties]))
@@ -133,14 +133,15 @@ def compile_step(network: Any, groups: Sequence[Group]) -> Step:
         right = tf.equal(tf.argmax(probabilities, axis=1), targets)
         return tf.reduce_sum(losses), tf.reduce_sum(tf.cast(right, tf.float32))
 
-    signatures: dict[Any, Step] = {}
+    compiled: dict[tuple[int, ...], Step] = {}
 
     def run(rows: NDArray[Any], targets: NDArray[np.intp]) -> Any:
-        """Rows stored as float16 travel as such: they are half as many bytes."""
-        if rows.dtype not in signatures:
-            signature = [tf.TensorSpec((None, *rows.shape[1:]), rows.dtype), tf.TensorSpec((None,), tf.int64)]
-            signatures[rows.dtype] = tf.function(step, signature, autograph=False)
-        return signatures[rows.dtype](rows, targets)
+        """Rows stored as float16 are widened here: as part of the graph that would take far longer."""
+        shape = rows.shape[1:]
+        if shape not in compiled:
+            signature = [tf.TensorSpec((None, *shape), tf.float32), tf.TensorSpec((None,), tf.int64)]
+            compiled[shape] = tf.function(step, signature, autograph=False)
+        return compiled[shape](rows.astype(np.float32, copy=False), targets)
 
     return run
 
