@@ -33,7 +33,12 @@ class StoredRows:
     @property
     def row_bytes(self) -> int:
         """The most that a row takes in memory."""
-        return max(int(np.prod(store.row_shape or ())) * store.item_bytes for store in self._stores)
+        return self.numbers * max(store.item_bytes for store in self._stores)
+
+    @property
+    def numbers(self) -> int:
+        """How many a row has."""
+        return int(np.prod(self._stores[0].row_shape or ()))
 
     def read(self, which: NDArray[np.intp]) -> NDArray[Any]:
         """(len(which), ...) float16, or float32 where a row is."""
@@ -63,13 +68,15 @@ class ShuffledBatches:
         at_once = most_bytes // max(rows.row_bytes, 1)
         self.block = max(batch, at_once // batch * batch)
         self.fits = max(batch, at_once) >= len(rows)
+        self._widens = (2 + 4) * rows.numbers * len(rows) <= most_bytes  # once for all epochs, where both fit
         self._held: NDArray[Any] | None = None
 
     def epoch(self, number: int) -> Iterator[tuple[NDArray[Any], NDArray[np.intp]]]:
         """(batch, ...) rows and (batch,) targets; every row once."""
         if self.fits:
             if self._held is None:
-                self._held = self._rows.read(np.arange(len(self._rows)))
+                held = self._rows.read(np.arange(len(self._rows)))
+                self._held = held.astype(np.float32, copy=False) if self._widens else held
             yield from self._cut_up(self._held, self._random.permutation(len(self._rows)), 0)
             return
         run = min(RUN, max(1, self.block // _RUNS))
