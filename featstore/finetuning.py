@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from featstore.evaluation.comparison import Difference
     from featstore.extraction import Progress
     from featstore.heads.loop import Training
 
@@ -91,7 +92,7 @@ def fine_tune(
     head_run = run if isinstance(run, Run) else load_run(Path(run))
     where = Unfreeze(blocks=blocks, prefix=unfreeze, layer=unfreeze_from, whole=whole)
     settings = Tuning(**tuning)
-    root = Path(runs or head_run.folder.absolute().parent)
+    root = Path(runs) if runs else _beside(head_run.folder)
     check_unfreezable(head_run, where, views, augment, settings)
     check_root(root)
     unfrozen = unfreeze_run(head_run, data, where, settings, (views, augment), weights, cache_folder(cache), progress)
@@ -108,6 +109,11 @@ def fine_tune(
         raise
 
 
+def _beside(folder: Path) -> Path:
+    """The folder that `folder` is in, also where it is named as the working folder."""
+    return (folder if folder.name else folder.absolute()).parent
+
+
 def _save(unfrozen: Unfrozen, tuning: Tuning, root: Path, times: tuple[float, float, float]) -> FineTuned:
     """Measure the network and save it; `times` are those of the start, of the hand-over and of the training's end."""
     from featstore.evaluation.metrics import evaluate
@@ -120,7 +126,8 @@ def _save(unfrozen: Unfrozen, tuning: Tuning, root: Path, times: tuple[float, fl
         {split: evaluate(p, names[split], stage.classes) for split, p in found.items()}
         for found in (unfrozen.before, answers)
     )
-    beats, verdict = _verdict(head_run, training)
+    difference = _difference(unfrozen, answers, "val") if "val" in answers else None
+    beats, verdict = _verdict(head_run, training, difference)
     start, ready, trained = times
     seconds = {"features": ready - start, "fit": trained - ready, "total": time.perf_counter() - start}
     details = {"metrics_before": before, "beats_head": beats}
@@ -132,13 +139,14 @@ def _save(unfrozen: Unfrozen, tuning: Tuning, root: Path, times: tuple[float, fl
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)  # half a run is none
         raise
-    notes = [*leak_notes(manifest), *trained_on_notes(load_splits(head_run), manifest)]
+    notes = [*leak_notes(manifest), *trained_on_notes(_trained_on_elsewhere(head_run, manifest), manifest)]
     for name, picture in pictures.items():
         try:
             write_whole(folder / name, picture)
         except StoreError as error:  # the run is whole without it
             notes.append(str(error))
-    words = _difference(unfrozen, answers), verdict, tuple(notes)
+    held_out = next(split for split in ("test", "val", "train") if split in answers)
+    words = _in_words(_difference(unfrozen, answers, held_out), len(answers[held_out]), held_out), verdict, tuple(notes)
     return FineTuned(run, head_run, before, after, run if beats else head_run, *words, manifest.skipped)
 
 
@@ -200,8 +208,8 @@ def _draw(unfrozen: Unfrozen, run: Run) -> dict[str, bytes]:
     return drawn | {"curve.png": handover_chart(load_curve(head_run), training.curve, before, title)}
 
 
-def _verdict(head_run: Run, training: Training) -> tuple[bool, str]:
-    """Whether validation speaks for the fine-tuned network, and what it says."""
+def _verdict(head_run: Run, training: Training, difference: Difference | None) -> tuple[bool, str]:
+    """Whether validation speaks for the network, and what it says; `difference` is that of its accuracies there."""
     losses, right = (training.history.get(name, []) for name in ("val_loss", "val_accuracy"))
     if not losses:
         return False, f"no validation split says whether this is better: {head_run.folder} stays the recommended run"
@@ -212,18 +220,26 @@ def _verdict(head_run: Run, training: Training) -> tuple[bool, str]:
             f"{training.epochs} epochs): {head_run.folder} stays the recommended run"
         )
     fell = f"log loss {losses[0]:.3f} -> {losses[best]:.3f}, accuracy {right[0]:.3f} -> {right[best]:.3f}"
-    if right[best] < right[0]:
+    if difference is not None and difference.high < 0:
         return False, f"on validation fewer answers are right ({fell}): {head_run.folder} stays the recommended run"
     return True, f"validation beat the cached head in epoch {best} of {training.epochs} ({fell})"
 
 
-def _difference(unfrozen: Unfrozen, after: dict[str, NDArray[np.float64]]) -> str:
-    """Accuracy after less before on images that were not trained on, and whether it is more than noise."""
+def _difference(unfrozen: Unfrozen, after: dict[str, NDArray[np.float64]], split: str) -> Difference:
+    """Accuracy after less before, on the same images."""
     from featstore.evaluation.comparison import paired_difference
 
-    split = next(name for name in ("test", "val", "train") if name in after)
     truth = unfrozen.stage.truth(split)
     right = [(p[split].argmax(axis=1) == truth).astype(float) for p in (after, unfrozen.before)]
-    found = paired_difference(*right)
-    verdict = "more than noise" if found.tells_apart else "cannot be told apart"
-    return f"{found.in_points()} on {len(truth)} {split} images: {verdict}"
+    return paired_difference(*right)
+
+
+def _in_words(difference: Difference, count: int, split: str) -> str:
+    verdict = "more than noise" if difference.tells_apart else "cannot be told apart"
+    return f"{difference.in_points()} on {count} {split} images: {verdict}"
+
+
+def _trained_on_elsewhere(head_run: Run, manifest: Manifest) -> dict[str, str]:
+    """The splits that the images of the head had, less what `leak_notes` tells of this data set already."""
+    here = {p.digest for p in manifest.of_split("train")}
+    return {digest: split for digest, split in load_splits(head_run).items() if digest not in here}

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -18,10 +20,11 @@ from PIL import Image
 import featstore
 from featstore import unfreezing
 from featstore.errors import DataError, FeatstoreError, RunError, UsageError
-from featstore.finetuning import FineTuned, fine_tune
+from featstore.evaluation.comparison import Difference
+from featstore.finetuning import FineTuned, _verdict, fine_tune
 from featstore.heads.fine_tuned import FineTunedNetwork
 from featstore.heads.loop import Training
-from featstore.runs import Run, load_curve, load_run
+from featstore.runs import Run, load_curve, load_run, load_splits
 
 
 @pytest.fixture(scope="module")
@@ -113,15 +116,29 @@ def test_training_that_only_harms_leaves_the_head_recommended(work: Path, head_r
 
 
 def test_fewer_right_answers_speak_against_a_smaller_loss(head_run: Run) -> None:
-    """The verdict looks at both."""
-    from featstore.finetuning import _verdict
-
+    """If they are fewer by more than noise; a gain below rounding is none."""
     training = Training(None, None, "")  # type: ignore[arg-type]
     training.history = {"loss": [0.0] * 2, "val_loss": [0.5, 0.4], "val_accuracy": [0.9, 0.8]}
     training.best_epoch = 1
-    beats, note = _verdict(head_run, training)
+    beats, note = _verdict(head_run, training, Difference(-0.1, -0.15, -0.05))
     assert not beats
     assert "fewer answers are right (log loss 0.500 -> 0.400, accuracy 0.900 -> 0.800)" in note
+    assert _verdict(head_run, training, Difference(-0.1, -0.25, 0.05))[0]
+    training.history["val_loss"] = [0.5, 0.4999]
+    assert not _verdict(head_run, training, Difference(0.1, 0.05, 0.15))[0]
+
+
+def test_images_that_the_head_was_trained_on_are_noted(work: Path, head_run: Run, tmp_path: Path) -> None:
+    """Held out here, but not there: the figures are too good, before as well as after."""
+    splits = load_splits(head_run)
+    for path in sorted((work / "photos").rglob("*.png")):
+        split = splits[hashlib.sha256(path.read_bytes()).hexdigest()]
+        swapped = {"train": "test", "test": "train", "val": "val"}[split]
+        (tmp_path / "data" / swapped / path.parent.name).mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, tmp_path / "data" / swapped / path.parent.name)
+    swapped = fine_tune(head_run, tmp_path / "data", cache=work / "cache", runs=tmp_path / "runs", epochs=1)
+    n = swapped.metrics_after["test"]["n"]
+    assert f"{n} of the {n} images of the split test are among those that the run was trained on" in swapped.notes[0]
 
 
 def test_the_run_folder_holds_the_trained_part_only(tuned: FineTuned) -> None:

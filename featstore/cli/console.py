@@ -152,11 +152,13 @@ def step_progress(title: str, shown: bool, unit: str = "steps") -> Iterator[OnSt
 
 
 def _line_every_ten_seconds(title: str, unit: str) -> OnStep:
-    last = time.perf_counter()
+    last = None
 
     def on_step(done: int, total: int) -> None:
         nonlocal last
-        if time.perf_counter() - last > 10:
+        if last is None:  # what came before the first step is no part of it
+            last = time.perf_counter()
+        elif time.perf_counter() - last > 10:
             last = time.perf_counter()
             note(f"{title}: {done}/{total} {unit}")
 
