@@ -10,9 +10,7 @@ from numpy.typing import NDArray
 
 from featstore.bases.keras_file import refuse_code
 from featstore.errors import BaseUnavailable, RunError
-from featstore.heads.keras_head import save_network
-from featstore.heads.loop import each_class
-from featstore.tensorflow_loader import load_tensorflow
+from featstore.heads.saving import compile_answers, read_network, save_network
 
 FILE = "trained.keras"
 ASK_BATCH = 64  # activations are large; always the same, for another size rounds otherwise
@@ -46,20 +44,10 @@ class FineTunedNetwork:
             refuse_code(file)
         except BaseUnavailable as error:
             raise RunError(f"{error}; do not trust it") from error
-        load_tensorflow()
-        import keras
-
-        try:
-            self._take(keras.saving.load_model(file, compile=False, safe_mode=True))
-        except Exception as error:  # Keras, h5py and zipfile each raise their own
-            raise RunError(f"{file}: Keras cannot load it: {' '.join(str(error).split())[:200]}") from error
+        self._take(read_network(file))
 
     def _take(self, network: Any) -> None:
-        import tensorflow as tf
-
         shape = tuple(network.output_shape)
         if shape != (None, self._classes) and (shape, self._classes) != ((None, 1), 2):
             raise RunError(f"the network gives {shape[1:]}, not the probabilities of {self._classes} classes")
-        self._network = network
-        signature = [tf.TensorSpec(network.input_shape, tf.float32)]
-        self._forward = tf.function(lambda rows: each_class(network(rows, training=False)), signature, autograph=False)
+        self._network, self._forward = network, compile_answers(network)

@@ -12,10 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featstore.bases.keras_file import refuse_layers
-from featstore.errors import RunError, StoreError
-from featstore.files import write_whole
 from featstore.heads.base import Curve, Labelled, OnStep
-from featstore.heads.loop import Batch, Group, Training, compile_step, each_class, loss_and_accuracy
+from featstore.heads.loop import Batch, Group, Training, compile_step, loss_and_accuracy
+from featstore.heads.saving import compile_answers, read_network, save_network
 from featstore.tensorflow_loader import load_tensorflow
 
 _ASK_BATCH = 256
@@ -104,31 +103,7 @@ class KerasHead:
 
     def load(self, file: Path) -> None:
         refuse_layers(file, set(self.CLASSES))
-        load_tensorflow()
-        import keras
-
-        try:
-            self._take(keras.saving.load_model(file, compile=False, safe_mode=True))
-        except Exception as error:  # Keras, h5py and zipfile each raise their own
-            raise RunError(f"{file}: Keras cannot load this head: {' '.join(str(error).split())}") from error
+        self._take(read_network(file))
 
     def _take(self, model: Any) -> None:
-        """One graph for all batches: `Model.predict` would trace one for each head and warn about their number."""
-        import tensorflow as tf
-
-        self._model = model
-        signature = [tf.TensorSpec(model.input_shape, tf.float32)]
-        self._forward = tf.function(lambda rows: each_class(model(rows, training=False)), signature, autograph=False)
-
-
-def save_network(model: Any, path: Path) -> None:
-    """Save a Keras `model`; raises StoreError, and leaves no half file, where the disk refuses."""
-    import tempfile
-
-    try:
-        with tempfile.TemporaryDirectory() as folder:  # Keras writes to a path only, and not safely
-            model.save(Path(folder) / path.name)
-            data = (Path(folder) / path.name).read_bytes()
-    except OSError as error:
-        raise StoreError(f"{tempfile.gettempdir()}: cannot be written: {error.strerror}; free some space") from error
-    write_whole(path, data)
+        self._model, self._forward = model, compile_answers(model)

@@ -1,0 +1,49 @@
+"""Keras networks to disk and back, and as a function of rows."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from featstore.errors import RunError, StoreError
+from featstore.files import write_whole
+from featstore.heads.loop import each_class
+from featstore.tensorflow_loader import load_tensorflow
+
+
+def save_network(model: Any, path: Path) -> None:
+    """Save a Keras `model`; raises StoreError, and leaves no half file, where the disk refuses."""
+    try:
+        with tempfile.TemporaryDirectory() as folder:  # Keras writes to a path only, and not safely
+            model.save(Path(folder) / path.name)
+            data = (Path(folder) / path.name).read_bytes()
+    except OSError as error:
+        raise StoreError(f"{tempfile.gettempdir()}: cannot be written: {error.strerror}; free some space") from error
+    write_whole(path, data)
+
+
+def read_network(path: Path) -> Any:
+    """The Keras model in `path`, whose layers the caller has looked at; raises RunError."""
+    load_tensorflow()
+    import keras
+
+    try:
+        return keras.saving.load_model(path, compile=False, safe_mode=True)
+    except Exception as error:  # Keras, h5py and zipfile each raise their own
+        raise RunError(f"{path}: Keras cannot load it: {' '.join(str(error).split())[:300]}") from error
+
+
+def compile_answers(model: Any) -> Callable[[Any], Any]:
+    """A function from rows to probabilities (n, classes), in inference mode.
+
+    One graph for all batches: `Model.predict` would trace one for each network and warn about their number.
+    """
+    import tensorflow as tf
+
+    signature = [tf.TensorSpec(model.input_shape, tf.float32)]
+    answers: Callable[[Any], Any] = tf.function(
+        lambda rows: each_class(model(rows, training=False)), signature, autograph=False
+    )
+    return answers
