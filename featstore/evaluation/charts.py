@@ -9,7 +9,7 @@ from typing import Any
 from featstore.heads.base import Curve
 
 # Okabe & Ito's colours, which can be told apart by the colour-blind; black is for axes.
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C6D31")
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C6D31")
 _STYLES = ("-", "--", ":", "-.")
 _ROW = 0.24  # inches
 _LETTER = 0.065  # inches, of the labels' font
@@ -50,7 +50,7 @@ def _draw_intervals(
     places = range(len(labels))
     below = [a - low for a, (low, _) in zip(accuracies, intervals, strict=True)]
     above = [high - a for a, (_, high) in zip(accuracies, intervals, strict=True)]
-    axes.errorbar(accuracies, places, xerr=[below, above], fmt="o", color=_COLOURS[0], markersize=4, capsize=2)
+    axes.errorbar(accuracies, places, xerr=[below, above], fmt="o", color=COLOURS[0], markersize=4, capsize=2)
     axes.set_yticks(places, [_drawable(label) for label in labels], fontsize=8, parse_math=False)
     axes.set_ylim(len(labels) - 0.5, -0.5)
     axes.set_xlim(_limits(intervals))
@@ -73,8 +73,8 @@ def _draw_curves(axes: Any, curves: Mapping[str, Curve]) -> None:
     lines, names = [], [_drawable(label) for label in curves]
     for number, curve in enumerate(curves.values()):
         name = "val_accuracy" if "val_accuracy" in curve.series else "accuracy"
-        style = _STYLES[number // len(_COLOURS) % len(_STYLES)]
-        colour = _COLOURS[number % len(_COLOURS)]
+        style = _STYLES[number // len(COLOURS) % len(_STYLES)]
+        colour = COLOURS[number % len(COLOURS)]
         marker = "." if len(curve.x) < 20 else None  # a single epoch has no line
         lines += axes.plot(curve.x, curve.series[name], style, color=colour, linewidth=1.2, marker=marker)
     axes.set_xlabel("epoch", fontsize=9)

@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from math import isfinite
 from typing import Any, NamedTuple
 
-from featstore.evaluation.charts import _COLOURS
+from featstore.evaluation.charts import COLOURS
 from featstore.evaluation.diagram import DPI, drawable, fit, render, undrawable_ignored
 from featstore.heads.base import Curve
 
 _WIDTH, _HEIGHT = 8.6, 5.8  # inches
-_HEAD, _TUNED, _GREY = _COLOURS[0], _COLOURS[1], "#555555"
+_HEAD, _TUNED, _GREY = COLOURS[0], COLOURS[1], "#555555"
 # The whole width is 1 and the hand-over is at 0. Epochs of the two phases have widths of their own: a hundred short
 # ones of a head would leave no room for five of fine-tuning.
 _NARROW = 0.16  # of a head without a course over epochs
