@@ -33,7 +33,7 @@ def command(
     patience: Annotated[
         int, typer.Option("--patience", min=1, help="Epochs without a smaller validation loss before it ends.")
     ] = 5,
-    batch: Annotated[int, typer.Option("--batch", min=1)] = 32,
+    batch: Annotated[int, typer.Option("--batch", min=1, help="Images, or views of images, a step.")] = 32,
     rate: Annotated[float, typer.Option("--rate", help="Learning rate.")] = 1e-4,
     rate_of: Annotated[
         list[str],
@@ -79,7 +79,7 @@ def command(
     weights: Annotated[
         str | None, typer.Option("--weights", help="Where the base's weights are now, if moved.", show_default=False)
     ] = None,
-    seed: Annotated[int, typer.Option("--seed", min=0, max=options.LARGEST_SEED, help="Of the order of images.")] = 0,
+    seed: Annotated[int, typer.Option("--seed", min=0, max=options.LARGEST_SEED, help="Of order and dropout.")] = 0,
     runs: Annotated[
         Path | None, typer.Option("--runs", help="Folder of the new run. Default: beside RUN.", show_default=False)
     ] = None,
