@@ -16,7 +16,7 @@ import pytest
 from conftest import call, write_photos
 from PIL import Image
 
-from featstore import train_head
+from featstore import evaluate, fine_tune, train_head
 from featstore.images.manifest import list_files, scan
 from featstore.workflow import extract, load_features
 
@@ -167,3 +167,26 @@ def test_other_layouts_run(real_data: Path, tmp_path: Path, monkeypatch: pytest.
     assert run["metrics"]["test"]["n"] == 200
     assert run["metrics"]["test"]["accuracy"] > 1.5 / len(run["classes"])
     assert ("top5" in run["metrics"]["test"]) == (name == "mnist")
+
+
+@pytest.mark.parametrize("head", ["logistic", "vgg-fc"])
+def test_a_published_base_is_fine_tuned_from_where_its_head_was(real_data: Path, tmp_path: Path, head: str) -> None:
+    """With real statistics in its BatchNormalization: the hand-over is exact to rounding, and they are kept."""
+    photos = sample(real_data / "images" / "cats_dogs", tmp_path / "photos", 8)
+    weights = str(real_data / "weights" / "mobilenet_2_5_224_tf_no_top.h5")
+    base = {"model": "MobileNet", "alpha": 0.25, "weights": weights, "cache": tmp_path / "cache"}
+    run = train_head(photos, head, runs=tmp_path / "runs", **base)
+    tuned = fine_tune(run, photos, epochs=3, cache=tmp_path / "cache")
+    assert tuned.cut == "conv_pw_11_relu"
+    assert tuned.metrics_before == run.metrics
+    assert tuned.run.fine_tuning["hand_over"]["largest_difference"] < 5e-3
+    assert tuned.metrics_after["test"]["accuracy"] > 0.8
+    assert evaluate(tuned.run, photos, cache=tmp_path / "cache").metrics == tuned.metrics_after
+    published = keras.applications.MobileNet(include_top=False, weights=None, input_shape=(224, 224, 3), alpha=0.25)
+    published.load_weights(weights)
+    trained = keras.saving.load_model(tuned.run.folder / "trained.keras", compile=False)
+    for name in ("conv_dw_12_bn", "conv_pw_13_bn"):
+        for found, expected in zip(trained.get_layer(name).weights, published.get_layer(name).weights, strict=True):
+            assert np.array_equal(found.numpy(), expected.numpy())
+    learnt = [model.get_layer("conv_pw_12").kernel.numpy() for model in (trained, published)]
+    assert np.array_equal(*learnt) == (tuned.run.chosen["best_epoch"] == 0)
