@@ -16,7 +16,7 @@ from featstore.files import write_whole
 from featstore.heads.base import OnStep
 from featstore.images.manifest import Manifest, Skipped
 from featstore.recipe import file_digest
-from featstore.runs import Run, check_root, load_curve, load_run, load_splits, new_folder, save_run
+from featstore.runs import Run, check_root, load_curve, load_run, new_folder, save_run
 from featstore.training import leak_notes
 from featstore.tuning import Tuning
 from featstore.unfreezing import Unfreeze, Unfrozen, check_unfreezable, unfreeze_run
@@ -139,7 +139,7 @@ def _save(unfrozen: Unfrozen, tuning: Tuning, root: Path, times: tuple[float, fl
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)  # half a run is none
         raise
-    notes = [*leak_notes(manifest), *trained_on_notes(_trained_on_elsewhere(head_run, manifest), manifest)]
+    notes = [*leak_notes(manifest), *trained_on_notes(_trained_on_elsewhere(unfrozen), manifest)]
     for name, picture in pictures.items():
         try:
             write_whole(folder / name, picture)
@@ -239,7 +239,7 @@ def _in_words(difference: Difference, count: int, split: str) -> str:
     return f"{difference.in_points()} on {count} {split} images: {verdict}"
 
 
-def _trained_on_elsewhere(head_run: Run, manifest: Manifest) -> dict[str, str]:
+def _trained_on_elsewhere(unfrozen: Unfrozen) -> dict[str, str]:
     """The splits that the images of the head had, less what `leak_notes` tells of this data set already."""
-    here = {p.digest for p in manifest.of_split("train")}
-    return {digest: split for digest, split in load_splits(head_run).items() if digest not in here}
+    here = {p.digest for p in unfrozen.prepared.manifest.of_split("train")}
+    return {digest: split for digest, split in unfrozen.seen.items() if digest not in here}

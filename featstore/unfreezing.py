@@ -16,7 +16,7 @@ from featstore.images.views import Augmentation, parse_augmentation, parse_views
 from featstore.plan import Plan
 from featstore.prediction import recipes_of
 from featstore.recipe import Recipe, weights_state
-from featstore.runs import Run
+from featstore.runs import Run, load_splits
 from featstore.tensorflow_loader import load_tensorflow
 from featstore.tuning import Tuning
 
@@ -62,6 +62,7 @@ class Unfrozen(NamedTuple):
     stage: Stage
     before: dict[str, NDArray[np.float64]]
     hand_over: dict[str, Any]
+    seen: dict[str, str]  # the splits of the images that the head was made with
 
 
 def check_unfreezable(run: Run, where: Unfreeze, views: str | None, augment: str | None, tuning: Tuning) -> None:
@@ -118,7 +119,7 @@ def unfreeze_run(
             f"{manifest.source}: has the classes {', '.join(manifest.classes)}, the run {', '.join(run.classes)}; "
             "expected the same"
         )
-    source, spec, head = recipe.source(), run.specs[0], run.load_head()
+    source, spec, head, seen = recipe.source(), run.specs[0], run.load_head(), load_splits(run)
     load_tensorflow()
     from featstore.bases.trained_part import HEAD, Body, check_rates
     from featstore.stage import Stage
@@ -139,7 +140,7 @@ def unfreeze_run(
     if tuning.precision != "float32":
         network = body.network(cut, head.network(prepared.features[0].shape), tuning.precision, tuning.seed)
         stage = Stage(network, prepared, plan, tuning, **options)
-    return Unfrozen(run, prepared, plan, body, cut, network, stage, before, hand_over)
+    return Unfrozen(run, prepared, plan, body, cut, network, stage, before, hand_over, seen)
 
 
 def _input_recipe(

@@ -375,3 +375,13 @@ def test_a_trained_part_with_foreign_code_is_not_loaded(tuned: FineTuned, tmp_pa
 def test_the_limit_of_the_hand_over_is_far_above_rounding(tuned: FineTuned) -> None:
     """So it stops mistakes and nothing else."""
     assert tuned.run.fine_tuning["hand_over"]["largest_difference"] < unfreezing.LARGEST_DIFFERENCE / 10
+
+
+def test_a_head_run_without_its_images_is_refused_before_any_work(work: Path, head_run: Run, tmp_path: Path) -> None:
+    """Nothing would say what the head was trained on; nothing is extracted or left behind for it."""
+    shutil.copytree(head_run.folder, tmp_path / "run")
+    (tmp_path / "run" / "images.csv").unlink()
+    with pytest.raises(RunError, match=r"images\.csv: cannot be read"):
+        fine_tune(tmp_path / "run", work / "photos", cache=tmp_path / "cache", runs=tmp_path / "runs")
+    assert not (tmp_path / "runs").exists()
+    assert not list((tmp_path / "cache").glob("*/*/*.h5"))
