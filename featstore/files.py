@@ -11,13 +11,15 @@ import errno
 import fcntl
 import os
 import secrets
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from featstore.disk import disk
 from featstore.errors import StoreError
 
 TEMPORARY = ".tmp-"
-_NOT_SUPPORTED = {errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS, errno.ENOLCK}
+NOT_SUPPORTED = {errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS, errno.ENOLCK}
 _REMEDIES = {
     errno.ENOSPC: "free some space and run the same command again: all that is stored is kept",
     errno.EDQUOT: "your disk quota is used up; free some space and run the same command again",
@@ -33,66 +35,79 @@ def write_whole(path: Path, data: bytes) -> os.stat_result:
     When it returns, the bytes are on disk in the file whose state is the result. Raises StoreError with a remedy; no
     temporary file is left behind then, and `path` is as it was unless what failed came after the rename.
     """
-    try:
-        _make_folder(path.parent)
+    with _one_line(path, "written"):
+        make_folders(path.parent)
         temporary = path.with_name(f"{TEMPORARY}{os.getpid()}-{secrets.token_hex(8)}")
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
-        descriptor = os.open(temporary, flags, 0o666)
+        descriptor = disk().create(temporary)
         try:
             _fill(descriptor, data)
-            os.replace(temporary, path)  # the commit; an equal file already there is healed by it
+            disk().rename(temporary, path)  # the commit; an equal file already there is healed by it
             written = os.fstat(descriptor)  # by name it could be another's: two writers may replace each other
         except BaseException:  # Ctrl-C as well: no temporary file outlives its writer
             with suppress(OSError):
-                temporary.unlink()
+                disk().remove(temporary)
             with suppress(OSError):
-                os.close(descriptor)
+                disk().close(descriptor)
             raise
-        os.close(descriptor)  # NFS and quotas report a failed write here
+        disk().close(descriptor)  # NFS and quotas report a failed write here
         _sync_folder(path.parent)
-    except OSError as error:
-        raise StoreError(f"{path}: cannot be written: {error.strerror}; {_remedy(error)}") from error
     return written
 
 
-def _make_folder(folder: Path) -> None:
+def move(source: Path, target: Path) -> None:
+    """Give a file another name, for good when this returns; raises StoreError."""
+    with _one_line(source, "moved"):
+        make_folders(target.parent)
+        disk().rename(source, target)
+        for folder in {source.parent, target.parent}:
+            _sync_folder(folder)
+
+
+def remove(path: Path) -> None:
+    """Remove a file that may be gone already; raises StoreError. A power cut may bring it back."""
+    with _one_line(path, "removed"), suppress(FileNotFoundError):
+        disk().remove(path)
+
+
+def make_folders(folder: Path) -> None:
     """Make `folder` and what is missing above it; what is in it would be lost with it, so its name is synced too."""
     if not folder.is_dir():
-        _make_folder(folder.parent)
-        folder.mkdir(exist_ok=True)
+        make_folders(folder.parent)
+        disk().make_folder(folder)
         _sync_folder(folder.parent)
 
 
 def _fill(descriptor: int, data: bytes) -> None:
     with _ignoring_unsupported():
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)  # a sign of life, for whoever clears leftovers
-    if hasattr(os, "posix_fallocate") and data:  # macOS has none
-        with _ignoring_unsupported():
-            os.posix_fallocate(descriptor, 0, len(data))  # a full disk shows itself now
+    with _ignoring_unsupported():
+        disk().allocate(descriptor, len(data))
     rest = memoryview(data)
     while rest:
-        rest = rest[os.write(descriptor, rest) :]
-    os.fsync(descriptor)  # never retried: after a failure the kernel may have dropped the dirty pages
+        rest = rest[disk().write(descriptor, rest) :]
+    disk().sync(descriptor)  # never retried: after a failure the kernel may have dropped the dirty pages
 
 
 def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
+    with _ignoring_unsupported():
+        disk().sync_folder(folder)
+
+
+@contextmanager
+def _one_line(path: Path, what: str) -> Iterator[None]:
+    """Turns an OSError into a StoreError with a remedy."""
     try:
-        with _ignoring_unsupported():
-            os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        yield
+    except OSError as error:
+        remedy = _REMEDIES.get(error.errno or 0, "check the disk and run the same command again")
+        raise StoreError(f"{path}: cannot be {what}: {error.strerror}; {remedy}") from error
 
 
-class _ignoring_unsupported:  # noqa: N801 - used like contextlib.suppress
+@contextmanager
+def _ignoring_unsupported() -> Iterator[None]:
     """Passes over an OSError that says "this file system cannot do that", and only that."""
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> bool:
-        return isinstance(error, OSError) and error.errno in _NOT_SUPPORTED
-
-
-def _remedy(error: OSError) -> str:
-    return _REMEDIES.get(error.errno or 0, "check the disk and run the same command again")
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in NOT_SUPPORTED:
+            raise
