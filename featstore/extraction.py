@@ -6,15 +6,21 @@ The base is handed in as a function (`Task.encode`), so this module knows none a
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple, Protocol
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from featstore.errors import StoreError
-from featstore.fetching import Fetched, Read, default_threads, fetch_all
+from featstore.fetching import Read, default_threads, fetch_all
 from featstore.images.digests import DigestMemory
 from featstore.images.manifest import Manifest, Picture, Skipped
 from featstore.shelf import Shelf, Task
 from featstore.store.rowid import row_id
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+WAIT_SECONDS = 0.25  # between looks at what other processes have stored
 
 
 class Progress(Protocol):
@@ -24,6 +30,9 @@ class Progress(Protocol):
 
     def advance(self, computed: bool) -> None: ...
 
+    def wait(self, images: int) -> None:
+        """So many images are being made by another process; told again and again while that is so."""
+
 
 class Silent:
     """A Progress that shows nothing."""
@@ -31,6 +40,8 @@ class Silent:
     def start(self, total: int, reused: int) -> None: ...
 
     def advance(self, computed: bool) -> None: ...
+
+    def wait(self, images: int) -> None: ...
 
 
 class Outcome(NamedTuple):
@@ -54,28 +65,22 @@ def run(
 ) -> Outcome:
     """Complete the rows of all `tasks` for all images of `manifest`.
 
-    An image whose rows are all stored costs one look-up of its stat. However the run ends, the rows that the base has
-    made are stored first. `make_reader` is called only if an image has to be read, with the numbers of all views; the
-    reader gives them along the first axis.
+    An image whose rows are all stored costs one look-up of its stat. Images that another process is making are left to
+    it, and waited for at the end. However the run ends, the rows that the base has made are stored first. `make_reader`
+    is called only if an image has to be read, with the numbers of all views, which its reader gives along axis 0.
     """
     start = time.perf_counter()
     shelves = [Shelf(task) for task in tasks]
     views = tuple(sorted({view for task in tasks for view in task.views}))
-    done: dict[str, Picture] = {}
-    skipped: list[Skipped] = []
+    job = _Job(shelves, views, make_reader, memory, progress or Silent(), threads or default_threads())
     try:
-        unread = _take_remembered(manifest, shelves, memory, done)
-        for item in _fetch(unread, len(manifest), shelves, make_reader, views, progress or Silent(), threads):
-            picture = item.picture
-            if picture.digest is None:
-                skipped.append(Skipped(picture.path, item.reason or ""))
-                continue
-            done[picture.path] = picture
-            memory.remember(picture.path, picture.stat, picture.digest)
-            pixels = {} if item.pixels is None else dict(zip(views, item.pixels, strict=True))
-            for shelf in shelves:
-                for view in shelf.task.views:
-                    shelf.take(row_id(picture.digest, view), pixels.get(view))
+        for shelf in shelves:
+            shelf.task.store.begin()
+        unread = job.take_remembered(manifest.pictures)
+        job.progress.start(len(manifest), reused=len(manifest) - len(unread))
+        claimed = job.read(unread)
+        while claimed:
+            claimed = job.wait_for_others(claimed)
         for shelf in shelves:
             shelf.finish()
     except StoreError:  # storing again would meet the same full disk
@@ -87,51 +92,105 @@ def run(
     finally:
         memory.save()
         for shelf in shelves:
-            shelf.task.store.save_index()
-    return _outcome(manifest, done, skipped, shelves, time.perf_counter() - start)
+            shelf.task.store.finish()
+    return _outcome(manifest, job.done, job.skipped, shelves, time.perf_counter() - start)
 
 
-def _take_remembered(
-    manifest: Manifest, shelves: Sequence[Shelf], memory: DigestMemory, done: dict[str, Picture]
-) -> list[Picture]:
-    """Take what needs no pixels, by its remembered digest; the pictures that have to be read come back."""
-    unread = []
-    for picture in manifest.pictures:
-        digest = memory.get(picture.path, picture.stat)
-        lacking = [(shelf, row) for shelf in shelves for row in shelf.task.rows(digest or "") if shelf.lacks(row)]
-        if digest is None or any(shelf.needs_pixels(row) for shelf, row in lacking):
-            unread.append(picture)
-            continue
-        done[picture.path] = Picture(*picture[:5], digest)
+@dataclass
+class _Job:
+    """A run under way. `done` has the pictures that are stored or in hand, by path."""
+
+    shelves: Sequence[Shelf]
+    views: tuple[int, ...]
+    make_reader: Callable[[tuple[int, ...]], Read]
+    memory: DigestMemory
+    progress: Progress
+    threads: int
+    done: dict[str, Picture] = field(default_factory=dict)
+    skipped: list[Skipped] = field(default_factory=list)
+
+    def take_remembered(self, pictures: Sequence[Picture]) -> list[Picture]:
+        """Take what needs no pixels, by its remembered digest; the pictures that have to be read come back."""
+        unread = []
+        for picture in pictures:
+            digest = self.memory.get(picture.path, picture.stat)
+            if digest is None or not self._take_stored(picture, digest):
+                unread.append(picture)
+        return unread
+
+    def read(self, pictures: Sequence[Picture]) -> list[Picture]:
+        """Read `pictures` and take what this process makes; what others are making comes back, with digests."""
+        if not pictures:
+            return []
+        claimed = []
+        read = self.make_reader(self.views)
+        for item in fetch_all(pictures, read, self._claims, self.threads, len(self.views)):
+            if item.picture.digest is None:
+                self.skipped.append(Skipped(item.picture.path, item.reason or ""))
+            elif self._take(item.picture, item.pixels):
+                self.memory.remember(item.picture.path, item.picture.stat, item.picture.digest)
+            else:
+                claimed.append(item.picture)
+                continue
+            self.progress.advance(computed=item.pixels is not None)
+        return claimed
+
+    def wait_for_others(self, pictures: Sequence[Picture]) -> list[Picture]:
+        """Take what others have stored of `pictures`, and read what they left; the rest comes back, after a while.
+
+        Whoever waits has stored its own rows and claims none, so that two never wait for each other.
+        """
+        for shelf in self.shelves:
+            shelf.finish()
+            shelf.task.store.claims.withdraw()
+        self.progress.wait(len(pictures))
+        time.sleep(WAIT_SECONDS)
+        ours = [self._claims(picture.digest or "") for picture in pictures]
+        self._refresh()  # after that: whoever gives up a claim has stored the row
+        left: list[Picture] = []
+        claimed: list[Picture] = []
+        for picture, is_ours in zip(pictures, ours, strict=True):
+            if self._take_stored(picture, picture.digest or ""):
+                self.memory.remember(picture.path, picture.stat, picture.digest or "")
+                self.progress.advance(computed=False)
+            else:
+                (left if is_ours else claimed).append(picture)
+        return claimed + self.read(left)
+
+    def _refresh(self) -> None:
+        for shelf in self.shelves:
+            shelf.task.store.refresh()
+
+    def _take_stored(self, picture: Picture, digest: str) -> bool:
+        """Take a picture with this digest unless it has to be read."""
+        lacking = [(shelf, row) for shelf in self.shelves for row in shelf.task.rows(digest) if shelf.lacks(row)]
+        if any(shelf.needs_pixels(row) for shelf, row in lacking):
+            return False
         for shelf, row in lacking:
             shelf.take(row, None)
-    return unread
+        self.done[picture.path] = Picture(*picture[:5], digest)
+        return True
 
+    def _take(self, picture: Picture, pixels: NDArray[Any] | None) -> bool:
+        """Take a picture that was read; False if some row of it is being made by another process."""
+        self._refresh()
+        rows = {} if pixels is None else dict(zip(self.views, pixels, strict=True))
+        complete = True
+        for shelf in self.shelves:
+            for view in shelf.task.views:
+                row = row_id(picture.digest or "", view)
+                if shelf.needs_pixels(row) and (view not in rows or not shelf.claims(row)):
+                    complete = False
+                else:
+                    shelf.take(row, rows.get(view))
+        if complete:
+            self.done[picture.path] = picture
+        return complete
 
-def _needs_pixels(shelves: Sequence[Shelf], digest: str) -> bool:
-    return any(shelf.needs_pixels(row) for shelf in shelves for row in shelf.task.rows(digest))
-
-
-def _fetch(
-    unread: Sequence[Picture],
-    total: int,
-    shelves: Sequence[Shelf],
-    make_reader: Callable[[tuple[int, ...]], Read],
-    views: tuple[int, ...],
-    progress: Progress,
-    threads: int | None,
-) -> Iterator[Fetched]:
-    """The files of `unread`, read; pixels only where a shelf needs them."""
-    progress.start(total, reused=total - len(unread))
-    if not unread:
-        return
-
-    def needed(digest: str) -> bool:
-        return _needs_pixels(shelves, digest)
-
-    for item in fetch_all(unread, make_reader(views), needed, threads or default_threads(), len(views)):
-        yield item
-        progress.advance(computed=item.pixels is not None)
+    def _claims(self, digest: str) -> bool:
+        """Claim all rows of an image that need its pixels; whether there are any."""
+        claimed = [shelf.claims(row) for shelf in self.shelves for row in shelf.task.rows(digest)]
+        return any(claimed)
 
 
 def _outcome(

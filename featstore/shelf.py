@@ -56,7 +56,7 @@ class Shelf:
         self.computed = 0
         self.seconds = 0.0
         self.refused: dict[RowId, str] = {}
-        self._claimed: set[RowId] = set()
+        self._in_hand: set[RowId] = set()
         self._decoded: list[_Waiting] = []
         self._mapped: list[_Waiting] = []
         self._ids: list[RowId] = []
@@ -67,11 +67,15 @@ class Shelf:
         """Whether the base has to see the image of `row`."""
         return self.lacks(row) and not self._has_map(row)
 
+    def claims(self, row: RowId) -> bool:
+        """Claim a row that needs pixels; False if another process is making it, or if it needs none."""
+        return self.needs_pixels(row) and self.task.store.claims.take(row)
+
     def take(self, row: RowId, pixels: NDArray[Any] | None) -> None:
         """Take an image in hand, unless its row is stored or a copy of it came before."""
         if not self.lacks(row):
             return
-        self._claimed.add(row)
+        self._in_hand.add(row)
         waiting = self._mapped if self._has_map(row) else self._decoded
         waiting.append(_Waiting(row, pixels))
         if len(waiting) == BATCH:
@@ -100,7 +104,7 @@ class Shelf:
 
     def lacks(self, row: RowId) -> bool:
         """Whether `row` is neither stored nor in hand."""
-        return row not in self.task.store and row not in self._claimed
+        return row not in self.task.store and row not in self._in_hand
 
     def _has_map(self, row: RowId) -> bool:
         return self.task.maps is not None and row in self.task.maps

@@ -90,7 +90,7 @@ class StoreLikeADict(RuleBasedStateMachine):
     @rule(which=which, save=st.booleans())
     def start_again(self, which: int, save: bool) -> None:
         if save:
-            self.stores[which].save_index()
+            self.stores[which].finish()
         self.stores[which] = open_store(self.folder)
         self.known[which] = {n for n, names in self.stored.items() if names}
 
@@ -137,7 +137,7 @@ def test_an_empty_store_has_nothing_and_makes_nothing(tmp_path: Path) -> None:
     store = open_store(tmp_path)
     assert (len(store), store.row_shape, store.bytes_on_disk, store.damaged) == (0, None, 0, [])
     assert ids(1)[0] not in store
-    store.save_index()
+    store.finish()
     assert not (tmp_path / "key").exists()
 
 
@@ -179,9 +179,9 @@ def test_rows_can_be_read_that_were_just_appended_and_nothing_else_is_left(tmp_p
     store = open_store(tmp_path)
     store.append(ids(1), rows(1))
     assert np.array_equal(store.read(ids(1)), rows(1))
-    assert sorted(os.listdir(tmp_path / "key")) == [shards(tmp_path)[0].name, "spec.json"]
-    store.save_index()
-    assert sorted(os.listdir(tmp_path / "key")) == ["index", shards(tmp_path)[0].name, "spec.json"]
+    assert sorted(os.listdir(tmp_path / "key")) == [shards(tmp_path)[0].name, "spec.json", "used"]
+    store.finish()
+    assert sorted(os.listdir(tmp_path / "key")) == ["index", shards(tmp_path)[0].name, "spec.json", "used"]
 
 
 def test_the_spec_is_beside_the_rows(tmp_path: Path) -> None:
@@ -207,7 +207,7 @@ def test_a_damaged_shard_is_not_served(tmp_path: Path) -> None:
     store = open_store(tmp_path)
     store.append(ids(1), rows(1))
     store.append(ids(2), rows(2))
-    store.save_index()
+    store.finish()
     victim = holding(tmp_path, 1)
     flip(victim)
     again = open_store(tmp_path)
@@ -224,7 +224,7 @@ def test_damage_with_size_and_mtime_kept_is_seen(tmp_path: Path) -> None:
     """The change time cannot be set back, so the index is not trusted for such a file."""
     store = open_store(tmp_path)
     store.append(ids(1), rows(1))
-    store.save_index()
+    store.finish()
     path = shards(tmp_path)[0]
     before = path.stat()
     flip(path)
@@ -280,8 +280,8 @@ def test_a_shard_that_goes_while_the_folder_is_listed_is_no_damage(
 ) -> None:
     """Another process pruned or merged it."""
     open_store(tmp_path).append(ids(1), rows(1))
-    names = RowStore._names
-    monkeypatch.setattr(RowStore, "_names", lambda self: [*names(self), "s-gone.h5"])
+    listing = RowStore._listing
+    monkeypatch.setattr(RowStore, "_listing", lambda self: listing(self) | {"s-gone.h5": (1, 2, 3, 4)})
     store = open_store(tmp_path)
     assert (len(store), store.damaged) == (1, [])
 
@@ -307,16 +307,16 @@ def test_a_known_shard_is_not_read_again(tmp_path: Path, monkeypatch: pytest.Mon
     """With the index and an unchanged file, opening looks at its stat only; without, it is verified again."""
     store = open_store(tmp_path)
     store.append(ids(1), rows(1))
-    store.save_index()
+    store.finish()
     verified: list[str] = []
-    real = RowStore._verify
-    monkeypatch.setattr(RowStore, "_verify", lambda self, name: (verified.append(name), real(self, name))[1])
+    real = RowStore._verified
+    monkeypatch.setattr(RowStore, "_verified", lambda self, name: (verified.append(name), real(self, name))[1])
     assert len(open_store(tmp_path)) == 1
     assert verified == []
     os.utime(shards(tmp_path)[0])
     again = open_store(tmp_path)
     assert len(verified) == len(again) == 1
-    again.save_index()
+    again.finish()
     assert len(open_store(tmp_path)) == len(verified) == 1
     (tmp_path / "key" / "index").unlink()
     assert len(open_store(tmp_path)) == 1
@@ -330,13 +330,13 @@ def test_a_damaged_index_loses_nothing(tmp_path: Path, damage: Callable[[bytes],
     """It is made again from the shards."""
     store = open_store(tmp_path)
     store.append(ids(1, 2), rows(1, 2))
-    store.save_index()
+    store.finish()
     index = tmp_path / "key" / "index"
     whole = index.read_bytes()
     index.write_bytes(damage(whole))
     again = open_store(tmp_path)
     assert np.array_equal(again.read(ids(2, 1)), rows(2, 1))
-    again.save_index()
+    again.finish()
     assert index.read_bytes() == whole
 
 
@@ -345,9 +345,9 @@ def test_an_index_that_cannot_be_written_is_no_error(tmp_path: Path) -> None:
     store = open_store(tmp_path)
     store.append(ids(1), rows(1))
     (tmp_path / "key" / "index").mkdir()
-    store.save_index()
+    store.finish()
     (tmp_path / "key" / "index").rmdir()
-    store.save_index()
+    store.finish()
     assert (tmp_path / "key" / "index").is_file()
 
 
@@ -356,8 +356,8 @@ def test_two_writers_make_the_union(tmp_path: Path) -> None:
     one, two = open_store(tmp_path), open_store(tmp_path)
     one.append(ids(1, 2), rows(1, 2))
     two.append(ids(2, 3), rows(2, 3))
-    one.save_index()
-    two.save_index()
+    one.finish()
+    two.finish()
     assert np.array_equal(open_store(tmp_path).read(ids(1, 2, 3)), rows(1, 2, 3))
 
 
@@ -372,7 +372,7 @@ def test_of_two_rows_of_one_id_the_first_shard_in_name_order_has_it(tmp_path: Pa
         store = open_store(tmp_path)
         assert np.array_equal(store.read(ids(1)), rows(expected))
         assert len(store) == 9
-        store.save_index()  # the second is opened from the index
+        store.finish()  # the second is opened from the index
 
 
 def test_a_process_keeps_the_row_that_it_has_seen(tmp_path: Path) -> None:
@@ -430,7 +430,7 @@ for n in range(12):
     store.append(ids(n), rows(n))
     numbers = 1000 * mine + n, 500 + (n + mine) % 12
     store.append(ids(*numbers), rows(*numbers))
-    store.save_index()
+    store.finish()
     assert (store.read(ids(n, *numbers)) == rows(n, *numbers)).all()
 """
     with ExitStack() as running:
@@ -501,7 +501,7 @@ def test_a_spec_that_is_none_is_refused(tmp_path: Path, content: bytes) -> None:
     """Whatever is in the file: one line that says what to do."""
     (tmp_path / "key").mkdir()
     (tmp_path / "key" / "spec.json").write_bytes(content)
-    with pytest.raises(StoreError, match="cannot be read: .*; move the folder away"):
+    with pytest.raises(StoreError, match="cannot be read: .*move the folder away"):
         open_store(tmp_path)
 
 
@@ -544,7 +544,7 @@ def test_a_disk_that_is_really_full(tmp_path: Path) -> None:
             while True:
                 store.append(ids(stored), many + stored)
                 stored += 1
-        store.save_index()
+        store.finish()
         assert 0 < stored < 6
         assert np.array_equal(
             open_store(disk).read(ids(*range(stored))), np.concatenate([many + n for n in range(stored)])
@@ -558,7 +558,7 @@ def test_asking_for_ids_loads_neither_numpy_nor_h5py(tmp_path: Path) -> None:
     """A run with nothing to do looks only at the index."""
     store = open_store(tmp_path)
     store.append(ids(1), rows(1))
-    store.save_index()
+    store.finish()
     code = f"""
 import sys
 from pathlib import Path

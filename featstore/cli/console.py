@@ -34,6 +34,11 @@ def safe(text: str) -> str:
     )
 
 
+def say(text: str) -> None:
+    """One line on standard output."""
+    print(safe(text))
+
+
 def note(text: str) -> None:
     """One line on standard error."""
     print(safe(text), file=sys.stderr)
@@ -54,6 +59,11 @@ def print_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     for row in cells:
         aligned = (c.rjust(w) if r else c.ljust(w) for c, w, r in zip(row, widths, right, strict=True))
         print("  ".join(aligned).rstrip())
+
+
+def spreadsheet_text(text: str) -> str:
+    """`text` as a cell of a CSV: with a leading quote where a spreadsheet would take it for a formula (OWASP's list)."""
+    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r", "\n")) else text
 
 
 def write_file(path: Path, data: bytes, option: str) -> None:
@@ -86,6 +96,7 @@ class ImageProgress:
         self._task: TaskID | None = None
         self._done = self._todo = 0
         self._start = self._last = 0.0
+        self._told = False
 
     def start(self, total: int, reused: int) -> None:
         self._done, self._todo = 0, total - reused
@@ -110,6 +121,11 @@ class ImageProgress:
             rate = self._done / (self._last - self._start)
             left = (self._todo - self._done) / rate
             note(f"{self._done}/{self._todo} images, {rate:.1f} images/s, {left:.0f} s left")
+
+    def wait(self, images: int) -> None:
+        if not self._told:
+            self._told = True
+            note(f"{images} images are being extracted by another process: waiting for them")
 
     def stop(self) -> None:
         """Take the bar off the screen; safe to call at any time."""

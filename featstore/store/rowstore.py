@@ -2,50 +2,59 @@
 
 from __future__ import annotations
 
-import json
 import os
-import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from featstore.errors import StoreError
-from featstore.files import write_whole
-from featstore.store.index import ShardEntry, load_index, save_index
-from featstore.store.rowid import SIZE, RowId
+from featstore.files import make_folders, write_whole
+from featstore.store.claims import Claims
+from featstore.store.index import Index, ShardEntry, State, empty_index, file_state, load_index, save_index
+from featstore.store.keyfile import KeyFile
+from featstore.store.names import INDEX, SHARD_NAME
+from featstore.store.rowid import RowId
+from featstore.store.usage import Usage, mark_used
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-FORMAT_VERSION = 1
-_SHARD_NAME = re.compile(r"s-.+\.h5")
+    from featstore.store.openshards import OpenShards
 
 
 class RowStore:
     """Rows of features under one key, each an array of the same shape, never rewritten.
 
     Opening reads the index and verifies only shards that it does not know. numpy and h5py load when rows are read or
-    written, not when ids are asked for.
+    written, not when ids are asked for. `damaged` has a line for each shard that is passed over.
     """
 
-    def __init__(self, folder: Path, key: str, spec_json: str, versions: Callable[[], Mapping[str, str]]) -> None:
+    def __init__(self, folder: Path, key: str, spec_json: str, environment: Callable[[], Mapping[str, str]]) -> None:
         self.folder = folder
         self.key = key
-        self.damaged: list[str] = []  # shards that are passed over, each with the reason
+        self.claims = Claims(folder)
+        self.damaged: list[str] = []
         self._spec_json = spec_json
-        self._versions = versions
+        self._environment = environment
+        self._key_file = KeyFile(folder, key, spec_json)
+        self._usage = Usage(folder)
+        self._looked = -1  # when the folder had been changed last as it was looked into
+        self._seen: dict[str, State] = {}  # the files that are named like shards, right or not
         self._shards: dict[str, ShardEntry] = {}
-        self._place: dict[RowId, tuple[str, int]] = {}
+        self._index: Index = empty_index()
+        self._fresh: dict[str, bytes] = {}  # ids of shards that are not in the index
+        self._recent: dict[RowId, tuple[str, int]] = {}  # where their rows are
         self._unsaved = False
-        self._check_spec()
+        self._reader: OpenShards | None = None
+        self._key_file.load()
         self._scan()
 
     def __contains__(self, row: RowId) -> bool:
-        return row in self._place
+        return row in self._recent or self._index.find(row) is not None
 
     def __len__(self) -> int:
-        return len(self._place)
+        return len(self._index) + len(self._recent)
 
     @property
     def row_shape(self) -> tuple[int, ...] | None:
@@ -60,6 +69,30 @@ class RowStore:
     @property
     def bytes_on_disk(self) -> int:
         return sum(entry.state[0] for entry in self._shards.values())
+
+    @property
+    def shards(self) -> Mapping[str, ShardEntry]:
+        """The verified shards by name."""
+        return self._shards
+
+    @property
+    def made_with(self) -> Mapping[str, str] | None:
+        """The environment that began this key; None while there is nothing."""
+        return self._key_file.versions
+
+    @property
+    def canary(self) -> dict[str, Any] | None:
+        """What is kept with the spec to recognise an environment that makes other values; set before the first rows."""
+        return self._key_file.canary
+
+    @canary.setter
+    def canary(self, value: dict[str, Any]) -> None:
+        self._key_file.canary = value
+
+    def begin(self) -> None:
+        """Begin to write: from here to `finish` nobody prunes or compacts the key."""
+        self._usage.begin()
+        self.refresh()
 
     def append(self, ids: Sequence[RowId], rows: NDArray[Any]) -> None:
         """Store `rows` (n, ...), one per id, as one shard; on return they are on disk.
@@ -78,11 +111,19 @@ class RowStore:
             raise ValueError(f"rows of shape {rows.shape[1:]} under a key with rows of shape {self.row_shape}")
         if not np.isfinite(rows).all():
             raise ValueError("rows with NaN or infinity cannot be stored")
-        name, data = build_shard(self.key, self._spec_json, self._versions(), ids, rows)
+        environment = self._environment()
+        name, data = build_shard(self.key, self._spec_json, environment, ids, rows)
         contents = parse_shard(name, data, self.key)  # nothing is written that could not be read again
-        self._write_spec()
-        state = _state(write_whole(self.folder / name, data))
-        self._add(ShardEntry(name, state, contents.ids, contents.dtype, contents.shape, contents.offset))
+        with suppress(StoreError):  # the write below says it better
+            make_folders(self.folder)
+        self._usage.begin()
+        self._key_file.write(environment)
+        state = file_state(write_whole(self.folder / name, data))
+        entry = ShardEntry(name, state, contents.rows, contents.dtype, contents.shape, contents.offset)
+        self._shards[name], self._seen[name], self._fresh[name] = entry, state, contents.ids
+        for number, row in enumerate(ids):
+            if row not in self:
+                self._recent[row] = name, number
         self._unsaved = True
 
     def read(self, ids: Sequence[RowId]) -> NDArray[Any]:
@@ -90,8 +131,14 @@ class RowStore:
 
         Raises KeyError for an id that is not stored, StoreError for rows that were stored and are gone.
         """
+        from featstore.store.shard import PluginMissing
+
+        if self._reader is None:
+            mark_used(self.folder)
         try:
             return self._gather(ids)
+        except PluginMissing:
+            raise
         except (OSError, StoreError):  # a shard was compacted, pruned or damaged: what the folder holds now counts
             self._scan()
         try:
@@ -101,119 +148,125 @@ class RowStore:
                 f"{self.folder}: rows that were stored are gone or cannot be read; run the same command again"
             ) from error
 
+    def refresh(self) -> bool:
+        """Take in what other processes have stored since; whether there was anything."""
+        changed = _changed(self.folder)
+        if changed == self._looked:
+            return False
+        self._looked = changed
+        if self._listing() == self._seen:
+            return False
+        self._scan()
+        return True
+
+    def finish(self) -> None:
+        """End to write: keep the index if it has changed. A cache that cannot be written costs only time here."""
+        self.claims.withdraw()
+        if self._unsaved:
+            with suppress(StoreError):
+                self._index = self._index.with_shards(self._shards, self._fresh)
+                self._fresh, self._recent = {}, {}
+                save_index(self.folder / INDEX, self._index)
+                self._unsaved = False
+        mark_used(self.folder)
+        self._usage.end()
+
     def _gather(self, ids: Sequence[RowId]) -> NDArray[Any]:
         import numpy as np
 
-        places = [self._place[row] for row in ids]
-        by_shard: dict[str, list[int]] = {}
-        for position, (name, _) in enumerate(places):
-            by_shard.setdefault(name, []).append(position)
+        by_shard: dict[str, tuple[list[int], list[int]]] = {}
+        for position, row in enumerate(ids):
+            name, number = self._place(row)
+            places, rows = by_shard.setdefault(name, ([], []))
+            places.append(position)
+            rows.append(number)
         kinds = {self._shards[name].dtype for name in by_shard}
-        dtype = np.float32 if "float32" in kinds else np.float16
-        out = np.empty((len(ids), *(self.row_shape or ())), dtype)
-        for name, positions in by_shard.items():
-            out[positions] = self._map(name)[[places[p][1] for p in positions]]
+        out = np.empty((len(ids), *(self.row_shape or ())), np.float32 if "float32" in kinds else np.float16)
+        for name, (places, rows) in by_shard.items():
+            self._open_shards().read_into(out, places, self._shards[name], rows)
         return out
 
-    def save_index(self) -> None:
-        """Keep the index if it has changed. A cache that cannot be written costs only time here."""
-        if self._unsaved:
-            with suppress(StoreError):
-                save_index(self.folder / "index", self._shards)
-                self._unsaved = False
+    def _place(self, row: RowId) -> tuple[str, int]:
+        place = self._recent.get(row) or self._index.find(row)
+        if place is None:
+            raise KeyError(row)
+        return place
 
-    def _map(self, name: str) -> NDArray[Any]:
-        """The features of a shard as a read-only map of the file that was verified."""
-        import numpy as np
+    def _open_shards(self) -> OpenShards:
+        if self._reader is None:
+            from featstore.store.openshards import OpenShards
 
-        with (self.folder / name).open("rb") as file:
-            entry = self._shards[name]
-            if _state(os.fstat(file.fileno())) != entry.state:  # a process that made the same rows wrote it again
-                entry = self._shards[name] = self._check(name, file)
-            dtype = np.dtype(entry.dtype).newbyteorder("<")
-            return np.memmap(file, dtype, "r", entry.offset, (entry.rows, *entry.shape))
+            self._reader = OpenShards(self.folder, self.key, self._check_again)
+        return self._reader
 
     def _scan(self) -> None:
         """Take in the shards of the folder: by the index where the file is in a known state, else by verifying it."""
-        known = load_index(self.folder / "index") | self._shards
-        self._shards, self._place, self.damaged = {}, {}, []
+        index = load_index(self.folder / INDEX)
+        before, self._shards, self._seen, self.damaged = self._shards, {}, {}, []
+        fresh: dict[str, bytes] = {}
+        for name, state in self._listing().items():
+            self._seen[name] = state
+            entry = index.shards.get(name)
+            if entry is None or entry.state != state:
+                entry = before.get(name)
+                if entry is not None and entry.state == state:
+                    fresh[name] = self._fresh.get(name) or self._index.ids_of(name)
+                else:
+                    entry, fresh[name] = self._verified(name) or (None, b"")
+            if entry is not None:
+                self._shards[name] = entry
+        fresh = {name: ids for name, ids in fresh.items() if name in self._shards}
+        if fresh or index.shards.keys() != self._shards.keys():
+            index = index.with_shards(self._shards, fresh)
+            self._unsaved = True
+        self._index, self._fresh, self._recent = index, {}, {}
+
+    def _listing(self) -> dict[str, State]:
+        """The state of each file that is named like a shard, in the order of the names; none if there is no folder."""
+        found = {}
         try:
-            for name in self._names():
-                with suppress(FileNotFoundError):  # somebody pruned
-                    entry = known.get(name)
-                    if entry is None or entry.state != _state(os.stat(self.folder / name)):
-                        entry = self._verify(name)
-                        self._unsaved = True
-                    if entry is not None:
-                        self._add(entry)
+            with suppress(FileNotFoundError), os.scandir(self.folder) as entries:
+                for name in sorted(e.name for e in entries if SHARD_NAME.fullmatch(e.name) and e.is_file()):
+                    with suppress(FileNotFoundError):  # somebody pruned
+                        found[name] = file_state(os.stat(self.folder / name))
         except OSError as error:
             raise StoreError(
                 f"{self.folder}: cannot be read: {error.strerror}; choose another cache with --cache"
             ) from error
+        return found
 
-    def _names(self) -> list[str]:
-        """File names of the shards, sorted; none where there is no folder yet."""
-        try:
-            with os.scandir(self.folder) as entries:
-                return sorted(e.name for e in entries if e.is_file() and _SHARD_NAME.fullmatch(e.name))
-        except FileNotFoundError:
-            return []
-
-    def _verify(self, name: str) -> ShardEntry | None:
-        """Read, check and parse a shard; None, with the reason in `damaged`, if it is not right."""
+    def _verified(self, name: str) -> tuple[ShardEntry, bytes] | None:
+        """Read, check and parse a shard: entry and ids; None, with the reason in `damaged`, if it is not right."""
         try:
             with (self.folder / name).open("rb") as file:
                 return self._check(name, file)
-        except FileNotFoundError:
-            raise
+        except FileNotFoundError:  # somebody pruned
+            return None
         except OSError as error:
             self.damaged.append(f"{name}: cannot be read: {error.strerror}")
         except StoreError as error:
             self.damaged.append(str(error))
         return None
 
-    def _check(self, name: str, file: BinaryIO) -> ShardEntry:
-        """The entry of an open shard; raises StoreError if it is not right."""
+    def _check(self, name: str, file: BinaryIO) -> tuple[ShardEntry, bytes]:
+        """Entry and ids of an open shard; raises StoreError if it is not right."""
         from featstore.store.shard import parse_shard
 
-        state = _state(os.fstat(file.fileno()))  # taken first: what changes later shows as another state
+        state = file_state(os.fstat(file.fileno()))  # taken first: what changes later shows as another state
         contents = parse_shard(name, file.read(), self.key)
         if self.row_shape not in (None, contents.shape):
             raise StoreError(f"{name}: rows of shape {contents.shape} among rows of shape {self.row_shape}")
-        return ShardEntry(name, state, contents.ids, contents.dtype, contents.shape, contents.offset)
+        return ShardEntry(name, state, contents.rows, contents.dtype, contents.shape, contents.offset), contents.ids
 
-    def _add(self, entry: ShardEntry) -> None:
-        self._shards[entry.name] = entry
-        ids = entry.ids
-        for number in range(entry.rows):
-            self._place.setdefault(ids[number * SIZE : (number + 1) * SIZE], (entry.name, number))
-
-    def _check_spec(self) -> None:
-        """A folder is named by 12 digits of the key; the spec inside says which key it really is."""
-        path = self.folder / "spec.json"
-        try:
-            kept = json.loads(path.read_bytes())
-            version, key = kept["format_version"], kept["key"]
-        except FileNotFoundError:
-            return
-        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-            raise StoreError(f"{path}: cannot be read: {error}; move the folder away and extract again") from error
-        if version != FORMAT_VERSION:
-            raise StoreError(f"{path}: format version {version}, this featstore reads {FORMAT_VERSION}: upgrade it")
-        if key != self.key:
-            raise StoreError(f"{path}: belongs to the key {key}, not to {self.key}; choose another --cache")
-
-    def _write_spec(self) -> None:
-        if not (self.folder / "spec.json").exists():
-            content = {
-                "format": "featstore-key",
-                "format_version": FORMAT_VERSION,
-                "key": self.key,
-                "spec": json.loads(self._spec_json),
-                "versions": dict(self._versions()),
-            }
-            write_whole(self.folder / "spec.json", json.dumps(content, indent=1, sort_keys=True).encode())
+    def _check_again(self, name: str, file: BinaryIO) -> None:
+        """A shard is not in the state that it was verified in: a process that made the same rows wrote it again."""
+        self._shards[name], _ = self._check(name, file)
+        self._seen[name] = self._shards[name].state
 
 
-def _state(info: os.stat_result) -> tuple[int, int, int, int]:
-    return info.st_size, info.st_mtime_ns, info.st_ctime_ns, info.st_ino
+def _changed(folder: Path) -> int:
+    """When a name in the folder was changed last, in ns; 0 where there is none."""
+    try:
+        return folder.stat().st_mtime_ns
+    except OSError:
+        return 0

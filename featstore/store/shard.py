@@ -2,7 +2,8 @@
 
 Inside: root attributes `format`, `format_version`, `key`, `spec` (canonical JSON) and `versions` (JSON), and two
 contiguous, unfiltered data sets, `ids` (rows, 34) uint8 and `features` (rows, ...) float16 or float32. With the default
-library version bounds and no time stamps the bytes are the same on every machine.
+library version bounds and no time stamps the bytes are the same on every machine. `features` may be in chunks instead
+that are compressed with Zstandard. docs/format.md has all that another program needs to know.
 """
 
 from __future__ import annotations
@@ -24,21 +25,32 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featstore.errors import StoreError
+from featstore.store.keyfile import check_version
 from featstore.store.rowid import SIZE, RowId
 
 FORMAT = "featstore-shard"
 FORMAT_VERSION = 1
 DTYPES = {"float16": "<f2", "float32": "<f4"}
+ZSTD = "zstd"
+_ZSTD_FILTER = 32015  # as registered with the HDF Group
+_ZSTD_LEVEL = 3
+_CHUNK_BYTES = 2**18
+_MOST_BYTES = 2**29  # of decompressed features in a shard: what a file of a few KB may claim to hold
+
+
+class PluginMissing(StoreError):
+    """Rows are compressed, and the package that decompresses them is not installed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """What is in a shard, and where: enough to map the features without HDF5."""
+    """What is in a shard, and where: enough to read the features without HDF5, unless they are compressed."""
 
     ids: bytes  # rows x 34
     dtype: str  # "float16" or "float32"
     shape: tuple[int, ...]  # of one row
-    offset: int  # of the features in the file, in bytes
+    offset: int | None  # of the features in the file, in bytes; None where they are compressed
+    versions: str  # JSON
 
     @property
     def rows(self) -> int:
@@ -46,9 +58,22 @@ class Contents:
 
 
 def build_shard(
-    key: str, spec_json: str, versions: Mapping[str, str], ids: Sequence[RowId], features: NDArray[Any]
+    key: str,
+    spec_json: str,
+    versions: Mapping[str, str],
+    ids: Sequence[RowId],
+    features: NDArray[Any],
+    compress: str | None = None,
 ) -> tuple[str, bytes]:
-    """(file name, bytes) of a shard with `features` (rows, ...) float16 or float32, all finite."""
+    """(file name, bytes) of a shard with `features` (rows, ...) float16 or float32, all finite.
+
+    compress: None or `zstd`, for which PluginMissing is raised where it is not installed.
+    """
+    layout: dict[str, Any] = {}
+    if compress is not None:
+        row_bytes = max(1, features[:1].nbytes)
+        rows = min(len(features), max(1, _CHUNK_BYTES // row_bytes))
+        layout = {"chunks": (rows, *features.shape[1:]), **_load_zstd().Zstd(clevel=_ZSTD_LEVEL)}
     image = BytesIO()
     with h5py.File(image, "w") as file:
         file.attrs["format"] = FORMAT
@@ -58,7 +83,8 @@ def build_shard(
         file.attrs["versions"] = json.dumps(dict(versions), sort_keys=True)
         id_array = np.frombuffer(b"".join(ids), np.uint8).reshape(len(ids), SIZE)
         file.create_dataset("ids", data=id_array, track_times=False)
-        file.create_dataset("features", data=features.astype(DTYPES[features.dtype.name]), track_times=False)
+        values = features.astype(DTYPES[features.dtype.name])
+        file.create_dataset("features", data=values, track_times=False, **layout)
     data = image.getvalue()
     return f"s-{hashlib.sha256(data).hexdigest()}.h5", data
 
@@ -74,35 +100,73 @@ def parse_shard(name: str, data: bytes, key: str) -> Contents:
         with h5py.File(BytesIO(data), "r") as file:
             return _contents(name, file, len(data), key)
     except (OSError, KeyError, ValueError, TypeError, RuntimeError) as error:
-        raise StoreError(f"{name}: not a shard that HDF5 can read: {error}") from error
+        raise StoreError(f"{name}: not a shard that HDF5 can read: {' '.join(str(error).split())}") from error
+
+
+def decompress(name: str, data: bytes, key: str) -> NDArray[Any]:
+    """The features (rows, ...) of a compressed shard; raises PluginMissing, or StoreError as `parse_shard` does."""
+    parse_shard(name, data, key)
+    _load_zstd()
+    try:
+        with h5py.File(BytesIO(data), "r") as file:
+            features: NDArray[Any] = file["features"][()]
+    except (OSError, RuntimeError) as error:
+        raise StoreError(f"{name}: cannot be decompressed: {' '.join(str(error).split())}") from error
+    return features
+
+
+def _load_zstd() -> Any:
+    try:
+        import hdf5plugin
+    except ImportError as error:
+        raise PluginMissing(
+            "features compressed with zstd need the package hdf5plugin: python -m pip install 'featstore-keras[zstd]'"
+        ) from error
+    return hdf5plugin
 
 
 def _contents(name: str, file: h5py.File, size: int, key: str) -> Contents:
     attributes = file.attrs
     if attributes.get("format") != FORMAT:
         raise StoreError(f"{name}: not a featstore shard")
-    if attributes["format_version"] != FORMAT_VERSION:
-        raise StoreError(
-            f"{name}: format version {attributes['format_version']}, this featstore reads {FORMAT_VERSION}: upgrade it"
-        )
+    versions = str(attributes["versions"])
+    version = attributes["format_version"]
+    number = int(version) if isinstance(version, np.integer) else repr(version)
+    check_version(name, number, FORMAT_VERSION, json.loads(versions))
     if attributes["key"] != key:
         raise StoreError(f"{name}: belongs to the key {attributes['key']}, not to {key}")
     if sorted(file) != ["features", "ids"]:
         raise StoreError(f"{name}: expected the data sets features and ids, found {', '.join(sorted(file))}")
-    ids, features = (_plain_dataset(name, file, which, size) for which in ("ids", "features"))
+    ids, features = (_dataset(name, file, which) for which in ("ids", "features"))
+    offset = None if _is_zstd(features) else _offset(name, features, "features", size)
+    _offset(name, ids, "ids", size)
     dtype = next((kind for kind, code in DTYPES.items() if features.dtype == np.dtype(code)), None)
     if dtype is None or ids.dtype != np.uint8 or ids.shape != (features.shape[0], SIZE) or not len(ids):
         raise StoreError(f"{name}: ids {ids.dtype}{ids.shape} and features {features.dtype}{features.shape} do not fit")
-    return Contents(ids[()].tobytes(), dtype, tuple(features.shape[1:]), features.id.get_offset())
+    return Contents(ids[()].tobytes(), dtype, tuple(features.shape[1:]), offset, versions)
 
 
-def _plain_dataset(name: str, file: h5py.File, which: str, size: int) -> h5py.Dataset:
-    """The data set `which` if it is contiguous, unfiltered, inside this file and no larger than it."""
+def _dataset(name: str, file: h5py.File, which: str) -> h5py.Dataset:
+    """The data set `which` if it is in this file."""
     link = file.get(which, getlink=True)
     if not isinstance(link, h5py.HardLink) or not isinstance(dataset := file[which], h5py.Dataset):
         raise StoreError(f"{name}: {which} is not a data set of this file")
+    return dataset
+
+
+def _offset(name: str, dataset: h5py.Dataset, which: str, size: int) -> int:
+    """Where its numbers begin, if they lie in one piece inside a file of `size` bytes, unfiltered."""
     plain = dataset.chunks is None and not dataset.is_virtual and dataset.external is None
     offset = dataset.id.get_offset()
     if not plain or not dataset.ndim or offset is None or offset + dataset.size * dataset.dtype.itemsize > size:
         raise StoreError(f"{name}: {which} is not stored contiguously inside the file")
-    return dataset
+    return int(offset)
+
+
+def _is_zstd(dataset: h5py.Dataset) -> bool:
+    """Whether it is in chunks that went through Zstandard and nothing else, and of a size that may be true."""
+    filters = dataset.id.get_create_plist()
+    if dataset.chunks is None or dataset.is_virtual or filters.get_nfilters() != 1:
+        return False
+    fits = dataset.size * dataset.dtype.itemsize <= _MOST_BYTES and dataset.maxshape == dataset.shape
+    return bool(fits and filters.get_filter(0)[0] == _ZSTD_FILTER)

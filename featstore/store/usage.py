@@ -1,0 +1,98 @@
+"""The file `used` of a key: its time says when the key was last used, its lock who works on it at the moment.
+
+Writers share the lock. Whoever removes files (prune, compaction, repair) has it alone, and waits for nobody. Locks are
+flocks: the system drops them when a process dies. Where a file system has none, writers go on without, since they never
+harm each other, and nothing is removed.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from featstore.disk import disk
+from featstore.errors import StoreError
+from featstore.files import NOT_SUPPORTED
+from featstore.store.names import USED
+
+
+class Usage:
+    """A share in the use of a key's folder, held from `begin` to `end`."""
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / USED
+        self._descriptor: int | None = None
+
+    def begin(self) -> None:
+        """Wait until nobody has the folder alone; nothing happens where it cannot be locked or is not there yet."""
+        with suppress(OSError):
+            while self._descriptor is None:
+                descriptor = _open(self._path)
+                try:
+                    fcntl.flock(descriptor, fcntl.LOCK_SH)
+                    if os.path.samestat(os.fstat(descriptor), os.stat(self._path)):  # else it was pruned meanwhile
+                        self._descriptor, descriptor = descriptor, -1
+                finally:
+                    if descriptor >= 0:
+                        os.close(descriptor)
+
+    def end(self) -> None:
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+    def __del__(self) -> None:
+        self.end()
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Have the folder of a key for oneself; raises StoreError if somebody uses it, or if it cannot be locked."""
+    descriptor = -1
+    try:
+        descriptor = _open(folder / USED)
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if descriptor >= 0:
+            os.close(descriptor)
+        raise StoreError(f"{folder}: {_why_not(error)}; nothing was changed") from error
+    try:
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _why_not(error: OSError) -> str:
+    if isinstance(error, BlockingIOError):
+        return "in use by another process: try again later"
+    if error.errno in NOT_SUPPORTED:
+        return (
+            "the file system has no locks, so it cannot be told whether another process uses it: do this on a copy on "
+            "a local disk, or remove the folder by hand"
+        )
+    return f"cannot be locked: {error.strerror}: you need to be allowed to write there"
+
+
+def mark_used(folder: Path) -> None:
+    """Note that the key is used now; a cache that cannot be written has no such notes."""
+    with suppress(OSError):
+        try:
+            disk().touch(folder / USED)
+        except FileNotFoundError:
+            if folder.is_dir():
+                os.close(_open(folder / USED))
+
+
+def last_used(folder: Path) -> float:
+    """Seconds since the epoch."""
+    try:
+        return (folder / USED).stat().st_mtime
+    except OSError:
+        return folder.stat().st_mtime
+
+
+def _open(path: Path) -> int:
+    return os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o666)
