@@ -131,26 +131,6 @@ def test_equal_features_have_one_key(remember: Remember) -> None:
     assert len({resolve(way, remember()).key for way in ways}) == 1
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"weights": "random"},
-        {"preprocess": "raw"},
-        {"preprocess": "scale=1/127.5,mean=1,order=bgr"},
-        {"size": "32x36"},
-        {"fit": "crop"},
-        {"interpolation": "bicubic"},
-        {"reading": "keras-compat"},
-        {"layer": "stem_relu"},
-        {"pool": "max"},
-        {"dtype": "float32"},
-    ],
-)
-def test_whatever_changes_a_feature_changes_the_key(remember: Remember, change: dict[str, str]) -> None:
-    """Each option of a recipe that can move a value is in the key."""
-    assert resolve(Recipe(model="tiny", **change), remember()).key != resolve(Recipe(model="tiny"), remember()).key  # type: ignore[arg-type]
-
-
 def test_a_recipe_survives_as_json() -> None:
     """Described and made again it is the same."""
     recipe = Recipe(model="MobileNet", alpha=0.5, weights="random", weights_seed=3, size=96, pool="max")

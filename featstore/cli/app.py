@@ -12,7 +12,18 @@ from typing import Any
 
 import typer
 
-from featstore.cli import check_base, compare, evaluate, extract, fine_tune, models, predict, quickstart, train_head
+from featstore.cli import (
+    cache,
+    check_base,
+    compare,
+    evaluate,
+    extract,
+    fine_tune,
+    models,
+    predict,
+    quickstart,
+    train_head,
+)
 from featstore.cli.console import note
 from featstore.errors import FeatstoreError, UsageError
 from featstore.tensorflow_loader import mute_tensorflow
@@ -34,6 +45,7 @@ app.command("fine-tune")(fine_tune.command)
 app.command("evaluate")(evaluate.command)
 app.command("predict")(predict.command)
 app.command("models")(models.command)
+app.add_typer(cache.app, name="cache")
 
 
 class Interrupted(BaseException):

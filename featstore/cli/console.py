@@ -6,10 +6,10 @@ import json
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 from featstore.errors import StoreError
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from featstore.heads.base import OnStep
 
+T = TypeVar("T")
 _UNSAFE = {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"}  # control, format (bidirectional marks among them), surrogates, ...
 
 
@@ -83,6 +84,18 @@ def list_skipped(skipped: Sequence[tuple[str, str]], most: int = 20) -> None:
         note(f"  {path}: {reason}")
     if len(skipped) > most:
         note(f"  ... and {len(skipped) - most} more (all of them with --json)")
+
+
+def one_by_one(folders: Sequence[Path], work: Callable[[Path], T]) -> tuple[list[T], list[str]]:
+    """What `work` made of each folder, and a line for each that could not be worked on: the others go on."""
+    done: list[T] = []
+    failed: list[str] = []
+    for folder in folders:
+        try:
+            done.append(work(folder))
+        except StoreError as error:
+            failed.append(str(error))
+    return done, failed
 
 
 class ImageProgress:

@@ -141,6 +141,9 @@ Cache = Annotated[
     Path | None,
     typer.Option("--cache", help="Folder of the features. Default: $FEATSTORE_CACHE, or cache.", show_default=False),
 ]
+Keys = Annotated[
+    list[str], typer.Option("--key", help="Only keys that begin so (see `cache ls`). Repeatable.", show_default=False)
+]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard output, nothing else there.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress, no table; warnings and errors only.")]
 LARGEST_SEED = 2**32 - 1  # numpy's limit

@@ -11,8 +11,9 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 from featstore.errors import StoreError
@@ -21,6 +22,7 @@ from featstore.images.manifest import FileStat
 
 RACY_NS = 2_000_000_000
 _FORMAT = 1
+_DIGEST = re.compile("[0-9a-f]{64}")
 
 
 class DigestMemory:
@@ -41,6 +43,20 @@ class DigestMemory:
             self._asked[path] = self._clock()
             return None
         return str(entry[4])
+
+    def last_known(self, path: str) -> str | None:
+        """The digest (hex) that was last remembered for the file at `path`, whatever has become of the file since."""
+        parent, _, name = path.rpartition(os.sep)
+        entry = self._entries(parent).get(name)
+        return None if entry is None else str(entry[4])
+
+    def paths(self, digests: Collection[str]) -> dict[str, str]:
+        """Where images with these digests (hex) were last seen, as far as that is remembered."""
+        found: dict[str, str] = {}
+        for file in sorted(self._folder.glob("*.json")):
+            folder, files = _read(file)
+            found |= {str(entry[4]): os.path.join(folder, name) for name, entry in files.items() if entry[4] in digests}
+        return found
 
     def remember(self, path: str, stat: FileStat, digest: str) -> None:
         """`stat` must have been taken before the bytes were read."""
@@ -67,16 +83,33 @@ class DigestMemory:
         return self._loaded[parent]
 
     def _load(self, parent: str) -> dict[str, list[int | str]]:
-        try:
-            check, _, text = self._file(parent).read_bytes().partition(b"\n")
-        except OSError:
-            return {}
-        if hashlib.sha256(text).hexdigest().encode() != check:
-            return {}  # torn or damaged: the files are read again
-        kept = json.loads(text)
-        known = kept.get("format") == _FORMAT and kept["folder"] == os.path.abspath(parent)
-        return dict(kept["files"]) if known else {}
+        folder, files = _read(self._file(parent))
+        return files if folder == os.path.abspath(parent) else {}
 
     def _file(self, parent: str) -> Path:
         name = hashlib.sha256(os.fsencode(os.path.abspath(parent))).hexdigest()[:32]
         return self._folder / f"{name}.json"
+
+
+def _read(file: Path) -> tuple[str, dict[str, list[int | str]]]:
+    """(folder, entries by name) of one file of the memory; nothing where it is damaged: the images are read again."""
+    try:
+        check, _, text = file.read_bytes().partition(b"\n")
+    except OSError:
+        return "", {}
+    if hashlib.sha256(text).hexdigest().encode() != check:
+        return "", {}
+    try:
+        kept = json.loads(text)
+        if kept["format"] != _FORMAT:
+            return "", {}
+        return str(kept["folder"]), {name: entry for name, entry in kept["files"].items() if _is_entry(entry)}
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return "", {}  # the check sum is no seal: anybody who may write here can make one
+
+
+def _is_entry(entry: object) -> bool:
+    """Whether `entry` is a stat and a digest, as `remember` keeps them."""
+    if not isinstance(entry, list) or len(entry) != 5 or not isinstance(entry[4], str):
+        return False
+    return _DIGEST.fullmatch(entry[4]) is not None

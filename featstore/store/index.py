@@ -91,6 +91,14 @@ class Index:
         mine = records[records["shard"] == self._names.index(name)]
         return bytes(mine["id"][np.argsort(mine["row"])].tobytes())
 
+    def repeated(self) -> set[str]:
+        """The shards that share an id with another one."""
+        import numpy as np
+
+        records = np.frombuffer(self._body, _layout(), offset=self._records)
+        same = np.flatnonzero(records["id"][1:] == records["id"][:-1])
+        return {self._names[number] for number in np.unique(records["shard"][np.concatenate([same, same + 1])])}
+
     def with_shards(self, shards: Mapping[str, ShardEntry], ids: Mapping[str, bytes]) -> Index:
         """An index of exactly `shards`, of which those that are new here come with their `ids`."""
         import numpy as np
@@ -128,7 +136,7 @@ def load_index(path: Path) -> Index:
 def parse_index(data: bytes) -> Index | None:
     """The index in the bytes of its file; None where they are damaged or of another version."""
     end = data.find(b"\n", 65)
-    if end < 0 or hashlib.sha256(memoryview(data)[65:]).hexdigest().encode() + b"\n" != data[:65]:
+    if end < 0 or not is_intact(data):
         return None
     try:
         header = json.loads(data[65:end])
@@ -140,6 +148,11 @@ def parse_index(data: bytes) -> Index | None:
         return index if index._records + whole == len(data) and 0 <= index._bits <= 32 else None
     except (ValueError, KeyError, TypeError, RecursionError):  # written by somebody else, who knows how to sign it
         return None
+
+
+def is_intact(data: bytes) -> bool:
+    """Whether the bytes of an index are those that were written, by whatever version."""
+    return hashlib.sha256(memoryview(data)[65:]).hexdigest().encode() + b"\n" == data[:65]
 
 
 def save_index(path: Path, index: Index) -> None:

@@ -35,7 +35,7 @@ class RowStore:
         self.key = key
         self.claims = Claims(folder)
         self.damaged: list[str] = []
-        self._spec_json = spec_json
+        self.spec_json = spec_json
         self._environment = environment
         self._key_file = KeyFile(folder, key, spec_json)
         self._usage = Usage(folder)
@@ -112,7 +112,7 @@ class RowStore:
         if not np.isfinite(rows).all():
             raise ValueError("rows with NaN or infinity cannot be stored")
         environment = self._environment()
-        name, data = build_shard(self.key, self._spec_json, environment, ids, rows)
+        name, data = build_shard(self.key, self.spec_json, environment, ids, rows)
         contents = parse_shard(name, data, self.key)  # nothing is written that could not be read again
         with suppress(StoreError):  # the write below says it better
             make_folders(self.folder)
@@ -147,6 +147,14 @@ class RowStore:
             raise StoreError(
                 f"{self.folder}: rows that were stored are gone or cannot be read; run the same command again"
             ) from error
+
+    def shard_of(self, row: RowId) -> str:
+        """The name of the shard that a row is served from; raises KeyError for an id that is not stored."""
+        return self._place(row)[0]
+
+    def repeated_shards(self) -> set[str]:
+        """The shards that share an id with another one, as two processes leave behind that made the same row."""
+        return self._index.repeated()
 
     def refresh(self) -> bool:
         """Take in what other processes have stored since; whether there was anything."""

@@ -50,6 +50,7 @@ class Contents:
     dtype: str  # "float16" or "float32"
     shape: tuple[int, ...]  # of one row
     offset: int | None  # of the features in the file, in bytes; None where they are compressed
+    spec: str  # canonical JSON
     versions: str  # JSON
 
     @property
@@ -89,8 +90,8 @@ def build_shard(
     return f"s-{hashlib.sha256(data).hexdigest()}.h5", data
 
 
-def parse_shard(name: str, data: bytes, key: str) -> Contents:
-    """The contents of a shard whose bytes are `data`; raises StoreError unless all is as `build_shard` makes it.
+def parse_shard(name: str, data: bytes, key: str | None) -> Contents:
+    """The contents of a shard of `key` (None: of any key); raises StoreError unless it is as `build_shard` makes it.
 
     The digest is compared with the name before HDF5 sees a byte: damaged metadata can hang or end the process.
     """
@@ -125,7 +126,7 @@ def _load_zstd() -> Any:
     return hdf5plugin
 
 
-def _contents(name: str, file: h5py.File, size: int, key: str) -> Contents:
+def _contents(name: str, file: h5py.File, size: int, key: str | None) -> Contents:
     attributes = file.attrs
     if attributes.get("format") != FORMAT:
         raise StoreError(f"{name}: not a featstore shard")
@@ -133,7 +134,7 @@ def _contents(name: str, file: h5py.File, size: int, key: str) -> Contents:
     version = attributes["format_version"]
     number = int(version) if isinstance(version, np.integer) else repr(version)
     check_version(name, number, FORMAT_VERSION, json.loads(versions))
-    if attributes["key"] != key:
+    if key not in (None, attributes["key"]):
         raise StoreError(f"{name}: belongs to the key {attributes['key']}, not to {key}")
     if sorted(file) != ["features", "ids"]:
         raise StoreError(f"{name}: expected the data sets features and ids, found {', '.join(sorted(file))}")
@@ -143,7 +144,7 @@ def _contents(name: str, file: h5py.File, size: int, key: str) -> Contents:
     dtype = next((kind for kind, code in DTYPES.items() if features.dtype == np.dtype(code)), None)
     if dtype is None or ids.dtype != np.uint8 or ids.shape != (features.shape[0], SIZE) or not len(ids):
         raise StoreError(f"{name}: ids {ids.dtype}{ids.shape} and features {features.dtype}{features.shape} do not fit")
-    return Contents(ids[()].tobytes(), dtype, tuple(features.shape[1:]), offset, versions)
+    return Contents(ids[()].tobytes(), dtype, tuple(features.shape[1:]), offset, str(attributes["spec"]), versions)
 
 
 def _dataset(name: str, file: h5py.File, which: str) -> h5py.Dataset:

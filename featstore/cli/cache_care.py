@@ -1,0 +1,193 @@
+"""`featstore cache verify`, `repair` and `compact`"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from featstore.cli import options
+from featstore.cli.console import note, one_by_one, print_json, print_table, safe, step_progress
+from featstore.cli.units import megabytes, parse_share
+from featstore.errors import UsageError
+
+if TYPE_CHECKING:
+    from featstore.store.compaction import Compacted
+    from featstore.store.repair import Repaired
+
+MOST_IMAGES = 20
+
+
+def verify(
+    subset: Annotated[
+        str, typer.Option("--subset", help="Share of the shards to read, chosen at random, as in 10%.")
+    ] = "100%",
+    keys: options.Keys = [],  # noqa: B006 - Typer copies it
+    cache: options.Cache = None,
+    json: options.Json = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Read the cache and compare every file with its digest, its key and the index; a line per fault, exit code 1.
+
+    Example: featstore cache verify --subset 10%
+    """
+    from featstore.store.verify import verify_key
+
+    share = parse_share("--subset", subset)
+    with _each_shard("verifying", cache, keys, quiet) as (folders, on_shard):
+        found = [verify_key(folder, share, on_shard) for folder in folders]
+    faults = [fault for findings in found for fault in findings.faults]
+    notes = [f"{findings.folder}: {text}" for findings in found for text in findings.notes]
+    totals = {
+        "keys": len(found),
+        "shards": sum(f.shards for f in found),
+        "checked": sum(f.checked for f in found),
+        "rows": sum(f.rows for f in found),
+        "bytes": sum(f.bytes for f in found),
+    }
+    if json:
+        listed = [{"path": str(fault.path), "reason": fault.reason} for fault in faults]
+        print_json({**totals, "faults": listed, "lost": sum(len(f.lost) for f in found), "notes": notes})
+    else:
+        for fault in faults:
+            print(safe(f"{fault.path}: {fault.reason}"))
+        if not quiet:
+            for text in notes:
+                note(text)
+            print(
+                f"{totals['checked']} of {totals['shards']} shards of {len(found)} keys read, {totals['rows']:,} rows, "
+                f"{megabytes(totals['bytes'])} MB: " + (f"{len(faults)} faults" if faults else "all right")
+            )
+    if faults:
+        if not (json or quiet):
+            note("`featstore cache repair` moves aside what is bad; the next extraction makes what is missing")
+        raise typer.Exit(1)
+
+
+def repair(
+    keys: options.Keys = [],  # noqa: B006 - Typer copies it
+    cache: options.Cache = None,
+    json: options.Json = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Move bad shards aside, clear what dead writers left, make indexes again, and say which images are to be redone.
+
+    Example: featstore cache repair
+    """
+    from featstore.images.digests import DigestMemory
+    from featstore.store.repair import repair_key
+    from featstore.store.rowid import content_digest
+    from featstore.workflow import cache_folder
+
+    with _each_shard("repairing", cache, keys, quiet) as (folders, on_shard):
+        done, failed = one_by_one(folders, lambda folder: repair_key(folder, on_shard))
+    lost = {content_digest(row) for repaired in done for row in repaired.findings.lost}
+    paths = DigestMemory(cache_folder(cache) / "digests").paths(lost)
+    images = sorted(paths.get(digest, f"sha256:{digest}") for digest in lost)
+    unmended = [text for repaired in done for text in repaired.unmended] + failed
+    if json:
+        print_json({"keys": [_repaired_as_json(r) for r in done], "images": images, "unmended": unmended})
+    else:
+        _print_repaired(done, images, quiet)
+        for text in unmended:
+            note(text)
+    if unmended:
+        raise typer.Exit(1)
+
+
+def compact(
+    compress: Annotated[
+        str | None,
+        typer.Option(
+            help="zstd (smaller, slower to read, needs hdf5plugin) or none, for all shards. Default: leave them.",
+            show_default=False,
+        ),
+    ] = None,
+    keys: options.Keys = [],  # noqa: B006 - Typer copies it
+    cache: options.Cache = None,
+    json: options.Json = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Merge small shards into larger ones, and on request compress them. Others may read meanwhile.
+
+    Example: featstore cache compact
+    """
+    if compress not in (None, "zstd", "none"):
+        raise UsageError(f"--compress {compress}: use zstd or none")
+    from featstore.store.compaction import compact_key
+
+    with _each_shard("compacting", cache, keys, quiet) as (folders, on_shard):
+        done, failed = one_by_one(folders, lambda folder: compact_key(folder, compress, on_shard))
+    if json:
+        print_json({"keys": [_compacted_as_json(item) for item in done], "failed": failed})
+    elif not quiet:
+        rows = [
+            [str(c.folder), str(c.shards[0]), str(c.shards[1]), megabytes(c.bytes[0]), megabytes(c.bytes[1])]
+            for c in done
+        ]
+        print_table(["key", "shards", "now", "MB", "now"], rows)
+    for text in failed:
+        note(text)
+    if failed:
+        raise typer.Exit(1)
+
+
+@contextmanager
+def _each_shard(
+    title: str, cache: Path | None, keys: Sequence[str], quiet: bool
+) -> Iterator[tuple[list[Path], Callable[[], None]]]:
+    """The folders of the keys, and what to call for each shard of them: it moves a bar."""
+    from featstore.store.keys import key_folders
+    from featstore.workflow import cache_folder
+
+    folders = key_folders(cache_folder(cache), keys)
+    total, done = sum(1 for folder in folders for _ in folder.glob("s-*.h5")), 0
+    with step_progress(title, not quiet, "shards") as on_step:
+
+        def on_shard() -> None:
+            nonlocal done
+            done += 1
+            if on_step:
+                on_step(done, max(done, total))
+
+        yield folders, on_shard
+
+
+def _repaired_as_json(repaired: Repaired) -> dict[str, Any]:
+    findings = repaired.findings
+    return {
+        "path": str(findings.folder),
+        "faults": [{"path": str(fault.path), "reason": fault.reason} for fault in findings.faults],
+        "quarantined": list(repaired.quarantined),
+        "cleared": repaired.cleared,
+        "restored": repaired.restored,
+        "rows": findings.rows,
+        "lost": len(findings.lost),
+        "unknown": findings.unknown,
+    }
+
+
+def _print_repaired(done: Sequence[Repaired], images: Sequence[str], quiet: bool) -> None:
+    for repaired in done:
+        findings = repaired.findings
+        for fault in findings.faults:
+            print(safe(f"{fault.path}: {fault.reason}"))
+        if repaired.quarantined:
+            print(safe(f"{len(repaired.quarantined)} files moved to {findings.folder / 'quarantine'}"))
+        if findings.unknown:
+            print(f"{findings.unknown} of them were not in the index: it is not known which images they held")
+    for image in images[:MOST_IMAGES]:
+        print(safe(f"to be extracted again: {image}"))
+    if len(images) > MOST_IMAGES:
+        print(f"... and {len(images) - MOST_IMAGES} more (all of them with --json)")
+    if not quiet:
+        cleared = sum(repaired.cleared for repaired in done)
+        rows = sum(repaired.findings.rows for repaired in done)
+        print(f"{len(done)} keys: {rows:,} rows are right, {cleared} leftovers cleared, {len(images)} images to redo")
+
+
+def _compacted_as_json(item: Compacted) -> dict[str, Any]:
+    return {"path": str(item.folder), "shards": list(item.shards), "bytes": list(item.bytes)}

@@ -1,0 +1,91 @@
+"""`featstore cache explain`"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from featstore.cli import options
+from featstore.cli.console import list_skipped, note, print_json, safe, step_progress
+
+if TYPE_CHECKING:
+    from featstore.explaining import Answer
+
+MOST_LINES = 20
+_WHY = {"changed": "changed", "views": "some views", "new": "new"}
+
+
+def command(
+    data: options.Data,
+    model: options.Model,
+    weights: options.Weights = None,
+    alpha: options.Alpha = None,
+    preprocess: options.Variants = ["keras"],  # noqa: B006 - Typer copies it
+    size: options.Size = None,
+    fit: options.Fit = None,
+    interpolation: options.Interpolation = "bilinear",
+    reading: options.ReadingName = "pillow",
+    layer: options.Layer = "last",
+    pool: options.Pool = None,
+    dtype: options.Dtype = "float16",
+    views: options.Views = "one",
+    resize: options.Resize = None,
+    scales: options.Scales = None,
+    augment: options.Augment = None,
+    seed: options.Seed = 0,
+    cache: options.Cache = None,
+    json: options.Json = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Say whether features are in the cache, and if not, what is there instead or which images are new or changed.
+
+    Takes the options of `featstore extract` and computes nothing. The exit code is 0 for hits and misses.
+
+    Example: featstore cache explain photos --model MobileNetV2 --size 192
+    """
+    from featstore.explaining import explain
+    from featstore.recipe import Recipe
+
+    base = {"model": model, "weights": weights, "alpha": alpha, "weights_seed": seed, "layer": layer, "pool": pool}
+    image = {"size": size, "fit": fit, "interpolation": interpolation, "reading": reading, "dtype": dtype}
+    seen = {"views": views, "resize": resize, "scales": scales, "augment": augment}
+    fields: dict[str, Any] = base | image | seen
+    recipes = [Recipe(preprocess=variant, **fields) for variant in preprocess]
+    with step_progress("reading", not quiet, "images") as on_step:
+        explanation = explain(data, recipes, cache, on_step)
+    skipped, notes = explanation.manifest.skipped, explanation.notes
+    if json:
+        features = [answer.describe() for answer in explanation.features]
+        print_json({"features": features, "skipped": [item._asdict() for item in skipped], "notes": list(notes)})
+        return
+    list_skipped(skipped)
+    for text in notes:
+        note(text)
+    if not quiet:
+        partial = sum(answer.key_is_stored and not answer.hit for answer in explanation.features)
+        for answer in explanation.features:
+            _print(answer, MOST_LINES // max(partial, 1) or 1)
+
+
+def _print(answer: Answer, most: int) -> None:
+    """One line for the features, then the nearest key, or up to `most` of the images that lack rows."""
+    images = f"{answer.images - len(answer.missing)} of {answer.images} images"
+    print(safe(f"{'hit ' if answer.hit else 'miss'}  {_title(answer)}: {images} in {answer.folder}"))
+    near = answer.nearest
+    if near:
+        print(safe(f"      nearest: {', '.join(near.differences)}; {near.images} of the images in {near.folder}"))
+    elif not (answer.hit or answer.key_is_stored):
+        print("      the cache holds no features at all")
+    elif answer.key_is_stored:
+        shown = sorted(answer.missing, key=lambda item: list(_WHY).index(item.why))[:most]
+        for item in shown:
+            print(safe(f"      {_WHY[item.why]}: {item.path}"))
+        if len(answer.missing) > most:
+            print(f"      ... and {len(answer.missing) - most} more (all of them with --json)")
+
+
+def _title(answer: Answer) -> str:
+    reading, recipe = answer.spec.reading, answer.recipe
+    model = recipe.model if recipe.alpha is None else f"{recipe.model} {recipe.alpha:g}"
+    size = str(reading.height) if reading.height == reading.width else f"{reading.height}x{reading.width}"
+    views = [] if recipe.views == "one" else ["augmented" if reading.augmentation else recipe.views]
+    return ", ".join([model, recipe.preprocess, f"{size} px", *views])

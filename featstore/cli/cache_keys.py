@@ -1,0 +1,114 @@
+"""`featstore cache ls` and `prune`"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from featstore.cli import options
+from featstore.cli.console import note, one_by_one, print_json, print_table
+from featstore.cli.units import megabytes, moment, parse_age, parse_bytes
+from featstore.errors import UsageError
+
+if TYPE_CHECKING:
+    from featstore.store.keys import KeyInfo
+
+_HEADER = ["key", "model", "variant", "size", "layer", "pool", "dtype", "rows", "shards", "MB", "last used"]
+
+
+def list_keys(cache: options.Cache = None, json: options.Json = False, quiet: options.Quiet = False) -> None:
+    """List what is in the cache: one line for each key.
+
+    Example: featstore cache ls
+    """
+    keys = _describe(cache)
+    if json:
+        print_json({"keys": [_as_json(key) for key in keys], "bytes": sum(key.bytes for key in keys)})
+        return
+    for key in keys:
+        if key.problem:
+            note(f"{key.folder}: {key.problem}: run `featstore cache verify`")
+    if quiet:
+        return
+    print_table(_HEADER, [_as_row(key) for key in keys])
+    rows = sum(key.rows or 0 for key in keys)
+    print(f"{len(keys)} keys, {rows:,} rows, {megabytes(sum(key.bytes for key in keys))} MB")
+
+
+def prune(
+    older_than: Annotated[
+        str | None, typer.Option(help="Keys that were not used for so long, as in 12h, 30d or 8w.", show_default=False)
+    ] = None,
+    max_size: Annotated[
+        str | None,
+        typer.Option(help="The longest unused keys, until the cache is no larger, as in 20G.", show_default=False),
+    ] = None,
+    keys: options.Keys = [],  # noqa: B006 - Typer copies it
+    yes: Annotated[bool, typer.Option("--yes", help="Remove them. Without it they are only listed.")] = False,
+    cache: options.Cache = None,
+    json: options.Json = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """List the keys that are to go, and with --yes remove them.
+
+    Example: featstore cache prune --older-than 30d --max-size 20G
+    """
+    from featstore.store.keys import key_folders
+    from featstore.store.pruning import choose_keys, prune_key
+    from featstore.workflow import cache_folder
+
+    if older_than is None and max_size is None and not keys:
+        raise UsageError("nothing says which keys are to go: give --older-than 30d, --max-size 20G or --key KEY")
+    named = set(key_folders(cache_folder(cache), keys)) if keys else None
+    since = None if older_than is None else time.time() - parse_age("--older-than", older_than)
+    most = None if max_size is None else parse_bytes("--max-size", max_size)
+    chosen = choose_keys(_describe(cache), named, since, most)
+    left: list[list[str]] = []
+    failed: list[str] = []
+    if yes:
+        left, failed = one_by_one([key.folder for key in chosen], prune_key)
+    if json:
+        print_json({"keys": [_as_json(key) for key in chosen], "removed": yes, "failed": failed})
+    elif not quiet:
+        print_table(_HEADER, [_as_row(key) for key in chosen])
+        freed = f"{len(chosen)} keys, {megabytes(sum(key.bytes for key in chosen))} MB"
+        print(f"removed: {freed}" if yes else f"would remove {freed}; --yes does it")
+    for text in [*failed, *(f"left, since it is not featstore's: {name}" for names in left for name in names)]:
+        note(text)
+    if failed:
+        raise typer.Exit(1)
+
+
+def _describe(cache: Path | None) -> list[KeyInfo]:
+    from featstore.store.keys import describe_key, key_folders
+    from featstore.workflow import cache_folder
+
+    return [describe_key(folder) for folder in key_folders(cache_folder(cache))]
+
+
+def _as_row(key: KeyInfo) -> list[str]:
+    size = megabytes(key.bytes)
+    variant = key.folder.name.rsplit("-", 2)[0]
+    if key.spec is None:
+        return [key.key[:12], key.folder.parent.name, variant, *["?"] * 5, str(key.shards), size, moment(key.last_used)]
+    spec = key.spec
+    sides = spec.get("reading", {}).get("size", [])
+    what = [*(str(spec.get(name)) for name in ("layer", "pool", "dtype")), f"{key.rows}", str(key.shards), size]
+    return [key.key[:12], key.folder.parent.name, variant, "x".join(map(str, sides)), *what, moment(key.last_used)]
+
+
+def _as_json(key: KeyInfo) -> dict[str, Any]:
+    used = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(key.last_used))
+    return {
+        "key": key.key,
+        "path": str(key.folder),
+        "spec": key.spec,
+        "rows": key.rows,
+        "shards": key.shards,
+        "bytes": key.bytes,
+        "last_used": used,
+        "problem": key.problem,
+    }

@@ -1,0 +1,152 @@
+"""Compaction: many small shards into few of 16 MB and more, while others read; on request compressed, or plain again.
+
+The bytes of a source are compared with its digest before its rows get a new one, and a source is removed only when all
+that is served from it is on disk elsewhere. Of rows with one id, the one that is served is kept: the first shard's.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from featstore.errors import StoreError
+from featstore.files import remove, write_whole
+from featstore.store.keys import open_key
+from featstore.store.rowid import SIZE, RowId
+from featstore.store.rowstore import RowStore
+from featstore.store.shard import DTYPES, ZSTD, build_shard, decompress, parse_shard
+from featstore.store.usage import alone
+
+SMALL_BYTES = 8 * 2**20  # files below this are merged
+FULL_BYTES = 16 * 2**20  # of rows in memory: then they become a shard
+PLAIN = "none"
+OnShard = Callable[[], None]
+_Kind = tuple[str, str, str | None]  # dtype, versions and compression: rows of one kind may be in one shard
+
+
+@dataclass(frozen=True)
+class Compacted:
+    """Shards and bytes of a key, before and after."""
+
+    folder: Path
+    shards: tuple[int, int]
+    bytes: tuple[int, int]
+
+
+def compact_key(folder: Path, compress: str | None = None, on_shard: OnShard = lambda: None) -> Compacted:
+    """Merge the small shards of a key. compress: `zstd` or `none` for all of its shards, None to leave each as it is.
+
+    Raises StoreError if another process writes there, or where a shard is damaged; what is merged by then stays so.
+    """
+    with alone(folder):
+        store = open_key(folder)
+        if store.damaged:
+            raise StoreError(f"{folder}: {store.damaged[0]}; run `featstore cache repair` first")
+        shards, size = len(store.shards), store.bytes_on_disk
+        repeated = _in_order_of_age(store, store.repeated_shards())
+        if repeated:
+            _rewrite(store, repeated, compress, on_shard, repeated=True)
+            store.refresh()
+        _rewrite(store, to_compact(store, compress), compress, on_shard)
+        store.refresh()
+        store.finish()
+        return Compacted(folder, (shards, len(store.shards)), (size, store.bytes_on_disk))
+
+
+def to_compact(store: RowStore, compress: str | None) -> list[str]:
+    """Names of the shards that are smaller than they should be, or not compressed as they should be, oldest first."""
+    wrong = [
+        name
+        for name, entry in store.shards.items()
+        if entry.state[0] < SMALL_BYTES or compress not in (None, ZSTD if entry.offset is None else PLAIN)
+    ]
+    return _in_order_of_age(store, wrong)
+
+
+@dataclass
+class _Buffer:
+    """Rows of one kind on their way into a shard, and the shards that they come from."""
+
+    ids: list[RowId] = field(default_factory=list)
+    rows: list[NDArray[Any]] = field(default_factory=list)
+    sources: list[str] = field(default_factory=list)
+    changed: bool = False  # whether they are other than the rows of their only source
+
+    @property
+    def is_full(self) -> bool:
+        return sum(part.nbytes for part in self.rows) >= FULL_BYTES
+
+
+def _rewrite(
+    store: RowStore, names: Sequence[str], compress: str | None, on_shard: OnShard, repeated: bool = False
+) -> None:
+    """Merge shards. Where they hold `repeated` ids, the sources go when all is written, in falling order of names.
+
+    So at any moment the first shard that has an id has the row that was served before.
+    """
+    buffers: dict[_Kind, _Buffer] = {}
+    written: list[str] = []
+    for name in names:
+        (dtype, versions, found), ids, rows = _load(store, name)
+        served = [place for place, row in enumerate(ids) if not repeated or store.shard_of(row) == name]
+        wanted = found if compress is None else (None if compress == PLAIN else compress)
+        buffer = buffers.setdefault((dtype, versions, wanted), _Buffer())
+        buffer.ids += [ids[place] for place in served]
+        buffer.rows.append(rows[served] if repeated else rows)
+        buffer.sources.append(name)
+        buffer.changed |= len(served) < len(ids) or wanted != found
+        if buffer.is_full:
+            written += _write(store, (dtype, versions, wanted), buffers.pop((dtype, versions, wanted)))
+        if not repeated:
+            written = _remove(store, written)
+        on_shard()
+    for kind, buffer in buffers.items():
+        written += _write(store, kind, buffer)
+    _remove(store, sorted(written, reverse=True))
+
+
+def _load(store: RowStore, name: str) -> tuple[_Kind, list[RowId], NDArray[Any]]:
+    """Kind, ids and rows (n, ...) of a shard, its bytes compared with its digest."""
+    try:
+        data = (store.folder / name).read_bytes()
+    except OSError as error:
+        raise StoreError(
+            f"{store.folder / name}: cannot be read: {error.strerror}; run the same command again"
+        ) from error
+    contents = parse_shard(name, data, store.key)
+    ids = [contents.ids[at : at + SIZE] for at in range(0, len(contents.ids), SIZE)]
+    if contents.offset is None:
+        return (contents.dtype, contents.versions, ZSTD), ids, decompress(name, data, store.key)
+    shape = len(ids), *contents.shape
+    rows = np.frombuffer(data, DTYPES[contents.dtype], math.prod(shape), contents.offset).reshape(shape)
+    return (contents.dtype, contents.versions, None), ids, rows
+
+
+def _write(store: RowStore, kind: _Kind, buffer: _Buffer) -> list[str]:
+    """Bring a shard to disk; its sources, which may be removed then, come back."""
+    if len(buffer.sources) == 1 and not buffer.changed:
+        return []
+    if buffer.ids:
+        rows = np.concatenate(buffer.rows)
+        name, data = build_shard(store.key, store.spec_json, json.loads(kind[1]), buffer.ids, rows, kind[2])
+        write_whole(store.folder / name, data)
+        return [source for source in buffer.sources if source != name]
+    return buffer.sources
+
+
+def _remove(store: RowStore, names: Sequence[str]) -> list[str]:
+    for name in names:
+        remove(store.folder / name)
+    return []
+
+
+def _in_order_of_age(store: RowStore, names: set[str] | list[str]) -> list[str]:
+    """Rows stay in the order in which they were extracted: neighbours are read together."""
+    return sorted(names, key=lambda name: (store.shards[name].state[1], name))

@@ -1,0 +1,96 @@
+"""The keys of a cache: which folders hold rows, what they are, and how large."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from featstore.errors import StoreError, UsageError
+from featstore.store.keyfile import read_key_file
+from featstore.store.names import QUARANTINE, SHARD_NAME, SPEC
+from featstore.store.rowstore import RowStore
+from featstore.store.usage import last_used
+
+
+@dataclass(frozen=True)
+class KeyInfo:
+    """A key as it is on disk. `spec` is None, with a `problem`, where it cannot be opened; rows are then unknown.
+
+    bytes: all files of the folder. last_used: seconds since the epoch.
+    """
+
+    folder: Path
+    key: str
+    spec: dict[str, Any] | None
+    rows: int | None
+    shards: int
+    bytes: int
+    last_used: float
+    problem: str | None = None
+
+
+def key_folders(cache: Path, keys: Sequence[str] = ()) -> list[Path]:
+    """The folders `cache/<model>/<...-key12>` that hold a spec or shards, sorted; with `keys`, those that they begin.
+
+    Raises StoreError where there is no cache, UsageError for a beginning of a key that fits none.
+    """
+    if not cache.is_dir():
+        raise StoreError(f"{cache}: no such folder; name the cache with --cache, or extract first")
+    try:
+        found = sorted(folder for folder in cache.glob("*/*") if folder.is_dir() and _holds_rows(folder))
+    except OSError as error:
+        raise StoreError(f"{cache}: cannot be read: {error.strerror}; choose another cache with --cache") from error
+    chosen = []
+    for key in keys:
+        fitting = [folder for folder in found if key and _short_key(folder).startswith(key[:12].lower())]
+        if not fitting:
+            raise UsageError(f"--key {key}: no key in {cache} begins so; `featstore cache ls` lists them")
+        chosen += fitting
+    return sorted(set(chosen)) if keys else found
+
+
+def open_key(folder: Path) -> RowStore:
+    """The store of a key's folder as it is, to be looked at; raises StoreError if its spec cannot be read."""
+    try:
+        content = read_key_file(folder / SPEC)
+    except FileNotFoundError as error:
+        raise StoreError(f"{folder / SPEC}: is missing; `featstore cache repair` makes it from a shard") from error
+    spec_json = json.dumps(content["spec"], sort_keys=True, separators=(",", ":"))
+    return RowStore(folder, content["key"], spec_json, dict)
+
+
+def describe_key(folder: Path) -> KeyInfo:
+    """What is in the folder of a key; shards that the index does not know are verified for it."""
+    size = sum(path.stat().st_size for path in _files(folder))
+    used = last_used(folder)
+    try:
+        content = read_key_file(folder / SPEC)
+        store = open_key(folder)
+    except (StoreError, FileNotFoundError) as error:
+        why = str(error) if isinstance(error, StoreError) else f"{folder / SPEC}: is missing"
+        shards = sum(SHARD_NAME.fullmatch(name) is not None for name in os.listdir(folder))
+        return KeyInfo(folder, _short_key(folder), None, None, shards, size, used, why)
+    problem = f"{len(store.damaged)} damaged shards" if store.damaged else None
+    return KeyInfo(folder, store.key, content["spec"], len(store), len(store.shards), size, used, problem)
+
+
+def _holds_rows(folder: Path) -> bool:
+    names = os.listdir(folder)
+    return SPEC in names or QUARANTINE in names or any(SHARD_NAME.fullmatch(name) for name in names)
+
+
+def _short_key(folder: Path) -> str:
+    """The first twelve digits of the key, from the folder's name."""
+    return folder.name.rpartition("-")[2]
+
+
+def _files(folder: Path) -> list[Path]:
+    found = []
+    with suppress(OSError):
+        found = [path for path in folder.rglob("*") if path.is_file() and not path.is_symlink()]
+    return found

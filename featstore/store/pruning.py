@@ -1,0 +1,62 @@
+"""Pruning: the removal of whole keys, chosen by age, by name, or until the cache has a size."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from featstore.disk import disk
+from featstore.files import TEMPORARY, remove
+from featstore.store.keys import KeyInfo
+from featstore.store.names import CLAIMS, INDEX, QUARANTINE, SHARD_NAME, SPEC, USED
+from featstore.store.usage import alone
+
+
+def choose_keys(
+    keys: Sequence[KeyInfo],
+    named: Collection[Path] | None = None,
+    unused_since: float | None = None,
+    most_bytes: int | None = None,
+) -> list[KeyInfo]:
+    """The keys to remove: of those `named` (None: all), the ones that were last used before `unused_since`.
+
+    With `most_bytes`, those that were unused for longest, until all that is left fits.
+    """
+    able = [key for key in keys if named is None or key.folder in named]
+    able = [key for key in able if unused_since is None or key.last_used < unused_since]
+    able.sort(key=lambda key: key.last_used)
+    if most_bytes is None:
+        return able
+    chosen, left = [], sum(key.bytes for key in keys)
+    for key in able:
+        if left <= most_bytes:
+            break
+        chosen.append(key)
+        left -= key.bytes
+    return chosen
+
+
+def prune_key(folder: Path) -> list[str]:
+    """Remove a key; names of files that are not featstore's, which are left with the folder, come back.
+
+    Raises StoreError where another process writes there. Killed half-way, it leaves rows that are whole and right.
+    """
+    with alone(folder):
+        names = os.listdir(folder)
+        remove(folder / INDEX)
+        for name in names:
+            if SHARD_NAME.fullmatch(name) or name.startswith(TEMPORARY):
+                remove(folder / name)
+        remove(folder / SPEC)
+        for inside in (QUARANTINE, CLAIMS):
+            for path in (folder / inside).glob("*"):
+                remove(path)
+            with suppress(OSError):
+                disk().remove_folder(folder / inside)
+        remove(folder / USED)
+    for empty in (folder, folder.parent):
+        with suppress(OSError):
+            disk().remove_folder(empty)
+    return sorted(os.listdir(folder)) if folder.is_dir() else []

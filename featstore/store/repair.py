@@ -1,0 +1,93 @@
+"""Repair: what is not right is moved aside, what dead writers left is cleared, what is derived is made again."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from featstore.disk import disk
+from featstore.files import TEMPORARY, move, remove
+from featstore.store.claims import is_locked
+from featstore.store.index import empty_index, save_index
+from featstore.store.keyfile import KeyFile
+from featstore.store.names import CLAIMS, INDEX, QUARANTINE, SPEC
+from featstore.store.usage import alone
+from featstore.store.verify import Findings, verify_key
+
+
+@dataclass(frozen=True)
+class Repaired:
+    """What a repair found, and what it did about it.
+
+    quarantined: names of files that were moved to `quarantine/`. cleared: leftovers that were removed. restored: that
+    `spec.json` was made again. unmended: what it could do nothing about.
+    """
+
+    findings: Findings
+    quarantined: tuple[str, ...]
+    cleared: int
+    restored: bool
+    unmended: tuple[str, ...]
+
+
+def repair_key(folder: Path, on_shard: Callable[[], None] = lambda: None) -> Repaired:
+    """Mend the folder of a key; raises StoreError where another process uses it. Nothing but leftovers is removed."""
+    with alone(folder):
+        findings = verify_key(folder, on_shard=on_shard)
+        quarantined = list(findings.bad)
+        for name in findings.bad:
+            _move_aside(folder, name)
+        restored = findings.key is None and _restore_spec(findings)
+        unmended = []
+        if findings.key is None and not restored:
+            unmended.append(f"{folder / SPEC}: no good shard to make it from; `featstore cache prune` removes the key")
+        shards = {name: entry for name, (entry, _) in findings.good.items()}
+        index = empty_index().with_shards(shards, {name: found.ids for name, (_, found) in findings.good.items()})
+        save_index(folder / INDEX, index)
+        return Repaired(findings, tuple(quarantined), _clear_leftovers(folder), restored, tuple(unmended))
+
+
+def _move_aside(folder: Path, name: str) -> None:
+    """Into the quarantine, under a name that is free there."""
+    number, target = 1, folder / QUARANTINE / name
+    while target.exists():
+        number += 1
+        target = target.with_name(f"{name}.{number}")
+    move(folder / name, target)
+
+
+def _restore_spec(findings: Findings) -> bool:
+    """Make `spec.json` from what a shard says of itself; the canary is not in there and is left out."""
+    folder = findings.folder
+    if not findings.good:
+        return False
+    _, contents = findings.good[min(findings.good)]
+    if (folder / SPEC).exists():
+        _move_aside(folder, SPEC)
+    key = hashlib.sha256(contents.spec.encode()).hexdigest()
+    KeyFile(folder, key, contents.spec).write(dict(json.loads(contents.versions)))
+    return True
+
+
+def _clear_leftovers(folder: Path) -> int:
+    """Remove temporary files and claims whose writers are dead: while one is alive, it holds a lock on its file."""
+    cleared = 0
+    for path in [*folder.glob(f"{TEMPORARY}*"), *folder.glob(f"{CLAIMS}/*")]:
+        try:
+            descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | getattr(os, "O_NOFOLLOW", 0))
+        except OSError:
+            continue
+        try:
+            if not is_locked(descriptor):
+                remove(path)
+                cleared += 1
+        finally:
+            os.close(descriptor)
+    with suppress(OSError):
+        disk().remove_folder(folder / CLAIMS)
+    return cleared

@@ -1,0 +1,211 @@
+"""Verification: every shard read and compared with its name, its key, its spec and the index.
+
+A fault is what may have lost rows or would serve wrong ones. What merely lies about, such as a killed writer's
+temporary file, is a note.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import os
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from featstore.errors import StoreError
+from featstore.files import TEMPORARY
+from featstore.store.index import Index, ShardEntry, file_state, is_intact, parse_index
+from featstore.store.keyfile import key_of, read_key_file
+from featstore.store.names import CLAIMS, INDEX, QUARANTINE, SHARD_NAME, SPEC, USED
+from featstore.store.rowid import SIZE, RowId
+from featstore.store.shard import Contents, parse_shard
+
+Shards = Mapping[str, tuple[ShardEntry, Contents]]
+
+
+class Fault(NamedTuple):
+    """What is wrong with a file of the cache."""
+
+    path: Path
+    reason: str
+
+
+@dataclass
+class Findings:
+    """What is in the folder of a key. `good` shards are verified; where only a subset was, `checked` says how many.
+
+    lost: ids of rows that the index lists and no good shard has. unknown: bad shards whose rows nobody knows.
+    """
+
+    folder: Path
+    key: str | None = None
+    good: dict[str, tuple[ShardEntry, Contents]] = field(default_factory=dict)
+    shards: int = 0
+    checked: int = 0
+    bytes: int = 0
+    faults: list[Fault] = field(default_factory=list)
+    bad: list[str] = field(default_factory=list)
+    lost: list[RowId] = field(default_factory=list)
+    unknown: int = 0
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def rows(self) -> int:
+        """Rows in the shards that were checked."""
+        return sum(entry.rows for entry, _ in self.good.values())
+
+    def fault(self, path: Path, reason: str) -> None:
+        self.faults.append(Fault(path, reason))
+
+
+def verify_key(folder: Path, share: float = 1.0, on_shard: Callable[[], None] = lambda: None) -> Findings:
+    """Check the folder of a key: all of its shards, or a random `share` of them (0 to 1, at least one)."""
+    findings = Findings(folder)
+    spec = _check_spec(findings)
+    names = sorted(name for name in os.listdir(folder) if SHARD_NAME.fullmatch(name))
+    findings.shards = len(names)
+    chosen = names if share >= 1 else sorted(random.sample(names, math.ceil(share * len(names))))
+    for name in chosen:
+        _check_shard(findings, name, spec)
+        on_shard()
+    _check_index(findings, names, chosen)
+    _note_others(findings)
+    return findings
+
+
+def _check_spec(findings: Findings) -> dict[str, Any] | None:
+    """The spec of the key; None where it cannot be trusted."""
+    path = findings.folder / SPEC
+    try:
+        content = read_key_file(path)
+    except FileNotFoundError:
+        findings.fault(path, "is missing")
+        return None
+    except StoreError as error:
+        findings.fault(path, str(error).removeprefix(f"{path}: "))
+        return None
+    key, spec = content["key"], content["spec"]
+    if key_of(spec) != key:
+        findings.fault(path, f"the spec hashes to {key_of(spec)[:12]}, not to its key {key[:12]}")
+        return None
+    if not findings.folder.name.endswith(f"-{key[:12]}"):
+        findings.fault(path, f"belongs to the key {key[:12]}, which is not that of the folder")
+        return None
+    findings.key = key
+    return dict(spec)
+
+
+def _check_shard(findings: Findings, name: str, spec: dict[str, Any] | None) -> None:
+    path = findings.folder / name
+    findings.checked += 1
+    try:
+        with path.open("rb") as file:
+            state = file_state(os.fstat(file.fileno()))
+            data = file.read()
+        findings.bytes += len(data)
+        contents = parse_shard(name, data, findings.key)
+        reason = _why_wrong(findings, contents, spec)
+    except FileNotFoundError:  # compacted or pruned meanwhile
+        return
+    except OSError as error:
+        reason = f"cannot be read: {error.strerror}"
+    except StoreError as error:
+        reason = str(error).removeprefix(f"{name}: ")
+    if reason:
+        findings.fault(path, reason)
+        findings.bad.append(name)
+        return
+    entry = ShardEntry(name, state, contents.rows, contents.dtype, contents.shape, contents.offset)
+    findings.good[name] = entry, contents
+
+
+def _why_wrong(findings: Findings, contents: Contents, spec: dict[str, Any] | None) -> str | None:
+    """What a shard that is whole may still not be."""
+    ids = contents.ids
+    if len({ids[at : at + SIZE] for at in range(0, len(ids), SIZE)}) < contents.rows:
+        return "holds an id twice"
+    first = next(iter(findings.good.values()), None)
+    if first and first[1].shape != contents.shape:
+        return f"rows of shape {contents.shape} among rows of shape {first[1].shape}"
+    key = hashlib.sha256(contents.spec.encode()).hexdigest()
+    if not findings.folder.name.endswith(f"-{key[:12]}"):
+        return f"its spec hashes to {key[:12]}, which is not the key of the folder"
+    if spec is not None and spec.get("dtype") == "float32" != contents.dtype:
+        return f"rows are {contents.dtype}, the spec says float32"
+    return None
+
+
+def _check_index(findings: Findings, names: list[str], chosen: list[str]) -> None:
+    """Index and files, both ways. One that is behind is no fault; one that is wrong, or that lists lost rows, is."""
+    path = findings.folder / INDEX
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        findings.unknown = len(findings.bad)
+        return
+    except OSError as error:
+        findings.fault(path, f"cannot be read: {error.strerror}")
+        return
+    index = parse_index(data)
+    if index is None:
+        findings.unknown = len(findings.bad)
+        if is_intact(data):
+            findings.notes.append("the index is of another version: the next run makes it again")
+        else:
+            findings.fault(path, "damaged: `featstore cache repair` makes it again")
+        return
+    for name, (entry, contents) in findings.good.items():
+        listed = index.shards.get(name)
+        if listed is not None and not _agrees(index, listed, entry, contents):
+            findings.fault(path, f"says something else of {name} than is in it")
+    behind = [name for name in names if name not in index.shards]
+    if behind:
+        findings.notes.append(f"{len(behind)} shards are not in the index yet: the next run takes them in")
+    missing = [name for name in index.shards if name not in names]
+    _find_lost(findings, index, missing, whole=len(chosen) == len(names))
+    findings.unknown = sum(name not in index.shards for name in findings.bad)
+
+
+def _agrees(index: Index, listed: ShardEntry, entry: ShardEntry, contents: Contents) -> bool:
+    same = (listed.rows, listed.dtype, listed.shape, listed.offset) == (
+        entry.rows,
+        entry.dtype,
+        entry.shape,
+        entry.offset,
+    )
+    return same and index.ids_of(entry.name) == contents.ids
+
+
+def _find_lost(findings: Findings, index: Index, missing: list[str], whole: bool) -> None:
+    """The rows of bad and of missing shards that are nowhere else."""
+    gone = {row for name in [*missing, *findings.bad] if name in index.shards for row in _split(index.ids_of(name))}
+    if not gone:
+        return
+    kept = {name: contents.ids for name, (_, contents) in findings.good.items()}
+    if not whole:  # what was not looked at counts as it is listed
+        others = index.shards.keys() - kept.keys() - {*missing, *findings.bad}
+        kept |= {name: index.ids_of(name) for name in others}
+    for ids in kept.values():
+        gone.difference_update(_split(ids))
+    findings.lost = sorted(gone)
+    for name in missing:
+        lost = sum(row in gone for row in _split(index.ids_of(name)))
+        if lost:
+            findings.fault(findings.folder / name, f"is missing, and {lost} of its rows are nowhere else")
+
+
+def _note_others(findings: Findings) -> None:
+    known = {SPEC, INDEX, USED, CLAIMS, QUARANTINE}
+    names = os.listdir(findings.folder)
+    temporary = [name for name in names if name.startswith(TEMPORARY)]
+    if temporary:
+        findings.notes.append(f"{len(temporary)} temporary files of writers at work, or killed")
+    strange = [n for n in names if n not in known and n not in temporary and not SHARD_NAME.fullmatch(n)]
+    findings.notes += [f"{name} is no file of featstore's" for name in strange]
+
+
+def _split(ids: bytes) -> list[RowId]:
+    return [ids[at : at + SIZE] for at in range(0, len(ids), SIZE)]

@@ -1,0 +1,366 @@
+"""`featstore cache explain`: hits, misses, what they hang by, and that asking changes nothing."""
+
+from __future__ import annotations
+
+import functools
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import typer
+from conftest import draw, write_photos
+from typer.testing import CliRunner
+
+from featstore import explaining, workflow
+from featstore.cli import cache_explain
+from featstore.errors import DataError, StoreError, UsageError
+from featstore.explaining import Answer, Explanation, explain
+from featstore.images import reading
+from featstore.images.digests import DigestMemory
+from featstore.images.manifest import scan
+from featstore.images.reading import Reading
+from featstore.plan import make_plan
+from featstore.recipe import Recipe
+from featstore.spec import FeatureSpec
+from featstore.store.rowid import row_id
+from featstore.workflow import extract, open_store
+
+LATER = functools.partial(DigestMemory, clock=lambda: 10**19)
+
+
+@pytest.fixture(autouse=True)
+def in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With 24 images in `photos`; digests are remembered although the files have just been drawn. No TensorFlow."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("FEATSTORE_CACHE", raising=False)
+    monkeypatch.setattr(workflow, "DigestMemory", LATER)
+    monkeypatch.setattr(explaining, "DigestMemory", LATER)
+    monkeypatch.setattr("featstore.recipe.load_tensorflow", pytest.fail)
+    write_photos(Path("photos"), 12)
+
+
+def store(data: str = "photos", *, images: int | None = None, **options: Any) -> FeatureSpec:
+    """Rows of zeros for the first `images` of `data`, as if they had been extracted."""
+    plan = make_plan(Recipe(**{"model": "pixels", "size": 8, **options}), LATER(Path("cache/digests")))
+    pictures = explain(scan(data), []).manifest.pictures[:images]
+    for spec, views in plan.parts:
+        ids = [row_id(p.digest or "", view) for p in pictures for view in views]
+        open_store(Path("cache"), spec).append(ids, np.zeros((len(ids), 2), np.float16))
+    return plan.spec
+
+
+def ask(data: str = "photos", **options: Any) -> Answer:
+    [answer] = ask_all(data, **options).features
+    return answer
+
+
+def ask_all(data: str = "photos", **options: Any) -> Explanation:
+    return explain(data, [Recipe(**{"model": "pixels", "size": 8, **options})])
+
+
+def missing(answer: Answer) -> dict[str, str]:
+    return {str(Path(*Path(item.path).parts[1:])): item.why for item in answer.missing}
+
+
+def state(folder: str) -> dict[str, tuple[int, bytes]]:
+    files = (p for p in Path(folder).rglob("*") if p.is_file())
+    return {str(p): (p.stat().st_mtime_ns, p.read_bytes()) for p in files}
+
+
+def test_what_is_stored_is_a_hit() -> None:
+    """Of this key, whatever else is in the cache."""
+    store(fit="crop")
+    spec = store()
+    answer = ask()
+    assert (answer.hit, answer.images, answer.rows, answer.stored, answer.missing) == (True, 24, 24, 24, ())
+    assert (answer.spec, answer.nearest, answer.key_is_stored) == (spec, None, True)
+    assert answer.folder == Path("cache") / spec.folder
+
+
+def test_moved_renamed_and_copied_images_are_hits() -> None:
+    """Rows belong to the bytes of an image."""
+    extract("photos", model="pixels", size=8)
+    Path("photos").rename("elsewhere")
+    Path("elsewhere/discs/000.png").rename("elsewhere/stripes/new.png")
+    Path("elsewhere/discs/copy.png").write_bytes(Path("elsewhere/discs/001.png").read_bytes())
+    answer = ask("elsewhere")
+    assert (answer.hit, answer.images, answer.stored) == (True, 25, 25)
+
+
+def test_new_and_changed_images_are_named() -> None:
+    """Also when asked again: asking does not make a changed image forget that it was another."""
+    extract("photos", model="pixels", size=8)
+    draw("discs", 50).save("photos/discs/003.png")
+    draw("discs", 51).save("photos/discs/new.png")
+    for _ in range(2):
+        answer = ask()
+        assert missing(answer) == {"discs/003.png": "changed", "discs/new.png": "new"}
+        assert (answer.hit, answer.images, answer.stored, answer.key_is_stored) == (False, 25, 23, True)
+    assert extract("photos", model="pixels", size=8).features[0].computed == 2
+    assert ask().hit
+
+
+def test_a_changed_image_without_rows_before_is_new() -> None:
+    """What it was is not in this store."""
+    store(images=3)
+    extract("photos", model="pixels", size=9)
+    draw("discs", 50).save("photos/discs/007.png")
+    assert missing(ask())["discs/007.png"] == "new"
+
+
+def test_an_image_may_have_some_of_its_views() -> None:
+    """Crops are rows of one store: who has two of ten is told that the images are there."""
+    store(views="flip")
+    answer = ask(views="ten")
+    assert (answer.rows, answer.stored) == (240, 48)
+    assert set(missing(answer).values()) == {"views"}
+    assert ask(views="one", resize=round(8 / 0.875)).hit
+
+
+def test_a_key_with_rows_of_other_images_has_nothing_near() -> None:
+    """Nothing of the key differs; all images are new."""
+    write_photos(Path("others"), 2, first=100)
+    store("others")
+    answer = ask()
+    assert (answer.key_is_stored, answer.nearest, answer.stored, len(answer.missing)) == (True, None, 0, 24)
+
+
+def test_the_nearest_key_has_the_fewest_differences() -> None:
+    """Of several with as many: one of the same base and kind of views, with the most of these images, then by name."""
+    store(size=16, fit="crop")
+    assert near(size=8) == ("input size 16 -> 8", "fit crop -> squash")
+    store(preprocess="raw", images=2)
+    assert near(size=8) == ("preprocessing raw -> rescale",)
+    store(interpolation="box", images=20)
+    assert near(size=8) == ("interpolation box -> bilinear",)
+    for interpolation in ("nearest", "lanczos"):
+        store(interpolation=interpolation, images=20)
+    names = {str(ask().nearest.folder) for _ in range(3)}  # type: ignore[union-attr]
+    assert names == {min(str(p.parent) for p in Path("cache").glob("pixels/rescale-8-*/spec.json"))}
+
+
+def near(**options: Any) -> tuple[str, ...]:
+    answer = ask(**options)
+    assert answer.nearest is not None
+    assert answer.nearest.folder.is_dir()
+    return answer.nearest.differences
+
+
+def test_a_setting_is_nearer_than_another_base() -> None:
+    """One difference each, but a base is all that a row comes from."""
+    spec = store(fit="pad", images=1)
+    other = FeatureSpec("Abc", spec.weights, Reading(8, 8), spec.preprocessing, pool="none")
+    ids = [row_id(p.digest or "") for p in explain("photos", []).manifest.pictures]
+    open_store(Path("cache"), other).append(ids, np.zeros((24, 2), np.float16))
+    assert near() == ("fit pad -> squash",)
+    assert ask().nearest.images == 1  # type: ignore[union-attr]
+
+
+def test_a_cache_of_another_version_is_explained(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its specs cannot be used any more, and still say why."""
+    store()
+    monkeypatch.setitem(reading.VERSIONS, "pillow", 7)
+    assert near() == ("version of the reading code 1 -> 7",)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"key": "x", "spec": 5}', "[" * 100_000, "\xff"])
+def test_a_spec_that_cannot_be_read_is_passed_over_with_a_note(text: str) -> None:
+    """The others are still looked at."""
+    store(fit="crop")
+    Path("cache/pixels/broken").mkdir()
+    Path("cache/pixels/broken/spec.json").write_text(text, "latin-1")
+    explanation = ask_all()
+    assert explanation.features[0].nearest is not None
+    [note] = explanation.notes
+    assert note.startswith("passed over: cache/pixels/broken/spec.json: cannot be read: ")
+
+
+def test_a_key_without_shards_is_no_key_of_its_own() -> None:
+    """Its spec is that which is asked for, so that nothing could be said to differ."""
+    store(fit="crop")
+    folder = Path("cache") / store().folder
+    for shard in folder.glob("s-*.h5"):
+        shard.unlink()
+    assert near() == ("fit crop -> squash",)
+
+
+def test_each_size_and_each_recipe_has_an_answer() -> None:
+    """In the order of an extraction; recipes may come to the same key."""
+    store()
+    recipes = [Recipe(model="pixels", size=8, preprocess=name) for name in ("keras", "rescale", "tf")]
+    assert [answer.hit for answer in explain("photos", recipes).features] == [True, True, False]
+
+
+def test_augmented_versions_are_asked_for_training_images_only() -> None:
+    """As they are extracted."""
+    extraction = extract("photos", model="pixels", size=8, views="augment:2")
+    plain, versions = ask_all(views="augment:2").features
+    assert plain.hit and versions.hit
+    assert (versions.images, versions.rows) == (extraction.features[1].images, extraction.features[1].rows)
+    assert versions.images < plain.images
+    plain, versions = ask_all(views="augment:3", augment="zoom=0.5").features
+    assert plain.hit and versions.nearest is not None
+    assert versions.nearest.differences == ("augmentation's zoom 0.2 -> 0.5",)
+
+
+def test_asking_writes_nothing_and_decodes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not even where there is no cache yet; a hit, a partial miss and a whole one."""
+    assert ask().nearest is None
+    assert not Path("cache").exists()
+    store(images=20)
+    monkeypatch.setattr("featstore.images.decode.open_image", pytest.fail)
+    before = state("cache")
+    for options in ({}, {"fit": "pad"}, {"views": "five"}):
+        ask(**options)
+    assert state("cache") == before
+
+
+def test_the_digest_of_weights_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It costs the start of TensorFlow, and unlike those of images it hides nothing."""
+    computed: list[object] = []
+    monkeypatch.setattr("featstore.recipe._compute_weights_digest", lambda *a: computed.append(a) or "ab" * 32)
+    for _ in range(2):
+        assert not explain("photos", [Recipe(model="tiny")]).features[0].hit
+    assert len(computed) == 1
+    assert len(list(Path("cache/digests").iterdir())) == 1
+
+
+def test_files_that_cannot_be_read_are_listed() -> None:
+    """They are neither hit nor miss; `on_step` counts the files that had to be read."""
+    store()
+    manifest = scan("photos")
+    Path("photos/discs/003.png").unlink()
+    steps: list[tuple[int, int]] = []
+    explanation = explain(manifest, [Recipe(model="pixels", size=8)], on_step=lambda *step: steps.append(step))
+    assert [Path(item.path).name for item in explanation.manifest.skipped] == ["003.png"]
+    assert explanation.features[0].images == 23
+    assert steps == [(n, 24) for n in range(1, 25)]
+    shutil.rmtree("photos")
+    with pytest.raises(
+        DataError, match="photos: none of 24 files can be read; the first: photos/discs/000.png: cannot"
+    ):
+        explain(manifest, [])
+
+
+@pytest.mark.parametrize(
+    ("data", "options", "error"),
+    [
+        ("nowhere", {}, DataError),
+        ("photos", {"fit": "stretch"}, UsageError),
+        ("photos/discs", {"views": "augment:2"}, DataError),
+    ],
+)
+def test_what_cannot_be_extracted_cannot_be_explained(data: str, options: dict[str, Any], error: Any) -> None:
+    """The same errors."""
+    with pytest.raises(error):
+        ask_all(data, **options)
+
+
+def test_a_folder_of_another_key_is_an_error() -> None:
+    """As for an extraction."""
+    folder = Path("cache") / store().folder
+    content = json.loads((folder / "spec.json").read_text())
+    (folder / "spec.json").write_text(json.dumps({**content, "key": "0" * 64}))
+    with pytest.raises(StoreError):
+        ask()
+
+
+def test_the_last_known_digest_outlives_a_change() -> None:
+    """`get` no longer knows the file, `last_known` knows what it was."""
+    extract("photos", model="pixels", size=8)
+    before = scan("photos").pictures[0]
+    draw("discs", 50).save(before.path)
+    memory = DigestMemory(Path("cache/digests"))
+    known = memory.get(before.path, before.stat)
+    assert known is not None
+    assert memory.get(before.path, scan("photos").pictures[0].stat) is None
+    assert memory.last_known(before.path) == known
+    assert memory.last_known("photos/discs/none.png") is None
+
+
+LIGHT = """
+import sys, featstore.explaining
+from featstore.recipe import Recipe
+[hit] = featstore.explaining.explain("photos", [Recipe(model="pixels", size=8)]).features
+assert hit.hit and hit.images == 24
+print(sorted({"tensorflow", "keras", "numpy", "h5py", "PIL"} & set(sys.modules)))
+"""
+
+
+def test_a_question_is_light() -> None:
+    """No TensorFlow, and for a hit no numpy, h5py or Pillow either."""
+    extract("photos", model="pixels", size=8)
+    done = subprocess.run([sys.executable, "-W", "error", "-c", LIGHT], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+
+
+# The command
+
+app = typer.Typer()
+app.command()(cache_explain.command)
+
+
+def call(*arguments: str) -> tuple[str, str]:
+    """Standard output and standard error of the command; it must succeed."""
+    done = CliRunner().invoke(app, ["photos", "--model", "pixels", "--size", "8", *arguments], catch_exceptions=False)
+    assert done.exit_code == 0
+    return done.stdout, done.stderr
+
+
+def test_the_command_says_it_in_lines() -> None:
+    """A hit, a near miss, and a miss by some images."""
+    assert call("--views", "ten")[0].splitlines()[1:] == ["      the cache holds no features at all"]
+    spec = store()
+    assert call() == (f"hit   pixels, keras, 8 px: 24 of 24 images in cache/{spec.folder}\n", "")
+    draw("discs", 51).save("photos/discs/\x1b[31m.png")
+    out, _ = call("--preprocess", "keras", "--preprocess", "tf")
+    lines = [line.split(" in cache")[0] for line in out.splitlines()]
+    assert lines == [
+        "miss  pixels, keras, 8 px: 24 of 25 images",
+        r"      new: photos/discs/\x1b[31m.png",
+        "miss  pixels, tf, 8 px: 0 of 25 images",
+        "      nearest: preprocessing rescale -> tf; 24 of the images",
+    ]
+
+
+def test_a_long_list_of_images_is_cut() -> None:
+    """Twenty lines for all features together; the changed ones come first."""
+    extract("photos", model="pixels", size=8)
+    write_photos(Path("photos"), 30, first=12)
+    draw("discs", 99).save("photos/stripes/011.png")
+    lines = call()[0].splitlines()
+    assert lines[1] == "      changed: photos/stripes/011.png"
+    assert [line.split(":")[0].strip() for line in lines[2:21]] == ["new"] * 19
+    assert lines[21:] == ["      ... and 41 more (all of them with --json)"]
+
+
+def test_json_has_everything() -> None:
+    """One object, with every image that lacks rows; notes and skipped files in it."""
+    store(images=2)
+    Path("cache/pixels/broken").mkdir()
+    Path("cache/pixels/broken/spec.json").write_text("")
+    out, err = call("--preprocess", "keras", "--preprocess", "tf", "--json")
+    result = json.loads(out)
+    assert err == ""
+    assert set(result) == {"features", "skipped", "notes"}
+    assert len(result["notes"]) == 1
+    some, none = result["features"]
+    assert [some[name] for name in ("hit", "images", "rows", "stored", "key_is_stored")] == [False, 24, 24, 2, True]
+    assert len(some["missing"]) == 22
+    assert set(some["missing"][0]) == {"path", "why"}
+    assert none["nearest"]["differences"] == ["preprocessing rescale -> tf"]
+    assert none["nearest"]["images"] == 2
+
+
+def test_quiet_leaves_the_notes() -> None:
+    """Warnings on standard error and nothing else."""
+    store(fit="crop")
+    Path("cache/pixels/broken").mkdir()
+    Path("cache/pixels/broken/spec.json").write_text("")
+    out, err = call("--quiet")
+    assert (out, err.count("\n")) == ("", 1)

@@ -1,0 +1,262 @@
+"""What can change a value is in the key, and nothing else: one thing at a time, through real extractions.
+
+Each change is asked about first (`explain` names it), then extracted: every row is computed, and none is served that
+was made in another way. What changes no value is a hit.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib.metadata
+import os
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import draw, write_photos
+from test_build import save_weights
+
+import featstore
+from featstore import explaining, workflow
+from featstore.bases.build import build
+from featstore.bases.source import parse_source
+from featstore.explaining import Answer, explain
+from featstore.images import decode, reading
+from featstore.images.digests import DigestMemory
+from featstore.plan import make_plan
+from featstore.recipe import Recipe
+from featstore.spec import FeatureSpec
+from featstore.workflow import Extraction
+
+LATER = functools.partial(DigestMemory, clock=lambda: 10**19)
+IMAGES = 24
+Options = dict[str, Any]
+
+
+@pytest.fixture(autouse=True)
+def in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With 24 images in `photos`; digests are remembered although the files have just been drawn."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("FEATSTORE_CACHE", raising=False)
+    monkeypatch.setattr(workflow, "DigestMemory", LATER)
+    monkeypatch.setattr(explaining, "DigestMemory", LATER)
+    write_photos(Path("photos"), IMAGES // 2)
+
+
+def extract(options: Options, data: str = "photos") -> Extraction:
+    return featstore.extract(data, **{"model": "pixels", "size": 32, **options})
+
+
+def ask(options: Options, data: str = "photos") -> Answer:
+    """What is said of the features that the options are about: the augmented ones, where there are some."""
+    return explain(data, [Recipe(**{"model": "pixels", "size": 32, **options})]).features[-1]
+
+
+def rows(extraction: Extraction) -> np.ndarray:
+    return featstore.load_features(extraction.manifest, extraction.features[0].spec).X
+
+
+PIXELS: list[tuple[Options, Options, str]] = [
+    ({}, {"size": 40}, "input size 32 -> 40"),
+    ({}, {"size": "32x40"}, "input size 32 -> 32x40"),
+    ({}, {"fit": "crop"}, "fit squash -> crop"),
+    ({}, {"fit": "pad"}, "fit squash -> pad"),
+    ({}, {"interpolation": "bicubic"}, "interpolation bilinear -> bicubic"),
+    ({}, {"reading": "keras-compat"}, "reading pillow -> keras-compat"),
+    ({}, {"preprocess": "caffe"}, "preprocessing rescale -> caffe"),
+    (
+        {"preprocess": "order=rgb,scale=1,mean=1"},
+        {"preprocess": "order=bgr,scale=1,mean=1"},
+        "preprocessing order=rgb -> order=bgr",
+    ),
+    ({}, {"dtype": "float32"}, "dtype float16 -> float32"),
+    ({}, {"views": "five"}, "views whole images -> crops"),
+    ({"views": "five"}, {"views": "five", "resize": 40}, "crops' canvas 37 -> 40"),
+]
+AUGMENTED: list[tuple[Options, str]] = [
+    ({"augment": "zoom=0.5"}, "augmentation's zoom 0.2 -> 0.5"),
+    ({"augment": "shear=20"}, "augmentation's shear 11.5 -> 20.0"),
+    ({"augment": "mirror=0"}, "augmentation's mirror True -> False"),
+    ({"augment": "rotation=15"}, "augmentation's rotation 0.0 -> 15.0"),
+    ({"augment": "brightness=0.3"}, "augmentation's brightness 0.0 -> 0.3"),
+    ({"augment": "crop=0.5"}, "augmentation's crop 1.0 -> 0.5"),
+    ({"augment": "seed=1"}, "augmentation's seed 0 -> 1"),
+    ({"fit": "crop"}, "fit squash -> crop"),
+]
+TINY = {"model": "tiny"}
+RANDOM = {"model": "tiny", "weights": "random"}
+NARROW = {"model": "MobileNet", "weights": "random", "alpha": 0.25}
+NETWORKS: list[tuple[Options, Options, str]] = [
+    (TINY, {**TINY, "layer": "stem_relu"}, "layer last -> stem_relu"),
+    (TINY, {**TINY, "pool": "max"}, "pooling avg -> max"),
+    (TINY, {**TINY, "preprocess": "raw"}, "preprocessing tf -> raw"),
+    (RANDOM, {**RANDOM, "weights_seed": 1}, "weights differ"),
+    ({"model": "pixels", "size": 32}, TINY, "model pixels -> tiny, pooling none -> avg"),
+    (NARROW, {**NARROW, "alpha": 0.5}, "width 0.25 -> 0.5"),
+]
+
+
+@pytest.mark.parametrize(("first", "then", "says"), PIXELS + NETWORKS)
+def test_what_changes_a_value_misses(first: Options, then: Options, says: str) -> None:
+    """All rows are computed anew, they are other numbers, and the old ones stay a hit."""
+    before = extract(first)
+    answer = ask(then)
+    assert (answer.hit, answer.stored, answer.key_is_stored) == (False, 0, False)
+    assert answer.nearest is not None
+    assert ", ".join(answer.nearest.differences).partition(" (")[0] == says
+    assert (answer.nearest.folder, answer.nearest.images) == (before.features[0].folder, IMAGES)
+    after = extract(then)
+    assert after.features[0].computed == after.features[0].rows == IMAGES * len(after.features[0].views)
+    old, new = rows(before), rows(after)
+    assert old.shape != new.shape or not np.array_equal(old, new)
+    assert ask(first).hit and ask(then).hit
+
+
+@pytest.mark.parametrize(("change", "says"), AUGMENTED)
+def test_what_changes_augmented_versions_misses(change: Options, says: str) -> None:
+    """Each range, the seed, and how the image is fitted before; the plain view is shared where it is the same."""
+    first = {"views": "augment:2"}
+    extract(first)
+    answer = ask(first | change)
+    assert answer.nearest is not None
+    assert answer.nearest.differences == (says,)
+    plain, versions = extract(first | change).features
+    assert plain.computed == (IMAGES if "fit" in change else 0)
+    assert versions.computed == versions.rows > 0
+    assert ask(first).hit and ask(first | change).hit
+
+
+@pytest.mark.parametrize("name", reading.VERSIONS)
+def test_another_version_of_the_reading_code_misses(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Raised by whoever changes a pixel (test_golden.py sees to that), it makes all old rows miss."""
+    options = {"reading": name}
+    extract(options)
+    old = reading.VERSIONS[name]
+    monkeypatch.setitem(reading.VERSIONS, name, 99)
+    answer = ask(options)
+    assert answer.nearest is not None
+    assert answer.nearest.differences == (f"version of the reading code {old} -> 99",)
+    assert extract(options).features[0].computed == IMAGES
+
+
+def test_other_weights_in_the_same_file_miss() -> None:
+    """Under the same name, with the same size and mtime."""
+    file = save_weights(build(parse_source("tiny", "random", None, 0), 32, 32), Path("w"))
+    options = {"model": "tiny", "weights": str(file)}
+    old = extract(options)
+    before = file.stat()
+    save_weights(build(parse_source("tiny", "random", None, 1), 32, 32), Path("w"))
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert (file.stat().st_size, file.stat().st_mtime_ns) == (before.st_size, before.st_mtime_ns)
+    answer = ask(options)
+    assert answer.nearest is not None
+    digests = [spec.weights[:8] for spec in (old.features[0].spec, answer.spec)]
+    assert answer.nearest.differences == (f"weights differ ({digests[0]} -> {digests[1]})",)
+    assert extract(options).features[0].computed == IMAGES
+
+
+def test_other_bytes_of_an_image_miss() -> None:
+    """Under the same name, with the same size and mtime: this image alone is computed."""
+    path = Path("photos/discs/changed.bmp")  # of which every picture takes as many bytes
+    draw("discs", 100).save(path)
+    old = rows(extract({}))
+    before = path.stat()
+    time.sleep(0.02)  # for clocks that tick slowly
+    draw("discs", 101).save(path)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert (path.stat().st_size, path.stat().st_mtime_ns) == (before.st_size, before.st_mtime_ns)
+    answer = ask({})
+    assert [(Path(item.path), item.why) for item in answer.missing] == [(path, "changed")]
+    again = extract({})
+    assert again.features[0].computed == 1
+    places = np.flatnonzero((rows(again) != old).reshape(IMAGES + 1, -1).any(axis=1))
+    assert [again.manifest.pictures[place].path for place in places] == [str(path)]
+
+
+# What changes no value
+
+
+def touch() -> str:
+    for path in Path("photos").rglob("*.png"):
+        os.utime(path, ns=(1, 1))
+    return "photos"
+
+
+def move() -> str:
+    Path("photos").rename("elsewhere")
+    return "elsewhere"
+
+
+def copy() -> str:
+    shutil.copytree("photos", "copy")
+    return "copy"
+
+
+def rename_and_relabel() -> str:
+    for number, path in enumerate(sorted(Path("photos/discs").iterdir())):
+        path.rename(f"photos/stripes/renamed{number}.png")
+    Path("photos/stripes").rename("photos/train")
+    return "photos/train"
+
+
+def forget_digests() -> str:
+    shutil.rmtree("cache/digests")
+    return "photos"
+
+
+@pytest.mark.parametrize("change", [touch, move, copy, rename_and_relabel, forget_digests])
+def test_what_changes_no_value_is_a_hit(change: Callable[[], str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """No image is decoded and nothing is computed."""
+    old = rows(extract({}))
+    data = change()
+    monkeypatch.setattr(decode, "open_image", pytest.fail)
+    answer = ask({}, data)
+    assert (answer.hit, answer.stored, answer.missing, answer.nearest) == (True, IMAGES, (), None)
+    again = extract({}, data)
+    assert (again.features[0].computed, again.features[0].images) == (0, IMAGES)
+    assert np.array_equal(np.sort(rows(again), axis=0), np.sort(old, axis=0))
+
+
+def test_ten_new_images_cost_ten() -> None:
+    """Among others that were moved and relabelled."""
+    extract({})
+    data = rename_and_relabel()
+    for number in range(10):
+        draw("discs", 500 + number).save(f"{data}/{number}.png")
+    assert len(ask({}, data).missing) == 10
+    found = extract({}, data).features[0]
+    assert (found.images, found.computed) == (IMAGES + 10, 10)
+
+
+@pytest.mark.parametrize("options", [{}, RANDOM])
+def test_upgraded_libraries_are_no_reason_to_miss(options: Options, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Versions are recorded beside rows; random weights are drawn anew, since another Keras might draw others."""
+    extract(options)
+    monkeypatch.setattr(importlib.metadata, "version", lambda package: "99.0")
+    assert set(featstore.versions.versions().values()) >= {"99.0"}
+    assert ask(options).hit
+    assert extract(options).features[0].computed == 0
+
+
+def test_every_field_of_a_spec_has_been_changed() -> None:
+    """Whoever adds one has to add a case here."""
+    memory = LATER(Path("cache/digests"))
+
+    def described(options: Options) -> set[tuple[str, str]]:
+        plan = make_plan(Recipe(**{"model": "pixels", "size": 32, **options}), memory)
+        spec = (plan.augmented or plan.parts[0]).spec.describe()
+        inner = spec.pop("reading")
+        ranges = inner.pop("augmentation", {})
+        return {(name, str(value)) for part in (spec, inner, ranges) for name, value in part.items()}
+
+    augmented = {"views": "augment:2"}
+    pairs = [(first, then) for first, then, _ in PIXELS + NETWORKS]
+    pairs += [(augmented, augmented | change) for change, _ in AUGMENTED]
+    changed = {name for first, then in pairs for name, _ in described(first) ^ described(then)}
+    every = {name for name, _ in described({"views": "five"}) | described(augmented)}
+    assert every - changed == {"spec_version", "precision"}  # which are constants
+    assert FeatureSpec.__dataclass_fields__.keys() <= changed | {"reading"}
