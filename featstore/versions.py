@@ -1,6 +1,9 @@
-"""Which versions made a result. They are recorded beside it and are never part of a key."""
+"""What made a result: versions, device and switches. They are recorded beside it and are never part of a key."""
 
 from __future__ import annotations
+
+import os
+import sys
 
 _PACKAGES = ("featstore-keras", "tensorflow", "keras", "numpy", "h5py", "pillow", "scikit-learn")
 
@@ -17,3 +20,35 @@ def versions() -> dict[str, str]:
         except PackageNotFoundError:
             found[package] = "not installed"
     return found
+
+
+def environment() -> dict[str, str]:
+    """The versions, and what else may move a feature: the library that decodes JPEG, the device, and oneDNN.
+
+    Nothing is loaded for it: of Pillow and TensorFlow it is told only where they are loaded, as they are once a row has
+    been computed.
+    """
+    return {**versions(), **_decoder(), **_device()}
+
+
+def _decoder() -> dict[str, str]:
+    """One release of Pillow comes with several: wheels bring their own, distributions use the system's."""
+    if "PIL.Image" not in sys.modules:
+        return {}
+    from PIL import features
+
+    turbo = features.version("libjpeg_turbo")
+    return {"libjpeg": f"turbo {turbo}" if turbo else str(features.version("jpg"))}
+
+
+def _device() -> dict[str, str]:
+    if "tensorflow" not in sys.modules:
+        return {}
+    config = sys.modules["tensorflow"].config
+    gpus = config.get_visible_devices("GPU")
+    names = {config.experimental.get_device_details(gpu).get("device_name", gpu.name) for gpu in gpus}
+    # Without the variable it depends on the processor, and nothing public tells.
+    return {
+        "device": ", ".join(sorted(names)) or "cpu",
+        "onednn": os.environ.get("TF_ENABLE_ONEDNN_OPTS", "by default"),
+    }

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from featstore import extraction
+from featstore.canary import guarded
 from featstore.errors import DataError
 from featstore.images.digests import DigestMemory
 from featstore.images.manifest import Manifest, scan
@@ -21,7 +22,7 @@ from featstore.recipe import Recipe, make_encoder
 from featstore.shelf import Task
 from featstore.spec import LAST_ACTIVATION, FeatureSpec
 from featstore.store.rowstore import RowStore
-from featstore.versions import versions
+from featstore.versions import environment
 
 if TYPE_CHECKING:
     import numpy as np
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
     from featstore.extraction import Progress
     from featstore.features import Features
+    from featstore.fetching import Read
     from featstore.images.reading import Reading
 
 DEFAULT_CACHE = "cache"
@@ -101,7 +103,7 @@ def cache_folder(cache: str | os.PathLike[str] | None) -> Path:
 
 def open_store(cache: Path, spec: FeatureSpec) -> RowStore:
     """The rows of `spec` in `cache`; raises StoreError if its folder belongs to something else."""
-    return RowStore(cache / spec.folder, spec.key, spec.to_json(), versions)
+    return RowStore(cache / spec.folder, spec.key, spec.to_json(), environment)
 
 
 def extract_features(
@@ -224,7 +226,16 @@ def _task(cache: Path, recipe: Recipe, rows: Rows, store: RowStore) -> Task:
     pools_maps = spec.layer != LAST_ACTIVATION or source.info is None or source.info.map_pools
     maps = _kept_maps(cache, spec) if spec.pool != "none" and pools_maps else None
     pool = _average if spec.pool == "avg" else _maximum
-    return Task(store, make_encoder(source, spec), spec.dtype, maps, pool, rows.views)
+    encode = guarded(store, _plain_reader(spec.reading), make_encoder(source, spec))
+    return Task(store, encode, spec.dtype, maps, pool, rows.views)
+
+
+def _plain_reader(reading: Reading) -> Read:
+    """Reads one view, the same for all who use a key, whichever of its views they ask for; nothing is loaded yet.
+
+    Of augmented versions, which count from 1, it is number 0: no image of a data set has it.
+    """
+    return lambda raw: reading.views_reader((reading.plain,))(raw)
 
 
 def _kept_maps(cache: Path, spec: FeatureSpec) -> RowStore | None:

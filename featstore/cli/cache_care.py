@@ -11,7 +11,7 @@ import typer
 
 from featstore.cli import options
 from featstore.cli.console import note, one_by_one, print_json, print_table, safe, step_progress
-from featstore.cli.units import megabytes, parse_share
+from featstore.cli.units import count, megabytes, parse_share
 from featstore.errors import UsageError
 
 if TYPE_CHECKING:
@@ -57,10 +57,9 @@ def verify(
         if not quiet:
             for text in notes:
                 note(text)
-            print(
-                f"{totals['checked']} of {totals['shards']} shards of {len(found)} keys read, {totals['rows']:,} rows, "
-                f"{megabytes(totals['bytes'])} MB: " + (f"{len(faults)} faults" if faults else "all right")
-            )
+            read = f"{totals['checked']} of {count(totals['shards'], 'shard')} of {count(len(found), 'key')} read"
+            amount = f"{count(totals['rows'], 'row')}, {megabytes(totals['bytes'])} MB"
+            print(f"{read}, {amount}: {count(len(faults), 'fault') if faults else 'all right'}")
     if faults:
         if not (json or quiet):
             note("`featstore cache repair` moves aside what is bad; the next extraction makes what is missing")
@@ -176,7 +175,7 @@ def _print_repaired(done: Sequence[Repaired], images: Sequence[str], quiet: bool
         for fault in findings.faults:
             print(safe(f"{fault.path}: {fault.reason}"))
         if repaired.quarantined:
-            print(safe(f"{len(repaired.quarantined)} files moved to {findings.folder / 'quarantine'}"))
+            print(safe(f"{count(len(repaired.quarantined), 'file')} moved to {findings.folder / 'quarantine'}"))
         if findings.unknown:
             print(f"{findings.unknown} of them were not in the index: it is not known which images they held")
     for image in images[:MOST_IMAGES]:
@@ -186,7 +185,8 @@ def _print_repaired(done: Sequence[Repaired], images: Sequence[str], quiet: bool
     if not quiet:
         cleared = sum(repaired.cleared for repaired in done)
         rows = sum(repaired.findings.rows for repaired in done)
-        print(f"{len(done)} keys: {rows:,} rows are right, {cleared} leftovers cleared, {len(images)} images to redo")
+        right = f"{count(len(done), 'key')}: {count(rows, 'row')} right"
+        print(f"{right}, {count(cleared, 'leftover')} cleared, {count(len(images), 'image')} to extract again")
 
 
 def _compacted_as_json(item: Compacted) -> dict[str, Any]:

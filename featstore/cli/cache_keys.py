@@ -10,7 +10,7 @@ import typer
 
 from featstore.cli import options
 from featstore.cli.console import note, one_by_one, print_json, print_table
-from featstore.cli.units import megabytes, moment, parse_age, parse_bytes
+from featstore.cli.units import count, megabytes, moment, parse_age, parse_bytes
 from featstore.errors import UsageError
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def list_keys(cache: options.Cache = None, json: options.Json = False, quiet: op
         return
     print_table(_HEADER, [_as_row(key) for key in keys])
     rows = sum(key.rows or 0 for key in keys)
-    print(f"{len(keys)} keys, {rows:,} rows, {megabytes(sum(key.bytes for key in keys))} MB")
+    print(f"{count(len(keys), 'key')}, {count(rows, 'row')}, {megabytes(sum(key.bytes for key in keys))} MB")
 
 
 def prune(
@@ -74,7 +74,7 @@ def prune(
         print_json({"keys": [_as_json(key) for key in chosen], "removed": yes, "failed": failed})
     elif not quiet:
         print_table(_HEADER, [_as_row(key) for key in chosen])
-        freed = f"{len(chosen)} keys, {megabytes(sum(key.bytes for key in chosen))} MB"
+        freed = f"{count(len(chosen), 'key')}, {megabytes(sum(key.bytes for key in chosen))} MB"
         print(f"removed: {freed}" if yes else f"would remove {freed}; --yes does it")
     for text in [*failed, *(f"left, since it is not featstore's: {name}" for names in left for name in names)]:
         note(text)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from featstore.cli import options
-from featstore.cli.console import image_progress, list_skipped, print_json, print_table
+from featstore.cli.console import image_progress, list_skipped, print_json, print_table, say
 
 if TYPE_CHECKING:
     from featstore.checking import Check
@@ -85,7 +85,8 @@ def _show_check(check: Check, json: bool, quiet: bool) -> None:
         shown = f"{low:.3f} to {high:.3f}"
         rows.append([row.preprocess, str(row.views), str(row.n), f"{row.top1:.3f}", shown, f"{row.top5:.3f}"])
     if not quiet:
-        print(f"{check.verdict}\n")
+        say(check.verdict)
+        print()
         print_table(["preprocess", "views", "n", "top-1", "95 % interval", "top-5"], rows)
 
 
@@ -103,5 +104,6 @@ def _show_looks(looks: Looks, json: bool, quiet: bool) -> None:
         mismatch = "-" if row.mismatch is None else f"{row.mismatch:.{2 if row.mismatch < 100 else 0}f}"
         table.append([row.preprocess, str(row.n), mismatch, *answers])
     if not quiet:
-        print(f"{looks.verdict}\n")
+        say(looks.verdict)
+        print()
         print_table(["preprocess", "n", "mismatch", "classes", "entropy", "commonest answer"], table)

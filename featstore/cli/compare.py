@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from featstore.cli import options
-from featstore.cli.console import image_progress, list_skipped, note, print_json, print_table, step_progress
+from featstore.cli.console import (
+    image_progress,
+    list_skipped,
+    note,
+    print_json,
+    print_table,
+    say,
+    spreadsheet_text,
+    step_progress,
+)
 
 if TYPE_CHECKING:
     from featstore.measuring import Comparison, Row
@@ -113,7 +122,7 @@ def command(
 
 def _print(comparison: Comparison) -> None:
     for finding in comparison.findings:
-        print(finding)
+        say(finding)
     print(f"\nmeasured on {comparison.split}, {comparison.rows[0].n} images:")
     header = [
         *comparison.rows[0].factors,
@@ -143,7 +152,7 @@ def _print(comparison: Comparison) -> None:
     print_table(header, rows)
     print("\neach row by itself, from the top:")
     for row in comparison.rows:
-        print(f"  {row.command}")
+        say(f"  {row.command}")
 
 
 def _difference(row: Row) -> str:
@@ -183,10 +192,11 @@ def _as_csv(comparison: Comparison) -> str:
 
     text = io.StringIO()
     rows = [row.describe() for row in comparison.rows]
-    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+    writer = csv.DictWriter(text, list(rows[0]))
     writer.writeheader()
     for row in rows:
         size = "x".join(map(str, row["size"]))
         intervals = {key: " ".join(f"{v:.6g}" for v in row[key]) for key in ("accuracy_ci95", "difference_ci95")}
-        writer.writerow(row | intervals | {"size": size})
+        texts = {key: spreadsheet_text(value) for key, value in row.items() if isinstance(value, str)}
+        writer.writerow(row | texts | intervals | {"size": size})
     return text.getvalue()

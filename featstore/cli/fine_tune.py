@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from featstore.cli import options
-from featstore.cli.console import image_progress, list_skipped, note, print_json, print_table, step_progress
+from featstore.cli.console import image_progress, list_skipped, note, print_json, print_table, say, step_progress
 
 if TYPE_CHECKING:
     from featstore.finetuning import FineTuned
@@ -156,7 +156,7 @@ def _describe(tuned: FineTuned) -> dict[str, Any]:
 def print_tuned(tuned: FineTuned) -> None:
     """A line per split before and after, whether they can be told apart, and which run to use."""
     layers = tuned.trainable_layers
-    print(f"cut at {tuned.cut}: {len(layers)} layers trained, {layers[0]} to {layers[-1]}")
+    say(f"cut at {tuned.cut}: {len(layers)} layers trained, {layers[0]} to {layers[-1]}")
     rows = []
     for split, before in tuned.metrics_before.items():
         after = tuned.metrics_after[split]
@@ -165,12 +165,12 @@ def print_tuned(tuned: FineTuned) -> None:
         ]
         rows.append([split, str(before["n"]), *accuracies, *(f"{m['log_loss']:.3f}" for m in (before, after))])
     print_table(["split", "n", "accuracy before", "accuracy after", "log loss before", "log loss after"], rows)
-    print(f"difference: {tuned.difference}")
-    print(tuned.verdict)
+    say(f"difference: {tuned.difference}")
+    say(tuned.verdict)
     run = tuned.run
     chosen = f"best epoch {run.chosen['best_epoch']} of {run.chosen['epochs']}"
-    print(f"fine-tuned ({chosen}): features {run.seconds['features']:.1f} s, fit {run.seconds['fit']:.1f} s")
-    print(f"saved in {run.folder}; recommended: {tuned.recommended.folder}")
+    say(f"fine-tuned ({chosen}): features {run.seconds['features']:.1f} s, fit {run.seconds['fit']:.1f} s")
+    say(f"saved in {run.folder}; recommended: {tuned.recommended.folder}")
 
 
 def _rates(items: list[str]) -> dict[str, float]:

@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from featstore.cli import options
-from featstore.cli.console import image_progress, list_skipped, print_json, print_table, write_file
+from featstore.cli.console import (
+    image_progress,
+    list_skipped,
+    print_json,
+    print_table,
+    spreadsheet_text,
+    write_file,
+)
 
 if TYPE_CHECKING:
     from featstore.prediction import Prediction
@@ -64,16 +71,13 @@ def command(
 
 
 def _write_csv(path: Path, classes: tuple[str, ...], prediction: Prediction) -> None:
-    """A cell that a spreadsheet would take for a formula gets a leading quote."""
     import csv
     import io
 
-    def plain(text: str) -> str:
-        return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text
-
     text = io.StringIO()
-    rows = csv.writer(text, lineterminator="\n")
-    rows.writerow(["path", "label", *map(plain, classes)])
+    rows = csv.writer(text)  # lines end as in RFC 4180: with "\n" alone, a name with "\r" would begin another line
+    rows.writerow(["path", "label", *map(spreadsheet_text, classes)])
     for image in prediction.images:
-        rows.writerow([plain(image.path), plain(image.label), *(f"{p:.6g}" for p in image.probabilities)])
+        names = map(spreadsheet_text, (image.path, image.label))
+        rows.writerow([*names, *(f"{p:.6g}" for p in image.probabilities)])
     write_file(path, text.getvalue().encode("utf-8", "surrogateescape"), "--csv")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from featstore.cli import options
-from featstore.cli.console import image_progress, list_skipped, note, print_json, print_table, step_progress
+from featstore.cli.console import image_progress, list_skipped, note, print_json, print_table, say, step_progress
 
 if TYPE_CHECKING:
     from featstore.runs import Run
@@ -129,11 +129,11 @@ def describe(run: Run) -> dict[str, Any]:
 def print_run(run: Run) -> None:
     """A line per split, and where the run is."""
     if views := explain_views(run):
-        print(views)
+        say(views)
     print_metrics(run.metrics)
     chosen = ", ".join(f"{key} {value:g}" for key, value in run.chosen.items())
-    print(f"{run.head} ({chosen}): features {run.seconds['features']:.1f} s, fit {run.seconds['fit']:.1f} s")
-    print(f"saved in {run.folder}")
+    say(f"{run.head} ({chosen}): features {run.seconds['features']:.1f} s, fit {run.seconds['fit']:.1f} s")
+    say(f"saved in {run.folder}")
 
 
 def print_metrics(metrics: dict[str, dict[str, Any]]) -> None:

@@ -40,8 +40,15 @@ class KeyFile:
         self.versions, self.canary = content["versions"], content.get("canary")
 
     def write(self, versions: Mapping[str, str]) -> None:
-        """Write it unless it is there."""
+        """Write it unless it is there; raises StoreError if another environment has begun the key a moment ago."""
         if self.path.exists():
+            if self.versions is None:
+                self.load()
+                if self.versions != versions:
+                    raise StoreError(
+                        f"{self.path}: another process has begun this key just now, in another environment; run the same "
+                        "command again, which then compares the two"
+                    )
             return
         content = {
             "format": FORMAT,

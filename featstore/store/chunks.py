@@ -1,0 +1,61 @@
+"""Compressed features: chunks of whole rows, each one frame of Zstandard (RFC 8878), and how far they are trusted.
+
+HDF5's filter allocates what a frame claims to hold, HDF5 reads the chunk from there whether it is as long or not, and an
+error of Zstandard's goes unnoticed: a frame that is cut short gives what happened to be in memory (seen with hdf5plugin
+4.4 and 7.1). So each frame has to claim the size of its chunk, and `shard` compares the numbers with a digest.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import h5py
+
+FILTER = 32015  # as registered with the HDF Group
+LEVEL = 3
+CHUNK_BYTES = 2**18
+MOST_BYTES = 2**29  # of decompressed features in a shard: what a file of a few KB may claim to hold
+_MOST_CHUNKS = 2**12  # HDF5 takes longer to name each one the more there are
+_MAGIC = b"\x28\xb5\x2f\xfd"
+
+
+def chunk_shape(shape: tuple[int, ...], itemsize: int) -> tuple[int, ...]:
+    """As many whole rows as make 256 KB, at least one, for features of `shape` (rows, ...)."""
+    row_bytes = max(1, math.prod(shape[1:]) * itemsize)
+    return min(shape[0], max(1, CHUNK_BYTES // row_bytes)), *shape[1:]
+
+
+def is_compressed(features: h5py.Dataset, data: bytes) -> bool:
+    """Whether they are in chunks as we write them; `data` is the whole file."""
+    shape, chunks = features.shape, features.chunks
+    if not chunks or not shape[0] or features.is_virtual or features.maxshape != shape:
+        return False
+    filters = features.id.get_create_plist()
+    count = -(-shape[0] // chunks[0])
+    sizes = chunks[0] <= shape[0] and chunks[1:] == shape[1:] and count <= _MOST_CHUNKS
+    if not sizes or math.prod(shape) * features.dtype.itemsize > MOST_BYTES:
+        return False
+    if filters.get_nfilters() != 1 or filters.get_filter(0)[0] != FILTER or features.id.get_num_chunks() != count:
+        return False
+    infos = (features.id.get_chunk_info(number) for number in range(count))
+    size = math.prod(chunks) * features.dtype.itemsize
+    return all(_is_whole(info, data) and frame_size(data[info.byte_offset :][:18]) == size for info in infos)
+
+
+def frame_size(frame: bytes) -> int | None:
+    """How many bytes a frame claims to hold, from its first 18 bytes; None where it is no frame or does not say."""
+    if len(frame) < 18 and not frame.startswith(_MAGIC):
+        return None
+    kind = frame[4]
+    single, width = kind >> 5 & 1, (1, 2, 4, 8)[kind >> 6]
+    if frame[:4] != _MAGIC or not (single or kind >> 6):
+        return None
+    start = 5 + (not single) + (0, 1, 2, 4)[kind & 3]
+    return int.from_bytes(frame[start : start + width], "little") + (256 if width == 2 else 0)
+
+
+def _is_whole(chunk: Any, data: bytes) -> bool:
+    """Whether it went through the filter, and ends inside the file."""
+    return bool(chunk.filter_mask == 0 and chunk.byte_offset and chunk.byte_offset + chunk.size <= len(data))

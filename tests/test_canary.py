@@ -1,0 +1,479 @@
+"""The canary: its images, what it catches, what it lets through, and that refused rows are not stored."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from conftest import Done, call, draw
+from PIL import Image, JpegImagePlugin
+
+from featstore import canary
+from featstore.bases.build import build
+from featstore.bases.cut import cut
+from featstore.bases.network import Network
+from featstore.bases.source import parse_source
+from featstore.canary import IMAGES, NAMES, guarded
+from featstore.catalog import BASES
+from featstore.errors import StoreError, UnreadableImage
+from featstore.images import decode
+from featstore.images.fit import fit_image
+from featstore.images.reading import Reading
+from featstore.images.variants import NAMED
+from featstore.sketch import from_text, to_text
+
+OLD, NEW = {"python": "3.11", "pillow": "11.3"}, {"python": "3.11", "pillow": "13.0"}
+READING = Reading(32, 32)
+PHOTOS = np.stack([np.asarray(draw("discs", number, (32, 32))) for number in range(2)])
+
+DIGESTS = {
+    "alpha.png": "f9a78f23ba747078257ed680a8106792cf7d7a178d4b22aa065f29bb9ee9b757",
+    "grey-16-bit.png": "a8535c5ecc6be60abeb127c24ef54ee265846117138f04daf239051780fba1ab",
+    "subsampled.jpg": "c2a3345c3be40266913d05123e57915e0dbf01a6eb5ef9e960d6552b9b295f3b",
+    "turned.jpg": "ecf2a6485edc8bda7d46d7e7d429060cd11a205d1c69292c04d0b6704e8e1289",
+}
+
+
+@dataclass
+class FakeStore:
+    """What the guard sees of a store."""
+
+    folder: Path = Path("cache/tiny/tf-32-0123")
+    made_with: dict[str, str] | None = None
+    canary: dict[str, Any] | None = None
+
+
+def read(raw: bytes) -> np.ndarray:
+    return READING.views_reader((0,))(raw)
+
+
+def flat(images: np.ndarray) -> np.ndarray:
+    """A base that leaves pixels as they are, so that rows are folded."""
+    return images.reshape(len(images), -1).astype(np.float32)
+
+
+def begun(read: Any = read, encode: Any = flat) -> FakeStore:
+    """A store that has rows of the environment OLD."""
+    store = FakeStore()
+    guarded(store, read, encode, lambda: OLD)(PHOTOS)
+    store.made_with = OLD
+    return store
+
+
+def append(store: FakeStore, read: Any = read, encode: Any = flat, here: dict[str, str] = NEW) -> np.ndarray:
+    return guarded(store, read, encode, lambda: here)(PHOTOS)
+
+
+# The images
+
+
+def test_the_images_never_change() -> None:
+    """Canaries that are kept in caches are those of these very files."""
+    found = {name: hashlib.sha256((IMAGES / name).read_bytes()).hexdigest() for name in NAMES}
+    assert found == DIGESTS
+    assert sorted(path.name for path in IMAGES.iterdir()) == sorted(NAMES)
+
+
+def test_each_image_asks_something_else() -> None:
+    """Subsampled colours, transparency, 16 bits, and a picture that has to be turned."""
+    images = {name: Image.open(BytesIO((IMAGES / name).read_bytes())) for name in NAMES}
+    assert JpegImagePlugin.get_sampling(images["subsampled.jpg"]) == 2  # 4:2:0
+    assert {value for _, value in images["alpha.png"].getchannel("A").getcolors()} >= {0, 255, 102}
+    assert images["grey-16-bit.png"].mode == "I;16"
+    assert (images["turned.jpg"].format, images["turned.jpg"].getexif()[0x0112]) == ("JPEG", 6)
+
+
+def test_one_image_is_scaled_down_for_every_base() -> None:
+    """Enlarged, an image does not show whether resizing antialiases."""
+    largest = max(info.input_size for info in BASES.values())
+    assert min(decode.decode_rgb((IMAGES / "alpha.png").read_bytes()).size) > largest
+
+
+# What the guard does
+
+
+def test_a_new_store_gets_a_canary() -> None:
+    """As plain JSON of a few kilobytes, whatever the size of a row, and the rows are those of the base."""
+    store = FakeStore()
+    assert np.array_equal(append(store), flat(PHOTOS))
+    assert store.canary == json.loads(json.dumps(store.canary))
+    assert list(store.canary["features"]) == list(NAMES)
+    assert len(json.dumps(store.canary)) < 6000
+    assert all(len(from_text(text)) == 256 for text in store.canary["features"].values())
+
+
+def test_the_same_environment_computes_nothing_more() -> None:
+    """Nor does a store without a canary, of an older featstore: there is nothing to compare with."""
+    asked: list[int] = []
+
+    def encode(images: np.ndarray) -> np.ndarray:
+        asked.append(len(images))
+        return flat(images)
+
+    def never(raw: bytes) -> np.ndarray:
+        raise AssertionError
+
+    append(begun(), never, encode, OLD)
+    append(FakeStore(made_with=OLD), never, encode, NEW)
+    assert asked == [2, 2]
+
+
+def test_the_guard_asks_once() -> None:
+    """With the first call; the others cost nothing."""
+    asked: list[int] = []
+
+    def encode(images: np.ndarray) -> np.ndarray:
+        asked.append(len(images))
+        return flat(images)
+
+    once = guarded(begun(), read, encode, lambda: NEW)
+    for _ in range(3):
+        once(PHOTOS)
+    assert asked == [2, 4, 2, 2]
+
+
+def test_the_environment_is_asked_for_when_the_base_has_run() -> None:
+    """Before, TensorFlow may not be loaded, and the device not known."""
+    loaded: list[bool] = []
+
+    def encode(images: np.ndarray) -> np.ndarray:
+        loaded.append(True)
+        return flat(images)
+
+    def here() -> dict[str, str]:
+        assert loaded
+        return OLD
+
+    guarded(begun(), read, encode, here)(PHOTOS)
+
+
+@pytest.mark.parametrize("noise, passes", [(0, True), (1e-6, True), (2e-5, True), (5e-4, False), (1e-2, False)])
+def test_the_limit_is_1e_4(noise: float, passes: bool) -> None:
+    """Rounding goes on, more is refused, and refused again if the caller insists."""
+    random = np.random.default_rng(0)
+
+    def encode(images: np.ndarray) -> np.ndarray:
+        rows = flat(images)
+        return (rows * (1 + noise * random.normal(size=rows.shape))).astype(np.float32)
+
+    guard = guarded(begun(), read, encode, lambda: NEW)
+    if passes:
+        assert guard(PHOTOS).shape == (2, 3072)
+        return
+    for _ in range(2):
+        with pytest.raises(StoreError, match="features of the same images differ by"):
+            guard(PHOTOS)
+
+
+def test_one_image_is_enough() -> None:
+    """A kind of file that is read in another way is not averaged away by the others."""
+    raw = (IMAGES / "turned.jpg").read_bytes()
+    store = begun()
+    with pytest.raises(StoreError):
+        append(store, lambda given: read(given) // 2 * 2 if given == raw else read(given))
+
+
+def test_the_refusal_says_what_and_what_to_do() -> None:
+    """One line: the folder, what differs of the environments, both fingerprints, how much, and the way out."""
+    with pytest.raises(StoreError) as refused:
+        append(begun(), encode=lambda images: flat(images) * np.float32(1.01))
+    assert re.fullmatch(
+        r"cache/tiny/tf-32-0123: its rows were made with pillow 11\.3 \(canary [0-9a-f]{8}\); here, with pillow 13\.0 "
+        r"\(canary [0-9a-f]{8}\), features of the same images differ by 1\.0e-02, where 1e-04 is allowed: go back to "
+        r"what they were made with, or extract into another --cache",
+        str(refused.value),
+    )
+    old, new = re.findall(r"canary (\w+)", str(refused.value))
+    assert old != new
+
+
+def test_what_only_one_environment_names_differs_too() -> None:
+    """A device that was not recorded is unknown, in either."""
+    with pytest.raises(StoreError, match=r"made with device unknown, pillow 11.3 .* with device cpu, pillow 13.0 "):
+        append(begun(), encode=lambda images: flat(images) + 1, here={**NEW, "device": "cpu"})
+
+
+def test_images_that_cannot_be_read_are_left_out() -> None:
+    """In either environment; the others still count, and where none is left there is nothing to hold against it."""
+    grey = (IMAGES / "grey-16-bit.png").read_bytes()
+
+    def colour_only(raw: bytes) -> np.ndarray:
+        if raw == grey:
+            raise UnreadableImage("16 bits")
+        return read(raw)
+
+    def nothing(raw: bytes) -> np.ndarray:
+        raise UnreadableImage("no")
+
+    partly = begun(colour_only)
+    assert [name for name, text in partly.canary["features"].items() if text is None] == ["grey-16-bit.png"]
+    append(partly)
+    append(begun(), colour_only)
+    append(begun(nothing))
+    append(begun(), nothing)
+    with pytest.raises(StoreError):
+        append(partly, colour_only, lambda images: flat(images) + 1)
+
+
+def test_features_that_are_not_finite_are_left_out() -> None:
+    """Such rows are never stored, so they cannot spoil any."""
+
+    def overflowing(images: np.ndarray) -> np.ndarray:
+        rows = flat(images)
+        rows[rows.mean(axis=1) > np.median(rows.mean(axis=1)), 0] = np.inf
+        return rows
+
+    store = begun(encode=overflowing)
+    assert list(store.canary["features"].values()).count(None) == 2
+    append(store)
+
+
+@pytest.mark.parametrize(
+    "damage, reason",
+    [
+        ({"version": 2}, "has a canary of version 2, this featstore knows 1: upgrade it"),
+        ({"features": {}}, "cannot be read"),
+        ({"features": None}, "cannot be read"),
+        ({"features": dict.fromkeys(NAMES, "*")}, "cannot be read"),
+        ({"features": dict.fromkeys(NAMES, 7)}, "cannot be read"),
+    ],
+)
+def test_a_canary_that_cannot_be_read_is_refused(damage: dict[str, Any], reason: str) -> None:
+    """It was there, so somebody meant it; damaged, or of a newer featstore."""
+    store = begun()
+    store.canary |= damage
+    with pytest.raises(StoreError, match=reason):
+        append(store)
+
+
+# What it catches, through the network
+
+
+@pytest.fixture(scope="module")
+def model() -> Any:
+    return cut(build(parse_source("tiny", None, None, 0), 32, 32), "last", "avg")
+
+
+@pytest.fixture(scope="module")
+def tiny(model: Any) -> Network:
+    return Network(model, NAMED["tf"])
+
+
+@pytest.fixture(scope="module")
+def kept(tiny: Network) -> FakeStore:
+    return begun(encode=tiny)
+
+
+def by_tensorflow(raw: bytes, **options: Any) -> np.ndarray:
+    """As `read`, with JPEG decoded by TensorFlow."""
+    if not raw.startswith(b"\xff\xd8"):
+        return read(raw)
+    image = Image.fromarray(tf.io.decode_jpeg(raw, channels=3, **options).numpy())
+    turn = decode._TURNS.get(decode._orientation(Image.open(BytesIO(raw))))
+    return fit_image(image if turn is None else image.transpose(turn), READING)[None]
+
+
+def without_antialiasing(raw: bytes) -> np.ndarray:
+    return np.asarray(tf.image.resize(np.asarray(decode.decode_rgb(raw)), (32, 32)))[None]
+
+
+def with_patched(name: str, value: Any) -> Callable[[bytes], np.ndarray]:
+    """`read` with something else for `decode.<name>`."""
+
+    def patched(raw: bytes) -> np.ndarray:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(decode, name, value)
+            return read(raw)
+
+    return patched
+
+
+def on_black(image: Image.Image, to_rgb: Callable[[Image.Image], Image.Image] = decode._to_rgb) -> Image.Image:
+    if image.mode != "RGBA":
+        return to_rgb(image)
+    black = Image.new("RGB", image.size)
+    black.paste(image, mask=image)
+    return black
+
+
+def brighter(raw: bytes) -> np.ndarray:
+    return np.maximum(read(raw), 1 + read(raw).clip(0, 254))
+
+
+PLANTED = {
+    "another DCT": lambda raw: by_tensorflow(raw, dct_method="INTEGER_FAST"),
+    "colours not smoothed": lambda raw: by_tensorflow(raw, dct_method="INTEGER_ACCURATE", fancy_upscaling=False),
+    "nearest": replace(READING, interpolation="nearest").views_reader((0,)),
+    "box": replace(READING, interpolation="box").views_reader((0,)),
+    "no antialiasing": without_antialiasing,
+    "EXIF ignored": with_patched("_TURNS", {}),
+    "alpha on black": with_patched("_to_rgb", on_black),
+    "16 bits clipped": with_patched("_from_16_bit", lambda image: image.convert("I").convert("RGB")),
+    "16 bits cut off": with_patched(
+        "_from_16_bit", lambda image: Image.fromarray((np.asarray(image) >> 8).astype(np.uint8)).convert("RGB")
+    ),
+    "channels swapped": lambda raw: read(raw)[..., ::-1],
+    "one level brighter": brighter,
+}
+
+
+@pytest.mark.parametrize("change", PLANTED)
+def test_another_reading_is_caught(kept: FakeStore, tiny: Network, change: str) -> None:
+    """Each way in which a decoder or a filter may differ."""
+    with pytest.raises(StoreError, match="features of the same images differ by"):
+        append(kept, PLANTED[change], tiny)
+
+
+def test_the_same_pixels_from_another_decoder_pass(kept: FakeStore, tiny: Network) -> None:
+    """TensorFlow's accurate DCT gives what Pillow gives: it is values that count, not who computed them."""
+    append(kept, lambda raw: by_tensorflow(raw, dct_method="INTEGER_ACCURATE"), tiny)
+
+
+def test_another_batch_passes(kept: FakeStore, tiny: Network, model: Any) -> None:
+    """What only rounds differently goes on."""
+    append(kept, read, Network(model, NAMED["tf"], batch=4))
+    append(kept, read, lambda images: np.concatenate([tiny(images[i : i + 1]) for i in range(len(images))]))
+
+
+def perturbed(weight: np.ndarray) -> np.ndarray:
+    return weight * (1 + 0.01 * np.random.default_rng(weight.size).normal(size=weight.shape))
+
+
+def as_bfloat16(weight: np.ndarray) -> np.ndarray:
+    """As mixed precision rounds one of the two factors of a product."""
+    return tf.cast(tf.cast(weight, tf.bfloat16), tf.float32).numpy()
+
+
+@pytest.mark.parametrize("change", [perturbed, as_bfloat16])
+def test_another_computation_is_caught(kept: FakeStore, model: Any, change: Callable[[np.ndarray], np.ndarray]) -> None:
+    """Weights that are one percent off, and products of rounded factors."""
+    before = model.get_weights()
+    try:
+        model.set_weights([change(weight) for weight in before])
+        with pytest.raises(StoreError):
+            append(kept, read, Network(model, NAMED["tf"]))
+    finally:
+        model.set_weights(before)
+
+
+# From end to end
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("FEATSTORE_CACHE", raising=False)
+    yield tmp_path / "cache"
+
+
+def extract(*arguments: object) -> Done:
+    return call("extract", "photos", "--model", "tiny", *arguments)
+
+
+def spec_file(cache: Path) -> Path:
+    [path] = cache.glob("tiny/*/spec.json")
+    return path
+
+
+def edit(path: Path, change: Callable[[dict[str, Any]], None]) -> None:
+    content = json.loads(path.read_bytes())
+    change(content)
+    path.write_text(json.dumps(content))
+
+
+def of_another_environment(content: dict[str, Any]) -> None:
+    content["versions"]["pillow"] = "1.0"
+
+
+def of_another_network(content: dict[str, Any]) -> None:
+    of_another_environment(content)
+    features = content["canary"]["features"]
+    features["alpha.png"] = to_text(from_text(features["alpha.png"]) * np.float32(1.001))
+
+
+def test_the_canary_is_kept_with_the_spec(photos: Path, cache: Path) -> None:
+    """Beside the environment, which tells the device; a second run in the same one does not compute it again."""
+    assert extract().code == 0
+    content = json.loads(spec_file(cache).read_bytes())
+    assert list(content["canary"]["features"]) == sorted(NAMES)
+    assert content["versions"].keys() >= {"tensorflow", "device", "onednn", "libjpeg"}
+    draw("discs", 90).save(photos / "discs" / "new.png")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(canary, "_compute", pytest.fail)
+        assert extract().code == 0
+
+
+def test_a_new_environment_that_makes_the_same_goes_on(photos: Path, cache: Path) -> None:
+    """Only recorded versions differ: the new image comes among the old, and the key keeps what it began with."""
+    extract()
+    edit(spec_file(cache), of_another_environment)
+    kept = spec_file(cache).read_bytes()
+    draw("discs", 90).save(photos / "discs" / "new.png")
+    done = extract("--json")
+    [features] = json.loads(done.out)["features"]
+    assert (done.code, features["images"], features["computed"]) == (0, 25, 1)
+    assert spec_file(cache).read_bytes() == kept
+
+
+def test_a_new_environment_that_makes_others_is_refused(photos: Path, cache: Path) -> None:
+    """Exit code 1, one line and nothing stored; what is there is still served, and another cache takes the new."""
+    extract()
+    edit(spec_file(cache), of_another_network)
+    shards = sorted(cache.glob("tiny/*/*.h5"))
+    draw("discs", 90).save(photos / "discs" / "new.png")
+    done = extract()
+    assert (done.code, done.out) == (1, "")
+    assert done.err.splitlines()[-1].startswith("featstore: ")
+    assert "its rows were made with pillow 1.0 (canary" in done.err
+    assert "differ by 1.0e-03, where 1e-04 is allowed" in done.err
+    assert sorted(cache.glob("tiny/*/*.h5")) == shards
+    assert extract("--cache", "another").code == 0
+    (photos / "discs" / "new.png").unlink()
+    [features] = json.loads(extract("--json").out)["features"]
+    assert (features["images"], features["computed"]) == (24, 0)
+
+
+@pytest.mark.parametrize("options", [("--reading", "keras-compat"), ("--pool", "none"), ("--layer", "stem_relu")])
+def test_every_kind_of_features_has_one(photos: Path, cache: Path, options: tuple[str, ...]) -> None:
+    """Other readings, maps and inner layers; all four images in each."""
+    assert extract(*options).code == 0
+    content = json.loads(spec_file(cache).read_bytes())["canary"]["features"]
+    assert {len(from_text(text)) for text in content.values()} <= {32, 256}
+
+
+def test_pixels_without_a_network_have_one(photos: Path, cache: Path) -> None:
+    """There the reading is all that may differ."""
+    assert call("extract", "photos", "--model", "pixels", "--size", "8").code == 0
+    [path] = cache.glob("pixels/*/spec.json")
+    found = json.loads(path.read_bytes())["canary"]["features"]["turned.jpg"]
+    assert len(from_text(found)) == 8 * 8 * 3
+
+
+def test_all_views_of_a_key_have_the_same_canary(photos: Path, cache: Path) -> None:
+    """A key serves several sets of views, so which of them came first does not matter."""
+    found = []
+    for views in ("one", "ten"):
+        assert extract("--views", views, "--resize", "37", "--cache", views).code == 0
+        found.append(json.loads(spec_file(cache.parent / views).read_bytes())["canary"])
+    assert found[0] == found[1]
+
+
+def test_augmented_versions_have_one_that_repeats(photos: Path, cache: Path) -> None:
+    """They are random, and the same every time."""
+    found = []
+    for folder in ("first", "second"):
+        assert extract("--views", "augment:1", "--cache", folder).code == 0
+        paths = sorted(Path(folder).glob("tiny/*/spec.json"))
+        found.append([json.loads(path.read_bytes())["canary"] for path in paths])
+    assert len(found[0]) == 2
+    assert found[0] == found[1]
+    assert found[0][0] != found[0][1]

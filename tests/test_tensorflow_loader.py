@@ -1,0 +1,29 @@
+"""The door through which TensorFlow comes in: float32 is computed as such."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+import tensorflow as tf
+from conftest import WARNINGS
+
+from featstore.tensorflow_loader import load_tensorflow
+
+_TF32 = "tensorflow.config.experimental.tensor_float_32_execution_enabled()"
+
+
+@pytest.mark.parametrize("before", ["", "import tensorflow"])
+def test_tf32_is_off(before: str) -> None:
+    """Products of rounded numbers are other features, whoever imported TensorFlow."""
+    code = f"{before}\nfrom featstore.tensorflow_loader import load_tensorflow\nload_tensorflow()\nimport tensorflow\n"
+    done = subprocess.run([sys.executable, *WARNINGS, "-c", f"{code}print({_TF32})"], capture_output=True, text=True)
+    assert done.stdout == "False\n", done.stderr
+
+
+def test_tf32_that_was_switched_on_again_is_off() -> None:
+    """Each network is loaded through the door, so the last word is the door's."""
+    tf.config.experimental.enable_tensor_float_32_execution(True)
+    load_tensorflow()
+    assert not tf.config.experimental.tensor_float_32_execution_enabled()
