@@ -46,8 +46,8 @@ class KeyFile:
                 self.load()
                 if self.versions != versions:
                     raise StoreError(
-                        f"{self.path}: another process has begun this key just now, in another environment; run the same "
-                        "command again, which then compares the two"
+                        f"{self.path}: another process has begun this key just now in another environment; run the "
+                        "same command again, which then compares the two"
                     )
             return
         content = {

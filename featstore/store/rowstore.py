@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     from featstore.store.openshards import OpenShards
 
+_MOST_LOOKS = 20  # at a folder in which files come and go
+
 
 class RowStore:
     """Rows of features under one key, each an array of the same shape, never rewritten.
@@ -114,7 +116,7 @@ class RowStore:
         environment = self._environment()
         name, data = build_shard(self.key, self.spec_json, environment, ids, rows)
         contents = parse_shard(name, data, self.key)  # nothing is written that could not be read again
-        with suppress(StoreError):  # the write below says it better
+        with suppress(OSError):  # the write below says it better
             make_folders(self.folder)
         self._usage.begin()
         self._key_file.write(environment)
@@ -135,18 +137,25 @@ class RowStore:
 
         if self._reader is None:
             mark_used(self.folder)
-        try:
-            return self._gather(ids)
-        except PluginMissing:
-            raise
-        except (OSError, StoreError):  # a shard was compacted, pruned or damaged: what the folder holds now counts
+        error: Exception
+        for again in range(_MOST_LOOKS):
+            try:
+                return self._gather(ids)
+            except PluginMissing:
+                raise
+            except KeyError as missing:
+                if not again:
+                    raise
+                error = missing
+            except (OSError, StoreError) as gone:  # compacted, pruned or damaged: what the folder holds now counts
+                error = gone
+            before = self._seen
             self._scan()
-        try:
-            return self._gather(ids)
-        except (KeyError, OSError, StoreError) as error:
-            raise StoreError(
-                f"{self.folder}: rows that were stored are gone or cannot be read; run the same command again"
-            ) from error
+            if again and self._seen == before:
+                break
+        raise StoreError(
+            f"{self.folder}: rows that were stored are gone or cannot be read; run the same command again"
+        ) from error
 
     def shard_of(self, row: RowId) -> str:
         """The name of the shard that a row is served from; raises KeyError for an id that is not stored."""
@@ -208,7 +217,18 @@ class RowStore:
         return self._reader
 
     def _scan(self) -> None:
-        """Take in the shards of the folder: by the index where the file is in a known state, else by verifying it."""
+        """Take in the shards of the folder, all of one moment: none may come or go while it is looked into."""
+        for _ in range(_MOST_LOOKS):
+            changed = _changed(self.folder)
+            if self._look() and _changed(self.folder) == changed:
+                self._looked = changed
+                return
+
+    def _look(self) -> bool:
+        """Take in what is there: by the index where a file is in a known state, else by verifying it.
+
+        False if a shard went in the meantime.
+        """
         index = load_index(self.folder / INDEX)
         before, self._shards, self._seen, self.damaged = self._shards, {}, {}, []
         fresh: dict[str, bytes] = {}
@@ -228,6 +248,7 @@ class RowStore:
             index = index.with_shards(self._shards, fresh)
             self._unsaved = True
         self._index, self._fresh, self._recent = index, {}, {}
+        return all((self.folder / name).exists() for name in self._seen)
 
     def _listing(self) -> dict[str, State]:
         """The state of each file that is named like a shard, in the order of the names; none if there is no folder."""

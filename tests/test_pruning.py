@@ -1,0 +1,231 @@
+"""Which keys go, and that nothing else does; and the list of what is there."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from pathlib import Path
+
+import pytest
+from conftest import call
+from keyfolder import SPEC, filled, folder_of, ids, key_of, open_key, rows, shard_files
+
+from featstore.errors import StoreError
+from featstore.store.keys import KeyInfo, describe_key, key_folders
+from featstore.store.pruning import choose_keys, prune_key
+
+DAY = 86400.0
+OTHER = SPEC | {"layer": "other"}
+
+
+def info(name: str, used: float, size: int) -> KeyInfo:
+    return KeyInfo(Path(name), name, {}, 1, 1, size, used)
+
+
+KEYS = [info("a", 30, 10), info("b", 10, 20), info("c", 20, 30), info("d", 40, 40)]
+
+
+@pytest.mark.parametrize(
+    "options, chosen",
+    [
+        ({}, "bcad"),
+        ({"unused_since": 25}, "bc"),
+        ({"unused_since": 10}, ""),
+        ({"most_bytes": 100}, ""),
+        ({"most_bytes": 99}, "b"),
+        ({"most_bytes": 80}, "b"),
+        ({"most_bytes": 79}, "bc"),
+        ({"most_bytes": 0}, "bcad"),
+        ({"most_bytes": 0, "unused_since": 25}, "bc"),
+        ({"named": {Path("d"), Path("a")}}, "ad"),
+        ({"named": {Path("d"), Path("a")}, "most_bytes": 95}, "a"),
+    ],
+)
+def test_the_longest_unused_go_first(options: dict[str, object], chosen: str) -> None:
+    """By age, by name, and until all that is left fits."""
+    assert "".join(key.key for key in choose_keys(KEYS, **options)) == chosen  # type: ignore[arg-type]
+
+
+def test_a_key_goes_whole(tmp_path: Path) -> None:
+    """With its leftovers and its quarantine, and the folder of the model if it is empty then."""
+    folder = filled(tmp_path)
+    filled(tmp_path, spec=OTHER)
+    (folder / ".tmp-1-00").touch()
+    for inside in ("quarantine", "claims"):
+        (folder / inside).mkdir()
+        (folder / inside / "x").touch()
+    assert prune_key(folder) == []
+    assert not folder.exists()
+    assert key_folders(tmp_path) == [folder_of(tmp_path, OTHER)]
+    prune_key(folder_of(tmp_path, OTHER))
+    assert os.listdir(tmp_path) == []
+
+
+def test_files_of_others_stay(tmp_path: Path) -> None:
+    """And are named."""
+    folder = filled(tmp_path)
+    (folder / "notes.txt").write_text("mine")
+    assert prune_key(folder) == ["notes.txt"]
+    assert os.listdir(folder) == ["notes.txt"]
+
+
+def test_a_key_in_use_stays(tmp_path: Path) -> None:
+    """Whoever extracts into it has been told that its rows are stored."""
+    folder = filled(tmp_path)
+    writer = open_key(tmp_path)
+    writer.begin()
+    with pytest.raises(StoreError, match="in use by another process: try again later; nothing was changed"):
+        prune_key(folder)
+    writer.finish()
+    assert prune_key(folder) == []
+
+
+def test_a_writer_goes_on_after_its_key_was_pruned(tmp_path: Path) -> None:
+    """It had opened it before, and begins anew."""
+    writer, reader = open_key(tmp_path), open_key(tmp_path)
+    folder = filled(tmp_path)
+    reader.refresh()
+    prune_key(folder)
+    with pytest.raises(StoreError, match="rows that were stored are gone"):
+        reader.read(ids(0))
+    writer.begin()
+    writer.append(ids(7), rows(7))
+    writer.finish()
+    assert [row in open_key(tmp_path) for row in ids(0, 7)] == [False, True]
+
+
+def test_a_key_is_described(tmp_path: Path) -> None:
+    """Rows, shards, bytes of all files, and when it was used."""
+    folder = filled(tmp_path)
+    before = time.time()
+    os.utime(folder / "used", (before - DAY, before - DAY))
+    found = describe_key(folder)
+    assert (found.key, found.spec, found.rows, found.shards, found.problem) == (key_of(SPEC), SPEC, 6, 3, None)
+    assert found.bytes == sum(path.stat().st_size for path in folder.iterdir())
+    assert found.last_used == pytest.approx(before - DAY)
+
+
+def test_reading_and_extracting_are_uses(tmp_path: Path) -> None:
+    """Listing is none."""
+    folder = filled(tmp_path)
+
+    def was_used(act: object) -> bool:
+        os.utime(folder / "used", (1, 1))
+        act()  # type: ignore[operator]
+        return describe_key(folder).last_used > 1
+
+    assert was_used(lambda: open_key(tmp_path).read(ids(0)))
+    assert was_used(lambda: (store := open_key(tmp_path), store.begin(), store.finish()))
+    assert not was_used(lambda: open_key(tmp_path))
+    assert not was_used(lambda: call("cache", "ls", "--cache", tmp_path))
+    assert not was_used(lambda: call("cache", "verify", "--cache", tmp_path))
+
+
+def test_a_key_that_cannot_be_opened_is_listed_with_the_reason(tmp_path: Path) -> None:
+    """And may be pruned."""
+    folder = filled(tmp_path)
+    (folder / "spec.json").unlink()
+    found = describe_key(folder)
+    assert (found.key, found.rows, found.shards) == (key_of(SPEC)[:12], None, 3)
+    done = call("cache", "ls", "--cache", tmp_path)
+    assert done.code == 0
+    assert "spec.json: is missing: run `featstore cache verify`" in done.err
+    assert call("cache", "prune", "--cache", tmp_path, "--key", found.key, "--yes").code == 0
+    assert not folder.exists()
+
+
+def test_ls_lists(tmp_path: Path) -> None:
+    """One line for each key with what it is; JSON has all of it."""
+    filled(tmp_path)
+    filled(tmp_path, shards=1, spec=OTHER)
+    (tmp_path / "digests").mkdir()
+    lines = call("cache", "ls", "--cache", tmp_path).out.splitlines()
+    assert lines[0].split() == [
+        "key",
+        "model",
+        "variant",
+        "size",
+        "layer",
+        "pool",
+        "dtype",
+        "rows",
+        "shards",
+        "MB",
+        "last",
+        "used",
+    ]
+    assert {tuple(line.split()[:9]) for line in lines[1:3]} == {
+        (key_of(SPEC)[:12], "tiny", "tf", "32x32", "last", "avg", "float16", "6", "3"),
+        (key_of(OTHER)[:12], "tiny", "tf", "32x32", "other", "avg", "float16", "2", "1"),
+    }
+    assert lines[3].startswith("2 keys, 8 rows, 0.0 MB")
+    found = json.loads(call("cache", "ls", "--cache", tmp_path, "--json").out)
+    assert {key["key"]: (key["rows"], key["spec"]) for key in found["keys"]} == {
+        key_of(SPEC): (6, SPEC),
+        key_of(OTHER): (2, OTHER),
+    }
+    assert found["bytes"] == sum(key["bytes"] for key in found["keys"])
+
+
+def test_prune_is_a_dry_run_by_default(tmp_path: Path) -> None:
+    """What would go is listed; --yes does it."""
+    old, new = filled(tmp_path), filled(tmp_path, spec=OTHER)
+    os.utime(old / "used", (time.time() - 31 * DAY, time.time() - 31 * DAY))
+    done = call("cache", "prune", "--cache", tmp_path, "--older-than", "30d")
+    assert (done.code, old.exists()) == (0, True)
+    assert done.out.splitlines()[1].startswith(key_of(SPEC)[:12])
+    assert done.out.splitlines()[2].startswith("would remove 1 key, ")
+    found = json.loads(call("cache", "prune", "--cache", tmp_path, "--older-than", "30d", "--yes", "--json").out)
+    assert ([key["key"] for key in found["keys"]], found["removed"], found["failed"]) == ([key_of(SPEC)], True, [])
+    assert (old.exists(), new.exists()) == (False, True)
+
+
+def test_prune_to_a_size(tmp_path: Path) -> None:
+    """The longest unused goes, one is left."""
+    old, new = filled(tmp_path), filled(tmp_path, spec=OTHER)
+    os.utime(old / "used", (1, 1))
+    size = describe_key(new).bytes
+    call("cache", "prune", "--cache", tmp_path, "--max-size", f"{(size + 1023) // 1024}K", "--yes")
+    assert (old.exists(), new.exists()) == (False, True)
+
+
+def test_prune_says_which_key_is_in_use(tmp_path: Path) -> None:
+    """The others go; exit code 1."""
+    used, free = filled(tmp_path), filled(tmp_path, spec=OTHER)
+    writer = open_key(tmp_path)
+    writer.begin()
+    done = call("cache", "prune", "--cache", tmp_path, "--max-size", "0", "--yes")
+    assert (done.code, used.exists(), free.exists()) == (1, True, False)
+    assert f"{used}: in use by another process" in done.err
+    writer.finish()
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        ([], "nothing says which keys are to go"),
+        (["--older-than", "30"], "--older-than 30: expected an age in minutes, hours, days or weeks"),
+        (["--max-size", "much"], "--max-size much: expected a size, as in 512M or 2G"),
+        (["--key", "zz"], "--key zz: no key in"),
+        (["--key", ""], "--key : no key in"),
+    ],
+)
+def test_bad_options_are_usage_errors(tmp_path: Path, options: list[str], message: str) -> None:
+    """One line, nothing removed."""
+    folder = filled(tmp_path)
+    done = call("cache", "prune", "--cache", tmp_path, "--yes", *options)
+    assert done.code == 2
+    assert message in done.err
+    assert len(shard_files(folder)) == 3
+
+
+def test_no_cache_is_an_error(tmp_path: Path) -> None:
+    """In one line that names the option."""
+    for command in ("ls", "verify", "repair", "compact"):
+        done = call("cache", command, "--cache", tmp_path / "none")
+        assert done.code == 1
+        assert (
+            done.err
+            == f"featstore: {tmp_path / 'none'}: no such folder; name the cache with --cache, or extract first\n"
+        )

@@ -1,0 +1,290 @@
+"""The checker: it finds every damage that is planted, and nothing where there is none."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import call
+from keyfolder import SPEC, filled, folder_of, ids, key_of, open_key, put_shard, rows, shard_files, text_of
+
+from featstore.store.index import load_index, save_index
+from featstore.store.shard import build_shard
+from featstore.store.verify import Findings, verify_key
+
+OTHER = SPEC | {"layer": "other"}
+
+
+def first(folder: Path) -> Path:
+    return shard_files(folder)[0]
+
+
+def flip_a_bit(folder: Path) -> None:
+    data = bytearray(first(folder).read_bytes())
+    data[len(data) // 2] ^= 1
+    first(folder).write_bytes(data)
+
+
+def cut_short(folder: Path) -> None:
+    os.truncate(first(folder), first(folder).stat().st_size - 1)
+
+
+def zero_fill(folder: Path) -> None:
+    first(folder).write_bytes(bytes(first(folder).stat().st_size))
+
+
+def rename(folder: Path) -> None:
+    first(folder).rename(folder / f"s-{'0' * 64}.h5")
+
+
+def take_away(folder: Path) -> None:
+    first(folder).unlink()
+
+
+def swap(folder: Path) -> None:
+    one, two, _ = shard_files(folder)
+    data = one.read_bytes()
+    shutil.copy(two, one)
+    two.write_bytes(data)
+
+
+def foreign_key(folder: Path) -> None:
+    put_shard(folder, [90], rows(90), OTHER)
+
+
+def foreign_spec(folder: Path) -> None:
+    name, data = build_shard(key_of(SPEC), text_of(OTHER), {}, ids(90), rows(90))
+    (folder / name).write_bytes(data)
+
+
+def another_shape(folder: Path) -> None:
+    """Among the first by name, it would make the others wrong: so one that comes last is looked for."""
+    for number in range(1000):
+        path = put_shard(folder, [number], np.zeros((1, 4), np.float16))
+        if path == shard_files(folder)[-1]:
+            return
+        path.unlink()
+
+
+def id_twice(folder: Path) -> None:
+    put_shard(folder, [90, 90], rows(90, 91))
+
+
+def edit_spec(folder: Path) -> None:
+    path = folder / "spec.json"
+    path.write_text(path.read_text().replace('"avg"', '"max"'))
+
+
+def foreign_spec_file(folder: Path) -> None:
+    path = folder / "spec.json"
+    path.write_text(path.read_text().replace(key_of(SPEC), key_of(OTHER)).replace('"last"', '"other"'))
+
+
+def lose_spec(folder: Path) -> None:
+    (folder / "spec.json").unlink()
+
+
+def damage_spec(folder: Path) -> None:
+    os.truncate(folder / "spec.json", 20)
+
+
+def damage_index(folder: Path) -> None:
+    data = bytearray((folder / "index").read_bytes())
+    data[-1] ^= 1
+    (folder / "index").write_bytes(data)
+
+
+def lying_index(folder: Path) -> None:
+    """Right by its check sum, it says of two shards that each holds the rows of the other."""
+    index = load_index(folder / "index")
+    one, two, _ = index.shards
+    swapped = {one: index.ids_of(two), two: index.ids_of(one)}
+    save_index(folder / "index", index.with_shards(index.shards, swapped))
+
+
+def folder_for_shard(folder: Path) -> None:
+    name = first(folder).name
+    first(folder).unlink()
+    (folder / name).mkdir()
+
+
+DAMAGE: dict[str, tuple[Callable[[Path], None], str, int]] = {  # what is done, what is said, rows that are lost by it
+    "flipped bit": (flip_a_bit, "do not match the name", 2),
+    "truncated": (cut_short, "do not match the name", 2),
+    "zero-filled": (zero_fill, "do not match the name", 2),
+    "renamed": (rename, "do not match the name", 2),
+    "missing": (take_away, "is missing, and 2 of its rows are nowhere else", 2),
+    "swapped": (swap, "do not match the name", 4),
+    "a folder": (folder_for_shard, "cannot be read", 2),
+    "foreign key": (foreign_key, "belongs to the key", 0),
+    "foreign spec": (foreign_spec, "its spec hashes to", 0),
+    "other shape": (another_shape, "rows of shape (4,) among rows of shape (3,)", 0),
+    "id twice": (id_twice, "holds an id twice", 0),
+    "spec edited": (edit_spec, "the spec hashes to", 0),
+    "spec of another key": (foreign_spec_file, "which is not that of the folder", 0),
+    "spec missing": (lose_spec, "is missing", 0),
+    "spec cut": (damage_spec, "cannot be read", 0),
+    "index damaged": (damage_index, "damaged: `featstore cache repair` makes it again", 0),
+    "index lying": (lying_index, "says something else", 0),
+}
+
+
+@pytest.mark.parametrize("what", DAMAGE)
+def test_planted_damage_is_found(what: str, tmp_path: Path) -> None:
+    """Each kind, with the rows that it costs."""
+    harm, reason, lost = DAMAGE[what]
+    folder = filled(tmp_path)
+    harm(folder)
+    findings = verify_key(folder)
+    assert findings.faults, f"the checker is broken: it does not see this damage: {what}"
+    assert any(reason in fault.reason for fault in findings.faults)
+    assert len(findings.lost) == lost
+    assert all("\n" not in fault.reason for fault in findings.faults)
+
+
+def test_a_sound_key_has_no_fault(tmp_path: Path) -> None:
+    """With all that may lie about in it, and what was read is counted."""
+    folder = filled(tmp_path)
+    size = sum(path.stat().st_size for path in shard_files(folder))
+    findings = verify_key(folder)
+    assert (findings.faults, findings.notes, findings.lost) == ([], [], [])
+    assert (findings.shards, findings.checked, findings.rows, findings.bytes) == (3, 3, 6, size)
+    put_shard(folder, [0, 90], rows(0, 90))  # of another writer, who did not come to save the index
+    (folder / ".tmp-1-00").touch()
+    (folder / "notes.txt").touch()
+    findings = verify_key(folder)
+    assert findings.faults == []
+    assert findings.notes == [
+        "1 shards are not in the index yet: the next run takes them in",
+        "1 temporary files of writers at work, or killed",
+        "notes.txt is no file of featstore's",
+    ]
+    (folder / "index").unlink()
+    assert verify_key(folder).faults == []
+
+
+def test_every_flipped_bit_of_a_shard_is_found(tmp_path: Path) -> None:
+    """One byte of each sixteen, all its bits; test_shard flips every bit of the file in memory."""
+    folder = filled(tmp_path, shards=1)
+    path = first(folder)
+    data = bytearray(path.read_bytes())
+    for place in range(0, len(data), 16):
+        data[place] ^= 1 << place // 16 % 8
+        path.write_bytes(data)
+        assert verify_key(folder).bad == [path.name], f"the checker is broken: byte {place}"
+        data[place] ^= 1 << place // 16 % 8
+
+
+def test_rows_that_moved_to_another_shard_are_not_lost(tmp_path: Path) -> None:
+    """A compaction that was killed before it saved the index leaves one that lists shards that are gone."""
+    folder = filled(tmp_path)
+    put_shard(folder, [0, 1, 2, 3, 4, 5], rows(0, 1, 2, 3, 4, 5))
+    for name in load_index(folder / "index").shards:
+        (folder / name).unlink()
+    assert verify_key(folder).faults == []
+
+
+def test_an_index_of_another_version_is_no_fault(tmp_path: Path) -> None:
+    """It is derived, and made again."""
+    folder = filled(tmp_path)
+    body = b'{"version": 1}\n'
+    (folder / "index").write_bytes(hashlib.sha256(body).hexdigest().encode() + b"\n" + body)
+    findings = verify_key(folder)
+    assert findings.faults == []
+    assert "of another version" in findings.notes[0]
+
+
+@pytest.mark.parametrize("share, shards, checked", [(0.1, 20, 2), (0.01, 20, 1), (0.5, 5, 3), (1.0, 5, 5)])
+def test_a_subset_reads_that_share(tmp_path: Path, share: float, shards: int, checked: int) -> None:
+    """Rounded up; each shard's turn comes."""
+    folder = filled(tmp_path, shards=shards, each=1)
+    seen: set[str] = set()
+    for _ in range(400):
+        findings = verify_key(folder, share)
+        assert (findings.checked, findings.shards) == (checked, shards)
+        assert findings.faults == []
+        seen |= findings.good.keys()
+        if len(seen) == shards:
+            break
+    assert len(seen) == shards
+
+
+def test_a_missing_shard_is_found_by_a_subset_too(tmp_path: Path) -> None:
+    """Names are compared whole, only bytes are sampled."""
+    folder = filled(tmp_path, shards=20, each=1)
+    take_away(folder)
+    assert "is missing" in verify_key(folder, 0.1).faults[0].reason
+
+
+def test_float16_rows_under_a_spec_of_float32(tmp_path: Path) -> None:
+    """They are less exact than the key promises."""
+    spec = SPEC | {"dtype": "float32"}
+    filled(tmp_path, spec=spec)
+    findings = verify_key(folder_of(tmp_path, spec))
+    assert findings.faults[0].reason == "rows are float16, the spec says float32"
+
+
+def run(*arguments: object) -> tuple[int, str, str]:
+    done = call("cache", *arguments)
+    return done.code, done.out, done.err
+
+
+def test_the_command_says_what_was_read(tmp_path: Path) -> None:
+    """Exit code 0, one line; as JSON all the numbers."""
+    filled(tmp_path)
+    filled(tmp_path, shards=2, spec=OTHER)
+    code, out, err = run("verify", "--cache", tmp_path)
+    assert (code, err) == (0, "")
+    assert out.startswith("5 of 5 shards of 2 keys read, 10 rows, ")
+    assert out.endswith("MB: all right\n")
+    code, out, _ = run("verify", "--cache", tmp_path, "--json", "--subset", "50%", "--key", key_of(SPEC)[:8])
+    found = json.loads(out)
+    assert (code, found["keys"], found["shards"], found["checked"], found["faults"]) == (0, 1, 3, 2, [])
+
+
+def test_the_command_has_a_line_for_each_fault(tmp_path: Path) -> None:
+    """Exit code 1, the path and the reason, and what to do about it."""
+    folder = filled(tmp_path)
+    flip_a_bit(folder)
+    lose_spec(folder)
+    code, out, err = run("verify", "--cache", tmp_path)
+    assert code == 1
+    assert out.splitlines()[:2] == [
+        f"{folder / 'spec.json'}: is missing",
+        f"{first(folder)}: the bytes do not match the name: damaged",
+    ]
+    assert out.splitlines()[2].endswith("2 faults")
+    assert "featstore cache repair" in err
+    code, out, err = run("verify", "--cache", tmp_path, "--json")
+    found = json.loads(out)
+    assert (code, len(found["faults"]), found["lost"]) == (1, 2, 2)
+    assert found["faults"][0] == {"path": str(folder / "spec.json"), "reason": "is missing"}
+
+
+@pytest.mark.parametrize("subset", ["10", "0%", "101%", "-1%", "a%", "%", "1e1%"])
+def test_a_subset_that_is_none_is_a_usage_error(tmp_path: Path, subset: str) -> None:
+    """One line, exit code 2."""
+    filled(tmp_path)
+    code, out, err = run("verify", "--cache", tmp_path, "--subset", subset)
+    assert (code, out) == (2, "")
+    assert err == f"featstore: --subset {subset}: expected a share in per cent, as in 10%\n"
+
+
+def test_findings_of_an_ordinary_read_agree(tmp_path: Path) -> None:
+    """What verification calls bad is what a store passes over."""
+    for harm, _, lost in DAMAGE.values():
+        cache = tmp_path / harm.__name__
+        folder = filled(cache)
+        if harm in (edit_spec, foreign_spec_file, damage_spec, lose_spec, lying_index, folder_for_shard):
+            continue
+        harm(folder)
+        findings: Findings = verify_key(folder)
+        store = open_key(cache)
+        assert [row in store for row in ids(0, 1, 2, 3, 4, 5)].count(False) == lost
+        assert len(store.damaged) <= len(findings.bad)
