@@ -15,11 +15,12 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from featstore.errors import FeatstoreError, RunError
+from featstore.errors import FeatstoreError, RunError, StoreError
 from featstore.files import write_whole
 from featstore.heads.table import make_head
 from featstore.recipe import Recipe, file_digest
 from featstore.spec import FeatureSpec
+from featstore.store.keyfile import check_version
 
 if TYPE_CHECKING:
     import numpy as np
@@ -78,6 +79,8 @@ class Run:
         """The trained head; raises RunError if its file is missing or not the one that was saved."""
         file = self.folder / self.head_file
         try:
+            if file.exists() and not file.is_file():
+                raise RunError(f"{file}: is no file; train the head again")
             found = file_digest(file)
         except OSError as error:
             raise RunError(f"{file}: cannot be opened: {error.strerror}; train the head again") from error
@@ -108,11 +111,19 @@ class Run:
 
         head, found = self.load_head(), []
         for X in blocks:
-            found.append(predict_views(head.predict_proba, X, self.average))
+            try:
+                with np.errstate(all="ignore"):  # what is no number is refused below
+                    found.append(predict_views(head.predict_proba, X, self.average))
+            except (ValueError, TypeError, AttributeError) as error:  # as scikit-learn and TensorFlow say it
+                raise RunError(
+                    f"{self.folder}: its head does not take features of shape {X.shape[2:]}; train it again"
+                ) from error
             if found[-1].shape != (len(X), len(self.classes)):
                 raise RunError(
                     f"{self.folder}: its head does not tell {len(self.classes)} classes apart; train it again"
                 )
+            if not np.isfinite(found[-1]).all():
+                raise RunError(f"{self.folder}: its head answers with what is no number; train it again")
         return np.concatenate(found)
 
     def describe(self) -> dict[str, Any]:
@@ -169,16 +180,12 @@ def save_run(run: Run, pictures: Sequence[Picture], curve: Curve, picture: bytes
 def load_run(folder: Path | str) -> Run:
     """The run in `folder`; raises RunError unless its `run.json` is one that this version reads."""
     path = Path(folder) / "run.json"
+    if not path.is_file():
+        raise RunError(f"{folder}: no finished run (it has no run.json); make one with featstore train-head")
     try:
         content = json.loads(path.read_bytes())
-        found = content["format"], content["format_version"]
-        if found in ((FORMAT, 1), (FORMAT, 2)):
-            raise RunError(f"{path}: was made by an older featstore; train the head again")
-        if found != (FORMAT, FORMAT_VERSION):
-            raise RunError(f"{path}: format {found[0]} {found[1]}: a newer featstore reads it")
+        _check_version(path, content)
         return _from_content(Path(folder), content)
-    except FileNotFoundError as error:
-        raise RunError(f"{folder}: no finished run (it has no run.json); make one with featstore train-head") from error
     except RunError:
         raise
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, FeatstoreError) as error:
@@ -190,7 +197,7 @@ def load_curve(run: Run) -> Curve:
     from featstore.heads.base import Curve
 
     try:
-        rows = list(csv.reader((run.folder / "curve.csv").read_text().splitlines()))
+        rows = _read_csv(run.folder / "curve.csv")
         columns = list(zip(*([float(cell) for cell in row] for row in rows[1:]), strict=True))
         series = dict(zip(rows[0], map(list, columns), strict=True))
         return Curve(rows[0][0], series.pop(rows[0][0]), series)
@@ -202,7 +209,7 @@ def load_splits(run: Run) -> dict[str, str]:
     """The split of every image that `run` was made with, by its content digest (SHA-256 in hex); raises RunError."""
     path = run.folder / _IMAGES
     try:
-        rows = list(csv.reader(path.read_text().splitlines()))
+        rows = _read_csv(path)
         if rows[0] != ["digest", "split"]:
             raise ValueError("expected the columns digest and split")
         return {digest: split for digest, split in rows[1:]}  # noqa: C416 - it checks that there are two
@@ -210,10 +217,29 @@ def load_splits(run: Run) -> dict[str, str]:
         raise RunError(f"{path}: cannot be read: {error}; train again") from error
 
 
+def _read_csv(path: Path) -> list[list[str]]:
+    if not path.is_file():  # a pipe would be waited for without end
+        raise ValueError("there is no such file")
+    return list(csv.reader(path.read_text().splitlines()))
+
+
 def list_runs(root: Path) -> Iterator[Run]:
     """The finished runs directly below `root`, by name."""
     for path in sorted(root.glob("*/run.json")):
         yield load_run(path.parent)
+
+
+def _check_version(path: Path, content: dict[str, Any]) -> None:
+    """Raises RunError for a run of another version, ValueError for what is no run."""
+    if content["format"] != FORMAT:
+        raise ValueError(f"format {content['format']!r}")
+    version = content["format_version"]
+    if version in (1, 2):
+        raise RunError(f"{path}: was made by an older featstore; train the head again")
+    try:
+        check_version(path, version, FORMAT_VERSION, content.get("versions"))
+    except StoreError as error:
+        raise RunError(str(error)) from error
 
 
 def _from_content(folder: Path, content: dict[str, Any]) -> Run:
@@ -232,8 +258,8 @@ def _from_content(folder: Path, content: dict[str, Any]) -> Run:
         raise TypeError("the fractions are not numbers")
     if not specs or run.key != key:
         raise ValueError("the specs do not hash to the key")
-    if not all(isinstance(name, str) for name in classes):
-        raise TypeError("the names of the classes are not all text")
+    for name in classes:
+        os.fsencode(name)  # of the right type, and what a folder can be called: it is printed and written
     return run
 
 

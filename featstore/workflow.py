@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from featstore.extraction import Progress
-    from featstore.features import Features
+    from featstore.features import Features, OpenFeatures
     from featstore.fetching import Read
     from featstore.images.reading import Reading
 
@@ -40,7 +40,8 @@ DEFAULT_CACHE = "cache"
 class FeatureSet:
     """The features of one recipe at one size for one data set, complete in the cache.
 
-    `images` x `views` rows, of which `computed` were made by the base just now.
+    `images` x `views` rows, of which `computed` were made by the base just now. `damaged`: a line for each shard that was
+    passed over.
     """
 
     recipe: Recipe
@@ -51,6 +52,7 @@ class FeatureSet:
     images: int
     computed: int
     seconds: float
+    damaged: tuple[str, ...] = ()
 
     @property
     def rows(self) -> int:
@@ -82,6 +84,7 @@ class FeatureSet:
             "computed": self.computed,
             "reused": self.rows - self.computed,
             "seconds": round(self.seconds, 3),
+            "damaged": list(self.damaged),
         }
 
 
@@ -177,8 +180,9 @@ def _complete(
     sets = []
     for recipe, (spec, views) in wanted:
         store = stores[spec.key]
+        shape, damaged = store.row_shape or (), tuple(store.damaged)
         account = made.pop(spec, (0, 0.0))
-        sets.append(FeatureSet(recipe, spec, views, store.folder, store.row_shape or (), len(manifest), *account))
+        sets.append(FeatureSet(recipe, spec, views, store.folder, shape, len(manifest), *account, damaged))
     return manifest, tuple(sets)
 
 
@@ -219,6 +223,23 @@ def load_features(
 
     pictures = manifest.pictures if split is None else manifest.of_split(split)
     return gather(pictures, open_store(cache_folder(cache), spec), spec.reading.plain)
+
+
+def open_features(
+    manifest: Manifest,
+    spec: FeatureSpec,
+    *,
+    split: str | None = None,
+    cache: str | os.PathLike[str] | None = None,
+) -> OpenFeatures:
+    """As `load_features`, but nothing is read until it is asked for: X may be larger than memory.
+
+    X is of the dtype that the rows are stored in, float16 unless they need more; `load_features` widens to float32.
+    """
+    from featstore.features import open_rows
+
+    pictures = manifest.pictures if split is None else manifest.of_split(split)
+    return open_rows(pictures, open_store(cache_folder(cache), spec), spec.reading.plain)
 
 
 def _task(cache: Path, recipe: Recipe, rows: Rows, store: RowStore) -> Task:

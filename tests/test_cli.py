@@ -52,7 +52,7 @@ def test_the_whole_way(cli: Cli, photos: Path, tmp_path: Path) -> None:
     result = json.loads(extracted.out)
     assert [set(f) for f in result["features"]] == 2 * [
         {"key", "model", "preprocess", "size", "views", "layer", "pool", "shape", "dtype"}
-        | {"path", "images", "rows", "computed", "reused", "seconds"}
+        | {"path", "images", "rows", "computed", "reused", "seconds", "damaged"}
     ]
     assert [(f["preprocess"], f["images"], f["computed"], f["reused"]) for f in result["features"]] == [
         ("keras", 24, 24, 0),

@@ -183,3 +183,38 @@ def test_the_command_goes_on_with_other_keys_and_fails_in_the_end(tmp_path: Path
     assert "1 file moved to" in done.out
     writer.finish()
     assert call("cache", "repair", "--cache", tmp_path).code == 0
+
+
+@pytest.mark.parametrize("what", ["spec", "shard"])
+def test_files_of_a_newer_format_are_left_alone(tmp_path: Path, what: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is wrong with them: the release that wrote them is named, and nothing is moved."""
+    folder = filled(tmp_path)
+    with monkeypatch.context() as patch:
+        if what == "shard":
+            patch.setattr("featstore.store.shard.FORMAT_VERSION", 2)
+            put_shard(folder, [90], rows(90))
+        else:
+            text = (folder / "spec.json").read_text()
+            (folder / "spec.json").write_text(text.replace('"format_version": 1', '"format_version": 2'))
+    flip_a_bit(folder)
+    before = sorted(os.listdir(folder))
+    findings = verify_key(folder)
+    assert any("install that release or a later one" in fault.reason for fault in findings.faults)
+    with pytest.raises(StoreError, match=r"written by featstore-keras 0\.1\.0: install.*; nothing was changed"):
+        repair_key(folder)
+    assert sorted(os.listdir(folder)) == before
+
+
+def test_an_extraction_says_what_it_passed_over(tmp_path: Path) -> None:
+    """Its rows are made again, and the damage does not go unseen."""
+    photos = write_photos(tmp_path / "photos", 2)
+    arguments = ("extract", photos, "--model", "pixels", "--size", "8", "--cache", tmp_path / "real")
+    call(*arguments)
+    folder = next((tmp_path / "real").glob("pixels/*"))
+    flip_a_bit(folder)
+    bad = shard_files(folder)[0].name
+    assert f"{folder}: passed over 1 damaged shard: `featstore cache repair`" in call(*arguments).err
+    shard_files(folder)[0].write_bytes(b"again")
+    [features] = json.loads(call(*arguments, "--json").out)["features"]
+    assert features["computed"] == 4
+    assert features["damaged"] == [f"{bad}: the bytes do not match the name: damaged"]

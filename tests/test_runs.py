@@ -170,9 +170,13 @@ def test_a_garbled_run_is_refused(run: Run, content: bytes) -> None:
 
 
 def test_a_run_of_a_newer_featstore_says_so(run: Run) -> None:
-    """A version that is not known is not guessed at."""
-    rewrite(run, lambda content: content.update(format_version=4))
-    with pytest.raises(RunError, match="a newer featstore reads it"):
+    """A version that is not known is not guessed at; the release that wrote it is named, as for files of the cache."""
+    rewrite(run, lambda content: content.update(format_version=4, versions={"featstore-keras": "7.1"}))
+    reason = "format version 4, this featstore reads 3: it was written by featstore-keras 7.1: install that release"
+    with pytest.raises(RunError, match=reason):
+        load_run(run.folder)
+    rewrite(run, lambda content: content.update(versions="unknown"))
+    with pytest.raises(RunError, match="format version 4, this featstore reads 3: upgrade it"):
         load_run(run.folder)
 
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from featstore.cli import options
-from featstore.cli.console import image_progress, list_skipped, print_json, print_table
+from featstore.cli.console import image_progress, list_skipped, note, print_json, print_table
+from featstore.cli.units import count
 
 if TYPE_CHECKING:
     from featstore.workflow import FeatureSet
@@ -71,6 +72,11 @@ def command(
         print_json({"features": features, "skipped": [item._asdict() for item in skipped]})
     else:
         list_skipped(skipped)
+        for made in extraction.features:
+            if made.damaged:
+                note(
+                    f"{made.folder}: passed over {count(len(made.damaged), 'damaged shard')}: `featstore cache repair`"
+                )
     if not (json or quiet):
         _print(extraction.features)
     if strict and skipped:

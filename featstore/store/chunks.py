@@ -1,8 +1,8 @@
 """Compressed features: chunks of whole rows, each one frame of Zstandard (RFC 8878), and how far they are trusted.
 
-HDF5's filter allocates what a frame claims to hold, HDF5 reads the chunk from there whether it is as long or not, and an
-error of Zstandard's goes unnoticed: a frame that is cut short gives what happened to be in memory (seen with hdf5plugin
-4.4 and 7.1). So each frame has to claim the size of its chunk, and `shard` compares the numbers with a digest.
+The filter allocates what a frame claims to hold, HDF5 reads the chunk from there whether it is as long or not, and an
+error of Zstandard's goes unnoticed: a frame that is cut short gives what happened to be in memory (hdf5plugin 4.4 and
+7.1). So each frame has to claim the size of its chunk, and `decompress` in `shard` compares the numbers with a digest.
 """
 
 from __future__ import annotations
@@ -39,23 +39,22 @@ def is_compressed(features: h5py.Dataset, data: bytes) -> bool:
         return False
     if filters.get_nfilters() != 1 or filters.get_filter(0)[0] != FILTER or features.id.get_num_chunks() != count:
         return False
-    infos = (features.id.get_chunk_info(number) for number in range(count))
     size = math.prod(chunks) * features.dtype.itemsize
-    return all(_is_whole(info, data) and frame_size(data[info.byte_offset :][:18]) == size for info in infos)
+    return all(_holds(size, features.id.get_chunk_info(number), data) for number in range(count))
 
 
 def frame_size(frame: bytes) -> int | None:
     """How many bytes a frame claims to hold, from its first 18 bytes; None where it is no frame or does not say."""
-    if len(frame) < 18 and not frame.startswith(_MAGIC):
+    header = frame[:18].ljust(18, b"\0")
+    flags = header[4]
+    single, kind = flags >> 5 & 1, flags >> 6
+    if not header.startswith(_MAGIC) or not (single or kind):
         return None
-    kind = frame[4]
-    single, width = kind >> 5 & 1, (1, 2, 4, 8)[kind >> 6]
-    if frame[:4] != _MAGIC or not (single or kind >> 6):
-        return None
-    start = 5 + (not single) + (0, 1, 2, 4)[kind & 3]
-    return int.from_bytes(frame[start : start + width], "little") + (256 if width == 2 else 0)
+    start, width = 5 + (not single) + (0, 1, 2, 4)[flags & 3], (1, 2, 4, 8)[kind]
+    return int.from_bytes(header[start : start + width], "little") + (256 if width == 2 else 0)
 
 
-def _is_whole(chunk: Any, data: bytes) -> bool:
-    """Whether it went through the filter, and ends inside the file."""
-    return bool(chunk.filter_mask == 0 and chunk.byte_offset and chunk.byte_offset + chunk.size <= len(data))
+def _holds(size: int, chunk: Any, data: bytes) -> bool:
+    """Whether a chunk lies in the file, went through the filter, and claims to hold `size` bytes."""
+    inside = chunk.byte_offset is not None and chunk.byte_offset + chunk.size <= len(data)
+    return inside and chunk.filter_mask == 0 and frame_size(data[chunk.byte_offset : chunk.byte_offset + 18]) == size

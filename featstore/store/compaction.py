@@ -21,7 +21,7 @@ from featstore.files import remove, write_whole
 from featstore.store.keys import open_key
 from featstore.store.rowid import SIZE, RowId
 from featstore.store.rowstore import RowStore
-from featstore.store.shard import DTYPES, ZSTD, build_shard, decompress, parse_shard
+from featstore.store.shard import DTYPES, ZSTD, Contents, build_shard, decompress, parse_shard
 from featstore.store.usage import alone
 
 SMALL_BYTES = 8 * 2**20  # files below this are merged
@@ -122,11 +122,15 @@ def _load(store: RowStore, name: str) -> tuple[_Kind, list[RowId], NDArray[Any]]
         ) from error
     contents = parse_shard(name, data, store.key)
     ids = [contents.ids[at : at + SIZE] for at in range(0, len(contents.ids), SIZE)]
+    compression = ZSTD if contents.offset is None else None
+    return (contents.dtype, contents.versions, compression), ids, _rows(name, data, contents)
+
+
+def _rows(name: str, data: bytes, contents: Contents) -> NDArray[Any]:
     if contents.offset is None:
-        return (contents.dtype, contents.versions, ZSTD), ids, decompress(name, data, store.key)
-    shape = len(ids), *contents.shape
-    rows = np.frombuffer(data, DTYPES[contents.dtype], math.prod(shape), contents.offset).reshape(shape)
-    return (contents.dtype, contents.versions, None), ids, rows
+        return decompress(name, data, None)
+    shape = contents.rows, *contents.shape
+    return np.frombuffer(data, DTYPES[contents.dtype], math.prod(shape), contents.offset).reshape(shape)
 
 
 def _write(store: RowStore, kind: _Kind, buffer: _Buffer) -> list[str]:
@@ -136,6 +140,8 @@ def _write(store: RowStore, kind: _Kind, buffer: _Buffer) -> list[str]:
     if buffer.ids:
         rows = np.concatenate(buffer.rows)
         name, data = build_shard(store.key, store.spec_json, json.loads(kind[1]), buffer.ids, rows, kind[2])
+        if not np.array_equal(_rows(name, data, parse_shard(name, data, store.key)), rows):
+            raise StoreError(f"{store.folder}: merged rows could not be read back; nothing was removed")
         write_whole(store.folder / name, data)
         return [source for source in buffer.sources if source != name]
     return buffer.sources

@@ -17,6 +17,10 @@ FORMAT_VERSION = 1
 _WAY_OUT = "`featstore cache repair` makes it again from a shard, or move the folder away and extract again"
 
 
+class NewerFormat(StoreError):
+    """A file of another version of the format than this featstore reads; nothing is wrong with it."""
+
+
 class KeyFile:
     """What is in the `spec.json` of a folder; `versions` and `canary` are None where there is none."""
 
@@ -88,11 +92,11 @@ def key_of(spec: Mapping[str, Any]) -> str:
 
 
 def check_version(what: object, version: object, known: int, made_by: object) -> None:
-    """Raises StoreError for another version than `known`, with the release that wrote it, from its `versions`."""
+    """Raises NewerFormat for another version than `known`, with the release that wrote it, from its `versions`."""
     if isinstance(version, int) and version == known:
         return
     release = made_by.get("featstore-keras") if isinstance(made_by, Mapping) else None
     remedy = f"it was written by featstore-keras {release}: install that release or a later one"
-    raise StoreError(
+    raise NewerFormat(
         f"{what}: format version {version}, this featstore reads {known}: {remedy if release else 'upgrade it'}"
     )

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from featstore.disk import disk
+from featstore.errors import StoreError
 from featstore.files import TEMPORARY, move, remove
 from featstore.store.claims import is_locked
 from featstore.store.index import empty_index, save_index
@@ -39,6 +40,8 @@ def repair_key(folder: Path, on_shard: Callable[[], None] = lambda: None) -> Rep
     """Mend the folder of a key; raises StoreError where another process uses it. Nothing but leftovers is removed."""
     with alone(folder):
         findings = verify_key(folder, on_shard=on_shard)
+        if findings.newer:
+            raise StoreError(f"{folder}: {findings.newer[0]}; nothing was changed")
         quarantined = list(findings.bad)
         for name in findings.bad:
             _move_aside(folder, name)

@@ -3,13 +3,15 @@
 Inside: root attributes `format`, `format_version`, `key`, `spec` (canonical JSON) and `versions` (JSON), and two
 contiguous, unfiltered data sets, `ids` (rows, 34) uint8 and `features` (rows, ...) float16 or float32. With the default
 library version bounds and no time stamps the bytes are the same on every machine. `features` may be in chunks instead
-that are compressed with Zstandard. docs/format.md has all that another program needs to know.
+that are compressed with Zstandard; an attribute `features_sha256` is the digest of the numbers then (see `chunks`).
+docs/format.md has all that another program needs to know.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -25,6 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featstore.errors import StoreError
+from featstore.store.chunks import LEVEL, chunk_shape, is_compressed
 from featstore.store.keyfile import check_version
 from featstore.store.rowid import SIZE, RowId
 
@@ -32,10 +35,6 @@ FORMAT = "featstore-shard"
 FORMAT_VERSION = 1
 DTYPES = {"float16": "<f2", "float32": "<f4"}
 ZSTD = "zstd"
-_ZSTD_FILTER = 32015  # as registered with the HDF Group
-_ZSTD_LEVEL = 3
-_CHUNK_BYTES = 2**18
-_MOST_BYTES = 2**29  # of decompressed features in a shard: what a file of a few KB may claim to hold
 
 
 class PluginMissing(StoreError):
@@ -70,11 +69,10 @@ def build_shard(
 
     compress: None or `zstd`, for which PluginMissing is raised where it is not installed.
     """
+    values = np.ascontiguousarray(features, DTYPES[features.dtype.name])
     layout: dict[str, Any] = {}
     if compress is not None:
-        row_bytes = max(1, features[:1].nbytes)
-        rows = min(len(features), max(1, _CHUNK_BYTES // row_bytes))
-        layout = {"chunks": (rows, *features.shape[1:]), **_load_zstd().Zstd(clevel=_ZSTD_LEVEL)}
+        layout = {"chunks": chunk_shape(values.shape, values.itemsize), **_load_zstd().Zstd(clevel=LEVEL)}
     image = BytesIO()
     with h5py.File(image, "w") as file:
         file.attrs["format"] = FORMAT
@@ -82,9 +80,10 @@ def build_shard(
         file.attrs["key"] = key
         file.attrs["spec"] = spec_json
         file.attrs["versions"] = json.dumps(dict(versions), sort_keys=True)
+        if compress is not None:
+            file.attrs["features_sha256"] = _digest(values)
         id_array = np.frombuffer(b"".join(ids), np.uint8).reshape(len(ids), SIZE)
         file.create_dataset("ids", data=id_array, track_times=False)
-        values = features.astype(DTYPES[features.dtype.name])
         file.create_dataset("features", data=values, track_times=False, **layout)
     data = image.getvalue()
     return f"s-{hashlib.sha256(data).hexdigest()}.h5", data
@@ -99,21 +98,28 @@ def parse_shard(name: str, data: bytes, key: str | None) -> Contents:
         raise StoreError(f"{name}: the bytes do not match the name: damaged")
     try:
         with h5py.File(BytesIO(data), "r") as file:
-            return _contents(name, file, len(data), key)
+            return _contents(name, file, data, key)
     except (OSError, KeyError, ValueError, TypeError, RuntimeError) as error:
         raise StoreError(f"{name}: not a shard that HDF5 can read: {' '.join(str(error).split())}") from error
 
 
-def decompress(name: str, data: bytes, key: str) -> NDArray[Any]:
+def decompress(name: str, data: bytes, key: str | None) -> NDArray[Any]:
     """The features (rows, ...) of a compressed shard; raises PluginMissing, or StoreError as `parse_shard` does."""
     parse_shard(name, data, key)
     _load_zstd()
     try:
         with h5py.File(BytesIO(data), "r") as file:
             features: NDArray[Any] = file["features"][()]
+            digest = str(file.attrs.get("features_sha256"))
     except (OSError, RuntimeError) as error:
         raise StoreError(f"{name}: cannot be decompressed: {' '.join(str(error).split())}") from error
+    if digest != _digest(features):
+        raise StoreError(f"{name}: the features, decompressed, do not match their SHA-256: damaged when it was made")
     return features
+
+
+def _digest(features: NDArray[Any]) -> str:
+    return hashlib.sha256(features.tobytes()).hexdigest()
 
 
 def _load_zstd() -> Any:
@@ -126,7 +132,7 @@ def _load_zstd() -> Any:
     return hdf5plugin
 
 
-def _contents(name: str, file: h5py.File, size: int, key: str | None) -> Contents:
+def _contents(name: str, file: h5py.File, data: bytes, key: str | None) -> Contents:
     attributes = file.attrs
     if attributes.get("format") != FORMAT:
         raise StoreError(f"{name}: not a featstore shard")
@@ -139,8 +145,8 @@ def _contents(name: str, file: h5py.File, size: int, key: str | None) -> Content
     if sorted(file) != ["features", "ids"]:
         raise StoreError(f"{name}: expected the data sets features and ids, found {', '.join(sorted(file))}")
     ids, features = (_dataset(name, file, which) for which in ("ids", "features"))
-    offset = None if _is_zstd(features) else _offset(name, features, "features", size)
-    _offset(name, ids, "ids", size)
+    offset = None if is_compressed(features, data) else _offset(name, features, "features", len(data))
+    _offset(name, ids, "ids", len(data))
     dtype = next((kind for kind, code in DTYPES.items() if features.dtype == np.dtype(code)), None)
     if dtype is None or ids.dtype != np.uint8 or ids.shape != (features.shape[0], SIZE) or not len(ids):
         raise StoreError(f"{name}: ids {ids.dtype}{ids.shape} and features {features.dtype}{features.shape} do not fit")
@@ -159,15 +165,7 @@ def _offset(name: str, dataset: h5py.Dataset, which: str, size: int) -> int:
     """Where its numbers begin, if they lie in one piece inside a file of `size` bytes, unfiltered."""
     plain = dataset.chunks is None and not dataset.is_virtual and dataset.external is None
     offset = dataset.id.get_offset()
-    if not plain or not dataset.ndim or offset is None or offset + dataset.size * dataset.dtype.itemsize > size:
+    count = math.prod(dataset.shape or ())  # `dataset.size` is 64 bits wide and wraps around
+    if not plain or not dataset.ndim or offset is None or offset + count * dataset.dtype.itemsize > size:
         raise StoreError(f"{name}: {which} is not stored contiguously inside the file")
     return int(offset)
-
-
-def _is_zstd(dataset: h5py.Dataset) -> bool:
-    """Whether it is in chunks that went through Zstandard and nothing else, and of a size that may be true."""
-    filters = dataset.id.get_create_plist()
-    if dataset.chunks is None or dataset.is_virtual or filters.get_nfilters() != 1:
-        return False
-    fits = dataset.size * dataset.dtype.itemsize <= _MOST_BYTES and dataset.maxshape == dataset.shape
-    return bool(fits and filters.get_filter(0)[0] == _ZSTD_FILTER)

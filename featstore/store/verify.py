@@ -18,10 +18,10 @@ from typing import Any, NamedTuple
 from featstore.errors import StoreError
 from featstore.files import TEMPORARY
 from featstore.store.index import Index, ShardEntry, file_state, is_intact, parse_index
-from featstore.store.keyfile import key_of, read_key_file
+from featstore.store.keyfile import NewerFormat, key_of, read_key_file
 from featstore.store.names import CLAIMS, INDEX, QUARANTINE, SHARD_NAME, SPEC, USED
 from featstore.store.rowid import SIZE, RowId
-from featstore.store.shard import Contents, parse_shard
+from featstore.store.shard import Contents, PluginMissing, decompress, parse_shard
 
 Shards = Mapping[str, tuple[ShardEntry, Contents]]
 
@@ -38,6 +38,7 @@ class Findings:
     """What is in the folder of a key. `good` shards are verified; where only a subset was, `checked` says how many.
 
     lost: ids of rows that the index lists and no good shard has. unknown: bad shards whose rows nobody knows.
+    newer: what is wrong with nothing but its being of another version of the format; such files are not `bad`.
     """
 
     folder: Path
@@ -50,6 +51,7 @@ class Findings:
     bad: list[str] = field(default_factory=list)
     lost: list[RowId] = field(default_factory=list)
     unknown: int = 0
+    newer: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
     @property
@@ -86,6 +88,7 @@ def _check_spec(findings: Findings) -> dict[str, Any] | None:
         return None
     except StoreError as error:
         findings.fault(path, str(error).removeprefix(f"{path}: "))
+        findings.newer += [str(error)] if isinstance(error, NewerFormat) else []
         return None
     key, spec = content["key"], content["spec"]
     if key_of(spec) != key:
@@ -108,7 +111,13 @@ def _check_shard(findings: Findings, name: str, spec: dict[str, Any] | None) -> 
         findings.bytes += len(data)
         contents = parse_shard(name, data, findings.key)
         reason = _why_wrong(findings, contents, spec)
+        if contents.offset is None:
+            _decompress(findings, name, data)
     except FileNotFoundError:  # compacted or pruned meanwhile
+        return
+    except NewerFormat as error:
+        findings.newer.append(str(error))
+        findings.fault(path, str(error).removeprefix(f"{name}: "))
         return
     except OSError as error:
         reason = f"cannot be read: {error.strerror}"
@@ -120,6 +129,16 @@ def _check_shard(findings: Findings, name: str, spec: dict[str, Any] | None) -> 
         return
     entry = ShardEntry(name, state, contents.rows, contents.dtype, contents.shape, contents.offset)
     findings.good[name] = entry, contents
+
+
+def _decompress(findings: Findings, name: str, data: bytes) -> None:
+    """Raises StoreError where compressed rows cannot be had back; without the plug-in that is not known."""
+    text = "compressed shards were not decompressed: hdf5plugin is not installed"
+    try:
+        decompress(name, data, None)
+    except PluginMissing:
+        if text not in findings.notes:
+            findings.notes.append(text)
 
 
 def _why_wrong(findings: Findings, contents: Contents, spec: dict[str, Any] | None) -> str | None:
