@@ -40,8 +40,8 @@ DEFAULT_CACHE = "cache"
 class FeatureSet:
     """The features of one recipe at one size for one data set, complete in the cache.
 
-    `images` x `views` rows, of which `computed` were made by the base just now. `damaged`: a line for each shard that was
-    passed over.
+    `images` x `views` rows, of which `computed` were made by the base just now. `damaged`: a line for each shard
+    that was passed over.
     """
 
     recipe: Recipe

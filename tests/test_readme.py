@@ -28,7 +28,9 @@ def test_its_options_exist() -> None:
     from featstore.cli.app import app
 
     group = typer.main.get_command(app)
-    known = {name for c in group.commands.values() for p in c.params for name in p.opts}  # type: ignore[attr-defined]
+    commands = [*group.commands.values()]  # type: ignore[attr-defined]
+    commands += [inner for outer in commands for inner in getattr(outer, "commands", {}).values()]
+    known = {name for c in commands for p in c.params for name in p.opts}
     assert set(re.findall(r"(?<!-)--[a-z][a-z-]+", README)) <= known | {"--help", "--data"}
 
 
