@@ -17,6 +17,10 @@ from __future__ import annotations
 class FeatstoreError(Exception):
     """Base of all errors that featstore raises on purpose."""
 
+    def __str__(self) -> str:
+        """One line, whatever names of files and keys of JSON it quotes: they are strangers' words."""
+        return r"\n".join(super().__str__().splitlines())
+
 
 class UsageError(FeatstoreError):
     """An argument that makes no sense, alone or beside the others."""

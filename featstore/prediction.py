@@ -79,7 +79,7 @@ def recipes_of(run: Run, weights: str | Sequence[str] | None, cache: Path) -> li
     memory = DigestMemory(cache / "digests")
     specs = [part.spec for recipe in recipes for part in make_plan(recipe, memory).parts]
     if tuple(specs) != run.specs:
-        different = ", ".join(dict.fromkeys(_differences(run.specs, specs)))
+        different = ", ".join(dict.fromkeys(_differences(run.specs, specs))) or "their number"
         raise RunError(
             f"{run.folder}: was trained on other features ({different} differs); "
             "give the weights it was trained with, with --weights"
@@ -88,5 +88,5 @@ def recipes_of(run: Run, weights: str | Sequence[str] | None, cache: Path) -> li
 
 
 def _differences(expected: Sequence[FeatureSpec], found: Sequence[FeatureSpec]) -> Iterator[str]:
-    for one, other in zip(expected, found, strict=True):
+    for one, other in zip(expected, found, strict=False):
         yield from (name for name, value in one.describe().items() if other.describe()[name] != value)

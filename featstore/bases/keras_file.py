@@ -5,13 +5,26 @@ from __future__ import annotations
 import json
 import zipfile
 from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from featstore.archive import open_archive
 from featstore.errors import BaseUnavailable, RunError
 
 _MAX_CONFIG_BYTES = 32 * 2**20
 _RUN_CODE = ("Lambda", "__lambda__", "TFSMLayer", "JaxLayer", "FlaxLayer", "TorchModuleWrapper")
+_READ_FILES = ("StringLookup", "IntegerLookup", "TextVectorization")  # a vocabulary may be any path; images need none
+_MEMBERS = {"metadata.json", "config.json", "model.weights.h5"}
+
+
+def check_archive(path: Path) -> None:
+    """Raise BaseUnavailable unless `path` holds just what Keras writes for a network of images, and as it does.
+
+    So nothing is unpacked into a folder of a stranger's choice, and nothing becomes larger than the file.
+    """
+    with _open_archive(path):
+        pass
 
 
 def read_config(path: Path) -> dict[str, Any]:
@@ -19,22 +32,29 @@ def read_config(path: Path) -> dict[str, Any]:
 
     Raises BaseUnavailable where the file is not one.
     """
-    try:
-        with zipfile.ZipFile(path) as archive:
-            if archive.getinfo("config.json").file_size > _MAX_CONFIG_BYTES:
-                raise BaseUnavailable(
-                    f"{path}: its config.json is over {_MAX_CONFIG_BYTES >> 20} MB: not a Keras model"
-                )
-            config = json.loads(archive.read("config.json"))
-    except FileNotFoundError as error:
-        raise BaseUnavailable(f"{path}: no such file; give a model saved with model.save('name.keras')") from error
-    except (OSError, zipfile.BadZipFile, KeyError, ValueError, RecursionError, NotImplementedError) as error:
-        raise BaseUnavailable(
-            f"{path}: not a .keras file that can be read ({error}); save it with model.save('name.keras')"
-        ) from error
+    with _open_archive(path) as archive:
+        if archive.getinfo("config.json").file_size > _MAX_CONFIG_BYTES:
+            raise BaseUnavailable(f"{path}: its config.json is over {_MAX_CONFIG_BYTES >> 20} MB: not a Keras model")
+        config = json.loads(archive.read("config.json"))
     if not isinstance(config, dict):
         raise BaseUnavailable(f"{path}: its config.json is not that of a Keras model")
     return {**config, "compile_config": None}
+
+
+@contextmanager
+def _open_archive(path: Path) -> Iterator[zipfile.ZipFile]:
+    """The archive for reading; raises BaseUnavailable for what is not as Keras writes it, or cannot be read."""
+    try:
+        with open_archive(path) as archive:
+            if strange := sorted(set(archive.namelist()) - _MEMBERS):
+                raise BaseUnavailable(f"{path}: holds {strange[0]!r}, which no network of images has; do not trust it")
+            yield archive
+    except FileNotFoundError as error:
+        raise BaseUnavailable(f"{path}: no such file; give a model saved with model.save('name.keras')") from error
+    except (OSError, zipfile.BadZipFile, KeyError, ValueError, RuntimeError) as error:  # too deep JSON is the last
+        raise BaseUnavailable(
+            f"{path}: not a .keras file that can be read ({error}); save it with model.save('name.keras')"
+        ) from error
 
 
 def input_size(path: Path) -> tuple[int, int] | None:
@@ -53,7 +73,7 @@ def refuse_code(path: Path) -> None:
     A seat belt, not a wall: Keras had several ways around its safe mode. Load only files from people you trust.
     """
     for item in _objects(read_config(path)):
-        if item["class_name"] in _RUN_CODE or _package(item) not in ("keras", "builtins"):
+        if item["class_name"] in (*_RUN_CODE, *_READ_FILES) or _package(item) not in ("keras", "builtins"):
             name = _settings(item).get("name", item["class_name"])
             raise BaseUnavailable(
                 f"{path}: layer {name!r} is a {item['class_name']} and needs code that is not Keras' own; "

@@ -146,3 +146,5 @@ def _check_weights_path(weights: str) -> None:
         raise UsageError(f"--weights {weights}: expected imagenet, random, or a file that ends in .h5 or .keras")
     if not os.path.isfile(weights):
         raise BaseUnavailable(f"--weights {weights}: no such file")
+    if weights.endswith(MODEL_ENDING):
+        keras_file.check_archive(Path(weights))

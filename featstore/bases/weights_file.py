@@ -24,7 +24,7 @@ def holds_classifier(path: str) -> bool:
             found: list[str] = []
             file.visititems(lambda name, item: found.append(name) if _is_bias(item) else None)
             return bool(found)
-    except (OSError, KeyError, zipfile.BadZipFile) as error:
+    except (OSError, KeyError, ValueError, RuntimeError, zipfile.BadZipFile) as error:
         raise BaseUnavailable(f"{path}: no weights can be read from it: {error}") from error
 
 

@@ -63,7 +63,7 @@ def print_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 
 
 def spreadsheet_text(text: str) -> str:
-    """`text` as a cell of a CSV: with a leading quote where a spreadsheet would take it for a formula (OWASP's list)."""
+    """`text` as a cell of a CSV; what a spreadsheet would take for a formula (OWASP's list) gets a leading quote."""
     return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r", "\n")) else text
 
 

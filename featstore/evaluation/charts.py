@@ -6,6 +6,7 @@ import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from featstore.evaluation.diagram import drawable, undrawable_ignored
 from featstore.heads.base import Curve
 
 # Okabe & Ito's colours, which can be told apart by the colour-blind; black is for axes.
@@ -35,12 +36,13 @@ def comparison_chart(
     figure = Figure((width, top + bottom), layout="constrained")
     # figures of their own: in one grid, the legend beside the curves would narrow the rows above it too
     parts: Any = figure.subfigures(2, 1, height_ratios=[top, bottom]) if curves else [figure]
-    parts[0].suptitle(_drawable(title), fontsize=11, parse_math=False)
+    parts[0].suptitle(drawable(title), fontsize=11, parse_math=False)
     _draw_intervals(parts[0].subplots(), labels, accuracies, intervals)
     if curves:
         _draw_curves(parts[1].subplots(), curves)
     image = io.BytesIO()
-    figure.savefig(image, format="png", dpi=120)
+    with undrawable_ignored():
+        figure.savefig(image, format="png", dpi=120)
     return image.getvalue()
 
 
@@ -51,7 +53,7 @@ def _draw_intervals(
     below = [a - low for a, (low, _) in zip(accuracies, intervals, strict=True)]
     above = [high - a for a, (_, high) in zip(accuracies, intervals, strict=True)]
     axes.errorbar(accuracies, places, xerr=[below, above], fmt="o", color=COLOURS[0], markersize=4, capsize=2)
-    axes.set_yticks(places, [_drawable(label) for label in labels], fontsize=8, parse_math=False)
+    axes.set_yticks(places, [drawable(label) for label in labels], fontsize=8, parse_math=False)
     axes.set_ylim(len(labels) - 0.5, -0.5)
     axes.set_xlim(_limits(intervals))
     axes.set_xlabel("accuracy, with its 95 % interval", fontsize=9)
@@ -70,7 +72,7 @@ def _limits(intervals: Sequence[tuple[float, float]]) -> tuple[float, float]:
 
 
 def _draw_curves(axes: Any, curves: Mapping[str, Curve]) -> None:
-    lines, names = [], [_drawable(label) for label in curves]
+    lines, names = [], [drawable(label) for label in curves]
     for number, curve in enumerate(curves.values()):
         name = "val_accuracy" if "val_accuracy" in curve.series else "accuracy"
         style = _STYLES[number // len(COLOURS) % len(_STYLES)]
@@ -85,8 +87,3 @@ def _draw_curves(axes: Any, curves: Mapping[str, Curve]) -> None:
     legend = axes.legend(lines, names, loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=7, frameon=False)
     for text in legend.get_texts():
         text.set_parse_math(False)  # also above: a dollar sign in a folder's name begins no formula
-
-
-def _drawable(text: str) -> str:
-    """Without the surrogates that stand for undecodable bytes of a path: no font can draw them."""
-    return text.encode(errors="replace").decode()

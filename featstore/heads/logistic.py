@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from featstore.archive import open_archive
 from featstore.errors import RunError
 from featstore.fetching import default_threads
 from featstore.heads.base import Curve, Labelled, OnStep
@@ -16,6 +17,10 @@ from featstore.tensorflow_loader import load_tensorflow
 
 GRID = tuple(float(c) for c in np.logspace(-5, 1, 7))
 TURNED = 1.1  # times the smallest loss so far: beyond the noise of five folds
+_LEARNT = (
+    ("mean_", "scale_", "var_", "n_samples_seen_", "n_features_in_"),
+    ("coef_", "intercept_", "classes_", "n_features_in_", "n_iter_", "C"),
+)
 COARSE = 1e-3  # tolerance while choosing: on photos of flowers it moved no loss near the best by more than 0.0003
 
 
@@ -99,11 +104,16 @@ class LogisticHead:
         import skops.io
 
         try:
-            self._model = skops.io.load(file, trusted=[])
+            with open_archive(file):
+                found = skops.io.load(file, trusted=[])
+            learnt = _learnt(found)
         except Exception as error:  # skops, zipfile and json each raise their own
             raise RunError(f"{file}: not a head that can be trusted: {' '.join(str(error).split())}") from error
-        if not hasattr(self._model, "predict_proba"):
-            raise RunError(f"{file}: holds a {type(self._model).__name__}, not a classifier; train the head again")
+        if learnt is None:
+            raise RunError(f"{file}: holds a {type(found).__name__}, not a classifier as this head saves it")
+        self._model = _pipeline(self.C if self.C is not None else 1.0, self.max_iter)
+        for step, values in zip(self._model, learnt, strict=True):
+            vars(step).update(values)
 
     def _choose_strength(
         self,
@@ -177,6 +187,28 @@ def _pipeline(C: float, max_iter: int) -> Any:
     from sklearn.preprocessing import StandardScaler
 
     return make_pipeline(StandardScaler(), LogisticRegression(C=C, max_iter=max_iter))
+
+
+def _learnt(found: Any) -> tuple[dict[str, Any], dict[str, Any]] | None:
+    """What scaler and classifier of a saved pipeline have learnt; None unless it is one that `_pipeline` makes.
+
+    skops trusts all of scikit-learn with whatever state it has, so nothing but these values is taken over.
+    """
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import Pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    if type(found) is not Pipeline or [type(step) for _, step in found.steps] != [StandardScaler, LogisticRegression]:
+        return None
+    scaler, model = (
+        {name: vars(step)[name] for name in names} for (_, step), names in zip(found.steps, _LEARNT, strict=True)
+    )
+    arrays = [*(scaler[name] for name in _LEARNT[0][:2]), *(model[name] for name in _LEARNT[1][:2])]
+    if not all(isinstance(array, np.ndarray) and array.dtype.kind == "f" for array in arrays):
+        return None
+    mean, scale, coefficients, intercept = (array.shape for array in arrays)
+    fits = mean == scale and len(coefficients) == 2 and coefficients == (*intercept, *mean)
+    return (scaler, model) if fits and isinstance(model["C"], float | int) else None
 
 
 def _flat(X: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -5,6 +5,7 @@ The gate comes first, since files are from strangers: what it lets through is sm
 
 from __future__ import annotations
 
+import re
 from io import BytesIO
 
 import numpy as np
@@ -13,8 +14,12 @@ from PIL import Image, ImageFile, UnidentifiedImageError
 from featstore.errors import UnreadableImage, UsageError
 
 MAX_PIXELS = 50_000_000
+MAX_SCANS = 100  # as libtiff has it for the JPEG files within
 FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP", "TIFF")
 _ORIENTATION = 0x0112  # EXIF 2.32, section 4.6.4: how the stored picture has to be turned to stand upright
+_TILE_SIDES = 0x0142, 0x0143  # TIFF 6.0, section 15
+_MARKER = re.compile(rb"\xff[\x02-\xcf\xd8-\xfe]")  # JPEG markers with a length behind them, and those of both ends
+_START_OF_SCAN, _END_OF_IMAGE = b"\xff\xda", b"\xff\xd9"
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -43,7 +48,31 @@ def open_image(raw: bytes) -> Image.Image:
         raise UnreadableImage(f"declares {width}x{height} pixels, the limit is {MAX_PIXELS / 1e6:.0f} million")
     if width * height == 0:
         raise UnreadableImage(f"declares {width}x{height} pixels")
+    if image.format in ("JPEG", "MPO") and _count_scans(raw) > MAX_SCANS:
+        raise UnreadableImage(f"has more than {MAX_SCANS} scans, each a pass over all pixels")
+    if image.format == "TIFF" and _tile_pixels(image) > MAX_PIXELS:
+        raise UnreadableImage(f"declares tiles of more than {MAX_PIXELS / 1e6:.0f} million pixels")
     return image
+
+
+def _count_scans(raw: bytes) -> int:
+    """Passes over the pixels of the JPEG that `raw` begins with: 14 bytes suffice for one. Encoders make about ten.
+
+    Its segments are walked, so that thumbnails inside and films behind it do not count.
+    """
+    scans, place = 0, 2
+    while found := _MARKER.search(raw, place):
+        if found[0] == _END_OF_IMAGE:
+            break
+        scans += found[0] == _START_OF_SCAN
+        place = found.end() + int.from_bytes(raw[found.end() : found.end() + 2], "big")
+    return scans
+
+
+def _tile_pixels(image: Image.Image) -> int:
+    """Pixels of a tile of a TIFF, 0 if it has none: libtiff makes room for a whole one, however small the image is."""
+    width, height = (getattr(image, "tag_v2", {}).get(tag, 0) for tag in _TILE_SIDES)
+    return width * height if isinstance(width, int) and isinstance(height, int) else 0
 
 
 def frame_count(image: Image.Image) -> int:

@@ -172,8 +172,8 @@ class _Walk:
         """The state of a regular file; None, with the reason among `skipped`, for anything else."""
         try:
             info = os.stat(path)
-        except OSError as error:
-            self.skipped.append(Skipped(path, f"cannot be opened: {error.strerror}"))
+        except (OSError, ValueError) as error:  # ValueError: a name that no file can have
+            self.skipped.append(Skipped(path, f"cannot be opened: {getattr(error, 'strerror', error)}"))
             return None
         if stat.S_ISREG(info.st_mode):
             return FileStat(info.st_size, info.st_mtime_ns, info.st_ctime_ns, info.st_ino)
@@ -190,7 +190,10 @@ class _Walk:
 
     @staticmethod
     def _stays_inside(path: str, root: str) -> bool:
-        return os.path.realpath(path).startswith(root + os.sep)
+        try:
+            return os.path.realpath(path).startswith(root + os.sep)
+        except OSError:  # it leads through what we may not look into
+            return False
 
 
 def _scan_folder(source: str) -> Manifest:

@@ -66,7 +66,7 @@ def parse_views(text: str) -> tuple[str, int]:
     if text in VIEWS:
         return text, 0
     count = text.removeprefix(_AUGMENT)
-    if count != text and count.isascii() and count.isdigit() and 0 < int(count[:9]) <= _MOST_AUGMENTED:
+    if count != text and count.isascii() and count.isdigit() and len(count) < 9 and 0 < int(count) <= _MOST_AUGMENTED:
         return "one", int(count)
     raise UsageError(f"views {text!r} are not known: use one of {', '.join(VIEWS)}, or augment:K, as in augment:4")
 
@@ -90,8 +90,9 @@ def _parse(name: str, value: str, kind: str) -> float | int | bool:
         return value.lower() in ("1", "true")
     try:
         number = int(value) if kind == "int" else float(value) if kind == "float" else math.nan
-    except ValueError:
-        number = math.nan
-    if not math.isfinite(number):
+        is_number = math.isfinite(number)
+    except (ValueError, OverflowError):
+        is_number = False
+    if not is_number:
         raise UsageError(f"augment: {name}={value}: expected {'0 or 1' if kind == 'bool' else 'a number'}")
     return number

@@ -1,0 +1,24 @@
+"""Zip archives of strangers: only as Keras and skops write them, so that nothing in one is larger than the file."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def open_archive(path: Path) -> Iterator[zipfile.ZipFile]:
+    """The archive for reading, its members stored, once each and in all no larger than the file.
+
+    Raises FileNotFoundError; zipfile.BadZipFile for an archive that is otherwise; and what zipfile raises.
+    """
+    with zipfile.ZipFile(path) as archive:
+        members = archive.infolist()
+        is_compressed = any(member.compress_type != zipfile.ZIP_STORED for member in members)
+        if is_compressed or sum(member.file_size for member in members) > path.stat().st_size:
+            raise zipfile.BadZipFile("it would be larger unpacked than it is")
+        if len(set(archive.namelist())) < len(members):
+            raise zipfile.BadZipFile("a file in it is there twice")
+        yield archive
