@@ -94,12 +94,22 @@ def parse_shard(name: str, data: bytes, key: str | None) -> Contents:
 
     The digest is compared with the name before HDF5 sees a byte: damaged metadata can hang or end the process.
     """
+    check_digest(name, data)
+    return parse(name, data, key)
+
+
+def check_digest(name: str, data: bytes) -> None:
+    """Raises StoreError unless the bytes are those of the name."""
     if name != f"s-{hashlib.sha256(data).hexdigest()}.h5":
         raise StoreError(f"{name}: the bytes do not match the name: damaged")
+
+
+def parse(name: str, data: bytes, key: str | None) -> Contents:
+    """As `parse_shard`, for bytes whose digest has been compared."""
     try:
         with h5py.File(BytesIO(data), "r") as file:
             return _contents(name, file, data, key)
-    except (OSError, KeyError, ValueError, TypeError, RuntimeError) as error:
+    except (OSError, KeyError, ValueError, TypeError, RuntimeError, OverflowError, MemoryError) as error:
         raise StoreError(f"{name}: not a shard that HDF5 can read: {' '.join(str(error).split())}") from error
 
 

@@ -18,10 +18,11 @@ from typing import Any, NamedTuple
 from featstore.errors import StoreError
 from featstore.files import TEMPORARY
 from featstore.store.index import Index, ShardEntry, file_state, is_intact, parse_index
+from featstore.store.inspection import inspect_shard
 from featstore.store.keyfile import NewerFormat, key_of, read_key_file
 from featstore.store.names import CLAIMS, INDEX, QUARANTINE, SHARD_NAME, SPEC, USED
 from featstore.store.rowid import SIZE, RowId
-from featstore.store.shard import Contents, PluginMissing, decompress, parse_shard
+from featstore.store.shard import Contents, PluginMissing, decompress
 
 Shards = Mapping[str, tuple[ShardEntry, Contents]]
 
@@ -109,7 +110,7 @@ def _check_shard(findings: Findings, name: str, spec: dict[str, Any] | None) -> 
             state = file_state(os.fstat(file.fileno()))
             data = file.read()
         findings.bytes += len(data)
-        contents = parse_shard(name, data, findings.key)
+        contents = inspect_shard(name, data, findings.key)
         reason = _why_wrong(findings, contents, spec)
         if contents.offset is None:
             _decompress(findings, name, data)
