@@ -11,6 +11,7 @@ import errno
 import fcntl
 import os
 import secrets
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -52,6 +53,15 @@ def write_whole(path: Path, data: bytes) -> os.stat_result:
         disk().close(descriptor)  # NFS and quotas report a failed write here
         _sync_folder(path.parent)
     return written
+
+
+def read_regular(path: Path) -> tuple[bytes, os.stat_result]:
+    """The bytes of a regular file, and its state when they were read; raises OSError, also for a pipe, at once."""
+    with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
+        state = os.fstat(file.fileno())  # taken first: what changes later shows as another state
+        if not stat.S_ISREG(state.st_mode):
+            raise OSError(errno.EINVAL, "not a regular file")
+        return file.read(), state
 
 
 def move(source: Path, target: Path) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from featstore.errors import StoreError
-from featstore.files import write_whole
+from featstore.files import read_regular, write_whole
 
 OLD, NEW = b"old", b"new" * 1000
 CALLS = {  # every system call of a write into a folder that exists, and what is at the target if that one fails
@@ -330,3 +330,16 @@ def test_a_disk_that_is_really_full(tmp_path: Path) -> None:
         (disk / "first").unlink()
         write_whole(disk / "second", b"2" * 600_000)
         assert (disk / "second").read_bytes() == b"2" * 600_000
+
+
+def test_only_regular_files_are_read(tmp_path: Path) -> None:
+    """A pipe in the place of a file is not waited for, nor is a folder or a device read."""
+    (tmp_path / "x").write_bytes(b"bytes")
+    data, state = read_regular(tmp_path / "x")
+    assert (data, state.st_ino) == (b"bytes", (tmp_path / "x").stat().st_ino)
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", tmp_path, Path("/dev/zero")):
+        with pytest.raises(OSError, match="regular file|directory"):
+            read_regular(path)
+    with pytest.raises(FileNotFoundError):
+        read_regular(tmp_path / "none")

@@ -288,3 +288,13 @@ def test_findings_of_an_ordinary_read_agree(tmp_path: Path) -> None:
         store = open_key(cache)
         assert [row in store for row in ids(0, 1, 2, 3, 4, 5)].count(False) == lost
         assert len(store.damaged) <= len(findings.bad)
+
+
+@pytest.mark.parametrize("name", ["spec.json", "index", "shard"])
+def test_a_pipe_in_the_place_of_a_file_is_a_fault(tmp_path: Path, name: str) -> None:
+    """It is not waited for."""
+    folder = filled(tmp_path)
+    path = first(folder) if name == "shard" else folder / name
+    path.unlink()
+    os.mkfifo(path)
+    assert (path, True) in [(fault.path, "not a regular file" in fault.reason) for fault in verify_key(folder).faults]

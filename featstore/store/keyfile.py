@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from featstore.errors import StoreError
-from featstore.files import write_whole
+from featstore.files import read_regular, write_whole
 from featstore.store.names import SPEC
 
 FORMAT = "featstore-key"
@@ -69,7 +69,7 @@ class KeyFile:
 def read_key_file(path: Path) -> dict[str, Any]:
     """The content of a `spec.json`, with `key`, `spec` and `versions`; raises FileNotFoundError or StoreError."""
     try:
-        content = json.loads(path.read_bytes())
+        content = json.loads(read_regular(path)[0])
         version = content["format_version"]
         if content["format"] != FORMAT:
             raise ValueError(f"format {content['format']!r}")

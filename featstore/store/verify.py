@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from featstore.errors import StoreError
-from featstore.files import TEMPORARY
+from featstore.files import TEMPORARY, read_regular
 from featstore.store.index import Index, ShardEntry, file_state, is_intact, parse_index
 from featstore.store.inspection import inspect_shard
 from featstore.store.keyfile import NewerFormat, key_of, read_key_file
@@ -106,9 +106,7 @@ def _check_shard(findings: Findings, name: str, spec: dict[str, Any] | None) -> 
     path = findings.folder / name
     findings.checked += 1
     try:
-        with path.open("rb") as file:
-            state = file_state(os.fstat(file.fileno()))
-            data = file.read()
+        data, info = read_regular(path)
         findings.bytes += len(data)
         contents = inspect_shard(name, data, findings.key)
         reason = _why_wrong(findings, contents, spec)
@@ -128,7 +126,7 @@ def _check_shard(findings: Findings, name: str, spec: dict[str, Any] | None) -> 
         findings.fault(path, reason)
         findings.bad.append(name)
         return
-    entry = ShardEntry(name, state, contents.rows, contents.dtype, contents.shape, contents.offset)
+    entry = ShardEntry(name, file_state(info), contents.rows, contents.dtype, contents.shape, contents.offset)
     findings.good[name] = entry, contents
 
 
@@ -162,7 +160,7 @@ def _check_index(findings: Findings, names: list[str], chosen: list[str]) -> Non
     """Index and files, both ways. One that is behind is no fault; one that is wrong, or that lists lost rows, is."""
     path = findings.folder / INDEX
     try:
-        data = path.read_bytes()
+        data, _ = read_regular(path)
     except FileNotFoundError:
         findings.unknown = len(findings.bad)
         return
