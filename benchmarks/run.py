@@ -6,6 +6,7 @@ heads       `train-head` from the cache, against a bare script on a saved array
 memory      peak memory of an extraction of 1,000 and of 10,000 images
 finetuning  the last block from the cache against the whole network, and the memory of cached activations
 grid        `compare` from the cache against its cells one by one, and ten views of an image against ten images
+scale       what is done with a key of 10,000 to 1,000,000 rows, and random batches against numpy.memmap
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from grid import measure_grid
 from heads import measure_heads
 from idle import measure_idle
 from memory import measure_memory
+from scale import measure_scale
 
 BENCHMARKS: dict[str, Callable[[Path, Path], None]] = {
     "extraction": measure_extraction,
@@ -33,6 +35,7 @@ BENCHMARKS: dict[str, Callable[[Path, Path], None]] = {
     "memory": measure_memory,
     "grid": measure_grid,
     "finetuning": measure_finetuning,
+    "scale": measure_scale,
 }
 
 

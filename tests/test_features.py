@@ -7,11 +7,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import featstore
 from featstore.errors import StoreError
-from featstore.features import gather
-from featstore.images.manifest import FileStat, Picture
+from featstore.features import gather, open_rows
+from featstore.images.manifest import FileStat, Manifest, Picture
+from featstore.images.reading import Reading
+from featstore.images.variants import NAMED
+from featstore.spec import FeatureSpec
 from featstore.store.rowid import row_id
 from featstore.store.rowstore import RowStore
+from featstore.workflow import open_store
 
 
 def picture(number: int, label: str | None = None, path: str | None = None) -> Picture:
@@ -70,3 +75,35 @@ def test_a_picture_without_features_is_an_error(tmp_path: Path) -> None:
     unread = picture(0)._replace(digest=None, path="unread.png")
     with pytest.raises(StoreError, match=r"^2 of 3 images have no features yet \(5.png\): extract them first$"):
         gather([picture(0), picture(5), unread], store)
+
+
+def test_open_rows_are_the_same_rows_but_not_in_memory_yet(tmp_path: Path) -> None:
+    """In the dtype that they are stored in, with the same labels and ids."""
+    store = filled(tmp_path, np.arange(8, dtype=np.float16).reshape(4, 2))
+    pictures = [picture(3, "dog"), picture(0), picture(2, "cat")]
+    loaded, opened = gather(pictures, store), open_rows(pictures, store)
+    assert not isinstance(opened.X, np.ndarray)
+    assert (opened.X.dtype, opened.X.shape) == (np.float16, (3, 2))
+    for one, other in zip(loaded, opened, strict=True):
+        assert np.array_equal(one, np.asarray(other))
+
+
+def test_open_rows_need_features_too(tmp_path: Path) -> None:
+    """Said when they are opened, not in the middle of a training; of no pictures there are no rows."""
+    store = filled(tmp_path, np.ones((1, 2), np.float16))
+    with pytest.raises(StoreError, match=r"^1 of 2 images have no features yet \(5.png\): extract them first$"):
+        open_rows([picture(0), picture(5)], store)
+    X, y, ids = open_rows([], store)
+    assert (X.shape, np.asarray(X).shape, y.shape, ids.shape) == ((0, 2), (0, 2), (0,), (0,))
+
+
+def test_the_front_door_opens_one_split_in_the_cache(tmp_path: Path) -> None:
+    """`open_features` as `load_features`."""
+    spec = FeatureSpec("tiny", "ab" * 32, Reading(32, 32), NAMED["tf"])
+    filling = [row_id(f"{n:064x}") for n in range(4)]
+    open_store(tmp_path, spec).append(filling, np.arange(8, dtype=np.float16).reshape(4, 2))
+    pictures = tuple(picture(n, "x")._replace(split="test" if n % 2 else "train") for n in range(4))
+    manifest = Manifest("here", pictures)
+    features = featstore.open_features(manifest, spec, split="test", cache=tmp_path)
+    assert features.X[:].tolist() == [[2, 3], [6, 7]]
+    assert len(featstore.open_features(manifest, spec, cache=tmp_path).X) == 4

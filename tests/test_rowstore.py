@@ -8,7 +8,6 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 import threading
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -16,12 +15,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import settings
-from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from test_files import small_disk
 
 from featstore.errors import StoreError
+from featstore.store.listing import list_shards
 from featstore.store.rowid import RowId, row_id
 from featstore.store.rowstore import RowStore
 from featstore.store.shard import build_shard
@@ -56,80 +53,6 @@ def flip(path: Path) -> None:
     data = bytearray(path.read_bytes())
     data[-1] ^= 1
     path.write_bytes(data)
-
-
-class StoreLikeADict(RuleBasedStateMachine):
-    """Two processes share a folder, and may be started again; the index may go; shards may be damaged or pruned."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.folder = Path(tempfile.mkdtemp())
-        self.stores = [open_store(self.folder), open_store(self.folder)]
-        self.known: list[set[int]] = [set(), set()]  # what each has seen
-        self.stored: dict[int, set[str]] = {}  # where each row is, by what has been written and what was done since
-        self.harmed = False
-
-    def teardown(self) -> None:
-        shutil.rmtree(self.folder)
-
-    which = st.integers(0, 1)
-
-    @rule(which=which, numbers=st.lists(st.integers(0, 12), min_size=1, max_size=4, unique=True))
-    def append(self, which: int, numbers: list[int]) -> None:
-        new = [n for n in numbers if n not in self.known[which]]
-        if not new:
-            return
-        before = set(shards(self.folder))
-        self.stores[which].append(ids(*new), rows(*new))
-        self.known[which] |= {*new}
-        name = build_shard(KEY, '{"a":1}', {"featstore": "test"}, ids(*new), rows(*new))[0]
-        assert {path.name for path in set(shards(self.folder)) - before} <= {name}
-        for n in new:
-            self.stored.setdefault(n, set()).add(name)
-
-    @rule(which=which, save=st.booleans())
-    def start_again(self, which: int, save: bool) -> None:
-        if save:
-            self.stores[which].finish()
-        self.stores[which] = open_store(self.folder)
-        self.known[which] = {n for n, names in self.stored.items() if names}
-
-    @rule(damage=st.booleans())
-    def lose_the_index(self, damage: bool) -> None:
-        index = self.folder / "key" / "index"
-        if index.exists():
-            flip(index) if damage else index.unlink()
-
-    @rule(data=st.data(), remove=st.booleans())
-    def lose_a_shard(self, data: st.DataObject, remove: bool) -> None:
-        """Then both processes look again, as after a failed read."""
-        present = sorted(set().union(*self.stored.values())) if self.stored else []
-        if not present:
-            return
-        name = data.draw(st.sampled_from(present))
-        path = self.folder / "key" / name
-        path.unlink() if remove else flip(path)
-        for names in self.stored.values():
-            names.discard(name)
-        self.start_again(0, save=False)
-        self.start_again(1, save=False)
-
-    @rule(which=which, data=st.data())
-    def read(self, which: int, data: st.DataObject) -> None:
-        wanted = data.draw(st.lists(st.sampled_from(sorted(self.known[which]) or [None]), max_size=8))
-        if None not in wanted and self.known[which]:
-            assert np.array_equal(self.stores[which].read(ids(*wanted)), rows(*wanted))
-
-    @invariant()
-    def holds_what_it_knows(self) -> None:
-        for store, known in zip(self.stores, self.known, strict=True):
-            assert [row in store for row in ids(*range(14))] == [n in known for n in range(14)]
-            assert len(store) == len(known)
-
-
-TestStoreLikeADict = StoreLikeADict.TestCase
-TestStoreLikeADict.__doc__ = "Whatever is done in whatever order, each process serves the rows that a dict would."
-TestStoreLikeADict.settings = settings(deadline=None, max_examples=60, stateful_step_count=25)
 
 
 def test_an_empty_store_has_nothing_and_makes_nothing(tmp_path: Path) -> None:
@@ -280,8 +203,8 @@ def test_a_shard_that_goes_while_the_folder_is_listed_is_no_damage(
 ) -> None:
     """Another process pruned or merged it."""
     open_store(tmp_path).append(ids(1), rows(1))
-    listing = RowStore._listing
-    monkeypatch.setattr(RowStore, "_listing", lambda self: listing(self) | {"s-gone.h5": (1, 2, 3, 4)})
+    gone = {"s-gone.h5": (1, 2, 3, 4)}
+    monkeypatch.setattr("featstore.store.rowstore.list_shards", lambda folder: list_shards(folder) | gone)
     store = open_store(tmp_path)
     assert (len(store), store.damaged) == (1, [])
 

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from featstore.errors import UsageError
+from featstore.store.places import Places
 from featstore.store.rowid import RowId, row_id
 from featstore.store.rowstore import RowStore
 from featstore.streaming import RUN, ShuffledBatches, StoredRows, parse_memory
@@ -28,9 +29,9 @@ class AskedStore(RowStore):
         super().__init__(folder, folder.name, "{}", dict)
         self.asked: list[int] = []
 
-    def read(self, ids: Sequence[RowId]) -> Any:
-        self.asked.append(len(ids))
-        return super().read(ids)
+    def read_at(self, places: Places, mapped: bool = False) -> Any:
+        self.asked.append(len(places.row))
+        return super().read_at(places, mapped)
 
 
 class WatchedRows(StoredRows):

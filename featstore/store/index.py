@@ -16,8 +16,9 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
-from struct import unpack_from
+from struct import iter_unpack, unpack_from
 from typing import TYPE_CHECKING, Any
 
 from featstore.files import write_whole
@@ -32,6 +33,7 @@ INDEX_VERSION = 2
 State = tuple[int, int, int, int]
 _RECORD = SIZE + 8  # id, shard and row, the latter two as unsigned 32-bit big-endian numbers
 _BUCKET = 8  # records
+_FEW = 2**16  # rows: 10 ms
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +72,9 @@ class Index:
         """How many ids there are."""
         return self._distinct
 
+    def __contains__(self, row: RowId) -> bool:
+        return self.find(row) is not None if self._ids is None else row in self._ids
+
     def find(self, row: RowId) -> tuple[str, int] | None:
         """(shard, row in it) of an id; None where it is not there."""
         bucket = int.from_bytes(row[:4]) >> (32 - self._bits)
@@ -83,21 +88,52 @@ class Index:
             at += 1  # these 34 bytes lie across two records
         return None
 
+    def find_all(self, ids: NDArray[np.void]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """(n,) shards, as numbers in name order, and (n,) rows in them, of (n,) ids; -1 where one is not there.
+
+        As `find`, for many at once: a short form of each is sought, and `find` is asked where that finds another id.
+        """
+        import numpy as np
+
+        if not len(self._rows):
+            return np.full(len(ids), -1), np.full(len(ids), -1)
+        which = self._rows[np.searchsorted(self._sorted, _short(ids)).clip(max=len(self._rows) - 1)]
+        shard, row = which["shard"].astype(np.intp), which["row"].astype(np.intp)
+        for place in np.flatnonzero(which["id"] != ids):
+            at = self.find(ids[place].tobytes())
+            shard[place], row[place] = (self._names.index(at[0]), at[1]) if at else (-1, -1)
+        return shard, row
+
+    @cached_property
+    def _ids(self) -> frozenset[RowId] | None:
+        """All ids, where they are so few that to list them takes no longer than to search for some of them."""
+        if len(self) > _FEW:
+            return None
+        return frozenset(row for (row,) in iter_unpack(f"{SIZE}s8x", memoryview(self._body)[self._records :]))
+
+    @cached_property
+    def _rows(self) -> NDArray[np.void]:
+        import numpy as np
+
+        return np.frombuffer(self._body, _layout(), offset=self._records)
+
+    @cached_property
+    def _sorted(self) -> NDArray[np.uint64]:
+        return _short(self._rows["id"])
+
     def ids_of(self, name: str) -> bytes:
         """The ids of a shard in the order of its rows, 34 bytes each."""
         import numpy as np
 
-        records = np.frombuffer(self._body, _layout(), offset=self._records)
-        mine = records[records["shard"] == self._names.index(name)]
+        mine = self._rows[self._rows["shard"] == self._names.index(name)]
         return bytes(mine["id"][np.argsort(mine["row"])].tobytes())
 
     def repeated(self) -> set[str]:
         """The shards that share an id with another one."""
         import numpy as np
 
-        records = np.frombuffer(self._body, _layout(), offset=self._records)
-        same = np.flatnonzero(records["id"][1:] == records["id"][:-1])
-        return {self._names[number] for number in np.unique(records["shard"][np.concatenate([same, same + 1])])}
+        same = np.flatnonzero(self._rows["id"][1:] == self._rows["id"][:-1])
+        return {self._names[number] for number in np.unique(self._rows["shard"][np.concatenate([same, same + 1])])}
 
     def with_shards(self, shards: Mapping[str, ShardEntry], ids: Mapping[str, bytes]) -> Index:
         """An index of exactly `shards`, of which those that are new here come with their `ids`."""
@@ -105,7 +141,7 @@ class Index:
 
         names = sorted(shards)
         number = {name: place for place, name in enumerate(names)}
-        old = np.frombuffer(self._body, _layout(), offset=self._records)
+        old = self._rows
         moved = np.array([number.get(name, -1) if name not in ids else -1 for name in self._names] or [-1], np.int64)
         place = moved[old["shard"].astype(np.int64)]
         parts = [old[place >= 0]]
@@ -172,6 +208,15 @@ def _entry(item: dict[str, Any]) -> ShardEntry:
     if not SHARD_NAME.fullmatch(entry.name) or entry.dtype not in ("float16", "float32"):
         raise ValueError("not an entry")
     return entry
+
+
+def _short(ids: NDArray[np.void]) -> NDArray[np.uint64]:
+    """The first 48 bits of the digest and the view: sorted as the ids are, but where two digests begin alike."""
+    import numpy as np
+
+    parts = ids.view([("first", ">u8"), ("rest", f"V{SIZE - 10}"), ("view", ">u2")])
+    short: NDArray[np.uint64] = (parts["first"].astype(np.uint64) & np.uint64(2**64 - 2**16)) | parts["view"]
+    return short
 
 
 def _layout() -> np.dtype[np.void]:

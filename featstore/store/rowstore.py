@@ -13,14 +13,17 @@ from featstore.files import make_folders, write_whole
 from featstore.store.claims import Claims
 from featstore.store.index import Index, ShardEntry, State, empty_index, file_state, load_index, save_index
 from featstore.store.keyfile import KeyFile
-from featstore.store.names import INDEX, SHARD_NAME
-from featstore.store.rowid import RowId
+from featstore.store.listing import last_change, list_shards
+from featstore.store.names import INDEX
+from featstore.store.rowid import SIZE, RowId
 from featstore.store.usage import Usage, mark_used
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
     from featstore.store.openshards import OpenShards
+    from featstore.store.places import Places
 
 _MOST_LOOKS = 20  # at a folder in which files come and go
 
@@ -53,7 +56,7 @@ class RowStore:
         self._scan()
 
     def __contains__(self, row: RowId) -> bool:
-        return row in self._recent or self._index.find(row) is not None
+        return row in self._index or row in self._recent
 
     def __len__(self) -> int:
         return len(self._index) + len(self._recent)
@@ -128,19 +131,17 @@ class RowStore:
                 self._recent[row] = name, number
         self._unsaved = True
 
-    def read(self, ids: Sequence[RowId]) -> NDArray[Any]:
+    def read(self, ids: Sequence[RowId] | NDArray[np.void]) -> NDArray[Any]:
         """The rows of `ids` in that order, (len(ids), ...); float32 if any of them is, else float16.
 
         Raises KeyError for an id that is not stored, StoreError for rows that were stored and are gone.
         """
         from featstore.store.shard import PluginMissing
 
-        if self._reader is None:
-            mark_used(self.folder)
         error: Exception
         for again in range(_MOST_LOOKS):
             try:
-                return self._gather(ids)
+                return self.read_at(self.locate(ids))
             except PluginMissing:
                 raise
             except KeyError as missing:
@@ -157,6 +158,37 @@ class RowStore:
             f"{self.folder}: rows that were stored are gone or cannot be read; run the same command again"
         ) from error
 
+    def locate(self, ids: Sequence[RowId] | NDArray[np.void]) -> Places:
+        """Where the rows of `ids` are, to read them more than once; raises KeyError for an id that is not stored."""
+        import numpy as np
+
+        from featstore.store.places import Places
+
+        packed = ids if isinstance(ids, np.ndarray) else np.frombuffer(b"".join(ids), f"V{SIZE}")
+        shard, row = self._index.find_all(packed)
+        names = list(self._index.shards)
+        recent = {name: len(names) + number for number, name in enumerate(self._fresh)}
+        for place in np.flatnonzero(shard < 0):
+            name, row[place] = self._place(packed[place].tobytes())
+            shard[place] = recent[name]
+        return Places([*names, *recent], shard, row)
+
+    def read_at(self, places: Places, mapped: bool = False) -> NDArray[Any]:
+        """As `read`; raises OSError or StoreError where a shard is not there any more, or damaged.
+
+        mapped: through memory maps where that can be. It is faster, but an error of the disk ends the process.
+        """
+        return self._open_shards().read(places, self._shards, mapped)
+
+    def view(self, places: Places) -> NDArray[Any] | None:
+        """Rows that lie side by side in one shard, as a read-only map of the file in its verified state; else None.
+
+        None as well where the shard is compressed, gone or damaged: `read` tells these apart.
+        """
+        with suppress(OSError, StoreError):
+            return self._open_shards().view(places, self._shards)
+        return None
+
     def shard_of(self, row: RowId) -> str:
         """The name of the shard that a row is served from; raises KeyError for an id that is not stored."""
         return self._place(row)[0]
@@ -167,11 +199,11 @@ class RowStore:
 
     def refresh(self) -> bool:
         """Take in what other processes have stored since; whether there was anything."""
-        changed = _changed(self.folder)
+        changed = last_change(self.folder)
         if changed == self._looked:
             return False
         self._looked = changed
-        if self._listing() == self._seen:
+        if list_shards(self.folder) == self._seen:
             return False
         self._scan()
         return True
@@ -188,21 +220,6 @@ class RowStore:
         mark_used(self.folder)
         self._usage.end()
 
-    def _gather(self, ids: Sequence[RowId]) -> NDArray[Any]:
-        import numpy as np
-
-        by_shard: dict[str, tuple[list[int], list[int]]] = {}
-        for position, row in enumerate(ids):
-            name, number = self._place(row)
-            places, rows = by_shard.setdefault(name, ([], []))
-            places.append(position)
-            rows.append(number)
-        kinds = {self._shards[name].dtype for name in by_shard}
-        out = np.empty((len(ids), *(self.row_shape or ())), np.float32 if "float32" in kinds else np.float16)
-        for name, (places, rows) in by_shard.items():
-            self._open_shards().read_into(out, places, self._shards[name], rows)
-        return out
-
     def _place(self, row: RowId) -> tuple[str, int]:
         place = self._recent.get(row) or self._index.find(row)
         if place is None:
@@ -213,14 +230,15 @@ class RowStore:
         if self._reader is None:
             from featstore.store.openshards import OpenShards
 
+            mark_used(self.folder)
             self._reader = OpenShards(self.folder, self.key, self._check_again)
         return self._reader
 
     def _scan(self) -> None:
         """Take in the shards of the folder, all of one moment: none may come or go while it is looked into."""
         for _ in range(_MOST_LOOKS):
-            changed = _changed(self.folder)
-            if self._look() and _changed(self.folder) == changed:
+            changed = last_change(self.folder)
+            if self._look() and last_change(self.folder) == changed:
                 self._looked = changed
                 return
 
@@ -232,7 +250,7 @@ class RowStore:
         index = load_index(self.folder / INDEX)
         before, self._shards, self._seen, self.damaged = self._shards, {}, {}, []
         fresh: dict[str, bytes] = {}
-        for name, state in self._listing().items():
+        for name, state in list_shards(self.folder).items():
             self._seen[name] = state
             entry = index.shards.get(name)
             if entry is None or entry.state != state:
@@ -250,20 +268,6 @@ class RowStore:
         self._index, self._fresh, self._recent = index, {}, {}
         return all((self.folder / name).exists() for name in self._seen)
 
-    def _listing(self) -> dict[str, State]:
-        """The state of each file that is named like a shard, in the order of the names; none if there is no folder."""
-        found = {}
-        try:
-            with suppress(FileNotFoundError), os.scandir(self.folder) as entries:
-                for name in sorted(e.name for e in entries if SHARD_NAME.fullmatch(e.name) and e.is_file()):
-                    with suppress(FileNotFoundError):  # somebody pruned
-                        found[name] = file_state(os.stat(self.folder / name))
-        except OSError as error:
-            raise StoreError(
-                f"{self.folder}: cannot be read: {error.strerror}; choose another cache with --cache"
-            ) from error
-        return found
-
     def _verified(self, name: str) -> tuple[ShardEntry, bytes] | None:
         """Read, check and parse a shard: entry and ids; None, with the reason in `damaged`, if it is not right."""
         try:
@@ -279,10 +283,10 @@ class RowStore:
 
     def _check(self, name: str, file: BinaryIO) -> tuple[ShardEntry, bytes]:
         """Entry and ids of an open shard; raises StoreError if it is not right."""
-        from featstore.store.shard import parse_shard
+        from featstore.store.inspection import inspect_shard
 
         state = file_state(os.fstat(file.fileno()))  # taken first: what changes later shows as another state
-        contents = parse_shard(name, file.read(), self.key)
+        contents = inspect_shard(name, file.read(), self.key)
         if self.row_shape not in (None, contents.shape):
             raise StoreError(f"{name}: rows of shape {contents.shape} among rows of shape {self.row_shape}")
         return ShardEntry(name, state, contents.rows, contents.dtype, contents.shape, contents.offset), contents.ids
@@ -291,11 +295,3 @@ class RowStore:
         """A shard is not in the state that it was verified in: a process that made the same rows wrote it again."""
         self._shards[name], _ = self._check(name, file)
         self._seen[name] = self._shards[name].state
-
-
-def _changed(folder: Path) -> int:
-    """When a name in the folder was changed last, in ns; 0 where there is none."""
-    try:
-        return folder.stat().st_mtime_ns
-    except OSError:
-        return 0
