@@ -83,8 +83,25 @@ def make_folders(folder: Path) -> None:
     """Make `folder` and what is missing above it; what is in it would be lost with it, so its name is synced too."""
     if not folder.is_dir():
         make_folders(folder.parent)
-        disk().make_folder(folder)
-        _sync_folder(folder.parent)
+        try:
+            disk().make_folder(folder)
+            _sync_folder(folder.parent)
+        except OSError:  # left behind, it would be taken for one whose name is on disk
+            with suppress(OSError):
+                disk().remove_folder(folder)
+            raise
+
+
+def settle_folder(folder: Path, levels: int) -> None:
+    """Make `folder`, and bring its name and those of `levels` - 1 folders above it to disk, whoever made them.
+
+    Another process may have made them just now and not have come to sync their names. Raises StoreError.
+    """
+    with _one_line(folder, "made"):
+        make_folders(folder)
+        for above in folder.parents[:levels]:
+            with suppress(PermissionError):  # a folder that may be passed through and not be opened
+                _sync_folder(above)
 
 
 def _fill(descriptor: int, data: bytes) -> None:

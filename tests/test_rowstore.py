@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 from test_files import small_disk
 
+from featstore.disk import Disk, use
 from featstore.errors import StoreError
 from featstore.store.listing import list_shards
 from featstore.store.rowid import RowId, row_id
@@ -491,3 +492,24 @@ assert len(store) == 1 and {ids(1)[0]!r} in store and store.row_shape == (3,)
 assert not {{"numpy", "h5py"}} & set(sys.modules)
 """
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_names_of_folders_are_on_disk_before_rows_are_acknowledged(tmp_path: Path) -> None:
+    """Another process may have made the folder just now, and not have come to sync its name; once is enough."""
+    synced: list[Path] = []
+
+    class Noting(Disk):
+        def sync_folder(self, folder: Path) -> None:
+            synced.append(folder)
+            super().sync_folder(folder)
+
+    (tmp_path / "key").mkdir()
+    store, real = open_store(tmp_path), use(Noting())
+    try:
+        store.append(ids(1), rows(1))
+        assert synced[:3] == [tmp_path, tmp_path.parent, tmp_path.parent.parent]
+        synced.clear()
+        store.append(ids(2), rows(2))
+        assert set(synced) == {tmp_path / "key"}
+    finally:
+        use(real)

@@ -21,6 +21,7 @@ from pathlib import Path
 from struct import iter_unpack, unpack_from
 from typing import TYPE_CHECKING, Any
 
+from featstore.errors import StoreError
 from featstore.files import write_whole
 from featstore.store.names import SHARD_NAME
 from featstore.store.rowid import SIZE, RowId
@@ -33,6 +34,7 @@ INDEX_VERSION = 2
 State = tuple[int, int, int, int]
 _RECORD = SIZE + 8  # id, shard and row, the latter two as unsigned 32-bit big-endian numbers
 _BUCKET = 8  # records
+_FORGED = "the index lists rows that its shards do not have: `featstore cache repair` makes it again"
 _FEW = 2**16  # rows: 10 ms
 
 
@@ -49,6 +51,10 @@ class ShardEntry:
     dtype: str
     shape: tuple[int, ...]
     offset: int | None
+
+
+class ForgedIndex(StoreError):
+    """An index whose check sum is right and whose content cannot be."""
 
 
 def file_state(info: os.stat_result) -> State:
@@ -84,9 +90,14 @@ class Index:
         while (at := self._body.find(row, at, stop)) >= 0:
             if (at - start) % _RECORD == 0:
                 shard, number = unpack_from(">2I", self._body, at + SIZE)
-                return self._names[shard], number
+                return self._place(shard, number)
             at += 1  # these 34 bytes lie across two records
         return None
+
+    def _place(self, shard: int, row: int) -> tuple[str, int]:
+        if shard >= len(self._names) or row >= self.shards[self._names[shard]].rows:
+            raise ForgedIndex(_FORGED)
+        return self._names[shard], row
 
     def find_all(self, ids: NDArray[np.void]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
         """(n,) shards, as numbers in name order, and (n,) rows in them, of (n,) ids; -1 where one is not there.
@@ -115,7 +126,11 @@ class Index:
     def _rows(self) -> NDArray[np.void]:
         import numpy as np
 
-        return np.frombuffer(self._body, _layout(), offset=self._records)
+        rows = np.frombuffer(self._body, _layout(), offset=self._records)
+        most = np.array([entry.rows for entry in self.shards.values()] or [0])
+        if len(rows) and (rows["shard"].max() >= len(most) or (rows["row"] >= most[rows["shard"]]).any()):
+            raise ForgedIndex(_FORGED)
+        return rows
 
     @cached_property
     def _sorted(self) -> NDArray[np.uint64]:

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from featstore.errors import StoreError
-from featstore.files import make_folders, write_whole
+from featstore.files import settle_folder, write_whole
 from featstore.store.claims import Claims
-from featstore.store.index import Index, ShardEntry, State, empty_index, file_state, load_index, save_index
+from featstore.store.index import ForgedIndex, Index, ShardEntry, State, empty_index, file_state, load_index, save_index
 from featstore.store.keyfile import KeyFile
 from featstore.store.listing import last_change, list_shards
 from featstore.store.names import INDEX
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from featstore.store.openshards import OpenShards
     from featstore.store.places import Places
 
+_LEVELS = 3  # the folder of the key, that of the model, and the cache
 _MOST_LOOKS = 20  # at a folder in which files come and go
 
 
@@ -51,6 +52,7 @@ class RowStore:
         self._fresh: dict[str, bytes] = {}  # ids of shards that are not in the index
         self._recent: dict[RowId, tuple[str, int]] = {}  # where their rows are
         self._unsaved = False
+        self._settled = False  # whether the folder's name is known to be on disk
         self._reader: OpenShards | None = None
         self._key_file.load()
         self._scan()
@@ -119,8 +121,9 @@ class RowStore:
         environment = self._environment()
         name, data = build_shard(self.key, self.spec_json, environment, ids, rows)
         contents = parse_shard(name, data, self.key)  # nothing is written that could not be read again
-        with suppress(OSError):  # the write below says it better
-            make_folders(self.folder)
+        if not self._settled:
+            settle_folder(self.folder, _LEVELS)
+            self._settled = True
         self._usage.begin()
         self._key_file.write(environment)
         state = file_state(write_whole(self.folder / name, data))
@@ -142,7 +145,7 @@ class RowStore:
         for again in range(_MOST_LOOKS):
             try:
                 return self.read_at(self.locate(ids))
-            except PluginMissing:
+            except (PluginMissing, ForgedIndex):  # to look again would change nothing
                 raise
             except KeyError as missing:
                 if not again:

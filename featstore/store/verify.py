@@ -175,6 +175,14 @@ def _check_index(findings: Findings, names: list[str], chosen: list[str]) -> Non
         else:
             findings.fault(path, "damaged: `featstore cache repair` makes it again")
         return
+    try:
+        _compare(findings, index, names, chosen)
+    except StoreError as error:  # an index that was made to lie
+        findings.fault(path, str(error))
+
+
+def _compare(findings: Findings, index: Index, names: list[str], chosen: list[str]) -> None:
+    path = findings.folder / INDEX
     for name, (entry, contents) in findings.good.items():
         listed = index.shards.get(name)
         if listed is not None and not _agrees(index, listed, entry, contents):
