@@ -5,22 +5,25 @@ The base is handed in as a function (`Task.encode`), so this module knows none a
 
 from __future__ import annotations
 
+import hashlib
+import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from featstore.errors import StoreError
+from featstore.errors import StoreError, UnreadableImage
 from featstore.fetching import Read, default_threads, fetch_all
 from featstore.images.digests import DigestMemory
 from featstore.images.manifest import Manifest, Picture, Skipped
 from featstore.shelf import Shelf, Task
-from featstore.store.rowid import row_id
+from featstore.store.rowid import RowId, row_id
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 WAIT_SECONDS = 0.25  # between looks at what other processes have stored
+WAIT_SECONDS_EACH = 1e-4  # the same for each image that is looked for: ten times what a look costs
 
 
 class Progress(Protocol):
@@ -90,6 +93,7 @@ def run(
             shelf.store_rows()
         raise
     finally:
+        job.end()
         memory.save()
         for shelf in shelves:
             shelf.task.store.finish()
@@ -108,6 +112,9 @@ class _Job:
     threads: int
     done: dict[str, Picture] = field(default_factory=dict)
     skipped: list[Skipped] = field(default_factory=list)
+    refused: int = 0  # rows that the base spoilt, so far
+    claiming: threading.Lock = field(default_factory=threading.Lock)
+    ended: bool = False
 
     def take_remembered(self, pictures: Sequence[Picture]) -> list[Picture]:
         """Take what needs no pixels, by its remembered digest; the pictures that have to be read come back."""
@@ -123,7 +130,7 @@ class _Job:
         if not pictures:
             return []
         claimed = []
-        read = self.make_reader(self.views)
+        read = self._reader()
         for item in fetch_all(pictures, read, self._claims, self.threads, len(self.views)):
             if item.picture.digest is None:
                 self.skipped.append(Skipped(item.picture.path, item.reason or ""))
@@ -133,6 +140,7 @@ class _Job:
                 claimed.append(item.picture)
                 continue
             self.progress.advance(computed=item.pixels is not None)
+            self._give_up_refused()
         return claimed
 
     def wait_for_others(self, pictures: Sequence[Picture]) -> list[Picture]:
@@ -143,19 +151,25 @@ class _Job:
         for shelf in self.shelves:
             shelf.finish()
             shelf.task.store.claims.withdraw()
-        self.progress.wait(len(pictures))
-        time.sleep(WAIT_SECONDS)
-        ours = [self._claims(picture.digest or "") for picture in pictures]
+        free = [self._is_free(picture.digest or "") for picture in pictures]
         self._refresh()  # after that: whoever gives up a claim has stored the row
         left: list[Picture] = []
         claimed: list[Picture] = []
-        for picture, is_ours in zip(pictures, ours, strict=True):
+        for picture, is_free in zip(pictures, free, strict=True):
             if self._take_stored(picture, picture.digest or ""):
                 self.memory.remember(picture.path, picture.stat, picture.digest or "")
                 self.progress.advance(computed=False)
             else:
-                (left if is_ours else claimed).append(picture)
+                (left if is_free else claimed).append(picture)
+        if claimed and not left:
+            self.progress.wait(len(claimed))
+            time.sleep(max(WAIT_SECONDS, WAIT_SECONDS_EACH * len(claimed)))
         return claimed + self.read(left)
+
+    def end(self) -> None:
+        """Claim nothing any more: threads may still be at work on what they were given."""
+        with self.claiming:
+            self.ended = True
 
     def _refresh(self) -> None:
         for shelf in self.shelves:
@@ -163,7 +177,7 @@ class _Job:
 
     def _take_stored(self, picture: Picture, digest: str) -> bool:
         """Take a picture with this digest unless it has to be read."""
-        lacking = [(shelf, row) for shelf in self.shelves for row in shelf.task.rows(digest) if shelf.lacks(row)]
+        lacking = [(shelf, row) for shelf, row in self._rows(digest) if shelf.lacks(row)]
         if any(shelf.needs_pixels(row) for shelf, row in lacking):
             return False
         for shelf, row in lacking:
@@ -189,8 +203,40 @@ class _Job:
 
     def _claims(self, digest: str) -> bool:
         """Claim all rows of an image that need its pixels; whether there are any."""
-        claimed = [shelf.claims(row) for shelf in self.shelves for row in shelf.task.rows(digest)]
+        with self.claiming:
+            rows = () if self.ended else self._rows(digest)
+            claimed = [shelf.claims(row) for shelf, row in rows]
         return any(claimed)
+
+    def _is_free(self, digest: str) -> bool:
+        """Whether there is a row to claim. It is left unclaimed: others who wait may take their share of the rest."""
+        rows = self._rows(digest)
+        return any(shelf.needs_pixels(row) and shelf.task.store.claims.is_free(row) for shelf, row in rows)
+
+    def _reader(self) -> Read:
+        """A reader that gives up the claims on what cannot be read, so that nobody waits for it."""
+        read = self.make_reader(self.views)
+
+        def read_or_give_up(raw: bytes) -> NDArray[Any]:
+            try:
+                return read(raw)
+            except UnreadableImage:
+                for shelf, row in self._rows(hashlib.sha256(raw).hexdigest()):
+                    shelf.task.store.claims.give_up([row])
+                raise
+
+        return read_or_give_up
+
+    def _give_up_refused(self) -> None:
+        """Give up the claims on what the base has spoilt, so that nobody waits for it."""
+        refused = sum(len(shelf.refused) for shelf in self.shelves)
+        if refused > self.refused:
+            for shelf in self.shelves:
+                shelf.task.store.claims.give_up(shelf.refused)
+            self.refused = refused
+
+    def _rows(self, digest: str) -> list[tuple[Shelf, RowId]]:
+        return [(shelf, row) for shelf in self.shelves for row in shelf.task.rows(digest)]
 
 
 def _outcome(

@@ -28,16 +28,9 @@ class Usage:
 
     def begin(self) -> None:
         """Wait until nobody has the folder alone; nothing happens where it cannot be locked or is not there yet."""
-        with suppress(OSError):
-            while self._descriptor is None:
-                descriptor = _open(self._path)
-                try:
-                    fcntl.flock(descriptor, fcntl.LOCK_SH)
-                    if os.path.samestat(os.fstat(descriptor), os.stat(self._path)):  # else it was pruned meanwhile
-                        self._descriptor, descriptor = descriptor, -1
-                finally:
-                    if descriptor >= 0:
-                        os.close(descriptor)
+        if self._descriptor is None:
+            with suppress(OSError):  # to share, leave to read is enough: the file may be a colleague's
+                self._descriptor = _lock(self._path, os.O_RDONLY, fcntl.LOCK_SH)
 
     def end(self) -> None:
         if self._descriptor is not None:
@@ -51,13 +44,9 @@ class Usage:
 @contextmanager
 def alone(folder: Path) -> Iterator[None]:
     """Have the folder of a key for oneself; raises StoreError if somebody uses it, or if it cannot be locked."""
-    descriptor = -1
     try:
-        descriptor = _open(folder / USED)
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        descriptor = _lock(folder / USED, os.O_RDWR, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
-        if descriptor >= 0:
-            os.close(descriptor)
         raise StoreError(f"{folder}: {_why_not(error)}; nothing was changed") from error
     try:
         yield
@@ -94,5 +83,26 @@ def last_used(folder: Path) -> float:
         return folder.stat().st_mtime
 
 
-def _open(path: Path) -> int:
-    return os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o666)
+def _lock(path: Path, access: int, operation: int) -> int:
+    """A descriptor of the file, which is made if it is missing, with a lock on it; raises OSError."""
+    while True:
+        descriptor = _open(path, access)
+        try:
+            fcntl.flock(descriptor, operation)
+            if _is_at(path, descriptor):  # else the key was pruned since, and the lock is on a file that is gone
+                return descriptor
+        except BaseException:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)
+
+
+def _is_at(path: Path, descriptor: int) -> bool:
+    try:
+        return os.path.samestat(os.fstat(descriptor), os.stat(path))
+    except FileNotFoundError:
+        return False
+
+
+def _open(path: Path, access: int = os.O_RDWR) -> int:
+    return os.open(path, access | os.O_CREAT | os.O_NONBLOCK | getattr(os, "O_NOFOLLOW", 0), 0o666)
