@@ -130,7 +130,7 @@ def test_a_key_that_cannot_be_opened_is_listed_with_the_reason(tmp_path: Path) -
     assert (found.key, found.rows, found.shards) == (key_of(SPEC)[:12], None, 3)
     done = call("cache", "ls", "--cache", tmp_path)
     assert done.code == 0
-    assert "spec.json: is missing: run `featstore cache verify`" in done.err
+    assert "spec.json: is missing; `featstore cache repair` makes it from a shard" in done.err
     assert call("cache", "prune", "--cache", tmp_path, "--key", found.key, "--yes").code == 0
     assert not folder.exists()
 

@@ -77,20 +77,22 @@ def repair(
     Example: featstore cache repair
     """
     from featstore.images.digests import DigestMemory
-    from featstore.store.repair import repair_key
+    from featstore.store.repair import clear_leftovers, repair_key
     from featstore.store.rowid import content_digest
     from featstore.workflow import cache_folder
 
     with _each_shard("repairing", cache, keys, quiet) as (folders, on_shard):
         done, failed = one_by_one(folders, lambda folder: repair_key(folder, on_shard))
+    digests = cache_folder(cache) / "digests"
+    cleared = clear_leftovers(digests) + sum(repaired.cleared for repaired in done)
     lost = {content_digest(row) for repaired in done for row in repaired.findings.lost}
-    paths = DigestMemory(cache_folder(cache) / "digests").paths(lost)
+    paths = DigestMemory(digests).paths(lost)
     images = sorted(paths.get(digest, f"sha256:{digest}") for digest in lost)
     unmended = [text for repaired in done for text in repaired.unmended] + failed
     if json:
         print_json({"keys": [_repaired_as_json(r) for r in done], "images": images, "unmended": unmended})
     else:
-        _print_repaired(done, images, quiet)
+        _print_repaired(done, images, cleared, quiet)
         for text in unmended:
             note(text)
     if unmended:
@@ -169,7 +171,7 @@ def _repaired_as_json(repaired: Repaired) -> dict[str, Any]:
     }
 
 
-def _print_repaired(done: Sequence[Repaired], images: Sequence[str], quiet: bool) -> None:
+def _print_repaired(done: Sequence[Repaired], images: Sequence[str], cleared: int, quiet: bool) -> None:
     for repaired in done:
         findings = repaired.findings
         for fault in findings.faults:
@@ -183,7 +185,6 @@ def _print_repaired(done: Sequence[Repaired], images: Sequence[str], quiet: bool
     if len(images) > MOST_IMAGES:
         print(f"... and {len(images) - MOST_IMAGES} more (all of them with --json)")
     if not quiet:
-        cleared = sum(repaired.cleared for repaired in done)
         rows = sum(repaired.findings.rows for repaired in done)
         right = f"{count(len(done), 'key')}: {count(rows, 'row')} right"
         print(f"{right}, {count(cleared, 'leftover')} cleared, {count(len(images), 'image')} to extract again")

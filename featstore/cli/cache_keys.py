@@ -30,7 +30,7 @@ def list_keys(cache: options.Cache = None, json: options.Json = False, quiet: op
         return
     for key in keys:
         if key.problem:
-            note(f"{key.folder}: {key.problem}: run `featstore cache verify`")
+            note(f"{key.folder}: {key.problem}; run `featstore cache verify`")
     if quiet:
         return
     print_table(_HEADER, [_as_row(key) for key in keys])
@@ -86,7 +86,8 @@ def _describe(cache: Path | None) -> list[KeyInfo]:
     from featstore.store.keys import describe_key, key_folders
     from featstore.workflow import cache_folder
 
-    return [describe_key(folder) for folder in key_folders(cache_folder(cache))]
+    described = [describe_key(folder) for folder in key_folders(cache_folder(cache))]
+    return [key for key in described if key is not None]
 
 
 def _as_row(key: KeyInfo) -> list[str]:

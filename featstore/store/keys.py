@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -42,7 +43,7 @@ def key_folders(cache: Path, keys: Sequence[str] = ()) -> list[Path]:
     if not cache.is_dir():
         raise StoreError(f"{cache}: no such folder; name the cache with --cache, or extract first")
     try:
-        found = sorted(folder for folder in cache.glob("*/*") if folder.is_dir() and _holds_rows(folder))
+        found = sorted(folder for folder in cache.glob("*/*") if _holds_rows(folder))
     except OSError as error:
         raise StoreError(f"{cache}: cannot be read: {error.strerror}; choose another cache with --cache") from error
     chosen = []
@@ -56,31 +57,41 @@ def key_folders(cache: Path, keys: Sequence[str] = ()) -> list[Path]:
 
 def open_key(folder: Path) -> RowStore:
     """The store of a key's folder as it is, to be looked at; raises StoreError if its spec cannot be read."""
+    spec = _read_spec(folder)
+    return RowStore(folder, spec["key"], json.dumps(spec["spec"], sort_keys=True, separators=(",", ":")), dict)
+
+
+def describe_key(folder: Path) -> KeyInfo | None:
+    """What is in the folder of a key; None if it was pruned meanwhile.
+
+    Shards that the index does not know are verified for it.
+    """
     try:
-        content = read_key_file(folder / SPEC)
+        size, used = _size(folder), last_used(folder)
+        try:
+            spec = _read_spec(folder)["spec"]
+            store = open_key(folder)
+        except StoreError as error:
+            shards = sum(SHARD_NAME.fullmatch(name) is not None for name in os.listdir(folder))
+            return KeyInfo(folder, _short_key(folder), None, None, shards, size, used, str(error))
+    except FileNotFoundError:
+        return None
+    problem = f"{len(store.damaged)} damaged shards" if store.damaged else None
+    return KeyInfo(folder, store.key, spec, len(store), len(store.shards), size, used, problem)
+
+
+def _read_spec(folder: Path) -> dict[str, Any]:
+    try:
+        return read_key_file(folder / SPEC)
     except FileNotFoundError as error:
         raise StoreError(f"{folder / SPEC}: is missing; `featstore cache repair` makes it from a shard") from error
-    spec_json = json.dumps(content["spec"], sort_keys=True, separators=(",", ":"))
-    return RowStore(folder, content["key"], spec_json, dict)
-
-
-def describe_key(folder: Path) -> KeyInfo:
-    """What is in the folder of a key; shards that the index does not know are verified for it."""
-    size = sum(path.stat().st_size for path in _files(folder))
-    used = last_used(folder)
-    try:
-        content = read_key_file(folder / SPEC)
-        store = open_key(folder)
-    except (StoreError, FileNotFoundError) as error:
-        why = str(error) if isinstance(error, StoreError) else f"{folder / SPEC}: is missing"
-        shards = sum(SHARD_NAME.fullmatch(name) is not None for name in os.listdir(folder))
-        return KeyInfo(folder, _short_key(folder), None, None, shards, size, used, why)
-    problem = f"{len(store.damaged)} damaged shards" if store.damaged else None
-    return KeyInfo(folder, store.key, content["spec"], len(store), len(store.shards), size, used, problem)
 
 
 def _holds_rows(folder: Path) -> bool:
-    names = os.listdir(folder)
+    try:
+        names = os.listdir(folder)
+    except (FileNotFoundError, NotADirectoryError):  # pruned meanwhile, or a file of somebody's
+        return False
     return SPEC in names or QUARANTINE in names or any(SHARD_NAME.fullmatch(name) for name in names)
 
 
@@ -89,8 +100,11 @@ def _short_key(folder: Path) -> str:
     return folder.name.rpartition("-")[2]
 
 
-def _files(folder: Path) -> list[Path]:
-    found = []
-    with suppress(OSError):
-        found = [path for path in folder.rglob("*") if path.is_file() and not path.is_symlink()]
-    return found
+def _size(folder: Path) -> int:
+    """Bytes of all files; those that go meanwhile are not counted."""
+    size = 0
+    for path in folder.rglob("*"):
+        with suppress(FileNotFoundError):
+            info = path.lstat()
+            size += info.st_size if stat.S_ISREG(info.st_mode) else 0
+    return size

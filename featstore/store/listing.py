@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import time
 from contextlib import suppress
 from pathlib import Path
 
 from featstore.errors import StoreError
 from featstore.store.index import State, file_state
 from featstore.store.names import SHARD_NAME
+
+_TICK_NS = 20_000_000
 
 
 def list_shards(folder: Path) -> dict[str, State]:
@@ -33,3 +36,8 @@ def last_change(folder: Path) -> int:
         return folder.stat().st_mtime_ns
     except OSError:
         return 0
+
+
+def settled(changed: int) -> int:
+    """`changed`, in ns, if that is so long ago that a later change has another time: some clocks tick every 4 ms."""
+    return changed if time.time_ns() - changed > _TICK_NS else -1

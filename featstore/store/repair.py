@@ -52,7 +52,7 @@ def repair_key(folder: Path, on_shard: Callable[[], None] = lambda: None) -> Rep
         shards = {name: entry for name, (entry, _) in findings.good.items()}
         index = empty_index().with_shards(shards, {name: found.ids for name, (_, found) in findings.good.items()})
         save_index(folder / INDEX, index)
-        return Repaired(findings, tuple(quarantined), _clear_leftovers(folder), restored, tuple(unmended))
+        return Repaired(findings, tuple(quarantined), clear_leftovers(folder), restored, tuple(unmended))
 
 
 def _move_aside(folder: Path, name: str) -> None:
@@ -77,8 +77,11 @@ def _restore_spec(findings: Findings) -> bool:
     return True
 
 
-def _clear_leftovers(folder: Path) -> int:
-    """Remove temporary files and claims whose writers are dead: while one is alive, it holds a lock on its file."""
+def clear_leftovers(folder: Path) -> int:
+    """Remove temporary files and claims whose writers are dead: while one is alive, it holds a lock on its file.
+
+    How many there were comes back. Any folder of the cache may be given.
+    """
     cleared = 0
     for path in [*folder.glob(f"{TEMPORARY}*"), *folder.glob(f"{CLAIMS}/*")]:
         try:

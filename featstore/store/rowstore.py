@@ -13,7 +13,7 @@ from featstore.files import settle_folder, write_whole
 from featstore.store.claims import Claims
 from featstore.store.index import ForgedIndex, Index, ShardEntry, State, empty_index, file_state, load_index, save_index
 from featstore.store.keyfile import KeyFile
-from featstore.store.listing import last_change, list_shards
+from featstore.store.listing import last_change, list_shards, settled
 from featstore.store.names import INDEX
 from featstore.store.rowid import SIZE, RowId
 from featstore.store.usage import Usage, mark_used
@@ -49,7 +49,7 @@ class RowStore:
         self._seen: dict[str, State] = {}  # the files that are named like shards, right or not
         self._shards: dict[str, ShardEntry] = {}
         self._index: Index = empty_index()
-        self._fresh: dict[str, bytes] = {}  # ids of shards that are not in the index
+        self._fresh: dict[str, bytes] = {}  # ids of shards that are not in the index on disk
         self._recent: dict[RowId, tuple[str, int]] = {}  # where their rows are
         self._unsaved = False
         self._settled = False  # whether the folder's name is known to be on disk
@@ -205,7 +205,7 @@ class RowStore:
         changed = last_change(self.folder)
         if changed == self._looked:
             return False
-        self._looked = changed
+        self._looked = settled(changed)
         if list_shards(self.folder) == self._seen:
             return False
         self._scan()
@@ -242,7 +242,7 @@ class RowStore:
         for _ in range(_MOST_LOOKS):
             changed = last_change(self.folder)
             if self._look() and last_change(self.folder) == changed:
-                self._looked = changed
+                self._looked = settled(changed)
                 return
 
     def _look(self) -> bool:
@@ -268,7 +268,7 @@ class RowStore:
         if fresh or index.shards.keys() != self._shards.keys():
             index = index.with_shards(self._shards, fresh)
             self._unsaved = True
-        self._index, self._fresh, self._recent = index, {}, {}
+        self._index, self._fresh, self._recent = index, fresh, {}
         return all((self.folder / name).exists() for name in self._seen)
 
     def _verified(self, name: str) -> tuple[ShardEntry, bytes] | None:
