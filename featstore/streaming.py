@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from featstore.errors import UsageError
 from featstore.store.rowid import SIZE, RowId
 from featstore.store.rowstore import RowStore
 from featstore.storedarray import StoredArray
 
 RUN = 32  # the most rows that are read together: what lies side by side on the disk is read in one go
 _RUNS = 16  # the fewest in a block: neighbours are often of one class
-_UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 
 
 class Rows(Protocol):
@@ -124,12 +121,3 @@ class ShuffledBatches:
         for start in range(0, len(order), self._batch):
             places = order[start : start + self._batch]
             yield block[places], targets[places]
-
-
-def parse_memory(text: str) -> int:
-    """Bytes from a number with K, M, G or T, as in 512M or 2GB; raises UsageError for anything else."""
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]?)i?B?", text.strip().upper().replace("IB", "B"))
-    size = float(found[1]) * _UNITS[found[2]] if found else 0.0
-    if not 1 <= size < 2**63:
-        raise UsageError(f"--memory {text}: expected a size, as in 512M or 2G")
-    return int(size)

@@ -11,11 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from featstore.errors import UsageError
 from featstore.store.places import Places
 from featstore.store.rowid import RowId, row_id
 from featstore.store.rowstore import RowStore
-from featstore.streaming import RUN, ShuffledBatches, StoredRows, parse_memory
+from featstore.streaming import RUN, ShuffledBatches, StoredRows
 
 WIDTH = 4
 ROW = 2 * WIDTH  # bytes of a row in float16
@@ -204,35 +203,3 @@ def test_what_is_streamed_is_read_in_runs_and_in_the_order_of_the_disk(store: As
     for which in rows.which:
         assert (np.diff(which) > 0).all()
         assert set(Counter((which // RUN).tolist()).values()) == {RUN}
-
-
-@pytest.mark.parametrize(
-    ("text", "size"),
-    [
-        ("512M", 512 * 2**20),
-        ("2G", 2**31),
-        ("2GB", 2**31),
-        ("2GiB", 2**31),
-        (" 1.5 k ", 1536),
-        ("1t", 2**40),
-        ("4096", 4096),
-        ("10B", 10),
-    ],
-)
-def test_sizes_of_memory_are_powers_of_1024(text: str, size: int) -> None:
-    """As people write them."""
-    assert parse_memory(text) == size
-
-
-@pytest.mark.parametrize("text", ["", "G", "0", "0M", "-1G", "1e9", "nan", "2X", "2GG", "1,5G", "1G 1M"])
-def test_what_is_no_size_is_refused(text: str) -> None:
-    """In one line that shows how a size is written."""
-    with pytest.raises(UsageError, match="expected a size, as in 512M or 2G") as caught:
-        parse_memory(text)
-    assert "\n" not in str(caught.value)
-
-
-def test_a_size_beyond_all_numbers_is_refused() -> None:
-    """As any other that makes no sense."""
-    with pytest.raises(UsageError, match="expected a size"):
-        parse_memory("9" * 400)

@@ -9,6 +9,7 @@ import typer
 
 from featstore.cli import options
 from featstore.cli.console import image_progress, list_skipped, note, print_json, print_table, say, step_progress
+from featstore.cli.units import parse_bytes
 
 if TYPE_CHECKING:
     from featstore.finetuning import FineTuned
@@ -93,7 +94,6 @@ def command(
     """
     from featstore.finetuning import fine_tune
     from featstore.runs import load_run
-    from featstore.streaming import parse_memory
 
     settings: dict[str, Any] = {
         "epochs": epochs,
@@ -107,7 +107,7 @@ def command(
         "momentum": momentum,
         "train_bn": train_bn,
         "precision": precision,
-        "memory": None if memory is None else parse_memory(memory),
+        "memory": None if memory is None else parse_bytes("--memory", memory, least=1),
         "seed": seed,
     }
     with image_progress(not quiet) as progress, step_progress("fine-tuning", not quiet) as on_step:
