@@ -32,7 +32,8 @@ def test_an_extraction_goes_on_where_the_full_disk_stopped_it(cli: Cli, tmp_path
 
         (disk / "ballast").unlink()
         again = cli(*command, "--json")
-        assert (again.returncode, again.stderr) == (0, "64 of 96 images are in the cache, 32 to go\n")
+        assert again.returncode == 0
+        assert again.stderr.startswith("64 of 96 images are in the cache, 32 to go\n")
         [features] = json.loads(again.stdout)["features"]
         assert (features["computed"], features["reused"]) == (IMAGES - 2 * BATCH, 2 * BATCH)
         assert found(disk).rows == IMAGES
