@@ -36,6 +36,9 @@ class Progress(Protocol):
     def wait(self, images: int) -> None:
         """So many images are being made by another process; told again and again while that is so."""
 
+    def hold(self) -> None:
+        """The cache is being repaired, compacted or pruned, and the run begins when that is done."""
+
 
 class Silent:
     """A Progress that shows nothing."""
@@ -45,6 +48,8 @@ class Silent:
     def advance(self, computed: bool) -> None: ...
 
     def wait(self, images: int) -> None: ...
+
+    def hold(self) -> None: ...
 
 
 class Outcome(NamedTuple):
@@ -78,7 +83,7 @@ def run(
     job = _Job(shelves, views, make_reader, memory, progress or Silent(), threads or default_threads())
     try:
         for shelf in shelves:
-            shelf.task.store.begin()
+            shelf.task.store.begin(job.progress.hold)
         unread = job.take_remembered(manifest.pictures)
         job.progress.start(len(manifest), reused=len(manifest) - len(unread))
         claimed = job.read(unread)

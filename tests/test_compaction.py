@@ -233,3 +233,11 @@ def test_the_command(tmp_path: Path) -> None:
     assert found["failed"] == []
     done = call("cache", "compact", "--cache", tmp_path, "--compress", "gzip")
     assert (done.code, done.err) == (2, "featstore: --compress gzip: use zstd or none\n")
+
+
+def test_compaction_is_no_use(tmp_path: Path) -> None:
+    """Done every night, it would keep old keys from being pruned."""
+    folder = filled(tmp_path)
+    os.utime(folder / "used", (1, 1))
+    compact_key(folder)
+    assert (folder / "used").stat().st_mtime == 1

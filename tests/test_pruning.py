@@ -11,7 +11,7 @@ import pytest
 from conftest import call
 from keyfolder import SPEC, filled, folder_of, ids, key_of, open_key, rows, shard_files
 
-from featstore.errors import StoreError
+from featstore.errors import StoreError, UsageError
 from featstore.store.keys import KeyInfo, describe_key, key_folders
 from featstore.store.pruning import choose_keys, prune_key
 
@@ -229,3 +229,57 @@ def test_no_cache_is_an_error(tmp_path: Path) -> None:
             done.err
             == f"featstore: {tmp_path / 'none'}: no such folder; name the cache with --cache, or extract first\n"
         )
+
+
+def test_a_long_key_is_compared_to_its_end(tmp_path: Path) -> None:
+    """The name of the folder has twelve digits of it, the spec has all."""
+    folder = filled(tmp_path)
+    whole = key_of(SPEC)
+    assert key_folders(tmp_path, [whole]) == key_folders(tmp_path, [whole[:20].upper()]) == [folder]
+    with pytest.raises(UsageError, match="no key in"):
+        key_folders(tmp_path, [whole[:12] + "x"])
+
+
+def test_a_folder_that_may_not_be_read_does_not_hide_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is listed with the reason."""
+    closed, other = filled(tmp_path), filled(tmp_path, spec=OTHER)
+    real = os.listdir
+
+    def refusing(path: object = ".") -> list[str]:
+        if str(path) == str(closed):
+            raise PermissionError(13, "Permission denied")
+        return real(path)  # type: ignore[call-overload]
+
+    monkeypatch.setattr(os, "listdir", refusing)
+    assert key_folders(tmp_path) == sorted([closed, other])
+
+
+def test_what_listing_has_verified_is_kept(tmp_path: Path) -> None:
+    """A cache that was copied has shards that no index knows: they are read once, and the key is not used by that."""
+    folder = filled(tmp_path)
+    (folder / "index").unlink()
+    os.utime(folder / "used", (1, 1))
+    describe_key(folder)
+    assert (folder / "index").exists()
+    assert (folder / "used").stat().st_mtime == 1
+    writer = open_key(tmp_path)
+    (folder / "index").unlink()
+    writer.begin()
+    describe_key(folder)
+    assert not (folder / "index").exists()
+    writer.finish()
+
+
+def test_what_could_not_be_removed_is_not_counted(tmp_path: Path) -> None:
+    """One of two keys is in use."""
+    filled(tmp_path)
+    filled(tmp_path, spec=OTHER)
+    writer = open_key(tmp_path)
+    writer.begin()
+    done = call("cache", "prune", "--cache", tmp_path, "--max-size", "0", "--yes", "--json")
+    found = json.loads(done.out)
+    assert ([key["key"] for key in found["keys"]], len(found["failed"])) == ([key_of(OTHER)], 1)
+    writer.finish()
+    assert call("cache", "prune", "--cache", tmp_path, "--max-size", "0", "--yes").out.endswith("MB\n")

@@ -189,9 +189,9 @@ def test_other_files_in_the_folder_do_not_count(tmp_path: Path) -> None:
     store.append(ids(1), rows(1))
     folder = tmp_path / "key"
     shutil.copy(shards(tmp_path)[0], folder / ".tmp-1-00")
-    (folder / "s-folder.h5").mkdir()
-    (folder / "s-link.h5").symlink_to("nowhere")
-    os.mkfifo(folder / "s-pipe.h5")
+    (folder / f"s-{'a' * 64}.h5").mkdir()
+    (folder / f"s-{'b' * 64}.h5").symlink_to("nowhere")
+    os.mkfifo(folder / f"s-{'c' * 64}.h5")
     found: list[RowStore] = []
     opening = threading.Thread(target=lambda: found.append(open_store(tmp_path)), daemon=True)
     opening.start()
@@ -204,7 +204,7 @@ def test_a_shard_that_goes_while_the_folder_is_listed_is_no_damage(
 ) -> None:
     """Another process pruned or merged it."""
     open_store(tmp_path).append(ids(1), rows(1))
-    gone = {"s-gone.h5": (1, 2, 3, 4)}
+    gone = {f"s-{'d' * 64}.h5": (1, 2, 3, 4)}
     monkeypatch.setattr("featstore.store.rowstore.list_shards", lambda folder: list_shards(folder) | gone)
     store = open_store(tmp_path)
     assert (len(store), store.damaged) == (1, [])

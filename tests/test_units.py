@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from featstore.cli.units import count, megabytes, parse_age, parse_bytes, parse_share
+from featstore.cli.units import megabytes, parse_age, parse_bytes, parse_share
 from featstore.errors import UsageError
+from featstore.wording import count
 
 
 @pytest.mark.parametrize(

@@ -241,7 +241,7 @@ def test_a_folder_that_is_not_there_is_not_made(tmp_path: Path) -> None:
     share.end()
     mark_used(tmp_path / "key")
     assert not (tmp_path / "key").exists()
-    with pytest.raises(StoreError, match="cannot be locked"), alone(tmp_path / "key"):
+    with pytest.raises(StoreError, match="pruned meanwhile"), alone(tmp_path / "key"):
         pass
 
 
@@ -257,7 +257,7 @@ def test_a_file_that_may_only_be_read_is_shared(tmp_path: Path, monkeypatch: pyt
     share = Usage(tmp_path)
     share.begin()
     share.end()
-    assert [flags & os.O_ACCMODE for flags in opened] == [os.O_RDONLY]
+    assert {flags & os.O_ACCMODE for flags in opened} == {os.O_RDONLY}
 
 
 def test_what_is_no_file_blocks_nobody(tmp_path: Path) -> None:
@@ -294,6 +294,7 @@ def test_the_time_of_the_last_use_is_noted(tmp_path: Path) -> None:
 
 def test_a_key_without_notes_was_used_when_its_folder_was_changed(tmp_path: Path) -> None:
     """As for a cache that was copied without them; the next use makes the file."""
+    (tmp_path / "spec.json").touch()
     os.utime(tmp_path, (OLD, OLD))
     assert last_used(tmp_path) == OLD
     mark_used(tmp_path)
@@ -348,3 +349,41 @@ def test_no_removal_is_granted_beside_a_writer_in_a_race(tmp_path: Path) -> None
         thread.join(30)
     assert len(both) >= 2000
     assert not any(both)
+
+
+def test_a_folder_without_a_spec_gets_no_note(tmp_path: Path) -> None:
+    """It is being pruned."""
+    mark_used(tmp_path)
+    assert os.listdir(tmp_path) == []
+
+
+def test_whoever_may_write_into_the_folder_may_note_a_use(tmp_path: Path) -> None:
+    """A colleague's use counts as well: the file is as open as the folder, whatever the umask is."""
+    for mode, expected in ((0o777, 0o666), (0o775, 0o664), (0o700, 0o600)):
+        folder = tmp_path / f"{mode:o}"
+        folder.mkdir()
+        folder.chmod(mode)
+        before = os.umask(0o022)
+        try:
+            with alone(folder):
+                assert (folder / "used").stat().st_mode & 0o777 == expected
+        finally:
+            os.umask(before)
+
+
+def test_a_writer_that_has_to_wait_says_so(tmp_path: Path) -> None:
+    """Once, and only then."""
+    told: list[str] = []
+    share = Usage(tmp_path)
+    share.begin(lambda: told.append("waits"))
+    share.end()
+    assert told == []
+    with alone(tmp_path):
+        waiting = threading.Thread(target=lambda: share.begin(lambda: told.append("waits")))
+        waiting.start()
+        deadline = time.monotonic() + 20
+        while not told and time.monotonic() < deadline:
+            time.sleep(0.01)
+    waiting.join(20)
+    share.end()
+    assert told == ["waits"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -14,7 +15,11 @@ import pytest
 from conftest import call
 from keyfolder import SPEC, filled, folder_of, ids, key_of, open_key, put_shard, rows, shard_files, text_of
 
+from featstore.files import read_regular
+from featstore.store.compaction import compact_key
 from featstore.store.index import load_index, save_index
+from featstore.store.pruning import prune_key
+from featstore.store.repair import repair_key
 from featstore.store.shard import build_shard
 from featstore.store.verify import Findings, verify_key
 
@@ -161,8 +166,8 @@ def test_a_sound_key_has_no_fault(tmp_path: Path) -> None:
     findings = verify_key(folder)
     assert findings.faults == []
     assert findings.notes == [
-        "1 shards are not in the index yet: the next run takes them in",
-        "1 temporary files of writers at work, or killed",
+        "1 shard not in the index yet: the next run takes them in",
+        "1 temporary file of writers at work, or killed",
         "notes.txt is no file of featstore's",
     ]
     (folder / "index").unlink()
@@ -298,3 +303,58 @@ def test_a_pipe_in_the_place_of_a_file_is_a_fault(tmp_path: Path, name: str) -> 
     path.unlink()
     os.mkfifo(path)
     assert (path, True) in [(fault.path, "not a regular file" in fault.reason) for fault in verify_key(folder).faults]
+
+
+def test_what_others_do_meanwhile_is_no_fault(tmp_path: Path) -> None:
+    """An extraction, a compaction, or the key is pruned: after any shard that is read."""
+    for number, act in enumerate((extract_more, compact_key, prune_key)):
+        for when in (1, 2, 3):
+            folder = filled(tmp_path / f"{number}-{when}")
+            looks = []
+
+            def meanwhile(
+                looks: list[int] = looks, when: int = when, act: Callable = act, folder: Path = folder
+            ) -> None:
+                looks.append(1)
+                if len(looks) == when:
+                    act(folder)
+
+            findings = verify_key(folder, on_shard=meanwhile)
+            assert (findings.faults, findings.lost) == ([], [])
+
+
+def extract_more(folder: Path) -> None:
+    store = open_key(folder.parents[1])
+    store.append(ids(50, 51), rows(50, 51))
+    store.finish()
+
+
+def test_a_key_that_is_gone_has_no_fault(tmp_path: Path) -> None:
+    """It was listed, and pruned before it was looked into."""
+    findings = verify_key(tmp_path / "tiny" / "tf-32-000000000000")
+    assert (findings.faults, findings.shards) == ([], 0)
+
+
+def test_what_may_not_be_read_is_a_fault_and_left_where_it_is(tmp_path: Path) -> None:
+    """Nothing need be wrong with it: a repair moves nothing, and says so."""
+    folder = filled(tmp_path)
+    for path in (shard_files(folder)[0], folder / "spec.json"):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("featstore.store.verify.read_regular", refusing(path))
+            patch.setattr("featstore.store.keyfile.read_regular", refusing(path))
+            findings = verify_key(folder)
+            assert (path, True) in [(fault.path, "Permission denied" in fault.reason) for fault in findings.faults]
+            repaired = repair_key(folder)
+        assert repaired.quarantined == ()
+        assert any("Permission denied" in line for line in repaired.unmended)
+    assert repair_key(folder).unmended == ()
+    assert verify_key(folder).faults == []
+
+
+def refusing(path: Path) -> Callable[[Path], object]:
+    def read(asked: Path) -> object:
+        if asked == path:
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return read_regular(asked)
+
+    return read

@@ -80,7 +80,7 @@ def main() -> None:
     except Interrupted as interruption:
         for text in getattr(interruption, "__notes__", ()):
             note(text)
-        note("featstore: interrupted; features that were computed are stored, the same command goes on from there")
+        note("featstore: interrupted; nothing that was stored is lost, the same command goes on from there")
         sys.exit(interruption.exit_code)
 
 

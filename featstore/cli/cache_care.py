@@ -11,8 +11,9 @@ import typer
 
 from featstore.cli import options
 from featstore.cli.console import note, one_by_one, print_json, print_table, safe, step_progress
-from featstore.cli.units import count, megabytes, parse_share
+from featstore.cli.units import megabytes, parse_share
 from featstore.errors import UsageError
+from featstore.wording import count
 
 if TYPE_CHECKING:
     from featstore.store.compaction import Compacted
@@ -178,6 +179,10 @@ def _print_repaired(done: Sequence[Repaired], images: Sequence[str], cleared: in
             print(safe(f"{fault.path}: {fault.reason}"))
         if repaired.quarantined:
             print(safe(f"{count(len(repaired.quarantined), 'file')} moved to {findings.folder / 'quarantine'}"))
+        if repaired.restored:
+            print(safe(f"{findings.folder / 'spec.json'}: made again from a shard"))
+        if repaired.canary_lost:
+            print("  its canary is lost: that environments make the same features is not checked for this key any more")
         if findings.unknown:
             print(f"{findings.unknown} of them were not in the index: it is not known which images they held")
     for image in images[:MOST_IMAGES]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from featstore.cli import options
 from featstore.cli.console import list_skipped, note, print_json, safe, step_progress
+from featstore.wording import count
 
 if TYPE_CHECKING:
     from featstore.explaining import Answer
@@ -67,9 +68,11 @@ def command(
 
 
 def _print(answer: Answer, most: int) -> None:
-    """One line for the features, then the nearest key, or up to `most` of the images that lack rows."""
+    """A line for the features, one for damage, then the nearest key, or up to `most` of the images that lack rows."""
     images = f"{answer.images - len(answer.missing)} of {answer.images} images"
     print(safe(f"{'hit ' if answer.hit else 'miss'}  {_title(answer)}: {images} in {answer.folder}"))
+    if answer.damaged:
+        print(f"      damaged: {count(len(answer.damaged), 'shard')} of the key; mend it with `featstore cache repair`")
     near = answer.nearest
     if near:
         print(safe(f"      nearest: {', '.join(near.differences)}; {near.images} of the images in {near.folder}"))

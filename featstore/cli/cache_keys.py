@@ -10,8 +10,9 @@ import typer
 
 from featstore.cli import options
 from featstore.cli.console import note, one_by_one, print_json, print_table
-from featstore.cli.units import count, megabytes, moment, parse_age, parse_bytes
+from featstore.cli.units import megabytes, moment, parse_age, parse_bytes
 from featstore.errors import UsageError
+from featstore.wording import count
 
 if TYPE_CHECKING:
     from featstore.store.keys import KeyInfo
@@ -30,7 +31,7 @@ def list_keys(cache: options.Cache = None, json: options.Json = False, quiet: op
         return
     for key in keys:
         if key.problem:
-            note(f"{key.folder}: {key.problem}; run `featstore cache verify`")
+            note(key.problem if key.spec is None else f"{key.problem}; `featstore cache verify` says which")
     if quiet:
         return
     print_table(_HEADER, [_as_row(key) for key in keys])
@@ -66,17 +67,21 @@ def prune(
     since = None if older_than is None else time.time() - parse_age("--older-than", older_than)
     most = None if max_size is None else parse_bytes("--max-size", max_size)
     chosen = choose_keys(_describe(cache), named, since, most)
-    left: list[list[str]] = []
+    left: list[str] = []
     failed: list[str] = []
     if yes:
-        left, failed = one_by_one([key.folder for key in chosen], prune_key)
+        names, failed = one_by_one([key.folder for key in chosen], prune_key)
+        left = [name for some in names for name in some]
+        chosen = [
+            key for key in chosen if not any(text.startswith((f"{key.folder}:", f"{key.folder}/")) for text in failed)
+        ]
     if json:
         print_json({"keys": [_as_json(key) for key in chosen], "removed": yes, "failed": failed})
     elif not quiet:
         print_table(_HEADER, [_as_row(key) for key in chosen])
         freed = f"{count(len(chosen), 'key')}, {megabytes(sum(key.bytes for key in chosen))} MB"
         print(f"removed: {freed}" if yes else f"would remove {freed}; --yes does it")
-    for text in [*failed, *(f"left, since it is not featstore's: {name}" for names in left for name in names)]:
+    for text in [*failed, *(f"left, since it is not featstore's: {name}" for name in left)]:
         note(text)
     if failed:
         raise typer.Exit(1)

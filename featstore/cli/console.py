@@ -140,6 +140,9 @@ class ImageProgress:
             self._told = True
             note(f"{images} images are being extracted by another process: waiting for them")
 
+    def hold(self) -> None:
+        note("the cache is being repaired, compacted or pruned by another process: waiting for it")
+
     def stop(self) -> None:
         """Take the bar off the screen; safe to call at any time."""
         if self._bar is not None:

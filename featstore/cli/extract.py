@@ -9,7 +9,7 @@ import typer
 
 from featstore.cli import options
 from featstore.cli.console import image_progress, list_skipped, note, print_json, print_table
-from featstore.cli.units import count
+from featstore.wording import count
 
 if TYPE_CHECKING:
     from featstore.workflow import FeatureSet

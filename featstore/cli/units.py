@@ -36,11 +36,6 @@ def parse_share(option: str, text: str) -> float:
     return float(found[1]) / 100
 
 
-def count(number: int, what: str) -> str:
-    """`1 key`, `2 keys`"""
-    return f"{number:,} {what}{'' if number == 1 else 's'}"
-
-
 def megabytes(size: int) -> str:
     """A size for a table, in MB of 10^6 bytes."""
     return f"{size / 1e6:.1f}"

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from featstore.errors import StoreError
 from featstore.files import remove, write_whole
 from featstore.store.keys import open_key
-from featstore.store.rowid import SIZE, RowId
+from featstore.store.rowid import RowId, split_ids
 from featstore.store.rowstore import RowStore
 from featstore.store.shard import DTYPES, ZSTD, Contents, build_shard, decompress, parse_shard
 from featstore.store.usage import alone
@@ -56,7 +56,7 @@ def compact_key(folder: Path, compress: str | None = None, on_shard: OnShard = l
             store.refresh()
         _rewrite(store, to_compact(store, compress), compress, on_shard)
         store.refresh()
-        store.finish()
+        store.save_index()
         return Compacted(folder, (shards, len(store.shards)), (size, store.bytes_on_disk))
 
 
@@ -121,9 +121,8 @@ def _load(store: RowStore, name: str) -> tuple[_Kind, list[RowId], NDArray[Any]]
             f"{store.folder / name}: cannot be read: {error.strerror}; run the same command again"
         ) from error
     contents = parse_shard(name, data, store.key)
-    ids = [contents.ids[at : at + SIZE] for at in range(0, len(contents.ids), SIZE)]
     compression = ZSTD if contents.offset is None else None
-    return (contents.dtype, contents.versions, compression), ids, _rows(name, data, contents)
+    return (contents.dtype, contents.versions, compression), split_ids(contents.ids), _rows(name, data, contents)
 
 
 def _rows(name: str, data: bytes, contents: Contents) -> NDArray[Any]:

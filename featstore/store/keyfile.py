@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 from collections.abc import Mapping
@@ -19,6 +20,10 @@ _WAY_OUT = "`featstore cache repair` makes it again from a shard, or move the fo
 
 class NewerFormat(StoreError):
     """A file of another version of the format than this featstore reads; nothing is wrong with it."""
+
+
+class Unreadable(StoreError):
+    """A file that the system does not give out; nothing need be wrong with it."""
 
 
 class KeyFile:
@@ -75,7 +80,12 @@ def read_key_file(path: Path) -> dict[str, Any]:
             raise ValueError(f"format {content['format']!r}")
     except FileNotFoundError:
         raise
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+    except OSError as error:
+        if error.errno not in (errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EIO, errno.ESTALE):
+            raise StoreError(f"{path}: cannot be read: {error.strerror}; {_WAY_OUT}") from error
+        remedy = "choose another cache with --cache, or see to it that you may read this one"
+        raise Unreadable(f"{path}: cannot be read: {error.strerror}; {remedy}") from error
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise StoreError(f"{path}: cannot be read: {' '.join(str(error).split())}; {_WAY_OUT}") from error
     check_version(path, version, FORMAT_VERSION, content.get("versions"))
     canary = content.get("canary")

@@ -15,7 +15,10 @@ from featstore.errors import StoreError, UsageError
 from featstore.store.keyfile import read_key_file
 from featstore.store.names import QUARANTINE, SHARD_NAME, SPEC
 from featstore.store.rowstore import RowStore
-from featstore.store.usage import last_used
+from featstore.store.usage import alone, last_used
+from featstore.wording import count
+
+_DIGITS = 12  # of the key in the name of its folder
 
 
 @dataclass(frozen=True)
@@ -46,9 +49,9 @@ def key_folders(cache: Path, keys: Sequence[str] = ()) -> list[Path]:
         found = sorted(folder for folder in cache.glob("*/*") if _holds_rows(folder))
     except OSError as error:
         raise StoreError(f"{cache}: cannot be read: {error.strerror}; choose another cache with --cache") from error
-    chosen = []
+    chosen: list[Path] = []
     for key in keys:
-        fitting = [folder for folder in found if key and _short_key(folder).startswith(key[:12].lower())]
+        fitting = [folder for folder in found if key and _begins(folder, key.lower())]
         if not fitting:
             raise UsageError(f"--key {key}: no key in {cache} begins so; `featstore cache ls` lists them")
         chosen += fitting
@@ -72,11 +75,13 @@ def describe_key(folder: Path) -> KeyInfo | None:
             spec = _read_spec(folder)["spec"]
             store = open_key(folder)
         except StoreError as error:
-            shards = sum(SHARD_NAME.fullmatch(name) is not None for name in os.listdir(folder))
+            shards = sum(SHARD_NAME.fullmatch(name) is not None for name in _names(folder))
             return KeyInfo(folder, _short_key(folder), None, None, shards, size, used, str(error))
+        with suppress(StoreError), alone(folder):  # what was verified now need not be verified again
+            store.save_index()
     except FileNotFoundError:
         return None
-    problem = f"{len(store.damaged)} damaged shards" if store.damaged else None
+    problem = f"{folder}: {count(len(store.damaged), 'damaged shard')}" if store.damaged else None
     return KeyInfo(folder, store.key, spec, len(store), len(store.shards), size, used, problem)
 
 
@@ -90,9 +95,26 @@ def _read_spec(folder: Path) -> dict[str, Any]:
 def _holds_rows(folder: Path) -> bool:
     try:
         names = os.listdir(folder)
+    except PermissionError:  # it may: its line will say so
+        return True
     except (FileNotFoundError, NotADirectoryError):  # pruned meanwhile, or a file of somebody's
         return False
     return SPEC in names or QUARANTINE in names or any(SHARD_NAME.fullmatch(name) for name in names)
+
+
+def _names(folder: Path) -> list[str]:
+    with suppress(PermissionError):
+        return os.listdir(folder)
+    return []
+
+
+def _begins(folder: Path, key: str) -> bool:
+    """Whether the key of the folder begins with `key`, of which the folder's name has twelve digits."""
+    if len(key) <= _DIGITS:
+        return _short_key(folder).startswith(key)
+    with suppress(StoreError):
+        return str(_read_spec(folder)["key"]).startswith(key)
+    return False
 
 
 def _short_key(folder: Path) -> str:
@@ -104,7 +126,7 @@ def _size(folder: Path) -> int:
     """Bytes of all files; those that go meanwhile are not counted."""
     size = 0
     for path in folder.rglob("*"):
-        with suppress(FileNotFoundError):
+        with suppress(FileNotFoundError, PermissionError):
             info = path.lstat()
             size += info.st_size if stat.S_ISREG(info.st_mode) else 0
     return size

@@ -9,4 +9,4 @@ INDEX = "index"
 USED = "used"
 QUARANTINE = "quarantine"
 CLAIMS = "claims"
-SHARD_NAME = re.compile(r"s-.+\.h5")
+SHARD_NAME = re.compile(r"s-[0-9a-f]{64}\.h5")

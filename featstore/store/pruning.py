@@ -59,4 +59,4 @@ def prune_key(folder: Path) -> list[str]:
     for empty in (folder, folder.parent):
         with suppress(OSError):
             disk().remove_folder(empty)
-    return sorted(os.listdir(folder)) if folder.is_dir() else []
+    return sorted(set(os.listdir(folder)) - {USED, CLAIMS, QUARANTINE}) if folder.is_dir() else []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import stat
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from pathlib import Path
 
 from featstore.disk import disk
 from featstore.errors import StoreError
-from featstore.files import TEMPORARY, move, remove
+from featstore.files import TEMPORARY, move, read_regular, remove
 from featstore.store.claims import is_locked
 from featstore.store.index import empty_index, save_index
 from featstore.store.keyfile import KeyFile
@@ -26,13 +27,14 @@ class Repaired:
     """What a repair found, and what it did about it.
 
     quarantined: names of files that were moved to `quarantine/`. cleared: leftovers that were removed. restored: that
-    `spec.json` was made again. unmended: what it could do nothing about.
+    `spec.json` was made again; canary_lost: without a canary. unmended: what it could do nothing about.
     """
 
     findings: Findings
     quarantined: tuple[str, ...]
     cleared: int
     restored: bool
+    canary_lost: bool
     unmended: tuple[str, ...]
 
 
@@ -42,17 +44,22 @@ def repair_key(folder: Path, on_shard: Callable[[], None] = lambda: None) -> Rep
         findings = verify_key(folder, on_shard=on_shard)
         if findings.newer:
             raise StoreError(f"{folder}: {findings.newer[0]}; nothing was changed")
-        quarantined = list(findings.bad)
+        quarantined, unmended = list(findings.bad), list(findings.unreadable)
         for name in findings.bad:
             _move_aside(folder, name)
-        restored = findings.key is None and _restore_spec(findings)
-        unmended = []
-        if findings.key is None and not restored:
+        key_file = None
+        if findings.key is None and not any(str(folder / SPEC) in reason for reason in findings.unreadable):
+            quarantined += [SPEC] if findings.good and (folder / SPEC).exists() else []
+            key_file = _restore_spec(findings)
+        if findings.key is None and key_file is None and not unmended:
             unmended.append(f"{folder / SPEC}: no good shard to make it from; `featstore cache prune` removes the key")
         shards = {name: entry for name, (entry, _) in findings.good.items()}
         index = empty_index().with_shards(shards, {name: found.ids for name, (_, found) in findings.good.items()})
         save_index(folder / INDEX, index)
-        return Repaired(findings, tuple(quarantined), clear_leftovers(folder), restored, tuple(unmended))
+        restored = key_file is not None
+        canary_lost = key_file is not None and key_file.canary is None
+        cleared = clear_leftovers(folder)
+        return Repaired(findings, tuple(quarantined), cleared, restored, canary_lost, tuple(unmended))
 
 
 def _move_aside(folder: Path, name: str) -> None:
@@ -64,17 +71,21 @@ def _move_aside(folder: Path, name: str) -> None:
     move(folder / name, target)
 
 
-def _restore_spec(findings: Findings) -> bool:
-    """Make `spec.json` from what a shard says of itself; the canary is not in there and is left out."""
+def _restore_spec(findings: Findings) -> KeyFile | None:
+    """Make `spec.json` from what a shard says of itself; the canary is not in there: that of the old file is kept."""
     folder = findings.folder
     if not findings.good:
-        return False
+        return None
     _, contents = findings.good[min(findings.good)]
-    if (folder / SPEC).exists():
-        _move_aside(folder, SPEC)
     key = hashlib.sha256(contents.spec.encode()).hexdigest()
-    KeyFile(folder, key, contents.spec).write(dict(json.loads(contents.versions)))
-    return True
+    key_file = KeyFile(folder, key, contents.spec)
+    if (folder / SPEC).exists():
+        with suppress(OSError, ValueError, TypeError, AttributeError, RecursionError):
+            canary = json.loads(read_regular(folder / SPEC)[0]).get("canary")
+            key_file.canary = canary if isinstance(canary, dict) else None
+        _move_aside(folder, SPEC)
+    key_file.write(dict(json.loads(contents.versions)))
+    return key_file
 
 
 def clear_leftovers(folder: Path) -> int:
@@ -89,7 +100,7 @@ def clear_leftovers(folder: Path) -> int:
         except OSError:
             continue
         try:
-            if not is_locked(descriptor):
+            if stat.S_ISREG(os.fstat(descriptor).st_mode) and not is_locked(descriptor):
                 remove(path)
                 cleared += 1
         finally:

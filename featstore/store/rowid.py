@@ -15,3 +15,8 @@ def row_id(digest: str, view: int = PLAIN_VIEW) -> RowId:
 def content_digest(row: RowId) -> str:
     """The inverse of `row_id`, without the view."""
     return row[:32].hex()
+
+
+def split_ids(packed: bytes) -> list[RowId]:
+    """Ids that stand one after another."""
+    return [packed[at : at + SIZE] for at in range(0, len(packed), SIZE)]

@@ -96,9 +96,9 @@ class RowStore:
     def canary(self, value: dict[str, Any]) -> None:
         self._key_file.canary = value
 
-    def begin(self) -> None:
-        """Begin to write: from here to `finish` nobody prunes or compacts the key."""
-        self._usage.begin()
+    def begin(self, on_wait: Callable[[], None] = lambda: None) -> None:
+        """Begin to write: from here to `finish` nobody prunes or compacts the key; `on_wait` is called if one does."""
+        self._usage.begin(on_wait)
         self.refresh()
 
     def append(self, ids: Sequence[RowId], rows: NDArray[Any]) -> None:
@@ -212,16 +212,20 @@ class RowStore:
         return True
 
     def finish(self) -> None:
-        """End to write: keep the index if it has changed. A cache that cannot be written costs only time here."""
+        """End to write."""
         self.claims.withdraw()
+        self.save_index()
+        mark_used(self.folder)
+        self._usage.end()
+
+    def save_index(self) -> None:
+        """Keep the index if it has changed. A cache that cannot be written costs only time here."""
         if self._unsaved:
             with suppress(StoreError):
                 self._index = self._index.with_shards(self._shards, self._fresh)
                 self._fresh, self._recent = {}, {}
                 save_index(self.folder / INDEX, self._index)
                 self._unsaved = False
-        mark_used(self.folder)
-        self._usage.end()
 
     def _place(self, row: RowId) -> tuple[str, int]:
         place = self._recent.get(row) or self._index.find(row)

@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Iterator
+import stat
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from featstore.disk import disk
 from featstore.errors import StoreError
 from featstore.files import NOT_SUPPORTED
-from featstore.store.names import USED
+from featstore.store.names import SPEC, USED
 
 
 class Usage:
@@ -26,10 +27,18 @@ class Usage:
         self._path = folder / USED
         self._descriptor: int | None = None
 
-    def begin(self) -> None:
-        """Wait until nobody has the folder alone; nothing happens where it cannot be locked or is not there yet."""
-        if self._descriptor is None:
-            with suppress(OSError):  # to share, leave to read is enough: the file may be a colleague's
+    def begin(self, on_wait: Callable[[], None] = lambda: None) -> None:
+        """Wait until nobody has the folder alone; `on_wait` is called if that is not at once.
+
+        Nothing happens where the folder cannot be locked or is not there yet.
+        """
+        if self._descriptor is not None:
+            return
+        with suppress(OSError):  # to share, leave to read is enough: the file may be a colleague's
+            try:
+                self._descriptor = _lock(self._path, os.O_RDONLY, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                on_wait()
                 self._descriptor = _lock(self._path, os.O_RDONLY, fcntl.LOCK_SH)
 
     def end(self) -> None:
@@ -57,6 +66,8 @@ def alone(folder: Path) -> Iterator[None]:
 def _why_not(error: OSError) -> str:
     if isinstance(error, BlockingIOError):
         return "in use by another process: try again later"
+    if isinstance(error, FileNotFoundError):
+        return "it was pruned meanwhile"
     if error.errno in NOT_SUPPORTED:
         return (
             "the file system has no locks, so it cannot be told whether another process uses it: do this on a copy on "
@@ -71,7 +82,7 @@ def mark_used(folder: Path) -> None:
         try:
             disk().touch(folder / USED)
         except FileNotFoundError:
-            if folder.is_dir():
+            if (folder / SPEC).exists():  # else it is being pruned
                 os.close(_open(folder / USED))
 
 
@@ -105,4 +116,12 @@ def _is_at(path: Path, descriptor: int) -> bool:
 
 
 def _open(path: Path, access: int = os.O_RDWR) -> int:
-    return os.open(path, access | os.O_CREAT | os.O_NONBLOCK | getattr(os, "O_NOFOLLOW", 0), 0o666)
+    """A descriptor of the file; a new one may be written by whoever may write into the folder: uses are a team's."""
+    flags = access | os.O_NONBLOCK | getattr(os, "O_NOFOLLOW", 0)
+    try:
+        return os.open(path, flags)
+    except FileNotFoundError:
+        descriptor = os.open(path, flags | os.O_CREAT, 0o666)
+        with suppress(OSError):
+            os.fchmod(descriptor, stat.S_IMODE(path.parent.stat().st_mode) & 0o666)
+        return descriptor

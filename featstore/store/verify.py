@@ -10,21 +10,21 @@ import hashlib
 import math
 import os
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from featstore.errors import StoreError
 from featstore.files import TEMPORARY, read_regular
-from featstore.store.index import Index, ShardEntry, file_state, is_intact, parse_index
+from featstore.store.index import ForgedIndex, Index, ShardEntry, file_state, is_intact, parse_index
 from featstore.store.inspection import inspect_shard
-from featstore.store.keyfile import NewerFormat, key_of, read_key_file
+from featstore.store.keyfile import NewerFormat, Unreadable, key_of, read_key_file
+from featstore.store.listing import list_shards
 from featstore.store.names import CLAIMS, INDEX, QUARANTINE, SHARD_NAME, SPEC, USED
-from featstore.store.rowid import SIZE, RowId
+from featstore.store.rowid import RowId, split_ids
 from featstore.store.shard import Contents, PluginMissing, decompress
-
-Shards = Mapping[str, tuple[ShardEntry, Contents]]
+from featstore.wording import count
 
 
 class Fault(NamedTuple):
@@ -39,7 +39,8 @@ class Findings:
     """What is in the folder of a key. `good` shards are verified; where only a subset was, `checked` says how many.
 
     lost: ids of rows that the index lists and no good shard has. unknown: bad shards whose rows nobody knows.
-    newer: what is wrong with nothing but its being of another version of the format; such files are not `bad`.
+    newer: files of another version of the format, and unreadable: those that the system does not give out, each with
+    the reason; nothing need be wrong with either, so they are not `bad`.
     """
 
     folder: Path
@@ -53,6 +54,7 @@ class Findings:
     lost: list[RowId] = field(default_factory=list)
     unknown: int = 0
     newer: list[str] = field(default_factory=list)
+    unreadable: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
     @property
@@ -65,18 +67,47 @@ class Findings:
 
 
 def verify_key(folder: Path, share: float = 1.0, on_shard: Callable[[], None] = lambda: None) -> Findings:
-    """Check the folder of a key: all of its shards, or a random `share` of them (0 to 1, at least one)."""
+    """Check the folder of a key: all of its shards, or a random `share` of them (0 to 1, at least one).
+
+    Others may write, compact or prune meanwhile: the index is read first, then the shards, until no new one appears.
+    """
     findings = Findings(folder)
-    spec = _check_spec(findings)
-    names = sorted(name for name in os.listdir(folder) if SHARD_NAME.fullmatch(name))
-    findings.shards = len(names)
-    chosen = names if share >= 1 else sorted(random.sample(names, math.ceil(share * len(names))))
-    for name in chosen:
-        _check_shard(findings, name, spec)
-        on_shard()
-    _check_index(findings, names, chosen)
-    _note_others(findings)
-    return findings
+    try:
+        spec = _check_spec(findings)
+        index = _load(findings)
+        names = _list(findings)
+        chosen = names if share >= 1 else sorted(random.sample(names, math.ceil(share * len(names))))
+        seen = {*names}
+        while chosen:
+            for name in chosen:
+                _check_shard(findings, name, spec)
+                on_shard()
+            names = _list(findings)
+            chosen = [name for name in names if name not in seen]
+            seen.update(chosen)
+        findings.shards = len(names)
+        if index is not None:
+            _compare(findings, index, names, share >= 1)
+        else:
+            findings.unknown = len(findings.bad)
+        _note_others(findings)
+    except StoreError as error:
+        findings.fault(folder, str(error).removeprefix(f"{folder}: "))
+    except FileNotFoundError:
+        pass
+    return findings if folder.is_dir() else Findings(folder)
+
+
+def _list(findings: Findings) -> list[str]:
+    """The shards, sorted; what is named so and is no file is a fault, once."""
+    names = [name for name in os.listdir(findings.folder) if SHARD_NAME.fullmatch(name)]
+    shards = list(list_shards(findings.folder))
+    for name in sorted({*names} - {*shards}):
+        if not os.path.lexists(findings.folder / name) or name in findings.bad:
+            continue
+        findings.fault(findings.folder / name, "cannot be read: not a regular file")
+        findings.bad.append(name)
+    return shards
 
 
 def _check_spec(findings: Findings) -> dict[str, Any] | None:
@@ -90,6 +121,7 @@ def _check_spec(findings: Findings) -> dict[str, Any] | None:
     except StoreError as error:
         findings.fault(path, str(error).removeprefix(f"{path}: "))
         findings.newer += [str(error)] if isinstance(error, NewerFormat) else []
+        findings.unreadable += [str(error)] if isinstance(error, Unreadable) else []
         return None
     key, spec = content["key"], content["spec"]
     if key_of(spec) != key:
@@ -119,7 +151,9 @@ def _check_shard(findings: Findings, name: str, spec: dict[str, Any] | None) -> 
         findings.fault(path, str(error).removeprefix(f"{name}: "))
         return
     except OSError as error:
-        reason = f"cannot be read: {error.strerror}"
+        findings.unreadable.append(f"{path}: cannot be read: {error.strerror}; left as it is")
+        findings.fault(path, f"cannot be read: {error.strerror}")
+        return
     except StoreError as error:
         reason = str(error).removeprefix(f"{name}: ")
     if reason:
@@ -143,7 +177,7 @@ def _decompress(findings: Findings, name: str, data: bytes) -> None:
 def _why_wrong(findings: Findings, contents: Contents, spec: dict[str, Any] | None) -> str | None:
     """What a shard that is whole may still not be."""
     ids = contents.ids
-    if len({ids[at : at + SIZE] for at in range(0, len(ids), SIZE)}) < contents.rows:
+    if len({*split_ids(ids)}) < contents.rows:
         return "holds an id twice"
     first = next(iter(findings.good.values()), None)
     if first and first[1].shape != contents.shape:
@@ -156,42 +190,39 @@ def _why_wrong(findings: Findings, contents: Contents, spec: dict[str, Any] | No
     return None
 
 
-def _check_index(findings: Findings, names: list[str], chosen: list[str]) -> None:
-    """Index and files, both ways. One that is behind is no fault; one that is wrong, or that lists lost rows, is."""
+def _load(findings: Findings) -> Index | None:
+    """The index; None where there is none that counts."""
     path = findings.folder / INDEX
     try:
         data, _ = read_regular(path)
     except FileNotFoundError:
-        findings.unknown = len(findings.bad)
-        return
+        return None
     except OSError as error:
         findings.fault(path, f"cannot be read: {error.strerror}")
-        return
+        return None
     index = parse_index(data)
-    if index is None:
-        findings.unknown = len(findings.bad)
-        if is_intact(data):
-            findings.notes.append("the index is of another version: the next run makes it again")
-        else:
-            findings.fault(path, "damaged: `featstore cache repair` makes it again")
-        return
-    try:
-        _compare(findings, index, names, chosen)
-    except StoreError as error:  # an index that was made to lie
-        findings.fault(path, str(error))
+    if index is None and is_intact(data):
+        findings.notes.append("the index is of another version: the next run makes it again")
+    elif index is None:
+        findings.fault(path, "damaged: `featstore cache repair` makes it again")
+    return index
 
 
-def _compare(findings: Findings, index: Index, names: list[str], chosen: list[str]) -> None:
+def _compare(findings: Findings, index: Index, names: list[str], whole: bool) -> None:
+    """Index and files, both ways. An index that is behind is no fault; one that is wrong, or lists lost rows, is."""
     path = findings.folder / INDEX
-    for name, (entry, contents) in findings.good.items():
-        listed = index.shards.get(name)
-        if listed is not None and not _agrees(index, listed, entry, contents):
-            findings.fault(path, f"says something else of {name} than is in it")
-    behind = [name for name in names if name not in index.shards]
-    if behind:
-        findings.notes.append(f"{len(behind)} shards are not in the index yet: the next run takes them in")
-    missing = [name for name in index.shards if name not in names]
-    _find_lost(findings, index, missing, whole=len(chosen) == len(names))
+    try:
+        for name, (entry, contents) in findings.good.items():
+            listed = index.shards.get(name)
+            if listed is not None and not _agrees(index, listed, entry, contents):
+                findings.fault(path, f"says something else of {name} than is in it")
+        behind = sum(name not in index.shards for name in names)
+        if behind:
+            findings.notes.append(f"{count(behind, 'shard')} not in the index yet: the next run takes them in")
+        missing = [name for name in index.shards if name not in names and name not in findings.bad]
+        _find_lost(findings, index, missing, whole)
+    except ForgedIndex as error:
+        findings.fault(path, str(error))
     findings.unknown = sum(name not in index.shards for name in findings.bad)
 
 
@@ -207,7 +238,8 @@ def _agrees(index: Index, listed: ShardEntry, entry: ShardEntry, contents: Conte
 
 def _find_lost(findings: Findings, index: Index, missing: list[str], whole: bool) -> None:
     """The rows of bad and of missing shards that are nowhere else."""
-    gone = {row for name in [*missing, *findings.bad] if name in index.shards for row in _split(index.ids_of(name))}
+    listed = [name for name in [*missing, *findings.bad] if name in index.shards]
+    gone = {row for name in listed for row in split_ids(index.ids_of(name))}
     if not gone:
         return
     kept = {name: contents.ids for name, (_, contents) in findings.good.items()}
@@ -215,10 +247,10 @@ def _find_lost(findings: Findings, index: Index, missing: list[str], whole: bool
         others = index.shards.keys() - kept.keys() - {*missing, *findings.bad}
         kept |= {name: index.ids_of(name) for name in others}
     for ids in kept.values():
-        gone.difference_update(_split(ids))
+        gone.difference_update(split_ids(ids))
     findings.lost = sorted(gone)
     for name in missing:
-        lost = sum(row in gone for row in _split(index.ids_of(name)))
+        lost = sum(row in gone for row in split_ids(index.ids_of(name)))
         if lost:
             findings.fault(findings.folder / name, f"is missing, and {lost} of its rows are nowhere else")
 
@@ -228,10 +260,6 @@ def _note_others(findings: Findings) -> None:
     names = os.listdir(findings.folder)
     temporary = [name for name in names if name.startswith(TEMPORARY)]
     if temporary:
-        findings.notes.append(f"{len(temporary)} temporary files of writers at work, or killed")
+        findings.notes.append(f"{count(len(temporary), 'temporary file')} of writers at work, or killed")
     strange = [n for n in names if n not in known and n not in temporary and not SHARD_NAME.fullmatch(n)]
     findings.notes += [f"{name} is no file of featstore's" for name in strange]
-
-
-def _split(ids: bytes) -> list[RowId]:
-    return [ids[at : at + SIZE] for at in range(0, len(ids), SIZE)]
