@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from conftest import Cli, call, draw
+from PIL import Image
 
 from featstore.catalog import BASES
 
@@ -118,3 +119,18 @@ def test_quickstart(tmp_path: Path) -> None:
     for run in runs:
         assert run["metrics"]["test"]["accuracy"] >= 0.97
     assert len(list((tmp_path / "featstore-quickstart" / "digits").glob("*/*.png"))) == 1797
+
+
+def test_pillows_warning_about_large_images_is_not_shown(tmp_path: Path) -> None:
+    """The file is listed with the reason, in our words."""
+    Image.new("1", (10_000, 9_500)).save(tmp_path / "large.png")
+    draw("discs", 1).save(tmp_path / "small.png")
+    done = subprocess.run(
+        [sys.executable, "-m", "featstore", "extract", tmp_path, "--model", "pixels", "--size", "8", "--quiet"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "decompression bomb" not in done.stderr
+    assert "large.png: declares 10000x9500 pixels, the limit is 50 million" in done.stderr

@@ -126,11 +126,7 @@ def compact(
     if json:
         print_json({"keys": [_compacted_as_json(item) for item in done], "failed": failed})
     elif not quiet:
-        rows = [
-            [str(c.folder), str(c.shards[0]), str(c.shards[1]), megabytes(c.bytes[0]), megabytes(c.bytes[1])]
-            for c in done
-        ]
-        print_table(["key", "shards", "now", "MB", "now"], rows)
+        _print_compacted(done)
     for text in failed:
         note(text)
     if failed:
@@ -184,15 +180,25 @@ def _print_repaired(done: Sequence[Repaired], images: Sequence[str], cleared: in
         if repaired.canary_lost:
             print("  its canary is lost: that environments make the same features is not checked for this key any more")
         if findings.unknown:
-            print(f"{findings.unknown} of them were not in the index: it is not known which images they held")
+            held = "which images they held is not known, and they may have been extracted again since"
+            print(f"{findings.unknown} of them were not in the index: {held}")
     for image in images[:MOST_IMAGES]:
         print(safe(f"to be extracted again: {image}"))
     if len(images) > MOST_IMAGES:
         print(f"... and {len(images) - MOST_IMAGES} more (all of them with --json)")
-    if not quiet:
+    if done and not quiet:
         rows = sum(repaired.findings.rows for repaired in done)
         right = f"{count(len(done), 'key')}: {count(rows, 'row')} right"
         print(f"{right}, {count(cleared, 'leftover')} cleared, {count(len(images), 'image')} to extract again")
+
+
+def _print_compacted(done: Sequence[Compacted]) -> None:
+    changed = [item for item in done if item.shards[0] != item.shards[1] or item.bytes[0] != item.bytes[1]]
+    if changed:
+        rows = [[str(c.folder), *(f"{n}" for n in c.shards), *(megabytes(size) for size in c.bytes)] for c in changed]
+        print_table(["key", "shards", "now", "MB", "MB now"], rows)
+    freed = sum(item.bytes[0] - item.bytes[1] for item in done)
+    print(f"{count(len(changed), 'key')} of {len(done)} compacted, {megabytes(freed)} MB freed")
 
 
 def _compacted_as_json(item: Compacted) -> dict[str, Any]:

@@ -15,6 +15,8 @@ from featstore.errors import UsageError
 from featstore.wording import count
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from featstore.store.keys import KeyInfo
 
 _HEADER = ["key", "model", "variant", "size", "layer", "pool", "dtype", "rows", "shards", "MB", "last used"]
@@ -45,7 +47,10 @@ def prune(
     ] = None,
     max_size: Annotated[
         str | None,
-        typer.Option(help="The longest unused keys, until the cache is no larger, as in 20G.", show_default=False),
+        typer.Option(
+            help="The longest unused keys, until the cache is no larger, as in 20G; beside --older-than, more of them.",
+            show_default=False,
+        ),
     ] = None,
     keys: options.Keys = [],  # noqa: B006 - Typer copies it
     yes: Annotated[bool, typer.Option("--yes", help="Remove them. Without it they are only listed.")] = False,
@@ -66,7 +71,10 @@ def prune(
     named = set(key_folders(cache_folder(cache), keys)) if keys else None
     since = None if older_than is None else time.time() - parse_age("--older-than", older_than)
     most = None if max_size is None else parse_bytes("--max-size", max_size)
-    chosen = choose_keys(_describe(cache), named, since, most)
+    if max_size is not None and max_size.strip().isdigit() and most:  # 5 may be meant to be gigabytes
+        raise UsageError(f"--max-size {max_size}: expected a size with its unit, as in {max_size}M or {max_size}G")
+    keys_now = _describe(cache)
+    chosen = choose_keys(keys_now, named, since, most)
     left: list[str] = []
     failed: list[str] = []
     if yes:
@@ -76,15 +84,24 @@ def prune(
             key for key in chosen if not any(text.startswith((f"{key.folder}:", f"{key.folder}/")) for text in failed)
         ]
     if json:
-        print_json({"keys": [_as_json(key) for key in chosen], "removed": yes, "failed": failed})
+        freed = sum(key.bytes for key in chosen)
+        print_json({"keys": [_as_json(key) for key in chosen], "removed": yes, "bytes": freed, "failed": failed})
     elif not quiet:
-        print_table(_HEADER, [_as_row(key) for key in chosen])
-        freed = f"{count(len(chosen), 'key')}, {megabytes(sum(key.bytes for key in chosen))} MB"
-        print(f"removed: {freed}" if yes else f"would remove {freed}; --yes does it")
+        _print_pruned(chosen, [key for key in keys_now if key not in chosen], yes)
     for text in [*failed, *(f"left, since it is not featstore's: {name}" for name in left)]:
         note(text)
     if failed:
         raise typer.Exit(1)
+
+
+def _print_pruned(chosen: Sequence[KeyInfo], left: Sequence[KeyInfo], done: bool) -> None:
+    stays = f"{count(len(left), 'key')}, {megabytes(sum(key.bytes for key in left))} MB"
+    if not chosen:
+        print(f"nothing to remove: {stays}")
+        return
+    print_table(_HEADER, [_as_row(key) for key in chosen])
+    goes = f"{count(len(chosen), 'key')}, {megabytes(sum(key.bytes for key in chosen))} MB"
+    print(f"removed {goes}; left {stays}" if done else f"would remove {goes} and leave {stays}; --yes does it")
 
 
 def _describe(cache: Path | None) -> list[KeyInfo]:
@@ -99,7 +116,7 @@ def _as_row(key: KeyInfo) -> list[str]:
     size = megabytes(key.bytes)
     variant = key.folder.name.rsplit("-", 2)[0]
     if key.spec is None:
-        return [key.key[:12], key.folder.parent.name, variant, *["?"] * 5, str(key.shards), size, moment(key.last_used)]
+        return [key.key[:12], key.folder.parent.name, variant, *["-"] * 5, str(key.shards), size, moment(key.last_used)]
     spec = key.spec
     sides = spec.get("reading", {}).get("size", [])
     what = [*(str(spec.get(name)) for name in ("layer", "pool", "dtype")), f"{key.rows}", str(key.shards), size]

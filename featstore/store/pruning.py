@@ -20,21 +20,20 @@ def choose_keys(
     unused_since: float | None = None,
     most_bytes: int | None = None,
 ) -> list[KeyInfo]:
-    """The keys to remove: of those `named` (None: all), the ones that were last used before `unused_since`.
+    """The keys to remove, of those `named` (None: of all), the longest unused first.
 
-    With `most_bytes`, those that were unused for longest, until all that is left fits.
+    These are the ones that were last used before `unused_since`, and more of them until all that is left in the cache
+    has no more than `most_bytes`; without either, all of them.
     """
-    able = [key for key in keys if named is None or key.folder in named]
-    able = [key for key in able if unused_since is None or key.last_used < unused_since]
-    able.sort(key=lambda key: key.last_used)
-    if most_bytes is None:
+    able = sorted((key for key in keys if named is None or key.folder in named), key=lambda key: key.last_used)
+    if unused_since is None and most_bytes is None:
         return able
     chosen, left = [], sum(key.bytes for key in keys)
     for key in able:
-        if left <= most_bytes:
-            break
-        chosen.append(key)
-        left -= key.bytes
+        old = unused_since is not None and key.last_used < unused_since
+        if old or (most_bytes is not None and left > most_bytes):
+            chosen.append(key)
+            left -= key.bytes
     return chosen
 
 
