@@ -85,7 +85,7 @@ def run(
     job = _Job(shelves, views, make_reader, memory, progress or Silent(), threads or default_threads())
     try:
         for shelf in shelves:
-            shelf.task.store.begin(job.progress.hold)
+            shelf.task.store.begin(lambda: job.progress.hold())
         unread = job.take_remembered(manifest.pictures)
         job.progress.start(len(manifest), reused=len(manifest) - len(unread))
         claimed = job.read(unread)
