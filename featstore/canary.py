@@ -8,7 +8,7 @@ that it computes the same.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -53,7 +53,8 @@ def guarded(
 
     `read` makes of the bytes of a file (views, height, width, 3) pixels as `encode` takes them; the first view is used,
     which has to be the same one for all that use the key. A new store gets a canary. One that another environment than
-    `here` began is compared with its canary. Raises StoreError where they differ by more than 1e-4.
+    `here` began is compared with its canary. Raises StoreError where they differ by more than 1e-4, or where `here` has
+    no features of an image that the canary has.
     """
     passed = False
 
@@ -73,9 +74,10 @@ def _guard(store: GuardedStore, read: Read, encode: Encode, here: Mapping[str, s
         store.canary = _describe(_compute(read, encode))
     elif store.canary is not None and store.made_with != here:
         kept, found = _parse(store.canary, store.folder), _compute(read, encode)
-        difference = _largest_difference(kept, found)
-        if difference > TOLERANCE:
-            raise StoreError(_refusal(store, here, kept, found, difference))
+        # An image that only `here` can read is harmless: nothing that was stored is called into question.
+        lost = [name for name in NAMES if kept[name] is not None and found[name] is None]
+        if lost or _largest_difference(kept, found) > TOLERANCE:
+            raise StoreError(_refusal(store, here, kept, found, lost))
 
 
 def _compute(read: Read, encode: Encode) -> Sketches:
@@ -118,22 +120,27 @@ def _parse(canary: Mapping[str, Any], folder: Path) -> Sketches:
 
 
 def _largest_difference(kept: Sketches, found: Sketches) -> float:
-    """Image by image, since one kind of file may differ alone; those without features on one side are left out."""
+    """Image by image, since one kind of file may differ alone; of those that have features on both sides."""
     from featstore.sketch import relative_difference
 
     pairs = ((kept[name], found[name]) for name in NAMES)
     return max((relative_difference(a, b) for a, b in pairs if a is not None and b is not None), default=0.0)
 
 
-def _refusal(store: GuardedStore, here: Mapping[str, str], kept: Sketches, found: Sketches, difference: float) -> str:
+def _refusal(store: GuardedStore, here: Mapping[str, str], kept: Sketches, found: Sketches, lost: Sequence[str]) -> str:
+    """One line: what was made with what, how it differs, and what to do; `lost` are the images without features."""
     from featstore.sketch import fingerprint
 
     there = store.made_with or {}
     names = [name for name in sorted({*there, *here}) if there.get(name) != here.get(name)]
     theirs, ours = (", ".join(f"{name} {having.get(name, 'unknown')}" for name in names) for having in (there, here))
     old, new = (fingerprint(list(sketches.values())) for sketches in (kept, found))
+    if lost:
+        how = f"{', '.join(lost)} cannot be read or give NaN or infinity, so images that were read would be refused"
+    else:
+        difference = _largest_difference(kept, found)
+        how = f"features of the same images differ by {difference:.1e}, where {TOLERANCE:.0e} is allowed"
     return (
-        f"{store.folder}: its rows were made with {theirs} (canary {old}); here, with {ours} (canary {new}), features "
-        f"of the same images differ by {difference:.1e}, where {TOLERANCE:.0e} is allowed: go back to what they were "
-        "made with, or extract into another --cache"
+        f"{store.folder}: its rows were made with {theirs} (canary {old}); here, with {ours} (canary {new}), {how}: "
+        "go back to what they were made with, or extract into another --cache"
     )

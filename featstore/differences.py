@@ -107,7 +107,7 @@ def _has_default_fit(flat: _Flat) -> bool:
 def _has_default_canvas(flat: _Flat) -> bool:
     try:
         return [round(side / CANVAS) for side in flat["reading.size"]] == list(flat["reading.resize"])
-    except (KeyError, TypeError):  # whole images, or a file that somebody wrote by hand
+    except (KeyError, TypeError, OverflowError):  # whole images, or a file that somebody wrote by hand
         return False
 
 

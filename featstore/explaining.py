@@ -6,8 +6,9 @@ that is no image shows as one that has no row yet.
 
 from __future__ import annotations
 
+import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -35,7 +36,7 @@ class Missing(NamedTuple):
     """An image that lacks rows, and why.
 
     changed: the file of this name had other bytes when its rows were stored. views: it has some of the views. new: the
-    rest, of which there is no row.
+    rest, of which there is no row that can be read; where shards are damaged, it may have been in one of them.
     """
 
     path: str
@@ -55,8 +56,8 @@ class Nearest:
 class Answer:
     """What the cache holds of one feature set: `stored` of the `rows` asked for, which are `images` x `views`.
 
-    missing: the images that lack rows. nearest: where the key has no rows at all, not even of other images, and the
-    cache holds other keys.
+    missing: the images that lack rows. damaged: a line for each shard of the key that is passed over. nearest: where
+    the key has no shards at all, not even damaged ones or those of other images, and the cache holds other keys.
     """
 
     recipe: Recipe
@@ -67,6 +68,7 @@ class Answer:
     stored: int
     missing: tuple[Missing, ...]
     key_is_stored: bool
+    damaged: tuple[str, ...] = ()
     nearest: Nearest | None = None
 
     @property
@@ -93,6 +95,7 @@ class Answer:
             "rows": self.rows,
             "stored": self.stored,
             "key_is_stored": self.key_is_stored,
+            "damaged": list(self.damaged),
             "missing": [item._asdict() for item in self.missing],
             "nearest": near
             and {"path": str(near.folder), "images": near.images, "differences": list(near.differences)},
@@ -192,8 +195,10 @@ def _answer(
         stored += held
         if held < len(views):
             missing.append(Missing(picture.path, _why(picture, held, store, views, memory)))
-    nearest = None if len(store) else _nearest(spec, kept, pictures)
-    return Answer(recipe, spec, views, store.folder, len(pictures), stored, tuple(missing), bool(len(store)), nearest)
+    damaged = tuple(store.damaged)
+    there = bool(len(store) or damaged)
+    nearest = None if there else _nearest(spec, kept, pictures)
+    return Answer(recipe, spec, views, store.folder, len(pictures), stored, tuple(missing), there, damaged, nearest)
 
 
 def _why(picture: Picture, held: int, store: RowStore, views: Sequence[int], memory: DigestMemory) -> Why:
@@ -205,20 +210,30 @@ def _why(picture: Picture, held: int, store: RowStore, views: Sequence[int], mem
 
 
 def _nearest(spec: FeatureSpec, kept: Sequence[_Kept], pictures: Sequence[Picture]) -> Nearest | None:
-    """The key with the fewest differences; of several as near, that with the most of `pictures`."""
+    """The key with the fewest differences; of several, with the most of `pictures`, then with the nearest size."""
     asked = spec.describe()
     found = [(things, k) for k in kept if (things := differences(k.spec, asked))]
     if not found:
         return None
     least = min(_distance(things) for things, _ in found)
     tied = [(_images_in(k, pictures), things, k) for things, k in found if _distance(things) == least]
-    images, things, best = max(tied, key=lambda item: item[0])  # the first of several: they are sorted by name
+    # The first of several as near: they are sorted by name.
+    images, things, best = min(tied, key=lambda item: (-item[0], _stretch(item[2].spec, asked)))
     return Nearest(best.folder, things, images)
 
 
 def _distance(things: Sequence[str]) -> tuple[int, bool]:
     """How many they are, and whether one is another base or kind of views, which are more than a setting."""
     return len(things), any(thing.startswith(("model ", "views ")) for thing in things)
+
+
+def _stretch(stored: Mapping[str, Any], asked: Mapping[str, Any]) -> float:
+    """By which factor the input sizes differ, up or down, which orders as |log ratio| does. Both are any JSON."""
+    try:
+        sides = zip(stored["reading"]["size"], asked["reading"]["size"], strict=True)
+        return float(math.prod(max(side) / min(side) for side in sides))
+    except (LookupError, TypeError, ValueError, ArithmeticError):  # of another version, or written by hand
+        return math.inf
 
 
 def _images_in(kept: _Kept, pictures: Sequence[Picture]) -> int:

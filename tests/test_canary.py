@@ -202,39 +202,61 @@ def test_what_only_one_environment_names_differs_too() -> None:
         append(begun(), encode=lambda images: flat(images) + 1, here={**NEW, "device": "cpu"})
 
 
-def test_images_that_cannot_be_read_are_left_out() -> None:
-    """In either environment; the others still count, and where none is left there is nothing to hold against it."""
-    grey = (IMAGES / "grey-16-bit.png").read_bytes()
+def colour_only(raw: bytes) -> np.ndarray:
+    if raw == (IMAGES / "grey-16-bit.png").read_bytes():
+        raise UnreadableImage("16 bits")
+    return read(raw)
 
-    def colour_only(raw: bytes) -> np.ndarray:
-        if raw == grey:
-            raise UnreadableImage("16 bits")
-        return read(raw)
 
-    def nothing(raw: bytes) -> np.ndarray:
-        raise UnreadableImage("no")
+def nothing(raw: bytes) -> np.ndarray:
+    raise UnreadableImage("no")
 
+
+def test_images_that_the_old_environment_could_not_read_are_left_out() -> None:
+    """The others still count, and where none is left there is nothing to hold against the new one."""
     partly = begun(colour_only)
     assert [name for name, text in partly.canary["features"].items() if text is None] == ["grey-16-bit.png"]
     append(partly)
-    append(begun(), colour_only)
+    append(partly, colour_only)
     append(begun(nothing))
-    append(begun(), nothing)
+    append(begun(nothing), nothing)
     with pytest.raises(StoreError):
         append(partly, colour_only, lambda images: flat(images) + 1)
 
 
-def test_features_that_are_not_finite_are_left_out() -> None:
+@pytest.mark.parametrize("reader, named", [(colour_only, "grey-16-bit.png"), (nothing, ", ".join(NAMES))])
+def test_an_environment_that_cannot_read_an_image_any_more_is_refused(reader: Any, named: str) -> None:
+    """One image is enough; the line names it, both environments, and what to do."""
+    with pytest.raises(StoreError) as refused:
+        append(begun(), reader)
+    assert re.fullmatch(
+        r"cache/tiny/tf-32-0123: its rows were made with pillow 11\.3 \(canary [0-9a-f]{8}\); here, with pillow 13\.0 "
+        rf"\(canary [0-9a-f]{{8}}\), {re.escape(named)} cannot be read or give NaN or infinity, so images that were "
+        r"read would be refused: go back to what they were made with, or extract into another --cache",
+        str(refused.value),
+    )
+
+
+def overflowing(images: np.ndarray) -> np.ndarray:
+    """Half of the canary has an infinity."""
+    rows = flat(images)
+    rows[rows.mean(axis=1) > np.median(rows.mean(axis=1)), 0] = np.inf
+    return rows
+
+
+def test_features_that_were_not_finite_are_left_out() -> None:
     """Such rows are never stored, so they cannot spoil any."""
-
-    def overflowing(images: np.ndarray) -> np.ndarray:
-        rows = flat(images)
-        rows[rows.mean(axis=1) > np.median(rows.mean(axis=1)), 0] = np.inf
-        return rows
-
     store = begun(encode=overflowing)
     assert list(store.canary["features"].values()).count(None) == 2
     append(store)
+    append(store, encode=overflowing)
+
+
+@pytest.mark.parametrize("encode", [overflowing, lambda images: flat(images) * np.float32("nan")])
+def test_an_environment_whose_features_are_not_finite_is_refused(encode: Any) -> None:
+    """Of images whose features once were: a base that computes NaN is not one that differs by nothing."""
+    with pytest.raises(StoreError, match=r"\.(png|jpg) cannot be read or give NaN or infinity"):
+        append(begun(), encode=encode)
 
 
 @pytest.mark.parametrize(

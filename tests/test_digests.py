@@ -73,6 +73,18 @@ def test_a_damaged_file_is_as_good_as_none(tmp_path: Path, image: Path) -> None:
         assert DigestMemory(tmp_path / "digests").get(str(image), state(image)) is None
 
 
+def test_a_pipe_in_the_place_of_a_file_is_as_good_as_none(tmp_path: Path, image: Path) -> None:
+    """Nobody waits for its writer; the next save replaces it."""
+    remembered(tmp_path, image)
+    [file] = (tmp_path / "digests").iterdir()
+    file.unlink()
+    os.mkfifo(file)
+    assert DigestMemory(tmp_path / "digests").get(str(image), state(image)) is None
+    assert DigestMemory(tmp_path / "digests").paths([DIGEST]) == {}
+    remembered(tmp_path, image)
+    assert DigestMemory(tmp_path / "digests").get(str(image), state(image)) == DIGEST
+
+
 def test_a_cache_that_cannot_be_written_costs_only_time(tmp_path: Path, image: Path) -> None:
     """Saving raises nothing."""
     (tmp_path / "digests").write_text("a file where the folder should be")

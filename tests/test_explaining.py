@@ -144,6 +144,30 @@ def test_the_nearest_key_has_the_fewest_differences() -> None:
     assert names == {min(str(p.parent) for p in Path("cache").glob("pixels/rescale-8-*/spec.json"))}
 
 
+@pytest.mark.parametrize(
+    "asked, sizes, nearest",
+    [(192, (150, 224), 224), (10, (8, 64), 8), (32, (8, 100), 100), (12, (8, 18), 18), ("8x4", ("4x8", 8), 8)],
+)
+def test_of_sizes_as_good_the_nearest_is_chosen(asked: Any, sizes: Any, nearest: Any) -> None:
+    """By their ratio, up or down, then by the folder's name; more of the images go before."""
+    for size in sizes:
+        store(size=size)
+    assert near(size=asked)[0].startswith(f"input size {nearest} ->")
+    store("photos", size=asked, fit="crop", images=1)
+    assert near(size=asked)[0].startswith(f"input size {nearest} ->")
+
+
+@pytest.mark.parametrize("size", [None, 8, [0, 0], [-1, 0], [10**400, 8], [8], ["8", "8"]])
+def test_a_size_that_makes_no_sense_is_the_farthest(size: Any) -> None:
+    """Its spec was written by hand, or by another version."""
+    path = Path("cache") / store(size=8).folder / "spec.json"
+    content = json.loads(path.read_text())
+    content["spec"]["reading"]["size"] = size
+    path.write_text(json.dumps(content))
+    store(size=300)
+    assert near(size=10) == ("input size 300 -> 10",)
+
+
 def near(**options: Any) -> tuple[str, ...]:
     answer = ask(**options)
     assert answer.nearest is not None
@@ -187,6 +211,36 @@ def test_a_key_without_shards_is_no_key_of_its_own() -> None:
     for shard in folder.glob("s-*.h5"):
         shard.unlink()
     assert near() == ("fit crop -> squash",)
+
+
+def damage(spec: FeatureSpec, shards: int) -> None:
+    """Cuts the last byte off the smallest shards of the key."""
+    paths = sorted((Path("cache") / spec.folder).glob("s-*.h5"), key=lambda path: path.stat().st_size)
+    for path in paths[:shards]:
+        path.write_bytes(path.read_bytes()[:-1])
+
+
+def test_a_damaged_key_is_there() -> None:
+    """Another key is not offered in its stead, and every damaged shard has its line."""
+    store(fit="crop")
+    spec = store()
+    damage(spec, 1)
+    answer = ask()
+    assert (answer.key_is_stored, answer.nearest, answer.stored, len(answer.missing)) == (True, None, 0, 24)
+    [line] = answer.damaged
+    assert line.startswith("s-") and line.endswith("the bytes do not match the name: damaged")
+    assert answer.describe()["damaged"] == [line]
+
+
+def test_what_is_whole_of_a_damaged_key_counts() -> None:
+    """A hit may be damaged too: two shards held the same rows."""
+    store(images=2)
+    spec = store()
+    assert ask().damaged == ()
+    damage(spec, 1)
+    assert (ask().hit, len(ask().damaged)) == (True, 1)
+    damage(spec, 2)
+    assert (ask().hit, len(ask().damaged)) == (False, 2)
 
 
 def test_each_size_and_each_recipe_has_an_answer() -> None:
@@ -326,6 +380,21 @@ def test_the_command_says_it_in_lines() -> None:
         "miss  pixels, tf, 8 px: 0 of 25 images",
         "      nearest: preprocessing rescale -> tf; 24 of the images",
     ]
+
+
+def test_damage_has_a_line_with_what_to_do() -> None:
+    """Before the images, of a hit as well, and as lines in JSON."""
+    store(images=2)
+    spec = store()
+    damage(spec, 1)
+    remedy = "of the key; mend it with `featstore cache repair`"
+    assert call()[0].splitlines()[1:] == [f"      damaged: 1 shard {remedy}"]
+    damage(spec, 2)
+    lines = call()[0].splitlines()
+    assert lines[0].startswith("miss  pixels, keras, 8 px: 0 of 24 images in ")
+    assert lines[1] == f"      damaged: 2 shards {remedy}"
+    assert {line.split(":")[0].strip() for line in lines[2:-1]} == {"new"}
+    assert len(json.loads(call("--json")[0])["features"][0]["damaged"]) == 2
 
 
 def test_a_long_list_of_images_is_cut() -> None:

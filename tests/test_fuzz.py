@@ -116,7 +116,23 @@ strange_text = st.text(max_size=6) | st.sampled_from(
     ["", "\ud800", "\udcff", "a\0b", "a\nb", "\u202e", "../..", "/dev/zero", "1", "nan", "9" * 5000, "deep", "none"]
 )
 strange_numbers = st.sampled_from(
-    [0, -1, 1, 2, True, False, None, 0.5, -0.0, 1e308, 2**63, 2**64, 10**400, *map(float, ("nan", "inf", "-inf"))]
+    [
+        0,
+        -1,
+        1,
+        2,
+        True,
+        False,
+        None,
+        0.5,
+        -0.0,
+        1e308,
+        10**11,
+        2**63,
+        2**64,
+        10**400,
+        *map(float, ("nan", "inf", "-inf")),
+    ]
 )
 leaves = strange_numbers | strange_text
 strange = st.recursive(
@@ -311,7 +327,7 @@ def check_mutated_shards(first: str, last: str) -> None:
     """Each number is the seed of one mutation; the last one that was printed is the one that ended the process."""
     from featstore.store import inspection
 
-    inspection.SECONDS = 1.0
+    inspection.SECONDS = inspection.AGAIN_SECONDS = 1.0
     data = shard()
     for number in range(int(first), int(last)):
         print(number, flush=True)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import random
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -141,13 +143,14 @@ def test_an_id_that_lies_across_two_records_is_not_there() -> None:
 def index(tmp_path: Path) -> Path:
     """The index of two shards."""
     a, b, c = (hashlib.sha256(bytes([n])).digest() + b"\0\0" for n in range(3))
-    save_index(tmp_path / "index", built({"s-0.h5": [a, b], "s-1.h5": [c]}))
+    save_index(tmp_path / "index", built(named([[a, b], [c]])))
     return tmp_path / "index"
 
 
 def test_no_index_is_an_empty_one(tmp_path: Path) -> None:
-    """Nor is one that cannot be read."""
-    for path in (tmp_path / "none", tmp_path):
+    """Nor is one that cannot be read, or a pipe, for whose writer nobody waits."""
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "none", tmp_path, tmp_path / "pipe"):
         assert (len(load_index(path)), load_index(path).shards, load_index(path).find(bytes(34))) == (0, {}, None)
 
 
@@ -180,6 +183,26 @@ def test_another_version_does_not_count(index: Path) -> None:
     assert content["version"] == 2
     for version in (1, 3):
         assert parse_index(signed(json.dumps(content | {"version": version}).encode() + b"\n" + rest)) is None
+
+
+NO_NUMBERS = (-1, 10**11, 10**400, 0.5, float("inf"), float("nan"), True, None, "1", [1])
+
+
+@pytest.mark.parametrize("value", NO_NUMBERS, ids=lambda value: str(value)[:12])
+@pytest.mark.parametrize("field", ["bits", "distinct", "rows", "offset", "size"])
+def test_numbers_that_cannot_be_do_not_count(index: Path, field: str, value: Any) -> None:
+    """Whoever made them, at once: 2 to the power of 10**11 would take hours, and a part of a row is no row."""
+    _, text, rest = index.read_bytes().split(b"\n", 2)
+    header = json.loads(text)
+    [first, *_] = header["shards"]
+    if field in header:
+        header[field] = value
+    elif field == "size":
+        first["state"][0] = value
+    else:
+        first[field] = value
+    allowed = (field == "offset" and value in (None, 10**11)) or (field == "size" and value == 10**11)
+    assert (parse_index(signed(json.dumps(header).encode() + b"\n" + rest)) is not None) == allowed
 
 
 @pytest.mark.parametrize("place, what", [(34, "shard"), (38, "row")])

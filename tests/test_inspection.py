@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import resource
+import select
 import signal
 import subprocess
 import sys
@@ -10,14 +13,15 @@ import threading
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
-from keyfolder import SPEC, filled, key_of, open_key, put_shard, rows, shard_files
+from keyfolder import SPEC, VERSIONS, filled, ids, key_of, open_key, put_shard, rows, shard_files, text_of
 
 from featstore.errors import StoreError
 from featstore.store import inspection
-from featstore.store.inspection import inspect_shard
+from featstore.store.inspection import Unparsable, inspect_shard
 from featstore.store.keyfile import NewerFormat
-from featstore.store.shard import parse_shard
+from featstore.store.shard import build_shard, parse_shard
 
 
 @pytest.fixture
@@ -71,25 +75,101 @@ def test_damage_does_not_reach_it(sound: tuple[str, bytes], monkeypatch: pytest.
         inspect_shard(sound[0], sound[1][:-1], None)
 
 
-def test_a_shard_that_kills_or_stops_it_is_refused(sound: tuple[str, bytes], monkeypatch: pytest.MonkeyPatch) -> None:
-    """And the next one is looked into by a new child."""
+def harm(number: int) -> None:
+    """Kill or stop the child."""
+    os.kill(child().pid, number)
+    if number == signal.SIGKILL:
+        child().wait()
+
+
+harms = pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
+
+
+@harms
+def test_a_shard_that_kills_or_stops_two_is_refused(
+    sound: tuple[str, bytes], monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    """With an error of its own; and the next one is looked into by a new child."""
     monkeypatch.setattr(inspection, "SECONDS", 0.5)
-    for number in (signal.SIGKILL, signal.SIGSTOP):
-        inspect_shard(*sound, None)
-        os.kill(child().pid, number)
-        if number == signal.SIGKILL:
-            child().wait()
-        with pytest.raises(StoreError, match="it hangs or ends the process"):
+    monkeypatch.setattr(inspection, "AGAIN_SECONDS", 0.5)
+    real = inspection._Inspector._start
+
+    def start(self: inspection._Inspector) -> bool:
+        started = real(self)
+        harm(number)
+        return started
+
+    with monkeypatch.context() as patch:
+        patch.setattr(inspection._Inspector, "_start", start)
+        inspection._inspector.stop()
+        with pytest.raises(Unparsable, match="it hangs or ends the process"):
             inspect_shard(*sound, None)
-    monkeypatch.undo()
     assert inspect_shard(*sound, None).rows == 2
+
+
+@harms
+def test_what_befalls_the_child_is_not_held_against_a_shard(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    """Stopped with Ctrl-Z or killed for memory, also while it is sent more than a pipe holds: another one is asked."""
+    monkeypatch.setattr(inspection, "SECONDS", 0.5)
+    name, data = build_shard(key_of(SPEC), text_of(SPEC), VERSIONS, ids(0), np.ones((1, 2**20), np.float32))
+    inspect_shard(name, data, None)
+    harm(number)
+    assert inspect_shard(name, data, None).rows == 1
+
+
+def test_an_answer_about_another_shard_is_none(tmp_path: Path) -> None:
+    """One is left over, of whatever reason: the ids that are served are those of the shard asked for."""
+    first, second = shard_files(filled(tmp_path, shards=2))
+    inspect_shard(first.name, first.read_bytes(), None)
+    inspector, soon = inspection._inspector, time.monotonic() + 20
+    text = f'{{"name": "{first.name}", "key": null, "bytes": {first.stat().st_size}}}'.encode()
+    inspector._write(len(text).to_bytes(4, "big") + text + first.read_bytes(), soon)
+    assert inspect_shard(second.name, second.read_bytes(), None) == parse_shard(second.name, second.read_bytes(), None)
+
+
+def test_a_forked_process_has_a_child_of_its_own(tmp_path: Path) -> None:
+    """Two at once, forked while a thread held the lock: each gets its answers, and the parent keeps its child."""
+    filled(tmp_path, shards=2)
+    code = f"""
+import sys; sys.path.insert(0, {str(Path(__file__).parent)!r})
+import os, signal
+from pathlib import Path
+from keyfolder import folder_of, shard_files
+from featstore.store.inspection import _inspector, inspect_shard
+from featstore.store.shard import parse_shard
+
+def look(path):
+    data = path.read_bytes()
+    assert inspect_shard(path.name, data, None) == parse_shard(path.name, data, None)
+
+first, second = shard_files(folder_of(Path({str(tmp_path)!r})))
+look(first)
+child, pids = _inspector._child.pid, []
+for path in (first, second):
+    with _inspector._lock:
+        pids.append(os.fork())
+    if not pids[-1]:
+        signal.alarm(30)
+        for _ in range(100):
+            look(path)
+        assert _inspector._child.pid != child
+        sys.exit()  # through atexit, which ends the child
+assert [os.waitpid(pid, 0)[1] for pid in pids] == [0, 0]
+look(second)
+assert _inspector._child.pid == child
+"""
+    warnings = ("-W", "error", "-W", "ignore::DeprecationWarning")  # newer Pythons warn of forks beside threads
+    done = subprocess.run([sys.executable, *warnings, "-c", code], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_an_interruption_ends_it(sound: tuple[str, bytes], monkeypatch: pytest.MonkeyPatch) -> None:
     """Its answer would be taken for that to the next question."""
     inspect_shard(*sound, None)
     with monkeypatch.context() as patch:
-        patch.setattr(inspection.select, "select", lambda *a: (_ for _ in ()).throw(KeyboardInterrupt()))
+        patch.setattr(select, "poll", lambda: (_ for _ in ()).throw(KeyboardInterrupt()))
         with pytest.raises(KeyboardInterrupt):
             inspect_shard(*sound, None)
     assert inspection._inspector._child is None
@@ -98,11 +178,41 @@ def test_an_interruption_ends_it(sound: tuple[str, bytes], monkeypatch: pytest.M
 
 def test_without_a_child_the_shard_is_parsed_here(sound: tuple[str, bytes], monkeypatch: pytest.MonkeyPatch) -> None:
     """Where no process can be started, or the program is no Python."""
-    for executable in ("/bin/false", "/nowhere"):
+    for executable in ("/bin/false", "/nowhere", "", None):
         inspection._inspector.stop()
         monkeypatch.setattr(sys, "executable", executable)
         assert inspect_shard(*sound, None).rows == 2
         assert inspection._inspector._child is None
+
+
+def test_a_user_with_many_pipes_has_a_child(sound: tuple[str, bytes], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beyond a quota larger pipes are forbidden: one of the usual size will do."""
+
+    def refuse(*_: object) -> int:
+        raise PermissionError(1, "Operation not permitted")
+
+    inspection._inspector.stop()
+    monkeypatch.setattr(fcntl, "fcntl", refuse)
+    assert inspect_shard(*sound, None).rows == 2
+    assert child().poll() is None
+
+
+def test_a_program_with_many_files_open_has_a_child(sound: tuple[str, bytes]) -> None:
+    """Descriptors beyond 1,023 are nothing that `select` could wait for."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < 1200:
+        pytest.skip("so many files may not be open here")
+    inspection._inspector.stop()
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, 1200), hard))
+    held = [os.open("/dev/null", os.O_RDONLY) for _ in range(1050)]
+    try:
+        assert inspect_shard(*sound, None).rows == 2
+        assert child().poll() is None
+    finally:
+        for descriptor in held:
+            os.close(descriptor)
+        inspection._inspector.stop()
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def test_it_ends_with_the_program(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from conftest import draw
 
 from featstore.bases.build import build, weights_digest
@@ -68,6 +69,15 @@ def test_running_a_base_leaves_it_as_it_was(tiny: Any) -> None:
     before = weights_digest(tiny)
     Network(tiny, NAMED["tf"])(IMAGES)
     assert weights_digest(tiny) == before
+
+
+def test_a_base_runs_without_tf32(tmp_path: Path) -> None:
+    """Also where the program had switched it on: the encoder goes through the loader, which switches it off."""
+    recipe = Recipe(model="tiny")
+    encode = make_encoder(recipe.source(), resolve(recipe, DigestMemory(tmp_path)))
+    tf.config.experimental.enable_tensor_float_32_execution(True)
+    encode(IMAGES[:1])
+    assert not tf.config.experimental.tensor_float_32_execution_enabled()
 
 
 def test_the_images_are_left_alone() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import resource
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -98,6 +99,35 @@ def test_only_so_many_files_are_open(tmp_path: Path, read: Read, monkeypatch: py
             assert len(opened(tmp_path)) <= 2
     assert np.array_equal(read(store, range(30))[:, 0], range(30))
     assert len(opened(tmp_path)) <= 2
+
+
+@linux
+@both
+def test_more_shards_than_files_may_be_open_are_read(
+    tmp_path: Path, read: Read, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All in one batch, over and over: shard by shard then, and never more than so many files."""
+    store = filled(tmp_path, shards=130, each=2)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    others = len(os.listdir("/proc/self/fd"))
+    free = [os.open("/dev/null", os.O_RDONLY) for _ in range(40)]
+    for number in free:
+        os.close(number)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (free[-1] + 1, hard))
+    try:
+        monkeypatch.setattr(openshards, "MOST_OPEN", 10)
+        for numbers in (range(260), range(0, 40, 4), range(259, -1, -3), range(0, 20, 2)):
+            assert np.array_equal(read(store, numbers)[:, 0], numbers)
+            assert len(os.listdir("/proc/self/fd")) <= others + 22
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+@pytest.mark.parametrize("limit, most", [(64, 8), (1024, 128), (20000, 2048), (resource.RLIM_INFINITY, 2048)])
+def test_as_many_files_are_open_as_the_process_may_have(monkeypatch: pytest.MonkeyPatch, limit: int, most: int) -> None:
+    """An eighth, which are a quarter with their maps: a batch over more shards opens them anew, ten times as slow."""
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (limit, limit))
+    assert openshards._most_open() == most
 
 
 @linux

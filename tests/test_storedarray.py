@@ -17,7 +17,7 @@ from keyfolder import ids, open_key, shard_files
 from keyfolder import rows as rows_of
 
 from featstore.errors import StoreError
-from featstore.store.compaction import compact_key
+from featstore.store.compaction import _load, compact_key
 from featstore.store.rowstore import RowStore
 from featstore.storedarray import LARGE_ROW, StoredArray
 
@@ -248,6 +248,16 @@ def test_compacted_rows_are_found_where_they_are(
     read(X)
     assert np.array_equal(X[:], rows_of(*range(6)))
     assert np.array_equal(X[[5, 0]], rows_of(5, 0))
+
+
+def test_a_compaction_waits_for_no_pipe(tmp_path: Path) -> None:
+    """Put where a shard was, after the folder was looked into: one line."""
+    [path] = shard_files(filled_key(tmp_path, shards=1))
+    store = open_key(tmp_path)
+    path.unlink()
+    os.mkfifo(path)
+    with pytest.raises(StoreError, match="cannot be read: not a regular file"):
+        _load(store, path.name)
 
 
 def test_compressed_rows_are_gathered(tmp_path: Path) -> None:

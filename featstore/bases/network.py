@@ -29,8 +29,6 @@ class Network:
     """Callable: RGB images (n, height, width, 3) in 0..255 -> features (n, ...) float32, in inference mode."""
 
     def __init__(self, model: Any, preprocessing: Preprocessing, batch: int = BATCH) -> None:
-        # From Ampere on, GPUs round float32 products to 10 bits by default: other features than on a CPU.
-        tf.config.experimental.enable_tensor_float_32_execution(False)
         indices, scale, offset = preprocessing.factors()
         self._batch = batch
 

@@ -16,7 +16,7 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 
 from featstore.errors import StoreError
-from featstore.files import write_whole
+from featstore.files import read_regular, write_whole
 from featstore.images.manifest import FileStat
 
 RACY_NS = 2_000_000_000
@@ -92,9 +92,10 @@ class DigestMemory:
 def _read(file: Path) -> tuple[str, dict[str, list[int | str]]]:
     """(folder, entries by name) of one file of the memory; nothing where it is damaged: the images are read again."""
     try:
-        check, _, text = file.read_bytes().partition(b"\n")
+        data, _ = read_regular(file)
     except OSError:
         return "", {}
+    check, _, text = data.partition(b"\n")
     if hashlib.sha256(text).hexdigest().encode() != check:
         return "", {}
     try:

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featstore.errors import StoreError
-from featstore.files import remove, write_whole
+from featstore.files import read_regular, remove, write_whole
 from featstore.store.keys import open_key
 from featstore.store.rowid import RowId, split_ids
 from featstore.store.rowstore import RowStore
@@ -115,7 +115,7 @@ def _rewrite(
 def _load(store: RowStore, name: str) -> tuple[_Kind, list[RowId], NDArray[Any]]:
     """Kind, ids and rows (n, ...) of a shard, its bytes compared with its digest."""
     try:
-        data = (store.folder / name).read_bytes()
+        data, _ = read_regular(store.folder / name)
     except OSError as error:
         raise StoreError(
             f"{store.folder / name}: cannot be read: {error.strerror}; run the same command again"

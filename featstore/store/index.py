@@ -22,7 +22,7 @@ from struct import iter_unpack, unpack_from
 from typing import TYPE_CHECKING, Any
 
 from featstore.errors import StoreError
-from featstore.files import write_whole
+from featstore.files import read_regular, write_whole
 from featstore.store.names import SHARD_NAME
 from featstore.store.rowid import SIZE, RowId
 
@@ -178,7 +178,7 @@ def empty_index() -> Index:
 def load_index(path: Path) -> Index:
     """The index at `path`; an empty one where there is none, or one that is damaged or of another version."""
     try:
-        data = path.read_bytes()
+        data, _ = read_regular(path)
     except OSError:
         return empty_index()
     return parse_index(data) or empty_index()
@@ -194,9 +194,11 @@ def parse_index(data: bytes) -> Index | None:
         if header["version"] != INDEX_VERSION:
             return None
         shards = {item["name"]: _entry(item) for item in header["shards"]}
-        index = Index(shards, int(header["distinct"]), int(header["bits"]), data, end + 1)
-        whole = sum(entry.rows for entry in shards.values()) * _RECORD
-        return index if index._records + whole == len(data) and 0 <= index._bits <= 32 else None
+        rows, distinct, bits = sum(entry.rows for entry in shards.values()), header["distinct"], header["bits"]
+        if not _is_number(distinct, rows) or not _is_number(bits, 32):
+            return None  # before 2**bits is computed, which may take as long as somebody likes
+        index = Index(shards, distinct, bits, data, end + 1)
+        return index if index._records + rows * _RECORD == len(data) else None
     except (ValueError, KeyError, TypeError, RecursionError):  # written by somebody else, who knows how to sign it
         return None
 
@@ -217,12 +219,17 @@ def save_index(path: Path, index: Index) -> None:
 def _entry(item: dict[str, Any]) -> ShardEntry:
     """Raises ValueError unless every field is of its type."""
     entry = ShardEntry(**{**item, "state": tuple(item["state"]), "shape": tuple(item["shape"])})
-    numbers = (*entry.state, *entry.shape, entry.rows, entry.offset or 0)
-    if len(entry.state) != 4 or not all(isinstance(n, int) and n >= 0 for n in numbers):
+    numbers = (*entry.state, *entry.shape, entry.rows, 0 if entry.offset is None else entry.offset)
+    if len(entry.state) != 4 or not all(_is_number(n, 2**64) for n in numbers):
         raise ValueError("not an entry")
     if not SHARD_NAME.fullmatch(entry.name) or entry.dtype not in ("float16", "float32"):
         raise ValueError("not an entry")
     return entry
+
+
+def _is_number(value: object, most: int) -> bool:
+    """Whether it is an integer, and no bool, from 0 to `most`."""
+    return type(value) is int and 0 <= value <= most
 
 
 def _short(ids: NDArray[np.void]) -> NDArray[np.uint64]:

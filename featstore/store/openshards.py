@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import os
+import resource
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from functools import cached_property
@@ -25,7 +26,14 @@ from featstore.store.index import ShardEntry, file_state
 from featstore.store.places import Places
 from featstore.store.shard import DTYPES, decompress
 
-MOST_OPEN = 128  # files; a process may have 1,024 by default
+
+def _most_open() -> int:
+    """How many shards: with its map each takes two of the files that a process may have open, often 1,024 in all."""
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return 2048 if limit == resource.RLIM_INFINITY else max(8, min(limit // 8, 2048))
+
+
+MOST_OPEN = _most_open()
 MOST_DECOMPRESSED = 2**28  # bytes
 
 CheckAgain = Callable[[str, BinaryIO], None]  # a method, of a name and an open file; raises StoreError
@@ -43,11 +51,12 @@ class OpenShards:
     def read(self, places: Places, shards: Mapping[str, ShardEntry], mapped: bool) -> NDArray[Any]:
         """(n, ...) rows, float32 if any of them is, else float16; raises OSError or StoreError, as for a file gone.
 
-        mapped: copied out of memory maps, if they are of one dtype and none is compressed.
+        mapped: copied out of memory maps, if they are of one dtype, none is compressed and all may be open at once.
         """
         entries = {number: _entry(places.names[number], shards) for number in set(places.shard.tolist())}
         dtypes = {entry.dtype for entry in entries.values()}
-        if mapped and len(dtypes) == 1 and all(entry.offset is not None for entry in entries.values()):
+        alike = len(dtypes) == 1 and all(entry.offset is not None for entry in entries.values())
+        if mapped and alike and len(entries) <= MOST_OPEN:
             return self._gather(places, entries)
         shape = next((entry.shape for entry in shards.values()), ())
         out = np.empty((len(places.row), *shape), np.float32 if "float32" in dtypes else np.float16)
@@ -78,10 +87,6 @@ class OpenShards:
         if file.entry.offset is None:
             return None
         return np.frombuffer(file.map(found[1], len(places.row)), file.dtype).reshape(-1, *file.entry.shape)
-
-    def close(self) -> None:
-        self._open.clear()
-        self._decompressed.clear()
 
     def _gather(self, places: Places, entries: Mapping[int, ShardEntry]) -> NDArray[Any]:
         """As `read` with `mapped`, which for small rows is several times as fast as a call of the system for each."""
