@@ -29,7 +29,7 @@ contents = st.lists(st.lists(digests | near, min_size=1, max_size=30, unique=Tru
 
 
 def entry(name: str, rows: int) -> ShardEntry:
-    return ShardEntry(name, (1, 2, 3, 4), rows, "float16", (7, 7), 2048)
+    return ShardEntry(name, (10**6, 2, 3, 4), rows, "float16", (7, 7), 2048)
 
 
 def named(lists: list[list[bytes]]) -> Shards:
@@ -221,3 +221,13 @@ def test_a_folder_that_cannot_be_written_is_a_store_error(index: Path) -> None:
     """Whoever saves decides whether that matters."""
     with pytest.raises(StoreError, match="cannot be written"):
         save_index(index / "below", load_index(index))
+
+
+def test_features_that_reach_beyond_the_file_are_not_believed(index: Path) -> None:
+    """They would be other bytes of the file, or nobody's."""
+    _, header, rest = index.read_bytes().split(b"\n", 2)
+    content = json.loads(header)
+    content["shards"][0]["state"][0] = 2048 + 2 * 49 * content["shards"][0]["rows"] - 1
+    assert parse_index(signed(json.dumps(content).encode() + b"\n" + rest)) is None
+    content["shards"][0]["state"][0] += 1
+    assert parse_index(signed(json.dumps(content).encode() + b"\n" + rest)) is not None

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -224,6 +225,9 @@ def _entry(item: dict[str, Any]) -> ShardEntry:
         raise ValueError("not an entry")
     if not SHARD_NAME.fullmatch(entry.name) or entry.dtype not in ("float16", "float32"):
         raise ValueError("not an entry")
+    features = math.prod(entry.shape) * entry.rows * (2 if entry.dtype == "float16" else 4)
+    if entry.offset is not None and entry.offset + features > entry.state[0]:
+        raise ValueError("features reach beyond the file")
     return entry
 
 
