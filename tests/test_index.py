@@ -201,7 +201,7 @@ def test_numbers_that_cannot_be_do_not_count(index: Path, field: str, value: Any
         first["state"][0] = value
     else:
         first[field] = value
-    allowed = (field == "offset" and value in (None, 10**11)) or (field == "size" and value == 10**11)
+    allowed = (field == "offset" and value is None) or (field == "size" and value == 10**11)
     assert (parse_index(signed(json.dumps(header).encode() + b"\n" + rest)) is not None) == allowed
 
 
