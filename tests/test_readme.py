@@ -31,7 +31,7 @@ def test_its_options_exist() -> None:
     commands = [*group.commands.values()]  # type: ignore[attr-defined]
     commands += [inner for outer in commands for inner in getattr(outer, "commands", {}).values()]
     known = {name for c in commands for p in c.params for name in p.opts}
-    assert set(re.findall(r"(?<!-)--[a-z][a-z-]+", README)) <= known | {"--help", "--data"}
+    assert set(re.findall(r"(?<!-)--[a-z][a-z-]+", README)) <= known | {"--help", "--data", "--kills"}
 
 
 def test_its_size_of_tiny_is_right() -> None:
