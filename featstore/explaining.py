@@ -29,14 +29,14 @@ from featstore.store.rowid import row_id
 from featstore.store.rowstore import RowStore
 from featstore.workflow import cache_folder, open_store
 
-Why = Literal["changed", "views", "new"]
+Why = Literal["changed", "views", "known", "new"]
 
 
 class Missing(NamedTuple):
     """An image that lacks rows, and why.
 
-    changed: the file of this name had other bytes when its rows were stored. views: it has some of the views. new: the
-    rest, of which there is no row that can be read; where shards are damaged, it may have been in one of them.
+    changed: the file of this name had other bytes when its rows were stored. views: it has some of the views. known: an
+    extraction has read it, and there is no row that can be read: it was lost, or never made for this key. new: the rest.
     """
 
     path: str
@@ -205,7 +205,9 @@ def _why(picture: Picture, held: int, store: RowStore, views: Sequence[int], mem
     if held:
         return "views"
     before = memory.last_known(picture.path)
-    changed = before not in (None, picture.digest) and any(row_id(before or "", view) in store for view in views)
+    if before == picture.digest:  # its row was lost, or is of another key
+        return "known"
+    changed = before is not None and any(row_id(before, view) in store for view in views)
     return "changed" if changed else "new"
 
 

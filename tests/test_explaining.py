@@ -433,3 +433,15 @@ def test_quiet_leaves_the_notes() -> None:
     Path("cache/pixels/broken/spec.json").write_text("")
     out, err = call("--quiet")
     assert (out, err.count("\n")) == ("", 1)
+
+
+def test_an_image_whose_row_was_lost_is_not_called_new() -> None:
+    """An extraction has read it; its shard went."""
+    extract("photos", model="pixels", size=8)
+    for shard in Path("cache").glob("pixels/*/s-*.h5"):
+        shard.unlink()
+    draw("discs", 99).save("photos/discs/new.png")
+    why = missing(ask())
+    assert why.pop("discs/new.png") == "new"
+    assert set(why.values()) == {"known"}
+    assert len(why) == 24

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from featstore.explaining import Answer
 
 MOST_LINES = 20
-_WHY = {"changed": "changed", "views": "some views", "new": "new"}
+_WHY = {"changed": "changed", "views": "some views", "known": "read before, has no row here", "new": "new"}
 
 
 def command(
