@@ -36,7 +36,7 @@ class Missing(NamedTuple):
     """An image that lacks rows, and why.
 
     changed: the file of this name had other bytes when its rows were stored. views: it has some of the views. known: an
-    extraction has read it, and there is no row that can be read: it was lost, or never made for this key. new: the rest.
+    extraction has read it, and there is no row that can be read: it was lost, or is of another key. new: the rest.
     """
 
     path: str
