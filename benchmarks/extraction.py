@@ -29,8 +29,8 @@ def _ways(images: Path, model: str, alpha: float | None, weights: Path, scratch:
     import tensorflow as tf
 
     from featstore import Recipe, scan
-    from featstore.recipe import make_encoder
-    from featstore.workflow import extract_features
+    from featstore.extraction.pipeline import extract_features
+    from featstore.extraction.recipe import make_encoder
 
     recipe = Recipe(model=model, alpha=alpha, weights=str(weights))
     options = {} if alpha is None else {"alpha": alpha}

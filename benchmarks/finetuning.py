@@ -67,8 +67,8 @@ def usual_epoch(model: str, alpha: float | None, side: int, weights: Path, photo
     import keras
 
     from featstore.bases.blocks import Blocks
-    from featstore.bases.trained_part import unfreeze
-    from featstore.catalog import BASES, block_ends
+    from featstore.bases.catalog import BASES, block_ends
+    from featstore.finetuning.network import unfreeze
 
     options = {"alpha": alpha} if alpha else {}
     base = getattr(keras.applications, model)(include_top=False, weights=None, input_shape=(side, side, 3), **options)
@@ -116,13 +116,13 @@ def make_ways(model: str, folder: Path, cache: Path) -> tuple[str, float, dict[s
     import keras
     import numpy as np
 
-    from featstore.bases.trained_part import Body, unfreeze
+    from featstore.datasets.digests import DigestMemory
+    from featstore.extraction.pipeline import extract, open_store
+    from featstore.extraction.recipe import Recipe, resolve
+    from featstore.features.batches import ShuffledBatches, StoredRows
+    from featstore.finetuning.network import Body, unfreeze
     from featstore.heads.loop import Group, compile_step
-    from featstore.images.digests import DigestMemory
-    from featstore.recipe import Recipe, resolve
     from featstore.store.rowid import row_id
-    from featstore.streaming import ShuffledBatches, StoredRows
-    from featstore.workflow import extract, open_store
 
     options: dict[str, Any] = {"model": model, "weights": "random", "size": 224}
     recipe = Recipe(**options)

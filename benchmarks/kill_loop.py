@@ -36,19 +36,19 @@ from timing import draw_images
 
 from featstore.errors import StoreError
 from featstore.store.keys import open_key
-from featstore.store.names import CLAIMS, SPEC
+from featstore.store.layout import CLAIMS, SPEC
 from featstore.store.rowid import row_id
 from featstore.store.rowstore import RowStore
 
 PROCESS = """
 import sys
-from featstore import shelf, workflow
+from featstore.extraction import writer, pipeline
 from featstore.cli.app import main
 from featstore.images import reading
 from featstore.store import compaction, pruning, repair
-shelf.BATCH, shelf.SHARD_SECONDS = 8, 0
+writer.BATCH, writer.SHARD_SECONDS = 8, 0
 if "tiny" in sys.argv:
-    from featstore.tensorflow_loader import load_tensorflow
+    from featstore.system.tensorflow_loader import load_tensorflow
     load_tensorflow()
     import keras
 print("ready", flush=True)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from featstore.storedarray import StoredArray
+    from featstore.features.stored_array import StoredArray
 
 COUNTS = (10_000, 100_000, 1_000_000)
 WIDTH = (256,)
@@ -163,8 +163,8 @@ def _load_in_blocks(folder: Path) -> Callable[[], object]:
 def _rows(folder: Path) -> StoredArray:
     import numpy as np
 
+    from featstore.features.stored_array import StoredArray
     from featstore.store.keys import open_key
-    from featstore.storedarray import StoredArray
 
     return StoredArray(open_key(_key(folder)), np.fromfile(folder / IDS, "V34"))
 
@@ -224,9 +224,6 @@ def _main(job: str, folder: Path, *numbers: int) -> None:
     elif job == "batches":
         found["ratios"] = _batches(folder, *numbers)
     else:
-        import featstore.store.shard
-        import featstore.storedarray  # noqa: F401 - what every job has in memory
-
         if job != "bare":
             work = JOBS[job](folder)
             start = time.perf_counter()

@@ -24,8 +24,8 @@ import featstore
 from featstore.cli.console import image_progress, list_skipped, print_table
 from featstore.cli.fine_tune import print_tuned
 from featstore.cli.train_head import print_run
-from featstore.images.splits import complete_splits
-from featstore.tensorflow_loader import mute_tensorflow
+from featstore.datasets.splits import complete_splits
+from featstore.system.tensorflow_loader import mute_tensorflow
 
 
 def choose_eight(manifest: featstore.Manifest) -> list[tuple[str, str]]:

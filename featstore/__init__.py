@@ -9,22 +9,22 @@ from importlib import import_module
 from typing import Any
 
 _HOMES = {
-    "Bottleneck": "featstore.bottleneck",
+    "Bottleneck": "featstore.features.bottleneck",
     "FeatstoreError": "featstore.errors",
     "FeatureSpec": "featstore.spec",
-    "Manifest": "featstore.images.manifest",
-    "Recipe": "featstore.recipe",
-    "Run": "featstore.runs",
-    "compare": "featstore.measuring",
-    "evaluate": "featstore.evaluating",
-    "extract": "featstore.workflow",
-    "fine_tune": "featstore.finetuning",
-    "load_features": "featstore.workflow",
-    "load_run": "featstore.runs",
-    "open_features": "featstore.workflow",
-    "predict": "featstore.prediction",
-    "scan": "featstore.images.manifest",
-    "train_head": "featstore.training",
+    "Manifest": "featstore.datasets.manifest",
+    "Recipe": "featstore.extraction.recipe",
+    "Run": "featstore.runs.run",
+    "compare": "featstore.comparison.job",
+    "evaluate": "featstore.runs.evaluation",
+    "extract": "featstore.extraction.pipeline",
+    "fine_tune": "featstore.finetuning.job",
+    "load_features": "featstore.extraction.pipeline",
+    "load_run": "featstore.runs.run",
+    "open_features": "featstore.extraction.pipeline",
+    "predict": "featstore.runs.prediction",
+    "scan": "featstore.datasets.manifest",
+    "train_head": "featstore.training.job",
 }
 
 __all__ = [

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from featstore.errors import StoreError, UsageError
+from featstore.images.preprocessing import NAMED, Preprocessing, Triple
 from featstore.images.reading import Reading
-from featstore.images.variants import NAMED, Preprocessing, Triple
 from featstore.images.views import Augmentation
 
 SPEC_VERSION = 1

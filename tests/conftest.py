@@ -96,8 +96,8 @@ class Done(NamedTuple):
 
 def call(*arguments: object) -> Done:
     """`featstore ARGUMENTS` in this process, where TensorFlow is loaded once: its exit code, and what it printed."""
-    from featstore import tensorflow_loader
     from featstore.cli import app
+    from featstore.system import tensorflow_loader
 
     out, err = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8") for _ in range(2))
     kept = sys.argv, [(number, signal.getsignal(number)) for number in (signal.SIGINT, signal.SIGTERM)]

@@ -13,8 +13,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from featstore.disk import Disk, use
 from featstore.errors import StoreError
+from featstore.system.disk import Disk, use
 
 OPERATIONS = tuple(name for name in vars(Disk) if not name.startswith("_"))
 DEATHS = ("kill", "torn write")

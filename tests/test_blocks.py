@@ -12,8 +12,8 @@ import pytest
 from keras import layers
 
 from featstore.bases.blocks import Blocks
+from featstore.bases.catalog import BASES, TINY, block_ends
 from featstore.bases.cut import cut, layer_names
-from featstore.catalog import BASES, TINY, block_ends
 from featstore.errors import UsageError
 
 # one of each module of keras.applications at its smallest size, with the cut before its last block

@@ -73,7 +73,7 @@ def test_a_search_runs_the_base_once_per_variant(work: Path, paths: list[str], m
     search = GridSearchCV(pipeline, grid, cv=2).fit(paths, labels)
     assert search.best_score_ > 0.5
     assert list(search.predict(paths)) == list(search.best_estimator_.predict(paths))
-    monkeypatch.setattr("featstore.recipe.load_tensorflow", pytest.fail)
+    monkeypatch.setattr("featstore.extraction.recipe.load_tensorflow", pytest.fail)
     assert GridSearchCV(pipeline, grid, cv=2).fit(paths, labels).best_params_ == search.best_params_
 
 

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 from featstore.bases.build import build, weights_digest
+from featstore.bases.catalog import TINY
 from featstore.bases.source import BaseSource, parse_source
-from featstore.catalog import TINY
 from featstore.errors import BaseUnavailable
 
 SIDE = 32

@@ -17,19 +17,19 @@ import tensorflow as tf
 from conftest import Done, call, draw
 from PIL import Image, JpegImagePlugin
 
-from featstore import canary
 from featstore.bases.build import build
+from featstore.bases.catalog import BASES
 from featstore.bases.cut import cut
 from featstore.bases.network import Network
 from featstore.bases.source import parse_source
-from featstore.canary import IMAGES, NAMES, guarded
-from featstore.catalog import BASES
 from featstore.errors import StoreError, UnreadableImage
+from featstore.extraction import canary
+from featstore.extraction.canary import IMAGES, NAMES, guarded
+from featstore.extraction.sketch import from_text, to_text
 from featstore.images import decode
-from featstore.images.fit import fit_image
+from featstore.images.preprocessing import NAMED
 from featstore.images.reading import Reading
-from featstore.images.variants import NAMED
-from featstore.sketch import from_text, to_text
+from featstore.images.resize import fit_image
 
 OLD, NEW = {"python": "3.11", "pillow": "11.3"}, {"python": "3.11", "pillow": "13.0"}
 READING = Reading(32, 32)

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from featstore.catalog import BASES, BaseInfo, lookup, weights_file_name
+from featstore.bases.catalog import BASES, BaseInfo, lookup, weights_file_name
 from featstore.errors import UsageError
 
 # One small member of each family that is quick to build; building all 40, as was done for the table, takes two minutes.
@@ -301,7 +301,7 @@ def test_an_unknown_name_is_answered_with_what_comes_close(name: str, remedy: st
 def test_the_catalog_loads_nothing_heavy() -> None:
     """Importing the table imports neither TensorFlow nor Keras nor numpy nor scikit-learn."""
     heavy = {"tensorflow", "keras", "numpy", "sklearn"}
-    code = f"import sys, featstore.catalog; print(sorted({heavy!r} & set(sys.modules)))"
+    code = f"import sys, featstore.bases.catalog; print(sorted({heavy!r} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 

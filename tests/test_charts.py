@@ -11,8 +11,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from PIL import Image
 
-from featstore.evaluation.charts import _limits, comparison_chart
-from featstore.heads.base import Curve
+from featstore.heads.interface import Curve
+from featstore.plots.comparison import _limits, comparison_chart
 
 
 def chart(count: int, curves: int = 0) -> np.ndarray:

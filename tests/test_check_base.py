@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 from conftest import call, write_photos
 
-from featstore.checking import all_variants, check_labelled
+from featstore.base_check import selftest
+from featstore.base_check.labelled import all_variants, check_labelled
+from featstore.base_check.unlabelled import has_top, look_at_base
 from featstore.errors import DataError, UsageError
-from featstore.evaluation import selftest
-from featstore.looking import has_top, look_at_base
-from featstore.recipe import Recipe
+from featstore.extraction.recipe import Recipe
 
 
 @pytest.fixture
@@ -54,7 +54,7 @@ def test_the_right_statistics_are_no_proof_where_all_images_look_alike(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Shuffled weights can have them by chance."""
-    monkeypatch.setattr("featstore.looking._mismatches", lambda *rest: {"keras": 0.01, "raw": 500.0})
+    monkeypatch.setattr("featstore.base_check.unlabelled._mismatches", lambda *rest: {"keras": 0.01, "raw": 500.0})
     photos = write_photos(tmp_path / "photos", 3)
     variants = ["keras", "raw"]
     assert look_at_base(photos, Recipe(model="tiny"), variants, cache=tmp_path / "a").verdict.startswith("`keras`")

@@ -20,11 +20,11 @@ from typing import Any
 import pytest
 from disks import DEATHS, ERRORS, FaultyDisk, Killed, live
 
-from featstore.disk import Disk, use
 from featstore.store import claims
 from featstore.store.claims import Claims
-from featstore.store.names import CLAIMS
+from featstore.store.layout import CLAIMS
 from featstore.store.rowid import SIZE, row_id
+from featstore.system.disk import Disk, use
 
 HOLD = """
 import sys, time

@@ -12,7 +12,7 @@ import pytest
 from conftest import Cli, call, draw
 from PIL import Image
 
-from featstore.catalog import BASES
+from featstore.bases.catalog import BASES
 
 TINY = ("--model", "tiny")
 

@@ -16,9 +16,9 @@ import pytest
 from conftest import WARNINGS, Done, call, draw, write_photos
 from PIL import Image
 
-from featstore import workflow
 from featstore.cli.console import ImageProgress
-from featstore.images.digests import DigestMemory
+from featstore.datasets.digests import DigestMemory
+from featstore.extraction import pipeline
 
 
 def extract(data: object, *arguments: object) -> Done:
@@ -44,7 +44,7 @@ def test_a_table_for_people(photos: Path) -> None:
 def test_new_images_are_announced(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Before the work starts, a line says what is in the cache and what is to be done."""
     later = functools.partial(DigestMemory, clock=lambda: 10**19)  # what was drawn just now would be read again
-    monkeypatch.setattr(workflow, "DigestMemory", later)
+    monkeypatch.setattr(pipeline, "DigestMemory", later)
     assert extract(photos).err == ""
     draw("discs", 77).save(photos / "discs" / "new.png")
     assert extract(photos).err == "24 of 25 images are in the cache, 1 to go\n"

@@ -9,7 +9,7 @@ from itertools import product
 import numpy as np
 import pytest
 
-from featstore.evaluation.comparison import Cell, Difference, accuracy_interval, findings, paired_difference, rank
+from featstore.comparison.findings import Cell, Difference, accuracy_interval, findings, paired_difference, rank
 from featstore.evaluation.metrics import wilson_interval
 
 

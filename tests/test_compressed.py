@@ -21,15 +21,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_hostile import GB, in_child
 
+from featstore.datasets.digests import DigestMemory
 from featstore.errors import StoreError
-from featstore.files import write_whole
-from featstore.images.digests import DigestMemory
-from featstore.plan import make_plan
-from featstore.recipe import Recipe
+from featstore.extraction.plan import make_plan
+from featstore.extraction.recipe import Recipe
 from featstore.store.chunks import MOST_BYTES, frame_size
 from featstore.store.rowid import row_id
 from featstore.store.rowstore import RowStore
 from featstore.store.shard import PluginMissing, build_shard, decompress, parse_shard
+from featstore.system.files import write_whole
 
 KEY = "k" * 64
 PIP = r"need the package hdf5plugin: python -m pip install 'featstore-keras\[zstd\]'"

@@ -16,7 +16,7 @@ from matplotlib.patches import FancyArrowPatch, FancyBboxPatch, Rectangle
 from matplotlib.text import Text
 from PIL import Image
 
-from featstore.evaluation.diagram import (
+from featstore.plots.network import (
     _BOX,
     _LOOKS,
     DPI,

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from featstore.differences import differences
+from featstore.extraction.spec_diff import differences
 from featstore.images import reading
+from featstore.images.preprocessing import NAMED, Preprocessing
 from featstore.images.reading import Reading
-from featstore.images.variants import NAMED, Preprocessing
 from featstore.images.views import Augmentation
 from featstore.spec import FeatureSpec
 

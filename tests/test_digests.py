@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from featstore.images.digests import RACY_NS, DigestMemory
-from featstore.images.manifest import FileStat
+from featstore.datasets.digests import RACY_NS, DigestMemory
+from featstore.datasets.manifest import FileStat
 
 LATER = 10**19
 DIGEST = "ab" * 32

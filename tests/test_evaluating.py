@@ -15,12 +15,12 @@ from conftest import Cli, call, draw, write_photos
 import featstore
 from featstore.bases.build import build
 from featstore.bases.source import parse_source
+from featstore.datasets.manifest import list_files, scan
 from featstore.errors import DataError, RunError
 from featstore.evaluation.metrics import evaluate as measure
-from featstore.images.manifest import list_files, scan
-from featstore.recipe import Recipe
-from featstore.runs import Run, load_splits
-from featstore.training import train
+from featstore.extraction.recipe import Recipe
+from featstore.runs.run import Run, load_splits
+from featstore.training.job import train
 
 FRACTIONS = {"val_fraction": 0.15, "test_fraction": 0.4}  # not the usual ones
 
@@ -52,7 +52,7 @@ def rounded(metrics: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
 
 def test_on_its_own_data_a_run_is_as_good_as_it_says(work: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """With its fractions, by whatever path, from the cache alone; what cannot be read is listed."""
-    monkeypatch.setattr("featstore.recipe.load_tensorflow", pytest.fail)
+    monkeypatch.setattr("featstore.extraction.recipe.load_tensorflow", pytest.fail)
     monkeypatch.chdir(work)
     for data in (work / "own", "own", "new/../own"):
         found = featstore.evaluate(run, data, cache=work / "cache")

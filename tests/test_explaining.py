@@ -16,19 +16,19 @@ import typer
 from conftest import draw, write_photos
 from typer.testing import CliRunner
 
-from featstore import explaining, workflow
 from featstore.cli import cache_explain
+from featstore.datasets.digests import DigestMemory
+from featstore.datasets.manifest import scan
 from featstore.errors import DataError, StoreError, UsageError
-from featstore.explaining import Answer, Explanation, explain
+from featstore.extraction import misses, pipeline
+from featstore.extraction.misses import Answer, Explanation, explain
+from featstore.extraction.pipeline import extract, open_store
+from featstore.extraction.plan import make_plan
+from featstore.extraction.recipe import Recipe
 from featstore.images import reading
-from featstore.images.digests import DigestMemory
-from featstore.images.manifest import scan
 from featstore.images.reading import Reading
-from featstore.plan import make_plan
-from featstore.recipe import Recipe
 from featstore.spec import FeatureSpec
 from featstore.store.rowid import row_id
-from featstore.workflow import extract, open_store
 
 LATER = functools.partial(DigestMemory, clock=lambda: 10**19)
 
@@ -38,9 +38,9 @@ def in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     """With 24 images in `photos`; digests are remembered although the files have just been drawn. No TensorFlow."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("FEATSTORE_CACHE", raising=False)
-    monkeypatch.setattr(workflow, "DigestMemory", LATER)
-    monkeypatch.setattr(explaining, "DigestMemory", LATER)
-    monkeypatch.setattr("featstore.recipe.load_tensorflow", pytest.fail)
+    monkeypatch.setattr(pipeline, "DigestMemory", LATER)
+    monkeypatch.setattr(misses, "DigestMemory", LATER)
+    monkeypatch.setattr("featstore.extraction.recipe.load_tensorflow", pytest.fail)
     write_photos(Path("photos"), 12)
 
 
@@ -277,7 +277,9 @@ def test_asking_writes_nothing_and_decodes_nothing(monkeypatch: pytest.MonkeyPat
 def test_the_digest_of_weights_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     """It costs the start of TensorFlow, and unlike those of images it hides nothing."""
     computed: list[object] = []
-    monkeypatch.setattr("featstore.recipe._compute_weights_digest", lambda *a: computed.append(a) or "ab" * 32)
+    monkeypatch.setattr(
+        "featstore.extraction.recipe._compute_weights_digest", lambda *a: computed.append(a) or "ab" * 32
+    )
     for _ in range(2):
         assert not explain("photos", [Recipe(model="tiny")]).features[0].hit
     assert len(computed) == 1
@@ -338,9 +340,9 @@ def test_the_last_known_digest_outlives_a_change() -> None:
 
 
 LIGHT = """
-import sys, featstore.explaining
-from featstore.recipe import Recipe
-[hit] = featstore.explaining.explain("photos", [Recipe(model="pixels", size=8)]).features
+import sys, featstore.extraction.misses
+from featstore.extraction.recipe import Recipe
+[hit] = featstore.extraction.misses.explain("photos", [Recipe(model="pixels", size=8)]).features
 assert hit.hit and hit.images == 24
 print(sorted({"tensorflow", "keras", "numpy", "h5py", "PIL"} & set(sys.modules)))
 """

@@ -15,13 +15,14 @@ import numpy as np
 import pytest
 from conftest import draw, write_photos
 
-from featstore import extraction, fetching, shelf
+from featstore.datasets.digests import DigestMemory
+from featstore.datasets.manifest import FileStat, Manifest, Picture, list_files, scan
 from featstore.errors import StoreError, UnreadableImage
-from featstore.features import gather
-from featstore.images.digests import DigestMemory
-from featstore.images.manifest import FileStat, Manifest, Picture, list_files, scan
+from featstore.extraction import job, writer
+from featstore.extraction.writer import Task
+from featstore.features.arrays import gather
+from featstore.images import prefetch
 from featstore.images.reading import Reading
-from featstore.shelf import Task
 from featstore.store.rowid import row_id
 from featstore.store.rowstore import RowStore
 
@@ -56,7 +57,7 @@ def store(cache: Path, name: str = "key") -> RowStore:
     return RowStore(cache / name, name, "{}", dict)
 
 
-def extract(data: Path | Manifest, cache: Path, *tasks: Task, **options: Any) -> extraction.Outcome:
+def extract(data: Path | Manifest, cache: Path, *tasks: Task, **options: Any) -> job.Outcome:
     manifest = data if isinstance(data, Manifest) else scan(data)
     memory = DigestMemory(cache / "digests", clock=lambda: LATER)
     make = options.pop("reader", Reading(16, 16).reader)
@@ -65,7 +66,7 @@ def extract(data: Path | Manifest, cache: Path, *tasks: Task, **options: Any) ->
         read = make()
         return lambda raw: read(raw)[None]
 
-    return extraction.run(manifest, tasks, make_reader, memory, **options)
+    return job.run(manifest, tasks, make_reader, memory, **options)
 
 
 def half(manifest: Manifest, count: int) -> Manifest:
@@ -93,8 +94,8 @@ def watching_reader(seen: list[bytes]) -> Callable[[], Any]:
 def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The paths of the images that are opened."""
     paths: list[str] = []
-    real = fetching.read_file
-    monkeypatch.setattr(fetching, "read_file", lambda path: (paths.append(path), real(path))[1])
+    real = prefetch.read_file
+    monkeypatch.setattr(prefetch, "read_file", lambda path: (paths.append(path), real(path))[1])
     return paths
 
 
@@ -183,8 +184,8 @@ def test_rows_depend_on_neither_threads_nor_batches(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, threads: int, batch: int, window: int
 ) -> None:
     """Each row is that of its own image, whatever order it was made in, with label and digest beside it."""
-    monkeypatch.setattr(shelf, "BATCH", batch)
-    monkeypatch.setattr(fetching, "WINDOW", window)
+    monkeypatch.setattr(writer, "BATCH", batch)
+    monkeypatch.setattr(prefetch, "WINDOW", window)
     manifest = extract(photos, tmp_path, Task(store(tmp_path), Base(), "float32"), threads=threads).manifest
     backwards = tuple(reversed(manifest.pictures))
     X, y, ids = gather(backwards, store(tmp_path))
@@ -195,14 +196,14 @@ def test_rows_depend_on_neither_threads_nor_batches(
         assert (label, digest) == (picture.label, hashlib.sha256(raw).hexdigest())
 
 
-@pytest.mark.parametrize("given, used", [(3, 3), (None, fetching.default_threads())])
+@pytest.mark.parametrize("given, used", [(3, 3), (None, prefetch.default_threads())])
 def test_files_are_read_by_the_threads_asked_for(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: int | None, used: int
 ) -> None:
     """By default, as many as there are cores."""
     asked: list[int] = []
-    real = fetching.fetch_all
-    monkeypatch.setattr(extraction, "fetch_all", lambda *a: (asked.append(a[3]), real(*a))[1])
+    real = prefetch.fetch_all
+    monkeypatch.setattr(job, "fetch_all", lambda *a: (asked.append(a[3]), real(*a))[1])
     extract(photos, tmp_path, Task(store(tmp_path), Base()), threads=given)
     assert asked == [used]
 
@@ -213,7 +214,7 @@ def test_unreadable_files_are_listed_and_never_replaced(photos: Path, tmp_path: 
     (photos / "discs" / "empty.png").write_bytes(b"")
     (photos / "discs" / "gone.png").write_bytes(b"x")
     with (photos / "discs" / "large.png").open("wb") as file:
-        file.truncate(fetching.MAX_BYTES + 1)
+        file.truncate(prefetch.MAX_BYTES + 1)
     manifest = scan(photos)
     (photos / "discs" / "gone.png").unlink()
     outcome = extract(manifest, tmp_path, Task(store(tmp_path, "a"), Base()), Task(store(tmp_path, "b"), Base()))
@@ -362,7 +363,7 @@ def test_a_full_disk_is_met_once(photos: Path, tmp_path: Path, monkeypatch: pyte
 
 def test_rows_are_stored_while_the_run_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A process that is killed loses no more than a shard that was not full."""
-    monkeypatch.setattr("featstore.shelf.SHARD_SECONDS", 0.0)
+    monkeypatch.setattr("featstore.extraction.writer.SHARD_SECONDS", 0.0)
     data = write_photos(tmp_path / "photos", 50)
     counts: list[int] = []
 
@@ -380,7 +381,7 @@ def test_two_runs_at_once_finish_with_the_union(tmp_path: Path) -> None:
     data = write_photos(tmp_path / "photos", 40)
     manifest = scan(data)
     parts = half(manifest, 60), replace(manifest, pictures=manifest.pictures[20:])
-    outcomes: list[extraction.Outcome] = []
+    outcomes: list[job.Outcome] = []
 
     def work(part: Manifest) -> None:
         outcomes.append(extract(part, tmp_path, Task(store(tmp_path), Base())))
@@ -457,7 +458,7 @@ def test_memory_is_bounded(tmp_path: Path) -> None:
     alive[0] = peak[0] = 0
     extract(data, tmp_path, Task(store(tmp_path, "a"), Base()), late, reader=reader, threads=2)
     assert alive == [0]
-    assert shelf.BATCH < peak[0] <= fetching.WINDOW + 2 * shelf.BATCH + 2
+    assert writer.BATCH < peak[0] <= prefetch.WINDOW + 2 * writer.BATCH + 2
 
 
 def told() -> tuple[list[Any], Any]:
@@ -537,7 +538,7 @@ def test_a_cache_that_cannot_be_written_serves_what_it_has(
     def read_only(*arguments: object) -> None:
         raise OSError(30, "Read-only file system")
 
-    monkeypatch.setattr("featstore.files._fill", read_only)
+    monkeypatch.setattr("featstore.system.files._fill", read_only)
     photos.rename(tmp_path / "moved")
     outcome = extract(tmp_path / "moved", tmp_path, Task(store(tmp_path), untouched))
     assert [p.digest for p in outcome.manifest.pictures] == [p.digest for p in first.pictures]

@@ -15,21 +15,22 @@ import pytest
 from conftest import write_photos
 from disks import DEATHS, FAULTS, FaultyDisk, HastyDisk, Killed, live
 
-from featstore import extraction, fetching, shelf
-from featstore.disk import use
+from featstore.datasets.digests import DigestMemory
+from featstore.datasets.manifest import Manifest, scan
 from featstore.errors import StoreError
-from featstore.images.digests import DigestMemory
-from featstore.images.manifest import Manifest, scan
-from featstore.shelf import Task
-from featstore.store import claims, inspection
+from featstore.extraction import job, writer
+from featstore.extraction.writer import Task
+from featstore.images import prefetch
+from featstore.store import claims, sandbox
 from featstore.store.compaction import compact_key
-from featstore.store.keyfile import key_of
-from featstore.store.names import CLAIMS, INDEX, QUARANTINE, SPEC, USED
+from featstore.store.layout import CLAIMS, INDEX, QUARANTINE, SPEC, USED
 from featstore.store.pruning import prune_key
 from featstore.store.repair import repair_key
 from featstore.store.rowid import RowId, row_id
 from featstore.store.rowstore import RowStore
+from featstore.store.spec_file import key_of
 from featstore.store.verify import verify_key
+from featstore.system.disk import use
 
 SPEC_JSON = '{"dtype":"float16"}'
 KEY = key_of({"dtype": "float16"})
@@ -59,14 +60,14 @@ def repeatable(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     No time is spent on what these tests are not about: syncs, and a process of its own for HDF5.
     """
 
-    def one_by_one(pictures: Any, read: Any, needed: Any, *unused: int) -> Iterator[fetching.Fetched]:
-        return (fetching._fetch(picture, read, needed) for picture in pictures)
+    def one_by_one(pictures: Any, read: Any, needed: Any, *unused: int) -> Iterator[prefetch.Fetched]:
+        return (prefetch._fetch(picture, read, needed) for picture in pictures)
 
-    monkeypatch.setattr(extraction, "fetch_all", one_by_one)
+    monkeypatch.setattr(job, "fetch_all", one_by_one)
     monkeypatch.setattr(claims, "_beat", lambda path, stopped: None)
-    monkeypatch.setattr(inspection._Inspector, "_start", lambda self: False)
-    monkeypatch.setattr(shelf, "BATCH", 4)
-    monkeypatch.setattr(shelf, "SHARD_SECONDS", -1)
+    monkeypatch.setattr(sandbox._Inspector, "_start", lambda self: False)
+    monkeypatch.setattr(writer, "BATCH", 4)
+    monkeypatch.setattr(writer, "SHARD_SECONDS", -1)
     before = use(HastyDisk())
     yield
     use(before)
@@ -150,9 +151,9 @@ def manifest(tmp_path_factory: pytest.TempPathFactory) -> Manifest:
     return scan(write_photos(tmp_path_factory.mktemp("data") / "photos", IMAGES // 2))
 
 
-def extract(manifest: Manifest, store: RowStore, cache: Path, base: Base) -> extraction.Outcome:
+def extract(manifest: Manifest, store: RowStore, cache: Path, base: Base) -> job.Outcome:
     memory = DigestMemory(cache / "digests", clock=lambda: LATER)
-    return extraction.run(manifest, [Task(store, base)], lambda views: read, memory)
+    return job.run(manifest, [Task(store, base)], lambda views: read, memory)
 
 
 def read(raw: bytes) -> np.ndarray:

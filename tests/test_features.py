@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 
 import featstore
+from featstore.datasets.manifest import FileStat, Manifest, Picture
 from featstore.errors import StoreError
-from featstore.features import gather, open_rows
-from featstore.images.manifest import FileStat, Manifest, Picture
+from featstore.extraction.pipeline import open_store
+from featstore.features.arrays import gather, open_rows
+from featstore.images.preprocessing import NAMED
 from featstore.images.reading import Reading
-from featstore.images.variants import NAMED
 from featstore.spec import FeatureSpec
 from featstore.store.rowid import row_id
 from featstore.store.rowstore import RowStore
-from featstore.workflow import open_store
 
 
 def picture(number: int, label: str | None = None, path: str | None = None) -> Picture:

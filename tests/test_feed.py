@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from conftest import write_photos
 
+from featstore.datasets.manifest import Picture
 from featstore.errors import StoreError, UsageError
-from featstore.feed import load_in_blocks, load_views
-from featstore.images.manifest import Picture
-from featstore.plan import Plan
-from featstore.recipe import Recipe
-from featstore.workflow import extract_features
+from featstore.extraction.pipeline import extract_features
+from featstore.extraction.plan import Plan
+from featstore.extraction.recipe import Recipe
+from featstore.features.views import load_in_blocks, load_views
 
 SIDE_BY_SIDE = (Recipe(model="pixels", size="8", views="flip"), Recipe(model="pixels", size="6", views="flip"))
 NUMBERS = 2 * 3 * (8 * 8 + 6 * 6)  # of an image: two views of three channels at two sizes

@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from featstore import fetching
+from featstore.datasets.manifest import FileStat, Picture, list_files
 from featstore.errors import UnreadableImage
-from featstore.fetching import Fetched, default_threads, fetch_all, read_file
-from featstore.images.manifest import FileStat, Picture, list_files
+from featstore.images import prefetch
+from featstore.images.prefetch import Fetched, default_threads, fetch_all, read_file
 
 
 def pixels(raw: bytes) -> np.ndarray:
@@ -75,11 +75,11 @@ def test_nothing_is_read_further_ahead_than_the_window(files: list[Picture]) -> 
     for taken in range(1, 4):
         next(items)
         time.sleep(0.05)
-        assert len(read) <= taken + fetching.WINDOW
-    assert len(read) >= fetching.WINDOW
+        assert len(read) <= taken + prefetch.WINDOW
+    assert len(read) >= prefetch.WINDOW
     items.close()  # type: ignore[attr-defined]
     time.sleep(0.05)
-    assert len(read) <= 3 + fetching.WINDOW
+    assert len(read) <= 3 + prefetch.WINDOW
 
 
 def test_who_stops_is_not_kept_waiting(files: list[Picture]) -> None:
@@ -139,8 +139,8 @@ def test_a_process_of_the_lowest_priority_reads_too() -> None:
     """Started with `nice -n 19`, a user may not set any other priority."""
     code = """
 import os, concurrent.futures.thread  # another user may not be allowed to read where Python lives
-from featstore.fetching import fetch_all
-from featstore.images.manifest import FileStat, Picture
+from featstore.images.prefetch import fetch_all
+from featstore.datasets.manifest import FileStat, Picture
 os.nice(19)
 os.setuid(65534)
 assert len(list(fetch_all([Picture("/etc/hostname", FileStat(0, 0, 0, 0))], len, lambda digest: True, 2))) == 1
@@ -188,7 +188,7 @@ def test_a_file_over_the_limit_is_refused_unread(tmp_path: Path, monkeypatch: py
         file.truncate(2**40)
     with pytest.raises(UnreadableImage, match="is 1048576 MB, the limit is 64 MB"):
         read_file(str(path))
-    monkeypatch.setattr(fetching, "MAX_BYTES", 1000)
+    monkeypatch.setattr(prefetch, "MAX_BYTES", 1000)
     path.write_bytes(b"x" * 1000)
     assert len(read_file(str(path))[0]) == 1000
     path.write_bytes(b"x" * 1001)

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from featstore.errors import StoreError
-from featstore.files import read_regular, write_whole
+from featstore.system.files import read_regular, write_whole
 
 OLD, NEW = b"old", b"new" * 1000
 CALLS = {  # every system call of a write into a folder that exists, and what is at the target if that one fails
@@ -103,13 +103,13 @@ def test_an_interruption_leaves_the_old_or_the_new_file(
 def test_a_killed_writer_leaves_the_old_or_the_new_file(target: Path, call: str, nth: int) -> None:
     """A process that ends before any call harms nothing; a leftover has a name that nobody takes for a file."""
     code = f"""
-import os, pathlib, featstore.files
+import os, pathlib, featstore.system.files
 real, count = os.{call}, [0]
 def killed(*arguments, **options):
     count[0] += 1
     return os._exit(9) if count[0] == {nth} else real(*arguments, **options)
 os.{call} = killed
-featstore.files.write_whole(pathlib.Path({str(target)!r}), {NEW!r})
+featstore.system.files.write_whole(pathlib.Path({str(target)!r}), {NEW!r})
 """
     assert subprocess.run([sys.executable, "-S", "-c", code], env=with_path()).returncode == 9
     assert target.read_bytes() == CALLS[call, nth]

@@ -18,13 +18,13 @@ from conftest import WARNINGS, draw, write_photos
 from PIL import Image
 
 import featstore
-from featstore import unfreezing
+from featstore.comparison.findings import Difference
 from featstore.errors import DataError, FeatstoreError, RunError, UsageError
-from featstore.evaluation.comparison import Difference
-from featstore.finetuning import FineTuned, _verdict, fine_tune
+from featstore.finetuning import setup
+from featstore.finetuning.job import FineTuned, _verdict, fine_tune
 from featstore.heads.fine_tuned import FineTunedNetwork
 from featstore.heads.loop import Training
-from featstore.runs import Run, load_curve, load_run, load_splits
+from featstore.runs.run import Run, load_curve, load_run, load_splits
 
 
 @pytest.fixture(scope="module")
@@ -374,7 +374,7 @@ def test_a_trained_part_with_foreign_code_is_not_loaded(tuned: FineTuned, tmp_pa
 
 def test_the_limit_of_the_hand_over_is_far_above_rounding(tuned: FineTuned) -> None:
     """So it stops mistakes and nothing else."""
-    assert tuned.run.fine_tuning["hand_over"]["largest_difference"] < unfreezing.LARGEST_DIFFERENCE / 10
+    assert tuned.run.fine_tuning["hand_over"]["largest_difference"] < setup.LARGEST_DIFFERENCE / 10
 
 
 def test_a_head_run_without_its_images_is_refused_before_any_work(work: Path, head_run: Run, tmp_path: Path) -> None:

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from featstore.errors import UnreadableImage
-from featstore.images.fit import fit_image
 from featstore.images.reading import FITS, INTERPOLATIONS, Reading
+from featstore.images.resize import fit_image
 
 SIDES = st.integers(1, 90)
 INPUTS = st.integers(1, 60)

@@ -11,15 +11,15 @@ import pytest
 from conftest import write_photos
 
 import featstore
+from featstore.comparison.job import compare
 from featstore.errors import DataError, UsageError
-from featstore.feed import load_views
-from featstore.fitting import HeadRecipe, Prepared, fit_head, prepare
-from featstore.heads.table import make_head
-from featstore.measuring import compare
-from featstore.recipe import Recipe
-from featstore.runs import load_run
-from featstore.training import train
-from featstore.workflow import extract_features, load_features, open_store
+from featstore.extraction.pipeline import extract_features, load_features, open_store
+from featstore.extraction.recipe import Recipe
+from featstore.features.views import load_views
+from featstore.heads.registry import make_head
+from featstore.runs.run import load_run
+from featstore.training.fit import HeadRecipe, Prepared, fit_head, prepare
+from featstore.training.job import train
 
 
 @pytest.fixture(scope="module")

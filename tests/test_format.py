@@ -15,19 +15,20 @@ import numpy as np
 import pytest
 from conftest import ROOT
 
-from featstore import canary, runs, shelf
+from featstore.datasets.digests import DigestMemory
+from featstore.datasets.manifest import FileStat
 from featstore.errors import RunError, StoreError
-from featstore.images.digests import DigestMemory
-from featstore.images.manifest import FileStat
+from featstore.extraction import canary, writer
+from featstore.images.preprocessing import NAMED
 from featstore.images.reading import Reading
-from featstore.images.variants import NAMED
 from featstore.images.views import Augmentation
+from featstore.runs import run
 from featstore.spec import FeatureSpec
-from featstore.store import chunks, claims, index, keyfile, names, rowid, shard
-from featstore.store.keyfile import KeyFile, key_of, read_key_file
+from featstore.store import chunks, claims, index, layout, rowid, shard, spec_file
 from featstore.store.rowid import row_id
 from featstore.store.rowstore import RowStore
 from featstore.store.shard import build_shard, parse_shard
+from featstore.store.spec_file import KeyFile, key_of, read_key_file
 
 DOCUMENT = (ROOT / "docs" / "format.md").read_text()
 PROSE = " ".join(DOCUMENT.split())
@@ -136,7 +137,7 @@ def test_the_document_names_every_field_of_spec_json(tmp_path: Path) -> None:
     file.canary = {"version": canary.VERSION, "features": {}}
     file.write(VERSIONS)
     assert set(table("spec.json")) == set(json.loads(file.path.read_text()))
-    assert (keyfile.FORMAT, keyfile.FORMAT_VERSION) == ("featstore-key", 1)
+    assert (spec_file.FORMAT, spec_file.FORMAT_VERSION) == ("featstore-key", 1)
     assert "`featstore-key`" in section("spec.json")
     assert f"`version` {canary.VERSION}; `features`: by name of the {_number(len(canary.NAMES))} images" in PROSE
 
@@ -155,10 +156,10 @@ def test_the_document_names_everything_in_a_shard() -> None:
 def test_the_figures_in_the_document_are_those_of_the_code() -> None:
     """Versions, sizes, limits and times."""
     for text in (
-        f"The format versions are {shard.FORMAT_VERSION} for shards and {keyfile.FORMAT_VERSION} for `spec.json`",
+        f"The format versions are {shard.FORMAT_VERSION} for shards and {spec_file.FORMAT_VERSION} for `spec.json`",
         f"**A row id** is {rowid.SIZE} bytes",
-        f"when {shelf.SHARD_BYTES >> 20} MiB of float32 have come together, or after ten seconds",
-        f"at most {shelf.FLOAT16_TOLERANCE:.0e} of its largest one".replace("e-03", "e-3"),
+        f"when {writer.SHARD_BYTES >> 20} MiB of float32 have come together, or after ten seconds",
+        f"at most {writer.FLOAT16_TOLERANCE:.0e} of its largest one".replace("e-03", "e-3"),
         f"as many as make {chunks.CHUNK_BYTES >> 10} KiB",
         f"number {chunks.FILTER} (Zstandard, level {chunks.LEVEL})",
         f"At most {chunks._MOST_CHUNKS:,} chunks and {chunks.MOST_BYTES >> 20} MiB of numbers",
@@ -167,19 +168,19 @@ def test_the_figures_in_the_document_are_those_of_the_code() -> None:
         f"touches it every {claims.BEAT_SECONDS:.0f} seconds; after {claims.DEAD_SECONDS:.0f} it is taken for dead",
     ):
         assert text in PROSE
-    assert shelf.SHARD_SECONDS == 10
+    assert writer.SHARD_SECONDS == 10
 
 
 def test_the_names_in_the_document_are_those_of_the_code(store: RowStore) -> None:
     """Of all that a store leaves in its folder, and of what other commands may leave there."""
     tree = section("What lies where")
-    for name in (names.SPEC, names.INDEX, names.USED, f"{names.CLAIMS}/", f"{names.QUARANTINE}/", "s-<sha256>.h5"):
+    for name in (layout.SPEC, layout.INDEX, layout.USED, f"{layout.CLAIMS}/", f"{layout.QUARANTINE}/", "s-<sha256>.h5"):
         assert f"    {name} " in tree
     store.claims.take(IDS[5])
     found = {path.name for path in store.folder.iterdir()}
     store.finish()
     found |= {path.name for path in store.folder.iterdir()}
-    assert {name for name in found if not names.SHARD_NAME.fullmatch(name)} == {"spec.json", "index", "used", "claims"}
+    assert {name for name in found if not layout.SHARD_NAME.fullmatch(name)} == {"spec.json", "index", "used", "claims"}
     header = json.loads((store.folder / "index").read_bytes().split(b"\n")[1])
     for field in (*header, *header["shards"][0]):
         assert f"`{field}`" in section("What else lies there") or field == "shards"
@@ -234,7 +235,7 @@ def test_a_folder_is_kept_of_each_version() -> None:
         for path in folder.glob("s-*.h5"):
             with h5py.File(path, "r") as file:
                 found["shard"].add(int(file.attrs["format_version"]))
-    assert found["spec"] == set(range(1, keyfile.FORMAT_VERSION + 1))
+    assert found["spec"] == set(range(1, spec_file.FORMAT_VERSION + 1))
     assert found["shard"] == set(range(1, shard.FORMAT_VERSION + 1))
 
 
@@ -299,9 +300,9 @@ def test_a_newer_spec_json_is_refused(store: RowStore) -> None:
     """What it means is not known, so neither is whether its rows are those that are asked for."""
     path = store.folder / "spec.json"
     content = json.loads(path.read_text())
-    content |= {"format_version": keyfile.FORMAT_VERSION + 1, "versions": {"featstore-keras": "7.1"}}
+    content |= {"format_version": spec_file.FORMAT_VERSION + 1, "versions": {"featstore-keras": "7.1"}}
     path.write_text(json.dumps(content))
-    with pytest.raises(StoreError, match=refusal(keyfile.FORMAT_VERSION)) as caught:
+    with pytest.raises(StoreError, match=refusal(spec_file.FORMAT_VERSION)) as caught:
         new_store(store.folder.parents[1])
     assert str(path) in str(caught.value)
     assert "\n" not in str(caught.value)
@@ -309,10 +310,10 @@ def test_a_newer_spec_json_is_refused(store: RowStore) -> None:
 
 def test_a_newer_run_is_refused(tmp_path: Path) -> None:
     """In the same words."""
-    content = {"format": runs.FORMAT, "format_version": runs.FORMAT_VERSION + 1, "versions": {"featstore-keras": "7.1"}}
+    content = {"format": run.FORMAT, "format_version": run.FORMAT_VERSION + 1, "versions": {"featstore-keras": "7.1"}}
     (tmp_path / "run.json").write_text(json.dumps(content))
-    with pytest.raises(RunError, match=refusal(runs.FORMAT_VERSION)) as caught:
-        runs.load_run(tmp_path)
+    with pytest.raises(RunError, match=refusal(run.FORMAT_VERSION)) as caught:
+        run.load_run(tmp_path)
     assert "\n" not in str(caught.value)
 
 

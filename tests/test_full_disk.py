@@ -8,7 +8,7 @@ from pathlib import Path
 from conftest import Cli, write_photos
 from test_files import small_disk
 
-from featstore.images.manifest import scan
+from featstore.datasets.manifest import scan
 from featstore.store.keys import key_folders
 from featstore.store.verify import Findings, verify_key
 

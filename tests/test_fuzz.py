@@ -28,19 +28,19 @@ from test_hostile import IDS, KEY, ROWS, in_child, named, repacked, shard
 from test_spec import SPEC
 
 from featstore.cli.predict import _write_csv
+from featstore.datasets.digests import DigestMemory
+from featstore.datasets.manifest import FileStat, list_files, scan
 from featstore.errors import FeatstoreError, UsageError
-from featstore.heads.table import make_head, parse_settings
-from featstore.images.digests import DigestMemory
-from featstore.images.manifest import FileStat, list_files, scan
+from featstore.extraction.recipe import Recipe, file_digest
+from featstore.heads.registry import make_head, parse_settings
+from featstore.images.preprocessing import parse_variant
 from featstore.images.reading import Reading, parse_size
-from featstore.images.variants import parse_variant
 from featstore.images.views import parse_augmentation, parse_views
-from featstore.prediction import predict
-from featstore.recipe import Recipe, file_digest
-from featstore.runs import Run, load_curve, load_run, load_splits
+from featstore.runs.prediction import predict
+from featstore.runs.run import Run, load_curve, load_run, load_splits
 from featstore.spec import FeatureSpec
 from featstore.store.rowstore import RowStore
-from featstore.training import train
+from featstore.training.job import train
 
 
 def fuzz(examples: int) -> Callable[[Any], Any]:
@@ -325,9 +325,9 @@ def test_indexes(stored: Path, changes: Any) -> None:
 
 def check_mutated_shards(first: str, last: str) -> None:
     """Each number is the seed of one mutation; the last one that was printed is the one that ended the process."""
-    from featstore.store import inspection
+    from featstore.store import sandbox
 
-    inspection.SECONDS = inspection.AGAIN_SECONDS = 1.0
+    sandbox.SECONDS = sandbox.AGAIN_SECONDS = 1.0
     data = shard()
     for number in range(int(first), int(last)):
         print(number, flush=True)
@@ -337,7 +337,7 @@ def check_mutated_shards(first: str, last: str) -> None:
             changed[draw.randrange(len(data))] = draw.choice((0, 1, 0x7F, 0x80, 0xFF, draw.randrange(256)))
         raw = bytes(changed[: draw.choice((len(data), len(data), len(data), draw.randrange(len(data))))])
         try:
-            inspection.inspect_shard(named(raw), raw, KEY)
+            sandbox.inspect_shard(named(raw), raw, KEY)
         except FeatstoreError as error:
             assert "\n" not in str(error)
 

@@ -18,9 +18,9 @@ import pytest
 from golden import make
 from PIL import Image
 
-from featstore.images import augmentation, decode, fit, reading
+from featstore.images import augmentation, decode, reading, resize
 from featstore.images.views import Augmentation
-from featstore.tensorflow_loader import load_tensorflow
+from featstore.system.tensorflow_loader import load_tensorflow
 
 PHOTO_LEVELS = 2  # between decoders of photos
 FLOAT_LEVELS = 1e-3  # between processors: the rounding of float32 at 255, some times over
@@ -107,7 +107,7 @@ def corner_for_centre(canvas: Image.Image, place: int, to: Any) -> Image.Image:
     return canvas.crop((0, 0, to.width, to.height))
 
 
-def one_level_more(image: Image.Image, to: Any, canvas: Any = fit._canvas) -> Image.Image:
+def one_level_more(image: Image.Image, to: Any, canvas: Any = resize._canvas) -> Image.Image:
     pixels = np.array(canvas(image, to))
     pixels[5, 7, 1] ^= 1
     return Image.fromarray(pixels)
@@ -120,13 +120,13 @@ def mirrored_always(content: bytes, ranges: Any, version: int, generator: Any = 
 
 
 PLANTED: list[tuple[str, Any, str, Callable[..., Any]]] = [
-    ("pillow", fit, "_resize", nearest),
-    ("pillow", fit, "_resize", without_antialiasing),
-    ("pillow", fit, "_resize", width_first),
-    ("pillow", fit, "_crop", corner_for_centre),
-    ("pillow", fit, "_canvas", one_level_more),
-    ("pillow", fit, "_fitting_size", lambda size, target: target),
-    ("pillow", fit, "_covering_size", lambda size, target: target),
+    ("pillow", resize, "_resize", nearest),
+    ("pillow", resize, "_resize", without_antialiasing),
+    ("pillow", resize, "_resize", width_first),
+    ("pillow", resize, "_crop", corner_for_centre),
+    ("pillow", resize, "_canvas", one_level_more),
+    ("pillow", resize, "_fitting_size", lambda size, target: target),
+    ("pillow", resize, "_covering_size", lambda size, target: target),
     ("pillow", decode, "_orientation", lambda image: 1),
     ("pillow", decode, "_to_rgb", lambda image: image.convert("RGB")),
     ("pillow", decode, "_from_16_bit", lambda image: image.convert("RGB")),

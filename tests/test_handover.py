@@ -13,7 +13,8 @@ from matplotlib.colors import to_hex
 from matplotlib.text import Text
 from PIL import Image
 
-from featstore.evaluation.handover import (
+from featstore.heads.interface import Curve
+from featstore.plots.fine_tuning import (
     _HEAD,
     _LEAST,
     _NARROW,
@@ -24,7 +25,6 @@ from featstore.evaluation.handover import (
     _ticks,
     handover_chart,
 )
-from featstore.heads.base import Curve
 
 LOGISTIC = Curve("C", [0.1, 1.0], {"loss": [0.4, 0.3], "val_loss": [0.6, 0.5]}, log_x=True)
 BEFORE = {"loss": 0.5, "accuracy": 0.8}

@@ -14,7 +14,7 @@ import pytest
 from featstore.errors import FeatstoreError, RunError, UsageError
 from featstore.heads import logistic
 from featstore.heads.logistic import GRID, TURNED
-from featstore.heads.table import HEADS, make_head, parse_settings
+from featstore.heads.registry import HEADS, make_head, parse_settings
 
 QUICK: dict[str, dict[str, Any]] = {
     "logistic": {},
@@ -67,7 +67,7 @@ def test_a_saved_head_predicts_the_same_in_another_process(trained: tuple[str, A
     file = head.save(tmp_path)
     code = f"""
 import sys, pathlib, numpy as np
-from featstore.heads.table import make_head
+from featstore.heads.registry import make_head
 folder = pathlib.Path({str(tmp_path)!r})
 head = make_head({name!r})
 head.load(folder / {file!r})
@@ -289,7 +289,7 @@ def test_two_classes_have_one_sigmoid_and_more_a_softmax() -> None:
 
 def test_the_blogs_head_sees_the_whole_map_unless_told_otherwise() -> None:
     """Its table entry prefers kept maps; what the user names stands."""
-    from featstore.recipe import Recipe
+    from featstore.extraction.recipe import Recipe
 
     assert HEADS["vgg-fc"].prefer(Recipe(model="tiny")).pool == "none"
     assert HEADS["vgg-fc"].prefer(Recipe(model="tiny", pool="max")).pool == "max"

@@ -138,10 +138,10 @@ def test_shards(tmp_path: Path) -> None:
 
 
 def check_damaged_metadata(folder: str) -> None:
-    from featstore.store import inspection
+    from featstore.store import sandbox
     from featstore.store.rowstore import RowStore
 
-    inspection.SECONDS = inspection.AGAIN_SECONDS = 1.0
+    sandbox.SECONDS = sandbox.AGAIN_SECONDS = 1.0
     store_folder = Path(folder) / "store"
     store_folder.mkdir()
     for place, value in HANGS_AND_CRASHES:
@@ -297,10 +297,10 @@ def zip_tricks(source: Path, target: Path) -> dict[str, Path]:
 
 def saved_run(folder: Path, name: str, file: Path, **fields: Any) -> Any:
     """A run whose head is a copy of `file`."""
+    from featstore.extraction.recipe import Recipe, file_digest
+    from featstore.images.preprocessing import NAMED
     from featstore.images.reading import Reading
-    from featstore.images.variants import NAMED
-    from featstore.recipe import Recipe, file_digest
-    from featstore.runs import Run
+    from featstore.runs.run import Run
     from featstore.spec import FeatureSpec
 
     spec = FeatureSpec("tiny", "0" * 64, Reading(32, 32), NAMED["tf"])
@@ -320,7 +320,7 @@ Y = np.array(["a", "b"] * 6)
 
 
 def trained(name: str, folder: Path, **parameters: Any) -> Path:
-    from featstore.heads.table import make_head
+    from featstore.heads.registry import make_head
 
     head = make_head(name, parameters)
     head.fit(X, Y, None, 0)
@@ -356,7 +356,7 @@ def check_bases(text: str) -> None:
     folder = Path(text)
     from featstore.bases.build import build
     from featstore.bases.source import parse_source
-    from featstore.tensorflow_loader import load_tensorflow
+    from featstore.system.tensorflow_loader import load_tensorflow
 
     load_tensorflow()
     import keras
@@ -485,7 +485,7 @@ def test_sklearn_heads(tmp_path: Path) -> None:
 
 
 def check_run_folders(text: str) -> None:
-    from featstore.runs import load_curve, load_run, load_splits
+    from featstore.runs.run import load_curve, load_run, load_splits
 
     folder = Path(text)
     run = saved_run(folder / "run", "logistic", folder / "none")
@@ -685,7 +685,7 @@ def test_images() -> None:
 
 
 def check_image_files(text: str) -> None:
-    from featstore import fetching
+    from featstore.images import prefetch
     from featstore.images.decode import decode_rgb
 
     folder = Path(text)
@@ -697,10 +697,10 @@ def check_image_files(text: str) -> None:
     cases = {"large.png": "limit is 64 MB", "pipe.png": "regular", "loop.png": "opened", "folder.png": "regular|opened"}
     for name, reason in cases.items():
         with pytest.raises(UnreadableImage, match=reason):
-            fetching.read_file(str(folder / name))
+            prefetch.read_file(str(folder / name))
     for device in ("/dev/zero", "/dev/tty", "/dev/stdin"):
         with pytest.raises(UnreadableImage):
-            fetching.read_file(device)
+            prefetch.read_file(device)
     for length in (0, 1, 100, 20_000, 64 * 2**20):  # sparse, and none of them an image
         refused(length, lambda length=length: decode_rgb(bytes(length)))
 
@@ -714,7 +714,7 @@ def test_image_files(tmp_path: Path) -> None:
 
 
 def check_data_sets(text: str) -> None:
-    from featstore.images.manifest import scan
+    from featstore.datasets.manifest import scan
 
     folder = Path(text) / "data"
     write_photos(folder, 2)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from featstore.base_check.imagenet import CLASSES, class_names, read_labels
 from featstore.errors import DataError
-from featstore.evaluation.imagenet import CLASSES, class_names, read_labels
 
 INDEX = {str(number): [f"n{number:08}", f"animal_{number}"] for number in range(CLASSES)}
 

@@ -18,10 +18,10 @@ import pytest
 from keyfolder import SPEC, VERSIONS, filled, ids, key_of, open_key, put_shard, rows, shard_files, text_of
 
 from featstore.errors import StoreError
-from featstore.store import inspection
-from featstore.store.inspection import Unparsable, inspect_shard
-from featstore.store.keyfile import NewerFormat
+from featstore.store import sandbox
+from featstore.store.sandbox import Unparsable, inspect_shard
 from featstore.store.shard import build_shard, parse_shard
+from featstore.store.spec_file import NewerFormat
 
 
 @pytest.fixture
@@ -32,8 +32,8 @@ def sound(tmp_path: Path) -> tuple[str, bytes]:
 
 
 def child() -> subprocess.Popen[bytes]:
-    assert inspection._inspector._child is not None
-    return inspection._inspector._child
+    assert sandbox._inspector._child is not None
+    return sandbox._inspector._child
 
 
 def test_it_finds_what_the_parser_finds(sound: tuple[str, bytes]) -> None:
@@ -56,7 +56,7 @@ def test_a_newer_format_is_told_from_damage(tmp_path: Path, monkeypatch: pytest.
 
 def test_one_child_serves_many(sound: tuple[str, bytes]) -> None:
     """It is started once, by whichever thread comes first."""
-    inspection._inspector.stop()
+    sandbox._inspector.stop()
     found = []
     threads = [threading.Thread(target=lambda: found.append(inspect_shard(*sound, None))) for _ in range(4)]
     for thread in threads:
@@ -70,7 +70,7 @@ def test_one_child_serves_many(sound: tuple[str, bytes]) -> None:
 
 def test_damage_does_not_reach_it(sound: tuple[str, bytes], monkeypatch: pytest.MonkeyPatch) -> None:
     """The digest is compared before anything is sent."""
-    monkeypatch.setattr(inspection._inspector, "ask", None)
+    monkeypatch.setattr(sandbox._inspector, "ask", None)
     with pytest.raises(StoreError, match="do not match the name"):
         inspect_shard(sound[0], sound[1][:-1], None)
 
@@ -90,18 +90,18 @@ def test_a_shard_that_kills_or_stops_two_is_refused(
     sound: tuple[str, bytes], monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
     """With an error of its own; and the next one is looked into by a new child."""
-    monkeypatch.setattr(inspection, "SECONDS", 0.5)
-    monkeypatch.setattr(inspection, "AGAIN_SECONDS", 0.5)
-    real = inspection._Inspector._start
+    monkeypatch.setattr(sandbox, "SECONDS", 0.5)
+    monkeypatch.setattr(sandbox, "AGAIN_SECONDS", 0.5)
+    real = sandbox._Inspector._start
 
-    def start(self: inspection._Inspector) -> bool:
+    def start(self: sandbox._Inspector) -> bool:
         started = real(self)
         harm(number)
         return started
 
     with monkeypatch.context() as patch:
-        patch.setattr(inspection._Inspector, "_start", start)
-        inspection._inspector.stop()
+        patch.setattr(sandbox._Inspector, "_start", start)
+        sandbox._inspector.stop()
         with pytest.raises(Unparsable, match="it hangs or ends the process"):
             inspect_shard(*sound, None)
     assert inspect_shard(*sound, None).rows == 2
@@ -112,7 +112,7 @@ def test_what_befalls_the_child_is_not_held_against_a_shard(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
     """Stopped with Ctrl-Z or killed for memory, also while it is sent more than a pipe holds: another one is asked."""
-    monkeypatch.setattr(inspection, "SECONDS", 0.5)
+    monkeypatch.setattr(sandbox, "SECONDS", 0.5)
     name, data = build_shard(key_of(SPEC), text_of(SPEC), VERSIONS, ids(0), np.ones((1, 2**20), np.float32))
     inspect_shard(name, data, None)
     harm(number)
@@ -123,7 +123,7 @@ def test_an_answer_about_another_shard_is_none(tmp_path: Path) -> None:
     """One is left over, of whatever reason: the ids that are served are those of the shard asked for."""
     first, second = shard_files(filled(tmp_path, shards=2))
     inspect_shard(first.name, first.read_bytes(), None)
-    inspector, soon = inspection._inspector, time.monotonic() + 20
+    inspector, soon = sandbox._inspector, time.monotonic() + 20
     text = f'{{"name": "{first.name}", "key": null, "bytes": {first.stat().st_size}}}'.encode()
     inspector._write(len(text).to_bytes(4, "big") + text + first.read_bytes(), soon)
     assert inspect_shard(second.name, second.read_bytes(), None) == parse_shard(second.name, second.read_bytes(), None)
@@ -137,7 +137,7 @@ import sys; sys.path.insert(0, {str(Path(__file__).parent)!r})
 import os, signal
 from pathlib import Path
 from keyfolder import folder_of, shard_files
-from featstore.store.inspection import _inspector, inspect_shard
+from featstore.store.sandbox import _inspector, inspect_shard
 from featstore.store.shard import parse_shard
 
 def look(path):
@@ -172,17 +172,17 @@ def test_an_interruption_ends_it(sound: tuple[str, bytes], monkeypatch: pytest.M
         patch.setattr(select, "poll", lambda: (_ for _ in ()).throw(KeyboardInterrupt()))
         with pytest.raises(KeyboardInterrupt):
             inspect_shard(*sound, None)
-    assert inspection._inspector._child is None
+    assert sandbox._inspector._child is None
     assert inspect_shard(*sound, None).rows == 2
 
 
 def test_without_a_child_the_shard_is_parsed_here(sound: tuple[str, bytes], monkeypatch: pytest.MonkeyPatch) -> None:
     """Where no process can be started, or the program is no Python."""
     for executable in ("/bin/false", "/nowhere", "", None):
-        inspection._inspector.stop()
+        sandbox._inspector.stop()
         monkeypatch.setattr(sys, "executable", executable)
         assert inspect_shard(*sound, None).rows == 2
-        assert inspection._inspector._child is None
+        assert sandbox._inspector._child is None
 
 
 def test_a_user_with_many_pipes_has_a_child(sound: tuple[str, bytes], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -191,7 +191,7 @@ def test_a_user_with_many_pipes_has_a_child(sound: tuple[str, bytes], monkeypatc
     def refuse(*_: object) -> int:
         raise PermissionError(1, "Operation not permitted")
 
-    inspection._inspector.stop()
+    sandbox._inspector.stop()
     monkeypatch.setattr(fcntl, "fcntl", refuse)
     assert inspect_shard(*sound, None).rows == 2
     assert child().poll() is None
@@ -202,7 +202,7 @@ def test_a_program_with_many_files_open_has_a_child(sound: tuple[str, bytes]) ->
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard != resource.RLIM_INFINITY and hard < 1200:
         pytest.skip("so many files may not be open here")
-    inspection._inspector.stop()
+    sandbox._inspector.stop()
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, 1200), hard))
     held = [os.open("/dev/null", os.O_RDONLY) for _ in range(1050)]
     try:
@@ -211,7 +211,7 @@ def test_a_program_with_many_files_open_has_a_child(sound: tuple[str, bytes]) ->
     finally:
         for descriptor in held:
             os.close(descriptor)
-        inspection._inspector.stop()
+        sandbox._inspector.stop()
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
@@ -226,8 +226,8 @@ import os, signal
 folder = Path({str(tmp_path)!r})
 next(folder.glob("tiny/*/index")).unlink()
 assert len(open_key(folder)) == 2
-from featstore.store import inspection
-print(inspection._inspector._child.pid, flush=True)
+from featstore.store import sandbox
+print(sandbox._inspector._child.pid, flush=True)
 if sys.argv[1] == "kill":
     os.kill(os.getpid(), signal.SIGKILL)
 """

@@ -12,7 +12,7 @@ from test_decode import declaring, encoded, stored, tagged
 
 from featstore.errors import UnreadableImage
 from featstore.images.reading import FITS, KERAS_INTERPOLATIONS, Reading
-from featstore.tensorflow_loader import load_tensorflow
+from featstore.system.tensorflow_loader import load_tensorflow
 
 SIZES = [(40, 48), (61, 37), (29, 90), (8, 5), (200, 133)]
 

@@ -21,16 +21,16 @@ from conftest import draw, write_photos
 from test_build import save_weights
 
 import featstore
-from featstore import explaining, workflow
 from featstore.bases.build import build
 from featstore.bases.source import parse_source
-from featstore.explaining import Answer, explain
+from featstore.datasets.digests import DigestMemory
+from featstore.extraction import misses, pipeline
+from featstore.extraction.misses import Answer, explain
+from featstore.extraction.pipeline import Extraction
+from featstore.extraction.plan import make_plan
+from featstore.extraction.recipe import Recipe
 from featstore.images import decode, reading
-from featstore.images.digests import DigestMemory
-from featstore.plan import make_plan
-from featstore.recipe import Recipe
 from featstore.spec import FeatureSpec
-from featstore.workflow import Extraction
 
 LATER = functools.partial(DigestMemory, clock=lambda: 10**19)
 IMAGES = 24
@@ -42,8 +42,8 @@ def in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     """With 24 images in `photos`; digests are remembered although the files have just been drawn."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("FEATSTORE_CACHE", raising=False)
-    monkeypatch.setattr(workflow, "DigestMemory", LATER)
-    monkeypatch.setattr(explaining, "DigestMemory", LATER)
+    monkeypatch.setattr(pipeline, "DigestMemory", LATER)
+    monkeypatch.setattr(misses, "DigestMemory", LATER)
     write_photos(Path("photos"), IMAGES // 2)
 
 
@@ -237,7 +237,7 @@ def test_upgraded_libraries_are_no_reason_to_miss(options: Options, monkeypatch:
     """Versions are recorded beside rows; random weights are drawn anew, since another Keras might draw others."""
     extract(options)
     monkeypatch.setattr(importlib.metadata, "version", lambda package: "99.0")
-    assert set(featstore.versions.versions().values()) >= {"99.0"}
+    assert set(featstore.system.environment.versions().values()) >= {"99.0"}
     assert ask(options).hit
     assert extract(options).features[0].computed == 0
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from featstore.datasets.manifest import list_files, scan
 from featstore.errors import DataError
-from featstore.images.manifest import list_files, scan
 
 
 def touch(root: Path, *names: str) -> Path:

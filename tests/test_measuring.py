@@ -13,17 +13,17 @@ import numpy as np
 import pytest
 from conftest import call, write_photos
 
-from featstore import workflow
+from featstore.comparison.grid import GridCell, Protocol, command_line, grid
+from featstore.comparison.job import Comparison, compare
+from featstore.datasets.digests import DigestMemory
+from featstore.datasets.manifest import Manifest, scan
+from featstore.datasets.splits import fold_splits
 from featstore.errors import DataError, UsageError
-from featstore.fitting import HeadRecipe
-from featstore.grid import GridCell, Protocol, command_line, grid
+from featstore.extraction import pipeline
+from featstore.extraction.pipeline import extract_features
+from featstore.extraction.recipe import Recipe
 from featstore.heads.logistic import LogisticHead
-from featstore.images.digests import DigestMemory
-from featstore.images.manifest import Manifest, scan
-from featstore.images.splits import fold_splits
-from featstore.measuring import Comparison, compare
-from featstore.recipe import Recipe
-from featstore.workflow import extract_features
+from featstore.training.fit import HeadRecipe
 
 TINY = [Recipe(model="tiny", preprocess=variant) for variant in ("keras", "raw")]
 
@@ -39,7 +39,7 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def no_file_is_young() -> Iterator[None]:
     """Digests are remembered although the files have just been drawn."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(workflow, "DigestMemory", functools.partial(DigestMemory, clock=lambda: 10**19))
+        patch.setattr(pipeline, "DigestMemory", functools.partial(DigestMemory, clock=lambda: 10**19))
         yield
 
 
@@ -137,7 +137,7 @@ def test_a_cell_by_itself_is_what_it_was_in_the_grid(
 
 def test_a_second_run_extracts_nothing(work: Path, comparison: Comparison, monkeypatch: pytest.MonkeyPatch) -> None:
     """Features come from the cache; the heads are trained anew and give the same."""
-    monkeypatch.setattr("featstore.extraction.fetch_all", pytest.fail)
+    monkeypatch.setattr("featstore.extraction.job.fetch_all", pytest.fail)
     again = measure(work, TINY, ("logistic",))
     before = {r.cell.recipe: r for r in comparison.rows if r.cell.head.head == "logistic"}
     assert [r.accuracy for r in again.rows] == [before[r.cell.recipe].accuracy for r in again.rows]

@@ -16,10 +16,10 @@ from featstore.bases.build import build, weights_digest
 from featstore.bases.cut import cut
 from featstore.bases.network import Network, load_network
 from featstore.bases.source import parse_source
+from featstore.datasets.digests import DigestMemory
 from featstore.errors import BaseUnavailable
-from featstore.images.digests import DigestMemory
-from featstore.images.variants import NAMED
-from featstore.recipe import Recipe, make_encoder, resolve
+from featstore.extraction.recipe import Recipe, make_encoder, resolve
+from featstore.images.preprocessing import NAMED
 
 IMAGES = np.stack([np.asarray(draw("discs", number, (32, 32))) for number in range(40)])
 

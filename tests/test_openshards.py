@@ -15,7 +15,7 @@ import pytest
 from keyfolder import ids
 
 from featstore.errors import StoreError
-from featstore.store import openshards
+from featstore.store import open_shards
 from featstore.store.rowstore import RowStore
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="what is open is asked of /proc")
@@ -91,7 +91,7 @@ def test_rows_come_in_the_order_asked_for(tmp_path: Path, read: Read) -> None:
 @both
 def test_only_so_many_files_are_open(tmp_path: Path, read: Read, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of more shards the one that was not used for longest is closed, and opened again when it is wanted."""
-    monkeypatch.setattr(openshards, "MOST_OPEN", 2)
+    monkeypatch.setattr(open_shards, "MOST_OPEN", 2)
     store = filled(tmp_path, shards=6)
     for _ in range(3):
         for number in (0, 7, 12, 29, 1):
@@ -115,7 +115,7 @@ def test_more_shards_than_files_may_be_open_are_read(
         os.close(number)
     resource.setrlimit(resource.RLIMIT_NOFILE, (free[-1] + 1, hard))
     try:
-        monkeypatch.setattr(openshards, "MOST_OPEN", 10)
+        monkeypatch.setattr(open_shards, "MOST_OPEN", 10)
         for numbers in (range(260), range(0, 40, 4), range(259, -1, -3), range(0, 20, 2)):
             assert np.array_equal(read(store, numbers)[:, 0], numbers)
             assert len(os.listdir("/proc/self/fd")) <= others + 22
@@ -127,13 +127,13 @@ def test_more_shards_than_files_may_be_open_are_read(
 def test_as_many_files_are_open_as_the_process_may_have(monkeypatch: pytest.MonkeyPatch, limit: int, most: int) -> None:
     """An eighth, which are a quarter with their maps: a batch over more shards opens them anew, ten times as slow."""
     monkeypatch.setattr(resource, "getrlimit", lambda _: (limit, limit))
-    assert openshards._most_open() == most
+    assert open_shards._most_open() == most
 
 
 @linux
 def test_what_is_in_use_stays_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is the one used longest ago that goes."""
-    monkeypatch.setattr(openshards, "MOST_OPEN", 2)
+    monkeypatch.setattr(open_shards, "MOST_OPEN", 2)
     store = filled(tmp_path, shards=3)
     for number in (0, 5, 0, 10):
         by_call(store, [number])
@@ -194,7 +194,7 @@ def test_a_file_that_ends_while_it_is_read_is_an_error(tmp_path: Path, monkeypat
     store = filled(tmp_path)
     by_call(store, [7])
     path = shard_with(tmp_path, 7)
-    monkeypatch.setattr(openshards, "file_state", lambda info, state=store.shards[path.name].state: state)
+    monkeypatch.setattr(open_shards, "file_state", lambda info, state=store.shards[path.name].state: state)
     os.truncate(path, 100)
     for read in (by_call, by_map):
         with pytest.raises(StoreError, match=f"^{path.name}: ends before its rows do$"):

@@ -7,17 +7,17 @@ from typing import Any
 
 import pytest
 
+from featstore.datasets.digests import DigestMemory
 from featstore.errors import UsageError
-from featstore.images.digests import DigestMemory
+from featstore.extraction.plan import Plan, make_plan
+from featstore.extraction.recipe import Recipe
 from featstore.images.views import Augmentation
-from featstore.plan import Plan, make_plan
-from featstore.recipe import Recipe
 
 
 @pytest.fixture
 def plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Makes plans for `pixels`, which needs no TensorFlow."""
-    monkeypatch.setattr("featstore.recipe.load_tensorflow", pytest.fail)
+    monkeypatch.setattr("featstore.extraction.recipe.load_tensorflow", pytest.fail)
     return lambda **options: make_plan(Recipe(model="pixels", **options), DigestMemory(tmp_path))
 
 

@@ -23,16 +23,16 @@ import numpy as np
 import pytest
 from disks import DecoratedDisk, HastyDisk
 
-from featstore.disk import use
 from featstore.errors import StoreError
-from featstore.files import TEMPORARY
-from featstore.store import claims, inspection
+from featstore.store import claims, sandbox
 from featstore.store.compaction import compact_key
-from featstore.store.keyfile import key_of
 from featstore.store.pruning import prune_key
 from featstore.store.repair import repair_key
 from featstore.store.rowid import RowId, row_id
 from featstore.store.rowstore import RowStore
+from featstore.store.spec_file import key_of
+from featstore.system.disk import use
+from featstore.system.files import TEMPORARY
 
 SPEC_JSON = "{}"
 KEY = key_of({})
@@ -350,7 +350,7 @@ def look(root: Path, acknowledged: set[int]) -> tuple[bool, bool]:
 def alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither threads nor a process for HDF5 beside the test: it knows the order of operations, and its own shards."""
     monkeypatch.setattr(claims, "_beat", lambda path, stopped: None)
-    monkeypatch.setattr(inspection._Inspector, "_start", lambda self: False)
+    monkeypatch.setattr(sandbox._Inspector, "_start", lambda self: False)
 
 
 CASES = {

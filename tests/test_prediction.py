@@ -14,12 +14,12 @@ from conftest import draw, write_photos
 from featstore.bases.build import build
 from featstore.bases.source import parse_source
 from featstore.errors import BaseUnavailable, DataError, FeatstoreError, RunError
-from featstore.feed import load_in_blocks
-from featstore.prediction import predict
-from featstore.recipe import Recipe
-from featstore.runs import Run, load_run
-from featstore.training import train
-from featstore.workflow import extract_features
+from featstore.extraction.pipeline import extract_features
+from featstore.extraction.recipe import Recipe
+from featstore.features.views import load_in_blocks
+from featstore.runs.prediction import predict
+from featstore.runs.run import Run, load_run
+from featstore.training.job import train
 
 
 @pytest.fixture(scope="module")
@@ -125,7 +125,7 @@ def test_images_that_were_seen_before_need_no_network(
 ) -> None:
     """A copy of a known image is predicted from the cache."""
     shutil.copy(next((workplace / "photos" / "discs").iterdir()), tmp_path / "copy.png")
-    monkeypatch.setattr("featstore.recipe.load_tensorflow", pytest.fail)
+    monkeypatch.setattr("featstore.extraction.recipe.load_tensorflow", pytest.fail)
     assert len(predict(run, [tmp_path / "copy.png"], cache=workplace / "cache").images) == 1
 
 

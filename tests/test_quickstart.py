@@ -9,9 +9,9 @@ import pytest
 from PIL import Image
 from sklearn.datasets import load_digits
 
+from featstore.datasets.digits import write_digits
+from featstore.datasets.manifest import scan
 from featstore.errors import DataError
-from featstore.images.manifest import scan
-from featstore.quickstart import write_digits
 
 
 def test_the_digits_are_those_of_scikit_learn(tmp_path: Path) -> None:

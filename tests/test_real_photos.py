@@ -17,8 +17,8 @@ from conftest import call, write_photos
 from PIL import Image
 
 from featstore import evaluate, fine_tune, train_head
-from featstore.images.manifest import list_files, scan
-from featstore.workflow import extract, load_features
+from featstore.datasets.manifest import list_files, scan
+from featstore.extraction.pipeline import extract, load_features
 
 pytestmark = pytest.mark.realdata
 
@@ -77,7 +77,7 @@ def test_hostile_files_cost_neither_memory_nor_time(real_data: Path, tmp_path: P
 
 def test_a_copy_in_another_place_has_the_same_splits(real_data: Path, tmp_path: Path) -> None:
     """Flowers with their folders moved are divided into the same images."""
-    from featstore.images.splits import complete_splits
+    from featstore.datasets.splits import complete_splits
 
     source = real_data / "images" / "flowers5" / "train"
     for kind in sorted(source.iterdir())[:2]:

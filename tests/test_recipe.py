@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from test_keras_file import CONV, INPUT, model, write
 
-from featstore import recipe as recipe_module
 from featstore.bases.source import BaseSource
+from featstore.datasets.digests import DigestMemory
 from featstore.errors import UsageError
-from featstore.images.digests import DigestMemory
-from featstore.recipe import Recipe, resolve
+from featstore.extraction import recipe as recipe_module
+from featstore.extraction.recipe import Recipe, resolve
 
 LATER = 10**19  # ns since the epoch, so that no file counts as changed just now
 Remember = Callable[[], DigestMemory]

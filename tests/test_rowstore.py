@@ -17,12 +17,12 @@ import numpy as np
 import pytest
 from test_files import small_disk
 
-from featstore.disk import Disk, use
 from featstore.errors import StoreError
 from featstore.store.listing import list_shards
 from featstore.store.rowid import RowId, row_id
 from featstore.store.rowstore import RowStore
 from featstore.store.shard import build_shard
+from featstore.system.disk import Disk, use
 
 KEY = "ab" * 32
 

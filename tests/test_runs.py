@@ -14,12 +14,12 @@ import pytest
 from conftest import write_photos
 from PIL import Image
 
+from featstore.datasets.manifest import FileStat, Picture
 from featstore.errors import DataError, FeatstoreError, RunError
-from featstore.heads.base import Curve
-from featstore.images.manifest import FileStat, Picture
-from featstore.recipe import Recipe
-from featstore.runs import Run, list_runs, load_curve, load_run, load_splits, new_folder, save_run
-from featstore.training import train
+from featstore.extraction.recipe import Recipe
+from featstore.heads.interface import Curve
+from featstore.runs.run import Run, list_runs, load_curve, load_run, load_splits, new_folder, save_run
+from featstore.training.job import train
 
 Change = Callable[[dict[str, Any]], object]
 
@@ -247,7 +247,7 @@ def test_a_head_that_is_no_classifier_is_refused(run: Run) -> None:
     """skops trusts many types; only one that predicts is a head."""
     import skops.io
 
-    from featstore.recipe import file_digest
+    from featstore.extraction.recipe import file_digest
 
     file = run.folder / run.head_file
     skops.io.dump({"no": "classifier"}, file)

@@ -12,12 +12,12 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from featstore.bases.batchnorm import mismatch
+from featstore.base_check.batchnorm import mismatch
+from featstore.base_check.selftest import information, judge_by_mismatch, judge_by_score, look, variety
 from featstore.bases.build import build
 from featstore.bases.network import Network
 from featstore.bases.source import parse_source
-from featstore.evaluation.selftest import information, judge_by_mismatch, judge_by_score, look, variety
-from featstore.images.variants import NAMED
+from featstore.images.preprocessing import NAMED
 
 RNG = np.random.default_rng(0)
 

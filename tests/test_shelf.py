@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from featstore import shelf as module
 from featstore.errors import StoreError
-from featstore.shelf import BATCH, Shelf, Task
+from featstore.extraction import writer as module
+from featstore.extraction.writer import BATCH, Shelf, Task
 from featstore.store.rowid import RowId, row_id
 from featstore.store.rowstore import RowStore
 

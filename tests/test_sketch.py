@@ -7,7 +7,7 @@ import hashlib
 import numpy as np
 import pytest
 
-from featstore.sketch import WIDTH, fingerprint, from_text, relative_difference, sketch, to_text
+from featstore.extraction.sketch import WIDTH, fingerprint, from_text, relative_difference, sketch, to_text
 
 
 def rows(length: int, count: int = 1) -> np.ndarray:

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from test_keras_file import CONV, INPUT, model, write
 
+from featstore.bases.catalog import TINY
 from featstore.bases.source import BaseSource, parse_source
-from featstore.catalog import TINY
 from featstore.errors import BaseUnavailable, UsageError
 
 

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from featstore.errors import StoreError, UsageError
 from featstore.images import reading
+from featstore.images.preprocessing import NAMED, Preprocessing
 from featstore.images.reading import FITS, INTERPOLATIONS, Reading
-from featstore.images.variants import NAMED, Preprocessing
 from featstore.spec import DTYPES, POOLS, FeatureSpec
 
 SPEC = FeatureSpec("MobileNet", "ab" * 32, Reading(224, 224), NAMED["tf"], alpha=0.75)

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from featstore.datasets.manifest import FileStat, Manifest, Picture
+from featstore.datasets.splits import complete_splits, shared_between_splits
 from featstore.errors import DataError, UsageError
-from featstore.images.manifest import FileStat, Manifest, Picture
-from featstore.images.splits import complete_splits, shared_between_splits
 
 STAT = FileStat(1, 1, 1, 1)
 

@@ -22,15 +22,15 @@ from hypothesis import Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
-from featstore.disk import use
 from featstore.errors import StoreError
-from featstore.store import compaction, inspection, rowstore, shard
+from featstore.store import compaction, rowstore, sandbox, shard
 from featstore.store.compaction import compact_key
-from featstore.store.keyfile import key_of
 from featstore.store.repair import repair_key
 from featstore.store.rowid import RowId, row_id
 from featstore.store.rowstore import RowStore
+from featstore.store.spec_file import key_of
 from featstore.store.verify import verify_key
+from featstore.system.disk import use
 
 SPEC_JSON = "{}"
 KEY = key_of({})
@@ -234,7 +234,7 @@ def test_it_finds_rows_that_are_acknowledged_before_the_rename(monkeypatch: pyte
 
 def test_it_finds_that_digests_are_not_compared(monkeypatch: pytest.MonkeyPatch) -> None:
     """A damaged shard is served."""
-    for module in (shard, inspection):
+    for module in (shard, sandbox):
         monkeypatch.setattr(module, "check_digest", lambda name, data: None)
     finds_a_bug()
 

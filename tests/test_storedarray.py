@@ -17,9 +17,9 @@ from keyfolder import ids, open_key, shard_files
 from keyfolder import rows as rows_of
 
 from featstore.errors import StoreError
+from featstore.features.stored_array import LARGE_ROW, StoredArray
 from featstore.store.compaction import _load, compact_key
 from featstore.store.rowstore import RowStore
-from featstore.storedarray import LARGE_ROW, StoredArray
 
 EACH = 8  # rows of a shard
 

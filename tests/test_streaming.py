@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from featstore.features.batches import RUN, ShuffledBatches, StoredRows
 from featstore.store.places import Places
 from featstore.store.rowid import RowId, row_id
 from featstore.store.rowstore import RowStore
-from featstore.streaming import RUN, ShuffledBatches, StoredRows
 
 WIDTH = 4
 ROW = 2 * WIDTH  # bytes of a row in float16

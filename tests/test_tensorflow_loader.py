@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 from conftest import WARNINGS
 
-from featstore.tensorflow_loader import load_tensorflow
+from featstore.system.tensorflow_loader import load_tensorflow
 
 _TF32 = "tensorflow.config.experimental.tensor_float_32_execution_enabled()"
 
@@ -17,7 +17,8 @@ _TF32 = "tensorflow.config.experimental.tensor_float_32_execution_enabled()"
 @pytest.mark.parametrize("before", ["", "import tensorflow"])
 def test_tf32_is_off(before: str) -> None:
     """Products of rounded numbers are other features, whoever imported TensorFlow."""
-    code = f"{before}\nfrom featstore.tensorflow_loader import load_tensorflow\nload_tensorflow()\nimport tensorflow\n"
+    load = "from featstore.system.tensorflow_loader import load_tensorflow; load_tensorflow()"
+    code = f"{before}\n{load}\nimport tensorflow\n"
     done = subprocess.run([sys.executable, *WARNINGS, "-c", f"{code}print({_TF32})"], capture_output=True, text=True)
     assert done.stdout == "False\n", done.stderr
 

@@ -23,12 +23,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from featstore import extraction, shelf
-from featstore.images.digests import DigestMemory
-from featstore.images.manifest import scan
+from featstore.datasets.digests import DigestMemory
+from featstore.datasets.manifest import scan
+from featstore.extraction import job, writer
+from featstore.extraction.writer import Task
 from featstore.images.reading import Reading
-from featstore.shelf import Task
-from featstore.store.names import CLAIMS
+from featstore.store.layout import CLAIMS
 from featstore.store.rowid import row_id
 from featstore.store.rowstore import RowStore
 
@@ -37,17 +37,17 @@ import json, sys, time
 from dataclasses import replace
 from pathlib import Path
 import numpy as np
-from featstore import extraction, shelf
-from featstore.images.digests import DigestMemory
-from featstore.images.manifest import scan
+from featstore.extraction import job, writer
+from featstore.datasets.digests import DigestMemory
+from featstore.datasets.manifest import scan
 from featstore.images.reading import Reading
-from featstore.shelf import Task
+from featstore.extraction.writer import Task
 from featstore.store import claims
 from featstore.store.rowstore import RowStore
 
 options = json.loads(sys.argv[1])
 claims.BEAT_SECONDS, claims.DEAD_SECONDS = options["beat"], options["dead"]
-shelf.SHARD_SECONDS = options["shard"]
+writer.SHARD_SECONDS = options["shard"]
 cache = Path(options["cache"])
 
 def encode(images):  # (n, 16, 16, 3): a batch takes as long as its images do, and one with 255 in its corner is spoilt
@@ -68,7 +68,7 @@ views = tuple(range(options["views"]))
 print("ready", flush=True)
 sys.stdin.readline()
 start = time.monotonic()
-outcome = extraction.run(
+outcome = job.run(
     manifest, [Task(s, encode, views=views) for s in stores], make_reader, DigestMemory(cache / "digests"), threads=2
 )
 print(json.dumps({
@@ -354,12 +354,12 @@ def test_a_job_that_is_cut_off_claims_nothing_afterwards(tmp_path: Path, picture
 
     job = store(cache)
     with pytest.raises(KeyboardInterrupt) as cut_off:  # whose traceback keeps the job from being forgotten
-        extraction.run(manifest, [Task(job, fail)], make_reader, DigestMemory(cache / "digests"), threads=8)
+        job.run(manifest, [Task(job, fail)], make_reader, DigestMemory(cache / "digests"), threads=8)
     wait_for(lambda: not any(thread.name.startswith("featstore-read") for thread in threading.enumerate()))
     assert not (cache / "key" / CLAIMS).exists()
     part = replace(manifest, pictures=manifest.pictures[:40])
     again = Task(store(cache), lambda images: images.astype(np.float32).mean(axis=(1, 2)))
-    outcome = extraction.run(part, [again], make_reader, DigestMemory(cache / "digests"))
+    outcome = job.run(part, [again], make_reader, DigestMemory(cache / "digests"))
     assert outcome.computed == (40,)
     assert cut_off.value is not None
 
@@ -377,16 +377,16 @@ def test_whoever_waits_says_so_and_looks_rarely(
         if len(slept) == 3:
             other.claims.withdraw()
 
-    class Told(extraction.Silent):
+    class Told(job.Silent):
         def wait(self, images: int) -> None:
             told.append(images)
 
-    monkeypatch.setattr(extraction, "time", SimpleNamespace(sleep=sleep, perf_counter=time.perf_counter))
-    monkeypatch.setattr(extraction, "WAIT_SECONDS_EACH", 0.01)
+    monkeypatch.setattr(job, "time", SimpleNamespace(sleep=sleep, perf_counter=time.perf_counter))
+    monkeypatch.setattr(job, "WAIT_SECONDS_EACH", 0.01)
     task = Task(store(cache), lambda images: images.astype(np.float32).mean(axis=(1, 2)))
     reader = Reading(16, 16).reader()
     memory = DigestMemory(cache / "digests")
-    outcome = extraction.run(
+    outcome = job.run(
         scan(pictures.folder), [task], lambda views: lambda raw: reader(raw)[None], memory, progress=Told()
     )
     assert outcome.computed == (COUNT,)
@@ -400,13 +400,11 @@ def test_a_job_alone_does_not_wait(tmp_path: Path, pictures: Pictures, monkeypat
     (cache / "key" / CLAIMS).mkdir(parents=True)
     (cache / "key" / CLAIMS / "1-dead").write_bytes(b"{}\n" + b"".join(row_id(digest) for digest in pictures.rows))
     os.utime(cache / "key" / CLAIMS / "1-dead", (1e9, 1e9))
-    monkeypatch.setattr(extraction, "WAIT_SECONDS", 1e6)
-    monkeypatch.setattr(shelf, "SHARD_SECONDS", 1e6)
+    monkeypatch.setattr(job, "WAIT_SECONDS", 1e6)
+    monkeypatch.setattr(writer, "SHARD_SECONDS", 1e6)
     task = Task(store(cache), lambda images: images.astype(np.float32).mean(axis=(1, 2)))
     manifest = scan(pictures.folder)
     reader = Reading(16, 16).reader()
-    outcome = extraction.run(
-        manifest, [task], lambda views: lambda raw: reader(raw)[None], DigestMemory(cache / "digests")
-    )
+    outcome = job.run(manifest, [task], lambda views: lambda raw: reader(raw)[None], DigestMemory(cache / "digests"))
     assert outcome.computed == (COUNT,)
     assert len(list(cache.glob("key/s-*"))) == 1

@@ -17,9 +17,9 @@ from featstore.bases.build import build
 from featstore.bases.network import load_network
 from featstore.bases.source import BaseSource, parse_source
 from featstore.bases.weights_file import CLASSES, holds_classifier
+from featstore.datasets.digests import DigestMemory
 from featstore.errors import BaseUnavailable, UsageError
-from featstore.images.digests import DigestMemory
-from featstore.recipe import Recipe, resolve
+from featstore.extraction.recipe import Recipe, resolve
 
 SIDE = 32
 

@@ -17,8 +17,12 @@ from conftest import WARNINGS
 
 from featstore.bases.blocks import Separator
 from featstore.bases.build import build, weights_digest
-from featstore.bases.parts import parts_of
-from featstore.bases.trained_part import (
+from featstore.bases.catalog import BASES
+from featstore.datasets.digests import DigestMemory
+from featstore.errors import BaseUnavailable, UsageError
+from featstore.extraction.recipe import Recipe, resolve
+from featstore.finetuning.diagram import parts_of
+from featstore.finetuning.network import (
     Body,
     by_rate,
     check_rates,
@@ -27,12 +31,8 @@ from featstore.bases.trained_part import (
     trained_layers,
     unfreeze,
 )
-from featstore.catalog import BASES
-from featstore.errors import BaseUnavailable, UsageError
 from featstore.heads.fine_tuned import FineTunedNetwork
 from featstore.heads.loop import Group, compile_step
-from featstore.images.digests import DigestMemory
-from featstore.recipe import Recipe, resolve
 from featstore.spec import FeatureSpec
 
 FAMILIES = {  # one of each module of keras.applications, and whether it has BatchNormalization

@@ -11,14 +11,14 @@ import numpy as np
 import pytest
 from conftest import draw
 
+from featstore.datasets.digests import DigestMemory
+from featstore.datasets.manifest import Picture, scan
 from featstore.errors import DataError, UsageError
-from featstore.images.digests import DigestMemory
-from featstore.images.manifest import Picture, scan
+from featstore.extraction.plan import make_plan
+from featstore.extraction.recipe import Recipe
+from featstore.finetuning.settings import AugmentedBatches, Tuning, make_groups
 from featstore.images.views import Augmentation
-from featstore.plan import make_plan
-from featstore.recipe import Recipe
 from featstore.spec import FeatureSpec
-from featstore.tuning import AugmentedBatches, Tuning, make_groups
 
 
 @pytest.mark.parametrize(

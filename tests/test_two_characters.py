@@ -14,7 +14,7 @@ import pytest
 from conftest import ROOT
 from PIL import Image
 
-from featstore.images.manifest import FileStat, Manifest, Picture
+from featstore.datasets.manifest import FileStat, Manifest, Picture
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ import pytest
 
 from featstore.cli.units import megabytes, parse_age, parse_bytes, parse_share
 from featstore.errors import UsageError
-from featstore.wording import count
+from featstore.system.text import count
 
 
 @pytest.mark.parametrize(

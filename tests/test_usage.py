@@ -19,20 +19,20 @@ import numpy as np
 import pytest
 
 from featstore.errors import StoreError
-from featstore.store import usage
+from featstore.store import locks
 from featstore.store.compaction import compact_key
-from featstore.store.names import USED
+from featstore.store.layout import USED
+from featstore.store.locks import Usage, alone, last_used, mark_used
 from featstore.store.pruning import prune_key
 from featstore.store.repair import repair_key
 from featstore.store.rowid import row_id
 from featstore.store.rowstore import RowStore
-from featstore.store.usage import Usage, alone, last_used, mark_used
 
 HOLD = """
 import sys, time
 from pathlib import Path
-from featstore.store import usage
-mine = usage.Usage(Path(sys.argv[1]))
+from featstore.store import locks
+mine = locks.Usage(Path(sys.argv[1]))
 mine.begin()
 print("ready", flush=True)
 time.sleep(60)
@@ -340,7 +340,7 @@ def test_no_removal_is_granted_beside_a_writer_in_a_race(tmp_path: Path) -> None
                 with alone(tmp_path):
                     with guard:
                         both.append(writing[0])
-                    (tmp_path / usage.USED).unlink()
+                    (tmp_path / locks.USED).unlink()
             except StoreError:
                 time.sleep(0.0002)
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from featstore.errors import UsageError
-from featstore.images.variants import NAMED, parse_variant
+from featstore.images.preprocessing import NAMED, parse_variant
 
 PIXEL = np.array([[10.0, 100.0, 250.0]])
 EXPECTED = {

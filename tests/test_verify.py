@@ -15,13 +15,13 @@ import pytest
 from conftest import call
 from keyfolder import SPEC, filled, folder_of, ids, key_of, open_key, put_shard, rows, shard_files, text_of
 
-from featstore.files import read_regular
 from featstore.store.compaction import compact_key
 from featstore.store.index import load_index, save_index
 from featstore.store.pruning import prune_key
 from featstore.store.repair import repair_key
 from featstore.store.shard import build_shard
 from featstore.store.verify import Findings, verify_key
+from featstore.system.files import read_regular
 
 OTHER = SPEC | {"layer": "other"}
 
@@ -341,7 +341,7 @@ def test_what_may_not_be_read_is_a_fault_and_left_where_it_is(tmp_path: Path) ->
     for path in (shard_files(folder)[0], folder / "spec.json"):
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr("featstore.store.verify.read_regular", refusing(path))
-            patch.setattr("featstore.store.keyfile.read_regular", refusing(path))
+            patch.setattr("featstore.store.spec_file.read_regular", refusing(path))
             findings = verify_key(folder)
             assert (path, True) in [(fault.path, "Permission denied" in fault.reason) for fault in findings.faults]
             repaired = repair_key(folder)

@@ -11,13 +11,13 @@ import pytest
 import tensorflow as tf
 from PIL import Image, features
 
-from featstore.versions import environment, versions
+from featstore.system.environment import environment, versions
 
 
 def test_nothing_is_loaded_to_tell() -> None:
     """What is not loaded has had no part in any value: the environment is the versions then."""
     code = (
-        "import json, sys; from featstore.versions import environment, versions\n"
+        "import json, sys; from featstore.system.environment import environment, versions\n"
         "print(json.dumps([environment() == versions(), sorted({'tensorflow', 'PIL', 'numpy'} & set(sys.modules))]))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -105,7 +105,7 @@ def test_crops_have_a_key_of_their_own() -> None:
 
 
 def _raw() -> object:
-    from featstore.images.variants import NAMED
+    from featstore.images.preprocessing import NAMED
 
     return NAMED["raw"]
 

@@ -17,22 +17,22 @@ from PIL import Image
 from test_build import shrink_convnext
 
 import featstore
-from featstore import workflow
 from featstore.bases.build import build
 from featstore.bases.network import load_network
 from featstore.bases.source import parse_source
-from featstore.canary import IMAGES, NAMES
+from featstore.datasets.digests import DigestMemory
+from featstore.datasets.manifest import list_files, scan
 from featstore.errors import DataError, StoreError
+from featstore.extraction import pipeline
+from featstore.extraction.canary import IMAGES, NAMES
+from featstore.extraction.pipeline import Extraction, extract, load_features
 from featstore.images import decode
-from featstore.images.digests import DigestMemory
-from featstore.images.manifest import list_files, scan
-from featstore.workflow import Extraction, extract, load_features
 
 
 @pytest.fixture(autouse=True)
 def no_file_is_young(monkeypatch: pytest.MonkeyPatch) -> None:
     """Digests are remembered although the files have just been drawn."""
-    monkeypatch.setattr(workflow, "DigestMemory", functools.partial(DigestMemory, clock=lambda: 10**19))
+    monkeypatch.setattr(pipeline, "DigestMemory", functools.partial(DigestMemory, clock=lambda: 10**19))
 
 
 @pytest.fixture
@@ -133,7 +133,7 @@ def test_nothing_is_done_twice(
     """A second run decodes no image and runs no network, and says so."""
     first = extract(images, model="tiny", cache=tmp_path).features[0]
     assert (first.images, first.computed, len(decoded)) == (48, 48, 48)
-    monkeypatch.setattr("featstore.recipe.load_tensorflow", pytest.fail)
+    monkeypatch.setattr("featstore.extraction.recipe.load_tensorflow", pytest.fail)
     again = extract(images, model="tiny", cache=tmp_path).features[0]
     assert (again.images, again.computed, len(decoded)) == (48, 0, 48)
     assert again.shape == first.shape == (256,)

@@ -14,13 +14,13 @@ from typing import Any
 import keras
 import numpy as np
 
+from featstore.bases.catalog import TINY
 from featstore.bases.defaults import keras_defaults
 from featstore.bases.source import BaseSource
 from featstore.bases.tiny import build_tiny, load_tiny_weights
 from featstore.bases.weights_file import CLASSES, holds_classifier
-from featstore.catalog import TINY
 from featstore.errors import BaseUnavailable
-from featstore.images.variants import NAMED
+from featstore.images.preprocessing import NAMED
 
 
 @lru_cache(maxsize=2)

@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from featstore.archive import open_archive
 from featstore.errors import BaseUnavailable, RunError
+from featstore.system.archive import open_archive
 
 _MAX_CONFIG_BYTES = 32 * 2**20
 _RUN_CODE = ("Lambda", "__lambda__", "TFSMLayer", "JaxLayer", "FlaxLayer", "TorchModuleWrapper")

@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from featstore.bases.build import build, weights_digest
 from featstore.bases.cut import cut
 from featstore.bases.source import BaseSource
+from featstore.datasets.manifest import FileStat
 from featstore.errors import BaseUnavailable
-from featstore.images.manifest import FileStat
-from featstore.images.variants import Preprocessing
+from featstore.images.preprocessing import Preprocessing
 from featstore.spec import LAST_ACTIVATION, FeatureSpec
 
 BATCH = 32

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from featstore.bases import keras_file
-from featstore.catalog import BUILT_IN, PIXELS, TINY, BaseInfo, lookup, weights_file_name
+from featstore.bases.catalog import BUILT_IN, PIXELS, TINY, BaseInfo, lookup, weights_file_name
 from featstore.errors import BaseUnavailable, UsageError
 from featstore.spec import USER_MODEL
 

@@ -27,7 +27,7 @@ from featstore.cli import (
 )
 from featstore.cli.console import note
 from featstore.errors import FeatstoreError, UsageError
-from featstore.tensorflow_loader import mute_tensorflow
+from featstore.system.tensorflow_loader import mute_tensorflow
 
 app = typer.Typer(
     name="featstore",

@@ -13,7 +13,7 @@ from featstore.cli import options
 from featstore.cli.console import note, one_by_one, print_json, print_table, safe, step_progress
 from featstore.cli.units import megabytes, parse_share
 from featstore.errors import UsageError
-from featstore.wording import count
+from featstore.system.text import count
 
 if TYPE_CHECKING:
     from featstore.store.compaction import Compacted
@@ -77,10 +77,10 @@ def repair(
 
     Example: featstore cache repair
     """
-    from featstore.images.digests import DigestMemory
+    from featstore.datasets.digests import DigestMemory
+    from featstore.extraction.pipeline import cache_folder
     from featstore.store.repair import clear_leftovers, repair_key
     from featstore.store.rowid import content_digest
-    from featstore.workflow import cache_folder
 
     with _each_shard("repairing", cache, keys, quiet) as (folders, on_shard):
         done, failed = one_by_one(folders, lambda folder: repair_key(folder, on_shard))
@@ -138,8 +138,8 @@ def _each_shard(
     title: str, cache: Path | None, keys: Sequence[str], quiet: bool
 ) -> Iterator[tuple[list[Path], Callable[[], None]]]:
     """The folders of the keys, and what to call for each shard of them: it moves a bar."""
+    from featstore.extraction.pipeline import cache_folder
     from featstore.store.keys import key_folders
-    from featstore.workflow import cache_folder
 
     folders = key_folders(cache_folder(cache), keys)
     total, done = sum(1 for folder in folders for _ in folder.glob("s-*.h5")), 0

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from featstore.cli import options
 from featstore.cli.console import list_skipped, note, print_json, safe, step_progress
-from featstore.wording import count
+from featstore.system.text import count
 
 if TYPE_CHECKING:
-    from featstore.explaining import Answer
+    from featstore.extraction.misses import Answer
 
 MOST_LINES = 20
 _WHY = {"changed": "changed", "views": "some views", "known": "read before, has no row here", "new": "new"}
@@ -43,8 +43,8 @@ def command(
 
     Example: featstore cache explain photos --model MobileNetV2 --size 192
     """
-    from featstore.explaining import explain
-    from featstore.recipe import Recipe
+    from featstore.extraction.misses import explain
+    from featstore.extraction.recipe import Recipe
 
     base = {"model": model, "weights": weights, "alpha": alpha, "weights_seed": seed, "layer": layer, "pool": pool}
     image = {"size": size, "fit": fit, "interpolation": interpolation, "reading": reading, "dtype": dtype}

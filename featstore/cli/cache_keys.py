@@ -12,7 +12,7 @@ from featstore.cli import options
 from featstore.cli.console import note, one_by_one, print_json, print_table
 from featstore.cli.units import megabytes, moment, parse_age, parse_bytes
 from featstore.errors import UsageError
-from featstore.wording import count
+from featstore.system.text import count
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -62,9 +62,9 @@ def prune(
 
     Example: featstore cache prune --older-than 30d --max-size 20G
     """
+    from featstore.extraction.pipeline import cache_folder
     from featstore.store.keys import key_folders
     from featstore.store.pruning import choose_keys, prune_key
-    from featstore.workflow import cache_folder
 
     if older_than is None and max_size is None and not keys:
         raise UsageError("nothing says which keys are to go: give --older-than 30d, --max-size 20G or --key KEY")
@@ -105,8 +105,8 @@ def _print_pruned(chosen: Sequence[KeyInfo], left: Sequence[KeyInfo], done: bool
 
 
 def _describe(cache: Path | None) -> list[KeyInfo]:
+    from featstore.extraction.pipeline import cache_folder
     from featstore.store.keys import describe_key, key_folders
-    from featstore.workflow import cache_folder
 
     described = [describe_key(folder) for folder in key_folders(cache_folder(cache))]
     return [key for key in described if key is not None]

@@ -11,8 +11,8 @@ from featstore.cli import options
 from featstore.cli.console import image_progress, list_skipped, print_json, print_table, say
 
 if TYPE_CHECKING:
-    from featstore.checking import Check
-    from featstore.looking import Looks
+    from featstore.base_check.labelled import Check
+    from featstore.base_check.unlabelled import Looks
 
 
 def command(
@@ -44,9 +44,9 @@ def command(
 
     Example: featstore check-base photos --model MobileNetV2
     """
-    from featstore.checking import check_labelled
-    from featstore.looking import look_at_base
-    from featstore.recipe import Recipe
+    from featstore.base_check.labelled import check_labelled
+    from featstore.base_check.unlabelled import look_at_base
+    from featstore.extraction.recipe import Recipe
 
     common: dict[str, Any] = {"weights_seed": seed, "size": size, "fit": fit, "interpolation": interpolation}
     recipe = Recipe(model=model, weights=weights, alpha=alpha, resize=resize, **common)

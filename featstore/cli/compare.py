@@ -21,7 +21,7 @@ from featstore.cli.console import (
 )
 
 if TYPE_CHECKING:
-    from featstore.measuring import Comparison, Row
+    from featstore.comparison.job import Comparison, Row
 
 
 def command(
@@ -72,10 +72,10 @@ def command(
 
     Example: featstore compare photos --model MobileNetV2 --preprocess keras --preprocess rescale --preprocess raw
     """
-    from featstore.fitting import HeadRecipe
-    from featstore.grid import Protocol
-    from featstore.heads.table import parse_settings
-    from featstore.measuring import compare
+    from featstore.comparison.grid import Protocol
+    from featstore.comparison.job import compare
+    from featstore.heads.registry import parse_settings
+    from featstore.training.fit import HeadRecipe
 
     common: dict[str, Any] = {
         "weights_seed": seed,
@@ -170,7 +170,7 @@ def _write(comparison: Comparison, data: str, csv: Path | None, chart: Path | No
     if csv is not None:
         write_file(csv, _as_csv(comparison).encode("utf-8", "surrogateescape"), "--csv")
     if chart is not None:
-        from featstore.evaluation.charts import comparison_chart
+        from featstore.plots.comparison import comparison_chart
 
         names = {row.cell: _name(row, comparison.rows) for row in comparison.rows}
         curves = {names[cell]: curve for cell, curve in comparison.curves.items()}

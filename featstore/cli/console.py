@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from rich.progress import Progress, TaskID
 
-    from featstore.heads.base import OnStep
+    from featstore.heads.interface import OnStep
 
 T = TypeVar("T")
 _UNSAFE = {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"}  # control, format (bidirectional marks among them), surrogates, ...
@@ -101,7 +101,7 @@ def one_by_one(folders: Sequence[Path], work: Callable[[Path], T]) -> tuple[list
 class ImageProgress:
     """Images per second, time left and what is reused, on standard error; shown once there is something to compute.
 
-    A bar on a terminal, else a line every ten seconds. Implements `featstore.extraction.Progress`.
+    A bar on a terminal, else a line every ten seconds. Implements `featstore.extraction.job.Progress`.
     """
 
     def __init__(self) -> None:

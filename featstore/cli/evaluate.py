@@ -19,8 +19,8 @@ def command(
 
     Example: featstore evaluate runs/photos-MobileNetV2-tf-224-logistic new-photos
     """
-    from featstore.evaluating import evaluate
-    from featstore.runs import load_run
+    from featstore.runs.evaluation import evaluate
+    from featstore.runs.run import load_run
 
     with image_progress(not quiet) as progress:
         found = evaluate(load_run(run), data, weights=weights, cache=cache, progress=progress)

@@ -9,10 +9,10 @@ import typer
 
 from featstore.cli import options
 from featstore.cli.console import image_progress, list_skipped, note, print_json, print_table
-from featstore.wording import count
+from featstore.system.text import count
 
 if TYPE_CHECKING:
-    from featstore.workflow import FeatureSet
+    from featstore.extraction.pipeline import FeatureSet
 
 
 def command(
@@ -42,7 +42,7 @@ def command(
 
     Example: featstore extract photos --model MobileNetV2 --preprocess keras --preprocess rescale
     """
-    from featstore.workflow import extract
+    from featstore.extraction.pipeline import extract
 
     with image_progress(not quiet) as progress:
         extraction = extract(

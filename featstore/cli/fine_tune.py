@@ -12,7 +12,7 @@ from featstore.cli.console import image_progress, list_skipped, note, print_json
 from featstore.cli.units import parse_bytes
 
 if TYPE_CHECKING:
-    from featstore.finetuning import FineTuned
+    from featstore.finetuning.job import FineTuned
 
 
 def command(
@@ -92,8 +92,8 @@ def command(
 
     Example: featstore fine-tune runs/photos-MobileNetV2-tf-224-logistic photos --rate 1e-3
     """
-    from featstore.finetuning import fine_tune
-    from featstore.runs import load_run
+    from featstore.finetuning.job import fine_tune
+    from featstore.runs.run import load_run
 
     settings: dict[str, Any] = {
         "epochs": epochs,

@@ -13,7 +13,7 @@ def command(json: options.Json = False) -> None:
     """
     from dataclasses import asdict
 
-    from featstore.catalog import BASES, BUILT_IN
+    from featstore.bases.catalog import BASES, BUILT_IN
 
     if json:
         print_json({"models": [asdict(info) for info in (*BUILT_IN.values(), *BASES.values())]})

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from featstore.recipe import Recipe
+    from featstore.extraction.recipe import Recipe
 
 Data = Annotated[
     str,
@@ -163,7 +163,7 @@ def recipe_grid(
     """Every base with every variant, size and kind of views; `common` holds the other fields of a Recipe."""
     from itertools import product
 
-    from featstore.recipe import Recipe
+    from featstore.extraction.recipe import Recipe
 
     return [
         Recipe(
@@ -181,7 +181,7 @@ def recipe_grid(
 
 def bases(models: list[str], weights: list[str], alphas: list[float]) -> list[dict[str, Any]]:
     """The fields model, weights and alpha of a Recipe, model by model; raises UsageError where they do not pair."""
-    from featstore.catalog import BASES
+    from featstore.bases.catalog import BASES
     from featstore.errors import UsageError
 
     if len(weights) not in (0, len(models)) and weights not in (["imagenet"], ["random"]):

@@ -18,7 +18,7 @@ from featstore.cli.console import (
 )
 
 if TYPE_CHECKING:
-    from featstore.prediction import Prediction
+    from featstore.runs.prediction import Prediction
 
 
 def command(
@@ -37,8 +37,8 @@ def command(
 
     Example: featstore predict runs/photos-MobileNetV2-tf-224-logistic new/ --csv labels.csv
     """
-    from featstore.prediction import predict
-    from featstore.runs import load_run
+    from featstore.runs.prediction import predict
+    from featstore.runs.run import load_run
 
     trained = load_run(run)
     with image_progress(not quiet) as progress:

@@ -25,10 +25,10 @@ def command(
 
     Example: featstore quickstart
     """
-    from featstore.fitting import HeadRecipe
-    from featstore.quickstart import write_digits
-    from featstore.recipe import Recipe
-    from featstore.training import train
+    from featstore.datasets.digits import write_digits
+    from featstore.extraction.recipe import Recipe
+    from featstore.training.fit import HeadRecipe
+    from featstore.training.job import train
 
     data, cache, runs = folder / "digits", folder / "cache", folder / "runs"
     if not quiet:

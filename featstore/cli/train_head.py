@@ -11,7 +11,7 @@ from featstore.cli import options
 from featstore.cli.console import image_progress, list_skipped, note, print_json, print_table, say, step_progress
 
 if TYPE_CHECKING:
-    from featstore.runs import Run
+    from featstore.runs.run import Run
 
 
 def command(
@@ -53,10 +53,10 @@ def command(
 
     Example: featstore train-head photos --model MobileNetV2 --head bn-dropout --set p=0.6
     """
-    from featstore.fitting import HeadRecipe
-    from featstore.heads.table import parse_settings
-    from featstore.recipe import Recipe
-    from featstore.training import train
+    from featstore.extraction.recipe import Recipe
+    from featstore.heads.registry import parse_settings
+    from featstore.training.fit import HeadRecipe
+    from featstore.training.job import train
 
     common: dict[str, Any] = {
         "weights_seed": seed,
@@ -98,7 +98,7 @@ def command(
 
 def _bases(models: list[str], concat: bool, head: str, weights: list[str], alphas: list[float]) -> list[dict[str, Any]]:
     from featstore.errors import UsageError
-    from featstore.heads.table import HEADS
+    from featstore.heads.registry import HEADS
 
     if not models:
         base = HEADS[head].base if head in HEADS else None

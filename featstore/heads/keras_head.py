@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featstore.bases.keras_file import refuse_layers
-from featstore.heads.base import Curve, Labelled, OnStep
+from featstore.heads.interface import Curve, Labelled, OnStep
 from featstore.heads.loop import Batch, Group, Training, compile_step, loss_and_accuracy
 from featstore.heads.saving import compile_answers, read_network, save_network
-from featstore.tensorflow_loader import load_tensorflow
+from featstore.system.tensorflow_loader import load_tensorflow
 
 _ASK_BATCH = 256
 

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from featstore.archive import open_archive
 from featstore.errors import RunError
-from featstore.fetching import default_threads
-from featstore.heads.base import Curve, Labelled, OnStep
-from featstore.tensorflow_loader import load_tensorflow
+from featstore.heads.interface import Curve, Labelled, OnStep
+from featstore.images.prefetch import default_threads
+from featstore.system.archive import open_archive
+from featstore.system.tensorflow_loader import load_tensorflow
 
 GRID = tuple(float(c) for c in np.logspace(-5, 1, 7))
 TURNED = 1.1  # times the smallest loss so far: beyond the noise of five folds

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featstore.errors import UsageError
-from featstore.heads.base import Curve, OnStep
+from featstore.heads.interface import Curve, OnStep
 
 Batch = tuple[NDArray[Any], NDArray[np.intp]]
 Step = Callable[[Any, Any], Any]  # (rows, targets) -> (sum of losses, right answers), one step of the optimizer

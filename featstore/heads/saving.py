@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from featstore.errors import RunError, StoreError
-from featstore.files import write_whole
 from featstore.heads.loop import each_class
-from featstore.tensorflow_loader import load_tensorflow
+from featstore.system.files import write_whole
+from featstore.system.tensorflow_loader import load_tensorflow
 
 
 def save_network(model: Any, path: Path) -> None:

@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from featstore.images.fit import fit_image
 from featstore.images.reading import Reading
+from featstore.images.resize import fit_image
 from featstore.images.views import Augmentation
 
 _ASPECTS = math.log(3 / 4), math.log(4 / 3)  # of a random crop, as everywhere since Inception

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from featstore.errors import UsageError
 from featstore.images.views import CENTRE, WHOLE, Augmentation
-from featstore.tensorflow_loader import load_tensorflow
+from featstore.system.tensorflow_loader import load_tensorflow
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -74,7 +74,7 @@ class Reading:
 
             return lambda raw: read_like_keras(raw, self)
         from featstore.images.decode import decode_rgb
-        from featstore.images.fit import fit_image
+        from featstore.images.resize import fit_image
 
         return lambda raw: fit_image(decode_rgb(raw), self)
 
@@ -88,7 +88,7 @@ class Reading:
             ranges = self.augmentation
             return lambda raw: augmented_views(decode_rgb(raw), raw, self, ranges, views)
         if self.resize is not None:
-            from featstore.images.fit import fit_views
+            from featstore.images.resize import fit_views
 
             return lambda raw: fit_views(decode_rgb(raw), self, views)
         read = self.reader()

@@ -20,10 +20,10 @@ from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
-from featstore.disk import disk
-from featstore.files import make_folders
-from featstore.store.names import CLAIMS
+from featstore.store.layout import CLAIMS
 from featstore.store.rowid import SIZE, RowId
+from featstore.system.disk import disk
+from featstore.system.files import make_folders
 
 BEAT_SECONDS = 10.0
 DEAD_SECONDS = 60.0

@@ -17,12 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featstore.errors import StoreError
-from featstore.files import read_regular, remove, write_whole
 from featstore.store.keys import open_key
+from featstore.store.locks import alone
 from featstore.store.rowid import RowId, split_ids
 from featstore.store.rowstore import RowStore
 from featstore.store.shard import DTYPES, ZSTD, Contents, build_shard, decompress, parse_shard
-from featstore.store.usage import alone
+from featstore.system.files import read_regular, remove, write_whole
 
 SMALL_BYTES = 8 * 2**20  # files below this are merged
 FULL_BYTES = 16 * 2**20  # of rows in memory: then they become a shard

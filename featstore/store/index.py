@@ -23,9 +23,9 @@ from struct import iter_unpack, unpack_from
 from typing import TYPE_CHECKING, Any
 
 from featstore.errors import StoreError
-from featstore.files import read_regular, write_whole
-from featstore.store.names import SHARD_NAME
+from featstore.store.layout import SHARD_NAME
 from featstore.store.rowid import SIZE, RowId
+from featstore.system.files import read_regular, write_whole
 
 if TYPE_CHECKING:
     import numpy as np

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from featstore.errors import StoreError, UsageError
-from featstore.store.keyfile import read_key_file
-from featstore.store.names import QUARANTINE, SHARD_NAME, SPEC
+from featstore.store.layout import QUARANTINE, SHARD_NAME, SPEC
+from featstore.store.locks import alone, last_used
 from featstore.store.rowstore import RowStore
-from featstore.store.usage import alone, last_used
-from featstore.wording import count
+from featstore.store.spec_file import read_key_file
+from featstore.system.text import count
 
 _DIGITS = 12  # of the key in the name of its folder
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from featstore.errors import StoreError
 from featstore.store.index import State, file_state
-from featstore.store.names import SHARD_NAME
+from featstore.store.layout import SHARD_NAME
 
 _TICK_NS = 20_000_000
 

@@ -7,11 +7,11 @@ from collections.abc import Collection, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from featstore.disk import disk
-from featstore.files import TEMPORARY, remove
 from featstore.store.keys import KeyInfo
-from featstore.store.names import CLAIMS, INDEX, QUARANTINE, SHARD_NAME, SPEC, USED
-from featstore.store.usage import alone
+from featstore.store.layout import CLAIMS, INDEX, QUARANTINE, SHARD_NAME, SPEC, USED
+from featstore.store.locks import alone
+from featstore.system.disk import disk
+from featstore.system.files import TEMPORARY, remove
 
 
 def choose_keys(

@@ -11,15 +11,15 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from featstore.disk import disk
 from featstore.errors import StoreError
-from featstore.files import TEMPORARY, move, read_regular, remove
 from featstore.store.claims import is_locked
 from featstore.store.index import empty_index, save_index
-from featstore.store.keyfile import KeyFile
-from featstore.store.names import CLAIMS, INDEX, QUARANTINE, SPEC
-from featstore.store.usage import alone
+from featstore.store.layout import CLAIMS, INDEX, QUARANTINE, SPEC
+from featstore.store.locks import alone
+from featstore.store.spec_file import KeyFile
 from featstore.store.verify import Findings, verify_key
+from featstore.system.disk import disk
+from featstore.system.files import TEMPORARY, move, read_regular, remove
 
 
 @dataclass(frozen=True)

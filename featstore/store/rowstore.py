@@ -9,20 +9,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from featstore.errors import StoreError
-from featstore.files import settle_folder, write_whole
 from featstore.store.claims import Claims
 from featstore.store.index import ForgedIndex, Index, ShardEntry, State, empty_index, file_state, load_index, save_index
-from featstore.store.keyfile import KeyFile
+from featstore.store.layout import INDEX
 from featstore.store.listing import last_change, list_shards, settled
-from featstore.store.names import INDEX
+from featstore.store.locks import Usage, mark_used
 from featstore.store.rowid import SIZE, RowId
-from featstore.store.usage import Usage, mark_used
+from featstore.store.spec_file import KeyFile
+from featstore.system.files import settle_folder, write_whole
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from featstore.store.openshards import OpenShards
+    from featstore.store.open_shards import OpenShards
     from featstore.store.places import Places
 
 _LEVELS = 3  # the folder of the key, that of the model, and the cache
@@ -235,7 +235,7 @@ class RowStore:
 
     def _open_shards(self) -> OpenShards:
         if self._reader is None:
-            from featstore.store.openshards import OpenShards
+            from featstore.store.open_shards import OpenShards
 
             mark_used(self.folder)
             self._reader = OpenShards(self.folder, self.key, self._check_again)
@@ -290,7 +290,7 @@ class RowStore:
 
     def _check(self, name: str, file: BinaryIO) -> tuple[ShardEntry, bytes]:
         """Entry and ids of an open shard; raises StoreError if it is not right."""
-        from featstore.store.inspection import inspect_shard
+        from featstore.store.sandbox import inspect_shard
 
         state = file_state(os.fstat(file.fileno()))  # taken first: what changes later shows as another state
         contents = inspect_shard(name, file.read(), self.key)

@@ -28,8 +28,8 @@ from numpy.typing import NDArray
 
 from featstore.errors import StoreError
 from featstore.store.chunks import LEVEL, chunk_shape, is_compressed
-from featstore.store.keyfile import check_version
 from featstore.store.rowid import SIZE, RowId
+from featstore.store.spec_file import check_version
 
 FORMAT = "featstore-shard"
 FORMAT_VERSION = 1

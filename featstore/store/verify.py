@@ -16,15 +16,15 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from featstore.errors import StoreError
-from featstore.files import TEMPORARY, read_regular
 from featstore.store.index import ForgedIndex, Index, ShardEntry, file_state, is_intact, parse_index
-from featstore.store.inspection import inspect_shard
-from featstore.store.keyfile import NewerFormat, Unreadable, key_of, read_key_file
+from featstore.store.layout import CLAIMS, INDEX, QUARANTINE, SHARD_NAME, SPEC, USED
 from featstore.store.listing import list_shards
-from featstore.store.names import CLAIMS, INDEX, QUARANTINE, SHARD_NAME, SPEC, USED
 from featstore.store.rowid import RowId, split_ids
+from featstore.store.sandbox import inspect_shard
 from featstore.store.shard import Contents, PluginMissing, decompress
-from featstore.wording import count
+from featstore.store.spec_file import NewerFormat, Unreadable, key_of, read_key_file
+from featstore.system.files import TEMPORARY, read_regular
+from featstore.system.text import count
 
 
 class Fault(NamedTuple):

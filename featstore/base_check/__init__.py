@@ -1,0 +1,1 @@
+"""Whether a base gets the preprocessing that it was trained with."""

@@ -1,0 +1,1 @@
+"""Measuring a grid of features and heads on the same images."""

@@ -1,0 +1,1 @@
+"""The write path: from a recipe to rows in the cache."""

@@ -1,0 +1,285 @@
+"""The jobs that people come for, joined from the stages: extract features, and load them.
+
+The command line and the Python API both call these. Nothing here loads TensorFlow by itself.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from featstore.datasets.digests import DigestMemory
+from featstore.datasets.manifest import Manifest, scan
+from featstore.datasets.splits import complete_splits
+from featstore.errors import DataError
+from featstore.extraction import job
+from featstore.extraction.canary import guarded
+from featstore.extraction.plan import Plan, Rows, make_plan
+from featstore.extraction.recipe import Recipe, make_encoder
+from featstore.extraction.writer import Task
+from featstore.spec import LAST_ACTIVATION, FeatureSpec
+from featstore.store.rowstore import RowStore
+from featstore.system.environment import environment
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from featstore.extraction.job import Progress
+    from featstore.features.arrays import Features, OpenFeatures
+    from featstore.images.prefetch import Read
+    from featstore.images.reading import Reading
+
+DEFAULT_CACHE = "cache"
+
+
+@dataclass(frozen=True)
+class FeatureSet:
+    """The features of one recipe at one size for one data set, complete in the cache.
+
+    `images` x `views` rows, of which `computed` were made by the base just now. `damaged`: a line for each shard
+    that was passed over.
+    """
+
+    recipe: Recipe
+    spec: FeatureSpec
+    views: tuple[int, ...]
+    folder: Path
+    shape: tuple[int, ...]  # of one row
+    images: int
+    computed: int
+    seconds: float
+    damaged: tuple[str, ...] = ()
+
+    @property
+    def rows(self) -> int:
+        return self.images * len(self.views)
+
+    @property
+    def bytes(self) -> int:
+        """What the rows take in the cache, shards' headers aside."""
+        width = 1
+        for side in self.shape:
+            width *= side
+        return self.rows * width * (2 if self.spec.dtype == "float16" else 4)
+
+    def describe(self) -> dict[str, Any]:
+        """As `featstore extract --json` prints it."""
+        return {
+            "key": self.spec.key,
+            "model": self.recipe.model,
+            "preprocess": self.recipe.preprocess,
+            "size": [self.spec.reading.height, self.spec.reading.width],
+            "views": self.recipe.views,
+            "layer": self.spec.layer,
+            "pool": self.spec.pool,
+            "shape": list(self.shape),
+            "dtype": self.spec.dtype,
+            "path": str(self.folder),
+            "images": self.images,
+            "rows": self.rows,
+            "computed": self.computed,
+            "reused": self.rows - self.computed,
+            "seconds": round(self.seconds, 3),
+            "damaged": list(self.damaged),
+        }
+
+
+class Extraction(NamedTuple):
+    """`manifest` has the images that have all their rows, with digests; the rest is in `manifest.skipped`.
+
+    `features` has one entry for each size of each of the `plans`, in order.
+    """
+
+    manifest: Manifest
+    features: tuple[FeatureSet, ...]
+    plans: tuple[Plan, ...]
+
+
+def cache_folder(cache: str | os.PathLike[str] | None) -> Path:
+    """`cache`, or $FEATSTORE_CACHE, or `cache` in the working folder."""
+    return Path(cache or os.environ.get("FEATSTORE_CACHE") or DEFAULT_CACHE)
+
+
+def open_store(cache: Path, spec: FeatureSpec) -> RowStore:
+    """The rows of `spec` in `cache`; raises StoreError if its folder belongs to something else."""
+    return RowStore(cache / spec.folder, spec.key, spec.to_json(), environment)
+
+
+def extract_features(
+    data: str | os.PathLike[str] | Manifest,
+    recipes: Sequence[Recipe],
+    cache: str | os.PathLike[str] | None = None,
+    progress: Progress | None = None,
+) -> Extraction:
+    """Complete the features of all `recipes` for all images of `data`; each is decoded once per reading and base.
+
+    Augmented versions are not among them: they need splits, see `extract_augmented`. Raises DataError if not one image
+    can be read.
+    """
+    folder = cache_folder(cache)
+    memory = DigestMemory(folder / "digests")
+    manifest = data if isinstance(data, Manifest) else scan(data)
+    if not manifest.pictures:  # before weights are loaded, or fetched, for nothing
+        raise DataError(_none_readable(manifest))
+    plans = tuple(make_plan(recipe, memory) for recipe in recipes)
+    wanted = [(plan.recipe, part) for plan in plans for part in plan.parts]
+    manifest, features = _complete(manifest, wanted, folder, memory, progress)
+    if not manifest.pictures:
+        raise DataError(_none_readable(manifest))
+    return Extraction(manifest, features, plans)
+
+
+def extract_augmented(
+    manifest: Manifest,
+    plans: Sequence[Plan],
+    cache: str | os.PathLike[str] | None = None,
+    progress: Progress | None = None,
+) -> tuple[FeatureSet, ...]:
+    """Complete the augmented versions of the training images of `manifest` where `plans` ask for them."""
+    wanted = [(plan.recipe, plan.augmented) for plan in plans if plan.augmented]
+    if not wanted:
+        return ()
+    folder = cache_folder(cache)
+    training = manifest.with_pictures(manifest.of_split("train"))
+    complete, features = _complete(training, wanted, folder, DigestMemory(folder / "digests"), progress)
+    if len(complete) < len(training):
+        path, reason = complete.skipped[-1]
+        raise DataError(f"{path}: was read a moment ago and cannot be augmented now: {reason}; run the command again")
+    return features
+
+
+def _complete(
+    manifest: Manifest,
+    wanted: Sequence[tuple[Recipe, Rows]],
+    folder: Path,
+    memory: DigestMemory,
+    progress: Progress | None,
+) -> tuple[Manifest, tuple[FeatureSet, ...]]:
+    """Complete all `wanted` rows, one run of the extraction for each reading and base, which decodes each image once.
+
+    Base by base, so that a grid of many holds one in memory at a time; to decode again costs little beside a base.
+    Of recipes that come to the same spec, such as `keras` and `tf`, the first does the work and has it on its account.
+    """
+    stores = {rows.spec.key: open_store(folder, rows.spec) for _, rows in wanted}
+    runs: dict[tuple[Reading, str], dict[FeatureSpec, tuple[Recipe, set[int]]]] = {}
+    for recipe, (spec, views) in wanted:
+        runs.setdefault((spec.reading, spec.weights), {}).setdefault(spec, (recipe, set()))[1].update(views)
+    made: dict[FeatureSpec, tuple[int, float]] = {}
+    for (reading, _), specs in runs.items():
+        tasks = [
+            _task(folder, recipe, Rows(spec, tuple(sorted(views))), stores[spec.key])
+            for spec, (recipe, views) in specs.items()
+        ]
+        outcome = job.run(manifest, tasks, reading.views_reader, memory, progress)
+        manifest = outcome.manifest
+        made |= zip(specs, zip(outcome.computed, outcome.seconds, strict=True), strict=True)
+    sets = []
+    for recipe, (spec, views) in wanted:
+        store = stores[spec.key]
+        shape, damaged = store.row_shape or (), tuple(store.damaged)
+        account = made.pop(spec, (0, 0.0))
+        sets.append(FeatureSet(recipe, spec, views, store.folder, shape, len(manifest), *account, damaged))
+    return manifest, tuple(sets)
+
+
+def extract(
+    data: str | os.PathLike[str] | Manifest,
+    *,
+    preprocess: str | Sequence[str] = "keras",
+    cache: str | os.PathLike[str] | None = None,
+    progress: Progress | None = None,
+    **options: Any,
+) -> Extraction:
+    """Complete the features of `data` for one base and one or more preprocessing variants.
+
+    `options` are the fields of `Recipe`: model, weights, alpha, size, fit, layer, pool, views, ... With views
+    `augment:K` the training images of `data`, which needs labels, get their augmented versions too.
+    """
+    variants = [preprocess] if isinstance(preprocess, str) else list(preprocess)
+    extraction = extract_features(data, [Recipe(preprocess=v, **options) for v in variants], cache, progress)
+    if not any(plan.augmented for plan in extraction.plans):
+        return extraction
+    augmented = extract_augmented(complete_splits(extraction.manifest), extraction.plans, cache, progress)
+    return extraction._replace(features=(*extraction.features, *augmented))
+
+
+def load_features(
+    manifest: Manifest,
+    spec: FeatureSpec,
+    *,
+    split: str | None = None,
+    cache: str | os.PathLike[str] | None = None,
+) -> Features:
+    """(X, y, ids) of the plain view of the pictures of `manifest`, or of one split of it.
+
+    Raises StoreError if a row is not there.
+    `manifest` is one that `extract` returned, so that its pictures have digests.
+    """
+    from featstore.features.arrays import gather
+
+    pictures = manifest.pictures if split is None else manifest.of_split(split)
+    return gather(pictures, open_store(cache_folder(cache), spec), spec.reading.plain)
+
+
+def open_features(
+    manifest: Manifest,
+    spec: FeatureSpec,
+    *,
+    split: str | None = None,
+    cache: str | os.PathLike[str] | None = None,
+) -> OpenFeatures:
+    """As `load_features`, but nothing is read until it is asked for: X may be larger than memory.
+
+    X is of the dtype that the rows are stored in, float16 unless they need more; `load_features` widens to float32.
+    """
+    from featstore.features.arrays import open_rows
+
+    pictures = manifest.pictures if split is None else manifest.of_split(split)
+    return open_rows(pictures, open_store(cache_folder(cache), spec), spec.reading.plain)
+
+
+def _task(cache: Path, recipe: Recipe, rows: Rows, store: RowStore) -> Task:
+    source, spec = recipe.source(), rows.spec
+    pools_maps = spec.layer != LAST_ACTIVATION or source.info is None or source.info.map_pools
+    maps = _kept_maps(cache, spec) if spec.pool != "none" and pools_maps else None
+    pool = _average if spec.pool == "avg" else _maximum
+    encode = guarded(store, _plain_reader(spec.reading), make_encoder(source, spec))
+    return Task(store, encode, spec.dtype, maps, pool, rows.views)
+
+
+def _plain_reader(reading: Reading) -> Read:
+    """Reads one view, the same for all who use a key, whichever of its views they ask for; nothing is loaded yet.
+
+    Of augmented versions, which count from 1, it is number 0: no image of a data set has it.
+    """
+    return lambda raw: reading.views_reader((reading.plain,))(raw)
+
+
+def _kept_maps(cache: Path, spec: FeatureSpec) -> RowStore | None:
+    """The store of the same features unpooled, if there is one that is as exact as `spec` asks for."""
+    for dtype in dict.fromkeys(("float32", spec.dtype)):
+        kept = replace(spec, pool="none", dtype=dtype)
+        if (cache / kept.folder).is_dir():
+            return open_store(cache, kept)
+    return None
+
+
+def _average(maps: NDArray[Any]) -> NDArray[np.float32]:
+    averaged: NDArray[np.float32] = maps.mean(axis=(1, 2), dtype="float32")
+    return averaged
+
+
+def _maximum(maps: NDArray[Any]) -> NDArray[np.float32]:
+    largest: NDArray[np.float32] = maps.max(axis=(1, 2)).astype("float32")
+    return largest
+
+
+def _none_readable(manifest: Manifest) -> str:
+    if not manifest.skipped:
+        return f"{manifest.source or 'no paths given'}: no image files found"
+    path, reason = manifest.skipped[0]
+    return f"{manifest.source}: none of {len(manifest.skipped)} files could be read; the first: {path}: {reason}"

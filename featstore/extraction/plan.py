@@ -1,0 +1,74 @@
+"""A plan: which rows of which stores a recipe asks for, image by image."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+from featstore.datasets.digests import DigestMemory
+from featstore.errors import UsageError
+from featstore.extraction.recipe import Recipe, resolve
+from featstore.images.reading import parse_size
+from featstore.images.views import VIEWS, WHOLE, parse_augmentation, parse_views
+from featstore.spec import FeatureSpec
+
+
+class Rows(NamedTuple):
+    """The rows of each image in one store, by the numbers of their views."""
+
+    spec: FeatureSpec
+    views: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The rows of one recipe: `parts`, one for each size, for every image; `augmented` for training images only.
+
+    plain: place, among the views of all parts in order, of the one that stands for the image by itself.
+    """
+
+    recipe: Recipe
+    parts: tuple[Rows, ...]
+    plain: int
+    augmented: Rows | None = None
+
+    @property
+    def spec(self) -> FeatureSpec:
+        """That of the plain view."""
+        return self.parts[0].spec
+
+    @property
+    def views(self) -> int:
+        """How many rows stand for an image."""
+        return sum(len(part.views) for part in self.parts)
+
+
+def make_plan(recipe: Recipe, memory: DigestMemory) -> Plan:
+    """The plan of `recipe`; raises UsageError for views that do not go together."""
+    crops, versions = parse_views(recipe.views)
+    sizes = [recipe.size, *_scales(recipe)]
+    specs = [resolve(replace(recipe, size=size, scales=None), memory) for size in sizes]
+    parts = tuple(Rows(spec, VIEWS[crops] if spec.reading.resize else (WHOLE,)) for spec in specs)
+    if len({part.spec.key for part in parts}) < len(parts):
+        raise UsageError(f"--scales {recipe.scales}: each size may be named once, and not that of --size again")
+    if len(parts) > 1 and specs[0].pool == "none":
+        raise UsageError("--scales needs rows of one width: use --pool avg or max")
+    if recipe.augment is not None and not versions:
+        raise UsageError(f"--augment {recipe.augment}: is for --views augment:K, as in --views augment:4")
+    augmented = None
+    if versions:
+        ranges = parse_augmentation(recipe.augment or "")
+        reading = replace(specs[0].reading, resize=None, fit=recipe.fit or "squash", augmentation=ranges)
+        augmented = Rows(replace(specs[0], reading=reading), tuple(range(1, versions + 1)))
+    return Plan(recipe, parts, parts[0].views.index(specs[0].reading.plain), augmented)
+
+
+def _scales(recipe: Recipe) -> list[str]:
+    if not recipe.scales:
+        return []
+    if recipe.resize is not None:
+        raise UsageError("--resize and --scales do not go together: each size has a canvas of its own")
+    scales = recipe.scales.split(",")
+    for scale in scales:
+        parse_size(scale)
+    return scales

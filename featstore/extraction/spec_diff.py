@@ -1,0 +1,143 @@
+"""What two feature specs differ in, in the field's words: `input size 224 -> 299`, `weights differ`.
+
+It works on specs as they lie in `spec.json`, not on `FeatureSpec`: that refuses what another version of the reading
+code has written, and just then somebody wants to know why nothing is found.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from featstore.bases.catalog import BASES, BUILT_IN
+from featstore.images.preprocessing import NAMED
+from featstore.images.views import CANVAS
+
+_Flat = dict[str, Any]
+
+# What is named in which words and in which order; what has no words here is named as it is in the JSON.
+_WORDS = {
+    "model": "model",
+    "alpha": "width",
+    "weights": "weights",
+    "reading.name": "reading",
+    "reading.version": "version of the reading code",
+    "reading.size": "input size",
+    "views": "views",
+    "reading.resize": "crops' canvas",
+    "reading.fit": "fit",
+    "reading.interpolation": "interpolation",
+    "reading.augmentation.version": "version of the augmentation",
+    "preprocessing": "preprocessing",
+    "layer": "layer",
+    "pool": "pooling",
+    "dtype": "dtype",
+}
+_NESTED = ("reading", "reading.augmentation")
+_NUMBERS = ("order", "scale", "mean", "std")
+_NAMES = {json.dumps(map_.describe(), sort_keys=True): name for name, map_ in NAMED.items()}
+
+
+def differences(stored: Mapping[str, Any], asked: Mapping[str, Any]) -> tuple[str, ...]:
+    """One phrase for each thing that `asked` has otherwise than `stored`, both as `FeatureSpec.describe` gives them.
+
+    What comes along with another thing is no thing of its own: another model has other weights, crops are fitted in
+    another way. Any JSON objects will do; empty only if nothing differs.
+    """
+    old, new = _flatten(stored), _flatten(asked)
+    old["views"], new["views"] = _kind_of_views(old), _kind_of_views(new)
+    names = dict.fromkeys((*_WORDS, *sorted({*old, *new})))
+    differing = {name for name in names if old.get(name) != new.get(name)}
+    counted = differing - _brought_along(old, new, differing)
+    return tuple(_phrase(name, old.get(name), new.get(name)) for name in names if name in counted)
+
+
+def _flatten(values: Mapping[str, Any], prefix: str = "") -> _Flat:
+    """The fields by their path, as in `reading.size`."""
+    flat: _Flat = {}
+    for name, value in values.items():
+        path = prefix + name
+        if path in _NESTED and isinstance(value, dict):
+            flat |= _flatten(value, f"{path}.")
+        else:
+            flat[path] = value
+    return flat
+
+
+def _kind_of_views(flat: _Flat) -> str:
+    if any(name.startswith("reading.augmentation") for name in flat):
+        return "augmented"
+    return "crops" if "reading.resize" in flat else "whole images"
+
+
+def _brought_along(old: _Flat, new: _Flat, differing: set[str]) -> set[str]:
+    """What differs only because something else does."""
+    along: set[str] = set()
+    if "model" in differing:
+        along |= {"alpha", "weights"}
+        along |= {name for name in ("preprocessing", "reading.size") if _is_own(name, old) and _is_own(name, new)}
+    if "alpha" in differing:
+        along.add("weights")
+    if "reading.name" in differing:  # each reading counts its own versions
+        along.add("reading.version")
+    if "views" in differing:
+        along |= {"reading.resize", *(name for name in differing if name.startswith("reading.augmentation"))}
+        along |= {"reading.fit"} if _has_default_fit(old) and _has_default_fit(new) else set()
+    elif "reading.size" in differing and _has_default_canvas(old) and _has_default_canvas(new):
+        along.add("reading.resize")
+    return along
+
+
+def _is_own(name: str, flat: _Flat) -> bool:
+    """Whether the preprocessing or the input size is that which the base was trained with."""
+    model = str(flat.get("model"))
+    info = BUILT_IN.get(model) or BASES.get(model)
+    if info is None:
+        return False
+    if name == "reading.size":
+        return flat.get(name) == [info.input_size, info.input_size]
+    return _variant(flat.get(name)) == info.preprocessing
+
+
+def _has_default_fit(flat: _Flat) -> bool:
+    return flat.get("reading.fit") == ("crop" if flat["views"] == "crops" else "squash")
+
+
+def _has_default_canvas(flat: _Flat) -> bool:
+    try:
+        return [round(side / CANVAS) for side in flat["reading.size"]] == list(flat["reading.resize"])
+    except (KeyError, TypeError, OverflowError):  # whole images, or a file that somebody wrote by hand
+        return False
+
+
+def _phrase(name: str, old: Any, new: Any) -> str:
+    words = _WORDS.get(name) or name.replace("reading.augmentation.", "augmentation's ")
+    if name == "weights":
+        return f"weights differ ({str(old)[:8]} -> {str(new)[:8]})"
+    if name == "preprocessing":
+        return f"{words} {_variant(old, new)} -> {_variant(new, old)}"
+    return f"{words} {_text(old)} -> {_text(new)}"
+
+
+def _variant(described: Any, other: Any = None) -> str:
+    """The name of a preprocessing; without one, what it has otherwise than `other`, as on the command line."""
+    name = _NAMES.get(json.dumps(described, sort_keys=True))
+    if name or not isinstance(described, dict):
+        return name or _text(described)
+    others = other if isinstance(other, dict) else {}
+    fields = [field for field in dict.fromkeys((*_NUMBERS, *described)) if described.get(field) != others.get(field)]
+    return ",".join(f"{field}={_numbers(described.get(field))}" for field in fields)
+
+
+def _numbers(value: Any) -> str:
+    return ":".join(map(_text, value)) if isinstance(value, list) else _text(value)
+
+
+def _text(value: Any) -> str:
+    """A size as 224 or 224x320; what is missing is `none`."""
+    if value is None:
+        return "none"
+    if isinstance(value, list) and len(value) == 2:
+        return str(value[0]) if value[0] == value[1] else f"{value[0]}x{value[1]}"
+    return str(value)

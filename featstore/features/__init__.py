@@ -1,0 +1,1 @@
+"""The read path: from rows in the cache to arrays."""

@@ -1,0 +1,95 @@
+"""A scikit-learn transformer from paths of images to bottleneck features, fed from the cache."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, TransformerMixin
+
+from featstore.datasets.manifest import list_files
+from featstore.errors import UnreadableImage, UsageError
+from featstore.extraction.pipeline import cache_folder, extract_features
+from featstore.extraction.recipe import Recipe
+from featstore.features.views import load_views
+from featstore.images.views import parse_views
+
+Path = str | os.PathLike[str]
+
+
+class Bottleneck(TransformerMixin, BaseEstimator):  # type: ignore[misc]
+    """Paths of image files (n,) to features (n, width) float32; the parameters are the fields of `Recipe`.
+
+    It learns nothing, so it may stand in a `Pipeline` and be searched over in a `GridSearchCV`; each way of making
+    features runs the base once and is read from the cache ever after. With several `views` the rows are their means.
+    Raises UnreadableImage for a file that cannot be read: a transformer cannot drop rows.
+    """
+
+    def __init__(
+        self,
+        model: str = "tiny",
+        weights: str | None = None,
+        alpha: float | None = None,
+        weights_seed: int = 0,
+        preprocess: str = "keras",
+        size: str | int | None = None,
+        fit_mode: str | None = None,
+        interpolation: str = "bilinear",
+        reading: str = "pillow",
+        layer: str = "last",
+        pool: str | None = None,
+        dtype: str = "float16",
+        views: str = "one",
+        resize: str | int | None = None,
+        scales: str | None = None,
+        cache: Path | None = None,
+    ) -> None:
+        self.model = model
+        self.weights = weights
+        self.alpha = alpha
+        self.weights_seed = weights_seed
+        self.preprocess = preprocess
+        self.size = size
+        self.fit_mode = fit_mode  # the `fit` of a Recipe, which here is the name of a method
+        self.interpolation = interpolation
+        self.reading = reading
+        self.layer = layer
+        self.pool = pool
+        self.dtype = dtype
+        self.views = views
+        self.resize = resize
+        self.scales = scales
+        self.cache = cache
+
+    def fit(self, X: Sequence[Path], y: Any = None) -> Bottleneck:
+        """Nothing is learnt; the recipe is checked."""
+        self._recipe().source()
+        if parse_views(self.views)[1]:
+            raise UsageError(f"views {self.views!r}: a transformer does not know which images are for training")
+        return self
+
+    def transform(self, X: Sequence[Path]) -> NDArray[np.float32]:
+        """Features of the images at the paths `X`, in that order."""
+        folders = [path for path in X if os.path.isdir(path)]
+        if folders:
+            raise UnreadableImage(f"{folders[0]}: is a folder; name the images in it one by one")
+        extraction = extract_features(list_files(list(X)), [self._recipe()], self.cache)
+        if extraction.manifest.skipped:
+            path, reason = extraction.manifest.skipped[0]
+            raise UnreadableImage(f"{path}: {reason}; leave it out, a transformer needs a row for every path")
+        views = load_views(extraction.manifest.pictures, extraction.plans, cache_folder(self.cache))
+        return views[:, 0] if views.shape[1] == 1 else views.mean(axis=1)
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return True
+
+    def _recipe(self) -> Recipe:
+        options = self.get_params(deep=False)
+        del options["cache"]
+        options["fit"] = options.pop("fit_mode")
+        for side in ("size", "resize"):
+            options[side] = None if options[side] is None else str(options[side])
+        return Recipe(**options)

@@ -1,0 +1,245 @@
+"""Fine-tuning: the top of a base and its trained head go on learning together, from cached inputs of that top."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from contextlib import suppress
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from featstore.datasets.manifest import Manifest, Skipped
+from featstore.errors import FeatstoreError, StoreError
+from featstore.extraction.pipeline import cache_folder
+from featstore.extraction.recipe import file_digest
+from featstore.finetuning.settings import Tuning
+from featstore.finetuning.setup import Unfreeze, Unfrozen, check_unfreezable, unfreeze_run
+from featstore.heads.interface import OnStep
+from featstore.runs.evaluation import trained_on_notes
+from featstore.runs.run import Run, check_root, load_curve, load_run, new_folder, save_run
+from featstore.system.environment import versions
+from featstore.system.files import write_whole
+from featstore.training.job import leak_notes
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from featstore.comparison.findings import Difference
+    from featstore.extraction.job import Progress
+    from featstore.heads.loop import Training
+
+HEAD = "fine-tuned"  # what such a run names instead of a head
+WHOLE = "pixels"  # the cut where nothing is frozen
+LEAST_GAIN = 1e-3  # nats of validation loss: less is rounding
+
+
+class FineTuned(NamedTuple):
+    """A fine-tuned run beside the head's that it began with, both measured on the same images.
+
+    metrics_before, metrics_after: by split. recommended: `run`, or `head_run` unless validation speaks for `run`.
+    difference: of the accuracies on the test split (validation where there is none), paired, in words. verdict: what
+    validation says. notes: what else the user should know. skipped: files that could not be read.
+    """
+
+    run: Run
+    head_run: Run
+    metrics_before: dict[str, dict[str, Any]]
+    metrics_after: dict[str, dict[str, Any]]
+    recommended: Run
+    difference: str
+    verdict: str
+    notes: tuple[str, ...]
+    skipped: tuple[Skipped, ...]
+
+    @property
+    def cut(self) -> str:
+        return str(self.run.fine_tuning["cut"])
+
+    @property
+    def trainable_layers(self) -> tuple[str, ...]:
+        return tuple(self.run.fine_tuning["trainable_layers"])
+
+
+def fine_tune(
+    run: Run | str | os.PathLike[str],
+    data: str | os.PathLike[str] | Manifest,
+    *,
+    blocks: int | None = None,
+    unfreeze: str | None = None,
+    unfreeze_from: str | None = None,
+    whole: bool = False,
+    views: str | None = None,
+    augment: str | None = None,
+    weights: str | None = None,
+    cache: str | os.PathLike[str] | None = None,
+    runs: str | os.PathLike[str] | None = None,
+    progress: Progress | None = None,
+    on_step: OnStep | None = None,
+    **tuning: Any,
+) -> FineTuned:
+    """Train the top of the base of `run` together with its head, from cached inputs of that top.
+
+    `blocks`, `unfreeze` (a prefix of layers' names), `unfreeze_from` (a layer) or `whole` say how much of it; `tuning`
+    are the fields of `Tuning`. views: `augment:K` feeds K random versions of each training image as well, `augment`
+    being changes to their ranges; `whole` draws new ones in every epoch, unless `augment` is "none". The new run is
+    saved beside the other, or below `runs`; if training is interrupted, with the best epoch so far, if one was better
+    than the head. Raises UsageError, DataError, RunError or BaseUnavailable for what cannot be.
+    """
+    start = time.perf_counter()
+    head_run = run if isinstance(run, Run) else load_run(Path(run))
+    where = Unfreeze(blocks=blocks, prefix=unfreeze, layer=unfreeze_from, whole=whole)
+    settings = Tuning(**tuning)
+    root = Path(runs) if runs else _beside(head_run.folder)
+    check_unfreezable(head_run, where, views, augment, settings)
+    check_root(root)
+    unfrozen = unfreeze_run(head_run, data, where, settings, (views, augment), weights, cache_folder(cache), progress)
+    ready = time.perf_counter()
+    try:
+        unfrozen.stage.train(on_step)
+        return _save(unfrozen, settings, root, (start, ready, time.perf_counter()))
+    except BaseException as stop:  # Ctrl-C, or a disk that fails: what the epochs so far have brought is kept
+        training = unfrozen.stage.training
+        if training is not None and training.best_epoch:
+            with suppress(FeatstoreError):
+                saved = _save(unfrozen, settings, root, (start, ready, time.perf_counter()))
+                stop.add_note(f"the best of the {training.epochs} epochs so far is saved in {saved.run.folder}")
+        raise
+
+
+def _beside(folder: Path) -> Path:
+    """The folder that `folder` is in, also where it is named as the working folder."""
+    return (folder if folder.name else folder.absolute()).parent
+
+
+def _save(unfrozen: Unfrozen, tuning: Tuning, root: Path, times: tuple[float, float, float]) -> FineTuned:
+    """Measure the network and save it; `times` are those of the start, of the hand-over and of the training's end."""
+    from featstore.evaluation.metrics import evaluate
+
+    head_run, stage, training = unfrozen.head_run, unfrozen.stage, unfrozen.stage.training
+    assert training is not None
+    answers = stage.ask()
+    names = {split: [p.label or "" for p in pictures] for split, pictures in stage.pictures.items()}
+    before, after = (
+        {split: evaluate(p, names[split], stage.classes) for split, p in found.items()}
+        for found in (unfrozen.before, answers)
+    )
+    difference = _difference(unfrozen, answers, "val") if "val" in answers else None
+    beats, verdict = _verdict(head_run, training, difference)
+    start, ready, trained = times
+    seconds = {"features": ready - start, "fit": trained - ready, "total": time.perf_counter() - start}
+    details = {"metrics_before": before, "beats_head": beats}
+    manifest, folder = unfrozen.prepared.manifest, new_folder(root, f"{head_run.folder.absolute().name}-tuned")
+    try:
+        run = _make_run(unfrozen, tuning, folder, after, {k: round(v, 3) for k, v in seconds.items()}, details)
+        pictures = _draw(unfrozen, run)
+        save_run(run, manifest.pictures, training.curve, pictures.pop("curve.png"))
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)  # half a run is none
+        raise
+    notes = [*leak_notes(manifest), *trained_on_notes(_trained_on_elsewhere(unfrozen), manifest)]
+    for name, picture in pictures.items():
+        try:
+            write_whole(folder / name, picture)
+        except StoreError as error:  # the run is whole without it
+            notes.append(str(error))
+    held_out = next(split for split in ("test", "val", "train") if split in answers)
+    words = _in_words(_difference(unfrozen, answers, held_out), len(answers[held_out]), held_out), verdict, tuple(notes)
+    return FineTuned(run, head_run, before, after, run if beats else head_run, *words, manifest.skipped)
+
+
+def _make_run(
+    unfrozen: Unfrozen,
+    tuning: Tuning,
+    folder: Path,
+    metrics: dict[str, dict[str, Any]],
+    seconds: dict[str, float],
+    details: dict[str, Any],
+) -> Run:
+    """The run with its trained part in `folder`; `details` are more of what was found while fine-tuning."""
+    from featstore.finetuning.network import trained_layers
+
+    head_run, stage, training = unfrozen.head_run, unfrozen.stage, unfrozen.stage.training
+    assert training is not None
+    head_file = stage.trained().save(folder)
+    return Run(
+        folder=folder,
+        head=HEAD,
+        parameters=asdict(tuning),
+        chosen={"epochs": training.epochs, "best_epoch": training.best_epoch},
+        recipes=(unfrozen.plan.recipe.at_absolute_paths(),),
+        specs=tuple(part.spec for part in unfrozen.plan.parts),
+        train_on="all" if unfrozen.plan.augmented else head_run.train_on,
+        average=head_run.average,
+        classes=stage.classes,
+        metrics=metrics,
+        seconds=seconds,
+        seed=tuning.seed,
+        data=os.path.abspath(unfrozen.prepared.manifest.source),
+        fractions=head_run.fractions,
+        fine_tuning={
+            "head_run": os.path.abspath(head_run.folder),
+            "cut": unfrozen.cut.layer if unfrozen.cut else WHOLE,
+            "trainable_layers": trained_layers(unfrozen.network),
+            "hand_over": unfrozen.hand_over,
+            **details,
+        },
+        versions=versions(),
+        head_file=head_file,
+        head_sha256=file_digest(folder / head_file),
+    )
+
+
+def _draw(unfrozen: Unfrozen, run: Run) -> dict[str, bytes]:
+    """The pictures by their file names: both curves with the hand-over, and the network with what is trained in it."""
+    from featstore.finetuning.diagram import parts_of
+    from featstore.plots.fine_tuning import handover_chart
+    from featstore.plots.network import network_diagram
+
+    head_run, training = unfrozen.head_run, unfrozen.stage.training
+    assert training is not None
+    title = f"{head_run.head} on {head_run.recipes[0].model}, then fine-tuned from {run.fine_tuning['cut']} on"
+    metrics = run.fine_tuning["metrics_before"].get("val")
+    before = {"loss": metrics["log_loss"], "accuracy": metrics["accuracy"]} if metrics else {}
+    parts = parts_of(unfrozen.body, unfrozen.cut, unfrozen.network)
+    drawn = {f"network.{kind}": network_diagram(parts, title, kind) for kind in ("png", "svg")}
+    return drawn | {"curve.png": handover_chart(load_curve(head_run), training.curve, before, title)}
+
+
+def _verdict(head_run: Run, training: Training, difference: Difference | None) -> tuple[bool, str]:
+    """Whether validation speaks for the network, and what it says; `difference` is that of its accuracies there."""
+    losses, right = (training.history.get(name, []) for name in ("val_loss", "val_accuracy"))
+    if not losses:
+        return False, f"no validation split says whether this is better: {head_run.folder} stays the recommended run"
+    best = training.best_epoch
+    if losses[best] > losses[0] - LEAST_GAIN:
+        return False, (
+            f"validation never beat the cached head (log loss {losses[0]:.3f}, at best {min(losses[1:]):.3f} in "
+            f"{training.epochs} epochs): {head_run.folder} stays the recommended run"
+        )
+    fell = f"log loss {losses[0]:.3f} -> {losses[best]:.3f}, accuracy {right[0]:.3f} -> {right[best]:.3f}"
+    if difference is not None and difference.high < 0:
+        return False, f"on validation fewer answers are right ({fell}): {head_run.folder} stays the recommended run"
+    return True, f"validation beat the cached head in epoch {best} of {training.epochs} ({fell})"
+
+
+def _difference(unfrozen: Unfrozen, after: dict[str, NDArray[np.float64]], split: str) -> Difference:
+    """Accuracy after less before, on the same images."""
+    from featstore.comparison.findings import paired_difference
+
+    truth = unfrozen.stage.truth(split)
+    right = [(p[split].argmax(axis=1) == truth).astype(float) for p in (after, unfrozen.before)]
+    return paired_difference(*right)
+
+
+def _in_words(difference: Difference, count: int, split: str) -> str:
+    verdict = "more than noise" if difference.tells_apart else "cannot be told apart"
+    return f"{difference.in_points()} on {count} {split} images: {verdict}"
+
+
+def _trained_on_elsewhere(unfrozen: Unfrozen) -> dict[str, str]:
+    """The splits that the images of the head had, less what `leak_notes` tells of this data set already."""
+    here = {p.digest for p in unfrozen.prepared.manifest.of_split("train")}
+    return {digest: split for digest, split in unfrozen.seen.items() if digest not in here}

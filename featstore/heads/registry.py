@@ -1,0 +1,71 @@
+"""The one table of heads, and how their parameters are read from text."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields, replace
+from importlib import import_module
+from typing import Any, NamedTuple
+
+from featstore.errors import UsageError
+from featstore.extraction.recipe import Recipe
+from featstore.heads.interface import Head
+
+
+class Entry(NamedTuple):
+    """Where a head is, what it is in a few words, the base that it insists on, and the pooling that it prefers."""
+
+    module: str
+    attribute: str
+    summary: str
+    base: str | None = None
+    pool: str | None = None
+
+    def prefer(self, recipe: Recipe) -> Recipe:
+        """`recipe` with the pooling that this head is made for, where the user has not named one."""
+        return replace(recipe, pool=self.pool) if self.pool and recipe.pool is None else recipe
+
+
+HEADS = {
+    "logistic": Entry("featstore.heads.logistic", "LogisticHead", "scikit-learn, scaled, C by cross-validation"),
+    "bn-dropout": Entry("featstore.heads.bn_dropout", "BnDropoutHead", "Keras, two dense layers with BN and dropout"),
+    "vgg-fc": Entry(
+        "featstore.heads.vgg_fc", "VggFcHead", "Keras, dense 256 on the whole map, as on VGG16", pool="none"
+    ),
+    "scratch-cnn": Entry(
+        "featstore.heads.scratch_cnn", "ScratchCnnHead", "Keras, a small CNN on the pixels themselves", base="pixels"
+    ),
+}
+
+
+def make_head(name: str, parameters: Mapping[str, Any] | None = None) -> Head:
+    """The untrained head `name`; text values are read as the type of the parameter. Raises UsageError."""
+    if name not in HEADS:
+        raise UsageError(f"head {name!r} is not known: use one of {', '.join(HEADS)}")
+    entry = HEADS[name]
+    kind = getattr(import_module(entry.module), entry.attribute)
+    types = {field.name: field.type for field in fields(kind) if field.init}
+    unknown = [key for key in parameters or {} if key not in types]
+    if unknown:
+        raise UsageError(f"head {name} has no parameter {unknown[0]!r}: it takes {', '.join(types)}")
+    try:
+        head: Head = kind(**{key: _parse(value, str(types[key])) for key, value in (parameters or {}).items()})
+    except (ValueError, TypeError) as error:
+        raise UsageError(f"head {name}: {error}") from error
+    return head
+
+
+def parse_settings(settings: list[str]) -> dict[str, str]:
+    """`key=value` items as a mapping; raises UsageError."""
+    for item in settings:
+        if "=" not in item:
+            raise UsageError(f"--set {item}: expected key=value, as in --set p=0.5")
+    return dict(item.split("=", 1) for item in settings)
+
+
+def _parse(value: Any, type_name: str) -> Any:
+    if not isinstance(value, str) or type_name == "str":
+        return value
+    if value == "none" and "None" in type_name:
+        return None
+    return int(value) if type_name.startswith("int") else float(value)

@@ -1,0 +1,1 @@
+"""Runs: trained heads on disk, and what they answer."""

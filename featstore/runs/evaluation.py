@@ -1,0 +1,93 @@
+"""How good a run is on a data set: metrics with intervals, split by split."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from featstore.datasets.manifest import SPLITS, Manifest, Picture, Skipped, scan
+from featstore.errors import DataError
+from featstore.extraction.pipeline import cache_folder, extract_features
+from featstore.runs.prediction import recipes_of
+from featstore.runs.run import Run, load_splits
+
+if TYPE_CHECKING:
+    from featstore.extraction.job import Progress
+
+NEW = "new"  # images that the run was not made with, of a data set without splits
+
+
+class Evaluation(NamedTuple):
+    """Metrics by split, as in `Run.metrics`; `skipped` files could not be read, `unlabelled` images have no label.
+
+    notes: what makes the figures too good.
+    """
+
+    run: Run
+    metrics: dict[str, dict[str, Any]]
+    skipped: tuple[Skipped, ...]
+    unlabelled: int
+    notes: tuple[str, ...]
+
+
+def evaluate(
+    run: Run,
+    data: str | os.PathLike[str] | Manifest,
+    *,
+    weights: str | list[str] | None = None,
+    cache: str | os.PathLike[str] | None = None,
+    progress: Progress | None = None,
+) -> Evaluation:
+    """Ask `run` about the labelled images of `data`; features go through the cache.
+
+    Splits that the data set brings are kept apart. Without them, the images that the run was made with are in the
+    splits of then, wherever they lie now, and all others are `new`. Raises DataError for a label that the run does not
+    know, RunError for other features.
+    """
+    from featstore.evaluation.metrics import evaluate as measure
+    from featstore.features.views import load_in_blocks
+
+    folder = cache_folder(cache)
+    recipes = recipes_of(run, weights, folder)
+    manifest = data if isinstance(data, Manifest) else scan(data)
+    strange = [name for name in manifest.classes if name not in run.classes]
+    if strange or not manifest.classes:
+        found = f"the label {strange[0]!r}" if strange else "no labels"
+        raise DataError(f"{manifest.source}: has {found}; expected those of the run: {', '.join(run.classes)}")
+    known = load_splits(run)
+    extraction = extract_features(manifest, recipes, folder, progress)
+    metrics = {}
+    for split, pictures in _by_split(known, extraction.manifest).items():
+        probabilities = run.answer(load_in_blocks(pictures, extraction.plans, folder))
+        metrics[split] = measure(probabilities, [p.label or "" for p in pictures], run.classes)
+    if not metrics:
+        path, reason = extraction.manifest.skipped[-1]
+        raise DataError(f"{manifest.source}: no labelled image could be read; the last: {path}: {reason}")
+    unlabelled = sum(p.label is None for p in extraction.manifest.pictures)
+    notes = trained_on_notes(known, extraction.manifest)
+    return Evaluation(run, metrics, extraction.manifest.skipped, unlabelled, notes)
+
+
+def trained_on_notes(known: Mapping[str, str], manifest: Manifest) -> tuple[str, ...]:
+    """A line for each held-out split of `manifest` with images that a run was trained on; `known` is their splits."""
+    notes = []
+    for split in sorted({p.split for p in manifest.pictures if p.split not in (None, "train")}):
+        pictures = [p for p in manifest.of_split(split) if p.label is not None]
+        seen = [p for p in pictures if known.get(p.digest or "") == "train"]
+        if seen:
+            notes.append(
+                f"{len(seen)} of the {len(pictures)} images of the split {split} are among those that the run was "
+                f"trained on, as {seen[0].path}: its accuracy is too high"
+            )
+    return tuple(notes)
+
+
+def _by_split(known: Mapping[str, str], manifest: Manifest) -> dict[str, list[Picture]]:
+    found: dict[str, list[Picture]] = {}
+    for picture in manifest.pictures:
+        if picture.label is not None:
+            split = picture.split or known.get(picture.digest or "", NEW)
+            found.setdefault(split, []).append(picture)
+    order = (*SPLITS, NEW)
+    return dict(sorted(found.items(), key=lambda item: order.index(item[0])))

@@ -1,0 +1,296 @@
+"""Runs: a trained head with all that is needed to use it again and to say how good it is, in one folder.
+
+`run.json` is written last, so a folder with one is complete. Beside it: the head, `curve.csv` and `curve.png`.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from featstore.errors import FeatstoreError, RunError, StoreError
+from featstore.extraction.recipe import Recipe, file_digest
+from featstore.heads.registry import make_head
+from featstore.spec import FeatureSpec
+from featstore.store.spec_file import check_version
+from featstore.system.files import write_whole
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from featstore.datasets.manifest import Picture
+    from featstore.heads.interface import Classifier, Curve
+
+FORMAT = "featstore-run"
+FORMAT_VERSION = 3  # 2: several bases and views; 3: the images and their splits, and fine-tuning
+_IMAGES = "images.csv"
+_TYPES: dict[str, Any] = {  # by their names in annotations
+    **{kind.__name__: kind for kind in (str, int, bool, dict, tuple, Path, Recipe, FeatureSpec)},
+    "float": (float, int),
+    "None": type(None),
+}
+
+
+@dataclass(frozen=True)
+class Run:
+    """A trained head, or the top of a network that was fine-tuned with its head.
+
+    recipes: one for each base, side by side. specs: those of all their parts, in the order of their plans. metrics: by
+    split. seconds: by stage. fractions: shares for `val` and `test` where the data set brought no such splits.
+    head_sha256 is checked before the head is loaded. fine_tuning: empty for a head; else `head_run`, `cut`,
+    `trainable_layers`, `metrics_before`, `hand_over` and `beats_head`, as in `finetuning`.
+    """
+
+    folder: Path
+    head: str
+    parameters: dict[str, Any]
+    chosen: dict[str, Any]
+    recipes: tuple[Recipe, ...]
+    specs: tuple[FeatureSpec, ...]
+    train_on: str
+    average: str
+    classes: tuple[str, ...]
+    metrics: dict[str, dict[str, Any]]
+    seconds: dict[str, float]
+    seed: int
+    data: str
+    fractions: dict[str, float]
+    fine_tuning: dict[str, Any]
+    versions: dict[str, str]
+    head_file: str
+    head_sha256: str
+
+    @property
+    def key(self) -> str:
+        """What identifies the features: the key of the spec, or a digest over the keys of several."""
+        if len(self.specs) == 1:
+            return self.specs[0].key
+        return hashlib.sha256("\n".join(spec.key for spec in self.specs).encode()).hexdigest()
+
+    def load_head(self) -> Classifier:
+        """The trained head; raises RunError if its file is missing or not the one that was saved."""
+        file = self.folder / self.head_file
+        try:
+            if file.exists() and not file.is_file():
+                raise RunError(f"{file}: is no file; train the head again")
+            found = file_digest(file)
+        except OSError as error:
+            raise RunError(f"{file}: cannot be opened: {error.strerror}; train the head again") from error
+        if found != self.head_sha256:
+            raise RunError(f"{file}: is not the head that this run saved (its SHA-256 differs); train the head again")
+        if self.fine_tuning:
+            from featstore.heads.fine_tuned import FineTunedNetwork
+
+            head: Classifier = FineTunedNetwork(len(self.classes))
+        else:
+            head = make_head(self.head, self.parameters)
+        head.load(file)
+        return head
+
+    def predict_proba(self, X: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Probabilities (n, len(classes)) for features X (n, ...), one row for each image."""
+        return self.predict_views(X[:, None])
+
+    def predict_views(self, X: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Probabilities (n, len(classes)) for features X (n, views, ...) in all views, averaged as in this run."""
+        return self.answer([X])
+
+    def answer(self, blocks: Iterable[NDArray[np.float32]]) -> NDArray[np.float64]:
+        """As `predict_views`, for features that come in blocks of images, so that not all are in memory at once."""
+        import numpy as np
+
+        from featstore.evaluation.averaging import predict_views
+
+        head, found = self.load_head(), []
+        for X in blocks:
+            try:
+                with np.errstate(all="ignore"):  # what is no number is refused below
+                    found.append(predict_views(head.predict_proba, X, self.average))
+            except (ValueError, TypeError, AttributeError) as error:  # as scikit-learn and TensorFlow say it
+                raise RunError(
+                    f"{self.folder}: its head does not take features of shape {X.shape[2:]}; train it again"
+                ) from error
+            if found[-1].shape != (len(X), len(self.classes)):
+                raise RunError(
+                    f"{self.folder}: its head does not tell {len(self.classes)} classes apart; train it again"
+                )
+            if not np.isfinite(found[-1]).all():
+                raise RunError(f"{self.folder}: its head answers with what is no number; train it again")
+        return np.concatenate(found)
+
+    def describe(self) -> dict[str, Any]:
+        """The content of `run.json`."""
+        content = asdict(self) | {
+            "recipes": [recipe.describe() for recipe in self.recipes],
+            "specs": [spec.describe() for spec in self.specs],
+            "key": self.key,
+        }
+        del content["folder"]
+        return {"format": FORMAT, "format_version": FORMAT_VERSION, **content}
+
+
+def check_root(root: Path) -> None:
+    """Raise RunError where no run can be saved below `root`, before the work is done that it would hold."""
+    nearest = next(path for path in (root, *root.absolute().parents) if path.exists())
+    if not nearest.is_dir():
+        raise RunError(f"{nearest}: is not a folder; choose another folder with --runs")
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        raise RunError(f"{nearest}: cannot be written; choose another folder with --runs")
+
+
+def new_folder(root: Path, name: str) -> Path:
+    """Make and return `root/name`, or with -2, -3, ... where that exists, also beside other processes."""
+    number = 1
+    while True:
+        folder = root / (name if number == 1 else f"{name}-{number}")
+        try:
+            folder.mkdir(parents=True)
+        except FileExistsError:
+            number += 1
+        except OSError as error:
+            raise RunError(f"{folder}: cannot be made: {error.strerror}; choose another folder with --runs") from error
+        else:
+            return folder
+
+
+def save_run(run: Run, pictures: Sequence[Picture], curve: Curve, picture: bytes | None = None) -> None:
+    """Write all else beside the head, which is in the folder already, and `run.json` last.
+
+    pictures: those of the data set, with splits and digests. picture: the curve as a PNG, if not the usual one.
+    """
+    labelled = [p for p in pictures if p.digest and p.split and p.label is not None]
+    images = {p.digest: p.split for p in sorted(labelled, key=lambda p: p.split == "train")}  # a copy there counts
+    lines = ["digest,split", *(f"{digest},{split}" for digest, split in sorted(images.items()))]
+    write_whole(run.folder / _IMAGES, "\n".join([*lines, ""]).encode())
+    if curve.x:
+        write_whole(run.folder / "curve.csv", _curve_csv(curve).encode())
+        bases = " + ".join(dict.fromkeys(spec.model for spec in run.specs))
+        write_whole(run.folder / "curve.png", picture or _curve_png(curve, f"{run.head} on {bases}"))
+    write_whole(run.folder / "run.json", json.dumps(run.describe(), indent=1, sort_keys=True).encode())
+
+
+def load_run(folder: Path | str) -> Run:
+    """The run in `folder`; raises RunError unless its `run.json` is one that this version reads."""
+    path = Path(folder) / "run.json"
+    if not path.is_file():
+        raise RunError(f"{folder}: no finished run (it has no run.json); make one with featstore train-head")
+    try:
+        content = json.loads(path.read_bytes())
+        _check_version(path, content)
+        return _from_content(Path(folder), content)
+    except RunError:
+        raise
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, FeatstoreError) as error:
+        raise RunError(f"{path}: cannot be read: {type(error).__name__}: {error}; train the head again") from error
+
+
+def load_curve(run: Run) -> Curve:
+    """The curve that was saved with `run`; one without points where there is none, or none that can be read."""
+    from featstore.heads.interface import Curve
+
+    try:
+        rows = _read_csv(run.folder / "curve.csv")
+        columns = list(zip(*([float(cell) for cell in row] for row in rows[1:]), strict=True))
+        series = dict(zip(rows[0], map(list, columns), strict=True))
+        return Curve(rows[0][0], series.pop(rows[0][0]), series)
+    except (OSError, ValueError, IndexError, csv.Error):
+        return Curve("epoch", [], {})
+
+
+def load_splits(run: Run) -> dict[str, str]:
+    """The split of every image that `run` was made with, by its content digest (SHA-256 in hex); raises RunError."""
+    path = run.folder / _IMAGES
+    try:
+        rows = _read_csv(path)
+        if rows[0] != ["digest", "split"]:
+            raise ValueError("expected the columns digest and split")
+        return {digest: split for digest, split in rows[1:]}  # noqa: C416 - it checks that there are two
+    except (OSError, ValueError, IndexError, csv.Error) as error:
+        raise RunError(f"{path}: cannot be read: {error}; train again") from error
+
+
+def _read_csv(path: Path) -> list[list[str]]:
+    if not path.is_file():  # a pipe would be waited for without end
+        raise ValueError("there is no such file")
+    return list(csv.reader(path.read_text().splitlines()))
+
+
+def list_runs(root: Path) -> Iterator[Run]:
+    """The finished runs directly below `root`, by name."""
+    for path in sorted(root.glob("*/run.json")):
+        yield load_run(path.parent)
+
+
+def _check_version(path: Path, content: dict[str, Any]) -> None:
+    """Raises RunError for a run of another version, ValueError for what is no run."""
+    if content["format"] != FORMAT:
+        raise ValueError(f"format {content['format']!r}")
+    version = content["format_version"]
+    if version in (1, 2):
+        raise RunError(f"{path}: was made by an older featstore; train the head again")
+    try:
+        check_version(path, version, FORMAT_VERSION, content.get("versions"))
+    except StoreError as error:
+        raise RunError(str(error)) from error
+
+
+def _from_content(folder: Path, content: dict[str, Any]) -> Run:
+    del content["format"], content["format_version"]
+    key = content.pop("key")
+    specs = tuple(FeatureSpec.from_json(json.dumps(spec)) for spec in content.pop("specs"))
+    if Path(content["head_file"]).name != content["head_file"]:
+        raise ValueError("the head lies outside the run's folder")
+    recipes = tuple(Recipe(**recipe) for recipe in content.pop("recipes"))
+    classes = tuple(content.pop("classes"))
+    run = Run(folder=folder, recipes=recipes, specs=specs, classes=classes, **content)
+    _check_types(run)
+    for recipe in recipes:
+        _check_types(recipe)
+    if not all(isinstance(run.fractions[split], float | int) for split in ("val", "test")):
+        raise TypeError("the fractions are not numbers")
+    if not specs or run.key != key:
+        raise ValueError("the specs do not hash to the key")
+    for name in classes:
+        os.fsencode(name)  # of the right type, and what a folder can be called: it is printed and written
+    return run
+
+
+def _check_types(record: Recipe | Run) -> None:
+    """Raise TypeError where a field is not of the type it is annotated with; what is inside a dict is not looked at."""
+    for field in fields(record):
+        value = getattr(record, field.name)
+        if not isinstance(value, tuple(_TYPES[name.split("[")[0]] for name in str(field.type).split(" | "))):
+            raise TypeError(f"{field.name}: expected {field.type}, found {type(value).__name__}")
+
+
+def _curve_csv(curve: Curve) -> str:
+    text = io.StringIO()
+    rows = csv.writer(text, lineterminator="\n")
+    rows.writerow([curve.x_name, *curve.series])
+    rows.writerows(zip(curve.x, *curve.series.values(), strict=True))
+    return text.getvalue()
+
+
+def _curve_png(curve: Curve, title: str) -> bytes:
+    """Losses on the left axis, accuracies on the right. Matplotlib's figure is used bare: pyplot would start a GUI."""
+    from matplotlib.figure import Figure
+
+    figure = Figure((7, 4), layout="constrained")
+    losses, accuracies = (axes := figure.subplots()), axes.twinx()
+    for number, (name, values) in enumerate(curve.series.items()):
+        side = accuracies if "accuracy" in name else losses
+        side.plot(curve.x, values, f"C{number}", marker="." if len(values) < 20 else None, label=name)
+    losses.set(title=title, xlabel=curve.x_name, ylabel="log loss", xscale="log" if curve.log_x else "linear")
+    accuracies.set(ylabel="accuracy")
+    figure.legend(loc="outside lower center", ncols=4, frameon=False)
+    image = io.BytesIO()
+    figure.savefig(image, format="png", dpi=120)
+    return image.getvalue()

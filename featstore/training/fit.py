@@ -1,0 +1,167 @@
+"""Fitting one head to cached features, and its answers on every split."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from featstore.datasets.manifest import SPLITS, Manifest, scan
+from featstore.datasets.splits import check_splittable, complete_splits
+from featstore.errors import DataError, UsageError
+from featstore.extraction.pipeline import FeatureSet, cache_folder, extract_augmented, extract_features
+from featstore.extraction.plan import Plan
+from featstore.extraction.recipe import Recipe
+from featstore.heads.interface import Head, OnStep
+from featstore.images.views import parse_views
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from featstore.extraction.job import Progress
+
+TRAIN_ON = ("plain", "all")
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeadRecipe:
+    """How a head is trained and asked.
+
+    train_on: `plain` for one view of each image, `all` for every view as an image of its own. average: what is averaged
+    over the views of an image: `probabilities`, `logits` or `features`. Both None for plain and probabilities.
+    """
+
+    head: str = "logistic"
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    seed: int = 0
+    train_on: str | None = None
+    average: str | None = None
+
+    def check(self, recipes: Sequence[Recipe]) -> None:
+        """Raise UsageError for what is not known, or would have no effect on features of any of `recipes`."""
+        from featstore.evaluation.averaging import AVERAGES
+
+        several = any(recipe.scales or parse_views(recipe.views)[0] != "one" for recipe in recipes)
+        for name, value, known in (("train-on", self.train_on, TRAIN_ON), ("average", self.average, AVERAGES)):
+            if value is not None and value not in known:
+                raise UsageError(f"--{name} {value}: is not known: use one of {', '.join(known)}")
+            if value is not None and not several:
+                raise UsageError(f"--{name} {value}: each image has one view only; ask for more with --views ten")
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Features complete in `cache`, and a manifest with a split on every labelled picture.
+
+    given: the same pictures with the splits that the data set brought.
+    """
+
+    given: Manifest
+    manifest: Manifest
+    features: tuple[FeatureSet, ...]
+    plans: tuple[Plan, ...]
+    cache: Path
+
+
+class Fitted(NamedTuple):
+    """A trained head; `probabilities` (n, classes) and `labels` (n,) by split, and the seconds of the fit."""
+
+    estimator: Head
+    probabilities: dict[str, NDArray[np.float64]]
+    labels: dict[str, NDArray[np.str_]]
+    seconds: float
+
+
+def prepare(
+    data: str | os.PathLike[str] | Manifest,
+    recipes: Sequence[Recipe],
+    val_fraction: float = 0.2,
+    test_fraction: float = 0.2,
+    cache: str | os.PathLike[str] | None = None,
+    progress: Progress | None = None,
+) -> Prepared:
+    """Complete the features of all `recipes` for `data`, augmented versions of its training split among them.
+
+    Raises DataError where there is nothing to train on, before anything is extracted.
+    """
+    manifest = data if isinstance(data, Manifest) else scan(data)
+    check_splittable(manifest, val_fraction, test_fraction)
+    extraction = extract_features(manifest, recipes, cache, progress)
+    lost = [name for name in manifest.classes if name not in extraction.manifest.classes]
+    if lost:
+        path, reason = next((p, r) for p, r in extraction.manifest.skipped if p not in dict(manifest.skipped))
+        raise DataError(f"{manifest.source}: no image of class {lost[0]!r} could be read ({path}: {reason})")
+    manifest = complete_splits(extraction.manifest, val_fraction, test_fraction)
+    _check_classes(manifest)
+    augmented = extract_augmented(manifest, extraction.plans, cache, progress)
+    return Prepared(
+        extraction.manifest, manifest, (*extraction.features, *augmented), extraction.plans, cache_folder(cache)
+    )
+
+
+def fit_head(
+    prepared: Prepared,
+    plans: Sequence[Plan],
+    recipe: HeadRecipe,
+    estimator: Head,
+    on_step: OnStep | None = None,
+    ask: Sequence[str] = SPLITS,
+) -> Fitted:
+    """Train `estimator` on the training split and ask it about the splits `ask`; `plans` stand side by side.
+
+    While training, the validation split is seen in its plain view.
+    """
+    from featstore.evaluation.averaging import predict_views
+    from featstore.features.arrays import labels_of
+    from featstore.features.views import load_views
+
+    manifest, plain = prepared.manifest, plans[0].plain
+    pictures = {split: [p for p in manifest.of_split(split) if p.label is not None] for split in SPLITS}
+    pictures = {split: some for split, some in pictures.items() if some}
+    views = {split: load_views(some, plans, prepared.cache) for split, some in pictures.items()}
+    labels = {split: labels_of(some) for split, some in pictures.items()}
+    X, y, groups = _training_rows(prepared, plans, recipe, views["train"])
+    validation = (views["val"][:, plain], labels["val"]) if "val" in views else None
+    start = time.perf_counter()
+    estimator.fit(X, y, validation, recipe.seed, on_step, groups)
+    seconds = time.perf_counter() - start
+    average = recipe.average or "probabilities"
+    probabilities = {
+        split: predict_views(estimator.predict_proba, X, average) for split, X in views.items() if split in ask
+    }
+    return Fitted(estimator, probabilities, labels, seconds)
+
+
+def _check_classes(manifest: Manifest) -> None:
+    """Raise DataError for a class of which nothing can be learnt."""
+    trained = {p.label for p in manifest.of_split("train")}
+    empty = [name for name in manifest.classes if name not in trained]
+    if empty:
+        raise DataError(f"{manifest.source}: no training image of class {empty[0]!r} could be used; add some")
+
+
+def _training_rows(
+    prepared: Prepared, plans: Sequence[Plan], recipe: HeadRecipe, views: NDArray[np.float32]
+) -> tuple[NDArray[np.float32], NDArray[np.str_], NDArray[np.str_] | None]:
+    """X (rows, ...), y (rows,) and the images that the rows are views of; the plain views come first."""
+    import numpy as np
+
+    from featstore.features.arrays import labels_of
+    from featstore.features.views import load_augmented
+
+    pictures = [p for p in prepared.manifest.of_split("train") if p.label is not None]
+    augmented = load_augmented(pictures, plans, prepared.cache)
+    plain = plans[0].plain
+    if augmented is not None:
+        seen = np.concatenate([views[:, plain : plain + 1], augmented], axis=1)
+    elif recipe.train_on == "all":
+        seen = views
+    else:
+        return views[:, plain], labels_of(pictures), None
+    rows = np.swapaxes(seen, 0, 1).reshape(-1, *seen.shape[2:])
+    digests = np.array([p.digest for p in pictures])
+    return rows, np.tile(labels_of(pictures), seen.shape[1]), np.tile(digests, seen.shape[1])

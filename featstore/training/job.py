@@ -1,0 +1,157 @@
+"""Training one head from the cache, and measuring it on every split."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from featstore.datasets.manifest import Manifest
+from featstore.datasets.splits import shared_between_splits
+from featstore.errors import UsageError
+from featstore.extraction.pipeline import FeatureSet
+from featstore.extraction.recipe import Recipe, file_digest
+from featstore.heads.interface import OnStep
+from featstore.runs.run import Run, check_root, new_folder, save_run
+from featstore.system.environment import versions
+from featstore.training.fit import Fitted, HeadRecipe, Prepared, fit_head, prepare
+
+if TYPE_CHECKING:
+    from featstore.extraction.job import Progress
+
+DEFAULT_RUNS = "runs"
+
+
+class Trained(NamedTuple):
+    """A saved run, the data set with its splits, the features it was trained on, and what the user should know."""
+
+    run: Run
+    manifest: Manifest
+    features: tuple[FeatureSet, ...]
+    notes: tuple[str, ...]
+
+
+def train(
+    data: str | os.PathLike[str] | Manifest,
+    recipes: Recipe | Sequence[Recipe],
+    head: HeadRecipe | None = None,
+    *,
+    val_fraction: float = 0.2,
+    test_fraction: float = 0.2,
+    cache: str | os.PathLike[str] | None = None,
+    runs: str | os.PathLike[str] = DEFAULT_RUNS,
+    progress: Progress | None = None,
+    on_step: OnStep | None = None,
+) -> Trained:
+    """Complete the features of `data`, train `head` on its training split, and save it as a new run below `runs`.
+
+    The features of several `recipes` stand side by side. Splits that the data set does not bring are made from content
+    digests. Raises DataError where a class has nothing to be learnt from, UsageError for a head or parameter that does
+    not exist, RunError where the run could not be saved: as far as can be known, before anything is extracted.
+    """
+    from featstore.heads.registry import HEADS, make_head
+
+    start = time.perf_counter()
+    head = head or HeadRecipe()
+    estimator = make_head(head.head, head.parameters)
+    check_root(Path(runs))
+    recipes = [recipes] if isinstance(recipes, Recipe) else list(recipes)
+    head.check(recipes)
+    own = HEADS[head.head].base
+    recipes = [HEADS[head.head].prefer(recipe) for recipe in recipes]
+    if own and any(recipe.model != own for recipe in recipes):
+        raise UsageError(f"head {head.head}: learns from the base {own} only: use --model {own}")
+    prepared = prepare(data, recipes, val_fraction, test_fraction, cache, progress)
+    extracted = time.perf_counter()
+    fitted = fit_head(prepared, prepared.plans, head, estimator, on_step)
+    seconds = {
+        "features": round(extracted - start, 3),
+        "fit": round(fitted.seconds, 3),
+        "total": round(time.perf_counter() - start, 3),
+    }
+    fractions = {"val": val_fraction, "test": test_fraction}
+    run = _save(prepared, head, fitted, seconds, fractions, Path(runs))
+    return Trained(run, prepared.manifest, prepared.features, leak_notes(prepared.manifest))
+
+
+def train_head(
+    data: str | os.PathLike[str] | Manifest,
+    head: str = "logistic",
+    parameters: Mapping[str, Any] | None = None,
+    *,
+    seed: int = 0,
+    train_on: str | None = None,
+    average: str | None = None,
+    cache: str | os.PathLike[str] | None = None,
+    runs: str | os.PathLike[str] = DEFAULT_RUNS,
+    **options: Any,
+) -> Run:
+    """Train `head` on the features that `options`, the fields of `Recipe`, name; the Python face of `train`."""
+    recipe = HeadRecipe(head=head, parameters=parameters or {}, seed=seed, train_on=train_on, average=average)
+    return train(data, Recipe(**options), recipe, cache=cache, runs=runs).run
+
+
+def _save(
+    prepared: Prepared,
+    head: HeadRecipe,
+    fitted: Fitted,
+    seconds: dict[str, float],
+    fractions: dict[str, float],
+    runs: Path,
+) -> Run:
+    from featstore.evaluation.metrics import evaluate
+
+    manifest, estimator = prepared.manifest, fitted.estimator
+    folder = new_folder(runs, _run_name(prepared, head.head))
+    head_file = estimator.save(folder)
+    run = Run(
+        folder=folder,
+        head=head.head,
+        parameters=_parameters(estimator),
+        chosen=estimator.chosen(),
+        recipes=tuple(plan.recipe.at_absolute_paths() for plan in prepared.plans),
+        specs=tuple(part.spec for plan in prepared.plans for part in plan.parts),
+        train_on="all" if any(plan.augmented for plan in prepared.plans) else head.train_on or "plain",
+        average=head.average or "probabilities",
+        classes=manifest.classes,
+        metrics={s: evaluate(p, fitted.labels[s], manifest.classes) for s, p in fitted.probabilities.items()},
+        seconds=seconds,
+        seed=head.seed,
+        data=os.path.abspath(manifest.source),
+        fractions=fractions,
+        fine_tuning={},
+        versions=versions(),
+        head_file=head_file,
+        head_sha256=file_digest(folder / head_file),
+    )
+    save_run(run, manifest.pictures, estimator.curve)
+    return run
+
+
+def _parameters(estimator: Any) -> dict[str, Any]:
+    return {key: value for key, value in vars(estimator).items() if not key.startswith("_")}
+
+
+def _run_name(prepared: Prepared, head: str) -> str:
+    data = Path(os.path.abspath(prepared.manifest.source)).stem
+    bases = []
+    for plan in prepared.plans:
+        base, variant_size_key = plan.spec.folder.split("/")
+        model = Path(plan.recipe.model).stem if plan.recipe.source().is_file else base
+        bases.append(f"{model}-{variant_size_key.rsplit('-', 1)[0]}")
+    views = prepared.plans[0].recipe.views.replace(":", "")
+    return "-".join([data, "+".join(bases), *([views] if views != "one" else []), head])
+
+
+def leak_notes(manifest: Manifest) -> tuple[str, ...]:
+    """A line where copies of an image stand in the training split and in another."""
+    shared = shared_between_splits(manifest)
+    if not shared:
+        return ()
+    trained, held_out = shared[0]
+    return (
+        f"{len(shared)} held-out images are byte for byte in the training split too, as {held_out.path} and "
+        f"{trained.path}: the accuracy is too high by their share",
+    )
