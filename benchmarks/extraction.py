@@ -7,6 +7,8 @@ from pathlib import Path
 
 from timing import in_turns
 
+from featstore.images.readers import make_reader
+
 BASES = {
     "MobileNet 0.75": ("MobileNet", 0.75, "mobilenet_7_5_224_tf_no_top.h5"),
     "DenseNet121": ("DenseNet121", None, "densenet121_weights_tf_dim_ordering_tf_kernels_notop.h5"),
@@ -29,8 +31,8 @@ def _ways(images: Path, model: str, alpha: float | None, weights: Path, scratch:
     import tensorflow as tf
 
     from featstore import Recipe, scan
+    from featstore.extraction.encoder import make_encoder
     from featstore.extraction.pipeline import extract_features
-    from featstore.extraction.recipe import make_encoder
 
     recipe = Recipe(model=model, alpha=alpha, weights=str(weights))
     options = {} if alpha is None else {"alpha": alpha}
@@ -41,7 +43,7 @@ def _ways(images: Path, model: str, alpha: float | None, weights: Path, scratch:
     prepare = (keras.applications.mobilenet if model == "MobileNet" else keras.applications.densenet).preprocess_input
     bare = tf.function(lambda x: base(x, training=False), autograph=False)
 
-    reader = extract_features(scan(images), [recipe], scratch / "warm").features[0].spec.reading.reader()
+    reader = make_reader(extract_features(scan(images), [recipe], scratch / "warm").features[0].spec.reading)
     pixels = [reader(Path(p.path).read_bytes()) for p in scan(images).pictures]
     batches = [tf.constant(prepare(np.stack(pixels[i : i + 32]).astype("float32"))) for i in range(0, len(pixels), 32)]
     spec = extract_features(scan(images), [recipe], scratch / "warm").features[0].spec

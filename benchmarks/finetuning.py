@@ -9,6 +9,8 @@ from typing import Any
 from memory import peak_megabytes
 from timing import draw_images, featstore, in_turns
 
+from featstore.images.readers import make_reader
+
 IMAGES = {"VGG16": 64, "ResNet50": 128, "MobileNetV2": 256, "EfficientNetB0": 256}
 BATCH = 32
 PHOTOS, EPOCHS = 1200, 20  # of the story told end to end
@@ -117,9 +119,12 @@ def make_ways(model: str, folder: Path, cache: Path) -> tuple[str, float, dict[s
     import numpy as np
 
     from featstore.datasets.digests import DigestMemory
-    from featstore.extraction.pipeline import extract, open_store
-    from featstore.extraction.recipe import Recipe, resolve
-    from featstore.features.batches import ShuffledBatches, StoredRows
+    from featstore.extraction.cache import open_store
+    from featstore.extraction.pipeline import extract
+    from featstore.extraction.recipe import Recipe
+    from featstore.extraction.resolve import resolve
+    from featstore.features.batches import ShuffledBatches
+    from featstore.features.stored_rows import StoredRows
     from featstore.finetuning.network import Body, unfreeze
     from featstore.heads.loop import Group, compile_step
     from featstore.store.rowid import row_id
@@ -137,7 +142,7 @@ def make_ways(model: str, folder: Path, cache: Path) -> tuple[str, float, dict[s
     rows = StoredRows([(store, row_id(p.digest or "", 0)) for p in pictures])
     random = np.random.default_rng(0)
     batches = ShuffledBatches(rows, targets, BATCH, 2**31, random)
-    pixels = np.stack([spec.reading.reader()(Path(p.path).read_bytes()) for p in pictures])
+    pixels = np.stack([make_reader(spec.reading)(Path(p.path).read_bytes()) for p in pictures])
 
     head = keras.Sequential([keras.Input(body._model.output_shape[1:]), keras.layers.Dense(2, activation="softmax")])
     networks = {"cached": body.network(cut, head), "whole": body.network(None, head)}

@@ -23,7 +23,7 @@ from PIL import Image, ImageDraw, ImageFont, ImageOps
 import featstore
 from featstore.cli.console import image_progress, list_skipped, print_table
 from featstore.cli.fine_tune import print_tuned
-from featstore.cli.train_head import print_run
+from featstore.cli.show import print_run
 from featstore.datasets.splits import complete_splits
 from featstore.system.tensorflow_loader import mute_tensorflow
 

@@ -88,6 +88,12 @@ def cli(tmp_path: Path) -> Cli:
     return run
 
 
+def forbid_tensorflow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fail the test if TensorFlow is asked for, also where another test has loaded it already."""
+    for module in ("resolve", "encoder"):
+        monkeypatch.setattr(f"featstore.extraction.{module}.load_tensorflow", pytest.fail)
+
+
 class Done(NamedTuple):
     code: int
     out: str

@@ -10,6 +10,7 @@ from conftest import draw
 from PIL import Image
 
 from featstore.images.augmentation import _matrix, _transform
+from featstore.images.readers import make_reader, make_views_reader
 from featstore.images.reading import Reading
 from featstore.images.views import Augmentation
 
@@ -27,11 +28,11 @@ RAW = encoded(draw("discs", 1, (40, 60)))
 
 def versions(count: int = 8, raw: bytes = RAW, size: int = 32, **ranges: object) -> np.ndarray:
     reading = Reading(size, size, augmentation=Augmentation(**{**STILL, **ranges}))
-    return reading.views_reader(range(1, count + 1))(raw).astype(int)
+    return make_views_reader(reading, range(1, count + 1))(raw).astype(int)
 
 
 def plain(raw: bytes = RAW, size: int = 32) -> np.ndarray:
-    return Reading(size, size).reader()(raw).astype(int)
+    return make_reader(Reading(size, size))(raw).astype(int)
 
 
 def test_versions_repeat_and_differ() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import write_photos
+from conftest import forbid_tensorflow, write_photos
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
 from sklearn.neighbors import KNeighborsClassifier
@@ -73,7 +73,7 @@ def test_a_search_runs_the_base_once_per_variant(work: Path, paths: list[str], m
     search = GridSearchCV(pipeline, grid, cv=2).fit(paths, labels)
     assert search.best_score_ > 0.5
     assert list(search.predict(paths)) == list(search.best_estimator_.predict(paths))
-    monkeypatch.setattr("featstore.extraction.recipe.load_tensorflow", pytest.fail)
+    forbid_tensorflow(monkeypatch)
     assert GridSearchCV(pipeline, grid, cv=2).fit(paths, labels).best_params_ == search.best_params_
 
 

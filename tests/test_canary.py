@@ -28,6 +28,7 @@ from featstore.extraction.canary import IMAGES, NAMES, guarded
 from featstore.extraction.sketch import from_text, to_text
 from featstore.images import decode
 from featstore.images.preprocessing import NAMED
+from featstore.images.readers import make_views_reader
 from featstore.images.reading import Reading
 from featstore.images.resize import fit_image
 
@@ -53,7 +54,7 @@ class FakeStore:
 
 
 def read(raw: bytes) -> np.ndarray:
-    return READING.views_reader((0,))(raw)
+    return make_views_reader(READING, (0,))(raw)
 
 
 def flat(images: np.ndarray) -> np.ndarray:
@@ -334,8 +335,8 @@ def brighter(raw: bytes) -> np.ndarray:
 PLANTED = {
     "another DCT": lambda raw: by_tensorflow(raw, dct_method="INTEGER_FAST"),
     "colours not smoothed": lambda raw: by_tensorflow(raw, dct_method="INTEGER_ACCURATE", fancy_upscaling=False),
-    "nearest": replace(READING, interpolation="nearest").views_reader((0,)),
-    "box": replace(READING, interpolation="box").views_reader((0,)),
+    "nearest": make_views_reader(replace(READING, interpolation="nearest"), (0,)),
+    "box": make_views_reader(replace(READING, interpolation="box"), (0,)),
     "no antialiasing": without_antialiasing,
     "EXIF ignored": with_patched("_TURNS", {}),
     "alpha on black": with_patched("_to_rgb", on_black),

@@ -9,8 +9,9 @@ from itertools import product
 import numpy as np
 import pytest
 
-from featstore.comparison.findings import Cell, Difference, accuracy_interval, findings, paired_difference, rank
+from featstore.comparison.findings import Cell, accuracy_interval, findings, rank
 from featstore.evaluation.metrics import wilson_interval
+from featstore.evaluation.paired import Difference, paired_difference
 
 
 def answers(n: int, right: int) -> np.ndarray:

@@ -16,20 +16,8 @@ from matplotlib.patches import FancyArrowPatch, FancyBboxPatch, Rectangle
 from matplotlib.text import Text
 from PIL import Image
 
-from featstore.plots.network import (
-    _BOX,
-    _LOOKS,
-    DPI,
-    Part,
-    _chain,
-    _columns,
-    _count,
-    _figure,
-    _layout,
-    drawable,
-    network_diagram,
-    undrawable_ignored,
-)
+from featstore.plots.network import _BOX, _LOOKS, Part, _chain, _columns, _count, _figure, _layout, network_diagram
+from featstore.plots.text import DPI, drawable, undrawable_ignored
 
 FROZEN = Part("block4", 4, (14, 14, 512), 5_899_776, 0, 2)
 TRAINED = Part("block5", 4, (7, 7, 512), 7_079_424, 7_079_424, 0)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from featstore.datasets.digests import RACY_NS, DigestMemory
-from featstore.datasets.manifest import FileStat
+from featstore.system.files import FileStat
 
 LATER = 10**19
 DIGEST = "ab" * 32

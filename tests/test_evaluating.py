@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import Cli, call, draw, write_photos
+from conftest import Cli, call, draw, forbid_tensorflow, write_photos
 
 import featstore
 from featstore.bases.build import build
@@ -52,7 +52,7 @@ def rounded(metrics: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
 
 def test_on_its_own_data_a_run_is_as_good_as_it_says(work: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """With its fractions, by whatever path, from the cache alone; what cannot be read is listed."""
-    monkeypatch.setattr("featstore.extraction.recipe.load_tensorflow", pytest.fail)
+    forbid_tensorflow(monkeypatch)
     monkeypatch.chdir(work)
     for data in (work / "own", "own", "new/../own"):
         found = featstore.evaluate(run, data, cache=work / "cache")

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import typer
-from conftest import draw, write_photos
+from conftest import draw, forbid_tensorflow, write_photos
 from typer.testing import CliRunner
 
 from featstore.cli import cache_explain
@@ -21,8 +21,9 @@ from featstore.datasets.digests import DigestMemory
 from featstore.datasets.manifest import scan
 from featstore.errors import DataError, StoreError, UsageError
 from featstore.extraction import misses, pipeline
+from featstore.extraction.cache import open_store
 from featstore.extraction.misses import Answer, Explanation, explain
-from featstore.extraction.pipeline import extract, open_store
+from featstore.extraction.pipeline import extract
 from featstore.extraction.plan import make_plan
 from featstore.extraction.recipe import Recipe
 from featstore.images import reading
@@ -40,7 +41,7 @@ def in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.delenv("FEATSTORE_CACHE", raising=False)
     monkeypatch.setattr(pipeline, "DigestMemory", LATER)
     monkeypatch.setattr(misses, "DigestMemory", LATER)
-    monkeypatch.setattr("featstore.extraction.recipe.load_tensorflow", pytest.fail)
+    forbid_tensorflow(monkeypatch)
     write_photos(Path("photos"), 12)
 
 
@@ -278,7 +279,7 @@ def test_the_digest_of_weights_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     """It costs the start of TensorFlow, and unlike those of images it hides nothing."""
     computed: list[object] = []
     monkeypatch.setattr(
-        "featstore.extraction.recipe._compute_weights_digest", lambda *a: computed.append(a) or "ab" * 32
+        "featstore.extraction.resolve._compute_weights_digest", lambda *a: computed.append(a) or "ab" * 32
     )
     for _ in range(2):
         assert not explain("photos", [Recipe(model="tiny")]).features[0].hit

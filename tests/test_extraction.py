@@ -16,15 +16,17 @@ import pytest
 from conftest import draw, write_photos
 
 from featstore.datasets.digests import DigestMemory
-from featstore.datasets.manifest import FileStat, Manifest, Picture, list_files, scan
+from featstore.datasets.manifest import Manifest, Picture, list_files, scan
 from featstore.errors import StoreError, UnreadableImage
 from featstore.extraction import job, writer
 from featstore.extraction.writer import Task
 from featstore.features.arrays import gather
 from featstore.images import prefetch
+from featstore.images.readers import make_reader
 from featstore.images.reading import Reading
 from featstore.store.rowid import row_id
 from featstore.store.rowstore import RowStore
+from featstore.system.files import FileStat
 
 LATER = 10**19
 SECRET = b"unreadable"
@@ -77,7 +79,7 @@ def watching_reader(seen: list[bytes]) -> Callable[[], Any]:
     """A reader that notes the bytes it is given, and cannot read what starts with SECRET."""
 
     def make() -> Any:
-        read = Reading(16, 16).reader()
+        read = make_reader(Reading(16, 16))
 
         def watched(raw: bytes) -> np.ndarray:
             seen.append(raw)
@@ -189,7 +191,7 @@ def test_rows_depend_on_neither_threads_nor_batches(
     manifest = extract(photos, tmp_path, Task(store(tmp_path), Base(), "float32"), threads=threads).manifest
     backwards = tuple(reversed(manifest.pictures))
     X, y, ids = gather(backwards, store(tmp_path))
-    read = Reading(16, 16).reader()
+    read = make_reader(Reading(16, 16))
     for row, label, digest, picture in zip(X, y, ids, backwards, strict=True):
         raw = Path(picture.path).read_bytes()
         assert row.tolist() == read(raw).astype(np.float32).mean(axis=(0, 1)).tolist()
@@ -394,7 +396,7 @@ def test_two_runs_at_once_finish_with_the_union(tmp_path: Path) -> None:
     assert sorted(len(outcome.manifest) for outcome in outcomes) == [60, 60]
     outcome = extract(data, tmp_path, Task(store(tmp_path), untouched))
     X = gather(outcome.manifest.pictures, store(tmp_path)).X
-    read = Reading(16, 16).reader()
+    read = make_reader(Reading(16, 16))
     expected = [read(Path(p.path).read_bytes()).mean(axis=(0, 1)) for p in outcome.manifest.pictures]
     assert np.allclose(X, expected, rtol=1e-3)
 
@@ -403,7 +405,9 @@ def test_float16_keeps_what_it_can_and_no_more(photos: Path, tmp_path: Path) -> 
     """Rows that overflow are kept as float32, each by itself."""
     pictures = extract(photos, tmp_path, Task(store(tmp_path), Base(400.0))).manifest.pictures
     brightest = gather(pictures, store(tmp_path)).X
-    exact = np.stack([Reading(16, 16).reader()(Path(p.path).read_bytes()).mean(axis=(0, 1)) * 400 for p in pictures])
+    exact = np.stack(
+        [make_reader(Reading(16, 16))(Path(p.path).read_bytes()).mean(axis=(0, 1)) * 400 for p in pictures]
+    )
     assert 0 < (exact.max(axis=1) > 65504).sum() < len(exact)
     assert brightest == pytest.approx(exact, rel=1e-3)
 
@@ -441,7 +445,7 @@ def test_memory_is_bounded(tmp_path: Path) -> None:
             alive[0] -= 1
 
     def reader() -> Any:
-        read = Reading(16, 16).reader()
+        read = make_reader(Reading(16, 16))
 
         def counted(raw: bytes) -> np.ndarray:
             pixels = read(raw)
@@ -500,7 +504,7 @@ def test_the_seconds_add_up_to_those_of_the_run(photos: Path, tmp_path: Path, mo
 
     def reader() -> Any:
         now[0] += 10.0
-        return Reading(16, 16).reader()
+        return make_reader(Reading(16, 16))
 
     monkeypatch.setattr("time.perf_counter", lambda: now[0])
     tasks = Task(store(tmp_path, "a"), Slow(1.0)), Task(store(tmp_path, "b"), Slow(2.0))

@@ -8,15 +8,16 @@ import numpy as np
 import pytest
 
 import featstore
-from featstore.datasets.manifest import FileStat, Manifest, Picture
+from featstore.datasets.manifest import Manifest, Picture
 from featstore.errors import StoreError
-from featstore.extraction.pipeline import open_store
+from featstore.extraction.cache import open_store
 from featstore.features.arrays import gather, open_rows
 from featstore.images.preprocessing import NAMED
 from featstore.images.reading import Reading
 from featstore.spec import FeatureSpec
 from featstore.store.rowid import row_id
 from featstore.store.rowstore import RowStore
+from featstore.system.files import FileStat
 
 
 def picture(number: int, label: str | None = None, path: str | None = None) -> Picture:

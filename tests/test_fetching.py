@@ -15,10 +15,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from featstore.datasets.manifest import FileStat, Picture, list_files
+from featstore.datasets.manifest import Picture, list_files
 from featstore.errors import UnreadableImage
 from featstore.images import prefetch
-from featstore.images.prefetch import Fetched, default_threads, fetch_all, read_file
+from featstore.images.prefetch import Fetched, fetch_all, read_file
+from featstore.system.environment import default_threads
+from featstore.system.files import FileStat
 
 
 def pixels(raw: bytes) -> np.ndarray:
@@ -140,7 +142,8 @@ def test_a_process_of_the_lowest_priority_reads_too() -> None:
     code = """
 import os, concurrent.futures.thread  # another user may not be allowed to read where Python lives
 from featstore.images.prefetch import fetch_all
-from featstore.datasets.manifest import FileStat, Picture
+from featstore.datasets.manifest import Picture
+from featstore.system.files import FileStat
 os.nice(19)
 os.setuid(65534)
 assert len(list(fetch_all([Picture("/etc/hostname", FileStat(0, 0, 0, 0))], len, lambda digest: True, 2))) == 1

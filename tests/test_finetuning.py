@@ -18,8 +18,8 @@ from conftest import WARNINGS, draw, write_photos
 from PIL import Image
 
 import featstore
-from featstore.comparison.findings import Difference
 from featstore.errors import DataError, FeatstoreError, RunError, UsageError
+from featstore.evaluation.paired import Difference
 from featstore.finetuning import setup
 from featstore.finetuning.job import FineTuned, _verdict, fine_tune
 from featstore.heads.fine_tuned import FineTunedNetwork

@@ -13,8 +13,10 @@ from conftest import write_photos
 import featstore
 from featstore.comparison.job import compare
 from featstore.errors import DataError, UsageError
-from featstore.extraction.pipeline import extract_features, load_features, open_store
+from featstore.extraction.cache import open_store
+from featstore.extraction.pipeline import extract_features
 from featstore.extraction.recipe import Recipe
+from featstore.features.load import load_features
 from featstore.features.views import load_views
 from featstore.heads.registry import make_head
 from featstore.runs.run import load_run

@@ -16,7 +16,6 @@ import pytest
 from conftest import ROOT
 
 from featstore.datasets.digests import DigestMemory
-from featstore.datasets.manifest import FileStat
 from featstore.errors import RunError, StoreError
 from featstore.extraction import canary, writer
 from featstore.images.preprocessing import NAMED
@@ -29,6 +28,7 @@ from featstore.store.rowid import row_id
 from featstore.store.rowstore import RowStore
 from featstore.store.shard import build_shard, parse_shard
 from featstore.store.spec_file import KeyFile, key_of, read_key_file
+from featstore.system.files import FileStat
 
 DOCUMENT = (ROOT / "docs" / "format.md").read_text()
 PROSE = " ".join(DOCUMENT.split())

@@ -29,17 +29,19 @@ from test_spec import SPEC
 
 from featstore.cli.predict import _write_csv
 from featstore.datasets.digests import DigestMemory
-from featstore.datasets.manifest import FileStat, list_files, scan
+from featstore.datasets.manifest import list_files, scan
 from featstore.errors import FeatstoreError, UsageError
-from featstore.extraction.recipe import Recipe, file_digest
+from featstore.extraction.recipe import Recipe
 from featstore.heads.registry import make_head, parse_settings
 from featstore.images.preprocessing import parse_variant
+from featstore.images.readers import make_reader
 from featstore.images.reading import Reading, parse_size
 from featstore.images.views import parse_augmentation, parse_views
 from featstore.runs.prediction import predict
 from featstore.runs.run import Run, load_curve, load_run, load_splits
 from featstore.spec import FeatureSpec
 from featstore.store.rowstore import RowStore
+from featstore.system.files import FileStat, file_digest
 from featstore.training.job import train
 
 
@@ -478,4 +480,4 @@ def test_images(kind: str, changes: Any) -> None:
     raw = sealed(raw) if kind == "PNG" else raw
     for fit in ("crop", "pad"):
         with only_our_errors():
-            assert Reading(16, 24, fit=fit).reader()(raw).shape == (16, 24, 3)
+            assert make_reader(Reading(16, 24, fit=fit))(raw).shape == (16, 24, 3)

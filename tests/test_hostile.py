@@ -297,11 +297,12 @@ def zip_tricks(source: Path, target: Path) -> dict[str, Path]:
 
 def saved_run(folder: Path, name: str, file: Path, **fields: Any) -> Any:
     """A run whose head is a copy of `file`."""
-    from featstore.extraction.recipe import Recipe, file_digest
+    from featstore.extraction.recipe import Recipe
     from featstore.images.preprocessing import NAMED
     from featstore.images.reading import Reading
     from featstore.runs.run import Run
     from featstore.spec import FeatureSpec
+    from featstore.system.files import file_digest
 
     spec = FeatureSpec("tiny", "0" * 64, Reading(32, 32), NAMED["tf"])
     empty = ("parameters", "chosen", "metrics", "seconds", "fine_tuning", "versions")

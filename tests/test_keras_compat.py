@@ -11,6 +11,7 @@ from PIL import Image
 from test_decode import declaring, encoded, stored, tagged
 
 from featstore.errors import UnreadableImage
+from featstore.images.readers import make_reader
 from featstore.images.reading import FITS, KERAS_INTERPOLATIONS, Reading
 from featstore.system.tensorflow_loader import load_tensorflow
 
@@ -59,7 +60,7 @@ def test_pixels_are_those_of_a_keras_data_set(tmp_path: Path, fit: str, interpol
         verbose=False,
     )
     [expected] = data
-    read = Reading(24, 32, "keras-compat", fit, interpolation).reader()
+    read = make_reader(Reading(24, 32, "keras-compat", fit, interpolation))
     assert len(data.file_paths) == len(files)
     for path, pixels in zip(data.file_paths, expected.numpy(), strict=True):
         found = read(files[Path(path).name])
@@ -68,13 +69,13 @@ def test_pixels_are_those_of_a_keras_data_set(tmp_path: Path, fit: str, interpol
 
 
 def read(raw: bytes, fit: str = "squash", size: tuple[int, int] = (24, 32)) -> np.ndarray:
-    return Reading(*size, "keras-compat", fit).reader()(raw)
+    return make_reader(Reading(*size, "keras-compat", fit))(raw)
 
 
 def test_it_differs_from_the_pillow_reading() -> None:
     """No antialiasing, and no EXIF orientation: what makes this reading another key."""
     image = draw("discs", 3, (200, 160))
-    assert np.abs(read(encoded(image)) - Reading(24, 32).reader()(encoded(image))).mean() > 1
+    assert np.abs(read(encoded(image)) - make_reader(Reading(24, 32))(encoded(image))).mean() > 1
     turned = Image.fromarray(np.ascontiguousarray(stored(np.asarray(image), 6)))
     assert np.array_equal(read(encoded(turned, "JPEG", exif=tagged(6))), read(encoded(turned, "JPEG")))
 

@@ -18,7 +18,9 @@ from featstore.bases.network import Network, load_network
 from featstore.bases.source import parse_source
 from featstore.datasets.digests import DigestMemory
 from featstore.errors import BaseUnavailable
-from featstore.extraction.recipe import Recipe, make_encoder, resolve
+from featstore.extraction.encoder import make_encoder
+from featstore.extraction.recipe import Recipe
+from featstore.extraction.resolve import resolve
 from featstore.images.preprocessing import NAMED
 
 IMAGES = np.stack([np.asarray(draw("discs", number, (32, 32))) for number in range(40)])

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from conftest import forbid_tensorflow
 
 from featstore.datasets.digests import DigestMemory
 from featstore.errors import UsageError
@@ -17,7 +18,7 @@ from featstore.images.views import Augmentation
 @pytest.fixture
 def plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Makes plans for `pixels`, which needs no TensorFlow."""
-    monkeypatch.setattr("featstore.extraction.recipe.load_tensorflow", pytest.fail)
+    forbid_tensorflow(monkeypatch)
     return lambda **options: make_plan(Recipe(model="pixels", **options), DigestMemory(tmp_path))
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
-from conftest import draw, write_photos
+from conftest import draw, forbid_tensorflow, write_photos
 
 from featstore.bases.build import build
 from featstore.bases.source import parse_source
@@ -125,7 +125,7 @@ def test_images_that_were_seen_before_need_no_network(
 ) -> None:
     """A copy of a known image is predicted from the cache."""
     shutil.copy(next((workplace / "photos" / "discs").iterdir()), tmp_path / "copy.png")
-    monkeypatch.setattr("featstore.extraction.recipe.load_tensorflow", pytest.fail)
+    forbid_tensorflow(monkeypatch)
     assert len(predict(run, [tmp_path / "copy.png"], cache=workplace / "cache").images) == 1
 
 

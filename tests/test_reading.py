@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from test_decode import encoded
 
 from featstore.errors import UnreadableImage, UsageError
+from featstore.images.readers import make_reader
 from featstore.images.reading import (
     FITS,
     INTERPOLATIONS,
@@ -29,7 +30,7 @@ INPUT = Reading(24, 32)
 
 def test_a_reader_may_be_shared_and_says_what_it_cannot_read() -> None:
     """The function holds no state between files: a broken one leaves the next as it is."""
-    read = INPUT.reader()
+    read = make_reader(INPUT)
     before = read(PHOTO)
     with pytest.raises(UnreadableImage):
         read(PHOTO[:500])
@@ -43,7 +44,8 @@ import sys
 from featstore.images.reading import Reading
 Reading(8, 8).describe()
 print(sorted({"PIL", "numpy", "tensorflow", "keras"} & set(sys.modules)))
-Reading(8, 8).reader()
+from featstore.images.readers import make_reader
+make_reader(Reading(8, 8))
 print(sorted({"tensorflow", "keras"} & set(sys.modules)))
 """
 

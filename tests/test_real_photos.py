@@ -18,7 +18,8 @@ from PIL import Image
 
 from featstore import evaluate, fine_tune, train_head
 from featstore.datasets.manifest import list_files, scan
-from featstore.extraction.pipeline import extract, load_features
+from featstore.extraction.pipeline import extract
+from featstore.features.load import load_features
 
 pytestmark = pytest.mark.realdata
 

@@ -12,8 +12,9 @@ from test_keras_file import CONV, INPUT, model, write
 from featstore.bases.source import BaseSource
 from featstore.datasets.digests import DigestMemory
 from featstore.errors import UsageError
-from featstore.extraction import recipe as recipe_module
-from featstore.extraction.recipe import Recipe, resolve
+from featstore.extraction import resolve as resolve_module
+from featstore.extraction.recipe import Recipe
+from featstore.extraction.resolve import resolve
 
 LATER = 10**19  # ns since the epoch, so that no file counts as changed just now
 Remember = Callable[[], DigestMemory]
@@ -34,7 +35,7 @@ def computed(monkeypatch: pytest.MonkeyPatch) -> list[BaseSource]:
         seen.append(source)
         return f"{len(seen):064x}"
 
-    monkeypatch.setattr(recipe_module, "_compute_weights_digest", compute)
+    monkeypatch.setattr(resolve_module, "_compute_weights_digest", compute)
     return seen
 
 

@@ -8,9 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from featstore.datasets.manifest import FileStat, Manifest, Picture
-from featstore.datasets.splits import complete_splits, shared_between_splits
+from featstore.datasets.leaks import shared_between_splits
+from featstore.datasets.manifest import Manifest, Picture
+from featstore.datasets.splits import complete_splits
 from featstore.errors import DataError, UsageError
+from featstore.system.files import FileStat
 
 STAT = FileStat(1, 1, 1, 1)
 

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from featstore.features.batches import RUN, ShuffledBatches, StoredRows
+from featstore.features.batches import RUN, ShuffledBatches
+from featstore.features.stored_rows import StoredRows
 from featstore.store.places import Places
 from featstore.store.rowid import RowId, row_id
 from featstore.store.rowstore import RowStore

@@ -27,6 +27,7 @@ from featstore.datasets.digests import DigestMemory
 from featstore.datasets.manifest import scan
 from featstore.extraction import job, writer
 from featstore.extraction.writer import Task
+from featstore.images.readers import make_reader
 from featstore.images.reading import Reading
 from featstore.store.layout import CLAIMS
 from featstore.store.rowid import row_id
@@ -348,13 +349,13 @@ def test_a_job_that_is_cut_off_claims_nothing_afterwards(tmp_path: Path, picture
         def read(raw: bytes) -> np.ndarray:
             if reading.is_set():
                 time.sleep(0.05)
-            return Reading(16, 16).reader()(raw)[None]
+            return make_reader(Reading(16, 16))(raw)[None]
 
         return read
 
-    job = store(cache)
+    interrupted = store(cache)
     with pytest.raises(KeyboardInterrupt) as cut_off:  # whose traceback keeps the job from being forgotten
-        job.run(manifest, [Task(job, fail)], make_reader, DigestMemory(cache / "digests"), threads=8)
+        job.run(manifest, [Task(interrupted, fail)], make_reader, DigestMemory(cache / "digests"), threads=8)
     wait_for(lambda: not any(thread.name.startswith("featstore-read") for thread in threading.enumerate()))
     assert not (cache / "key" / CLAIMS).exists()
     part = replace(manifest, pictures=manifest.pictures[:40])
@@ -384,7 +385,7 @@ def test_whoever_waits_says_so_and_looks_rarely(
     monkeypatch.setattr(job, "time", SimpleNamespace(sleep=sleep, perf_counter=time.perf_counter))
     monkeypatch.setattr(job, "WAIT_SECONDS_EACH", 0.01)
     task = Task(store(cache), lambda images: images.astype(np.float32).mean(axis=(1, 2)))
-    reader = Reading(16, 16).reader()
+    reader = make_reader(Reading(16, 16))
     memory = DigestMemory(cache / "digests")
     outcome = job.run(
         scan(pictures.folder), [task], lambda views: lambda raw: reader(raw)[None], memory, progress=Told()
@@ -404,7 +405,7 @@ def test_a_job_alone_does_not_wait(tmp_path: Path, pictures: Pictures, monkeypat
     monkeypatch.setattr(writer, "SHARD_SECONDS", 1e6)
     task = Task(store(cache), lambda images: images.astype(np.float32).mean(axis=(1, 2)))
     manifest = scan(pictures.folder)
-    reader = Reading(16, 16).reader()
+    reader = make_reader(Reading(16, 16))
     outcome = job.run(manifest, [task], lambda views: lambda raw: reader(raw)[None], DigestMemory(cache / "digests"))
     assert outcome.computed == (COUNT,)
     assert len(list(cache.glob("key/s-*"))) == 1

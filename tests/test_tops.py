@@ -19,7 +19,8 @@ from featstore.bases.source import BaseSource, parse_source
 from featstore.bases.weights_file import CLASSES, holds_classifier
 from featstore.datasets.digests import DigestMemory
 from featstore.errors import BaseUnavailable, UsageError
-from featstore.extraction.recipe import Recipe, resolve
+from featstore.extraction.recipe import Recipe
+from featstore.extraction.resolve import resolve
 
 SIDE = 32
 

@@ -20,7 +20,8 @@ from featstore.bases.build import build, weights_digest
 from featstore.bases.catalog import BASES
 from featstore.datasets.digests import DigestMemory
 from featstore.errors import BaseUnavailable, UsageError
-from featstore.extraction.recipe import Recipe, resolve
+from featstore.extraction.recipe import Recipe
+from featstore.extraction.resolve import resolve
 from featstore.finetuning.diagram import parts_of
 from featstore.finetuning.network import (
     Body,

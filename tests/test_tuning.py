@@ -16,7 +16,10 @@ from featstore.datasets.manifest import Picture, scan
 from featstore.errors import DataError, UsageError
 from featstore.extraction.plan import make_plan
 from featstore.extraction.recipe import Recipe
-from featstore.finetuning.settings import AugmentedBatches, Tuning, make_groups
+from featstore.finetuning.batches import AugmentedBatches
+from featstore.finetuning.optimizers import make_groups
+from featstore.finetuning.settings import Tuning
+from featstore.images.readers import make_views_reader
 from featstore.images.views import Augmentation
 from featstore.spec import FeatureSpec
 
@@ -187,7 +190,7 @@ def test_every_image_comes_once_as_the_version_of_its_epoch(pictures: list[Pictu
     assert [len(images) for images, _ in batches.epoch(1)] == [10, 10, 4]
     order, images = epoch_of(batches, 2)
     assert sorted(order) == list(range(24))
-    read = replace(spec.reading, augmentation=SEEN).views_reader((2,))
+    read = make_views_reader(replace(spec.reading, augmentation=SEEN), (2,))
     expected = spec.preprocessing.apply(np.concatenate([read(Path(p.path).read_bytes()) for p in pictures]))
     assert (images.shape, images.dtype) == ((24, 16, 20, 3), np.float32)
     assert np.array_equal(images, expected)

@@ -14,7 +14,8 @@ import pytest
 from conftest import ROOT
 from PIL import Image
 
-from featstore.datasets.manifest import FileStat, Manifest, Picture
+from featstore.datasets.manifest import Manifest, Picture
+from featstore.system.files import FileStat
 
 
 @pytest.fixture(scope="module")

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from featstore.errors import UsageError
+from featstore.images.readers import make_reader, make_views_reader
 from featstore.images.reading import Reading
 from featstore.images.views import VIEWS, Augmentation, parse_augmentation, parse_views
 from featstore.spec import FeatureSpec
@@ -51,7 +52,7 @@ def test_ten_crop_is_that_of_its_definition(height: int, width: int, size: int, 
     """Pixel by pixel, on images of odd sizes, larger and smaller than the canvas."""
     image = draw("discs", height, (height, width))
     reading = Reading(size, size, fit="crop", resize=(size + more, size + more))
-    found = reading.views_reader(VIEWS["ten"])(encoded(image))
+    found = make_views_reader(reading, VIEWS["ten"])(encoded(image))
     assert found.shape == (10, size, size, 3)
     assert np.array_equal(found, ten_crop(image, size + more, size))
 
@@ -61,16 +62,16 @@ def test_fewer_views_are_some_of_the_ten(views: str) -> None:
     """So that all of them are served from one extraction."""
     reading = Reading(16, 16, fit="crop", resize=(19, 19))
     raw = encoded(draw("stripes", 3, (31, 44)))
-    ten = reading.views_reader(VIEWS["ten"])(raw)
-    assert np.array_equal(reading.views_reader(VIEWS[views])(raw), ten[list(VIEWS[views])])
-    assert np.array_equal(reading.reader()(raw), ten[4])
+    ten = make_views_reader(reading, VIEWS["ten"])(raw)
+    assert np.array_equal(make_views_reader(reading, VIEWS[views])(raw), ten[list(VIEWS[views])])
+    assert np.array_equal(make_reader(reading)(raw), ten[4])
 
 
 def test_squash_takes_crops_of_a_square_canvas() -> None:
     """The squash-to-256 form: the corners show the corners of the whole image."""
     image = draw("discs", 1, (31, 64))
     canvas = np.asarray(image.resize((20, 20), Image.Resampling.BILINEAR))
-    found = Reading(16, 16, fit="squash", resize=(20, 20)).views_reader(VIEWS["five"])(encoded(image))
+    found = make_views_reader(Reading(16, 16, fit="squash", resize=(20, 20)), VIEWS["five"])(encoded(image))
     places = ((0, 0), (0, 4), (4, 0), (4, 4), (2, 2))
     assert np.array_equal(found, np.stack([canvas[y : y + 16, x : x + 16] for y, x in places]))
 
@@ -78,7 +79,7 @@ def test_squash_takes_crops_of_a_square_canvas() -> None:
 def test_inputs_need_not_be_square() -> None:
     """The canvas then covers both of its sides."""
     image = draw("discs", 2, (100, 100))
-    found = Reading(8, 16, fit="crop", resize=(10, 20)).views_reader(VIEWS["ten"])(encoded(image))
+    found = make_views_reader(Reading(8, 16, fit="crop", resize=(10, 20)), VIEWS["ten"])(encoded(image))
     canvas = np.asarray(image.resize((20, 20), Image.Resampling.BILINEAR))
     assert np.array_equal(found[3], canvas[12:, 4:])
     assert np.array_equal(found[5], canvas[:, ::-1][:8, :16])
@@ -88,8 +89,8 @@ def test_a_canvas_without_margin_is_the_image_and_its_mirror_image() -> None:
     """All crops are the same then."""
     reading = Reading(16, 16, resize=(16, 16))
     raw = encoded(draw("stripes", 1))
-    found = reading.views_reader((4, 9))(raw)
-    assert np.array_equal(found[0], Reading(16, 16).reader()(raw))
+    found = make_views_reader(reading, (4, 9))(raw)
+    assert np.array_equal(found[0], make_reader(Reading(16, 16))(raw))
     assert np.array_equal(found[1], found[0][:, ::-1])
 
 

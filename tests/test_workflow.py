@@ -12,7 +12,7 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
-from conftest import write_photos
+from conftest import forbid_tensorflow, write_photos
 from PIL import Image
 from test_build import shrink_convnext
 
@@ -25,7 +25,8 @@ from featstore.datasets.manifest import list_files, scan
 from featstore.errors import DataError, StoreError
 from featstore.extraction import pipeline
 from featstore.extraction.canary import IMAGES, NAMES
-from featstore.extraction.pipeline import Extraction, extract, load_features
+from featstore.extraction.pipeline import Extraction, extract
+from featstore.features.load import load_features
 from featstore.images import decode
 
 
@@ -133,7 +134,7 @@ def test_nothing_is_done_twice(
     """A second run decodes no image and runs no network, and says so."""
     first = extract(images, model="tiny", cache=tmp_path).features[0]
     assert (first.images, first.computed, len(decoded)) == (48, 48, 48)
-    monkeypatch.setattr("featstore.extraction.recipe.load_tensorflow", pytest.fail)
+    forbid_tensorflow(monkeypatch)
     again = extract(images, model="tiny", cache=tmp_path).features[0]
     assert (again.images, again.computed, len(decoded)) == (48, 0, 48)
     assert again.shape == first.shape == (256,)

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from featstore.datasets.manifest import Skipped, list_files
 from featstore.errors import DataError, UsageError
-from featstore.extraction.pipeline import Extraction, cache_folder, extract_features
+from featstore.extraction.cache import cache_folder
+from featstore.extraction.pipeline import Extraction, extract_features
 from featstore.extraction.recipe import Recipe
 from featstore.images.preprocessing import NAMED
 from featstore.images.reading import parse_size
@@ -143,7 +144,7 @@ def _verdict(
     published: tuple[float | None, float | None],
 ) -> str:
     """The best variant at the fewest views, those that are as good, what more views add, and the published figure."""
-    from featstore.comparison.findings import paired_difference
+    from featstore.evaluation.paired import paired_difference
 
     fewest, most = min(row.views for row in rows), max(row.views for row in rows)
     plain = [row for row in rows if row.views == fewest]

@@ -11,9 +11,13 @@ from featstore.base_check.labelled import all_variants, names_of, with_top
 from featstore.datasets.digests import DigestMemory
 from featstore.datasets.manifest import Picture, Skipped, list_files
 from featstore.errors import DataError, UsageError
-from featstore.extraction.pipeline import cache_folder, extract_features, load_features
-from featstore.extraction.recipe import Recipe, resolve, weights_state
+from featstore.extraction.cache import cache_folder
+from featstore.extraction.pipeline import extract_features
+from featstore.extraction.recipe import Recipe
+from featstore.extraction.resolve import resolve, weights_state
+from featstore.features.load import load_features
 from featstore.images.preprocessing import parse_variant
+from featstore.images.readers import make_reader
 
 if TYPE_CHECKING:
     import numpy as np
@@ -145,7 +149,7 @@ def _mismatches(
     from featstore.bases.build import build
 
     reading = spec.reading
-    read = reading.reader()
+    read = make_reader(reading)
     chosen = pictures[:: max(1, len(pictures) // SAMPLE)][:SAMPLE]
     images = np.stack([read(read_file(p.path)[0]) for p in chosen])
     model = build(source, reading.height, reading.width, "none", weights_state(source, reading.height, reading.width))

@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 from featstore.bases.build import build, weights_digest
 from featstore.bases.cut import cut
 from featstore.bases.source import BaseSource
-from featstore.datasets.manifest import FileStat
 from featstore.errors import BaseUnavailable
 from featstore.images.preprocessing import Preprocessing
 from featstore.spec import LAST_ACTIVATION, FeatureSpec
+from featstore.system.files import FileStat
 
 BATCH = 32
 

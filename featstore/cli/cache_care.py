@@ -78,7 +78,7 @@ def repair(
     Example: featstore cache repair
     """
     from featstore.datasets.digests import DigestMemory
-    from featstore.extraction.pipeline import cache_folder
+    from featstore.extraction.cache import cache_folder
     from featstore.store.repair import clear_leftovers, repair_key
     from featstore.store.rowid import content_digest
 
@@ -138,7 +138,7 @@ def _each_shard(
     title: str, cache: Path | None, keys: Sequence[str], quiet: bool
 ) -> Iterator[tuple[list[Path], Callable[[], None]]]:
     """The folders of the keys, and what to call for each shard of them: it moves a bar."""
-    from featstore.extraction.pipeline import cache_folder
+    from featstore.extraction.cache import cache_folder
     from featstore.store.keys import key_folders
 
     folders = key_folders(cache_folder(cache), keys)

@@ -62,7 +62,7 @@ def prune(
 
     Example: featstore cache prune --older-than 30d --max-size 20G
     """
-    from featstore.extraction.pipeline import cache_folder
+    from featstore.extraction.cache import cache_folder
     from featstore.store.keys import key_folders
     from featstore.store.pruning import choose_keys, prune_key
 
@@ -105,7 +105,7 @@ def _print_pruned(chosen: Sequence[KeyInfo], left: Sequence[KeyInfo], done: bool
 
 
 def _describe(cache: Path | None) -> list[KeyInfo]:
-    from featstore.extraction.pipeline import cache_folder
+    from featstore.extraction.cache import cache_folder
     from featstore.store.keys import describe_key, key_folders
 
     described = [describe_key(folder) for folder in key_folders(cache_folder(cache))]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from featstore.cli import options
 from featstore.cli.console import image_progress, list_skipped, note, print_json
-from featstore.cli.train_head import print_metrics
+from featstore.cli.show import print_metrics
 
 
 def command(

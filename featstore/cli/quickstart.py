@@ -9,7 +9,7 @@ import typer
 
 from featstore.cli import options
 from featstore.cli.console import image_progress, note, print_json, step_progress
-from featstore.cli.train_head import describe, print_run
+from featstore.cli.show import describe, print_run
 
 HEADS = {"bn-dropout": "none", "logistic": "avg"}  # and how the features are pooled: the kept map serves the average
 

@@ -15,9 +15,8 @@ import time
 from collections.abc import Callable, Collection
 from pathlib import Path
 
-from featstore.datasets.manifest import FileStat
 from featstore.errors import StoreError
-from featstore.system.files import read_regular, write_whole
+from featstore.system.files import FileStat, read_regular, write_whole
 
 RACY_NS = 2_000_000_000
 _FORMAT = 1

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from featstore.errors import DataError
+from featstore.system.files import FileStat
 
 SPLITS = ("train", "val", "test")
 _SPLIT_FOLDERS = {
@@ -34,15 +35,6 @@ _SPLIT_FOLDERS = {
 }
 _JUNK = {"thumbs.db", "ehthumbs.db", "desktop.ini", "$recycle.bin", "__macosx", "@eadir"}  # the last is Synology's
 _CSV_COLUMNS = ("path", "label", "split", "group")
-
-
-class FileStat(NamedTuple):
-    """What identifies one state of a file without reading it; times in ns since the epoch."""
-
-    size: int
-    mtime_ns: int
-    ctime_ns: int
-    inode: int
 
 
 class Picture(NamedTuple):

@@ -115,10 +115,3 @@ def _unit(picture: Picture) -> float:
         raise DataError(f"{picture.path}: has no digest yet; extract before splitting")
     name = f"group:{picture.group}" if picture.group is not None else f"digest:{picture.digest}"
     return int.from_bytes(hashlib.sha256(f"featstore-split-1:{name}".encode()).digest()[:8], "big") / 2**64
-
-
-def shared_between_splits(manifest: Manifest) -> list[tuple[Picture, Picture]]:
-    """Pairs of a training picture and a held-out one with the same bytes: their accuracy is not to be believed."""
-    trained = {p.digest: p for p in manifest.of_split("train") if p.digest}
-    held_out = (p for p in manifest.pictures if p.split in ("val", "test"))
-    return [(trained[p.digest], p) for p in held_out if p.digest in trained]

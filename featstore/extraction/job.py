@@ -17,9 +17,10 @@ from featstore.datasets.digests import DigestMemory
 from featstore.datasets.manifest import Manifest, Picture, Skipped
 from featstore.errors import StoreError, UnreadableImage
 from featstore.extraction.writer import Shelf, Task
-from featstore.images.prefetch import Read, default_threads, fetch_all
+from featstore.images.prefetch import Read, fetch_all
 from featstore.store.rowid import RowId, row_id
 from featstore.store.rowstore import RowStore
+from featstore.system.environment import default_threads
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

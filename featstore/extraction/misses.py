@@ -17,17 +17,18 @@ from featstore.datasets.digests import DigestMemory
 from featstore.datasets.manifest import Manifest, Picture, Skipped, scan
 from featstore.datasets.splits import complete_splits
 from featstore.errors import DataError, StoreError
-from featstore.extraction.pipeline import cache_folder, open_store
+from featstore.extraction.cache import cache_folder, open_store
 from featstore.extraction.plan import Plan, Rows, make_plan
 from featstore.extraction.recipe import Recipe
 from featstore.extraction.spec_diff import differences
-from featstore.images.prefetch import default_threads, fetch_all
+from featstore.images.prefetch import fetch_all
 from featstore.images.views import VIEWS
 from featstore.spec import FeatureSpec
 from featstore.store.layout import SPEC
 from featstore.store.rowid import row_id
 from featstore.store.rowstore import RowStore
 from featstore.store.spec_file import read_key_file
+from featstore.system.environment import default_threads
 
 Why = Literal["changed", "views", "known", "new"]
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -16,24 +17,23 @@ from featstore.datasets.manifest import Manifest, scan
 from featstore.datasets.splits import complete_splits
 from featstore.errors import DataError
 from featstore.extraction import job
+from featstore.extraction.cache import cache_folder, open_store
 from featstore.extraction.canary import guarded
+from featstore.extraction.encoder import make_encoder
 from featstore.extraction.plan import Plan, Rows, make_plan
-from featstore.extraction.recipe import Recipe, make_encoder
+from featstore.extraction.recipe import Recipe
 from featstore.extraction.writer import Task
+from featstore.images.readers import make_views_reader
 from featstore.spec import LAST_ACTIVATION, FeatureSpec
 from featstore.store.rowstore import RowStore
-from featstore.system.environment import environment
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
     from featstore.extraction.job import Progress
-    from featstore.features.arrays import Features, OpenFeatures
     from featstore.images.prefetch import Read
     from featstore.images.reading import Reading
-
-DEFAULT_CACHE = "cache"
 
 
 @dataclass(frozen=True)
@@ -97,16 +97,6 @@ class Extraction(NamedTuple):
     manifest: Manifest
     features: tuple[FeatureSet, ...]
     plans: tuple[Plan, ...]
-
-
-def cache_folder(cache: str | os.PathLike[str] | None) -> Path:
-    """`cache`, or $FEATSTORE_CACHE, or `cache` in the working folder."""
-    return Path(cache or os.environ.get("FEATSTORE_CACHE") or DEFAULT_CACHE)
-
-
-def open_store(cache: Path, spec: FeatureSpec) -> RowStore:
-    """The rows of `spec` in `cache`; raises StoreError if its folder belongs to something else."""
-    return RowStore(cache / spec.folder, spec.key, spec.to_json(), environment)
 
 
 def extract_features(
@@ -174,7 +164,7 @@ def _complete(
             _task(folder, recipe, Rows(spec, tuple(sorted(views))), stores[spec.key])
             for spec, (recipe, views) in specs.items()
         ]
-        outcome = job.run(manifest, tasks, reading.views_reader, memory, progress)
+        outcome = job.run(manifest, tasks, partial(make_views_reader, reading), memory, progress)
         manifest = outcome.manifest
         made |= zip(specs, zip(outcome.computed, outcome.seconds, strict=True), strict=True)
     sets = []
@@ -207,41 +197,6 @@ def extract(
     return extraction._replace(features=(*extraction.features, *augmented))
 
 
-def load_features(
-    manifest: Manifest,
-    spec: FeatureSpec,
-    *,
-    split: str | None = None,
-    cache: str | os.PathLike[str] | None = None,
-) -> Features:
-    """(X, y, ids) of the plain view of the pictures of `manifest`, or of one split of it.
-
-    Raises StoreError if a row is not there.
-    `manifest` is one that `extract` returned, so that its pictures have digests.
-    """
-    from featstore.features.arrays import gather
-
-    pictures = manifest.pictures if split is None else manifest.of_split(split)
-    return gather(pictures, open_store(cache_folder(cache), spec), spec.reading.plain)
-
-
-def open_features(
-    manifest: Manifest,
-    spec: FeatureSpec,
-    *,
-    split: str | None = None,
-    cache: str | os.PathLike[str] | None = None,
-) -> OpenFeatures:
-    """As `load_features`, but nothing is read until it is asked for: X may be larger than memory.
-
-    X is of the dtype that the rows are stored in, float16 unless they need more; `load_features` widens to float32.
-    """
-    from featstore.features.arrays import open_rows
-
-    pictures = manifest.pictures if split is None else manifest.of_split(split)
-    return open_rows(pictures, open_store(cache_folder(cache), spec), spec.reading.plain)
-
-
 def _task(cache: Path, recipe: Recipe, rows: Rows, store: RowStore) -> Task:
     source, spec = recipe.source(), rows.spec
     pools_maps = spec.layer != LAST_ACTIVATION or source.info is None or source.info.map_pools
@@ -256,7 +211,7 @@ def _plain_reader(reading: Reading) -> Read:
 
     Of augmented versions, which count from 1, it is number 0: no image of a data set has it.
     """
-    return lambda raw: reading.views_reader((reading.plain,))(raw)
+    return lambda raw: make_views_reader(reading, (reading.plain,))(raw)
 
 
 def _kept_maps(cache: Path, spec: FeatureSpec) -> RowStore | None:

@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 from featstore.datasets.digests import DigestMemory
 from featstore.errors import UsageError
-from featstore.extraction.recipe import Recipe, resolve
+from featstore.extraction.recipe import Recipe
+from featstore.extraction.resolve import resolve
 from featstore.images.reading import parse_size
 from featstore.images.views import VIEWS, WHOLE, parse_augmentation, parse_views
 from featstore.spec import FeatureSpec

@@ -12,7 +12,8 @@ from sklearn.base import BaseEstimator, TransformerMixin
 
 from featstore.datasets.manifest import list_files
 from featstore.errors import UnreadableImage, UsageError
-from featstore.extraction.pipeline import cache_folder, extract_features
+from featstore.extraction.cache import cache_folder
+from featstore.extraction.pipeline import extract_features
 from featstore.extraction.recipe import Recipe
 from featstore.features.views import load_views
 from featstore.images.views import parse_views

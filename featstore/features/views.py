@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from featstore.datasets.manifest import Picture
 from featstore.errors import UsageError
-from featstore.extraction.pipeline import open_store
+from featstore.extraction.cache import open_store
 from featstore.extraction.plan import Plan, Rows
 from featstore.features.arrays import gather_views
 

@@ -10,24 +10,22 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from featstore.datasets.leaks import leak_notes, trained_on_notes
 from featstore.datasets.manifest import Manifest, Skipped
 from featstore.errors import FeatstoreError, StoreError
-from featstore.extraction.pipeline import cache_folder
-from featstore.extraction.recipe import file_digest
+from featstore.extraction.cache import cache_folder
 from featstore.finetuning.settings import Tuning
 from featstore.finetuning.setup import Unfreeze, Unfrozen, check_unfreezable, unfreeze_run
 from featstore.heads.interface import OnStep
-from featstore.runs.evaluation import trained_on_notes
 from featstore.runs.run import Run, check_root, load_curve, load_run, new_folder, save_run
 from featstore.system.environment import versions
-from featstore.system.files import write_whole
-from featstore.training.job import leak_notes
+from featstore.system.files import file_digest, write_whole
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from featstore.comparison.findings import Difference
+    from featstore.evaluation.paired import Difference
     from featstore.extraction.job import Progress
     from featstore.heads.loop import Training
 
@@ -227,7 +225,7 @@ def _verdict(head_run: Run, training: Training, difference: Difference | None) -
 
 def _difference(unfrozen: Unfrozen, after: dict[str, NDArray[np.float64]], split: str) -> Difference:
     """Accuracy after less before, on the same images."""
-    from featstore.comparison.findings import paired_difference
+    from featstore.evaluation.paired import paired_difference
 
     truth = unfrozen.stage.truth(split)
     right = [(p[split].argmax(axis=1) == truth).astype(float) for p in (after, unfrozen.before)]

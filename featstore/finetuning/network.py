@@ -14,9 +14,9 @@ from featstore.bases.catalog import block_ends
 from featstore.bases.cut import cut
 from featstore.bases.defaults import keras_defaults
 from featstore.bases.source import BaseSource
-from featstore.datasets.manifest import FileStat
 from featstore.errors import BaseUnavailable, UsageError
 from featstore.spec import LAST_ACTIVATION, FeatureSpec
+from featstore.system.files import FileStat
 
 HEAD = "head"  # the name of the head among the layers
 POOL = "pool"

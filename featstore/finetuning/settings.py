@@ -3,21 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from featstore.datasets.manifest import Picture
-from featstore.errors import DataError, UsageError
-from featstore.images.prefetch import default_threads, fetch_all
-from featstore.images.views import Augmentation
-from featstore.spec import FeatureSpec
+from featstore.errors import UsageError
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from featstore.heads.loop import Group
+    pass
 
 OPTIMIZERS = ("sgd", "adam")
 PRECISIONS = ("float32", "mixed_float16", "mixed_bfloat16")
@@ -76,69 +69,3 @@ class Tuning:
     def rows_bytes(self) -> int:
         """The most that cached activations may take in memory."""
         return 2 * 2**30 if self.memory is None else self.memory
-
-
-def make_groups(network: Any, tuning: Tuning, steps: int) -> list[Group]:
-    """An optimizer for each rate, over the trainable variables of `network`; `steps` are those of an epoch."""
-    import keras
-
-    from featstore.finetuning.network import by_rate
-    from featstore.heads.loop import Group
-
-    class Warmup(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[misc]
-        def __init__(self, rate: float) -> None:
-            self._rate, self._steps = rate, max(1.0, tuning.warmup * steps)
-
-        def __call__(self, step: Any) -> Any:
-            return self._rate * keras.ops.minimum(1.0, (keras.ops.cast(step, "float32") + 1) / self._steps)
-
-    groups = []
-    for rate, variables in by_rate(network, tuning.rate, tuning.rates).items():
-        momentum = 0.9 if tuning.momentum is None else float(tuning.momentum)
-        options = {"momentum": momentum} if tuning.optimizer == "sgd" else {}
-        kind = keras.optimizers.SGD if tuning.optimizer == "sgd" else keras.optimizers.Adam
-        optimizer = kind(Warmup(rate), global_clipnorm=tuning.clip or None, **options)
-        if tuning.precision == "mixed_float16":
-            optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
-        groups.append(Group(optimizer, variables))
-    if not groups:
-        raise UsageError("--rate-of: leaves nothing that is trained")
-    return groups
-
-
-class AugmentedBatches:
-    """Batches of images read anew for every epoch, each time in another random version, prepared as for the base.
-
-    The version of an image in an epoch is that of its content, the seed of `ranges` and the number of the epoch.
-    """
-
-    def __init__(
-        self,
-        pictures: Sequence[Picture],
-        targets: NDArray[np.intp],
-        spec: FeatureSpec,
-        ranges: Augmentation,
-        batch: int,
-        random: np.random.Generator,
-    ) -> None:
-        self._pictures, self._targets = pictures, targets
-        self._reading, self._preprocessing = replace(spec.reading, augmentation=ranges), spec.preprocessing
-        self._batch, self._random = batch, random
-
-    def epoch(self, number: int) -> Iterator[tuple[NDArray[Any], NDArray[np.intp]]]:
-        """(batch, height, width, 3) float32 and (batch,) targets; every image once. Raises DataError for a lost one."""
-        import numpy as np
-
-        order = self._random.permutation(len(self._pictures))
-        read = self._reading.views_reader((number,))
-        chosen = [self._pictures[i] for i in order]
-        images: list[NDArray[Any]] = []
-        fetched = fetch_all(chosen, read, lambda digest: True, default_threads())
-        for place, (item, picture) in enumerate(zip(fetched, chosen, strict=True), start=1):
-            if item.pixels is None or item.picture.digest != picture.digest:
-                reason = item.reason or "its content has changed"
-                raise DataError(f"{picture.path}: was there a moment ago: {reason}; run the same command again")
-            images.append(item.pixels[0])
-            if len(images) == self._batch or place == len(chosen):
-                yield self._preprocessing.apply(np.stack(images)), self._targets[order[place - len(images) : place]]
-                images = []

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from featstore.datasets.manifest import Manifest, scan
 from featstore.errors import DataError, RunError, UsageError
 from featstore.extraction.plan import Plan
-from featstore.extraction.recipe import Recipe, weights_state
+from featstore.extraction.recipe import Recipe
+from featstore.extraction.resolve import weights_state
 from featstore.features.views import load_in_blocks
 from featstore.finetuning.settings import Tuning
 from featstore.images.reading import Reading
 from featstore.images.views import Augmentation, parse_augmentation, parse_views
-from featstore.runs.prediction import recipes_of
+from featstore.runs.recipes import recipes_of
 from featstore.runs.run import Run, load_splits
 from featstore.system.tensorflow_loader import load_tensorflow
 from featstore.training.fit import Prepared, prepare

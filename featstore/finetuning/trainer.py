@@ -11,12 +11,15 @@ from numpy.typing import NDArray
 from featstore.datasets.manifest import SPLITS, Picture
 from featstore.errors import UsageError
 from featstore.evaluation.averaging import predict_views
-from featstore.extraction.pipeline import open_store
+from featstore.extraction.cache import open_store
 from featstore.extraction.plan import Plan
-from featstore.features.batches import ShuffledBatches, StoredRows
+from featstore.features.batches import ShuffledBatches
+from featstore.features.stored_rows import StoredRows
 from featstore.features.views import BLOCK_BYTES, load_in_blocks
+from featstore.finetuning.batches import AugmentedBatches
 from featstore.finetuning.network import has_batch_norm, in_float32, unfreeze
-from featstore.finetuning.settings import AugmentedBatches, Tuning, make_groups
+from featstore.finetuning.optimizers import make_groups
+from featstore.finetuning.settings import Tuning
 from featstore.heads.fine_tuned import ASK_BATCH, FineTunedNetwork
 from featstore.heads.interface import OnStep
 from featstore.heads.loop import Batch, Training, compile_step, loss_and_accuracy

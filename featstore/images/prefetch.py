@@ -13,8 +13,9 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from featstore.datasets.manifest import FileStat, Picture
+from featstore.datasets.manifest import Picture
 from featstore.errors import UnreadableImage
+from featstore.system.files import FileStat
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -57,11 +58,6 @@ def fetch_all(
             yield under_way.popleft().result()
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
-
-
-def default_threads() -> int:
-    """As many as this process may use cores."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def read_file(path: str) -> tuple[bytes, FileStat]:

@@ -1,21 +1,17 @@
 """A reading: by which rules the bytes of an image file become pixels of the input size.
 
 It is light (no Pillow, no TensorFlow) because it is part of the key, which is computed on every run. The rules
-themselves are in `decode`, `fit` and `keras_compat`; whoever changes a pixel there raises the version here.
+themselves are in `decode`, `resize` and `keras_compat`: a change of a pixel there raises the version here. `readers`
+makes the functions that apply them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from featstore.errors import UsageError
 from featstore.images.views import CENTRE, WHOLE, Augmentation
-from featstore.system.tensorflow_loader import load_tensorflow
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 VERSIONS = {"pillow": 1, "keras-compat": 2}
 FITS = ("squash", "crop", "pad")
@@ -62,37 +58,6 @@ class Reading:
     def plain(self) -> int:
         """The number of the view that stands for the image: the whole of it, or the centre crop."""
         return CENTRE if self.resize else WHOLE
-
-    def reader(self) -> Callable[[bytes], NDArray[Any]]:
-        """A function from the bytes of a file to RGB pixels (height, width, 3) in 0..255: the plain view.
-
-        uint8 from `pillow`, float32 from `keras-compat`. It raises UnreadableImage. Threads may share it.
-        """
-        if self.name == "keras-compat":
-            load_tensorflow()
-            from featstore.images.keras_compat import read_like_keras
-
-            return lambda raw: read_like_keras(raw, self)
-        from featstore.images.decode import decode_rgb
-        from featstore.images.resize import fit_image
-
-        return lambda raw: fit_image(decode_rgb(raw), self)
-
-    def views_reader(self, views: Sequence[int]) -> Callable[[bytes], NDArray[Any]]:
-        """As `reader`, for several views of the image at once: (views, height, width, 3)."""
-        from featstore.images.decode import decode_rgb
-
-        if self.augmentation is not None:
-            from featstore.images.augmentation import augmented_views
-
-            ranges = self.augmentation
-            return lambda raw: augmented_views(decode_rgb(raw), raw, self, ranges, views)
-        if self.resize is not None:
-            from featstore.images.resize import fit_views
-
-            return lambda raw: fit_views(decode_rgb(raw), self, views)
-        read = self.reader()
-        return lambda raw: read(raw)[None]
 
     def describe(self) -> dict[str, Any]:
         """What goes into the key. Transparent pixels are laid on white and `pad` fills with black in version 1."""

@@ -7,10 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from featstore.heads.interface import Curve
-from featstore.plots.network import drawable, undrawable_ignored
+from featstore.plots.text import COLOURS, drawable, undrawable_ignored
 
-# Okabe & Ito's colours, which can be told apart by the colour-blind; black is for axes.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C6D31")
 _STYLES = ("-", "--", ":", "-.")
 _ROW = 0.24  # inches
 _LETTER = 0.065  # inches, of the labels' font

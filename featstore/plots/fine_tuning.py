@@ -7,8 +7,7 @@ from math import isfinite
 from typing import Any, NamedTuple
 
 from featstore.heads.interface import Curve
-from featstore.plots.comparison import COLOURS
-from featstore.plots.network import DPI, drawable, fit, render, undrawable_ignored
+from featstore.plots.text import COLOURS, DPI, drawable, fit, render, undrawable_ignored
 
 _WIDTH, _HEIGHT = 8.6, 5.8  # inches
 _HEAD, _TUNED, _GREY = COLOURS[0], COLOURS[1], "#555555"

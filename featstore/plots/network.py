@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import io
-import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from math import ceil
 from typing import Any, NamedTuple
 
-DPI = 120
+from featstore.plots.text import DPI, drawable, fit, render, undrawable_ignored
+
 _BOX = (1.76, 0.92)  # inches, as all lengths here: the drawing's coordinates are inches from its lower left corner
 _GAP = (0.8, 0.5)  # between boxes: the arrows and shapes are in it
 _TOP, _BOTTOM, _SIDE = 0.95, 0.85, 0.55
@@ -64,46 +62,6 @@ def network_diagram(parts: Sequence[Part], title: str, kind: str = "png") -> byt
         raise ValueError("parts: expected at least one, found none")
     with undrawable_ignored():
         return render(_figure(parts, title), kind)
-
-
-def render(figure: Any, kind: str = "png") -> bytes:
-    """The matplotlib `figure` as a PNG or SVG file without a date, and in SVG with the same ids each time."""
-    from matplotlib import rc_context
-
-    image = io.BytesIO()
-    with rc_context({"svg.hashsalt": "featstore"}):
-        figure.savefig(image, format=kind, dpi=DPI, metadata={"Date": None} if kind == "svg" else None)
-    return image.getvalue()
-
-
-@contextmanager
-def undrawable_ignored() -> Iterator[None]:
-    """Without warnings of letters that the font lacks, such as Chinese ones: each is drawn as an empty box."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Glyph ")
-        yield
-
-
-def drawable(text: str) -> str:
-    """On one line, with ? for what no font can draw: surrogates of a path's undecodable bytes, control characters."""
-    return "".join(c if c.isprintable() else "?" for c in " ".join(text.split()))
-
-
-def fit(text: Any, width: float) -> None:
-    """Shorten matplotlib's `text` in the middle until it is at most `width` inches wide."""
-    full, room = text.get_text(), width * DPI
-    keep = min(len(full), int(72 * width))  # letters: no font here has any that are narrower than a point
-    text.set_text(full if keep == len(full) else _shortened(full, keep))
-    if (wide := text.get_window_extent().width) > room:
-        keep = min(keep, int(1.3 * keep * room / wide) + 2)  # near enough to go on letter by letter
-    while keep > 1 and text.get_window_extent().width > room:
-        keep -= 1
-        text.set_text(_shortened(full, keep))
-
-
-def _shortened(text: str, keep: int) -> str:
-    """`keep` of its letters, with an ellipsis in place of those between."""
-    return f"{text[: (keep + 1) // 2]}…{text[len(text) - keep // 2 :]}"
 
 
 def _figure(parts: Sequence[Part], title: str) -> Any:

@@ -6,10 +6,12 @@ import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from featstore.datasets.leaks import trained_on_notes
 from featstore.datasets.manifest import SPLITS, Manifest, Picture, Skipped, scan
 from featstore.errors import DataError
-from featstore.extraction.pipeline import cache_folder, extract_features
-from featstore.runs.prediction import recipes_of
+from featstore.extraction.cache import cache_folder
+from featstore.extraction.pipeline import extract_features
+from featstore.runs.recipes import recipes_of
 from featstore.runs.run import Run, load_splits
 
 if TYPE_CHECKING:
@@ -67,20 +69,6 @@ def evaluate(
     unlabelled = sum(p.label is None for p in extraction.manifest.pictures)
     notes = trained_on_notes(known, extraction.manifest)
     return Evaluation(run, metrics, extraction.manifest.skipped, unlabelled, notes)
-
-
-def trained_on_notes(known: Mapping[str, str], manifest: Manifest) -> tuple[str, ...]:
-    """A line for each held-out split of `manifest` with images that a run was trained on; `known` is their splits."""
-    notes = []
-    for split in sorted({p.split for p in manifest.pictures if p.split not in (None, "train")}):
-        pictures = [p for p in manifest.of_split(split) if p.label is not None]
-        seen = [p for p in pictures if known.get(p.digest or "") == "train"]
-        if seen:
-            notes.append(
-                f"{len(seen)} of the {len(pictures)} images of the split {split} are among those that the run was "
-                f"trained on, as {seen[0].path}: its accuracy is too high"
-            )
-    return tuple(notes)
 
 
 def _by_split(known: Mapping[str, str], manifest: Manifest) -> dict[str, list[Picture]]:

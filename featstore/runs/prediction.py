@@ -3,20 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
-from pathlib import Path
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from featstore.datasets.digests import DigestMemory
 from featstore.datasets.manifest import Skipped, list_files
-from featstore.errors import RunError, UsageError
-from featstore.extraction.pipeline import cache_folder, extract_features
-from featstore.extraction.plan import make_plan
-from featstore.extraction.recipe import Recipe
-from featstore.images.views import parse_views
+from featstore.extraction.cache import cache_folder
+from featstore.extraction.pipeline import extract_features
+from featstore.runs.recipes import recipes_of
 from featstore.runs.run import Run
-from featstore.spec import FeatureSpec
 
 if TYPE_CHECKING:
     from featstore.extraction.job import Progress
@@ -63,30 +57,3 @@ def predict(
         best = int(row.argmax())
         rows.append(Predicted(picture.path, run.classes[best], float(row[best]), tuple(map(float, row))))
     return Prediction(tuple(rows), extraction.manifest.skipped)
-
-
-def recipes_of(run: Run, weights: str | Sequence[str] | None, cache: Path) -> list[Recipe]:
-    """The recipes of the features that `run` is asked with, without the augmentation, which is for training only.
-
-    `weights` as in `predict`. Raises RunError where they do not come to the features that it was trained on.
-    """
-    named = [weights] if isinstance(weights, str) else list(weights or ())
-    if named and len(named) != len(run.recipes):
-        raise UsageError(f"{run.folder}: has {len(run.recipes)} bases: give --weights once for each, in their order")
-    recipes = [replace(r, views="one", augment=None) if parse_views(r.views)[1] else r for r in run.recipes]
-    if named:
-        recipes = [recipe.with_weights(file) for recipe, file in zip(recipes, named, strict=True)]
-    memory = DigestMemory(cache / "digests")
-    specs = [part.spec for recipe in recipes for part in make_plan(recipe, memory).parts]
-    if tuple(specs) != run.specs:
-        different = ", ".join(dict.fromkeys(_differences(run.specs, specs))) or "their number"
-        raise RunError(
-            f"{run.folder}: was trained on other features ({different} differs); "
-            "give the weights it was trained with, with --weights"
-        )
-    return recipes
-
-
-def _differences(expected: Sequence[FeatureSpec], found: Sequence[FeatureSpec]) -> Iterator[str]:
-    for one, other in zip(expected, found, strict=False):
-        yield from (name for name, value in one.describe().items() if other.describe()[name] != value)

@@ -16,11 +16,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from featstore.errors import FeatstoreError, RunError, StoreError
-from featstore.extraction.recipe import Recipe, file_digest
+from featstore.extraction.recipe import Recipe
 from featstore.heads.registry import make_head
+from featstore.plots.curve import _curve_png
 from featstore.spec import FeatureSpec
 from featstore.store.spec_file import check_version
-from featstore.system.files import write_whole
+from featstore.system.files import file_digest, write_whole
 
 if TYPE_CHECKING:
     import numpy as np
@@ -277,20 +278,3 @@ def _curve_csv(curve: Curve) -> str:
     rows.writerow([curve.x_name, *curve.series])
     rows.writerows(zip(curve.x, *curve.series.values(), strict=True))
     return text.getvalue()
-
-
-def _curve_png(curve: Curve, title: str) -> bytes:
-    """Losses on the left axis, accuracies on the right. Matplotlib's figure is used bare: pyplot would start a GUI."""
-    from matplotlib.figure import Figure
-
-    figure = Figure((7, 4), layout="constrained")
-    losses, accuracies = (axes := figure.subplots()), axes.twinx()
-    for number, (name, values) in enumerate(curve.series.items()):
-        side = accuracies if "accuracy" in name else losses
-        side.plot(curve.x, values, f"C{number}", marker="." if len(values) < 20 else None, label=name)
-    losses.set(title=title, xlabel=curve.x_name, ylabel="log loss", xscale="log" if curve.log_x else "linear")
-    accuracies.set(ylabel="accuracy")
-    figure.legend(loc="outside lower center", ncols=4, frameon=False)
-    image = io.BytesIO()
-    figure.savefig(image, format="png", dpi=120)
-    return image.getvalue()

@@ -52,3 +52,8 @@ def _device() -> dict[str, str]:
         "device": ", ".join(sorted(names)) or "cpu",
         "onednn": os.environ.get("TF_ENABLE_ONEDNN_OPTS", "by default"),
     }
+
+
+def default_threads() -> int:
+    """As many as this process may use cores."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

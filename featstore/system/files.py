@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import hashlib
 import os
 import secrets
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import NamedTuple
 
 from featstore.errors import StoreError
 from featstore.system.disk import disk
@@ -138,3 +140,18 @@ def _ignoring_unsupported() -> Iterator[None]:
     except OSError as error:
         if error.errno not in NOT_SUPPORTED:
             raise
+
+
+class FileStat(NamedTuple):
+    """What identifies one state of a file without reading it; times in ns since the epoch."""
+
+    size: int
+    mtime_ns: int
+    ctime_ns: int
+    inode: int
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 (hex) of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from featstore.datasets.manifest import SPLITS, Manifest, scan
 from featstore.datasets.splits import check_splittable, complete_splits
 from featstore.errors import DataError, UsageError
-from featstore.extraction.pipeline import FeatureSet, cache_folder, extract_augmented, extract_features
+from featstore.extraction.cache import cache_folder
+from featstore.extraction.pipeline import FeatureSet, extract_augmented, extract_features
 from featstore.extraction.plan import Plan
 from featstore.extraction.recipe import Recipe
 from featstore.heads.interface import Head, OnStep

@@ -8,14 +8,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from featstore.datasets.leaks import leak_notes
 from featstore.datasets.manifest import Manifest
-from featstore.datasets.splits import shared_between_splits
 from featstore.errors import UsageError
 from featstore.extraction.pipeline import FeatureSet
-from featstore.extraction.recipe import Recipe, file_digest
+from featstore.extraction.recipe import Recipe
 from featstore.heads.interface import OnStep
 from featstore.runs.run import Run, check_root, new_folder, save_run
 from featstore.system.environment import versions
+from featstore.system.files import file_digest
 from featstore.training.fit import Fitted, HeadRecipe, Prepared, fit_head, prepare
 
 if TYPE_CHECKING:
@@ -143,15 +144,3 @@ def _run_name(prepared: Prepared, head: str) -> str:
         bases.append(f"{model}-{variant_size_key.rsplit('-', 1)[0]}")
     views = prepared.plans[0].recipe.views.replace(":", "")
     return "-".join([data, "+".join(bases), *([views] if views != "one" else []), head])
-
-
-def leak_notes(manifest: Manifest) -> tuple[str, ...]:
-    """A line where copies of an image stand in the training split and in another."""
-    shared = shared_between_splits(manifest)
-    if not shared:
-        return ()
-    trained, held_out = shared[0]
-    return (
-        f"{len(shared)} held-out images are byte for byte in the training split too, as {held_out.path} and "
-        f"{trained.path}: the accuracy is too high by their share",
-    )

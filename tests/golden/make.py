@@ -18,6 +18,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image, features
 
+from featstore.images.readers import make_views_reader
 from featstore.images.reading import FITS, INTERPOLATIONS, KERAS_INTERPOLATIONS, VERSIONS, Reading
 from featstore.images.views import VIEWS, WHOLE, Augmentation
 
@@ -37,7 +38,7 @@ class Case(NamedTuple):
 
     def read(self) -> np.ndarray:
         """(views, height, width, 3) uint8 or float32."""
-        return self.reading.views_reader(self.views)((HERE / "images" / self.image).read_bytes())
+        return make_views_reader(self.reading, self.views)((HERE / "images" / self.image).read_bytes())
 
 
 def images() -> list[str]:

@@ -1,0 +1,46 @@
+"""Readers: functions that turn the bytes of an image file into pixels, by the rules of a `Reading`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from featstore.images.reading import Reading
+from featstore.system.tensorflow_loader import load_tensorflow
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+def make_reader(reading: Reading) -> Callable[[bytes], NDArray[Any]]:
+    """Return a function from the bytes of a file to RGB pixels (height, width, 3) in 0..255: the plain view.
+
+    The pixels are uint8 from `pillow`, float32 from `keras-compat`. The function raises UnreadableImage, and threads
+    may share it.
+    """
+    if reading.name == "keras-compat":
+        load_tensorflow()
+        from featstore.images.keras_compat import read_like_keras
+
+        return lambda raw: read_like_keras(raw, reading)
+    from featstore.images.decode import decode_rgb
+    from featstore.images.resize import fit_image
+
+    return lambda raw: fit_image(decode_rgb(raw), reading)
+
+
+def make_views_reader(reading: Reading, views: Sequence[int]) -> Callable[[bytes], NDArray[Any]]:
+    """As `make_reader`, for several views of the image at once: (views, height, width, 3)."""
+    from featstore.images.decode import decode_rgb
+
+    if reading.augmentation is not None:
+        from featstore.images.augmentation import augmented_views
+
+        ranges = reading.augmentation
+        return lambda raw: augmented_views(decode_rgb(raw), raw, reading, ranges, views)
+    if reading.resize is not None:
+        from featstore.images.resize import fit_views
+
+        return lambda raw: fit_views(decode_rgb(raw), reading, views)
+    read = make_reader(reading)
+    return lambda raw: read(raw)[None]
