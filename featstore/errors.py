@@ -8,18 +8,66 @@ FeatstoreError                 anything a user can cause or mend; the command li
 ├── StoreError                 the cache cannot be written, or a file in it is not what it should be
 └── RunError                   a run folder that cannot be read or does not fit
 
-Each message is one line: what was expected, what was found, what to do.
+Each message is one line: what was expected, what was found, what to do. Where it names a parameter, it does so with
+`param`, so that a Python user reads `views='ten'` and a user of the command line `--views ten`.
 """
 
 from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+Spell = Callable[[str, object], str]
+
+_OPEN, _CLOSE = "\x02", "\x03"  # control characters: no message has them otherwise
+_PARAM = re.compile(f"{_OPEN}(\\w+)(=?)([^{_CLOSE}]*){_CLOSE}")
+
+
+def param(name: str, value: object = None) -> str:
+    """Return the text that stands for a parameter, with or without a value, in the message of an error."""
+    return f"{_OPEN}{name}{'' if value is None else f'={json.dumps(value)}'}{_CLOSE}"
+
+
+def in_python(name: str, value: object) -> str:
+    """Spell a parameter as a Python user writes it: `views='ten'`, or `views` in backticks without a value."""
+    return f"`{name}`" if value is None else f"{name}={value!r}"
+
+
+_spell: Spell = in_python
+
+
+@contextmanager
+def parameters_spelled(spell: Spell) -> Iterator[None]:
+    """Spell the parameters in all messages by `spell(name, value)`; the value is None where only the name is given.
+
+    The command line wraps itself in this, once. It holds for the whole process, threads that read images included.
+    """
+    global _spell
+    before, _spell = _spell, spell
+    try:
+        yield
+    finally:
+        _spell = before
+
+
+def _spelled(found: re.Match[str]) -> str:
+    try:
+        return _spell(found[1], json.loads(found[3]) if found[2] else None)
+    except ValueError:  # a file name that imitates a parameter
+        return found[0]
 
 
 class FeatstoreError(Exception):
     """Base of all errors that featstore raises on purpose."""
 
     def __str__(self) -> str:
-        """One line, whatever names of files and keys of JSON it quotes: they are strangers' words."""
-        return r"\n".join(super().__str__().splitlines())
+        """Return the message as one line.
+
+        Names of files and keys of JSON that it quotes are strangers' words: their line breaks are escaped.
+        """
+        return r"\n".join(_PARAM.sub(_spelled, super().__str__()).splitlines())
 
 
 class UsageError(FeatstoreError):

@@ -71,7 +71,7 @@ def test_a_network_without_a_separator_says_so() -> None:
     """Each cell of NASNet takes the outputs of two others: nothing but its stem can be cut off."""
     blocks = blocks_of(application("NASNetMobile"))
     with pytest.raises(
-        UsageError, match=r"no single tensor leads into the last block; the nearest .* --unfreeze-from "
+        UsageError, match=r"no single tensor leads into the last block; the nearest .* unfreeze_from="
     ):
         blocks.top(1, block_ends(BASES["NASNetMobile"]))
 
@@ -87,7 +87,7 @@ def test_a_block_is_named_by_its_prefix(resnet: Any) -> None:
     assert blocks.before_prefix("conv5").layer == "conv4_block6_out"
     assert blocks.before_prefix("conv5_block3").layer == "conv5_block2_out"
     assert blocks.before("conv5_block3_1_conv").layer == "conv5_block2_out"
-    with pytest.raises(UsageError, match="--unfreeze conv: no layer's name begins so"):
+    with pytest.raises(UsageError, match="unfreeze='conv': no layer's name begins so"):
         blocks.before_prefix("conv")
 
 
@@ -97,17 +97,17 @@ def test_a_cut_through_a_residual_block_is_refused(resnet: Any) -> None:
         blocks_of(resnet).before("conv5_block2_2_conv")
     assert str(caught.value) == (
         "layer 'conv5_block2_2_conv': no single tensor separates it from what is below; the nearest that can be is "
-        "--unfreeze-from conv5_block2_1_conv or --unfreeze-from conv5_block3_1_conv"
+        "unfreeze_from='conv5_block2_1_conv' or unfreeze_from='conv5_block3_1_conv'"
     )
 
 
 @pytest.mark.parametrize(
     ("ask", "message"),
     [
-        (lambda b: b.before("conv9"), r"no layer 'conv9' .*the nearest that can be is --unfreeze-from conv5_block3_1"),
-        (lambda b: b.before("conv1_pad"), "is the network's first; to train all of it use --whole"),
+        (lambda b: b.before("conv9"), r"no layer 'conv9' .*the nearest that can be is unfreeze_from='conv5_block3_1"),
+        (lambda b: b.before("conv1_pad"), "is the network's first; to train all of it use whole=True"),
         (lambda b: b.before("conv5_block3_out"), "nothing that can be trained follows"),
-        (lambda b: b.top(5, block_ends(BASES["ResNet50"])), "has 4 that can be unfrozen; for all of it use --whole"),
+        (lambda b: b.top(5, block_ends(BASES["ResNet50"])), "has 4 that can be unfrozen; for all of it use whole=True"),
     ],
 )
 def test_what_cannot_be_unfrozen_is_refused(resnet: Any, ask: Callable[[Blocks], object], message: str) -> None:

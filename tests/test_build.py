@@ -179,7 +179,7 @@ def test_a_download_that_fails_names_the_file_and_how_to_give_it(download: Any, 
         fresh(parse_source("MobileNet", "imagenet", 0.25, 0), 160, 160)
     text = str(caught.value)
     assert "mobilenet_2_5_160_tf_no_top.h5 on a machine with a network" in text
-    assert f"put it into {folder}, or give it with --weights FILE" in text
+    assert f"put it into {folder}, or name it with `weights`" in text
     assert "https://" in text
     assert "\n" not in text
     assert capfd.readouterr().out == ""

@@ -69,7 +69,7 @@ def test_a_base_without_probabilities_cannot_be_checked_with_labels(tmp_path: Pa
         check_labelled(tmp_path / "photos", labels("path,label\nphotos/discs/000.png,3\n"), Recipe(model="tiny"))
     with pytest.raises(DataError, match="none of its 4 images is named"):
         check_labelled(tmp_path / "photos", labels("path,label\nx.png,3\n"), Recipe(model="tiny"))
-    with pytest.raises(UsageError, match="--views augment:3: expected one, flip, five, ten"):
+    with pytest.raises(UsageError, match="views='augment:3': expected one, flip, five, ten"):
         check_labelled(
             tmp_path / "photos", labels("path,label\nphotos/discs/000.png,3\n"), Recipe(model="tiny"), (), ["augment:3"]
         )

@@ -145,7 +145,7 @@ def test_small_grey_images_are_enlarged() -> None:
     assert "at least 32 px per side; smaller images are enlarged" in refused.err
 
 
-INTERRUPTED = "featstore: interrupted; nothing that was stored is lost, the same command goes on from there\n"
+INTERRUPTED = "featstore: interrupted; stored rows are kept: run the same command to resume\n"
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -87,7 +87,7 @@ def test_a_layer_that_is_not_there_is_answered_with_the_nearest_names() -> None:
 def test_what_is_no_map_is_not_pooled() -> None:
     """The message says what to give instead."""
     inputs = keras.Input((8, 8, 3))
-    with pytest.raises(UsageError, match="--pool none"):
+    with pytest.raises(UsageError, match="pool='none'"):
         cut(keras.Model(inputs, keras.layers.Flatten()(inputs)), "last", "avg")
 
 

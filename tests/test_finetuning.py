@@ -321,16 +321,16 @@ def test_a_run_that_cannot_be_fine_tuned_is_refused(
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"augment": "none"}, "--augment none: is for --whole"),
+        ({"augment": "none"}, "augment='none': is for whole=True"),
         ({"views": "ten"}, "expected augment:K"),
-        ({"views": "augment:2", "whole": True}, "without --whole"),
+        ({"views": "augment:2", "whole": True}, "without whole=True"),
         ({"rate": 0}, "a rate above 0"),
-        ({"momentum": 0.5, "optimizer": "adam"}, "--momentum 0.5: is for --optimizer sgd"),
-        ({"augment": "zoom=0.1"}, "--augment zoom=0.1: is for --views augment:K"),
-        ({"whole": True, "memory": 1000}, "--memory: --whole reads its images anew"),
+        ({"momentum": 0.5, "optimizer": "adam"}, "momentum=0.5: is for optimizer='sgd'"),
+        ({"augment": "zoom=0.1"}, "augment='zoom=0.1': is for augmented views"),
+        ({"whole": True, "memory": 1000}, "`memory`: whole=True reads its images again"),
         ({"rates": {"widen": 0.0, "head": 0.0, "block2a": 0.0}}, "leaves nothing that is trained"),
-        ({"rates": {"nothing": 1e-3}}, "--rate-of nothing: no layer"),
-        ({"precision": "float8"}, "--precision float8: is not known"),
+        ({"rates": {"nothing": 1e-3}}, "rates='nothing': no layer"),
+        ({"precision": "float8"}, "precision='float8': is not known"),
         ({"weights": "/gone.h5"}, "no such file"),
     ],
 )

@@ -188,7 +188,7 @@ def test_options_without_effect_are_refused(
 def test_a_head_with_a_base_of_its_own_is_given_no_other(work: Path, tmp_path: Path) -> None:
     """Before the features of another are extracted for nothing."""
     for recipes in ([Recipe(model="tiny")], [Recipe(model="pixels"), Recipe(model="tiny")]):
-        with pytest.raises(UsageError, match="head scratch-cnn: learns from the base pixels only: use --model pixels"):
+        with pytest.raises(UsageError, match="head scratch-cnn: learns from the base pixels only: use model='pixels'"):
             train(work / "photos", recipes, HeadRecipe(head="scratch-cnn"), cache=tmp_path / "cache")
     assert not (tmp_path / "cache").exists()
 

@@ -162,7 +162,7 @@ def test_scratch_cnn_is_the_recipe() -> None:
 @pytest.mark.parametrize("shape", [(12,), (7, 7, 1024), (15, 32, 3), (32, 15, 3)])
 def test_scratch_cnn_wants_pixels(shape: tuple[int, ...]) -> None:
     """And says which base has them."""
-    with pytest.raises(UsageError, match="use --model pixels"):
+    with pytest.raises(UsageError, match="use model='pixels'"):
         make_head("scratch-cnn").fit(*clusters(4, "ab", shape), None, 0)
 
 

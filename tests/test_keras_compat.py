@@ -83,7 +83,7 @@ def test_it_differs_from_the_pillow_reading() -> None:
 @pytest.mark.parametrize("kind", ["WEBP", "TIFF"])
 def test_formats_that_tensorflow_lacks_are_named(kind: str) -> None:
     """With the reading that has them."""
-    with pytest.raises(UnreadableImage, match=f"is {kind}, which TensorFlow does not decode: use --reading pillow"):
+    with pytest.raises(UnreadableImage, match=f"is {kind}, which TensorFlow does not decode: use the reading pillow"):
         read(encoded(draw("discs", 1), kind))
 
 
@@ -98,7 +98,7 @@ def test_a_long_animation_is_refused() -> None:
     """TensorFlow decodes all frames of a GIF for the sake of the first: their pixels count together."""
     frames = [Image.new("P", (2000, 2000), number) for number in range(13)]
     raw = encoded(frames[0], "GIF", save_all=True, append_images=frames[1:])
-    with pytest.raises(UnreadableImage, match="long animation.*use --reading pillow"):
+    with pytest.raises(UnreadableImage, match="long animation.*use the reading pillow"):
         read(raw)
     assert read(encoded(frames[0], "GIF", save_all=True, append_images=frames[1:12])).shape == (24, 32, 3)
 

@@ -60,14 +60,14 @@ def test_weights_are_found_from_any_folder_and_can_be_named_anew(
     before = predict(load_run(run.folder), [image], cache=tmp_path / "cache").images
     assert len(before) == 1
     old.rename(new)
-    with pytest.raises(BaseUnavailable, match=r"--weights .*old\.weights\.h5: no such file"):
+    with pytest.raises(BaseUnavailable, match=r"weights=.*old\.weights\.h5': no such file"):
         predict(run, [image], cache=tmp_path / "cache")
     assert predict(run, [image], weights=str(new), cache=tmp_path / "cache").images == before
 
 
 def test_other_weights_are_refused_before_anything_is_computed(run: Run, tmp_path: Path, image: Path) -> None:
     """Features of another network would be predicted with great confidence, and wrongly."""
-    with pytest.raises(RunError, match=r"\(weights differs\); give the weights it was trained with"):
+    with pytest.raises(RunError, match=r"\(weights differs\); name the weights that it was trained with"):
         predict(run, [image], weights=str(save_weights(tmp_path / "2.weights.h5", 2)), cache=tmp_path / "other")
     assert not list((tmp_path / "other").glob("*/*/*.h5"))
 

@@ -44,5 +44,5 @@ def test_whole_digits_are_left_alone(tmp_path: Path) -> None:
 def test_a_folder_that_cannot_be_written_is_an_expected_error(tmp_path: Path) -> None:
     """The message names the option to change it with."""
     (tmp_path / "file").touch()
-    with pytest.raises(DataError, match="choose another --folder"):
+    with pytest.raises(DataError, match="choose another `folder`"):
         write_digits(tmp_path / "file" / "digits")

@@ -267,7 +267,7 @@ def test_folders_are_made_beside_other_processes(tmp_path: Path) -> None:
 def test_a_folder_that_cannot_be_made_is_an_expected_error(tmp_path: Path) -> None:
     """The message names the option to change it with."""
     (tmp_path / "file").touch()
-    with pytest.raises(RunError, match="--runs"):
+    with pytest.raises(RunError, match="`runs`"):
         new_folder(tmp_path / "file", "name")
 
 

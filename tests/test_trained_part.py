@@ -288,7 +288,7 @@ def test_rates_are_those_of_the_longest_prefix(tiny: Body) -> None:
 def test_a_prefix_ends_with_its_number() -> None:
     """block1 is not the beginning of block12; one that fits nothing is an error with the names that there are."""
     check_rates(["conv1_a", "conv12_a", "head"], {"conv1": 1.0, "conv12_a": 1.0, "head": 0.0})
-    with pytest.raises(UsageError, match=r"--rate-of conv1: no layer that is trained has such a name; they are conv12"):
+    with pytest.raises(UsageError, match=r"rates='conv1': no layer that is trained has such a name; they are conv12"):
         check_rates(["conv12_a"], {"conv1": 1.0})
 
 

@@ -40,11 +40,11 @@ from featstore.spec import FeatureSpec
         ({"warmup": float("inf")}, "a warm-up and a clip of 0 or more"),
         ({"clip": -1}, "a warm-up and a clip of 0 or more"),
         ({"clip": float("nan")}, "a warm-up and a clip of 0 or more"),
-        ({"rates": {"head": -1}}, "--rate-of: expected rates of 0 or more"),
-        ({"rates": {"head": float("nan")}}, "--rate-of: expected rates of 0 or more"),
-        ({"optimizer": "lion"}, "--optimizer lion: is not known: use one of sgd, adam"),
-        ({"precision": "float16"}, "--precision float16: is not known: use one of float32, mixed_float16, mixed_bflo"),
-        ({"rates": {"head": 1}, "precision": "mixed_float16"}, "use --precision mixed_bfloat16"),
+        ({"rates": {"head": -1}}, "`rates`: expected rates of 0 or more"),
+        ({"rates": {"head": float("nan")}}, "`rates`: expected rates of 0 or more"),
+        ({"optimizer": "lion"}, "optimizer='lion': is not known: use one of sgd, adam"),
+        ({"precision": "float16"}, "precision='float16': is not known: use one of float32, mixed_float16, mixed_bflo"),
+        ({"rates": {"head": 1}, "precision": "mixed_float16"}, "use precision='mixed_bfloat16'"),
     ],
 )
 def test_settings_that_make_no_sense_are_refused(settings: dict[str, Any], message: str) -> None:
@@ -142,7 +142,7 @@ def test_nothing_left_to_train_is_an_error() -> None:
     """With all layers at a rate of 0."""
     network = small_network()
     network.trainable = False
-    with pytest.raises(UsageError, match="--rate-of: leaves nothing that is trained"):
+    with pytest.raises(UsageError, match="`rates`: leaves nothing that is trained"):
         make_groups(network, Tuning(rates={"head": 0}), 4)
 
 

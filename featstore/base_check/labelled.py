@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from featstore.datasets.manifest import Skipped, list_files
-from featstore.errors import DataError, UsageError
+from featstore.errors import DataError, UsageError, param
 from featstore.extraction.cache import cache_folder
 from featstore.extraction.pipeline import Extraction, extract_features
 from featstore.extraction.recipe import Recipe
@@ -70,7 +70,7 @@ def check_labelled(
     views = list(dict.fromkeys(views or VIEWS))
     for name in views:
         if name not in VIEWS:
-            raise UsageError(f"--views {name}: expected {', '.join(VIEWS)}")
+            raise UsageError(f"{param('views', name)}: expected {', '.join(VIEWS)}")
     most = max(views, key=lambda name: len(VIEWS[name]))
     recipes = [with_top(recipe, variant, most) for variant in dict.fromkeys(variants or all_variants(recipe))]
     extraction = extract_features(found.with_pictures(labelled), recipes, cache, progress)
@@ -118,7 +118,8 @@ def _probabilities(extraction: Extraction, variant: str, cache: str | os.PathLik
     if rows.ndim != 3 or rows.shape[2] != CLASSES or not np.allclose(rows.sum(axis=2), 1, atol=1e-3):
         raise UsageError(
             f"{plan.recipe.model}: expected probabilities of the {CLASSES} classes of ImageNet, found rows of "
-            f"{'x'.join(map(str, rows.shape[2:]))}; leave --labels out to look at the base without its classifier"
+            f"{'x'.join(map(str, rows.shape[2:]))}; leave {param('labels')} out to look at the base without its "
+            "classifier"
         )
     return rows
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import keras
 
 from featstore.bases.cut import layer_names
-from featstore.errors import UsageError
+from featstore.errors import UsageError, param
 
 
 class Separator(NamedTuple):
@@ -55,10 +55,13 @@ class Blocks:
         """The input of the topmost `number` blocks; raises UsageError where there are fewer."""
         found = self.ends(patterns)
         if not found:
-            raise UsageError(f"--blocks {number}: no single tensor leads into the last block; {self._nearest(None)}")
+            raise UsageError(
+                f"{param('blocks', number)}: no single tensor leads into the last block; {self._nearest(None)}"
+            )
         if not 1 <= number <= len(found):
             raise UsageError(
-                f"--blocks {number}: this base has {len(found)} that can be unfrozen; for all of it use --whole"
+                f"{param('blocks', number)}: this base has {len(found)} that can be unfrozen; for all of it use "
+                f"{param('whole', True)}"
             )
         return found[number - 1]
 
@@ -70,14 +73,16 @@ class Blocks:
         place = names.index(layer)
         node = self._nodes[place]
         if not node.parent_nodes:
-            raise UsageError(f"layer {layer!r}: is the image itself; to train all of the network use --whole")
+            raise UsageError(
+                f"layer {layer!r}: is the image itself; to train all of the network use {param('whole', True)}"
+            )
         parents = {self._place[id(parent)] for parent in node.parent_nodes}
         found = next((s for s in self.separators if parents == {s.place}), None)
         if found is None or not self._trains_after(found.place):
             why = "nothing that can be trained follows" if found else "no single tensor separates it from what is below"
             raise UsageError(f"layer {layer!r}: {why}; {self._nearest(place)}")
         if found.place == 0:
-            raise UsageError(f"layer {layer!r}: is the network's first; to train all of it use --whole")
+            raise UsageError(f"layer {layer!r}: is the network's first; to train all of it use {param('whole', True)}")
         return found
 
     def before_prefix(self, prefix: str) -> Separator:
@@ -85,7 +90,7 @@ class Blocks:
         names = [self._name(node) for node in self._nodes]
         first = next((name for name in names if name and begins(name, prefix)), None)
         if first is None:
-            raise UsageError(f"--unfreeze {prefix}: no layer's name begins so; {self._nearest(None)}")
+            raise UsageError(f"{param('unfreeze', prefix)}: no layer's name begins so; {self._nearest(None)}")
         return self.before(first)
 
     def layers_between(self, start: int, end: int | None) -> list[Any]:
@@ -122,7 +127,7 @@ class Blocks:
         found = []
         padding = keras.layers.ZeroPadding2D
         if any(len(s.shape) == 3 and s.shape[0] is None for s in self.separators):
-            raise UsageError(f"--blocks: this network takes images of any size; {self._nearest(None)}")
+            raise UsageError(f"{param('blocks')}: this network takes images of any size; {self._nearest(None)}")
         maps = [s for s in self.separators if not isinstance(self._nodes[s.place].operation, padding)]
         for above, below in zip(maps[:0:-1], maps[-2::-1], strict=True):
             if len(above.shape) != 3 or len(below.shape) != 3 or not (above.shape[0] or 0) < (below.shape[0] or 0):
@@ -143,11 +148,11 @@ class Blocks:
         """What can be unfrozen instead: the layers that follow the separators around `place`, or the topmost one."""
         usable = [s for s in self.separators if s.place and self._trains_after(s.place)]
         if not usable:
-            return "nothing of it can be cut off: to train all of it use --whole"
+            return f"nothing of it can be cut off: to train all of it use {param('whole', True)}"
         below = [s for s in usable if place is None or s.place < place][-1:]
         above = [s for s in usable if place is not None and s.place >= place and self._is_learnt(s.place + 1)][:1]
         layers = dict.fromkeys(self._follower(s) for s in (*below, *above))
-        return "the nearest that can be is " + " or ".join(f"--unfreeze-from {layer}" for layer in layers)
+        return "the nearest that can be is " + " or ".join(param("unfreeze_from", layer) for layer in layers)
 
     def _follower(self, separator: Separator) -> str:
         node = next(

@@ -19,7 +19,7 @@ from featstore.bases.defaults import keras_defaults
 from featstore.bases.source import BaseSource
 from featstore.bases.tiny import build_tiny, load_tiny_weights
 from featstore.bases.weights_file import CLASSES, holds_classifier
-from featstore.errors import BaseUnavailable
+from featstore.errors import BaseUnavailable, param
 from featstore.images.preprocessing import NAMED
 
 
@@ -96,7 +96,7 @@ def _build_application(source: BaseSource, height: int, width: int, pool: str) -
             ) from error
         raise BaseUnavailable(
             f"the ImageNet weights of {source.model} could not be downloaded ({_line(error)}); fetch {wanted.name} on "
-            f"a machine with a network and put it into {wanted.parent}, or give it with --weights FILE"
+            f"a machine with a network and put it into {wanted.parent}, or name it with {param('weights')}"
         ) from error
 
 
@@ -147,7 +147,7 @@ def _misfit(path: Path, source: BaseSource, size: tuple[int, int]) -> str:
             where += f", for it is a file {'without' if source.top else 'with'} the classifier"
     except BaseUnavailable:
         pass  # no file of weights at all; why, the caller knows from Keras
-    return f"{where}; expected the file {kind} for this model and --alpha, {named}"
+    return f"{where}; expected the file {kind} for this model and {param('alpha')}, {named}"
 
 
 def _scale_as_published(model: Any) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import keras
 
 from featstore.bases.defaults import keras_defaults
-from featstore.errors import UsageError
+from featstore.errors import UsageError, param
 from featstore.spec import LAST_ACTIVATION
 
 
@@ -26,7 +26,7 @@ def cut(model: Any, layer: str, pool: str, saved: bool = False) -> Any:
     if pool != "none":
         if len(output.shape) != 4:
             raise UsageError(
-                f"layer {layer!r} gives {tuple(output.shape[1:])}, not a map to be pooled: use --pool none"
+                f"layer {layer!r} gives {tuple(output.shape[1:])}, not a map to be pooled: use {param('pool', 'none')}"
             )
         pooling = keras.layers.GlobalAveragePooling2D if pool == "avg" else keras.layers.GlobalMaxPooling2D
         with keras_defaults():

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from featstore.bases.build import build, weights_digest
 from featstore.bases.cut import cut
 from featstore.bases.source import BaseSource
-from featstore.errors import BaseUnavailable
+from featstore.errors import BaseUnavailable, param
 from featstore.images.preprocessing import Preprocessing
 from featstore.spec import LAST_ACTIVATION, FeatureSpec
 from featstore.system.files import FileStat
@@ -61,8 +61,8 @@ def load_network(source: BaseSource, spec: FeatureSpec, state: FileStat | None, 
     model = build(source, spec.reading.height, spec.reading.width, spec.pool if pooled else "none", state)
     if not source.is_file and weights_digest(model) != spec.weights:
         raise BaseUnavailable(
-            f"the weights of {source.model} are not those that these features were made with; give the file with "
-            "--weights, or extract again"
+            f"the weights of {source.model} are not those that these features were made with; name their file "
+            f"with {param('weights')}, or extract again"
         )
     body = cut(model, spec.layer, "none" if pooled else spec.pool, saved=source.is_file)
     return Network(body, spec.preprocessing, batch)

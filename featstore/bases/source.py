@@ -8,7 +8,7 @@ from pathlib import Path
 
 from featstore.bases import keras_file
 from featstore.bases.catalog import BUILT_IN, PIXELS, TINY, BaseInfo, lookup, weights_file_name
-from featstore.errors import BaseUnavailable, UsageError
+from featstore.errors import BaseUnavailable, UsageError, param
 from featstore.spec import USER_MODEL
 
 MODEL_ENDING = ".keras"
@@ -56,7 +56,7 @@ class BaseSource:
             return self.info.input_size, self.info.input_size
         size = keras_file.input_size(Path(self.model))
         if size is None:
-            raise UsageError(f"{self.model} takes images of any size: choose one with --size, as in --size 224")
+            raise UsageError(f"{self.model} takes images of any size: choose one, as in {param('size', 224)}")
         return size
 
     def check_size(self, height: int, width: int) -> None:
@@ -64,7 +64,7 @@ class BaseSource:
         if self.info is not None and min(height, width) < self.info.min_size:
             raise UsageError(
                 f"size {height}x{width} is too small for {self.model}: it needs at least {self.info.min_size} px per "
-                f"side; smaller images are enlarged to the --size you give"
+                f"side; smaller images are enlarged to the {param('size')} you give"
             )
         if self.top and self.info is not None and (height, width) != self.default_size():
             self._check_size_of_top(height, width, self.info)
@@ -82,7 +82,7 @@ class BaseSource:
         if self.weights == "imagenet":
             raise UsageError(
                 f"with its ImageNet classifier, {self.model} is fetched at {own} px only; for {height}x{width} give "
-                "the file of its weights with --weights FILE"
+                f"the file of its weights with {param('weights')}"
             )
 
     def weights_file(self, height: int, width: int) -> Path | None:
@@ -116,7 +116,7 @@ def parse_source(model: str, weights: str | None, alpha: float | None, seed: int
     source = BaseSource(model, weights or "", alpha, seed, top)
     info = source.info
     if alpha is not None and (info is None or not info.takes_alpha):
-        raise UsageError(f"--alpha {alpha:g}: {model} has no width multiplier; MobileNet, V2 and V3 have")
+        raise UsageError(f"{param('alpha', alpha)}: {model} has no width multiplier; MobileNet, V2 and V3 have")
     if info is not None and info.takes_alpha:
         source = replace(source, alpha=float(alpha or 1.0))
     if top and model in BUILT_IN:
@@ -124,11 +124,15 @@ def parse_source(model: str, weights: str | None, alpha: float | None, seed: int
     if source.is_file:
         return _parse_user_file(source)
     if source.is_pixels and weights:
-        raise UsageError(f"--weights {weights}: pixels is no network and has no weights; leave --weights out")
+        raise UsageError(
+            f"{param('weights', weights)}: pixels is not a network and has no weights; leave {param('weights')} out"
+        )
     default = "shipped" if model in BUILT_IN else "imagenet"
     chosen = weights or default
     if model == TINY.name and chosen == "imagenet":
-        raise UsageError("tiny was not trained on ImageNet: leave --weights out, or give --weights random")
+        raise UsageError(
+            f"tiny was not trained on ImageNet: leave {param('weights')} out, or give {param('weights', 'random')}"
+        )
     if chosen not in (default, "random"):
         _check_weights_path(chosen)
     return replace(source, weights=chosen, seed=seed if chosen == "random" else 0)
@@ -136,15 +140,17 @@ def parse_source(model: str, weights: str | None, alpha: float | None, seed: int
 
 def _parse_user_file(source: BaseSource) -> BaseSource:
     if source.weights:
-        raise UsageError(f"--weights {source.weights}: {source.model} brings its own weights; leave --weights out")
+        raise UsageError(f"{param('weights', source.weights)}: {source.model} brings its own weights; leave it out")
     keras_file.refuse_code(Path(source.model))
     return BaseSource(source.model, "shipped", top=source.top)
 
 
 def _check_weights_path(weights: str) -> None:
     if not weights.endswith(WEIGHT_ENDINGS):
-        raise UsageError(f"--weights {weights}: expected imagenet, random, or a file that ends in .h5 or .keras")
+        raise UsageError(
+            f"{param('weights', weights)}: expected imagenet, random, or a file that ends in .h5 or .keras"
+        )
     if not os.path.isfile(weights):
-        raise BaseUnavailable(f"--weights {weights}: no such file")
+        raise BaseUnavailable(f"{param('weights', weights)}: no such file")
     if weights.endswith(MODEL_ENDING):
         keras_file.check_archive(Path(weights))

@@ -25,8 +25,8 @@ from featstore.cli import (
     quickstart,
     train_head,
 )
-from featstore.cli.console import note
-from featstore.errors import FeatstoreError, UsageError
+from featstore.cli.console import flag, note
+from featstore.errors import FeatstoreError, UsageError, parameters_spelled
 from featstore.system.tensorflow_loader import mute_tensorflow
 
 app = typer.Typer(
@@ -72,18 +72,22 @@ def main() -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupt)
     sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
-    try:
-        app()
-    except FeatstoreError as error:
-        for text in getattr(error, "__notes__", ()):
-            note(text)
-        note(f"featstore: {error}")
-        sys.exit(2 if isinstance(error, UsageError) else 1)
-    except Interrupted as interruption:
-        for text in getattr(interruption, "__notes__", ()):
-            note(text)
-        note("featstore: interrupted; nothing that was stored is lost, the same command goes on from there")
-        sys.exit(interruption.exit_code)
+    with parameters_spelled(flag):
+        try:
+            app()
+        except FeatstoreError as error:
+            _note_all(error)
+            note(f"featstore: {error}")
+            sys.exit(2 if isinstance(error, UsageError) else 1)
+        except Interrupted as interruption:
+            _note_all(interruption)
+            note("featstore: interrupted; stored rows are kept: run the same command to resume")
+            sys.exit(interruption.exit_code)
+
+
+def _note_all(error: BaseException) -> None:
+    for text in getattr(error, "__notes__", ()):
+        note(text)
 
 
 def _interrupt(number: int, frame: FrameType | None) -> Any:

@@ -35,6 +35,15 @@ def safe(text: str) -> str:
     )
 
 
+_FLAGS = {"parameters": "--set", "rates": "--rate-of", "weights_seed": "--seed"}  # whose names differ from Python's
+
+
+def flag(name: str, value: object) -> str:
+    """Spell a parameter as on the command line: `--views ten`, or `--views` without a value or where it is a switch."""
+    option = _FLAGS.get(name) or f"--{name.replace('_', '-')}"
+    return option if value is None or value is True else f"{option} {value}"
+
+
 def say(text: str) -> None:
     """One line on standard output."""
     print(safe(text))

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
-from featstore.errors import UsageError
+from featstore.errors import UsageError, param
 from featstore.extraction.recipe import Recipe
 from featstore.heads.registry import HEADS, make_head
 from featstore.training.fit import HeadRecipe
@@ -40,7 +40,7 @@ class Protocol:
 
     def check(self) -> None:
         if self.seeds < 1 or (self.folds is not None and self.folds < 2):
-            raise UsageError("expected --seeds of at least 1 and --folds of at least 2")
+            raise UsageError(f"expected {param('seeds')} of at least 1 and {param('folds')} of at least 2")
 
 
 def grid(
@@ -70,7 +70,7 @@ def _settings_of(heads: Sequence[str], settings: Mapping[str, Any]) -> dict[str,
     names = {name: {field.name for field in fields(type(make_head(name))) if field.init} for name in heads}
     for key in settings:
         if not any(key in known for known in names.values()):
-            raise UsageError(f"--set {key}: none of the heads {', '.join(heads)} has such a parameter")
+            raise UsageError(f"{param('parameters', key)}: none of the heads {', '.join(heads)} has such a parameter")
     given = {name: {k: v for k, v in settings.items() if k in known} for name, known in names.items()}
     for name, parameters in given.items():
         make_head(name, parameters)  # a value that cannot be shows itself before anything is extracted

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from pathlib import Path
 
-from featstore.errors import DataError
+from featstore.errors import DataError, param
 
 
 def write_digits(folder: Path) -> int:
@@ -33,4 +33,4 @@ def _write(path: Path, data: bytes) -> None:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(data)
     except OSError as error:
-        raise DataError(f"{path}: cannot be written: {error.strerror}; choose another --folder") from error
+        raise DataError(f"{path}: cannot be written: {error.strerror}; choose another {param('folder')}") from error

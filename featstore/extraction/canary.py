@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from featstore.errors import StoreError, UnreadableImage
+from featstore.errors import StoreError, UnreadableImage, param
 from featstore.extraction.writer import Encode
 from featstore.images.prefetch import Read
 from featstore.system.environment import environment
@@ -114,7 +114,7 @@ def _parse(canary: Mapping[str, Any], folder: Path) -> Sketches:
             return {name: None if features[name] is None else from_text(features[name]) for name in NAMES}
     except (KeyError, TypeError, ValueError) as error:
         raise StoreError(
-            f"{folder}: the canary in spec.json cannot be read: {error}; extract into another --cache"
+            f"{folder}: the canary in spec.json cannot be read: {error}; extract into another {param('cache')}"
         ) from error
     raise StoreError(f"{folder}: has a canary of version {version}, this featstore knows {VERSION}: upgrade it")
 
@@ -142,5 +142,5 @@ def _refusal(store: GuardedStore, here: Mapping[str, str], kept: Sketches, found
         how = f"features of the same images differ by {difference:.1e}, where {TOLERANCE:.0e} is allowed"
     return (
         f"{store.folder}: its rows were made with {theirs} (canary {old}); here, with {ours} (canary {new}), {how}: "
-        "go back to what they were made with, or extract into another --cache"
+        f"go back to what they were made with, or extract into another {param('cache')}"
     )

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from featstore.datasets.digests import DigestMemory
-from featstore.errors import UsageError
+from featstore.errors import UsageError, param
 from featstore.extraction.recipe import Recipe
 from featstore.extraction.resolve import resolve
 from featstore.images.reading import parse_size
@@ -51,11 +51,15 @@ def make_plan(recipe: Recipe, memory: DigestMemory) -> Plan:
     specs = [resolve(replace(recipe, size=size, scales=None), memory) for size in sizes]
     parts = tuple(Rows(spec, VIEWS[crops] if spec.reading.resize else (WHOLE,)) for spec in specs)
     if len({part.spec.key for part in parts}) < len(parts):
-        raise UsageError(f"--scales {recipe.scales}: each size may be named once, and not that of --size again")
+        raise UsageError(
+            f"{param('scales', recipe.scales)}: each size may be named once, and not that of {param('size')} again"
+        )
     if len(parts) > 1 and specs[0].pool == "none":
-        raise UsageError("--scales needs rows of one width: use --pool avg or max")
+        raise UsageError(f"{param('scales')} needs rows of one width: use {param('pool', 'avg')} or max")
     if recipe.augment is not None and not versions:
-        raise UsageError(f"--augment {recipe.augment}: is for --views augment:K, as in --views augment:4")
+        raise UsageError(
+            f"{param('augment', recipe.augment)}: is for augmented views, as in {param('views', 'augment:4')}"
+        )
     augmented = None
     if versions:
         ranges = parse_augmentation(recipe.augment or "")
@@ -68,7 +72,9 @@ def _scales(recipe: Recipe) -> list[str]:
     if not recipe.scales:
         return []
     if recipe.resize is not None:
-        raise UsageError("--resize and --scales do not go together: each size has a canvas of its own")
+        raise UsageError(
+            f"{param('resize')} and {param('scales')} do not go together: each size has a canvas of its own"
+        )
     scales = recipe.scales.split(",")
     for scale in scales:
         parse_size(scale)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from featstore.bases.source import BaseSource
 from featstore.datasets.digests import DigestMemory
-from featstore.errors import BaseUnavailable, UsageError
+from featstore.errors import BaseUnavailable, UsageError, param
 from featstore.images.preprocessing import parse_variant
 from featstore.images.reading import Reading, parse_size
 from featstore.images.views import CANVAS, parse_views
@@ -35,7 +35,10 @@ def resolve(recipe: Recipe, memory: DigestMemory) -> FeatureSpec:
     reading = _reading(recipe, source)
     source.check_size(reading.height, reading.width)
     if source.is_pixels and (recipe.layer, recipe.pool or "none") != (LAST_ACTIVATION, "none"):
-        raise UsageError("--model pixels: has no layers and nothing to pool; leave --layer and --pool out")
+        raise UsageError(
+            f"{param('model', 'pixels')}: has no layers and nothing to pool; leave {param('layer')} and "
+            f"{param('pool')} out"
+        )
     return FeatureSpec(
         model=source.name,
         weights=_weights_digest(source, reading.height, reading.width, memory),

@@ -14,7 +14,7 @@ from featstore.bases.catalog import block_ends
 from featstore.bases.cut import cut
 from featstore.bases.defaults import keras_defaults
 from featstore.bases.source import BaseSource
-from featstore.errors import BaseUnavailable, UsageError
+from featstore.errors import BaseUnavailable, UsageError, param
 from featstore.spec import LAST_ACTIVATION, FeatureSpec
 from featstore.system.files import FileStat
 
@@ -34,8 +34,8 @@ class Body:
         base = build(source, spec.reading.height, spec.reading.width, pool, state)
         if not source.is_file and weights_digest(base) != spec.weights:
             raise BaseUnavailable(
-                f"the weights of {source.model} are not those that the head was trained with; give their file with "
-                "--weights"
+                f"the weights of {source.model} are not those that the head was trained with; name their "
+                f"file with {param('weights')}"
             )
         self._info = source.info
         self._model = cut(base, spec.layer, "none" if pools_inside else spec.pool, saved=source.is_file)
@@ -154,7 +154,7 @@ def check_rates(names: Sequence[str], rates: Mapping[str, float]) -> None:
     unused = [prefix for prefix in rates if not any(begins(name, prefix) for name in names)]
     if unused:
         raise UsageError(
-            f"--rate-of {unused[0]}: no layer that is trained has such a name; they are {', '.join(names)}"
+            f"{param('rates', unused[0])}: no layer that is trained has such a name; they are {', '.join(names)}"
         )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from featstore.errors import UsageError
+from featstore.errors import UsageError, param
 
 if TYPE_CHECKING:
     from featstore.heads.loop import Group
@@ -35,5 +35,5 @@ def make_groups(network: Any, tuning: Tuning, steps: int) -> list[Group]:
             optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
         groups.append(Group(optimizer, variables))
     if not groups:
-        raise UsageError("--rate-of: leaves nothing that is trained")
+        raise UsageError(f"{param('rates')}: leaves nothing that is trained")
     return groups

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from featstore.errors import UsageError
+from featstore.errors import UsageError, param
 
 if TYPE_CHECKING:
     pass
@@ -53,17 +53,22 @@ class Tuning:
         if not (0 <= self.warmup < math.inf and 0 <= self.clip < math.inf):
             raise UsageError("fine-tuning: expected a warm-up and a clip of 0 or more")
         if not all(0 <= rate < math.inf for rate in self.rates.values()):
-            raise UsageError("--rate-of: expected rates of 0 or more")
+            raise UsageError(f"{param('rates')}: expected rates of 0 or more")
         for name, value, known in (
             ("optimizer", self.optimizer, OPTIMIZERS),
             ("precision", self.precision, PRECISIONS),
         ):
             if value not in known:
-                raise UsageError(f"--{name} {value}: is not known: use one of {', '.join(known)}")
+                raise UsageError(f"{param(name, value)}: is not known: use one of {', '.join(known)}")
         if self.momentum is not None and self.optimizer != "sgd":
-            raise UsageError(f"--momentum {self.momentum:g}: is for --optimizer sgd; {self.optimizer} has its own")
+            raise UsageError(
+                f"{param('momentum', self.momentum)}: is for {param('optimizer', 'sgd')}; {self.optimizer} has its own"
+            )
         if self.rates and self.precision == "mixed_float16":
-            raise UsageError("--rate-of: float16 needs one scale of the loss for all: use --precision mixed_bfloat16")
+            raise UsageError(
+                f"{param('rates')}: float16 needs one scale of the loss for all: use "
+                f"{param('precision', 'mixed_bfloat16')}"
+            )
 
     @property
     def rows_bytes(self) -> int:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from featstore.datasets.manifest import Manifest, scan
-from featstore.errors import DataError, RunError, UsageError
+from featstore.errors import DataError, RunError, UsageError, param
 from featstore.extraction.plan import Plan
 from featstore.extraction.recipe import Recipe
 from featstore.extraction.resolve import weights_state
@@ -48,7 +48,10 @@ class Unfreeze:
 
     def __post_init__(self) -> None:
         if sum((self.blocks is not None, self.prefix is not None, self.layer is not None, self.whole)) > 1:
-            raise UsageError("--blocks, --unfreeze, --unfreeze-from and --whole exclude each other: give one of them")
+            raise UsageError(
+                f"{param('blocks')}, {param('unfreeze')}, {param('unfreeze_from')} and {param('whole')} exclude "
+                "each other: give one of them"
+            )
 
 
 class Unfrozen(NamedTuple):
@@ -76,7 +79,7 @@ def check_unfreezable(run: Run, where: Unfreeze, views: str | None, augment: str
     elif recipe.source().is_pixels:
         reason = "has no base to unfreeze: its head learns from the pixels"
     elif recipe.scales:
-        reason = "sees images at several sizes, and a cut has one; train a head without --scales"
+        reason = f"sees images at several sizes, and a cut has one; train a head without {param('scales')}"
     elif run.average == "features" and parse_views(recipe.views)[0] != "one":
         reason = "averages features over views, which lie above the cut; train a head that averages probabilities"
     elif (where.whole or views) and (parse_views(recipe.views)[0] != "one" or recipe.resize):
@@ -90,12 +93,19 @@ def _check_options(whole: bool, augmented: bool, augment: str | None, tuning: Tu
     """Raise UsageError for what would have no effect."""
     if augment == "none" and not whole:
         raise UsageError(
-            "--augment none: is for --whole; from the cache nothing is augmented without --views augment:K"
+            f"{param('augment', 'none')}: is for {param('whole', True)}; from the cache nothing is augmented "
+            f"without {param('views', 'augment:K')}"
         )
     if augment is not None and not (whole or augmented):
-        raise UsageError(f"--augment {augment}: is for --views augment:K, as in --views augment:4, and for --whole")
+        raise UsageError(
+            f"{param('augment', augment)}: is for augmented views, as in {param('views', 'augment:4')}, and for "
+            f"{param('whole', True)}"
+        )
     if whole and augment != "none" and tuning.memory is not None:
-        raise UsageError("--memory: --whole reads its images anew in each epoch and holds none; leave it out")
+        raise UsageError(
+            f"{param('memory')}: {param('whole', True)} reads its images again in each epoch and holds none; "
+            "leave it out"
+        )
 
 
 def unfreeze_run(
@@ -150,7 +160,8 @@ def _input_recipe(
     """What the network above the cut at `layer` is fed with; None for the whole, with what random versions have."""
     if views is not None and (layer is None or not parse_views(views)[1]):
         raise UsageError(
-            f"--views {views}: expected augment:K, and without --whole, which draws new ones in each epoch"
+            f"{param('views', views)}: expected augment:K, and without {param('whole', True)}, which draws new "
+            "ones in each epoch"
         )
     if layer is not None:
         ranges = recipe.augment if augment is None else augment
@@ -160,7 +171,10 @@ def _input_recipe(
     if augment == "none":
         return whole, None
     if reading.name != "pillow":
-        raise UsageError(f"--whole: the reading {reading.name} takes whole images only: give --augment none")
+        raise UsageError(
+            f"{param('whole', True)}: the reading {reading.name} takes whole images only: give "
+            f"{param('augment', 'none')}"
+        )
     return whole, parse_augmentation(augment if augment is not None else recipe.augment or "")
 
 
@@ -174,7 +188,7 @@ def _compare(
     if not largest <= LARGEST_DIFFERENCE:
         raise RunError(
             f"{run.folder}: the network above the cut does not answer as its head does: probabilities differ by up to "
-            f"{largest:.2g}, expected rounding; train the head again, with --dtype float32"
+            f"{largest:.2g}, expected rounding; train the head again, with {param('dtype', 'float32')}"
         )
     accuracy = {
         name: {split: float((p.argmax(axis=1) == stage.truth(split)).mean()) for split, p in found.items()}

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featstore.datasets.manifest import SPLITS, Picture
-from featstore.errors import UsageError
+from featstore.errors import UsageError, param
 from featstore.evaluation.averaging import predict_views
 from featstore.extraction.cache import open_store
 from featstore.extraction.plan import Plan
@@ -82,7 +82,7 @@ class Stage:
         tuning, random = self._tuning, np.random.default_rng(self._tuning.seed)
         unfreeze(self._network, tuning.train_bn, tuning.rates)
         if tuning.train_bn and not has_batch_norm(self._network):
-            raise UsageError("--train-bn: no BatchNormalization is above the cut; leave it out")
+            raise UsageError(f"{param('train_bn', True)}: no BatchNormalization is above the cut; leave it out")
         epoch, rows = self._batches(random)
         steps = -(-rows // tuning.batch)
         step = compile_step(self._network, make_groups(self._network, tuning, steps))

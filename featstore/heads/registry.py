@@ -7,7 +7,7 @@ from dataclasses import fields, replace
 from importlib import import_module
 from typing import Any, NamedTuple
 
-from featstore.errors import UsageError
+from featstore.errors import UsageError, param
 from featstore.extraction.recipe import Recipe
 from featstore.heads.interface import Head
 
@@ -59,7 +59,7 @@ def parse_settings(settings: list[str]) -> dict[str, str]:
     """`key=value` items as a mapping; raises UsageError."""
     for item in settings:
         if "=" not in item:
-            raise UsageError(f"--set {item}: expected key=value, as in --set p=0.5")
+            raise UsageError(f"{param('parameters', item)}: expected key=value, as in p=0.5")
     return dict(item.split("=", 1) for item in settings)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from featstore.errors import UsageError
+from featstore.errors import UsageError, param
 from featstore.heads.keras_head import KerasHead
 
 SMALLEST = 16  # px per side: two of them are left after three halvings
@@ -49,7 +49,7 @@ class ScratchCnnHead(KerasHead):
         if len(shape) != 3 or shape[2] != 3 or min(shape[:2]) < SMALLEST:
             raise UsageError(
                 f"head scratch-cnn: learns from pixels of at least {SMALLEST}x{SMALLEST}, not from rows of "
-                f"{'x'.join(map(str, shape))}: use --model pixels"
+                f"{'x'.join(map(str, shape))}: use {param('model', 'pixels')}"
             )
         from keras import Input, Sequential, layers
 

@@ -34,9 +34,9 @@ def read_like_keras(raw: bytes, reading: Reading) -> NDArray[np.float32]:
 
 def _check(image: Image.Image) -> None:
     if image.format not in _FORMATS:
-        raise UnreadableImage(f"is {image.format}, which TensorFlow does not decode: use --reading pillow")
+        raise UnreadableImage(f"is {image.format}, which TensorFlow does not decode: use the reading pillow")
     if image.format == "GIF" and image.width * image.height * frame_count(image) > MAX_PIXELS:
-        raise UnreadableImage("is a long animation, which TensorFlow decodes whole: use --reading pillow")
+        raise UnreadableImage("is a long animation, which TensorFlow decodes whole: use the reading pillow")
 
 
 def _resize(image: tf.Tensor, reading: Reading) -> tf.Tensor:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from featstore.errors import UsageError
+from featstore.errors import UsageError, param
 
 if TYPE_CHECKING:
     import numpy as np
@@ -86,7 +86,7 @@ def parse_variant(text: str, trained_with: str | None) -> tuple[str, Preprocessi
     if text == "keras":
         if trained_with is None:
             raise UsageError(
-                "--preprocess keras: a .keras file does not say how its network was trained; "
+                f"{param('preprocess', 'keras')}: a .keras file does not say how its network was trained; "
                 f"choose one of {', '.join(NAMED)}, or numbers such as scale=1/127.5,mean=1"
             )
         text = trained_with

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from featstore.errors import UsageError
+from featstore.errors import UsageError, param
 from featstore.images.views import CENTRE, WHOLE, Augmentation
 
 VERSIONS = {"pillow": 1, "keras-compat": 2}
@@ -52,7 +52,9 @@ class Reading:
                 "cropped from it"
             )
         if self.name != "pillow" and (self.resize or self.augmentation):
-            raise UsageError(f"the reading {self.name} takes whole images only: leave --views and --resize out")
+            raise UsageError(
+                f"the reading {self.name} takes whole images only: leave {param('views')} and {param('resize')} out"
+            )
 
     @property
     def plain(self) -> int:

@@ -76,7 +76,7 @@ def _covering_size(size: tuple[int, int], target: tuple[int, int]) -> tuple[int,
     else:
         scaled = max(target[0], target[1] * width // height), target[1]
     if scaled[0] * scaled[1] > MAX_PIXELS:  # a strip of 1 x 1,000,000 px would grow without bound
-        raise UnreadableImage(f"is {width}x{height} pixels, too long and thin to be cropped: use another --fit")
+        raise UnreadableImage(f"is {width}x{height} pixels, too long and thin to be cropped: use another fit")
     return scaled
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from featstore.datasets.digests import DigestMemory
-from featstore.errors import RunError, UsageError
+from featstore.errors import RunError, UsageError, param
 from featstore.extraction.plan import make_plan
 from featstore.extraction.recipe import Recipe
 from featstore.images.views import parse_views
@@ -26,7 +26,9 @@ def recipes_of(run: Run, weights: str | Sequence[str] | None, cache: Path) -> li
     """
     named = [weights] if isinstance(weights, str) else list(weights or ())
     if named and len(named) != len(run.recipes):
-        raise UsageError(f"{run.folder}: has {len(run.recipes)} bases: give --weights once for each, in their order")
+        raise UsageError(
+            f"{run.folder}: has {len(run.recipes)} bases: give {param('weights')} once for each, in their order"
+        )
     recipes = [replace(r, views="one", augment=None) if parse_views(r.views)[1] else r for r in run.recipes]
     if named:
         recipes = [recipe.with_weights(file) for recipe, file in zip(recipes, named, strict=True)]
@@ -36,7 +38,7 @@ def recipes_of(run: Run, weights: str | Sequence[str] | None, cache: Path) -> li
         different = ", ".join(dict.fromkeys(_differences(run.specs, specs))) or "their number"
         raise RunError(
             f"{run.folder}: was trained on other features ({different} differs); "
-            "give the weights it was trained with, with --weights"
+            f"name the weights that it was trained with by {param('weights')}"
         )
     return recipes
 

@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from featstore.errors import FeatstoreError, RunError, StoreError
+from featstore.errors import FeatstoreError, RunError, StoreError, param
 from featstore.extraction.recipe import Recipe
 from featstore.heads.registry import make_head
 from featstore.plots.curve import _curve_png
@@ -142,9 +142,9 @@ def check_root(root: Path) -> None:
     """Raise RunError where no run can be saved below `root`, before the work is done that it would hold."""
     nearest = next(path for path in (root, *root.absolute().parents) if path.exists())
     if not nearest.is_dir():
-        raise RunError(f"{nearest}: is not a folder; choose another folder with --runs")
+        raise RunError(f"{nearest}: is not a folder; choose another folder for {param('runs')}")
     if not os.access(nearest, os.W_OK | os.X_OK):
-        raise RunError(f"{nearest}: cannot be written; choose another folder with --runs")
+        raise RunError(f"{nearest}: cannot be written; choose another folder for {param('runs')}")
 
 
 def new_folder(root: Path, name: str) -> Path:
@@ -157,7 +157,9 @@ def new_folder(root: Path, name: str) -> Path:
         except FileExistsError:
             number += 1
         except OSError as error:
-            raise RunError(f"{folder}: cannot be made: {error.strerror}; choose another folder with --runs") from error
+            raise RunError(
+                f"{folder}: cannot be made: {error.strerror}; choose another folder for {param('runs')}"
+            ) from error
         else:
             return folder
 

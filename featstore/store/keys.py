@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from featstore.errors import StoreError, UsageError
+from featstore.errors import StoreError, UsageError, param
 from featstore.store.layout import QUARANTINE, SHARD_NAME, SPEC
 from featstore.store.locks import alone, last_used
 from featstore.store.rowstore import RowStore
@@ -44,16 +44,16 @@ def key_folders(cache: Path, keys: Sequence[str] = ()) -> list[Path]:
     Raises StoreError where there is no cache, UsageError for a beginning of a key that fits none.
     """
     if not cache.is_dir():
-        raise StoreError(f"{cache}: no such folder; name the cache with --cache, or extract first")
+        raise StoreError(f"{cache}: no such folder; name it with {param('cache')}, or extract first")
     try:
         found = sorted(folder for folder in cache.glob("*/*") if _holds_rows(folder))
     except OSError as error:
-        raise StoreError(f"{cache}: cannot be read: {error.strerror}; choose another cache with --cache") from error
+        raise StoreError(f"{cache}: cannot be read: {error.strerror}; choose another {param('cache')}") from error
     chosen: list[Path] = []
     for key in keys:
         fitting = [folder for folder in found if key and _begins(folder, key.lower())]
         if not fitting:
-            raise UsageError(f"--key {key}: no key in {cache} begins so; `featstore cache ls` lists them")
+            raise UsageError(f"{param('key', key)}: no key in {cache} begins so; `featstore cache ls` lists them")
         chosen += fitting
     return sorted(set(chosen)) if keys else found
 

@@ -7,7 +7,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from featstore.errors import StoreError
+from featstore.errors import StoreError, param
 from featstore.store.index import State, file_state
 from featstore.store.layout import SHARD_NAME
 
@@ -26,7 +26,7 @@ def list_shards(folder: Path) -> dict[str, State]:
                 with suppress(FileNotFoundError):  # somebody pruned
                     found[name] = file_state(os.stat(folder / name))
     except OSError as error:
-        raise StoreError(f"{folder}: cannot be read: {error.strerror}; choose another cache with --cache") from error
+        raise StoreError(f"{folder}: cannot be read: {error.strerror}; choose another {param('cache')}") from error
     return found
 
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from featstore.errors import StoreError
+from featstore.errors import StoreError, param
 from featstore.store.layout import SPEC
 from featstore.system.files import read_regular, write_whole
 
@@ -44,7 +44,7 @@ class KeyFile:
             return
         if content["key"] != self._key:
             raise StoreError(
-                f"{self.path}: belongs to the key {content['key']}, not to {self._key}; choose another --cache"
+                f"{self.path}: belongs to the key {content['key']}, not to {self._key}; choose another {param('cache')}"
             )
         self.versions, self.canary = content["versions"], content.get("canary")
 
@@ -83,7 +83,7 @@ def read_key_file(path: Path) -> dict[str, Any]:
     except OSError as error:
         if error.errno not in (errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EIO, errno.ESTALE):
             raise StoreError(f"{path}: cannot be read: {error.strerror}; {_WAY_OUT}") from error
-        remedy = "choose another cache with --cache, or see to it that you may read this one"
+        remedy = f"choose another {param('cache')}, or give yourself permission to read this one"
         raise Unreadable(f"{path}: cannot be read: {error.strerror}; {remedy}") from error
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise StoreError(f"{path}: cannot be read: {' '.join(str(error).split())}; {_WAY_OUT}") from error

@@ -18,7 +18,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from featstore.errors import StoreError
+from featstore.errors import StoreError, param
 from featstore.system.disk import disk
 
 TEMPORARY = ".tmp-"
@@ -26,9 +26,9 @@ NOT_SUPPORTED = {errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS, errno.ENOLCK}
 _REMEDIES = {
     errno.ENOSPC: "free some space and run the same command again: all that is stored is kept",
     errno.EDQUOT: "your disk quota is used up; free some space and run the same command again",
-    errno.EROFS: "the file system is read-only; choose another folder (for the cache: --cache)",
-    errno.EACCES: "you may not write there; choose another folder (for the cache: --cache)",
-    errno.EPERM: "you may not write there; choose another folder (for the cache: --cache)",
+    errno.EROFS: f"the file system is read-only; choose another folder (for the cache: {param('cache')})",
+    errno.EACCES: f"you may not write there; choose another folder (for the cache: {param('cache')})",
+    errno.EPERM: f"you may not write there; choose another folder (for the cache: {param('cache')})",
 }
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from featstore.datasets.manifest import SPLITS, Manifest, scan
 from featstore.datasets.splits import check_splittable, complete_splits
-from featstore.errors import DataError, UsageError
+from featstore.errors import DataError, UsageError, param
 from featstore.extraction.cache import cache_folder
 from featstore.extraction.pipeline import FeatureSet, extract_augmented, extract_features
 from featstore.extraction.plan import Plan
@@ -47,11 +47,13 @@ class HeadRecipe:
         from featstore.evaluation.averaging import AVERAGES
 
         several = any(recipe.scales or parse_views(recipe.views)[0] != "one" for recipe in recipes)
-        for name, value, known in (("train-on", self.train_on, TRAIN_ON), ("average", self.average, AVERAGES)):
+        for name, value, known in (("train_on", self.train_on, TRAIN_ON), ("average", self.average, AVERAGES)):
             if value is not None and value not in known:
-                raise UsageError(f"--{name} {value}: is not known: use one of {', '.join(known)}")
+                raise UsageError(f"{param(name, value)}: is not known: use one of {', '.join(known)}")
             if value is not None and not several:
-                raise UsageError(f"--{name} {value}: each image has one view only; ask for more with --views ten")
+                raise UsageError(
+                    f"{param(name, value)}: each image has one view only; ask for more with {param('views', 'ten')}"
+                )
 
 
 @dataclass(frozen=True)

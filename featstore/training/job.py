@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from featstore.datasets.leaks import leak_notes
 from featstore.datasets.manifest import Manifest
-from featstore.errors import UsageError
+from featstore.errors import UsageError, param
 from featstore.extraction.pipeline import FeatureSet
 from featstore.extraction.recipe import Recipe
 from featstore.heads.interface import OnStep
@@ -63,7 +63,7 @@ def train(
     own = HEADS[head.head].base
     recipes = [HEADS[head.head].prefer(recipe) for recipe in recipes]
     if own and any(recipe.model != own for recipe in recipes):
-        raise UsageError(f"head {head.head}: learns from the base {own} only: use --model {own}")
+        raise UsageError(f"head {head.head}: learns from the base {own} only: use {param('model', own)}")
     prepared = prepare(data, recipes, val_fraction, test_fraction, cache, progress)
     extracted = time.perf_counter()
     fitted = fit_head(prepared, prepared.plans, head, estimator, on_step)
