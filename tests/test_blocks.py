@@ -70,9 +70,7 @@ def test_every_entry_of_the_table_is_in_its_network() -> None:
 def test_a_network_without_a_separator_says_so() -> None:
     """Each cell of NASNet takes the outputs of two others: nothing but its stem can be cut off."""
     blocks = blocks_of(application("NASNetMobile"))
-    with pytest.raises(
-        UsageError, match=r"no single tensor leads into the last block; the nearest .* unfreeze_from="
-    ):
+    with pytest.raises(UsageError, match=r"no single tensor leads into the last block; the nearest .* unfreeze_from="):
         blocks.top(1, block_ends(BASES["NASNetMobile"]))
 
 

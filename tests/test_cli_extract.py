@@ -16,9 +16,9 @@ import pytest
 from conftest import WARNINGS, Done, call, draw, write_photos
 from PIL import Image
 
-from featstore.cli.console import ImageProgress
 from featstore.datasets.digests import DigestMemory
 from featstore.extraction import pipeline
+from featstore.system.progress import Display
 
 
 def extract(data: object, *arguments: object) -> Done:
@@ -152,15 +152,15 @@ INTERRUPTED = "featstore: interrupted; stored rows are kept: run the same comman
 def test_an_interrupted_extraction_goes_on(monkeypatch: pytest.MonkeyPatch, number: signal.Signals) -> None:
     """Ctrl-C or a polite kill after the first batch: its rows stay, the exit code tells, and the next run goes on."""
     write_photos(Path("photos"), 24)
-    advance = ImageProgress.advance
+    advance = Display.advance
 
-    def interrupt(self: ImageProgress, computed: bool) -> None:
+    def interrupt(self: Display, computed: bool) -> None:
         advance(self, computed)
         if self._done == 40:
             signal.raise_signal(number)
 
     with monkeypatch.context() as patch:
-        patch.setattr(ImageProgress, "advance", interrupt)
+        patch.setattr(Display, "advance", interrupt)
         assert extract("photos", "--json") == (128 + number, "", INTERRUPTED)
     assert not list(Path("cache").rglob(".tmp-*"))
     [features] = json.loads(extract("photos", "--json").out)["features"]

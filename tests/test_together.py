@@ -42,6 +42,7 @@ from featstore.extraction import job, writer
 from featstore.datasets.digests import DigestMemory
 from featstore.datasets.manifest import scan
 from featstore.images.reading import Reading
+from featstore.images.readers import make_reader as make_reader_of
 from featstore.extraction.writer import Task
 from featstore.store import claims
 from featstore.store.rowstore import RowStore
@@ -58,7 +59,7 @@ def encode(images):  # (n, 16, 16, 3): a batch takes as long as its images do, a
     return rows
 
 def make_reader(views):
-    read = Reading(16, 16).reader()
+    read = make_reader_of(Reading(16, 16))
     return lambda raw: np.stack([np.roll(read(raw), view, axis=-1) for view in views])
 
 manifest = scan(options["data"])
@@ -345,7 +346,7 @@ def test_a_job_that_is_cut_off_claims_nothing_afterwards(tmp_path: Path, picture
         reading.set()
         raise KeyboardInterrupt
 
-    def make_reader(views: tuple[int, ...]) -> Callable[[bytes], np.ndarray]:
+    def make_slow_reader(views: tuple[int, ...]) -> Callable[[bytes], np.ndarray]:
         def read(raw: bytes) -> np.ndarray:
             if reading.is_set():
                 time.sleep(0.05)
@@ -355,12 +356,12 @@ def test_a_job_that_is_cut_off_claims_nothing_afterwards(tmp_path: Path, picture
 
     interrupted = store(cache)
     with pytest.raises(KeyboardInterrupt) as cut_off:  # whose traceback keeps the job from being forgotten
-        job.run(manifest, [Task(interrupted, fail)], make_reader, DigestMemory(cache / "digests"), threads=8)
+        job.run(manifest, [Task(interrupted, fail)], make_slow_reader, DigestMemory(cache / "digests"), threads=8)
     wait_for(lambda: not any(thread.name.startswith("featstore-read") for thread in threading.enumerate()))
     assert not (cache / "key" / CLAIMS).exists()
     part = replace(manifest, pictures=manifest.pictures[:40])
     again = Task(store(cache), lambda images: images.astype(np.float32).mean(axis=(1, 2)))
-    outcome = job.run(part, [again], make_reader, DigestMemory(cache / "digests"))
+    outcome = job.run(part, [again], make_slow_reader, DigestMemory(cache / "digests"))
     assert outcome.computed == (40,)
     assert cut_off.value is not None
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from featstore.extraction.job import Progress
+    from featstore.system.progress import Progress
 
 
 class Checked(NamedTuple):

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from featstore.base_check.selftest import Judgement
-    from featstore.extraction.job import Progress
+    from featstore.system.progress import Progress
 
 SAMPLE = 64  # images whose statistics are compared with those of BatchNormalization
 

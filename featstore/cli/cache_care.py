@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from featstore.cli import options
-from featstore.cli.console import note, one_by_one, print_json, print_table, safe, step_progress
+from featstore.cli.console import note, one_by_one, print_json, print_table
 from featstore.cli.units import megabytes, parse_share
 from featstore.errors import UsageError
-from featstore.system.text import count
+from featstore.system.progress import displayed
+from featstore.system.text import count, safe
 
 if TYPE_CHECKING:
     from featstore.store.compaction import Compacted
@@ -143,13 +144,13 @@ def _each_shard(
 
     folders = key_folders(cache_folder(cache), keys)
     total, done = sum(1 for folder in folders for _ in folder.glob("s-*.h5")), 0
-    with step_progress(title, not quiet, "shards") as on_step:
+    with displayed(not quiet) as progress:
+        on_step = progress.steps(title, "shards")
 
         def on_shard() -> None:
             nonlocal done
             done += 1
-            if on_step:
-                on_step(done, max(done, total))
+            on_step(done, max(done, total))
 
         yield folders, on_shard
 

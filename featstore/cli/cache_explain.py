@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from featstore.cli import options
-from featstore.cli.console import list_skipped, note, print_json, safe, step_progress
-from featstore.system.text import count
+from featstore.cli.console import list_skipped, note, print_json
+from featstore.system.progress import displayed
+from featstore.system.text import count, safe
 
 if TYPE_CHECKING:
     from featstore.extraction.misses import Answer
@@ -51,8 +52,8 @@ def command(
     seen = {"views": views, "resize": resize, "scales": scales, "augment": augment}
     fields: dict[str, Any] = base | image | seen
     recipes = [Recipe(preprocess=variant, **fields) for variant in preprocess]
-    with step_progress("reading", not quiet, "images") as on_step:
-        explanation = explain(data, recipes, cache, on_step)
+    with displayed(not quiet) as progress:
+        explanation = explain(data, recipes, cache, progress.steps("reading", "images"))
     skipped, notes = explanation.manifest.skipped, explanation.notes
     if json:
         features = [answer.describe() for answer in explanation.features]

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from featstore.cli import options
-from featstore.cli.console import image_progress, list_skipped, print_json, print_table, say
+from featstore.cli.console import list_skipped, print_json, print_table, say
+from featstore.system.progress import displayed
 
 if TYPE_CHECKING:
     from featstore.base_check.labelled import Check
@@ -50,7 +51,7 @@ def command(
 
     common: dict[str, Any] = {"weights_seed": seed, "size": size, "fit": fit, "interpolation": interpolation}
     recipe = Recipe(model=model, weights=weights, alpha=alpha, resize=resize, **common)
-    with image_progress(not quiet) as progress:
+    with displayed(not quiet) as progress:
         if labels is None:
             _refuse(views)
             looks = look_at_base(data, recipe, preprocess, cache=cache, progress=progress)

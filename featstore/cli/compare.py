@@ -9,16 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from featstore.cli import options
-from featstore.cli.console import (
-    image_progress,
-    list_skipped,
-    note,
-    print_json,
-    print_table,
-    say,
-    spreadsheet_text,
-    step_progress,
-)
+from featstore.cli.console import list_skipped, note, print_json, print_table, say, spreadsheet_text
+from featstore.system.progress import displayed
 
 if TYPE_CHECKING:
     from featstore.comparison.job import Comparison, Row
@@ -90,7 +82,7 @@ def command(
     recipes = options.recipe_grid(
         options.bases(model, weights, alpha), preprocess, size, views, common, scales=scales, augment=augment
     )
-    with image_progress(not quiet) as progress, step_progress("measuring", not quiet, "cells") as on_cell:
+    with displayed(not quiet) as progress:
         comparison = compare(
             data,
             recipes,
@@ -100,7 +92,7 @@ def command(
             Protocol(seed=seed, seeds=seeds, folds=folds, val_fraction=val_fraction, test_fraction=test_fraction),
             cache=cache,
             progress=progress,
-            on_cell=on_cell,
+            on_cell=progress.steps("measuring", "cells"),
         )
     _write(comparison, data, csv, chart)
     for command_, reason in comparison.failed:

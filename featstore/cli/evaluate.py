@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from featstore.cli import options
-from featstore.cli.console import image_progress, list_skipped, note, print_json
+from featstore.cli.console import list_skipped, note, print_json
 from featstore.cli.show import print_metrics
+from featstore.system.progress import displayed
 
 
 def command(
@@ -22,7 +23,7 @@ def command(
     from featstore.runs.evaluation import evaluate
     from featstore.runs.run import load_run
 
-    with image_progress(not quiet) as progress:
+    with displayed(not quiet) as progress:
         found = evaluate(load_run(run), data, weights=weights, cache=cache, progress=progress)
     for text in found.notes:
         note(f"warning: {text}")

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from featstore.cli import options
-from featstore.cli.console import image_progress, list_skipped, note, print_json, print_table
+from featstore.cli.console import list_skipped, note, print_json, print_table
+from featstore.system.progress import displayed
 from featstore.system.text import count
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def command(
     """
     from featstore.extraction.pipeline import extract
 
-    with image_progress(not quiet) as progress:
+    with displayed(not quiet) as progress:
         extraction = extract(
             data,
             preprocess=preprocess,

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from featstore.cli import options
-from featstore.cli.console import image_progress, list_skipped, note, print_json, print_table, say, step_progress
+from featstore.cli.console import list_skipped, note, print_json, print_table, say
 from featstore.cli.units import parse_bytes
+from featstore.system.progress import displayed
 
 if TYPE_CHECKING:
     from featstore.finetuning.job import FineTuned
@@ -110,7 +111,7 @@ def command(
         "memory": None if memory is None else parse_bytes("--memory", memory, least=1),
         "seed": seed,
     }
-    with image_progress(not quiet) as progress, step_progress("fine-tuning", not quiet) as on_step:
+    with displayed(not quiet) as progress:
         tuned = fine_tune(
             load_run(run),
             data,
@@ -124,7 +125,7 @@ def command(
             cache=cache,
             runs=runs,
             progress=progress,
-            on_step=on_step,
+            on_step=progress.steps("fine-tuning"),
             **settings,
         )
     for text in tuned.notes:

@@ -8,14 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from featstore.cli import options
-from featstore.cli.console import (
-    image_progress,
-    list_skipped,
-    print_json,
-    print_table,
-    spreadsheet_text,
-    write_file,
-)
+from featstore.cli.console import list_skipped, print_json, print_table, spreadsheet_text, write_file
+from featstore.system.progress import displayed
 
 if TYPE_CHECKING:
     from featstore.runs.prediction import Prediction
@@ -41,7 +35,7 @@ def command(
     from featstore.runs.run import load_run
 
     trained = load_run(run)
-    with image_progress(not quiet) as progress:
+    with displayed(not quiet) as progress:
         prediction = predict(trained, images, weights=weights, cache=cache, progress=progress)
     if csv is not None:
         _write_csv(csv, trained.classes, prediction)

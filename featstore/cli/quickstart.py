@@ -8,8 +8,9 @@ from typing import Annotated
 import typer
 
 from featstore.cli import options
-from featstore.cli.console import image_progress, note, print_json, step_progress
+from featstore.cli.console import note, print_json
 from featstore.cli.show import describe, print_run
+from featstore.system.progress import displayed
 
 HEADS = {"bn-dropout": "none", "logistic": "avg"}  # and how the features are pooled: the kept map serves the average
 
@@ -36,7 +37,7 @@ def command(
     write_digits(data)
     trained = []
     for head, pool in HEADS.items():
-        with image_progress(not quiet) as progress, step_progress(head, not quiet) as on_step:
+        with displayed(not quiet) as progress:
             trained.append(
                 train(
                     data,
@@ -45,7 +46,7 @@ def command(
                     cache=cache,
                     runs=runs,
                     progress=progress,
-                    on_step=on_step,
+                    on_step=progress.steps(head),
                 ).run
             )
         if not (json or quiet):

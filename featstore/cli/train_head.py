@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from featstore.cli import options
-from featstore.cli.console import image_progress, list_skipped, note, print_json, step_progress
+from featstore.cli.console import list_skipped, note, print_json
 from featstore.cli.show import describe, print_run
+from featstore.system.progress import displayed
 
 if TYPE_CHECKING:
     pass
@@ -75,7 +76,7 @@ def command(
         "augment": augment,
     }
     chosen = _bases(model, concat, head, weights, alpha)
-    with image_progress(not quiet) as progress, step_progress(head, not quiet) as on_step:
+    with displayed(not quiet) as progress:
         trained = train(
             data,
             [Recipe(**base, **common) for base in chosen],
@@ -85,7 +86,7 @@ def command(
             cache=cache,
             runs=runs,
             progress=progress,
-            on_step=on_step,
+            on_step=progress.steps(head),
         )
     for text in trained.notes:
         note(f"warning: {text}")

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from featstore.datasets.digests import DigestMemory
 from featstore.datasets.manifest import Manifest, Picture, Skipped
@@ -21,38 +21,13 @@ from featstore.images.prefetch import Read, fetch_all
 from featstore.store.rowid import RowId, row_id
 from featstore.store.rowstore import RowStore
 from featstore.system.environment import default_threads
+from featstore.system.progress import Progress, Silent
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 WAIT_SECONDS = 0.25  # between looks at what other processes have stored
 WAIT_SECONDS_EACH = 1e-4  # the same for each image that is looked for: ten times what a look costs
-
-
-class Progress(Protocol):
-    """Told about each image once."""
-
-    def start(self, total: int, reused: int) -> None: ...
-
-    def advance(self, computed: bool) -> None: ...
-
-    def wait(self, images: int) -> None:
-        """So many images are being made by another process; told again and again while that is so."""
-
-    def hold(self) -> None:
-        """The cache is being repaired, compacted or pruned, and the run begins when that is done."""
-
-
-class Silent:
-    """A Progress that shows nothing."""
-
-    def start(self, total: int, reused: int) -> None: ...
-
-    def advance(self, computed: bool) -> None: ...
-
-    def wait(self, images: int) -> None: ...
-
-    def hold(self) -> None: ...
 
 
 class Outcome(NamedTuple):

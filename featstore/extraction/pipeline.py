@@ -31,9 +31,9 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from featstore.extraction.job import Progress
     from featstore.images.prefetch import Read
     from featstore.images.reading import Reading
+    from featstore.system.progress import Progress
 
 
 @dataclass(frozen=True)

@@ -16,18 +16,18 @@ from featstore.errors import FeatstoreError, StoreError
 from featstore.extraction.cache import cache_folder
 from featstore.finetuning.settings import Tuning
 from featstore.finetuning.setup import Unfreeze, Unfrozen, check_unfreezable, unfreeze_run
-from featstore.heads.interface import OnStep
 from featstore.runs.run import Run, check_root, load_curve, load_run, new_folder, save_run
 from featstore.system.environment import versions
 from featstore.system.files import file_digest, write_whole
+from featstore.system.progress import OnStep
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
     from featstore.evaluation.paired import Difference
-    from featstore.extraction.job import Progress
     from featstore.heads.loop import Training
+    from featstore.system.progress import Progress
 
 HEAD = "fine-tuned"  # what such a run names instead of a head
 WHOLE = "pixels"  # the cut where nothing is frozen

@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from featstore.bases.blocks import Separator
-    from featstore.extraction.job import Progress
     from featstore.finetuning.network import Body
     from featstore.finetuning.trainer import Stage
+    from featstore.system.progress import Progress
 
 LARGEST_DIFFERENCE = 0.05  # of a probability at the hand-over; rounding to float16 makes a thousandth, seldom more
 

@@ -21,10 +21,10 @@ from featstore.finetuning.network import has_batch_norm, in_float32, unfreeze
 from featstore.finetuning.optimizers import make_groups
 from featstore.finetuning.settings import Tuning
 from featstore.heads.fine_tuned import ASK_BATCH, FineTunedNetwork
-from featstore.heads.interface import OnStep
 from featstore.heads.loop import Batch, Training, compile_step, loss_and_accuracy
 from featstore.images.views import Augmentation
 from featstore.store.rowid import row_id
+from featstore.system.progress import OnStep
 from featstore.training.fit import Prepared
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -10,8 +9,9 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from featstore.system.progress import OnStep
+
 Labelled = tuple[NDArray[np.float32], NDArray[np.str_]]
-OnStep = Callable[[int, int], None]  # (steps done, steps in all at the most)
 
 
 class Curve(NamedTuple):

@@ -12,9 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featstore.bases.keras_file import refuse_layers
-from featstore.heads.interface import Curve, Labelled, OnStep
+from featstore.heads.interface import Curve, Labelled
 from featstore.heads.loop import Batch, Group, Training, compile_step, loss_and_accuracy
 from featstore.heads.saving import compile_answers, read_network, save_network
+from featstore.system.progress import OnStep
 from featstore.system.tensorflow_loader import load_tensorflow
 
 _ASK_BATCH = 256

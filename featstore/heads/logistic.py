@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featstore.errors import RunError
-from featstore.heads.interface import Curve, Labelled, OnStep
+from featstore.heads.interface import Curve, Labelled
 from featstore.system.archive import open_archive
 from featstore.system.environment import default_threads
+from featstore.system.progress import OnStep
 from featstore.system.tensorflow_loader import load_tensorflow
 
 GRID = (1e-5, 1e-4, 1e-3, 1e-2, 0.1, 1.0, 10.0)

@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featstore.errors import UsageError
-from featstore.heads.interface import Curve, OnStep
+from featstore.heads.interface import Curve
+from featstore.system.progress import OnStep
 
 Batch = tuple[NDArray[Any], NDArray[np.intp]]
 Step = Callable[[Any, Any], Any]  # (rows, targets) -> (sum of losses, right answers), one step of the optimizer

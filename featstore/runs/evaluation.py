@@ -15,7 +15,7 @@ from featstore.runs.recipes import recipes_of
 from featstore.runs.run import Run, load_splits
 
 if TYPE_CHECKING:
-    from featstore.extraction.job import Progress
+    from featstore.system.progress import Progress
 
 NEW = "new"  # images that the run was not made with, of a data set without splits
 

@@ -13,7 +13,7 @@ from featstore.runs.recipes import recipes_of
 from featstore.runs.run import Run
 
 if TYPE_CHECKING:
-    from featstore.extraction.job import Progress
+    from featstore.system.progress import Progress
 
 
 class Predicted(NamedTuple):

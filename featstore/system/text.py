@@ -1,8 +1,83 @@
-"""Words for numbers."""
+"""Text for people: words for numbers, names of files that are safe to print, and tables."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+from html import escape
+from typing import NamedTuple
+
+_UNSAFE = {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"}  # control, format (bidirectional marks among them), surrogates, ...
+
 
 def count(number: int, what: str) -> str:
-    """`1 key`, `2 keys`"""
+    """Return `1 key`, `2 keys`."""
     return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
+def safe(text: str) -> str:
+    """Escape characters of `text` that could steer a terminal: file names are strangers' words."""
+    if text.isascii() and text.isprintable():
+        return text
+    import unicodedata
+
+    return "".join(
+        c.encode("unicode_escape", "surrogatepass").decode() if unicodedata.category(c) in _UNSAFE else c for c in text
+    )
+
+
+class Table(NamedTuple):
+    """Named columns, and rows of as many cells."""
+
+    header: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+    def __str__(self) -> str:
+        """Align the columns; all but the first are set to the right where they look like numbers."""
+        cells = [[safe(cell) for cell in row] for row in (self.header, *self.rows)]
+        widths = [max(len(row[i]) for row in cells) for i in range(len(self.header))]
+        lines = []
+        for row in cells:
+            aligned = (
+                c.rjust(w) if r else c.ljust(w) for c, w, r in zip(row, widths, self._are_numbers(), strict=True)
+            )
+            lines.append("  ".join(aligned).rstrip())
+        return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        """Return the table for a notebook."""
+        align = ["right" if number else "left" for number in self._are_numbers()]
+        head = "".join(f'<th style="text-align:{a}">{_html(c)}</th>' for c, a in zip(self.header, align, strict=True))
+        body = "".join(
+            "<tr>"
+            + "".join(f'<td style="text-align:{a}">{_html(c)}</td>' for c, a in zip(row, align, strict=True))
+            + "</tr>"
+            for row in self.rows
+        )
+        return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+    def _are_numbers(self) -> list[bool]:
+        columns = range(len(self.header))
+        return [i > 0 and all(row[i][:1].isdigit() or row[i] in ("", "-") for row in self.rows) for i in columns]
+
+
+class Shown:
+    """A result that prints itself: as on the command line, and with its tables as HTML in a notebook."""
+
+    __slots__ = ()
+
+    def parts(self) -> Iterable[str | Table]:
+        """Yield lines of text and tables, in order."""
+        raise NotImplementedError
+
+    def __str__(self) -> str:
+        return "\n".join(str(part) if isinstance(part, Table) else safe(part) for part in self.parts())
+
+    def _repr_html_(self) -> str:
+        return "".join(
+            part._repr_html_() if isinstance(part, Table) else f"<div>{_html(part) or '&nbsp;'}</div>"
+            for part in self.parts()
+        )
+
+
+def _html(text: str) -> str:
+    return escape(safe(text))

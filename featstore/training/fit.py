@@ -16,14 +16,15 @@ from featstore.extraction.cache import cache_folder
 from featstore.extraction.pipeline import FeatureSet, extract_augmented, extract_features
 from featstore.extraction.plan import Plan
 from featstore.extraction.recipe import Recipe
-from featstore.heads.interface import Head, OnStep
+from featstore.heads.interface import Head
 from featstore.images.views import parse_views
+from featstore.system.progress import OnStep
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from featstore.extraction.job import Progress
+    from featstore.system.progress import Progress
 
 TRAIN_ON = ("plain", "all")
 

@@ -13,14 +13,14 @@ from featstore.datasets.manifest import Manifest
 from featstore.errors import UsageError, param
 from featstore.extraction.pipeline import FeatureSet
 from featstore.extraction.recipe import Recipe
-from featstore.heads.interface import OnStep
 from featstore.runs.run import Run, check_root, new_folder, save_run
 from featstore.system.environment import versions
 from featstore.system.files import file_digest
+from featstore.system.progress import OnStep
 from featstore.training.fit import Fitted, HeadRecipe, Prepared, fit_head, prepare
 
 if TYPE_CHECKING:
-    from featstore.extraction.job import Progress
+    from featstore.system.progress import Progress
 
 DEFAULT_RUNS = "runs"
 

@@ -1,0 +1,171 @@
+"""Progress of long jobs: what is told about it, and a display on standard error."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Protocol, TextIO
+
+from featstore.system.text import safe
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as Bar
+    from rich.progress import TaskID
+
+OnStep = Callable[[int, int], None]  # (steps done, steps in all at the most)
+
+_SECONDS = 10  # between lines where there is no terminal for a bar
+
+
+class Progress(Protocol):
+    """What a job tells while it runs; methods may be called from the thread of the job only."""
+
+    def start(self, total: int, reused: int) -> None:
+        """An extraction of `total` images begins; `reused` of them are in the cache."""
+
+    def advance(self, computed: bool) -> None:
+        """One more image is done."""
+
+    def wait(self, images: int) -> None:
+        """Another process is extracting `images` images; told again and again while that is so."""
+
+    def hold(self) -> None:
+        """Another process repairs, compacts or prunes the cache; the job begins when that is done."""
+
+    def steps(self, title: str, unit: str = "steps") -> OnStep:
+        """Return a function to be told of the steps of what is called `title`."""
+
+
+class Silent:
+    """A Progress that shows nothing."""
+
+    def start(self, total: int, reused: int) -> None: ...
+
+    def advance(self, computed: bool) -> None: ...
+
+    def wait(self, images: int) -> None: ...
+
+    def hold(self) -> None: ...
+
+    def steps(self, title: str, unit: str = "steps") -> OnStep:
+        return lambda done, total: None
+
+
+class Display:
+    """Bars on a terminal, else a line every ten seconds: images or steps per second, and the time left.
+
+    Nothing is shown for an extraction that finds all its images in the cache.
+    """
+
+    def __init__(self) -> None:
+        self._bar: Bar | None = None
+        self._task: TaskID | None = None
+        self._done = self._todo = 0
+        self._start = self._last = 0.0
+        self._told = False
+
+    def start(self, total: int, reused: int) -> None:
+        self.stop()
+        self._done, self._todo = 0, total - reused
+        if not self._todo:
+            return
+        self._start = self._last = time.perf_counter()
+        if reused:
+            _write(f"{reused} of {total} images are in the cache, {self._todo} to go")
+        if sys.stderr.isatty():
+            self._bar = _make_bar()
+            self._task = self._bar.add_task("extracting", total=self._todo, unit="images")
+            self._bar.start()
+
+    def advance(self, computed: bool) -> None:
+        self._done += 1
+        if self._bar is not None and self._task is not None:
+            self._bar.advance(self._task)
+            if self._done == self._todo:
+                self.stop()
+        elif time.perf_counter() - self._last > _SECONDS:
+            self._last = time.perf_counter()
+            rate = self._done / (self._last - self._start)
+            left = (self._todo - self._done) / rate
+            _write(f"{self._done}/{self._todo} images, {rate:.1f} images/s, {left:.0f} s left")
+
+    def wait(self, images: int) -> None:
+        if not self._told:
+            self._told = True
+            _write(f"{images} images are being extracted by another process: waiting for them")
+
+    def hold(self) -> None:
+        _write("the cache is being repaired, compacted or pruned by another process: waiting for it")
+
+    def steps(self, title: str, unit: str = "steps") -> OnStep:
+        if not sys.stderr.isatty():
+            return _line_every_ten_seconds(title, unit)
+        task: TaskID | None = None
+
+        def on_step(done: int, total: int) -> None:
+            nonlocal task
+            if self._bar is None or task is None:
+                self.stop()
+                self._bar = _make_bar()
+                task = self._bar.add_task(title, total=None, unit=unit)
+                self._bar.start()
+            self._bar.update(task, completed=done, total=total)
+
+        return on_step
+
+    def stop(self) -> None:
+        """Take the bar off the screen; safe to call at any time."""
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None
+
+
+@contextmanager
+def displayed(progress: bool | Progress) -> Iterator[Progress]:
+    """Yield what a job is to tell: a display that is gone when the block ends, nothing, or the user's own Progress."""
+    if not isinstance(progress, bool):
+        yield progress
+        return
+    display = Display() if progress else None
+    try:
+        yield display or Silent()
+    finally:
+        if display:
+            display.stop()
+
+
+def _line_every_ten_seconds(title: str, unit: str) -> OnStep:
+    last = None
+
+    def on_step(done: int, total: int) -> None:
+        nonlocal last
+        if last is None:  # what came before the first step does not count
+            last = time.perf_counter()
+        elif time.perf_counter() - last > _SECONDS:
+            last = time.perf_counter()
+            _write(f"{title}: {done}/{total} {unit}")
+
+    return on_step
+
+
+def _write(text: str) -> None:
+    print(safe(text), file=sys.stderr)
+
+
+def _make_bar() -> Bar:
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn, TimeRemainingColumn
+    from rich.text import Text
+
+    class Speed(ProgressColumn):
+        def render(self, task: Any) -> Text:
+            return Text(f"{task.speed or 0:.1f} {task.fields['unit']}/s")
+
+    # A descriptor of its own: the other one is muted while TensorFlow starts.
+    stream: TextIO = os.fdopen(os.dup(2), "w", encoding="utf-8", errors="backslashreplace")
+    count = TextColumn("{task.completed}/{task.total}")
+    columns = (TextColumn("{task.description}"), BarColumn(), count, Speed(), TimeRemainingColumn())
+    return Progress(*columns, console=Console(file=stream, force_terminal=True), transient=True)
