@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from featstore.bases.build import build
 from featstore.bases.source import parse_source
 from featstore.datasets.manifest import list_files, scan
 from featstore.errors import DataError, RunError
+from featstore.evaluation.metrics import Metrics, describe_splits
 from featstore.evaluation.metrics import evaluate as measure
 from featstore.extraction.recipe import Recipe
 from featstore.runs.run import Run, load_splits
@@ -45,9 +47,9 @@ def run(work: Path) -> Run:
     return train_on(work)
 
 
-def rounded(metrics: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+def rounded(metrics: dict[str, Metrics]) -> dict[str, Metrics]:
     """The log loss to 6 digits: rows may be multiplied in another order."""
-    return {split: m | {"log_loss": pytest.approx(m["log_loss"], rel=1e-6)} for split, m in metrics.items()}
+    return {split: replace(m, log_loss=pytest.approx(m.log_loss, rel=1e-6)) for split, m in metrics.items()}
 
 
 def test_on_its_own_data_a_run_is_as_good_as_it_says(work: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -77,7 +79,7 @@ def test_other_data_without_splits_is_one(work: Path, run: Run) -> None:
     probabilities = np.array([image.probabilities for image in predicted])
     labels = [Path(image.path).parent.name for image in predicted]
     assert found.metrics == rounded({"new": measure(probabilities, labels, run.classes)})
-    assert found.metrics["new"]["n"] == 12
+    assert found.metrics["new"].n == 12
     assert found.skipped == ()
 
 
@@ -88,8 +90,8 @@ def test_a_copy_of_the_data_is_divided_as_then(work: Path, run: Run, tmp_path: P
     for image in (work / "new" / "discs").iterdir():
         shutil.copy(image, tmp_path / "copy" / "discs" / f"new-{image.name}")
     found = featstore.evaluate(run, tmp_path / "copy", cache=work / "cache").metrics
-    assert found["train"]["n"] + found["val"]["n"] + found["test"]["n"] + found["new"]["n"] >= 40
-    assert found["new"]["n"] >= 6
+    assert found["train"].n + found["val"].n + found["test"].n + found["new"].n >= 40
+    assert found["new"].n >= 6
 
 
 def test_held_out_images_that_were_trained_on_are_noted(work: Path, run: Run, tmp_path: Path) -> None:
@@ -111,10 +113,10 @@ def test_splits_of_other_data_are_kept_apart(work: Path, run: Run, tmp_path: Pat
     for split, each in (("test", 3), ("train", 2), ("validation", 1)):
         write_photos(tmp_path / "data" / split, each, first=200)
     found = featstore.evaluate(run, tmp_path / "data", cache=work / "cache").metrics
-    assert [(split, m["n"]) for split, m in found.items()] == [("train", 4), ("val", 2), ("test", 6)]
+    assert [(split, m.n) for split, m in found.items()] == [("train", 4), ("val", 2), ("test", 6)]
     shutil.rmtree(tmp_path / "data" / "validation")
     found = featstore.evaluate(run, tmp_path / "data", cache=work / "cache").metrics
-    assert [(split, m["n"]) for split, m in found.items()] == [("train", 4), ("test", 6)]
+    assert [(split, m.n) for split, m in found.items()] == [("train", 4), ("test", 6)]
 
 
 def test_images_without_a_label_are_counted(work: Path, run: Run, tmp_path: Path) -> None:
@@ -123,7 +125,7 @@ def test_images_without_a_label_are_counted(work: Path, run: Run, tmp_path: Path
     lines += ["own/stripes/000.png,,test", "own/stripes/001.png,,"]
     (work / "some.csv").write_text("\n".join(lines))
     found = featstore.evaluate(run, work / "some.csv", cache=work / "cache")
-    assert {split: m["n"] for split, m in found.metrics.items()} == {"train": 1, "test": 1}
+    assert {split: m.n for split, m in found.metrics.items()} == {"train": 1, "test": 1}
     assert found.unlabelled == 2
 
 
@@ -132,9 +134,9 @@ def test_some_of_the_classes_are_enough(work: Path, run: Run, tmp_path: Path) ->
     shutil.copytree(work / "new" / "stripes", tmp_path / "data" / "stripes")
     found = featstore.evaluate(run, tmp_path / "data", cache=work / "cache").metrics["new"]
     images = featstore.predict(run, [tmp_path / "data"], cache=work / "cache").images
-    assert found["n"] == 6
-    assert found["accuracy"] == np.mean([image.label == "stripes" for image in images])
-    assert found["log_loss"] == pytest.approx(-np.log([image.probabilities[1] for image in images]).mean())
+    assert found.n == 6
+    assert found.accuracy == np.mean([image.label == "stripes" for image in images])
+    assert found.log_loss == pytest.approx(-np.log([image.probabilities[1] for image in images]).mean())
 
 
 def test_labels_that_the_run_does_not_know_are_refused(run: Run, tmp_path: Path) -> None:
@@ -226,7 +228,7 @@ def test_weights_can_be_named_on_the_command_line(work: Path, tmp_path: Path) ->
     assert lost.code == 1
     assert "old.weights.h5: no such file" in lost.err
     done = call(*command, "--weights", tmp_path / "new.weights.h5")
-    assert json.loads(done.out)["metrics"] == rounded(run.metrics)
+    assert json.loads(done.out)["metrics"] == describe_splits(rounded(run.metrics))
 
 
 @pytest.mark.parametrize(

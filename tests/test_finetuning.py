@@ -69,16 +69,16 @@ def test_the_top_block_learns_with_the_head(tuned: FineTuned, head_run: Run) -> 
     )
     assert tuned.metrics_before == head_run.metrics
     assert tuned.metrics_after == tuned.run.metrics
-    assert tuned.metrics_after["train"]["log_loss"] < tuned.metrics_before["train"]["log_loss"]
+    assert tuned.metrics_after["train"].log_loss < tuned.metrics_before["train"].log_loss
     assert tuned.run.seconds.keys() == {"features", "fit", "total"}
 
 
 def test_the_hand_over_is_recorded(tuned: FineTuned) -> None:
     """Before the first step the network answers as the cached head, to rounding, and with the same accuracy."""
-    hand_over = tuned.run.fine_tuning["hand_over"]
-    assert 0 < hand_over["largest_difference"] < 2e-3
-    assert hand_over["accuracy"]["network"] == hand_over["accuracy"]["head"]
-    assert hand_over["accuracy"]["head"]["val"] == tuned.metrics_before["val"]["accuracy"]
+    hand_over = tuned.fine_tuning.hand_over
+    assert 0 < hand_over.largest_difference < 2e-3
+    assert hand_over.accuracy.network == hand_over.accuracy.head
+    assert hand_over.accuracy.head["val"] == tuned.metrics_before["val"].accuracy
 
 
 def test_a_hand_over_that_fails_trains_nothing(
@@ -95,7 +95,7 @@ def test_a_hand_over_that_fails_trains_nothing(
 def test_the_better_run_is_recommended(tuned: FineTuned) -> None:
     """Where validation speaks for it, with the figures."""
     assert tuned.recommended is tuned.run
-    assert tuned.run.fine_tuning["beats_head"] is True
+    assert tuned.fine_tuning.beats_head is True
     best = tuned.run.chosen["best_epoch"]
     assert best > 0
     assert f"validation beat the cached head in epoch {best} of" in tuned.verdict
@@ -107,12 +107,12 @@ def test_training_that_only_harms_leaves_the_head_recommended(work: Path, head_r
     harmed = tune(work, head_run, rate=1.0, warmup=0, epochs=2)
     assert harmed.run.chosen == {"epochs": 2, "best_epoch": 0}
     assert harmed.recommended is harmed.head_run
-    assert harmed.run.fine_tuning["beats_head"] is False
+    assert harmed.fine_tuning.beats_head is False
     assert "validation never beat the cached head" in harmed.verdict
     assert f"{head_run.folder} stays the recommended run" in harmed.verdict
     for split, metrics in harmed.metrics_after.items():
-        assert metrics["accuracy"] == head_run.metrics[split]["accuracy"]
-        assert metrics["log_loss"] == pytest.approx(head_run.metrics[split]["log_loss"], abs=1e-3)
+        assert metrics.accuracy == head_run.metrics[split].accuracy
+        assert metrics.log_loss == pytest.approx(head_run.metrics[split].log_loss, abs=1e-3)
 
 
 def test_fewer_right_answers_speak_against_a_smaller_loss(head_run: Run) -> None:
@@ -137,7 +137,7 @@ def test_images_that_the_head_was_trained_on_are_noted(work: Path, head_run: Run
         (tmp_path / "data" / swapped / path.parent.name).mkdir(parents=True, exist_ok=True)
         shutil.copy(path, tmp_path / "data" / swapped / path.parent.name)
     swapped = fine_tune(head_run, tmp_path / "data", cache=work / "cache", runs=tmp_path / "runs", epochs=1)
-    n = swapped.metrics_after["test"]["n"]
+    n = swapped.metrics_after["test"].n
     assert f"{n} of the {n} images of the split test are among those that the run was trained on" in swapped.notes[0]
 
 
@@ -153,7 +153,7 @@ def test_the_run_folder_holds_the_trained_part_only(tuned: FineTuned) -> None:
         assert picture.size[0] > 400
     curve = load_curve(tuned.run)
     assert curve.x[0] == 0
-    assert curve.series["val_loss"][0] == pytest.approx(tuned.metrics_before["val"]["log_loss"], abs=1e-3)
+    assert curve.series["val_loss"][0] == pytest.approx(tuned.metrics_before["val"].log_loss, abs=1e-3)
 
 
 def test_a_fine_tuned_run_is_what_was_saved(tuned: FineTuned) -> None:
@@ -206,7 +206,7 @@ def test_seeded_augmented_views_can_feed_the_stage(work: Path, head_run: Run) ->
     assert fed.run.recipes[0].views == "augment:3"
     assert fed.run.train_on == "all"
     rows = unfreezing_rows(work, fed)
-    assert rows == 4 * fed.metrics_after["train"]["n"]
+    assert rows == 4 * fed.metrics_after["train"].n
     assert featstore.evaluate(fed.run, work / "photos", cache=work / "cache").metrics == fed.metrics_after
 
 
@@ -239,7 +239,7 @@ def test_cached_maps_beyond_the_memory_are_streamed(work: Path, head_run: Run) -
     """And what is learnt is as good: only the order differs."""
     row = 8 * 8 * 64 * 2
     streamed = tune(work, head_run, memory=8 * row, epochs=6)
-    assert streamed.run.fine_tuning["beats_head"]
+    assert streamed.fine_tuning.beats_head
 
 
 def test_a_layer_and_a_prefix_say_where_to_cut(work: Path, head_run: Run) -> None:
@@ -270,7 +270,7 @@ def test_mixed_precision_trains_and_answers_in_float32(work: Path, head_run: Run
     mixed = tune(work, head_run, precision="mixed_bfloat16", epochs=6)
     model = keras.saving.load_model(mixed.run.folder / "trained.keras", compile=False)
     assert {layer.compute_dtype for layer in model.layers} == {"float32"}
-    assert mixed.metrics_after["train"]["log_loss"] < mixed.metrics_before["train"]["log_loss"]
+    assert mixed.metrics_after["train"].log_loss < mixed.metrics_before["train"].log_loss
 
 
 def test_the_blogs_own_network(work: Path) -> None:
@@ -279,7 +279,7 @@ def test_the_blogs_own_network(work: Path) -> None:
     own = tune(work, run, epochs=1)
     assert run.recipes[0].pool == "none"
     assert own.metrics_before == run.metrics
-    assert own.run.fine_tuning["hand_over"]["largest_difference"] < 5e-3
+    assert own.fine_tuning.hand_over.largest_difference < 5e-3
 
 
 def test_an_interruption_keeps_the_best_so_far(work: Path, head_run: Run, tmp_path: Path) -> None:
@@ -374,7 +374,7 @@ def test_a_trained_part_with_foreign_code_is_not_loaded(tuned: FineTuned, tmp_pa
 
 def test_the_limit_of_the_hand_over_is_far_above_rounding(tuned: FineTuned) -> None:
     """So it stops mistakes and nothing else."""
-    assert tuned.run.fine_tuning["hand_over"]["largest_difference"] < setup.LARGEST_DIFFERENCE / 10
+    assert tuned.fine_tuning.hand_over.largest_difference < setup.LARGEST_DIFFERENCE / 10
 
 
 def test_a_head_run_without_its_images_is_refused_before_any_work(work: Path, head_run: Run, tmp_path: Path) -> None:

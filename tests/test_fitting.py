@@ -152,7 +152,7 @@ def test_a_run_predicts_as_it_was_measured(work: Path) -> None:
     test = trained.manifest.of_split("test")
     prediction = featstore.predict(run, [p.path for p in test], cache=work / "cache")
     right = np.mean([i.label == p.label for i, p in zip(prediction.images, test, strict=True)])
-    assert right == run.metrics["test"]["accuracy"]
+    assert right == run.metrics["test"].accuracy
 
 
 def test_an_augmented_run_predicts_from_the_plain_view(work: Path) -> None:

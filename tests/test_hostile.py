@@ -305,7 +305,7 @@ def saved_run(folder: Path, name: str, file: Path, **fields: Any) -> Any:
     from featstore.system.files import file_digest
 
     spec = FeatureSpec("tiny", "0" * 64, Reading(32, 32), NAMED["tf"])
-    empty = ("parameters", "chosen", "metrics", "seconds", "fine_tuning", "versions")
+    empty = ("parameters", "chosen", "metrics", "seconds", "versions")
     common: dict[str, Any] = {name: {} for name in empty} | {"fractions": {"val": 0, "test": 0}}
     common |= {"train_on": "plain", "average": "probabilities", "seed": 0, "data": ""}
     common |= {"classes": ("a", "b"), "recipes": (Recipe(model="tiny"),), "specs": (spec,), "head": name}
@@ -314,6 +314,16 @@ def saved_run(folder: Path, name: str, file: Path, **fields: Any) -> Any:
         shutil.copy(file, folder)
     digest = file_digest(folder / file.name) if file.is_file() else "0" * 64
     return Run(**{**common, "folder": folder, "head_file": file.name, "head_sha256": digest, **fields})
+
+
+def some_fine_tuning() -> Any:
+    """A record that makes a run one of a fine-tuned network."""
+    from featstore.runs.fine_tuning import FineTuning, HandOver, HandOverAccuracy
+
+    hand_over = HandOver(largest_difference=0.0, accuracy=HandOverAccuracy(head={}, network={}))
+    return FineTuning(
+        head_run=Path("head"), cut="x", trainable_layers=(), hand_over=hand_over, metrics_before={}, beats_head=True
+    )
 
 
 X = np.random.default_rng(0).normal(size=(12, 8)).astype(np.float32)
@@ -336,7 +346,7 @@ def check_keras_heads(text: str) -> None:
     for what, change in (config_changes(proof) | array_changes(secret)).items():
         files[what] = repacked(good, folder / f"{len(files)}.keras", change)
     for what, file in files.items():
-        for kind in ({}, {"fine_tuning": {"cut": "x"}}):
+        for kind in ({}, {"fine_tuning": some_fine_tuning()}):
             run = saved_run(folder / f"{file.stem}-run", "bn-dropout", file, **kind)
             refused(what, run.load_head)
     assert not proof.exists()

@@ -136,7 +136,7 @@ def test_densenet_is_that_of_keras_and_tells_cats_from_dogs(real_data: Path, tmp
     weights = str(real_data / "weights" / "densenet121_weights_tf_dim_ordering_tf_kernels_notop.h5")
     options: dict[str, Any] = {"model": "DenseNet121", "weights": weights, "dtype": "float32"}
     run = train_head(data, **options, cache=tmp_path / "cache", runs=tmp_path / "runs")
-    assert run.metrics["test"]["accuracy"] >= 0.97
+    assert run.metrics["test"].accuracy >= 0.97
     photos = sorted((data / "test" / "cats").iterdir())[:8]
     done = extract(list_files(photos), **options, cache=tmp_path / "cache")
     assert done.features[0].computed == 0
@@ -180,8 +180,8 @@ def test_a_published_base_is_fine_tuned_from_where_its_head_was(real_data: Path,
     tuned = fine_tune(run, photos, epochs=3, cache=tmp_path / "cache")
     assert tuned.cut == "conv_pw_11_relu"
     assert tuned.metrics_before == run.metrics
-    assert tuned.run.fine_tuning["hand_over"]["largest_difference"] < 5e-3
-    assert tuned.metrics_after["test"]["accuracy"] > 0.8
+    assert tuned.fine_tuning.hand_over.largest_difference < 5e-3
+    assert tuned.metrics_after["test"].accuracy > 0.8
     assert evaluate(tuned.run, photos, cache=tmp_path / "cache").metrics == tuned.metrics_after
     published = keras.applications.MobileNet(include_top=False, weights=None, input_shape=(224, 224, 3), alpha=0.25)
     published.load_weights(weights)

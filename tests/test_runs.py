@@ -59,13 +59,13 @@ def rewrite(run: Run, change: Change) -> None:
 def test_a_run_tells_stripes_from_discs(saved: Run) -> None:
     """With metrics per split, an interval around each accuracy, and no top-5 for two classes."""
     assert saved.classes == ("discs", "stripes")
-    assert sum(m["n"] for m in saved.metrics.values()) == 80
+    assert sum(m.n for m in saved.metrics.values()) == 80
     assert list(saved.metrics) == ["train", "val", "test"]
     for metrics in saved.metrics.values():
-        low, high = metrics["accuracy_ci95"]
-        assert low <= metrics["accuracy"] <= high
-        assert set(metrics) == {"n", "accuracy", "accuracy_ci95", "log_loss"}
-    assert saved.metrics["test"]["accuracy"] > 0.8
+        assert metrics.top5 is None
+        low, high = metrics.accuracy_ci95
+        assert low <= metrics.accuracy <= high
+    assert saved.metrics["test"].accuracy > 0.8
 
 
 def test_a_run_folder_has_all_that_it_takes(saved: Run) -> None:
@@ -129,11 +129,20 @@ def test_run_json_is_what_it_says(saved: Run) -> None:
         ("classes", [1, 2]),
         ("classes", 5),
         ("metrics", "good"),
+        ("metrics", {"test": {"n": 5}}),
+        ("metrics", {"test": {"n": 5, "accuracy": "all", "accuracy_ci95": [0, 1], "log_loss": 0.1}}),
+        ("metrics", {"test": {"n": 5, "accuracy": 1, "accuracy_ci95": [0], "log_loss": 0.1}}),
+        ("metrics", {"test": {"n": 5.5, "accuracy": 1, "accuracy_ci95": [0, 1], "log_loss": 0.1}}),
         ("seconds", []),
+        ("seconds", {"fit": "1"}),
         ("seed", "0"),
+        ("seed", True),
         ("data", None),
         ("fractions", [0.2, 0.2]),
+        ("fractions", {"val": 0.2}),
         ("fine_tuning", None),
+        ("fine_tuning", []),
+        ("fine_tuning", {"cut": "block5_pool"}),
         ("versions", 3),
         ("head_file", 5),
         ("head_file", "../head.skops"),
@@ -293,7 +302,7 @@ def test_a_run_knows_its_images_wherever_they_go(saved: Run) -> None:
     """By their content, with the split that each was in; a copy in the training split counts as trained on."""
     splits = load_splits(saved)
     counts = {split: list(splits.values()).count(split) for split in saved.metrics}
-    assert counts == {split: metrics["n"] for split, metrics in saved.metrics.items()}
+    assert counts == {split: metrics.n for split, metrics in saved.metrics.items()}
 
 
 @pytest.mark.parametrize("text", ["", "digest\n", "digest,split\nx\n", "a,b\n"])

@@ -20,6 +20,7 @@ def command(
 
     Example: featstore evaluate runs/photos-MobileNetV2-tf-224-logistic new-photos
     """
+    from featstore.evaluation.metrics import describe_splits
     from featstore.runs.evaluation import evaluate
     from featstore.runs.run import load_run
 
@@ -29,7 +30,8 @@ def command(
         note(f"warning: {text}")
     if json:
         skipped = [item._asdict() for item in found.skipped]
-        print_json({"run": str(run), "metrics": found.metrics, "unlabelled": found.unlabelled, "skipped": skipped})
+        metrics = describe_splits(found.metrics)
+        print_json({"run": str(run), "metrics": metrics, "unlabelled": found.unlabelled, "skipped": skipped})
         return
     list_skipped(found.skipped)
     if found.unlabelled:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -139,14 +140,16 @@ def command(
 
 
 def _describe(tuned: FineTuned) -> dict[str, Any]:
+    from featstore.evaluation.metrics import describe_splits
+
     return {
         "run": str(tuned.run.folder),
         "head_run": str(tuned.head_run.folder),
         "cut": tuned.cut,
         "trainable_layers": list(tuned.trainable_layers),
-        "metrics_before": tuned.metrics_before,
-        "metrics_after": tuned.metrics_after,
-        "hand_over": tuned.run.fine_tuning["hand_over"],
+        "metrics_before": describe_splits(tuned.metrics_before),
+        "metrics_after": describe_splits(tuned.metrics_after),
+        "hand_over": asdict(tuned.fine_tuning.hand_over),
         "difference": tuned.difference,
         "verdict": tuned.verdict,
         "recommended": str(tuned.recommended.folder),
@@ -161,10 +164,8 @@ def print_tuned(tuned: FineTuned) -> None:
     rows = []
     for split, before in tuned.metrics_before.items():
         after = tuned.metrics_after[split]
-        accuracies = [
-            f"{m['accuracy']:.3f} [{m['accuracy_ci95'][0]:.3f}, {m['accuracy_ci95'][1]:.3f}]" for m in (before, after)
-        ]
-        rows.append([split, str(before["n"]), *accuracies, *(f"{m['log_loss']:.3f}" for m in (before, after))])
+        accuracies = [f"{m.accuracy:.3f} [{m.accuracy_ci95[0]:.3f}, {m.accuracy_ci95[1]:.3f}]" for m in (before, after)]
+        rows.append([split, str(before.n), *accuracies, *(f"{m.log_loss:.3f}" for m in (before, after))])
     print_table(["split", "n", "accuracy before", "accuracy after", "log loss before", "log loss after"], rows)
     say(f"difference: {tuned.difference}")
     say(tuned.verdict)

@@ -7,17 +7,22 @@ from typing import TYPE_CHECKING, Any
 from featstore.cli.console import print_table, say
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from featstore.evaluation.metrics import Metrics
     from featstore.runs.run import Run
 
 
 def describe(run: Run) -> dict[str, Any]:
     """As `--json` prints a run."""
+    from featstore.evaluation.metrics import describe_splits
+
     return {
         "run": str(run.folder),
         "head": run.head,
         "key": run.key,
         "classes": list(run.classes),
-        "metrics": run.metrics,
+        "metrics": describe_splits(run.metrics),
         "seconds": run.seconds,
     }
 
@@ -32,16 +37,14 @@ def print_run(run: Run) -> None:
     say(f"saved in {run.folder}")
 
 
-def print_metrics(metrics: dict[str, dict[str, Any]]) -> None:
+def print_metrics(metrics: Mapping[str, Metrics]) -> None:
     """A line per split."""
     rows = []
     for split, m in metrics.items():
-        low, high = m["accuracy_ci95"]
-        top5 = [f"{m['top5']:.3f}"] if "top5" in m else []
-        rows.append(
-            [split, str(m["n"]), f"{m['accuracy']:.3f}", f"{low:.3f} to {high:.3f}", *top5, f"{m['log_loss']:.3f}"]
-        )
-    has_top5 = any("top5" in m for m in metrics.values())
+        low, high = m.accuracy_ci95
+        top5 = [] if m.top5 is None else [f"{m.top5:.3f}"]
+        rows.append([split, str(m.n), f"{m.accuracy:.3f}", f"{low:.3f} to {high:.3f}", *top5, f"{m.log_loss:.3f}"])
+    has_top5 = any(m.top5 is not None for m in metrics.values())
     print_table(["split", "n", "accuracy", "95 % interval", *(["top-5"] if has_top5 else []), "log loss"], rows)
 
 

@@ -26,9 +26,26 @@ if TYPE_CHECKING:
 OnCell = Callable[[int, int], None]  # (cells measured, cells in all)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Row:
-    """One cell, measured; accuracy and log loss are means over the seeds, the fit's seconds a sum over all fits."""
+    """One cell of the grid, measured.
+
+    Attributes:
+        cell: Its recipe and head.
+        factors: `model`, `preprocess`, `size`, `views` and `head` in words.
+        size: Input size (height, width) in px.
+        n: Number of held-out images.
+        accuracy: Share of right answers, mean over the seeds.
+        accuracy_ci95: 95 % interval (low, high) of the accuracy.
+        log_loss: Mean over images and seeds, in nats.
+        difference_to_best: Accuracy less that of the best row, on the same images.
+        difference_ci95: 95 % interval (low, high) of this difference.
+        seconds_extract: Seconds that the extraction took in this call; 0 where all was cached.
+        seconds_fit: Sum over all fits of the head.
+        width: Numbers in a row of features.
+        bytes: What the features take in the cache.
+        command: The `featstore train-head` command that makes this cell.
+    """
 
     cell: GridCell
     factors: Mapping[str, str]
@@ -201,20 +218,20 @@ def _judge(
         features = [f for f in prepared.features if f.recipe == m.cell.recipe]
         rows.append(
             Row(
-                m.cell,
-                cells[ranked.place].factors,
-                _size(features),
-                len(m.right),
-                ranked.accuracy,
-                ranked.accuracy_ci95,
-                m.log_loss,
-                ranked.difference_to_best.value,
-                (ranked.difference_to_best.low, ranked.difference_to_best.high),
-                sum(f.seconds for f in features),
-                m.seconds,
-                _width(features),
-                sum(f.bytes for f in features),
-                commands[ranked.place],
+                cell=m.cell,
+                factors=cells[ranked.place].factors,
+                size=_size(features),
+                n=len(m.right),
+                accuracy=ranked.accuracy,
+                accuracy_ci95=ranked.accuracy_ci95,
+                log_loss=m.log_loss,
+                difference_to_best=ranked.difference_to_best.value,
+                difference_ci95=(ranked.difference_to_best.low, ranked.difference_to_best.high),
+                seconds_extract=sum(f.seconds for f in features),
+                seconds_fit=m.seconds,
+                width=_width(features),
+                bytes=sum(f.bytes for f in features),
+                command=commands[ranked.place],
             )
         )
     return tuple(rows), tuple(findings(cells))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -12,27 +13,52 @@ from numpy.typing import NDArray
 Z95 = 1.959963984540054  # two-sided 95 % quantile of the normal distribution
 
 
-def evaluate(
-    probabilities: NDArray[Any], labels: Sequence[str] | NDArray[Any], classes: Sequence[str]
-) -> dict[str, Any]:
-    """`n`, `accuracy`, `accuracy_ci95`, `log_loss`, and `top5` where there are more than five classes.
+@dataclass(frozen=True, kw_only=True)
+class Metrics:
+    """How right the probabilities of `n` labelled images are.
 
-    probabilities: (n, len(classes)), columns in the order of `classes`. labels: n names, all of them in `classes`.
+    Attributes:
+        n: Number of images.
+        accuracy: Share of the images, 0 to 1, whose most probable class is the right one.
+        accuracy_ci95: 95 % interval (low, high) of the accuracy.
+        top5: Share of the images whose right class is among the five most probable; None for up to five classes.
+        log_loss: Mean over the images, in nats.
     """
+
+    n: int
+    accuracy: float
+    accuracy_ci95: tuple[float, float]
+    top5: float | None = None
+    log_loss: float
+
+    def describe(self) -> dict[str, Any]:
+        """Return the metrics as plain JSON values, without `top5` where it is None."""
+        values = asdict(self) | {"accuracy_ci95": list(self.accuracy_ci95)}
+        return {name: value for name, value in values.items() if value is not None}
+
+
+def evaluate(probabilities: NDArray[Any], labels: Sequence[str] | NDArray[Any], classes: Sequence[str]) -> Metrics:
+    """Measure `probabilities` (n, len(classes)), columns in the order of `classes`, against n `labels` among these."""
     column = {name: i for i, name in enumerate(classes)}
     truth = np.array([column[str(label)] for label in labels])
     right = int((probabilities.argmax(axis=1) == truth).sum())
-    metrics: dict[str, Any] = {
-        "n": len(truth),
-        "accuracy": right / len(truth),
-        "accuracy_ci95": list(wilson_interval(right, len(truth))),
-    }
+    top5 = None
     if len(classes) > 5:
         # ties go to the class named first, as in argmax, so that top-5 is never below the accuracy
         five = np.argsort(-probabilities, axis=1, kind="stable")[:, :5]
-        metrics["top5"] = float((five == truth[:, None]).any(axis=1).mean())
-    metrics["log_loss"] = float(log_losses(probabilities, truth).mean())
-    return metrics
+        top5 = float((five == truth[:, None]).any(axis=1).mean())
+    return Metrics(
+        n=len(truth),
+        accuracy=right / len(truth),
+        accuracy_ci95=wilson_interval(right, len(truth)),
+        top5=top5,
+        log_loss=float(log_losses(probabilities, truth).mean()),
+    )
+
+
+def describe_splits(metrics: Mapping[str, Metrics]) -> dict[str, dict[str, Any]]:
+    """Return metrics by split as plain JSON values."""
+    return {split: found.describe() for split, found in metrics.items()}
 
 
 def log_losses(probabilities: NDArray[Any], truth: Sequence[int] | NDArray[np.intp]) -> NDArray[np.float64]:

@@ -53,7 +53,7 @@ class Nearest:
     images: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Answer:
     """What the cache holds of one feature set: `stored` of the `rows` asked for, which are `images` x `views`.
 
@@ -199,7 +199,18 @@ def _answer(
     damaged = tuple(store.damaged)
     there = bool(len(store) or damaged)
     nearest = None if there else _nearest(spec, kept, pictures)
-    return Answer(recipe, spec, views, store.folder, len(pictures), stored, tuple(missing), there, damaged, nearest)
+    return Answer(
+        recipe=recipe,
+        spec=spec,
+        views=views,
+        folder=store.folder,
+        images=len(pictures),
+        stored=stored,
+        missing=tuple(missing),
+        key_is_stored=there,
+        damaged=damaged,
+        nearest=nearest,
+    )
 
 
 def _why(picture: Picture, held: int, store: RowStore, views: Sequence[int], memory: DigestMemory) -> Why:

@@ -36,19 +36,27 @@ if TYPE_CHECKING:
     from featstore.system.progress import Progress
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class FeatureSet:
     """The features of one recipe at one size for one data set, complete in the cache.
 
-    `images` x `views` rows, of which `computed` were made by the base just now. `damaged`: a line for each shard
-    that was passed over.
+    Attributes:
+        recipe: The features as the user asked for them.
+        spec: The same in full; names their folder in the cache.
+        views: Numbers of the views of each image.
+        folder: Where the rows are.
+        shape: Shape of one row.
+        images: Number of images.
+        computed: Number of rows that the base computed just now.
+        seconds: What that took.
+        damaged: A line for each shard that was passed over.
     """
 
     recipe: Recipe
     spec: FeatureSpec
     views: tuple[int, ...]
     folder: Path
-    shape: tuple[int, ...]  # of one row
+    shape: tuple[int, ...]
     images: int
     computed: int
     seconds: float
@@ -170,9 +178,20 @@ def _complete(
     sets = []
     for recipe, (spec, views) in wanted:
         store = stores[spec.key]
-        shape, damaged = store.row_shape or (), tuple(store.damaged)
-        account = made.pop(spec, (0, 0.0))
-        sets.append(FeatureSet(recipe, spec, views, store.folder, shape, len(manifest), *account, damaged))
+        computed, seconds = made.pop(spec, (0, 0.0))
+        sets.append(
+            FeatureSet(
+                recipe=recipe,
+                spec=spec,
+                views=views,
+                folder=store.folder,
+                shape=store.row_shape or (),
+                images=len(manifest),
+                computed=computed,
+                seconds=seconds,
+                damaged=tuple(store.damaged),
+            )
+        )
     return manifest, tuple(sets)
 
 

@@ -6,9 +6,9 @@ import os
 import shutil
 import time
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from featstore.datasets.leaks import leak_notes, trained_on_notes
 from featstore.datasets.manifest import Manifest, Skipped
@@ -16,6 +16,7 @@ from featstore.errors import FeatstoreError, StoreError
 from featstore.extraction.cache import cache_folder
 from featstore.finetuning.settings import Tuning
 from featstore.finetuning.setup import Unfreeze, Unfrozen, check_unfreezable, unfreeze_run
+from featstore.runs.fine_tuning import FineTuning
 from featstore.runs.run import Run, check_root, load_curve, load_run, new_folder, save_run
 from featstore.system.environment import versions
 from featstore.system.files import file_digest, write_whole
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from featstore.evaluation.metrics import Metrics
     from featstore.evaluation.paired import Difference
     from featstore.heads.loop import Training
     from featstore.system.progress import Progress
@@ -34,18 +36,26 @@ WHOLE = "pixels"  # the cut where nothing is frozen
 LEAST_GAIN = 1e-3  # nats of validation loss: less is rounding
 
 
-class FineTuned(NamedTuple):
-    """A fine-tuned run beside the head's that it began with, both measured on the same images.
+@dataclass(frozen=True, kw_only=True)
+class FineTuned:
+    """A fine-tuned run and the head's run that it began with, both measured on the same images.
 
-    metrics_before, metrics_after: by split. recommended: `run`, or `head_run` unless validation speaks for `run`.
-    difference: of the accuracies on the test split (validation where there is none), paired, in words. verdict: what
-    validation says. notes: what else the user should know. skipped: files that could not be read.
+    Attributes:
+        run: The new run.
+        head_run: The run of the head.
+        metrics_before: Metrics of `head_run` by split.
+        metrics_after: Metrics of `run` by split.
+        recommended: `run` if it is better on the validation split, else `head_run`.
+        difference: Paired difference of the accuracies on the test split (validation without one), in words.
+        verdict: What the validation split says, in words.
+        notes: What makes the figures too good, and plots that could not be written.
+        skipped: Files that could not be read.
     """
 
     run: Run
     head_run: Run
-    metrics_before: dict[str, dict[str, Any]]
-    metrics_after: dict[str, dict[str, Any]]
+    metrics_before: dict[str, Metrics]
+    metrics_after: dict[str, Metrics]
     recommended: Run
     difference: str
     verdict: str
@@ -53,12 +63,20 @@ class FineTuned(NamedTuple):
     skipped: tuple[Skipped, ...]
 
     @property
+    def fine_tuning(self) -> FineTuning:
+        """How `run` came from `head_run`."""
+        assert self.run.fine_tuning is not None
+        return self.run.fine_tuning
+
+    @property
     def cut(self) -> str:
-        return str(self.run.fine_tuning["cut"])
+        """Name of the layer whose activation the trained part is fed with; `pixels` where nothing is frozen."""
+        return self.fine_tuning.cut
 
     @property
     def trainable_layers(self) -> tuple[str, ...]:
-        return tuple(self.run.fine_tuning["trainable_layers"])
+        """Names of the layers that were trained, from the image upwards."""
+        return self.fine_tuning.trainable_layers
 
 
 def fine_tune(
@@ -128,10 +146,10 @@ def _save(unfrozen: Unfrozen, tuning: Tuning, root: Path, times: tuple[float, fl
     beats, verdict = _verdict(head_run, training, difference)
     start, ready, trained = times
     seconds = {"features": ready - start, "fit": trained - ready, "total": time.perf_counter() - start}
-    details = {"metrics_before": before, "beats_head": beats}
     manifest, folder = unfrozen.prepared.manifest, new_folder(root, f"{head_run.folder.absolute().name}-tuned")
     try:
-        run = _make_run(unfrozen, tuning, folder, after, {k: round(v, 3) for k, v in seconds.items()}, details)
+        fine_tuning = _describe_tuning(unfrozen, before, beats)
+        run = _make_run(unfrozen, tuning, folder, after, {k: round(v, 3) for k, v in seconds.items()}, fine_tuning)
         pictures = _draw(unfrozen, run)
         save_run(run, manifest.pictures, training.curve, pictures.pop("curve.png"))
     except BaseException:
@@ -144,21 +162,28 @@ def _save(unfrozen: Unfrozen, tuning: Tuning, root: Path, times: tuple[float, fl
         except StoreError as error:  # the run is whole without it
             notes.append(str(error))
     held_out = next(split for split in ("test", "val", "train") if split in answers)
-    words = _in_words(_difference(unfrozen, answers, held_out), len(answers[held_out]), held_out), verdict, tuple(notes)
-    return FineTuned(run, head_run, before, after, run if beats else head_run, *words, manifest.skipped)
+    return FineTuned(
+        run=run,
+        head_run=head_run,
+        metrics_before=before,
+        metrics_after=after,
+        recommended=run if beats else head_run,
+        difference=_in_words(_difference(unfrozen, answers, held_out), len(answers[held_out]), held_out),
+        verdict=verdict,
+        notes=tuple(notes),
+        skipped=manifest.skipped,
+    )
 
 
 def _make_run(
     unfrozen: Unfrozen,
     tuning: Tuning,
     folder: Path,
-    metrics: dict[str, dict[str, Any]],
+    metrics: dict[str, Metrics],
     seconds: dict[str, float],
-    details: dict[str, Any],
+    fine_tuning: FineTuning,
 ) -> Run:
-    """The run with its trained part in `folder`; `details` are more of what was found while fine-tuning."""
-    from featstore.finetuning.network import trained_layers
-
+    """Save the trained part in `folder` and return its run."""
     head_run, stage, training = unfrozen.head_run, unfrozen.stage, unfrozen.stage.training
     assert training is not None
     head_file = stage.trained().save(folder)
@@ -177,16 +202,23 @@ def _make_run(
         seed=tuning.seed,
         data=os.path.abspath(unfrozen.prepared.manifest.source),
         fractions=head_run.fractions,
-        fine_tuning={
-            "head_run": os.path.abspath(head_run.folder),
-            "cut": unfrozen.cut.layer if unfrozen.cut else WHOLE,
-            "trainable_layers": trained_layers(unfrozen.network),
-            "hand_over": unfrozen.hand_over,
-            **details,
-        },
+        fine_tuning=fine_tuning,
         versions=versions(),
         head_file=head_file,
         head_sha256=file_digest(folder / head_file),
+    )
+
+
+def _describe_tuning(unfrozen: Unfrozen, before: dict[str, Metrics], beats_head: bool) -> FineTuning:
+    from featstore.finetuning.network import trained_layers
+
+    return FineTuning(
+        head_run=Path(os.path.abspath(unfrozen.head_run.folder)),
+        cut=unfrozen.cut.layer if unfrozen.cut else WHOLE,
+        trainable_layers=tuple(trained_layers(unfrozen.network)),
+        hand_over=unfrozen.hand_over,
+        metrics_before=before,
+        beats_head=beats_head,
     )
 
 
@@ -198,9 +230,10 @@ def _draw(unfrozen: Unfrozen, run: Run) -> dict[str, bytes]:
 
     head_run, training = unfrozen.head_run, unfrozen.stage.training
     assert training is not None
-    title = f"{head_run.head} on {head_run.recipes[0].model}, then fine-tuned from {run.fine_tuning['cut']} on"
-    metrics = run.fine_tuning["metrics_before"].get("val")
-    before = {"loss": metrics["log_loss"], "accuracy": metrics["accuracy"]} if metrics else {}
+    assert run.fine_tuning is not None
+    title = f"{head_run.head} on {head_run.recipes[0].model}, then fine-tuned from {run.fine_tuning.cut} on"
+    metrics = run.fine_tuning.metrics_before.get("val")
+    before = {"loss": metrics.log_loss, "accuracy": metrics.accuracy} if metrics else {}
     parts = parts_of(unfrozen.body, unfrozen.cut, unfrozen.network)
     drawn = {f"network.{kind}": network_diagram(parts, title, kind) for kind in ("png", "svg")}
     return drawn | {"curve.png": handover_chart(load_curve(head_run), training.curve, before, title)}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from featstore.datasets.manifest import Manifest, scan
 from featstore.errors import DataError, RunError, UsageError, param
@@ -16,6 +16,7 @@ from featstore.features.views import load_in_blocks
 from featstore.finetuning.settings import Tuning
 from featstore.images.reading import Reading
 from featstore.images.views import Augmentation, parse_augmentation, parse_views
+from featstore.runs.fine_tuning import HandOver, HandOverAccuracy
 from featstore.runs.recipes import recipes_of
 from featstore.runs.run import Run, load_splits
 from featstore.system.tensorflow_loader import load_tensorflow
@@ -54,8 +55,22 @@ class Unfreeze:
             )
 
 
-class Unfrozen(NamedTuple):
-    """A stage ready for training, and what is known before it: the answers of the cached head, and the hand-over."""
+@dataclass(frozen=True, kw_only=True)
+class Unfrozen:
+    """A stage ready for training, and what is known before it.
+
+    Attributes:
+        head_run: The run of the head.
+        prepared: The features, complete in the cache, and the manifest with its splits.
+        plan: The rows that the stage is fed with.
+        body: The base up to the features of the head.
+        cut: Where it is cut; None for the whole of it.
+        network: The part above the cut with the head on it.
+        stage: Its training.
+        before: Probabilities (n, classes) of the cached head by split.
+        hand_over: The network beside the head before the first step.
+        seen: Splits of the images that the head was made with, by content digest.
+    """
 
     head_run: Run
     prepared: Prepared
@@ -65,8 +80,8 @@ class Unfrozen(NamedTuple):
     network: Any
     stage: Stage
     before: dict[str, NDArray[np.float64]]
-    hand_over: dict[str, Any]
-    seen: dict[str, str]  # the splits of the images that the head was made with
+    hand_over: HandOver
+    seen: dict[str, str]
 
 
 def check_unfreezable(run: Run, where: Unfreeze, views: str | None, augment: str | None, tuning: Tuning) -> None:
@@ -151,7 +166,18 @@ def unfreeze_run(
     if tuning.precision != "float32":
         network = body.network(cut, head.network(prepared.features[0].shape), tuning.precision, tuning.seed)
         stage = Stage(network, prepared, plan, tuning, **options)
-    return Unfrozen(run, prepared, plan, body, cut, network, stage, before, hand_over, seen)
+    return Unfrozen(
+        head_run=run,
+        prepared=prepared,
+        plan=plan,
+        body=body,
+        cut=cut,
+        network=network,
+        stage=stage,
+        before=before,
+        hand_over=hand_over,
+        seen=seen,
+    )
 
 
 def _input_recipe(
@@ -180,8 +206,8 @@ def _input_recipe(
 
 def _compare(
     run: Run, before: dict[str, NDArray[np.float64]], start: dict[str, NDArray[np.float64]], stage: Stage
-) -> dict[str, Any]:
-    """How far the network, before its first step, is from the cached head. Raises RunError beyond rounding."""
+) -> HandOver:
+    """Compare the network before its first step with the cached head. Raises RunError beyond rounding."""
     import numpy as np
 
     largest = max(float(np.abs(before[split] - start[split]).max()) for split in before)
@@ -190,8 +216,8 @@ def _compare(
             f"{run.folder}: the network above the cut does not answer as its head does: probabilities differ by up to "
             f"{largest:.2g}, expected rounding; train the head again, with {param('dtype', 'float32')}"
         )
-    accuracy = {
-        name: {split: float((p.argmax(axis=1) == stage.truth(split)).mean()) for split, p in found.items()}
-        for name, found in (("head", before), ("network", start))
-    }
-    return {"largest_difference": largest, "accuracy": accuracy}
+    head, network = (
+        {split: float((p.argmax(axis=1) == stage.truth(split)).mean()) for split, p in found.items()}
+        for found in (before, start)
+    )
+    return HandOver(largest_difference=largest, accuracy=HandOverAccuracy(head=head, network=network))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from featstore.datasets.leaks import trained_on_notes
 from featstore.datasets.manifest import SPLITS, Manifest, Picture, Skipped, scan
@@ -15,6 +15,7 @@ from featstore.runs.recipes import recipes_of
 from featstore.runs.run import Run, load_splits
 
 if TYPE_CHECKING:
+    from featstore.evaluation.metrics import Metrics
     from featstore.system.progress import Progress
 
 NEW = "new"  # images that the run was not made with, of a data set without splits
@@ -27,7 +28,7 @@ class Evaluation(NamedTuple):
     """
 
     run: Run
-    metrics: dict[str, dict[str, Any]]
+    metrics: dict[str, Metrics]
     skipped: tuple[Skipped, ...]
     unlabelled: int
     notes: tuple[str, ...]

@@ -11,17 +11,20 @@ import io
 import json
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from featstore.errors import FeatstoreError, RunError, StoreError, param
+from featstore.evaluation.metrics import Metrics, describe_splits
 from featstore.extraction.recipe import Recipe
 from featstore.heads.registry import make_head
 from featstore.plots.curve import _curve_png
+from featstore.runs.fine_tuning import FineTuning
 from featstore.spec import FeatureSpec
 from featstore.store.spec_file import check_version
 from featstore.system.files import file_digest, write_whole
+from featstore.system.records import read_record
 
 if TYPE_CHECKING:
     import numpy as np
@@ -33,21 +36,31 @@ if TYPE_CHECKING:
 FORMAT = "featstore-run"
 FORMAT_VERSION = 3  # 2: several bases and views; 3: the images and their splits, and fine-tuning
 _IMAGES = "images.csv"
-_TYPES: dict[str, Any] = {  # by their names in annotations
-    **{kind.__name__: kind for kind in (str, int, bool, dict, tuple, Path, Recipe, FeatureSpec)},
-    "float": (float, int),
-    "None": type(None),
-}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Run:
     """A trained head, or the top of a network that was fine-tuned with its head.
 
-    recipes: one for each base, side by side. specs: those of all their parts, in the order of their plans. metrics: by
-    split. seconds: by stage. fractions: shares for `val` and `test` where the data set brought no such splits.
-    head_sha256 is checked before the head is loaded. fine_tuning: empty for a head; else `head_run`, `cut`,
-    `trainable_layers`, `metrics_before`, `hand_over` and `beats_head`, as in `finetuning`.
+    Attributes:
+        folder: Where it is saved.
+        head: Name of the head, or `fine-tuned`.
+        parameters: Parameters of the head, or the settings of the fine-tuning.
+        chosen: What training chose by itself, such as C or the best epoch.
+        recipes: One for each base; the features of several stand side by side.
+        specs: Those of all parts of the recipes, in the order of their plans.
+        train_on: `plain` or `all` views of an image.
+        average: What is averaged over the views of an image: `probabilities`, `logits` or `features`.
+        classes: Names of the classes, sorted, in the order of the probabilities.
+        metrics: Metrics by split, as in `run.metrics["test"].accuracy`.
+        seconds: Seconds by stage: `features`, `fit` and `total`.
+        seed: Seed of the training.
+        data: Path of the data set.
+        fractions: Shares for `val` and `test` where the data set brought no such splits.
+        fine_tuning: How the network came from a head; None for a head.
+        versions: Versions of featstore and of the libraries that made the run.
+        head_file: Name of the file with what was trained.
+        head_sha256: SHA-256 (hex) of that file, checked when it is loaded.
     """
 
     folder: Path
@@ -59,12 +72,12 @@ class Run:
     train_on: str
     average: str
     classes: tuple[str, ...]
-    metrics: dict[str, dict[str, Any]]
+    metrics: dict[str, Metrics]
     seconds: dict[str, float]
     seed: int
     data: str
     fractions: dict[str, float]
-    fine_tuning: dict[str, Any]
+    fine_tuning: FineTuning | None = None
     versions: dict[str, str]
     head_file: str
     head_sha256: str
@@ -132,6 +145,8 @@ class Run:
         content = asdict(self) | {
             "recipes": [recipe.describe() for recipe in self.recipes],
             "specs": [spec.describe() for spec in self.specs],
+            "metrics": describe_splits(self.metrics),
+            "fine_tuning": self.fine_tuning.describe() if self.fine_tuning else {},
             "key": self.key,
         }
         del content["folder"]
@@ -246,32 +261,20 @@ def _check_version(path: Path, content: dict[str, Any]) -> None:
 
 
 def _from_content(folder: Path, content: dict[str, Any]) -> Run:
-    del content["format"], content["format_version"]
-    key = content.pop("key")
-    specs = tuple(FeatureSpec.from_json(json.dumps(spec)) for spec in content.pop("specs"))
-    if Path(content["head_file"]).name != content["head_file"]:
+    """Return the run that `describe` wrote; raises one of several errors for anything else."""
+    known = {name: value for name, value in content.items() if name not in ("format", "format_version", "key")}
+    specs = [FeatureSpec.from_json(json.dumps(spec)) for spec in content["specs"]]
+    fine_tuning = read_record(FineTuning, content["fine_tuning"]) if content["fine_tuning"] != {} else None
+    run = read_record(Run, known | {"folder": folder, "specs": specs, "fine_tuning": fine_tuning})
+    if Path(run.head_file).name != run.head_file:
         raise ValueError("the head lies outside the run's folder")
-    recipes = tuple(Recipe(**recipe) for recipe in content.pop("recipes"))
-    classes = tuple(content.pop("classes"))
-    run = Run(folder=folder, recipes=recipes, specs=specs, classes=classes, **content)
-    _check_types(run)
-    for recipe in recipes:
-        _check_types(recipe)
-    if not all(isinstance(run.fractions[split], float | int) for split in ("val", "test")):
-        raise TypeError("the fractions are not numbers")
-    if not specs or run.key != key:
+    if not {"val", "test"} <= run.fractions.keys():
+        raise ValueError("fractions: expected val and test")
+    if not specs or run.key != content["key"]:
         raise ValueError("the specs do not hash to the key")
-    for name in classes:
-        os.fsencode(name)  # of the right type, and what a folder can be called: it is printed and written
+    for name in run.classes:
+        os.fsencode(name)  # what a folder can be called: it is printed and written
     return run
-
-
-def _check_types(record: Recipe | Run) -> None:
-    """Raise TypeError where a field is not of the type it is annotated with; what is inside a dict is not looked at."""
-    for field in fields(record):
-        value = getattr(record, field.name)
-        if not isinstance(value, tuple(_TYPES[name.split("[")[0]] for name in str(field.type).split(" | "))):
-            raise TypeError(f"{field.name}: expected {field.type}, found {type(value).__name__}")
 
 
 def _curve_csv(curve: Curve) -> str:

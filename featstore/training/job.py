@@ -122,7 +122,6 @@ def _save(
         seed=head.seed,
         data=os.path.abspath(manifest.source),
         fractions=fractions,
-        fine_tuning={},
         versions=versions(),
         head_file=head_file,
         head_sha256=file_digest(folder / head_file),
