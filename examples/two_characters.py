@@ -21,11 +21,6 @@ from characters import SIDE, write_drawings
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 import featstore
-from featstore.cli.console import image_progress, list_skipped, print_table
-from featstore.cli.fine_tune import print_tuned
-from featstore.cli.show import print_run
-from featstore.datasets.splits import complete_splits
-from featstore.system.tensorflow_loader import mute_tensorflow
 
 
 def choose_eight(manifest: featstore.Manifest) -> list[tuple[str, str]]:
@@ -96,28 +91,29 @@ def show_folders(options: argparse.Namespace, data: Path) -> None:
     counts = Counter((p.split or "", p.label or "") for p in featstore.scan(data).pictures)
     splits = sorted({split for split, _ in counts}, key=["train", "val", "test", ""].index)
     classes = sorted({label for _, label in counts})
-    print_table(["images", *classes], [(s or "all", *(str(counts[s, label]) for label in classes)) for s in splits])
+    rows = [(s or "all", *(str(counts[s, label]) for label in classes)) for s in splits]
+    print(featstore.Table(["images", *classes], rows))
 
 
 def extract(options: argparse.Namespace, data: Path, base: dict[str, Any], cache: Path) -> featstore.Manifest:
     """Run the base over all images; the manifest with the splits that the head gets as well."""
     heading("2. Extract: the base looks at each image once")
-    with image_progress(True) as progress:
-        extraction = featstore.extract(data, **base, cache=cache, progress=progress)
+    extraction = featstore.extract(data, **base, cache=cache, progress=True)
     if options.data:  # else it would list the folders of this program beside train
-        list_skipped(extraction.manifest.skipped)
+        for path, reason in extraction.manifest.skipped:
+            print(f"skipped: {path}: {reason}", file=sys.stderr)
     part = extraction.features[0]
     shape = " x ".join(map(str, part.shape))
     print(f"{part.images} images, {part.computed} of them computed now in {part.seconds:.1f} s: {shape} numbers each")
     print(f"kept in {part.folder}")
-    return complete_splits(extraction.manifest)
+    return featstore.complete_splits(extraction.manifest)
 
 
 def fine_tune(run: featstore.Run, data: Path, epochs: int, places: dict[str, Path]) -> featstore.Run:
     """Fine-tune the top block, print the metrics before and after; the run that is recommended comes back."""
     heading("5. Fine-tune the top block, from its cached input")
     tuned = featstore.fine_tune(run, data, blocks=1, epochs=epochs, rate=1e-3, **places)
-    print_tuned(tuned)
+    print(tuned)
     print(f"curves of both, one after the other: {tuned.run.folder / 'curve.png'}")
     return tuned.recommended
 
@@ -129,7 +125,7 @@ def answer(run: featstore.Run, files: Sequence[str], right: Sequence[str], cache
     for image, name in zip(images, right, strict=True):
         wrong = "" if image.label == name else f"wrong: {name}"
         rows.append((image.path, image.label, f"{image.probability:.3f}", strength(image.probability), wrong))
-    print_table(["image", "answer", "probability", "that is", ""], rows)
+    print(featstore.Table(["image", "answer", "probability", "that is", ""], rows))
     return images
 
 
@@ -157,7 +153,7 @@ def tell(options: argparse.Namespace) -> None:
     manifest = extract(options, data, base, places["cache"])
     heading("3. Train a head")
     run = featstore.train_head(data, "bn-dropout", {"epochs": options.epochs}, **base, **places)
-    print_run(run)
+    print(run)
     heading("4. Curves")
     print(f"best after epoch {run.chosen['best_epoch']} of {run.chosen['epochs']}: {run.folder / 'curve.png'}")
     run = fine_tune(run, data, min(options.epochs, 20), places)
@@ -181,7 +177,6 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
 
 def main() -> None:
     options = parse()
-    mute_tensorflow()
     try:
         tell(options)
     except featstore.FeatstoreError as error:

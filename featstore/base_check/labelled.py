@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from featstore.datasets.manifest import Skipped, list_files
@@ -15,6 +15,7 @@ from featstore.extraction.recipe import Recipe
 from featstore.images.preprocessing import NAMED
 from featstore.images.reading import parse_size
 from featstore.images.views import CANVAS, VIEWS
+from featstore.system.text import Shown, Table
 
 if TYPE_CHECKING:
     import numpy as np
@@ -34,13 +35,25 @@ class Checked(NamedTuple):
     top5: float
 
 
-class Check(NamedTuple):
+@dataclass(frozen=True)
+class Check(Shown):
     """`rows` by variant and views; `verdict` in plain words; `published` top-1 and top-5 as fractions, where known."""
 
     rows: tuple[Checked, ...]
     verdict: str
     published: tuple[float | None, float | None]
     skipped: tuple[Skipped, ...]
+
+    def parts(self) -> Iterator[str | Table]:
+        """Yield the verdict, and a row for each variant and number of views."""
+        yield self.verdict
+        yield ""
+        rows = []
+        for row in self.rows:
+            low, high = row.top1_ci95
+            shown = f"{low:.3f} to {high:.3f}"
+            rows.append([row.preprocess, str(row.views), str(row.n), f"{row.top1:.3f}", shown, f"{row.top5:.3f}"])
+        yield Table(["preprocess", "views", "n", "top-1", "95 % interval", "top-5"], rows)
 
 
 def check_labelled(

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from featstore.base_check.labelled import all_variants, names_of, with_top
@@ -18,6 +18,7 @@ from featstore.extraction.resolve import resolve, weights_state
 from featstore.features.load import load_features
 from featstore.images.preprocessing import parse_variant
 from featstore.images.readers import make_reader
+from featstore.system.text import Shown, Table
 
 if TYPE_CHECKING:
     import numpy as np
@@ -41,12 +42,26 @@ class Looked(NamedTuple):
     entropy: float | None
 
 
-class Looks(NamedTuple):
+@dataclass(frozen=True)
+class Looks(Shown):
     """`rows` by variant; `verdict` in plain words."""
 
     rows: tuple[Looked, ...]
     verdict: str
     skipped: tuple[Skipped, ...]
+
+    def parts(self) -> Iterator[str | Table]:
+        """Yield the verdict, and a row for each variant."""
+        yield self.verdict
+        yield ""
+        table = []
+        for row in self.rows:
+            answers = ["-", "-", "-"]
+            if row.classes is not None and row.share is not None and row.entropy is not None:
+                answers = [str(row.classes), f"{row.entropy:.2f}", f"{row.share:.0%} {row.commonest}"]
+            mismatch = "-" if row.mismatch is None else f"{row.mismatch:.{2 if row.mismatch < 100 else 0}f}"
+            table.append([row.preprocess, str(row.n), mismatch, *answers])
+        yield Table(["preprocess", "n", "mismatch", "classes", "entropy", "commonest answer"], table)
 
 
 def look_at_base(

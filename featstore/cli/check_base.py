@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from featstore.cli import options
-from featstore.cli.console import list_skipped, print_json, print_table, say
+from featstore.cli.console import list_skipped, print_json
 from featstore.system.progress import displayed
 
 if TYPE_CHECKING:
@@ -80,15 +80,8 @@ def _show_check(check: Check, json: bool, quiet: bool) -> None:
         )
         return
     list_skipped(check.skipped)
-    rows = []
-    for row in check.rows:
-        low, high = row.top1_ci95
-        shown = f"{low:.3f} to {high:.3f}"
-        rows.append([row.preprocess, str(row.views), str(row.n), f"{row.top1:.3f}", shown, f"{row.top5:.3f}"])
     if not quiet:
-        say(check.verdict)
-        print()
-        print_table(["preprocess", "views", "n", "top-1", "95 % interval", "top-5"], rows)
+        print(check)
 
 
 def _show_looks(looks: Looks, json: bool, quiet: bool) -> None:
@@ -97,14 +90,5 @@ def _show_looks(looks: Looks, json: bool, quiet: bool) -> None:
         print_json({"rows": rows, "verdict": looks.verdict, "skipped": [item._asdict() for item in looks.skipped]})
         return
     list_skipped(looks.skipped)
-    table = []
-    for row in looks.rows:
-        answers = ["-", "-", "-"]
-        if row.classes is not None and row.share is not None and row.entropy is not None:
-            answers = [str(row.classes), f"{row.entropy:.2f}", f"{row.share:.0%} {row.commonest}"]
-        mismatch = "-" if row.mismatch is None else f"{row.mismatch:.{2 if row.mismatch < 100 else 0}f}"
-        table.append([row.preprocess, str(row.n), mismatch, *answers])
     if not quiet:
-        say(looks.verdict)
-        print()
-        print_table(["preprocess", "n", "mismatch", "classes", "entropy", "commonest answer"], table)
+        print(looks)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from featstore.cli import options
-from featstore.cli.console import list_skipped, note, print_json, print_table, say, spreadsheet_text
+from featstore.cli.console import list_skipped, note, print_json, spreadsheet_text
 from featstore.system.progress import displayed
 
 if TYPE_CHECKING:
@@ -109,50 +109,7 @@ def command(
         return
     list_skipped(comparison.skipped)
     if not quiet:
-        _print(comparison)
-
-
-def _print(comparison: Comparison) -> None:
-    for finding in comparison.findings:
-        say(finding)
-    print(f"\nmeasured on {comparison.split}, {comparison.rows[0].n} images:")
-    header = [
-        *comparison.rows[0].factors,
-        "accuracy",
-        "95 % interval",
-        "log loss",
-        "to the best",
-        "extract s",
-        "fit s",
-        "width",
-        "MB",
-    ]
-    rows = [
-        [
-            *row.factors.values(),
-            f"{row.accuracy:.3f}",
-            f"{row.accuracy_ci95[0]:.3f} to {row.accuracy_ci95[1]:.3f}",
-            f"{row.log_loss:.3f}",
-            _difference(row),
-            f"{row.seconds_extract:.1f}",
-            f"{row.seconds_fit:.1f}",
-            str(row.width),
-            f"{row.bytes / 1e6:.1f}",
-        ]
-        for row in comparison.rows
-    ]
-    print_table(header, rows)
-    print("\neach row by itself, from the top:")
-    for row in comparison.rows:
-        say(f"  {row.command}")
-
-
-def _difference(row: Row) -> str:
-    """In points, with its interval; the best row has none."""
-    if row.difference_ci95 == (0.0, 0.0) and row.difference_to_best == 0.0:
-        return "best"
-    value, low, high = (round(100 * part, 1) + 0.0 for part in (row.difference_to_best, *row.difference_ci95))
-    return f"{value:.1f} [{low:.1f}, {high:.1f}]"
+        print(comparison)
 
 
 def _write(comparison: Comparison, data: str, csv: Path | None, chart: Path | None) -> None:

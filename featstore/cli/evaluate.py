@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from featstore.cli import options
 from featstore.cli.console import list_skipped, note, print_json
-from featstore.cli.show import print_metrics
 from featstore.system.progress import displayed
 
 
@@ -37,4 +36,4 @@ def command(
     if found.unlabelled:
         note(f"images without a label, left out: {found.unlabelled}")
     if not quiet:
-        print_metrics(found.metrics)
+        print(found)

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from featstore.cli import options
-from featstore.cli.console import list_skipped, note, print_json, print_table
+from featstore.cli.console import list_skipped, note, print_json
 from featstore.system.progress import displayed
 from featstore.system.text import count
 
 if TYPE_CHECKING:
-    from featstore.extraction.pipeline import FeatureSet
+    pass
 
 
 def command(
@@ -79,19 +78,6 @@ def command(
                     f"{made.folder}: passed over {count(len(made.damaged), 'damaged shard')}: `featstore cache repair`"
                 )
     if not (json or quiet):
-        _print(extraction.features)
+        print(extraction)
     if strict and skipped:
         raise typer.Exit(1)
-
-
-def _print(features: Sequence[FeatureSet]) -> None:
-    several = any(f.rows != f.images for f in features)
-    sizes = len({(f.spec.reading.height, f.spec.reading.width) for f in features}) > 1
-    header = ["preprocess", *(["size"] if sizes else []), "images", *(["rows"] if several else [])]
-    rows = []
-    for f in features:
-        size = f"{f.spec.reading.height}x{f.spec.reading.width}"
-        row = [f.recipe.preprocess, *([size] if sizes else []), str(f.images), *([str(f.rows)] if several else [])]
-        shape = "x".join(map(str, f.shape))
-        rows.append([*row, str(f.computed), str(f.rows - f.computed), shape, f"{f.seconds:.1f}", str(f.folder)])
-    print_table([*header, "computed", "reused", "shape", "seconds", "path"], rows)

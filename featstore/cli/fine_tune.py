@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from featstore.cli import options
-from featstore.cli.console import list_skipped, note, print_json, print_table, say
+from featstore.cli.console import list_skipped, note, print_json
 from featstore.cli.units import parse_bytes
 from featstore.system.progress import displayed
 
@@ -136,7 +136,7 @@ def command(
         return
     list_skipped(tuned.skipped)
     if not quiet:
-        print_tuned(tuned)
+        print(tuned)
 
 
 def _describe(tuned: FineTuned) -> dict[str, Any]:
@@ -155,24 +155,6 @@ def _describe(tuned: FineTuned) -> dict[str, Any]:
         "recommended": str(tuned.recommended.folder),
         "seconds": tuned.run.seconds,
     }
-
-
-def print_tuned(tuned: FineTuned) -> None:
-    """A line per split before and after, whether they can be told apart, and which run to use."""
-    layers = tuned.trainable_layers
-    say(f"cut at {tuned.cut}: {len(layers)} layers trained, {layers[0]} to {layers[-1]}")
-    rows = []
-    for split, before in tuned.metrics_before.items():
-        after = tuned.metrics_after[split]
-        accuracies = [f"{m.accuracy:.3f} [{m.accuracy_ci95[0]:.3f}, {m.accuracy_ci95[1]:.3f}]" for m in (before, after)]
-        rows.append([split, str(before.n), *accuracies, *(f"{m.log_loss:.3f}" for m in (before, after))])
-    print_table(["split", "n", "accuracy before", "accuracy after", "log loss before", "log loss after"], rows)
-    say(f"difference: {tuned.difference}")
-    say(tuned.verdict)
-    run = tuned.run
-    chosen = f"best epoch {run.chosen['best_epoch']} of {run.chosen['epochs']}"
-    say(f"fine-tuned ({chosen}): features {run.seconds['features']:.1f} s, fit {run.seconds['fit']:.1f} s")
-    say(f"saved in {run.folder}; recommended: {tuned.recommended.folder}")
 
 
 def _rates(items: list[str]) -> dict[str, float]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from featstore.cli import options
-from featstore.cli.console import list_skipped, print_json, print_table, spreadsheet_text, write_file
+from featstore.cli.console import list_skipped, print_json, spreadsheet_text, write_file
 from featstore.system.progress import displayed
 
 if TYPE_CHECKING:
@@ -58,8 +58,7 @@ def command(
     else:
         list_skipped(prediction.skipped)
     if not (json or quiet):
-        rows = [(image.path, image.label, f"{image.probability:.3f}") for image in prediction.images]
-        print_table(("image", "label", "probability"), rows)
+        print(prediction)
     if strict and prediction.skipped:
         raise typer.Exit(1)
 

@@ -9,7 +9,7 @@ import typer
 
 from featstore.cli import options
 from featstore.cli.console import note, print_json
-from featstore.cli.show import describe, print_run
+from featstore.cli.show import describe
 from featstore.system.progress import displayed
 
 HEADS = {"bn-dropout": "none", "logistic": "avg"}  # and how the features are pooled: the kept map serves the average
@@ -50,7 +50,7 @@ def command(
                 ).run
             )
         if not (json or quiet):
-            print_run(trained[-1])
+            print(trained[-1])
             print()
     if json:
         print_json({"runs": [describe(run) for run in trained]})

@@ -9,7 +9,7 @@ import typer
 
 from featstore.cli import options
 from featstore.cli.console import list_skipped, note, print_json
-from featstore.cli.show import describe, print_run
+from featstore.cli.show import describe
 from featstore.system.progress import displayed
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ def command(
         return
     list_skipped(trained.manifest.skipped)
     if not quiet:
-        print_run(trained.run)
+        print(trained.run)
 
 
 def _bases(models: list[str], concat: bool, head: str, weights: list[str], alphas: list[float]) -> list[dict[str, Any]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -11,10 +11,12 @@ from featstore.comparison.grid import GridCell, Protocol, command_line, grid
 from featstore.datasets.manifest import Manifest, Skipped, scan
 from featstore.datasets.splits import fold_splits
 from featstore.errors import DataError, FeatstoreError
+from featstore.evaluation.paired import Difference
 from featstore.extraction.pipeline import FeatureSet, extract_augmented
 from featstore.extraction.plan import Plan
 from featstore.extraction.recipe import Recipe
 from featstore.heads.interface import Curve
+from featstore.system.text import Shown, Table
 from featstore.training.fit import HeadRecipe, Prepared, fit_head, prepare
 
 if TYPE_CHECKING:
@@ -85,6 +87,24 @@ class Row:
             "command": self.command,
         }
 
+    def cells(self) -> list[str]:
+        """Return the row as text, as a table shows it."""
+        low, high = self.accuracy_ci95
+        to_best = "best"
+        if (self.difference_to_best, *self.difference_ci95) != (0.0, 0.0, 0.0):
+            to_best = Difference(self.difference_to_best, *self.difference_ci95).in_points().replace(" points", "")
+        return [
+            *self.factors.values(),
+            f"{self.accuracy:.3f}",
+            f"{low:.3f} to {high:.3f}",
+            f"{self.log_loss:.3f}",
+            to_best,
+            f"{self.seconds_extract:.1f}",
+            f"{self.seconds_fit:.1f}",
+            str(self.width),
+            f"{self.bytes / 1e6:.1f}",
+        ]
+
 
 class Failed(NamedTuple):
     """A cell that could not be measured, and why."""
@@ -94,7 +114,7 @@ class Failed(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Comparison:
+class Comparison(Shown):
     """`rows` best first; `findings` in plain words; `curves` over the epochs, of the first fit of each cell."""
 
     rows: tuple[Row, ...]
@@ -103,6 +123,17 @@ class Comparison:
     failed: tuple[Failed, ...]
     skipped: tuple[Skipped, ...]
     split: str  # what was measured on, in words
+
+    def parts(self) -> Iterator[str | Table]:
+        """Yield the findings, a table of the cells, best first, and the command that measures each by itself."""
+        yield from self.findings
+        yield ""
+        yield f"measured on {self.split}, {self.rows[0].n} images:"
+        results = ("accuracy", "95 % interval", "log loss", "to the best", "extract s", "fit s", "width", "MB")
+        yield Table([*self.rows[0].factors, *results], [row.cells() for row in self.rows])
+        yield ""
+        yield "each row by itself, from the top:"
+        yield from (f"  {row.command}" for row in self.rows)
 
 
 class _Measured(NamedTuple):

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from featstore.system.text import Table
+
 Z95 = 1.959963984540054  # two-sided 95 % quantile of the normal distribution
 
 
@@ -59,6 +61,17 @@ def evaluate(probabilities: NDArray[Any], labels: Sequence[str] | NDArray[Any], 
 def describe_splits(metrics: Mapping[str, Metrics]) -> dict[str, dict[str, Any]]:
     """Return metrics by split as plain JSON values."""
     return {split: found.describe() for split, found in metrics.items()}
+
+
+def metrics_table(metrics: Mapping[str, Metrics]) -> Table:
+    """Return metrics by split as a table, a row for each split."""
+    has_top5 = any(m.top5 is not None for m in metrics.values())
+    rows = []
+    for split, m in metrics.items():
+        low, high = m.accuracy_ci95
+        top5 = [] if not has_top5 else ["" if m.top5 is None else f"{m.top5:.3f}"]
+        rows.append([split, str(m.n), f"{m.accuracy:.3f}", f"{low:.3f} to {high:.3f}", *top5, f"{m.log_loss:.3f}"])
+    return Table(["split", "n", "accuracy", "95 % interval", *(["top-5"] if has_top5 else []), "log loss"], rows)
 
 
 def log_losses(probabilities: NDArray[Any], truth: Sequence[int] | NDArray[np.intp]) -> NDArray[np.float64]:

@@ -6,11 +6,11 @@ The command line and the Python API both call these. Nothing here loads TensorFl
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from featstore.datasets.digests import DigestMemory
 from featstore.datasets.manifest import Manifest, scan
@@ -26,6 +26,7 @@ from featstore.extraction.writer import Task
 from featstore.images.readers import make_views_reader
 from featstore.spec import LAST_ACTIVATION, FeatureSpec
 from featstore.store.rowstore import RowStore
+from featstore.system.text import Shown, Table
 
 if TYPE_CHECKING:
     import numpy as np
@@ -96,7 +97,8 @@ class FeatureSet:
         }
 
 
-class Extraction(NamedTuple):
+@dataclass(frozen=True)
+class Extraction(Shown):
     """`manifest` has the images that have all their rows, with digests; the rest is in `manifest.skipped`.
 
     `features` has one entry for each size of each of the `plans`, in order.
@@ -105,6 +107,19 @@ class Extraction(NamedTuple):
     manifest: Manifest
     features: tuple[FeatureSet, ...]
     plans: tuple[Plan, ...]
+
+    def parts(self) -> Iterator[Table]:
+        """Yield a row for each set of features; sizes and rows are shown where they differ from what is obvious."""
+        several = any(f.rows != f.images for f in self.features)
+        sizes = len({(f.spec.reading.height, f.spec.reading.width) for f in self.features}) > 1
+        header = ["preprocess", *(["size"] if sizes else []), "images", *(["rows"] if several else [])]
+        rows = []
+        for f in self.features:
+            size = f"{f.spec.reading.height}x{f.spec.reading.width}"
+            row = [f.recipe.preprocess, *([size] if sizes else []), str(f.images), *([str(f.rows)] if several else [])]
+            shape = "x".join(map(str, f.shape))
+            rows.append([*row, str(f.computed), str(f.rows - f.computed), shape, f"{f.seconds:.1f}", str(f.folder)])
+        yield Table([*header, "computed", "reused", "shape", "seconds", "path"], rows)
 
 
 def extract_features(
@@ -213,7 +228,7 @@ def extract(
     if not any(plan.augmented for plan in extraction.plans):
         return extraction
     augmented = extract_augmented(complete_splits(extraction.manifest), extraction.plans, cache, progress)
-    return extraction._replace(features=(*extraction.features, *augmented))
+    return replace(extraction, features=(*extraction.features, *augmented))
 
 
 def _task(cache: Path, recipe: Recipe, rows: Rows, store: RowStore) -> Task:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import time
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ from featstore.runs.run import Run, check_root, load_curve, load_run, new_folder
 from featstore.system.environment import versions
 from featstore.system.files import file_digest, write_whole
 from featstore.system.progress import OnStep
+from featstore.system.text import Shown, Table
 
 if TYPE_CHECKING:
     import numpy as np
@@ -37,7 +39,7 @@ LEAST_GAIN = 1e-3  # nats of validation loss: less is rounding
 
 
 @dataclass(frozen=True, kw_only=True)
-class FineTuned:
+class FineTuned(Shown):
     """A fine-tuned run and the head's run that it began with, both measured on the same images.
 
     Attributes:
@@ -77,6 +79,25 @@ class FineTuned:
     def trainable_layers(self) -> tuple[str, ...]:
         """Names of the layers that were trained, from the image upwards."""
         return self.fine_tuning.trainable_layers
+
+    def parts(self) -> Iterator[str | Table]:
+        """Yield the cut, the metrics before and after, the verdict, and the folders."""
+        layers = self.trainable_layers
+        yield f"cut at {self.cut}: {len(layers)} layers trained, {layers[0]} to {layers[-1]}"
+        rows = []
+        for split, before in self.metrics_before.items():
+            after = self.metrics_after[split]
+            accuracies = [
+                f"{m.accuracy:.3f} [{m.accuracy_ci95[0]:.3f}, {m.accuracy_ci95[1]:.3f}]" for m in (before, after)
+            ]
+            rows.append([split, str(before.n), *accuracies, f"{before.log_loss:.3f}", f"{after.log_loss:.3f}"])
+        yield Table(["split", "n", "accuracy before", "accuracy after", "log loss before", "log loss after"], rows)
+        yield f"difference: {self.difference}"
+        yield self.verdict
+        run = self.run
+        chosen = f"best epoch {run.chosen['best_epoch']} of {run.chosen['epochs']}"
+        yield f"fine-tuned ({chosen}): features {run.seconds['features']:.1f} s, fit {run.seconds['fit']:.1f} s"
+        yield f"saved in {run.folder}; recommended: {self.recommended.folder}"
 
 
 def fine_tune(

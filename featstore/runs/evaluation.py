@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from featstore.datasets.leaks import trained_on_notes
 from featstore.datasets.manifest import SPLITS, Manifest, Picture, Skipped, scan
@@ -13,6 +14,7 @@ from featstore.extraction.cache import cache_folder
 from featstore.extraction.pipeline import extract_features
 from featstore.runs.recipes import recipes_of
 from featstore.runs.run import Run, load_splits
+from featstore.system.text import Shown, Table
 
 if TYPE_CHECKING:
     from featstore.evaluation.metrics import Metrics
@@ -21,7 +23,8 @@ if TYPE_CHECKING:
 NEW = "new"  # images that the run was not made with, of a data set without splits
 
 
-class Evaluation(NamedTuple):
+@dataclass(frozen=True, kw_only=True)
+class Evaluation(Shown):
     """Metrics by split, as in `Run.metrics`; `skipped` files could not be read, `unlabelled` images have no label.
 
     notes: what makes the figures too good.
@@ -32,6 +35,12 @@ class Evaluation(NamedTuple):
     skipped: tuple[Skipped, ...]
     unlabelled: int
     notes: tuple[str, ...]
+
+    def parts(self) -> Iterator[Table]:
+        """Yield the metrics."""
+        from featstore.evaluation.metrics import metrics_table
+
+        yield metrics_table(self.metrics)
 
 
 def evaluate(
@@ -69,7 +78,7 @@ def evaluate(
         raise DataError(f"{manifest.source}: no labelled image could be read; the last: {path}: {reason}")
     unlabelled = sum(p.label is None for p in extraction.manifest.pictures)
     notes = trained_on_notes(known, extraction.manifest)
-    return Evaluation(run, metrics, extraction.manifest.skipped, unlabelled, notes)
+    return Evaluation(run=run, metrics=metrics, skipped=extraction.manifest.skipped, unlabelled=unlabelled, notes=notes)
 
 
 def _by_split(known: Mapping[str, str], manifest: Manifest) -> dict[str, list[Picture]]:

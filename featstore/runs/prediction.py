@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from featstore.datasets.manifest import Skipped, list_files
@@ -11,6 +12,7 @@ from featstore.extraction.cache import cache_folder
 from featstore.extraction.pipeline import extract_features
 from featstore.runs.recipes import recipes_of
 from featstore.runs.run import Run
+from featstore.system.text import Shown, Table
 
 if TYPE_CHECKING:
     from featstore.system.progress import Progress
@@ -25,11 +27,17 @@ class Predicted(NamedTuple):
     probabilities: tuple[float, ...]
 
 
-class Prediction(NamedTuple):
+@dataclass(frozen=True)
+class Prediction(Shown):
     """`images` in the order given, folders sorted; files that could not be read are in `skipped`."""
 
     images: tuple[Predicted, ...]
     skipped: tuple[Skipped, ...]
+
+    def parts(self) -> Iterator[Table]:
+        """Yield a row for each image."""
+        rows = [(image.path, image.label, f"{image.probability:.3f}") for image in self.images]
+        yield Table(("image", "label", "probability"), rows)
 
 
 def predict(

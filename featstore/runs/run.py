@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from featstore.errors import FeatstoreError, RunError, StoreError, param
-from featstore.evaluation.metrics import Metrics, describe_splits
+from featstore.evaluation.metrics import Metrics, describe_splits, metrics_table
 from featstore.extraction.recipe import Recipe
 from featstore.heads.registry import make_head
 from featstore.plots.curve import _curve_png
@@ -25,6 +25,7 @@ from featstore.spec import FeatureSpec
 from featstore.store.spec_file import check_version
 from featstore.system.files import file_digest, write_whole
 from featstore.system.records import read_record
+from featstore.system.text import Shown, Table
 
 if TYPE_CHECKING:
     import numpy as np
@@ -39,7 +40,7 @@ _IMAGES = "images.csv"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Run:
+class Run(Shown):
     """A trained head, or the top of a network that was fine-tuned with its head.
 
     Attributes:
@@ -139,6 +140,31 @@ class Run:
             if not np.isfinite(found[-1]).all():
                 raise RunError(f"{self.folder}: its head answers with what is no number; train it again")
         return np.concatenate(found)
+
+    def parts(self) -> Iterator[str | Table]:
+        """Yield how views are used where there are several, the metrics, what training chose, and the folder."""
+        if views := self.describe_views():
+            yield views
+        yield metrics_table(self.metrics)
+        chosen = ", ".join(f"{key} {value:g}" for key, value in self.chosen.items())
+        yield f"{self.head} ({chosen}): features {self.seconds['features']:.1f} s, fit {self.seconds['fit']:.1f} s"
+        yield f"saved in {self.folder}"
+
+    def describe_views(self) -> str:
+        """Return how the views of an image are used, in a sentence; nothing where each image has one."""
+        recipe = self.recipes[0]
+        versions = recipe.views.partition("augment:")[2]
+        if versions:
+            return (
+                f"augmented: trained on the plain view and {versions} random versions of each training image; "
+                "validation and test on the plain view"
+            )
+        if recipe.views == "one" and not recipe.scales:
+            return ""
+        seen = {"one": "one view", "flip": "2 views", "five": "5 views", "ten": "10 views"}[recipe.views]
+        sizes = f" at {1 + len(recipe.scales.split(','))} sizes" if recipe.scales else ""
+        trained = "every view" if self.train_on == "all" else "the plain view"
+        return f"views: trained on {trained}; answers average the {self.average} of {seen}{sizes}"
 
     def describe(self) -> dict[str, Any]:
         """The content of `run.json`."""
