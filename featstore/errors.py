@@ -70,6 +70,10 @@ class FeatstoreError(Exception):
         return r"\n".join(_PARAM.sub(_spelled, super().__str__()).splitlines())
 
 
+class LeakWarning(UserWarning):
+    """Held-out images were trained on: the figures are too good."""
+
+
 class UsageError(FeatstoreError):
     """An argument that makes no sense, alone or beside the others."""
 

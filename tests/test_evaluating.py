@@ -191,7 +191,7 @@ def test_json_is_the_only_thing_on_standard_output(work: Path, run: Run, odd: Pa
     done = cli("evaluate", run.folder, odd, "--cache", work / "cache", "--json")
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)
-    assert list(result) == ["run", "metrics", "unlabelled", "skipped"]
+    assert list(result) == ["run", "metrics", "unlabelled", "notes", "skipped"]
     assert result["run"] == str(run.folder)
     assert {split: list(m) for split, m in result["metrics"].items()} == {
         "train": ["n", "accuracy", "accuracy_ci95", "log_loss"]

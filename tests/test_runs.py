@@ -101,7 +101,7 @@ def test_what_was_saved_is_what_is_loaded(saved: Run) -> None:
 def test_run_json_is_what_it_says(saved: Run) -> None:
     """Format and version, the spec and its key, and all that is needed to say how good the head is."""
     content = json.loads((saved.folder / "run.json").read_text())
-    assert (content["format"], content["format_version"]) == ("featstore-run", 3)
+    assert (content["format"], content["format_version"]) == ("featstore-run", 4)
     assert content["key"] == saved.key == saved.specs[0].key
     assert content["specs"] == [saved.specs[0].describe()]
     assert content["classes"] == ["discs", "stripes"]
@@ -181,12 +181,12 @@ def test_a_garbled_run_is_refused(run: Run, content: bytes) -> None:
 
 def test_a_run_of_a_newer_featstore_says_so(run: Run) -> None:
     """A version that is not known is not guessed at; the release that wrote it is named, as for files of the cache."""
-    rewrite(run, lambda content: content.update(format_version=4, versions={"featstore-keras": "7.1"}))
-    reason = "format version 4, this featstore reads 3: it was written by featstore-keras 7.1: install that release"
+    rewrite(run, lambda content: content.update(format_version=5, versions={"featstore-keras": "7.1"}))
+    reason = "format version 5, this featstore reads 4: it was written by featstore-keras 7.1: install that release"
     with pytest.raises(RunError, match=reason):
         load_run(run.folder)
     rewrite(run, lambda content: content.update(versions="unknown"))
-    with pytest.raises(RunError, match="format version 4, this featstore reads 3: upgrade it"):
+    with pytest.raises(RunError, match="format version 5, this featstore reads 4: upgrade it"):
         load_run(run.folder)
 
 
@@ -198,6 +198,12 @@ def test_a_run_knows_the_fractions_it_was_made_with(work: Path) -> None:
     ).run
     assert load_run(found.folder).fractions == {"val": 0.1, "test": 0}
     assert list(found.metrics) == ["train", "val"]
+
+
+def test_a_run_of_version_3_has_no_notes(run: Run) -> None:
+    """It is read as it was: version 4 only adds them."""
+    rewrite(run, lambda content: {k: v for k, v in content.items() if k != "notes"} | {"format_version": 3})
+    assert load_run(run.folder) == run
 
 
 @pytest.mark.parametrize("version", [1, 2])

@@ -95,6 +95,8 @@ def command(
             on_cell=progress.steps("measuring", "cells"),
         )
     _write(comparison, data, csv, chart)
+    for text in comparison.notes:
+        note(f"warning: {text}")
     for command_, reason in comparison.failed:
         note(f"not measured: {command_}: {reason}")
     if json:
@@ -102,6 +104,7 @@ def command(
             {
                 "rows": [row.describe() for row in comparison.rows],
                 "findings": list(comparison.findings),
+                "notes": list(comparison.notes),
                 "failed": [item._asdict() for item in comparison.failed],
                 "skipped": [item._asdict() for item in comparison.skipped],
             }

@@ -30,7 +30,15 @@ def command(
     if json:
         skipped = [item._asdict() for item in found.skipped]
         metrics = describe_splits(found.metrics)
-        print_json({"run": str(run), "metrics": metrics, "unlabelled": found.unlabelled, "skipped": skipped})
+        print_json(
+            {
+                "run": str(run),
+                "metrics": metrics,
+                "unlabelled": found.unlabelled,
+                "notes": list(found.notes),
+                "skipped": skipped,
+            }
+        )
         return
     list_skipped(found.skipped)
     if found.unlabelled:

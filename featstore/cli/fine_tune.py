@@ -154,6 +154,7 @@ def _describe(tuned: FineTuned) -> dict[str, Any]:
         "verdict": tuned.verdict,
         "recommended": str(tuned.recommended.folder),
         "seconds": tuned.run.seconds,
+        "notes": list(tuned.notes),
     }
 
 

@@ -19,4 +19,5 @@ def describe(run: Run) -> dict[str, Any]:
         "classes": list(run.classes),
         "metrics": describe_splits(run.metrics),
         "seconds": run.seconds,
+        "notes": list(run.notes),
     }

@@ -88,7 +88,7 @@ def command(
             progress=progress,
             on_step=progress.steps(head),
         )
-    for text in trained.notes:
+    for text in trained.run.notes:
         note(f"warning: {text}")
     if json:
         print_json(describe(trained.run))

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from featstore.comparison.grid import GridCell, Protocol, command_line, grid
+from featstore.datasets.leaks import leak_notes
 from featstore.datasets.manifest import Manifest, Skipped, scan
 from featstore.datasets.splits import fold_splits
 from featstore.errors import DataError, FeatstoreError
@@ -122,6 +123,7 @@ class Comparison(Shown):
     curves: Mapping[GridCell, Curve]
     failed: tuple[Failed, ...]
     skipped: tuple[Skipped, ...]
+    notes: tuple[str, ...]  # what makes the figures too good
     split: str  # what was measured on, in words
 
     def parts(self) -> Iterator[str | Table]:
@@ -189,7 +191,8 @@ def compare(
     rows, findings = _judge(measured, prepared, commands)
     curves = {m.cell: m.curve for m in measured if m.curve.x_name == "epoch"}
     words = f"{protocol.folds}-fold cross-validation" if protocol.folds else f"the {split} split"
-    return Comparison(rows, findings, curves, tuple(failed), prepared.manifest.skipped, words)
+    notes = leak_notes(lessons[0].manifest)
+    return Comparison(rows, findings, curves, tuple(failed), prepared.manifest.skipped, notes, words)
 
 
 def _lessons(prepared: Prepared, protocol: Protocol, progress: Progress | None) -> tuple[list[Prepared], str]:

@@ -176,7 +176,7 @@ def _save(unfrozen: Unfrozen, tuning: Tuning, root: Path, times: tuple[float, fl
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)  # half a run is none
         raise
-    notes = [*leak_notes(manifest), *trained_on_notes(_trained_on_elsewhere(unfrozen), manifest)]
+    notes = [*run.notes]
     for name, picture in pictures.items():
         try:
             write_whole(folder / name, picture)
@@ -207,7 +207,7 @@ def _make_run(
     """Save the trained part in `folder` and return its run."""
     head_run, stage, training = unfrozen.head_run, unfrozen.stage, unfrozen.stage.training
     assert training is not None
-    head_file = stage.trained().save(folder)
+    head_file, manifest = stage.trained().save(folder), unfrozen.prepared.manifest
     return Run(
         folder=folder,
         head=HEAD,
@@ -221,9 +221,10 @@ def _make_run(
         metrics=metrics,
         seconds=seconds,
         seed=tuning.seed,
-        data=os.path.abspath(unfrozen.prepared.manifest.source),
+        data=os.path.abspath(manifest.source),
         fractions=head_run.fractions,
         fine_tuning=fine_tuning,
+        notes=(*leak_notes(manifest), *trained_on_notes(_trained_on_elsewhere(unfrozen), manifest)),
         versions=versions(),
         head_file=head_file,
         head_sha256=file_digest(folder / head_file),

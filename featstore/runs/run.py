@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from featstore.heads.interface import Classifier, Curve
 
 FORMAT = "featstore-run"
-FORMAT_VERSION = 3  # 2: several bases and views; 3: the images and their splits, and fine-tuning
+FORMAT_VERSION = 4  # 2: several bases and views; 3: the images and their splits, and fine-tuning; 4: notes
 _IMAGES = "images.csv"
 
 
@@ -59,6 +59,7 @@ class Run(Shown):
         data: Path of the data set.
         fractions: Shares for `val` and `test` where the data set brought no such splits.
         fine_tuning: How the network came from a head; None for a head.
+        notes: What makes the metrics too good, such as images in two splits.
         versions: Versions of featstore and of the libraries that made the run.
         head_file: Name of the file with what was trained.
         head_sha256: SHA-256 (hex) of that file, checked when it is loaded.
@@ -79,6 +80,7 @@ class Run(Shown):
     data: str
     fractions: dict[str, float]
     fine_tuning: FineTuning | None = None
+    notes: tuple[str, ...] = ()
     versions: dict[str, str]
     head_file: str
     head_sha256: str
@@ -280,6 +282,8 @@ def _check_version(path: Path, content: dict[str, Any]) -> None:
     version = content["format_version"]
     if version in (1, 2):
         raise RunError(f"{path}: was made by an older featstore; train the head again")
+    if type(version) is int and version == 3:
+        return
     try:
         check_version(path, version, FORMAT_VERSION, content.get("versions"))
     except StoreError as error:
@@ -288,6 +292,8 @@ def _check_version(path: Path, content: dict[str, Any]) -> None:
 
 def _from_content(folder: Path, content: dict[str, Any]) -> Run:
     """Return the run that `describe` wrote; raises one of several errors for anything else."""
+    if content["format_version"] == 3:
+        content |= {"notes": []}
     known = {name: value for name, value in content.items() if name not in ("format", "format_version", "key")}
     specs = [FeatureSpec.from_json(json.dumps(spec)) for spec in content["specs"]]
     fine_tuning = read_record(FineTuning, content["fine_tuning"]) if content["fine_tuning"] != {} else None

@@ -26,12 +26,11 @@ DEFAULT_RUNS = "runs"
 
 
 class Trained(NamedTuple):
-    """A saved run, the data set with its splits, the features it was trained on, and what the user should know."""
+    """A saved run, the data set with its splits, and the features it was trained on."""
 
     run: Run
     manifest: Manifest
     features: tuple[FeatureSet, ...]
-    notes: tuple[str, ...]
 
 
 def train(
@@ -74,7 +73,7 @@ def train(
     }
     fractions = {"val": val_fraction, "test": test_fraction}
     run = _save(prepared, head, fitted, seconds, fractions, Path(runs))
-    return Trained(run, prepared.manifest, prepared.features, leak_notes(prepared.manifest))
+    return Trained(run, prepared.manifest, prepared.features)
 
 
 def train_head(
@@ -122,6 +121,7 @@ def _save(
         seed=head.seed,
         data=os.path.abspath(manifest.source),
         fractions=fractions,
+        notes=leak_notes(manifest),
         versions=versions(),
         head_file=head_file,
         head_sha256=file_digest(folder / head_file),
