@@ -24,6 +24,7 @@ FIELDS = {
     "verdict",
     "recommended",
     "seconds",
+    "notes",
 }
 
 
