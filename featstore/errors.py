@@ -27,7 +27,7 @@ _PARAM = re.compile(f"{_OPEN}(\\w+)(=?)([^{_CLOSE}]*){_CLOSE}")
 
 def param(name: str, value: object = None) -> str:
     """Return the text that stands for a parameter, with or without a value, in the message of an error."""
-    return f"{_OPEN}{name}{'' if value is None else f'={json.dumps(value)}'}{_CLOSE}"
+    return f"{_OPEN}{name}{'' if value is None else f'={json.dumps(value, default=str)}'}{_CLOSE}"
 
 
 def in_python(name: str, value: object) -> str:

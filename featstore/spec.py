@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, get_args
 
 from featstore.errors import StoreError, UsageError
 from featstore.images.preprocessing import NAMED, Preprocessing, Triple
@@ -14,8 +14,10 @@ from featstore.images.reading import Reading
 from featstore.images.views import Augmentation
 
 SPEC_VERSION = 1
-POOLS = ("avg", "max", "none")
-DTYPES = ("float16", "float32")
+Pool = Literal["avg", "max", "none"]
+Dtype = Literal["float16", "float32"]
+POOLS: tuple[Pool, ...] = get_args(Pool)
+DTYPES: tuple[Dtype, ...] = get_args(Dtype)
 LAST_ACTIVATION = "last"
 USER_MODEL = "keras-file"
 
@@ -36,8 +38,8 @@ class FeatureSpec:
     preprocessing: Preprocessing
     alpha: float | None = None
     layer: str = LAST_ACTIVATION
-    pool: str = "avg"
-    dtype: str = "float16"
+    pool: Pool = "avg"
+    dtype: Dtype = "float16"
 
     def __post_init__(self) -> None:
         for what, value, known in (("pool", self.pool, POOLS), ("dtype", self.dtype, DTYPES)):

@@ -18,7 +18,7 @@ from featstore.extraction.plan import make_plan
 from featstore.extraction.recipe import Recipe
 from featstore.finetuning.batches import AugmentedBatches
 from featstore.finetuning.optimizers import make_groups
-from featstore.finetuning.settings import Tuning
+from featstore.finetuning.settings import FineTuneSettings
 from featstore.images.readers import make_views_reader
 from featstore.images.views import Augmentation
 from featstore.spec import FeatureSpec
@@ -50,14 +50,14 @@ from featstore.spec import FeatureSpec
 def test_settings_that_make_no_sense_are_refused(settings: dict[str, Any], message: str) -> None:
     """In one line that says what was expected."""
     with pytest.raises(UsageError, match=message) as caught:
-        Tuning(**settings)
+        FineTuneSettings(**settings)
     assert "\n" not in str(caught.value)
 
 
 def test_settings_at_their_limits_are_taken() -> None:
     """Nothing frozen, clipped or warmed up, one epoch of single images."""
-    Tuning(epochs=1, batch=1, patience=1, memory=1, momentum=0, warmup=0, clip=0, rates={"head": 0})
-    Tuning(rates={"head": 1}, precision="mixed_bfloat16")
+    FineTuneSettings(epochs=1, batch=1, patience=1, memory=1, momentum=0, warmup=0, clip=0, rates={"head": 0})
+    FineTuneSettings(rates={"head": 1}, precision="mixed_bfloat16")
 
 
 def small_network() -> Any:
@@ -90,7 +90,7 @@ PLAIN: dict[str, Any] = {"rate": 0.01, "momentum": 0.0, "clip": 0, "warmup": 0}
 def test_the_rate_rises_in_a_straight_line_and_stays(precision: str) -> None:
     """Over two epochs of four steps, from an eighth of the rate on."""
     scale = 2.0**15 if precision == "mixed_float16" else 1.0  # gradients come with the scale of the loss
-    (group,) = make_groups(small_network(), Tuning(**PLAIN | {"warmup": 2, "precision": precision}), 4)
+    (group,) = make_groups(small_network(), FineTuneSettings(**PLAIN | {"warmup": 2, "precision": precision}), 4)
     expected = [0.01 * min(1, step / 8) for step in range(1, 12)]
     assert moves(group, 11, scale) == pytest.approx(expected, rel=1e-3)
 
@@ -98,25 +98,25 @@ def test_the_rate_rises_in_a_straight_line_and_stays(precision: str) -> None:
 @pytest.mark.parametrize("warmup", [0, 0.1])
 def test_a_warm_up_shorter_than_a_step_is_none(warmup: float) -> None:
     """The first step has the whole rate."""
-    (group,) = make_groups(small_network(), Tuning(**PLAIN | {"warmup": warmup}), 4)
+    (group,) = make_groups(small_network(), FineTuneSettings(**PLAIN | {"warmup": warmup}), 4)
     assert moves(group, 2) == pytest.approx([0.01, 0.01], rel=1e-3)
 
 
 def test_momentum_is_that_of_sgd() -> None:
     """What went before is added, by that factor."""
-    (group,) = make_groups(small_network(), Tuning(**PLAIN | {"momentum": 0.5}), 4)
+    (group,) = make_groups(small_network(), FineTuneSettings(**PLAIN | {"momentum": 0.5}), 4)
     assert moves(group, 3) == pytest.approx([0.01, 0.015, 0.0175], rel=1e-3)
 
 
 def test_a_momentum_may_be_a_whole_number() -> None:
     """As people write it in Python, for none."""
-    (group,) = make_groups(small_network(), Tuning(**PLAIN | {"momentum": 0}), 4)
+    (group,) = make_groups(small_network(), FineTuneSettings(**PLAIN | {"momentum": 0}), 4)
     assert moves(group, 2) == pytest.approx([0.01, 0.01], rel=1e-3)
 
 
 def test_adam_can_be_had() -> None:
     """Its steps have the length of the rate, however long the gradient is."""
-    (group,) = make_groups(small_network(), Tuning(**PLAIN | {"optimizer": "adam", "momentum": None}), 4)
+    (group,) = make_groups(small_network(), FineTuneSettings(**PLAIN | {"optimizer": "adam", "momentum": None}), 4)
     assert moves(group, 2, 1e3) == pytest.approx([0.01, 0.01], rel=1e-3)
 
 
@@ -125,14 +125,14 @@ def test_gradients_are_clipped_by_their_norm_over_all_variables(precision: str) 
     """Ten numbers of 100 each become a vector of length 2; shorter ones stay, and so do all without a clip."""
     scale = 2.0**15 if precision == "mixed_float16" else 1.0
     for clip, gradient, expected in ((2, 100.0, 0.01 * 2 / 10**0.5), (2, 0.1, 0.001), (0, 100.0, 1.0)):
-        (group,) = make_groups(small_network(), Tuning(**PLAIN | {"clip": clip, "precision": precision}), 4)
+        (group,) = make_groups(small_network(), FineTuneSettings(**PLAIN | {"clip": clip, "precision": precision}), 4)
         assert moves(group, 1, scale * gradient) == pytest.approx([expected], rel=1e-3)
 
 
 def test_each_rate_has_an_optimizer_of_its_own() -> None:
     """With the variables of its layers; what is left out has the rate of all."""
     network = small_network()
-    rest, block, head = make_groups(network, Tuning(**PLAIN | {"rates": {"block2": 0.001, "head": 0.02}}), 4)
+    rest, block, head = make_groups(network, FineTuneSettings(**PLAIN | {"rates": {"block2": 0.001, "head": 0.02}}), 4)
     paths = [[v.path for v in group.variables] for group in (rest, block, head)]
     assert paths == [["block1/kernel"], ["block2/kernel"], ["head/kernel"]]
     assert [moves(group, 1)[0] for group in (rest, block, head)] == pytest.approx([0.01, 0.001, 0.02], rel=1e-3)
@@ -143,14 +143,14 @@ def test_nothing_left_to_train_is_an_error() -> None:
     network = small_network()
     network.trainable = False
     with pytest.raises(UsageError, match="`rates`: leaves nothing that is trained"):
-        make_groups(network, Tuning(rates={"head": 0}), 4)
+        make_groups(network, FineTuneSettings(rates={"head": 0}), 4)
 
 
 def test_only_float16_scales_the_loss() -> None:
     """Small gradients would vanish in it; bfloat16 reaches as far as float32."""
     kinds = {}
     for precision in ("float32", "mixed_float16", "mixed_bfloat16"):
-        (group,) = make_groups(small_network(), Tuning(precision=precision), 4)
+        (group,) = make_groups(small_network(), FineTuneSettings(precision=precision), 4)
         kinds[precision] = type(group.optimizer).__name__
     assert kinds == {"float32": "SGD", "mixed_float16": "LossScaleOptimizer", "mixed_bfloat16": "SGD"}
 

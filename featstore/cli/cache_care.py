@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from featstore.cli import options
 from featstore.cli.console import note, one_by_one, print_json, print_table
 from featstore.cli.units import megabytes, parse_share
-from featstore.errors import UsageError
 from featstore.system.progress import displayed
 from featstore.system.text import count, safe
 
@@ -25,9 +24,15 @@ MOST_IMAGES = 20
 
 def verify(
     subset: Annotated[
-        str, typer.Option("--subset", help="Share of the shards to read, chosen at random, as in 10%.")
-    ] = "100%",
-    keys: options.Keys = [],  # noqa: B006 - Typer copies it
+        float | None,
+        typer.Option(
+            "--subset",
+            parser=parse_share,
+            metavar="SHARE",
+            help="Share of the shards to read, chosen at random, as in 10%. Default: all.",
+        ),
+    ] = None,
+    keys: options.Keys = [],
     cache: options.Cache = None,
     json: options.Json = False,
     quiet: options.Quiet = False,
@@ -38,7 +43,7 @@ def verify(
     """
     from featstore.store.verify import verify_key
 
-    share = parse_share("--subset", subset)
+    share = 1.0 if subset is None else subset
     with _each_shard("verifying", cache, keys, quiet) as (folders, on_shard):
         found = [verify_key(folder, share, on_shard) for folder in folders]
     faults = [fault for findings in found for fault in findings.faults]
@@ -69,7 +74,7 @@ def verify(
 
 
 def repair(
-    keys: options.Keys = [],  # noqa: B006 - Typer copies it
+    keys: options.Keys = [],
     cache: options.Cache = None,
     json: options.Json = False,
     quiet: options.Quiet = False,
@@ -103,13 +108,13 @@ def repair(
 
 def compact(
     compress: Annotated[
-        str | None,
+        Literal["zstd", "none"] | None,
         typer.Option(
             help="zstd (smaller, slower to read, needs hdf5plugin) or none, for all shards. Default: leave them.",
             show_default=False,
         ),
     ] = None,
-    keys: options.Keys = [],  # noqa: B006 - Typer copies it
+    keys: options.Keys = [],
     cache: options.Cache = None,
     json: options.Json = False,
     quiet: options.Quiet = False,
@@ -118,8 +123,6 @@ def compact(
 
     Example: featstore cache compact
     """
-    if compress not in (None, "zstd", "none"):
-        raise UsageError(f"--compress {compress}: use zstd or none")
     from featstore.store.compaction import compact_key
 
     with _each_shard("compacting", cache, keys, quiet) as (folders, on_shard):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated
 
 from featstore.cli import options
 from featstore.cli.console import list_skipped, note, print_json
+from featstore.cli.fields import Fields, takes_fields
+from featstore.extraction.recipe import GridOptions, Recipe
 from featstore.system.progress import displayed
 from featstore.system.text import count, safe
 
@@ -16,24 +18,10 @@ MOST_LINES = 20
 _WHY = {"changed": "changed", "views": "some views", "known": "read before, has no row here", "new": "new"}
 
 
+@takes_fields
 def command(
     data: options.Data,
-    model: options.Model,
-    weights: options.Weights = None,
-    alpha: options.Alpha = None,
-    preprocess: options.Variants = ["keras"],  # noqa: B006 - Typer copies it
-    size: options.Size = None,
-    fit: options.Fit = None,
-    interpolation: options.Interpolation = "bilinear",
-    reading: options.ReadingName = "pillow",
-    layer: options.Layer = "last",
-    pool: options.Pool = None,
-    dtype: options.Dtype = "float16",
-    views: options.Views = "one",
-    resize: options.Resize = None,
-    scales: options.Scales = None,
-    augment: options.Augment = None,
-    seed: options.Seed = 0,
+    recipe: Annotated[GridOptions, Fields(Recipe, repeatable=["preprocess"])],
     cache: options.Cache = None,
     json: options.Json = False,
     quiet: options.Quiet = False,
@@ -45,15 +33,10 @@ def command(
     Example: featstore cache explain photos --model MobileNetV2 --size 192
     """
     from featstore.extraction.misses import explain
-    from featstore.extraction.recipe import Recipe
+    from featstore.extraction.recipe_grid import make_recipes
 
-    base = {"model": model, "weights": weights, "alpha": alpha, "weights_seed": seed, "layer": layer, "pool": pool}
-    image = {"size": size, "fit": fit, "interpolation": interpolation, "reading": reading, "dtype": dtype}
-    seen = {"views": views, "resize": resize, "scales": scales, "augment": augment}
-    fields: dict[str, Any] = base | image | seen
-    recipes = [Recipe(preprocess=variant, **fields) for variant in preprocess]
     with displayed(not quiet) as progress:
-        explanation = explain(data, recipes, cache, progress.steps("reading", "images"))
+        explanation = explain(data, make_recipes(**recipe), cache, progress.steps("reading", "images"))
     skipped, notes = explanation.manifest.skipped, explanation.notes
     if json:
         features = [answer.describe() for answer in explanation.features]

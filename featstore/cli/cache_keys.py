@@ -10,7 +10,7 @@ import typer
 
 from featstore.cli import options
 from featstore.cli.console import note, one_by_one, print_json, print_table
-from featstore.cli.units import megabytes, moment, parse_age, parse_bytes
+from featstore.cli.units import megabytes, moment, parse_age, parse_bytes_with_unit
 from featstore.errors import UsageError
 from featstore.system.text import count
 
@@ -43,16 +43,20 @@ def list_keys(cache: options.Cache = None, json: options.Json = False, quiet: op
 
 def prune(
     older_than: Annotated[
-        str | None, typer.Option(help="Keys that were not used for so long, as in 12h, 30d or 8w.", show_default=False)
-    ] = None,
-    max_size: Annotated[
-        str | None,
+        float | None,
         typer.Option(
-            help="The longest unused keys, until the cache is no larger, as in 20G; beside --older-than, more of them.",
-            show_default=False,
+            parser=parse_age, metavar="AGE", help="Keys that were not used for this long, as in 12h, 30d or 8w."
         ),
     ] = None,
-    keys: options.Keys = [],  # noqa: B006 - Typer copies it
+    max_size: Annotated[
+        int | None,
+        typer.Option(
+            parser=parse_bytes_with_unit,
+            metavar="SIZE",
+            help="The longest unused keys, until the cache is no larger, as in 20G; with --older-than, more of them.",
+        ),
+    ] = None,
+    keys: options.Keys = [],
     yes: Annotated[bool, typer.Option("--yes", help="Remove them. Without it they are only listed.")] = False,
     cache: options.Cache = None,
     json: options.Json = False,
@@ -69,12 +73,9 @@ def prune(
     if older_than is None and max_size is None and not keys:
         raise UsageError("nothing says which keys are to go: give --older-than 30d, --max-size 20G or --key KEY")
     named = set(key_folders(cache_folder(cache), keys)) if keys else None
-    since = None if older_than is None else time.time() - parse_age("--older-than", older_than)
-    most = None if max_size is None else parse_bytes("--max-size", max_size)
-    if max_size is not None and max_size.strip().isdigit() and most:  # 5 may be meant to be gigabytes
-        raise UsageError(f"--max-size {max_size}: expected a size with its unit, as in {max_size}M or {max_size}G")
+    since = None if older_than is None else time.time() - older_than
     keys_now = _describe(cache)
-    chosen = choose_keys(keys_now, named, since, most)
+    chosen = choose_keys(keys_now, named, since, max_size)
     left: list[str] = []
     failed: list[str] = []
     if yes:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from featstore.cli import options
 from featstore.cli.console import list_skipped, print_json
+from featstore.cli.fields import Fields, takes_fields
+from featstore.extraction.recipe import Recipe
 from featstore.system.progress import displayed
 
 if TYPE_CHECKING:
@@ -16,27 +18,27 @@ if TYPE_CHECKING:
     from featstore.base_check.unlabelled import Looks
 
 
+@takes_fields
 def command(
     data: Annotated[str, typer.Argument(metavar="DATA", help="A folder of photos.", show_default=False)],
-    model: options.Model,
+    recipe: Annotated[
+        Recipe,
+        Fields(
+            Recipe,
+            only=["model", "weights", "alpha", "size", "fit", "interpolation", "resize", "weights_seed"],
+        ),
+    ],
     labels: Annotated[
         Path | None,
         typer.Option("--labels", help="CSV path,label with ImageNet class indices 0 to 999.", show_default=False),
     ] = None,
-    weights: options.Weights = None,
-    alpha: options.Alpha = None,
     preprocess: Annotated[
         list[str], typer.Option("--preprocess", help="Repeatable. Default: all named ones.", show_default=False)
-    ] = [],  # noqa: B006 - Typer copies it
+    ] = [],
     views: Annotated[
         list[str],
         typer.Option("--views", help="With --labels: one, flip, five, ten. Repeatable. Default: all four."),
-    ] = [],  # noqa: B006
-    size: options.Size = None,
-    fit: options.Fit = None,
-    interpolation: options.Interpolation = "bilinear",
-    resize: options.Resize = None,
-    seed: options.Seed = 0,
+    ] = [],
     cache: options.Cache = None,
     json: options.Json = False,
     quiet: options.Quiet = False,
@@ -47,10 +49,7 @@ def command(
     """
     from featstore.base_check.labelled import check_labelled
     from featstore.base_check.unlabelled import look_at_base
-    from featstore.extraction.recipe import Recipe
 
-    common: dict[str, Any] = {"weights_seed": seed, "size": size, "fit": fit, "interpolation": interpolation}
-    recipe = Recipe(model=model, weights=weights, alpha=alpha, resize=resize, **common)
     with displayed(not quiet) as progress:
         if labels is None:
             _refuse(views)

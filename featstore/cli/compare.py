@@ -10,46 +10,30 @@ import typer
 
 from featstore.cli import options
 from featstore.cli.console import list_skipped, note, print_json, spreadsheet_text
+from featstore.cli.fields import Fields, takes_fields
+from featstore.comparison.grid import Measurement
+from featstore.extraction.recipe import GridOptions, Recipe
 from featstore.system.progress import displayed
+from featstore.training.head_recipe import HeadRecipe
 
 if TYPE_CHECKING:
     from featstore.comparison.job import Comparison, Row
 
 
+@takes_fields
 def command(
     data: options.Data,
-    model: options.Models,
-    weights: options.ManyWeights = [],  # noqa: B006 - Typer copies it
-    alpha: options.Alphas = [],  # noqa: B006
-    preprocess: options.Variants = ["keras"],  # noqa: B006
-    size: Annotated[
-        list[str], typer.Option("--size", help="Input side in px, or HxW. Repeatable. Default: the base's own.")
-    ] = [],  # noqa: B006
-    views: options.ManyViews = ["one"],  # noqa: B006
-    head: options.HeadNames = ["logistic"],  # noqa: B006
-    settings: Annotated[
-        list[str],
-        typer.Option("--set", metavar="KEY=VALUE", help="A parameter of the heads that have it.", show_default=False),
-    ] = [],  # noqa: B006
-    seeds: Annotated[int, typer.Option("--seeds", min=1, help="Each head is trained with so many seeds.")] = 1,
-    folds: Annotated[
-        int | None,
-        typer.Option("--folds", min=2, help="Cross-validate over all but a given test split. Default: the splits."),
-    ] = None,
-    fit: options.Fit = None,
-    interpolation: options.Interpolation = "bilinear",
-    reading: options.ReadingName = "pillow",
-    layer: options.Layer = "last",
-    pool: options.Pool = None,
-    dtype: options.Dtype = "float16",
-    resize: options.Resize = None,
-    scales: options.Scales = None,
-    augment: options.Augment = None,
-    train_on: options.TrainOn = None,
-    average: options.Average = None,
-    val_fraction: options.ValFraction = 0.2,
-    test_fraction: options.TestFraction = 0.2,
-    seed: options.HeadSeed = 0,
+    recipe: Annotated[
+        GridOptions,
+        Fields(
+            Recipe,
+            repeatable=["model", "weights", "alpha", "preprocess", "size", "views"],
+            leave_out=["weights_seed"],
+        ),
+    ],
+    heads: Annotated[dict[str, Any], Fields(HeadRecipe, repeatable=["head"], leave_out=["parameters", "seed"])],
+    measurement: Annotated[Measurement, Fields(Measurement)],
+    settings: options.Settings = [],
     csv: Annotated[Path | None, typer.Option("--csv", help="Also write the table there.")] = None,
     chart: Annotated[
         Path | None, typer.Option("--chart", help="Also draw accuracies and learning curves there, as PNG.")
@@ -64,32 +48,19 @@ def command(
 
     Example: featstore compare photos --model MobileNetV2 --preprocess keras --preprocess rescale --preprocess raw
     """
-    from featstore.comparison.grid import Protocol
     from featstore.comparison.job import compare
-    from featstore.heads.registry import parse_settings
-    from featstore.training.fit import HeadRecipe
+    from featstore.extraction.recipe_grid import make_recipes
 
-    common: dict[str, Any] = {
-        "weights_seed": seed,
-        "fit": fit,
-        "interpolation": interpolation,
-        "reading": reading,
-        "layer": layer,
-        "pool": pool,
-        "dtype": dtype,
-        "resize": resize,
-    }
-    recipes = options.recipe_grid(
-        options.bases(model, weights, alpha), preprocess, size, views, common, scales=scales, augment=augment
-    )
+    recipe["weights_seed"] = measurement.seed
+    names = heads.pop("head")
     with displayed(not quiet) as progress:
         comparison = compare(
             data,
-            recipes,
-            head,
-            parse_settings(settings),
-            HeadRecipe(train_on=train_on, average=average),
-            Protocol(seed=seed, seeds=seeds, folds=folds, val_fraction=val_fraction, test_fraction=test_fraction),
+            make_recipes(**recipe),
+            names,
+            dict(settings),
+            HeadRecipe(**heads),
+            measurement,
             cache=cache,
             progress=progress,
             on_cell=progress.steps("measuring", "cells"),

@@ -10,7 +10,7 @@ from featstore.system.progress import displayed
 def command(
     run: options.RunFolder,
     data: options.Data,
-    weights: options.MovedWeights = [],  # noqa: B006 - Typer copies it
+    weights: options.MovedWeights = [],
     cache: options.Cache = None,
     json: options.Json = False,
     quiet: options.Quiet = False,

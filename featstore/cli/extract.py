@@ -8,6 +8,8 @@ import typer
 
 from featstore.cli import options
 from featstore.cli.console import list_skipped, note, print_json
+from featstore.cli.fields import Fields, takes_fields
+from featstore.extraction.recipe import GridOptions, Recipe
 from featstore.system.progress import displayed
 from featstore.system.text import count
 
@@ -15,24 +17,10 @@ if TYPE_CHECKING:
     pass
 
 
+@takes_fields
 def command(
     data: options.Data,
-    model: options.Model,
-    weights: options.Weights = None,
-    alpha: options.Alpha = None,
-    preprocess: options.Variants = ["keras"],  # noqa: B006 - Typer copies it
-    size: options.Size = None,
-    fit: options.Fit = None,
-    interpolation: options.Interpolation = "bilinear",
-    reading: options.ReadingName = "pillow",
-    layer: options.Layer = "last",
-    pool: options.Pool = None,
-    dtype: options.Dtype = "float16",
-    views: options.Views = "one",
-    resize: options.Resize = None,
-    scales: options.Scales = None,
-    augment: options.Augment = None,
-    seed: options.Seed = 0,
+    recipe: Annotated[GridOptions, Fields(Recipe, repeatable=["preprocess"])],
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 if any file had to be skipped.")] = False,
     cache: options.Cache = None,
     json: options.Json = False,
@@ -45,27 +33,7 @@ def command(
     from featstore.extraction.pipeline import extract
 
     with displayed(not quiet) as progress:
-        extraction = extract(
-            data,
-            preprocess=preprocess,
-            cache=cache,
-            progress=progress,
-            model=model,
-            weights=weights,
-            alpha=alpha,
-            weights_seed=seed,
-            size=size,
-            fit=fit,
-            interpolation=interpolation,
-            reading=reading,
-            layer=layer,
-            pool=pool,
-            dtype=dtype,
-            views=views,
-            resize=resize,
-            scales=scales,
-            augment=augment,
-        )
+        extraction = extract(data, cache=cache, progress=progress, **recipe)
     skipped = extraction.manifest.skipped
     if json:
         features = [features.describe() for features in extraction.features]

@@ -10,16 +10,21 @@ import typer
 
 from featstore.cli import options
 from featstore.cli.console import list_skipped, note, print_json
-from featstore.cli.units import parse_bytes
+from featstore.cli.fields import Fields, takes_fields
+from featstore.cli.units import parse_bytes, parse_rate
+from featstore.errors import UsageError
+from featstore.finetuning.settings import FineTuneOptions, FineTuneSettings
 from featstore.system.progress import displayed
 
 if TYPE_CHECKING:
     from featstore.finetuning.job import FineTuned
 
 
+@takes_fields
 def command(
     run: options.RunFolder,
     data: options.Data,
+    *,
     blocks: Annotated[
         int | None, typer.Option("--blocks", min=1, help="Unfreeze the topmost blocks. Default: 1.", show_default=False)
     ] = None,
@@ -32,30 +37,19 @@ def command(
     whole: Annotated[
         bool, typer.Option("--whole", help="Unfreeze all, from pixels, augmented anew in each epoch. For a GPU.")
     ] = False,
-    epochs: Annotated[int, typer.Option("--epochs", min=1, help="At the most.")] = 20,
-    patience: Annotated[
-        int, typer.Option("--patience", min=1, help="Epochs without a smaller validation loss before it ends.")
-    ] = 5,
-    batch: Annotated[int, typer.Option("--batch", min=1, help="Images, or views of images, a step.")] = 32,
-    rate: Annotated[float, typer.Option("--rate", help="Learning rate.")] = 1e-4,
+    settings: Annotated[
+        FineTuneOptions, Fields(FineTuneSettings, leave_out=["rates"], parsers={"memory": parse_bytes})
+    ],
     rate_of: Annotated[
-        list[str],
+        list[Any],
         typer.Option(
             "--rate-of",
             metavar="NAME=RATE",
+            parser=parse_rate,
             help="Another rate for layers whose names begin so, or for the head, as in head=1e-3. Repeatable.",
             show_default=False,
         ),
-    ] = [],  # noqa: B006 - Typer copies it
-    warmup: Annotated[float, typer.Option("--warmup", help="Epochs in which the rate rises from 0.")] = 1.0,
-    optimizer: Annotated[str, typer.Option("--optimizer", help="sgd or adam.")] = "sgd",
-    momentum: Annotated[
-        float | None, typer.Option("--momentum", help="Of sgd. Default: 0.9.", show_default=False)
-    ] = None,
-    clip: Annotated[float, typer.Option("--clip", help="Longest gradient, as a norm; 0 for any.")] = 1.0,
-    train_bn: Annotated[
-        bool, typer.Option("--train-bn", help="Train BatchNormalization too; by default it keeps its statistics.")
-    ] = False,
+    ] = [],
     views: Annotated[
         str | None,
         typer.Option("--views", help="augment:K feeds K random versions of each training image. Default: as the run."),
@@ -68,21 +62,9 @@ def command(
             show_default=False,
         ),
     ] = None,
-    precision: Annotated[
-        str, typer.Option("--precision", help="float32, mixed_float16 or mixed_bfloat16 (for a GPU).")
-    ] = "float32",
-    memory: Annotated[
-        str | None,
-        typer.Option(
-            "--memory",
-            help="Cached activations held at a time, as in 512M; more are streamed from the cache. Default: 2G.",
-            show_default=False,
-        ),
-    ] = None,
     weights: Annotated[
         str | None, typer.Option("--weights", help="Where the base's weights are now, if moved.", show_default=False)
     ] = None,
-    seed: Annotated[int, typer.Option("--seed", min=0, max=options.LARGEST_SEED, help="Of order and dropout.")] = 0,
     runs: Annotated[
         Path | None, typer.Option("--runs", help="Folder of the new run. Default: beside RUN.", show_default=False)
     ] = None,
@@ -97,21 +79,7 @@ def command(
     from featstore.finetuning.job import fine_tune
     from featstore.runs.run import load_run
 
-    settings: dict[str, Any] = {
-        "epochs": epochs,
-        "patience": patience,
-        "batch": batch,
-        "rate": rate,
-        "rates": _rates(rate_of),
-        "warmup": warmup,
-        "clip": clip,
-        "optimizer": optimizer,
-        "momentum": momentum,
-        "train_bn": train_bn,
-        "precision": precision,
-        "memory": None if memory is None else parse_bytes("--memory", memory, least=1),
-        "seed": seed,
-    }
+    settings["rates"] = _unique(rate_of)
     with displayed(not quiet) as progress:
         tuned = fine_tune(
             load_run(run),
@@ -158,19 +126,10 @@ def _describe(tuned: FineTuned) -> dict[str, Any]:
     }
 
 
-def _rates(items: list[str]) -> dict[str, float]:
-    from featstore.errors import UsageError
-
+def _unique(pairs: list[tuple[str, float]]) -> dict[str, float]:
     rates: dict[str, float] = {}
-    for item in items:
-        name, _, value = item.partition("=")
-        try:
-            rate = float(value)
-        except ValueError:
-            rate = -1.0
-        if not name or rate < 0:
-            raise UsageError(f"--rate-of {item}: expected NAME=RATE, as in block5=1e-5 or head=1e-3")
+    for name, rate in pairs:
         if name in rates:
-            raise UsageError(f"--rate-of {item}: {name} is given twice")
+            raise UsageError(f"--rate-of {name}={rate:g}: {name} is given twice")
         rates[name] = rate
     return rates

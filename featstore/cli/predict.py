@@ -21,7 +21,7 @@ def command(
         list[str], typer.Argument(metavar="IMAGES...", help="Image files or folders.", show_default=False)
     ],
     csv: Annotated[Path | None, typer.Option("--csv", help="Also write path, label and probabilities there.")] = None,
-    weights: options.MovedWeights = [],  # noqa: B006 - Typer copies it
+    weights: options.MovedWeights = [],
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 if any file had to be skipped.")] = False,
     cache: options.Cache = None,
     json: options.Json = False,

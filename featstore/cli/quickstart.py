@@ -10,9 +10,12 @@ import typer
 from featstore.cli import options
 from featstore.cli.console import note, print_json
 from featstore.cli.show import describe
+from featstore.heads.registry import HeadName
+from featstore.spec import Pool
 from featstore.system.progress import displayed
 
-HEADS = {"bn-dropout": "none", "logistic": "avg"}  # and how the features are pooled: the kept map serves the average
+# The heads, and how their features are pooled: the kept map serves the average.
+HEADS: dict[HeadName, Pool] = {"bn-dropout": "none", "logistic": "avg"}
 
 
 def command(
@@ -28,7 +31,7 @@ def command(
     """
     from featstore.datasets.digits import write_digits
     from featstore.extraction.recipe import Recipe
-    from featstore.training.fit import HeadRecipe
+    from featstore.training.head_recipe import HeadRecipe
     from featstore.training.job import train
 
     data, cache, runs = folder / "digits", folder / "cache", folder / "runs"

@@ -6,12 +6,13 @@ import os
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Any
+from typing import Annotated, Any
 
 from featstore.errors import UsageError, param
 from featstore.extraction.recipe import Recipe
-from featstore.heads.registry import HEADS, make_head
-from featstore.training.fit import HeadRecipe
+from featstore.heads.registry import HEADS, HeadName, make_head
+from featstore.system.fields import Between, Seed, check_fields
+from featstore.training.head_recipe import HeadRecipe
 
 
 @dataclass(frozen=True, eq=False)  # by identity: parameters are a mapping, which has no hash
@@ -29,22 +30,29 @@ class GridCell:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Protocol:
-    """How each cell is measured: repetitions, folds of a cross-validation (None for the splits), and fractions."""
+class Measurement:
+    """How each cell is measured.
 
-    seed: int = 0
-    seeds: int = 1
-    folds: int | None = None
+    Attributes:
+        seed: Seed of the heads, and of random weights.
+        seeds: With how many seeds each head is trained.
+        folds: Cross-validate over all images but a given test split. Default: the splits.
+        val_fraction: Share taken for validation where there is no such split.
+        test_fraction: Share taken for testing where there are no splits.
+    """
+
+    seed: Seed = 0
+    seeds: Annotated[int, Between(1)] = 1
+    folds: Annotated[int, Between(2)] | None = None
     val_fraction: float = 0.2
     test_fraction: float = 0.2
 
-    def check(self) -> None:
-        if self.seeds < 1 or (self.folds is not None and self.folds < 2):
-            raise UsageError(f"expected {param('seeds')} of at least 1 and {param('folds')} of at least 2")
+    def __post_init__(self) -> None:
+        check_fields(self)
 
 
-def grid(
-    recipes: Sequence[Recipe], heads: Sequence[str], settings: Mapping[str, Any], head: HeadRecipe
+def make_grid(
+    recipes: Sequence[Recipe], heads: Sequence[HeadName], settings: Mapping[str, Any], head: HeadRecipe
 ) -> list[GridCell]:
     """The cells of `recipes` x `heads`; `head` has what they share.
 
@@ -65,7 +73,7 @@ def grid(
     return cells
 
 
-def _settings_of(heads: Sequence[str], settings: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+def _settings_of(heads: Sequence[HeadName], settings: Mapping[str, Any]) -> dict[HeadName, dict[str, Any]]:
     """The settings that each head takes; raises UsageError for a head, or a setting that none of them has."""
     names = {name: {field.name for field in fields(type(make_head(name))) if field.init} for name in heads}
     for key in settings:
@@ -77,9 +85,9 @@ def _settings_of(heads: Sequence[str], settings: Mapping[str, Any]) -> dict[str,
     return given
 
 
-def command_line(data: str, cell: GridCell, protocol: Protocol, cache: str | None) -> str:
+def command_line(data: str, cell: GridCell, measurement: Measurement, cache: str | None) -> str:
     """The command that measures `cell` alone: train-head, or compare where there are several seeds or folds."""
-    several = protocol.seeds > 1 or protocol.folds is not None
+    several = measurement.seeds > 1 or measurement.folds is not None
     words = ["featstore", "compare" if several else "train-head", data]
     words += _recipe_words(cell.recipe)
     words += ["--head", cell.head.head]
@@ -87,8 +95,8 @@ def command_line(data: str, cell: GridCell, protocol: Protocol, cache: str | Non
         words += ["--set", f"{key}={value}"]
     for flag, value in (("--train-on", cell.head.train_on), ("--average", cell.head.average)):
         words += [flag, value] if value else []
-    for field in fields(protocol):
-        if (value := getattr(protocol, field.name)) != field.default:
+    for field in fields(measurement):
+        if (value := getattr(measurement, field.name)) != field.default:
             words += [f"--{field.name.replace('_', '-')}", str(value)]
     words += ["--cache", cache] if cache else []
     return shlex.join(words)

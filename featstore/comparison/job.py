@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from featstore.comparison.grid import GridCell, Protocol, command_line, grid
+from featstore.comparison.grid import GridCell, Measurement, command_line, make_grid
 from featstore.datasets.leaks import leak_notes
 from featstore.datasets.manifest import Manifest, Skipped, scan
 from featstore.datasets.splits import fold_splits
@@ -17,8 +17,10 @@ from featstore.extraction.pipeline import FeatureSet, extract_augmented
 from featstore.extraction.plan import Plan
 from featstore.extraction.recipe import Recipe
 from featstore.heads.interface import Curve
+from featstore.heads.registry import HeadName
 from featstore.system.text import Shown, Table
-from featstore.training.fit import HeadRecipe, Prepared, fit_head, prepare
+from featstore.training.fit import Prepared, fit_head, prepare
+from featstore.training.head_recipe import HeadRecipe
 
 if TYPE_CHECKING:
     import numpy as np
@@ -149,10 +151,10 @@ class _Measured(NamedTuple):
 def compare(
     data: str | os.PathLike[str] | Manifest,
     recipes: Sequence[Recipe],
-    heads: Sequence[str] = ("logistic",),
+    heads: Sequence[HeadName] = ("logistic",),
     settings: Mapping[str, Any] | None = None,
     head: HeadRecipe | None = None,
-    protocol: Protocol | None = None,
+    measurement: Measurement | None = None,
     *,
     cache: str | os.PathLike[str] | None = None,
     progress: Progress | None = None,
@@ -164,42 +166,41 @@ def compare(
     measured on the test split, on the validation split where there is none, or by cross-validation. A cell whose
     training fails is listed as failed, the others go on.
     """
-    protocol = protocol or Protocol()
-    protocol.check()
-    head = replace(head or HeadRecipe(), seed=protocol.seed)
+    measurement = measurement or Measurement()
+    head = replace(head or HeadRecipe(), seed=measurement.seed)
     head.check(recipes)
-    cells = grid(list(dict.fromkeys(recipes)), list(dict.fromkeys(heads)), settings or {}, head)
+    cells = make_grid(list(dict.fromkeys(recipes)), list(dict.fromkeys(heads)), settings or {}, head)
     manifest = data if isinstance(data, Manifest) else scan(data)
     unique = list(dict.fromkeys(cell.recipe for cell in cells))
-    prepared = prepare(manifest, unique, protocol.val_fraction, protocol.test_fraction, cache, progress)
+    prepared = prepare(manifest, unique, measurement.val_fraction, measurement.test_fraction, cache, progress)
     plan_of = {plan.recipe: plan for plan in prepared.plans}
-    lessons, split = _lessons(prepared, protocol, progress)
+    lessons, split = _lessons(prepared, measurement, progress)
     source = os.fspath(data) if not isinstance(data, Manifest) else data.source
     measured: list[_Measured] = []
     failed: list[Failed] = []
     for number, cell in enumerate(cells):
         try:
-            measured.append(_measure(cell, plan_of[cell.recipe], lessons, split, protocol.seeds))
+            measured.append(_measure(cell, plan_of[cell.recipe], lessons, split, measurement.seeds))
         except FeatstoreError as error:
-            command = command_line(source, cell, protocol, os.fspath(cache) if cache else None)
+            command = command_line(source, cell, measurement, os.fspath(cache) if cache else None)
             failed.append(Failed(command, str(error)))
         if on_cell:
             on_cell(number + 1, len(cells))
     if not measured:
         raise DataError(f"{source}: no cell of the grid could be measured; the first: {failed[0].reason}")
-    commands = [command_line(source, m.cell, protocol, os.fspath(cache) if cache else None) for m in measured]
+    commands = [command_line(source, m.cell, measurement, os.fspath(cache) if cache else None) for m in measured]
     rows, findings = _judge(measured, prepared, commands)
     curves = {m.cell: m.curve for m in measured if m.curve.x_name == "epoch"}
-    words = f"{protocol.folds}-fold cross-validation" if protocol.folds else f"the {split} split"
+    words = f"{measurement.folds}-fold cross-validation" if measurement.folds else f"the {split} split"
     notes = leak_notes(lessons[0].manifest)
     return Comparison(rows, findings, curves, tuple(failed), prepared.manifest.skipped, notes, words)
 
 
-def _lessons(prepared: Prepared, protocol: Protocol, progress: Progress | None) -> tuple[list[Prepared], str]:
+def _lessons(prepared: Prepared, measurement: Measurement, progress: Progress | None) -> tuple[list[Prepared], str]:
     """The data set with its splits, once for each fold; and the split that is measured on."""
     manifest = prepared.manifest
-    if protocol.folds is not None:
-        divided = fold_splits(prepared.given, protocol.folds, protocol.val_fraction)
+    if measurement.folds is not None:
+        divided = fold_splits(prepared.given, measurement.folds, measurement.val_fraction)
         everything = manifest.with_pictures([p._replace(split="train") for p in divided[0].pictures])
         extract_augmented(everything, prepared.plans, prepared.cache, progress)
         return [replace(prepared, manifest=fold) for fold in divided], "test"

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING, Literal, get_args
 
-import numpy as np
-from numpy.typing import NDArray
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
-AVERAGES = ("probabilities", "logits", "features")
-Predict = Callable[[NDArray[np.float32]], NDArray[np.float64]]
+Average = Literal["probabilities", "logits", "features"]
+AVERAGES: tuple[Average, ...] = get_args(Average)
 
 
 def predict_views(
-    predict_proba: Predict, X: NDArray[np.float32], average: str = "probabilities"
+    predict_proba: Callable[[NDArray[np.float32]], NDArray[np.float64]],
+    X: NDArray[np.float32],
+    average: str = "probabilities",
 ) -> NDArray[np.float64]:
     """Probabilities (n, classes) for X (n, views, ...).
 
@@ -20,6 +24,8 @@ def predict_views(
     probabilities, normalised again; that is the softmax of the mean logits, since they differ by a constant per view.
     features: the head sees the mean of the views' features.
     """
+    import numpy as np
+
     n, views = X.shape[:2]
     if views == 1:
         return predict_proba(X[:, 0])

@@ -1,68 +1,101 @@
-"""A recipe: the features that a user asks for, in the user's words; resolved, it is a FeatureSpec."""
+"""A recipe: the features that a user asks for, in the user's words; resolved, it is a FeatureSpec.
+
+It is the one definition of these options: the command line makes its own of the fields, their types, defaults and help,
+and tests hold the typed dictionaries below and `Bottleneck` against them. It is light (no numpy, and what a base is
+loads with the first use of one), because the command line imports it for every command.
+"""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Required, TypeAlias, TypedDict, TypeVar
 
-from featstore.bases.catalog import PIXELS
-from featstore.bases.source import MODEL_ENDING, BaseSource, parse_source
 from featstore.images.preprocessing import parse_variant
-from featstore.spec import LAST_ACTIVATION
+from featstore.images.reading import Fit, Interpolation, ReadingName
+from featstore.spec import LAST_ACTIVATION, Dtype, Pool
+from featstore.system.fields import Seed, check_fields
 
 if TYPE_CHECKING:
-    pass
+    from featstore.bases.source import BaseSource
+
+T = TypeVar("T")
+OneOrMore: TypeAlias = T | Sequence[T]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
-    """Which features: base, weights, preprocessing, input, views and cut, each as on the command line.
+    """Which features to compute: base, weights, preprocessing, input and cut.
 
-    model: name of a base, `tiny`, or path of a `.keras` file. weights: `imagenet`, `random` or a path; None for what
-    the base comes with. preprocess: a variant's name or numbers. size: 224, `224` or `224x320` (height x width); None
-    for the size that the base was trained with. views: `one`, `flip`, `five`, `ten` or `augment:K`; crops are taken
-    from a canvas of side `resize`, by default size / 0.875, and `one` is cropped only where `resize` is given. fit:
-    None for `squash`, or `crop` (the shorter side) where crops are taken. scales: further sizes as in `256,384`, at
-    which the base sees each image as well. augment: changes to the default `Augmentation`. pool: None for `avg`, or
-    `none` with the base `pixels`. top: whether the base has its ImageNet classifier, whose probabilities are the rows.
+    With `top`, the base keeps its ImageNet classifier, whose probabilities are then the rows; that is for `check-base`,
+    and not an option of the command line.
+
+    Attributes:
+        model: A base (see `featstore models`), `tiny`, or a .keras file.
+        weights: imagenet, random, or a file .h5, .weights.h5, .keras. Default: what the base was published with.
+        alpha: Width multiplier of MobileNet, V2 and V3.
+        preprocess: keras (what the base was trained with), caffe, torch, tf, rescale, rgb-mean, raw, or numbers:
+            order=bgr,scale=1,mean=104:117:124,std=1.
+        size: Input side in px, or HxW. Default: the base's own.
+        fit: How an image becomes that size: squash, crop (shorter side, then centre) or pad. Default: squash; crop
+            where `views` or `resize` take crops of a larger image.
+        interpolation: How pixels are interpolated when an image is resized.
+        reading: pillow (antialiased, EXIF applied), or keras-compat (as Keras data sets read).
+        layer: Layer whose activation is kept.
+        pool: How the activation is pooled over the image; none keeps the whole map. Default: avg; none for pixels and
+            the head vgg-fc.
+        dtype: How rows are stored.
+        views: one, flip, five, ten (crops and mirror images), or augment:K for training images.
+        resize: Size that crops are taken from, a side or HxW. Default with crops: size / 0.875.
+        scales: Further sizes that each image is seen at, as in 256,384,480.
+        augment: With `views` augment:K, any of crop,mirror,rotation,shear,zoom,brightness,seed. Default:
+            mirror=1,shear=11.5,zoom=0.2.
+        weights_seed: Seed of random weights.
     """
 
     model: str
     weights: str | None = None
     alpha: float | None = None
-    weights_seed: int = 0
     preprocess: str = "keras"
     size: str | int | None = None
-    fit: str | None = None
-    interpolation: str = "bilinear"
-    reading: str = "pillow"
+    fit: Fit | None = None
+    interpolation: Interpolation = "bilinear"
+    reading: ReadingName = "pillow"
     layer: str = LAST_ACTIVATION
-    pool: str | None = None
-    dtype: str = "float16"
+    pool: Pool | None = None
+    dtype: Dtype = "float16"
     views: str = "one"
     resize: str | int | None = None
     scales: str | None = None
     augment: str | None = None
+    weights_seed: Seed = 0
     top: bool = False
 
+    def __post_init__(self) -> None:
+        check_fields(self)
+
     def source(self) -> BaseSource:
-        """Where the base comes from; raises UsageError or BaseUnavailable."""
+        """Return where the base comes from; raises UsageError or BaseUnavailable."""
+        from featstore.bases.source import parse_source
+
         return parse_source(self.model, self.weights, self.alpha, self.weights_seed, self.top)
 
     def at_absolute_paths(self) -> Recipe:
-        """The recipe for use from another folder: the file that it names, if any, by its absolute path."""
-        if self.model.endswith(MODEL_ENDING):
+        """Return the recipe for use from another folder: the file that it names, if any, by its absolute path."""
+        if self._names_file():
             return replace(self, model=os.path.abspath(self.model))
         named = self.weights in (None, "imagenet", "random")
         return self if named else replace(self, weights=os.path.abspath(self.weights or ""))
 
     def with_weights(self, weights: str) -> Recipe:
-        """The recipe with its weights from elsewhere; a `.keras` file as the base is base and weights in one."""
-        return replace(self, model=weights) if self.model.endswith(MODEL_ENDING) else replace(self, weights=weights)
+        """Return the recipe with its weights from elsewhere; a `.keras` file is base and weights in one."""
+        return replace(self, model=weights) if self._names_file() else replace(self, weights=weights)
 
     def on_pixels(self) -> Recipe:
-        """The same preparation of the images with no base at all; `keras` is what this base was trained with."""
+        """Return the same preparation of the images with no base; `keras` is what this base was trained with."""
+        from featstore.bases.catalog import PIXELS
+
         info = self.source().info
         variant, _ = parse_variant(self.preprocess, info.preprocessing if info else None)
         preprocess = self.preprocess if variant == "custom" else variant
@@ -70,5 +103,46 @@ class Recipe:
         return replace(bare, model=PIXELS.name, preprocess=preprocess)
 
     def describe(self) -> dict[str, Any]:
-        """The options as plain JSON values; `Recipe(**recipe.describe())` is the recipe again."""
+        """Return the options as plain JSON values; `Recipe(**recipe.describe())` is the recipe again."""
         return asdict(self)
+
+    def _names_file(self) -> bool:
+        from featstore.bases.source import MODEL_ENDING
+
+        return self.model.endswith(MODEL_ENDING)
+
+
+class _SharedOptions(TypedDict, total=False):
+    fit: Fit | None
+    interpolation: Interpolation
+    reading: ReadingName
+    layer: str
+    pool: Pool | None
+    dtype: Dtype
+    resize: str | int | None
+    scales: str | None
+    augment: str | None
+    weights_seed: int
+    top: bool
+
+
+class RecipeOptions(_SharedOptions, total=False):
+    """The fields of a `Recipe` as keyword arguments; a head with a base of its own needs no `model`."""
+
+    model: str
+    weights: str | None
+    alpha: float | None
+    preprocess: str
+    size: str | int | None
+    views: str
+
+
+class GridOptions(_SharedOptions, total=False):
+    """The fields of a `Recipe` as keyword arguments; six of them take several values, as `make_recipes` says."""
+
+    model: Required[OneOrMore[str]]
+    weights: OneOrMore[str | None]
+    alpha: OneOrMore[float | None]
+    preprocess: OneOrMore[str]
+    size: OneOrMore[str | int | None]
+    views: OneOrMore[str]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,11 +17,14 @@ from featstore.extraction.cache import cache_folder
 from featstore.extraction.pipeline import extract_features
 from featstore.extraction.recipe import Recipe
 from featstore.features.views import load_views
+from featstore.images.reading import Fit, Interpolation, ReadingName
 from featstore.images.views import parse_views
+from featstore.spec import LAST_ACTIVATION, Dtype, Pool
 
-Path = str | os.PathLike[str]
+ImagePath = str | os.PathLike[str]
 
 
+@dataclass(eq=False, repr=False)  # scikit-learn reads the parameters off the signature and has its own repr
 class Bottleneck(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     """Paths of image files (n,) to features (n, width) float32; the parameters are the fields of `Recipe`.
 
@@ -29,50 +33,31 @@ class Bottleneck(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     Raises UnreadableImage for a file that cannot be read: a transformer cannot drop rows.
     """
 
-    def __init__(
-        self,
-        model: str = "tiny",
-        weights: str | None = None,
-        alpha: float | None = None,
-        weights_seed: int = 0,
-        preprocess: str = "keras",
-        size: str | int | None = None,
-        fit_mode: str | None = None,
-        interpolation: str = "bilinear",
-        reading: str = "pillow",
-        layer: str = "last",
-        pool: str | None = None,
-        dtype: str = "float16",
-        views: str = "one",
-        resize: str | int | None = None,
-        scales: str | None = None,
-        cache: Path | None = None,
-    ) -> None:
-        self.model = model
-        self.weights = weights
-        self.alpha = alpha
-        self.weights_seed = weights_seed
-        self.preprocess = preprocess
-        self.size = size
-        self.fit_mode = fit_mode  # the `fit` of a Recipe, which here is the name of a method
-        self.interpolation = interpolation
-        self.reading = reading
-        self.layer = layer
-        self.pool = pool
-        self.dtype = dtype
-        self.views = views
-        self.resize = resize
-        self.scales = scales
-        self.cache = cache
+    model: str = "tiny"
+    weights: str | None = None
+    alpha: float | None = None
+    preprocess: str = "keras"
+    size: str | int | None = None
+    fit_mode: Fit | None = None  # the `fit` of a Recipe, which is the name of a method here
+    interpolation: Interpolation = "bilinear"
+    reading: ReadingName = "pillow"
+    layer: str = LAST_ACTIVATION
+    pool: Pool | None = None
+    dtype: Dtype = "float16"
+    views: str = "one"
+    resize: str | int | None = None
+    scales: str | None = None
+    weights_seed: int = 0
+    cache: ImagePath | None = None
 
-    def fit(self, X: Sequence[Path], y: Any = None) -> Bottleneck:
+    def fit(self, X: Sequence[ImagePath], y: Any = None) -> Bottleneck:
         """Nothing is learnt; the recipe is checked."""
         self._recipe().source()
         if parse_views(self.views)[1]:
             raise UsageError(f"views {self.views!r}: a transformer does not know which images are for training")
         return self
 
-    def transform(self, X: Sequence[Path]) -> NDArray[np.float32]:
+    def transform(self, X: Sequence[ImagePath]) -> NDArray[np.float32]:
         """Features of the images at the paths `X`, in that order."""
         folders = [path for path in X if os.path.isdir(path)]
         if folders:

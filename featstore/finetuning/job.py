@@ -15,7 +15,7 @@ from featstore.datasets.leaks import leak_notes, trained_on_notes
 from featstore.datasets.manifest import Manifest, Skipped
 from featstore.errors import FeatstoreError, StoreError
 from featstore.extraction.cache import cache_folder
-from featstore.finetuning.settings import Tuning
+from featstore.finetuning.settings import FineTuneSettings
 from featstore.finetuning.setup import Unfreeze, Unfrozen, check_unfreezable, unfreeze_run
 from featstore.runs.fine_tuning import FineTuning
 from featstore.runs.run import Run, check_root, load_curve, load_run, new_folder, save_run
@@ -120,15 +120,15 @@ def fine_tune(
     """Train the top of the base of `run` together with its head, from cached inputs of that top.
 
     `blocks`, `unfreeze` (a prefix of layers' names), `unfreeze_from` (a layer) or `whole` say how much of it; `tuning`
-    are the fields of `Tuning`. views: `augment:K` feeds K random versions of each training image as well, `augment`
-    being changes to their ranges; `whole` draws new ones in every epoch, unless `augment` is "none". The new run is
-    saved beside the other, or below `runs`; if training is interrupted, with the best epoch so far, if one was better
-    than the head. Raises UsageError, DataError, RunError or BaseUnavailable for what cannot be.
+    are the fields of `FineTuneSettings`. views: `augment:K` feeds K random versions of each training image as well,
+    `augment` being changes to their ranges; `whole` draws new ones in every epoch, unless `augment` is "none". The new
+    run is saved beside the other, or below `runs`; if training is interrupted, with the best epoch so far, if one was
+    better than the head. Raises UsageError, DataError, RunError or BaseUnavailable for what cannot be.
     """
     start = time.perf_counter()
     head_run = run if isinstance(run, Run) else load_run(Path(run))
     where = Unfreeze(blocks=blocks, prefix=unfreeze, layer=unfreeze_from, whole=whole)
-    settings = Tuning(**tuning)
+    settings = FineTuneSettings(**tuning)
     root = Path(runs) if runs else _beside(head_run.folder)
     check_unfreezable(head_run, where, views, augment, settings)
     check_root(root)
@@ -151,7 +151,7 @@ def _beside(folder: Path) -> Path:
     return (folder if folder.name else folder.absolute()).parent
 
 
-def _save(unfrozen: Unfrozen, tuning: Tuning, root: Path, times: tuple[float, float, float]) -> FineTuned:
+def _save(unfrozen: Unfrozen, tuning: FineTuneSettings, root: Path, times: tuple[float, float, float]) -> FineTuned:
     """Measure the network and save it; `times` are those of the start, of the hand-over and of the training's end."""
     from featstore.evaluation.metrics import evaluate
 
@@ -198,7 +198,7 @@ def _save(unfrozen: Unfrozen, tuning: Tuning, root: Path, times: tuple[float, fl
 
 def _make_run(
     unfrozen: Unfrozen,
-    tuning: Tuning,
+    tuning: FineTuneSettings,
     folder: Path,
     metrics: dict[str, Metrics],
     seconds: dict[str, float],

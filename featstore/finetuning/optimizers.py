@@ -8,10 +8,10 @@ from featstore.errors import UsageError, param
 
 if TYPE_CHECKING:
     from featstore.heads.loop import Group
-from featstore.finetuning.settings import Tuning
+from featstore.finetuning.settings import FineTuneSettings
 
 
-def make_groups(network: Any, tuning: Tuning, steps: int) -> list[Group]:
+def make_groups(network: Any, tuning: FineTuneSettings, steps: int) -> list[Group]:
     """An optimizer for each rate, over the trainable variables of `network`; `steps` are those of an epoch."""
     import keras
 

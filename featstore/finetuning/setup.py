@@ -13,7 +13,7 @@ from featstore.extraction.plan import Plan
 from featstore.extraction.recipe import Recipe
 from featstore.extraction.resolve import weights_state
 from featstore.features.views import load_in_blocks
-from featstore.finetuning.settings import Tuning
+from featstore.finetuning.settings import FineTuneSettings
 from featstore.images.reading import Reading
 from featstore.images.views import Augmentation, parse_augmentation, parse_views
 from featstore.runs.fine_tuning import HandOver, HandOverAccuracy
@@ -84,7 +84,9 @@ class Unfrozen:
     seen: dict[str, str]
 
 
-def check_unfreezable(run: Run, where: Unfreeze, views: str | None, augment: str | None, tuning: Tuning) -> None:
+def check_unfreezable(
+    run: Run, where: Unfreeze, views: str | None, augment: str | None, tuning: FineTuneSettings
+) -> None:
     """Raise UsageError for a run that has nothing to unfreeze, or whose head sees what the top of one base cannot."""
     recipe, reason = run.recipes[0], None
     if run.fine_tuning:
@@ -104,7 +106,7 @@ def check_unfreezable(run: Run, where: Unfreeze, views: str | None, augment: str
     _check_options(where.whole, parse_views(views or recipe.views)[1] > 0, augment, tuning)
 
 
-def _check_options(whole: bool, augmented: bool, augment: str | None, tuning: Tuning) -> None:
+def _check_options(whole: bool, augmented: bool, augment: str | None, tuning: FineTuneSettings) -> None:
     """Raise UsageError for what would have no effect."""
     if augment == "none" and not whole:
         raise UsageError(
@@ -127,7 +129,7 @@ def unfreeze_run(
     run: Run,
     data: str | os.PathLike[str] | Manifest,
     where: Unfreeze,
-    tuning: Tuning,
+    tuning: FineTuneSettings,
     augmentation: tuple[str | None, str | None],
     weights: str | None,
     cache: Path,

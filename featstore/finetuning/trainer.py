@@ -19,7 +19,7 @@ from featstore.features.views import BLOCK_BYTES, load_in_blocks
 from featstore.finetuning.batches import AugmentedBatches
 from featstore.finetuning.network import has_batch_norm, in_float32, unfreeze
 from featstore.finetuning.optimizers import make_groups
-from featstore.finetuning.settings import Tuning
+from featstore.finetuning.settings import FineTuneSettings
 from featstore.heads.fine_tuned import ASK_BATCH, FineTunedNetwork
 from featstore.heads.loop import Batch, Training, compile_step, loss_and_accuracy
 from featstore.images.views import Augmentation
@@ -40,7 +40,7 @@ class Stage:
         network: Any,
         prepared: Prepared,
         plan: Plan,
-        tuning: Tuning,
+        tuning: FineTuneSettings,
         *,
         train_on: str = "plain",
         average: str = "probabilities",

@@ -5,11 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import fields, replace
 from importlib import import_module
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from featstore.errors import UsageError, param
-from featstore.extraction.recipe import Recipe
-from featstore.heads.interface import Head
+from featstore.errors import UsageError
+
+if TYPE_CHECKING:
+    from featstore.extraction.recipe import Recipe
+    from featstore.heads.interface import Head
+    from featstore.spec import Pool
+
+HeadName = Literal["logistic", "bn-dropout", "vgg-fc", "scratch-cnn"]
 
 
 class Entry(NamedTuple):
@@ -19,14 +24,14 @@ class Entry(NamedTuple):
     attribute: str
     summary: str
     base: str | None = None
-    pool: str | None = None
+    pool: Pool | None = None
 
     def prefer(self, recipe: Recipe) -> Recipe:
         """`recipe` with the pooling that this head is made for, where the user has not named one."""
         return replace(recipe, pool=self.pool) if self.pool and recipe.pool is None else recipe
 
 
-HEADS = {
+HEADS: dict[HeadName, Entry] = {
     "logistic": Entry("featstore.heads.logistic", "LogisticHead", "scikit-learn, scaled, C by cross-validation"),
     "bn-dropout": Entry("featstore.heads.bn_dropout", "BnDropoutHead", "Keras, two dense layers with BN and dropout"),
     "vgg-fc": Entry(
@@ -53,14 +58,6 @@ def make_head(name: str, parameters: Mapping[str, Any] | None = None) -> Head:
     except (ValueError, TypeError) as error:
         raise UsageError(f"head {name}: {error}") from error
     return head
-
-
-def parse_settings(settings: list[str]) -> dict[str, str]:
-    """`key=value` items as a mapping; raises UsageError."""
-    for item in settings:
-        if "=" not in item:
-            raise UsageError(f"{param('parameters', item)}: expected key=value, as in p=0.5")
-    return dict(item.split("=", 1) for item in settings)
 
 
 def _parse(value: Any, type_name: str) -> Any:

@@ -8,15 +8,19 @@ makes the functions that apply them.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, get_args
 
 from featstore.errors import UsageError, param
 from featstore.images.views import CENTRE, WHOLE, Augmentation
 
-VERSIONS = {"pillow": 1, "keras-compat": 2}
-FITS = ("squash", "crop", "pad")
-INTERPOLATIONS = ("bilinear", "nearest", "bicubic", "lanczos", "box", "hamming")
-KERAS_INTERPOLATIONS = ("bilinear", "nearest", "bicubic")
+ReadingName = Literal["pillow", "keras-compat"]
+Fit = Literal["squash", "crop", "pad"]
+Interpolation = Literal["bilinear", "nearest", "bicubic", "lanczos", "box", "hamming"]
+
+VERSIONS: dict[ReadingName, int] = {"pillow": 1, "keras-compat": 2}
+FITS: tuple[Fit, ...] = get_args(Fit)
+INTERPOLATIONS: tuple[Interpolation, ...] = get_args(Interpolation)
+KERAS_INTERPOLATIONS: tuple[Interpolation, ...] = ("bilinear", "nearest", "bicubic")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,9 +33,9 @@ class Reading:
 
     height: int
     width: int
-    name: str = "pillow"
-    fit: str = "squash"
-    interpolation: str = "bilinear"
+    name: ReadingName = "pillow"
+    fit: Fit = "squash"
+    interpolation: Interpolation = "bilinear"
     resize: tuple[int, int] | None = None
     augmentation: Augmentation | None = None
 

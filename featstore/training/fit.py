@@ -4,57 +4,27 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from featstore.datasets.manifest import SPLITS, Manifest, scan
 from featstore.datasets.splits import check_splittable, complete_splits
-from featstore.errors import DataError, UsageError, param
+from featstore.errors import DataError
 from featstore.extraction.cache import cache_folder
 from featstore.extraction.pipeline import FeatureSet, extract_augmented, extract_features
 from featstore.extraction.plan import Plan
 from featstore.extraction.recipe import Recipe
 from featstore.heads.interface import Head
-from featstore.images.views import parse_views
 from featstore.system.progress import OnStep
+from featstore.training.head_recipe import HeadRecipe
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
     from featstore.system.progress import Progress
-
-TRAIN_ON = ("plain", "all")
-
-
-@dataclass(frozen=True, kw_only=True)
-class HeadRecipe:
-    """How a head is trained and asked.
-
-    train_on: `plain` for one view of each image, `all` for every view as an image of its own. average: what is averaged
-    over the views of an image: `probabilities`, `logits` or `features`. Both None for plain and probabilities.
-    """
-
-    head: str = "logistic"
-    parameters: Mapping[str, Any] = field(default_factory=dict)
-    seed: int = 0
-    train_on: str | None = None
-    average: str | None = None
-
-    def check(self, recipes: Sequence[Recipe]) -> None:
-        """Raise UsageError for what is not known, or would have no effect on features of any of `recipes`."""
-        from featstore.evaluation.averaging import AVERAGES
-
-        several = any(recipe.scales or parse_views(recipe.views)[0] != "one" for recipe in recipes)
-        for name, value, known in (("train_on", self.train_on, TRAIN_ON), ("average", self.average, AVERAGES)):
-            if value is not None and value not in known:
-                raise UsageError(f"{param(name, value)}: is not known: use one of {', '.join(known)}")
-            if value is not None and not several:
-                raise UsageError(
-                    f"{param(name, value)}: each image has one view only; ask for more with {param('views', 'ten')}"
-                )
 
 
 @dataclass(frozen=True)

@@ -11,13 +11,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from featstore.datasets.leaks import leak_notes
 from featstore.datasets.manifest import Manifest
 from featstore.errors import UsageError, param
+from featstore.evaluation.averaging import Average
 from featstore.extraction.pipeline import FeatureSet
 from featstore.extraction.recipe import Recipe
+from featstore.heads.registry import HeadName
 from featstore.runs.run import Run, check_root, new_folder, save_run
 from featstore.system.environment import versions
 from featstore.system.files import file_digest
 from featstore.system.progress import OnStep
-from featstore.training.fit import Fitted, HeadRecipe, Prepared, fit_head, prepare
+from featstore.training.fit import Fitted, Prepared, fit_head, prepare
+from featstore.training.head_recipe import HeadRecipe, TrainOn
 
 if TYPE_CHECKING:
     from featstore.system.progress import Progress
@@ -78,12 +81,12 @@ def train(
 
 def train_head(
     data: str | os.PathLike[str] | Manifest,
-    head: str = "logistic",
+    head: HeadName = "logistic",
     parameters: Mapping[str, Any] | None = None,
     *,
     seed: int = 0,
-    train_on: str | None = None,
-    average: str | None = None,
+    train_on: TrainOn | None = None,
+    average: Average | None = None,
     cache: str | os.PathLike[str] | None = None,
     runs: str | os.PathLike[str] = DEFAULT_RUNS,
     **options: Any,

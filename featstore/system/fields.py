@@ -1,0 +1,80 @@
+"""The fields of a dataclass of options: their choices, their ranges and their help, each in one place.
+
+A field's type holds its choices (`Literal`) or its range (`Annotated[int, Between(1)]`). Its default stands in the
+dataclass, and its help is its entry below `Attributes:` in the docstring. The library checks values by these types; the
+command line makes its options of all three.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cache
+from inspect import cleandoc
+from re import MULTILINE, findall
+from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin, get_type_hints
+
+from featstore.errors import UsageError, param
+
+
+class Between(NamedTuple):
+    """A whole number has to be at least `least`, and at most `most`."""
+
+    least: int
+    most: int | None = None
+
+    def __str__(self) -> str:
+        return f"a whole number of at least {self.least}" + (f" and at most {self.most}" if self.most else "")
+
+    def holds(self, value: object) -> bool:
+        return isinstance(value, int) and self.least <= value and (self.most is None or value <= self.most)
+
+
+Seed = Annotated[int, Between(0, 2**32 - 1)]  # numpy takes no larger one
+
+
+@cache
+def field_types(kind: Any) -> dict[str, Any]:
+    """Return the type of each field of `kind`, with its annotations."""
+    return get_type_hints(kind, include_extras=True)
+
+
+def choices(hint: Any) -> tuple[str, ...]:
+    """Return the values that a type with a `Literal` in it allows; none for any other type."""
+    return next((get_args(part) for part in _parts(hint) if get_origin(part) is Literal), ())
+
+
+def bounds(hint: Any) -> Between | None:
+    """Return the range in the annotations of a type, if there is one."""
+    return next((part for part in _parts(hint) if isinstance(part, Between)), None)
+
+
+def field_help(kind: type) -> dict[str, str]:
+    """Return the help of each field of `kind`: its entry below `Attributes:`, the last section of the docstring."""
+    entries = cleandoc(kind.__doc__ or "").partition("Attributes:\n")[2]
+    return {
+        name: " ".join(text.split()) for name, text in findall(r"^ {4}(\w+): (.*(?:\n {8}.*)*)", entries, MULTILINE)
+    }
+
+
+def check_fields(record: Any) -> None:
+    """Raise UsageError for a field that is none of its choices, or outside its range."""
+    for name, hint in field_types(record.__class__).items():
+        value, known, range_ = getattr(record, name), choices(hint), bounds(hint)
+        if value is None and type(None) in _parts(hint):
+            continue
+        if known and value not in known:
+            raise UsageError(f"{param(name, value)}: is not known: use one of {', '.join(known)}")
+        if range_ and not range_.holds(value):
+            raise UsageError(f"{param(name, value)}: expected {range_}")
+
+
+def _is_union(hint: Any) -> bool:
+    return get_origin(hint) in (Union, type(int | str))
+
+
+def _parts(hint: Any) -> Iterator[Any]:
+    """The type, its alternatives where it is a union, and their annotations."""
+    yield hint
+    if _is_union(hint) or get_origin(hint) is Annotated:
+        for part in get_args(hint):
+            yield from _parts(part)

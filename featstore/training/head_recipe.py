@@ -1,0 +1,51 @@
+"""A head recipe: which head is trained, with which parameters, and how the views of an image count."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+from featstore.errors import UsageError, param
+from featstore.evaluation.averaging import Average
+from featstore.heads.registry import HeadName
+from featstore.images.views import parse_views
+from featstore.system.fields import Seed, check_fields
+
+if TYPE_CHECKING:
+    from featstore.extraction.recipe import Recipe
+
+TrainOn = Literal["plain", "all"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeadRecipe:
+    """How a head is trained and asked.
+
+    Attributes:
+        head: logistic (scikit-learn), bn-dropout or vgg-fc (Keras; vgg-fc sees the whole map), or scratch-cnn (Keras,
+            on the pixels themselves).
+        parameters: Parameters of the head by their names, where they differ from its defaults.
+        train_on: With several views: plain trains on one of them, all on each as an image of its own. Default: plain.
+        average: With several views: what is averaged over them. Default: probabilities.
+        seed: Seed of the head, and of random weights.
+    """
+
+    head: HeadName = "logistic"
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    train_on: TrainOn | None = None
+    average: Average | None = None
+    seed: Seed = 0
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+
+    def check(self, recipes: Sequence[Recipe]) -> None:
+        """Raise UsageError for what would have no effect on features of any of `recipes`."""
+        if any(recipe.scales or parse_views(recipe.views)[0] != "one" for recipe in recipes):
+            return
+        for name, value in (("train_on", self.train_on), ("average", self.average)):
+            if value is not None:
+                raise UsageError(
+                    f"{param(name, value)}: each image has one view only; ask for more with {param('views', 'ten')}"
+                )
