@@ -97,13 +97,13 @@ def test_tables_and_notes_for_people(photos: Path) -> None:
         (("extract", ".", "--model", "ResNet5O"), 2, "did you mean"),
         (("extract", ".", "--model", "VGG16", "--size", "16"), 2, "at least 32 px"),
         (("extract", ".", *TINY, "--preprocess", "imagenet"), 2, "use one of keras, caffe"),
-        (("extract", ".", *TINY, "--pool", "sum"), 2, "use one of avg, max, none"),
+        (("extract", ".", *TINY, "--pool", "sum"), 2, "'sum' is not one of 'avg', 'max', 'none'"),
         (("extract", "."), 2, "--model"),
-        (("train-head", ".", *TINY, "--head", "svm"), 2, "use one of logistic, bn-dropout"),
+        (("train-head", ".", *TINY, "--head", "svm"), 2, "'svm' is not one of 'logistic', 'bn-dropout'"),
         (("predict", "norun", "x.png"), 1, "no finished run"),
     ],
 )
-def test_mistakes_are_one_line(tmp_path: Path, arguments: tuple, code: int, message: str) -> None:
+def test_mistakes_are_explained(tmp_path: Path, arguments: tuple, code: int, message: str) -> None:
     """What was expected, what was found, what to do; no traceback; 1 for failures and 2 for usage."""
     draw("discs", 1).save(tmp_path / "a.png")
     done = call(*arguments)

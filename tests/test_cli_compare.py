@@ -10,9 +10,6 @@ import pytest
 from conftest import call
 from PIL import Image
 
-from featstore.cli import options
-from featstore.errors import UsageError
-
 GRID = ("--model", "tiny", "--preprocess", "keras", "--preprocess", "raw", "--head", "logistic", "--head", "bn-dropout")
 
 
@@ -52,7 +49,6 @@ def test_what_does_not_pair_is_a_usage_error(photos: Path) -> None:
         (("train-head", photos), "--model is missing"),
         (("train-head", photos, "--model", "tiny", "--model", "pixels"), "add --concat"),
         (("train-head", photos, "--model", "tiny", "--concat"), "give --model more than once"),
-        (("compare", photos, "--model", "tiny", "--head", "svm"), "head 'svm' is not known"),
         (("check-base", photos, "--model", "tiny", "--views", "ten"), "is for --labels"),
     ):
         done = call(*arguments)
@@ -85,20 +81,3 @@ def test_the_mode_of_augmentation_is_said(photos: Path) -> None:
     lines = extracted.out.splitlines()
     assert lines[0].split()[:4] == ["preprocess", "images", "rows", "computed"]
     assert [line.split()[3] for line in lines[1:]] == ["0", "0"]
-
-
-def test_weights_and_multipliers_are_paired_with_their_bases() -> None:
-    """One for all, or one for each that takes it, in order."""
-    three = ["MobileNet", "DenseNet121", "MobileNetV2"]
-    assert [b["alpha"] for b in options.bases(three, [], [0.5])] == [0.5, None, 0.5]
-    assert [b["alpha"] for b in options.bases(three, [], [0.25, 0.35])] == [0.25, None, 0.35]
-    assert [b["weights"] for b in options.bases(three, ["random"], [])] == ["random"] * 3
-    assert [b["weights"] for b in options.bases(three, ["a.h5", "b.h5", "c.h5"], [])] == ["a.h5", "b.h5", "c.h5"]
-    assert options.bases(["VGG16"], [], [0.5])[0]["alpha"] == 0.5  # refused later, with the bases that take one
-    for weights, alphas, message in (
-        (["a.h5"], [], "3 bases but 1 --weights"),
-        (["a.h5", "b.h5"], [], "3 bases but 2 --weights"),
-        ([], [0.5, 0.5, 0.5], "3 --alpha, but 2 of the bases take one"),
-    ):
-        with pytest.raises(UsageError, match=message):
-            options.bases(three, weights, alphas)

@@ -20,7 +20,8 @@ from featstore.features.load import load_features
 from featstore.features.views import load_views
 from featstore.heads.registry import make_head
 from featstore.runs.run import load_run
-from featstore.training.fit import HeadRecipe, Prepared, fit_head, prepare
+from featstore.training.fit import Prepared, fit_head, prepare
+from featstore.training.head_recipe import HeadRecipe
 from featstore.training.job import train
 
 

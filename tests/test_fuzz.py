@@ -26,13 +26,15 @@ from hypothesis import strategies as st
 from test_decode import WHOLE
 from test_hostile import IDS, KEY, ROWS, in_child, named, repacked, shard
 from test_spec import SPEC
+from typer import BadParameter
 
 from featstore.cli.predict import _write_csv
+from featstore.cli.units import parse_setting
 from featstore.datasets.digests import DigestMemory
 from featstore.datasets.manifest import list_files, scan
 from featstore.errors import FeatstoreError, UsageError
 from featstore.extraction.recipe import Recipe
-from featstore.heads.registry import make_head, parse_settings
+from featstore.heads.registry import make_head
 from featstore.images.preprocessing import parse_variant
 from featstore.images.readers import make_reader
 from featstore.images.reading import Reading, parse_size
@@ -215,11 +217,11 @@ def test_options(text: str) -> None:
         lambda text: parse_augmentation(f"seed={text}"),
         lambda text: parse_variant(text, "tf")[1].factors(),
         lambda text: parse_variant(f"scale={text}", None)[1].describe(),
-        lambda text: make_head("logistic", parse_settings(text.split(","))),
+        lambda text: make_head("logistic", dict([parse_setting(text)])),
         lambda text: make_head("logistic", {"C": text, "folds": text}),
     )
     for read in readers:
-        with only_our_errors(), suppress(UsageError):
+        with only_our_errors(), suppress(UsageError, BadParameter):
             read(text)
 
 

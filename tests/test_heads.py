@@ -14,7 +14,7 @@ import pytest
 from featstore.errors import FeatstoreError, RunError, UsageError
 from featstore.heads import logistic
 from featstore.heads.logistic import GRID, TURNED
-from featstore.heads.registry import HEADS, make_head, parse_settings
+from featstore.heads.registry import HEADS, make_head
 
 QUICK: dict[str, dict[str, Any]] = {
     "logistic": {},
@@ -89,7 +89,7 @@ def test_the_curve_has_a_point_per_step(trained: tuple[str, Any]) -> None:
 
 def test_parameters_are_read_as_their_type() -> None:
     """Text from the command line becomes numbers; what does not exist or makes no sense is refused."""
-    head: Any = make_head("bn-dropout", parse_settings(["p=0.25", "epochs=3"]))
+    head: Any = make_head("bn-dropout", {"p": "0.25", "epochs": "3"})
     assert (head.p, head.epochs) == (0.25, 3)
     assert make_head("logistic", {"C": "none"}).C is None  # type: ignore[attr-defined]
     for name, settings in (
@@ -100,8 +100,6 @@ def test_parameters_are_read_as_their_type() -> None:
     ):
         with pytest.raises(UsageError):
             make_head(name, settings)
-    with pytest.raises(UsageError, match="key=value"):
-        parse_settings(["p"])
 
 
 def test_C_is_chosen_by_cross_validation_of_the_training_data() -> None:

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from conftest import call, write_photos
 
-from featstore.comparison.grid import GridCell, Protocol, command_line, grid
+from featstore.comparison.grid import GridCell, Measurement, command_line, make_grid
 from featstore.comparison.job import Comparison, compare
 from featstore.datasets.digests import DigestMemory
 from featstore.datasets.manifest import Manifest, scan
@@ -23,7 +23,7 @@ from featstore.extraction import pipeline
 from featstore.extraction.pipeline import extract_features
 from featstore.extraction.recipe import Recipe
 from featstore.heads.logistic import LogisticHead
-from featstore.training.fit import HeadRecipe
+from featstore.training.head_recipe import HeadRecipe
 
 TINY = [Recipe(model="tiny", preprocess=variant) for variant in ("keras", "raw")]
 
@@ -64,7 +64,7 @@ def test_a_head_with_a_base_of_its_own_gets_one_cell_per_preparation() -> None:
         for model in ("MobileNetV2", "DenseNet121")
         for variant in ("keras", "raw", "scale=1/100")
     ]
-    cells = grid(recipes, ("logistic", "scratch-cnn"), {"epochs": "5", "C": "1"}, HeadRecipe())
+    cells = make_grid(recipes, ("logistic", "scratch-cnn"), {"epochs": "5", "C": "1"}, HeadRecipe())
     assert [cell.head.head for cell in cells] == ["logistic"] * 6 + ["scratch-cnn"] * 4
     assert [(c.recipe.model, c.recipe.preprocess) for c in cells[6:]] == [
         ("pixels", variant) for variant in ("tf", "raw", "scale=1/100", "torch")
@@ -92,15 +92,15 @@ def test_commands_say_all_that_is_not_the_default() -> None:
     """And quote what a shell would take apart."""
     recipe = Recipe(model="MobileNet", weights="my weights.h5", alpha=0.25, preprocess="raw", size="150", views="ten")
     cell = GridCell(recipe, HeadRecipe(head="bn-dropout", parameters={"p": 0.6}, seed=3, average="logits"))
-    words = shlex.split(command_line("my photos", cell, Protocol(seed=3, val_fraction=0.3), "my cache"))
+    words = shlex.split(command_line("my photos", cell, Measurement(seed=3, val_fraction=0.3), "my cache"))
     expected = "featstore train-head|my photos|--model|MobileNet|--weights|my weights.h5|--alpha|0.25|--preprocess|raw"
     assert "|".join(words[:1]) + " " + "|".join(words[1:11]) == expected
     assert words[11:] == shlex.split(
         "--size 150 --views ten --head bn-dropout --set p=0.6 --average logits --seed 3 --val-fraction 0.3 "
         "--cache 'my cache'"
     )
-    assert command_line("d", cell, Protocol(folds=5), None).startswith("featstore compare d ")
-    assert "--seeds 2" in command_line("d", cell, Protocol(seeds=2), None)
+    assert command_line("d", cell, Measurement(folds=5), None).startswith("featstore compare d ")
+    assert "--seeds 2" in command_line("d", cell, Measurement(seeds=2), None)
 
 
 def test_rows_are_ranked_and_hold_their_figures(comparison: Comparison) -> None:
@@ -181,7 +181,7 @@ def test_seeds_and_folds_are_averaged(work: Path) -> None:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(LogisticHead, "fit", watch)
-        found = measure(work, TINY[:1], protocol=Protocol(seed=5, seeds=2, folds=3))
+        found = measure(work, TINY[:1], measurement=Measurement(seed=5, seeds=2, folds=3))
     assert fitted == [5, 5, 5, 6, 6, 6]
     assert found.rows[0].n == 48
     assert found.split == "3-fold cross-validation"
@@ -190,7 +190,7 @@ def test_seeds_and_folds_are_averaged(work: Path) -> None:
 
 def test_augmented_versions_follow_the_folds(work: Path) -> None:
     """Each image is for training in some fold, so all of them have their versions."""
-    found = measure(work, [Recipe(model="tiny", views="augment:2")], protocol=Protocol(folds=3))
+    found = measure(work, [Recipe(model="tiny", views="augment:2")], measurement=Measurement(folds=3))
     assert found.rows[0].n == 48
 
 

@@ -27,10 +27,12 @@ from featstore.spec import FeatureSpec
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"epochs": 0}, "epochs, batch, patience and memory of at least 1"),
-        ({"batch": 0}, "epochs, batch, patience and memory of at least 1"),
-        ({"patience": 0}, "epochs, batch, patience and memory of at least 1"),
-        ({"memory": 0}, "epochs, batch, patience and memory of at least 1"),
+        ({"epochs": 0}, "epochs=0: expected a whole number of at least 1"),
+        ({"batch": 0}, "batch=0: expected a whole number of at least 1"),
+        ({"patience": 0}, "patience=0: expected a whole number of at least 1"),
+        ({"memory": 0}, "memory=0: expected a whole number of at least 1"),
+        ({"epochs": 1.5}, "epochs=1.5: expected a whole number of at least 1"),
+        ({"seed": -1}, "seed=-1: expected a whole number of at least 0 and at most 4294967295"),
         ({"rate": 0}, "a rate above 0"),
         ({"rate": float("nan")}, "a rate above 0"),
         ({"rate": float("inf")}, "a rate above 0"),

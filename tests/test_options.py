@@ -1,0 +1,147 @@
+"""The options of the commands: one definition for all of them, and for the library."""
+
+from __future__ import annotations
+
+from dataclasses import MISSING, fields
+from typing import Any
+
+import pytest
+import typer
+from conftest import call
+
+from featstore.cli.app import app
+from featstore.cli.console import flag
+from featstore.comparison.grid import Measurement
+from featstore.extraction.recipe import Recipe
+from featstore.finetuning.settings import FineTuneSettings
+from featstore.system.fields import bounds, choices, field_help, field_types
+from featstore.training.head_recipe import HeadRecipe
+
+COMMANDS: Any = typer.main.get_command(app)
+RECIPE = [field.name for field in fields(Recipe) if field.name != "top"]
+CHECK_BASE = ["model", "weights", "alpha", "size", "fit", "interpolation", "resize", "weights_seed"]
+ALL = {field.name for field in fields(Recipe)} - {"top"}
+
+
+def option(command: str, name: str) -> Any:
+    """The option `name`, as on the command line, of a command such as `cache explain`."""
+    found = COMMANDS
+    for word in command.split():
+        found = found.commands[word]
+    return next(parameter for parameter in found.params if name in parameter.opts)
+
+
+def takes(command: str, kind: type, without: set[str] = frozenset()) -> list[Any]:  # type: ignore[assignment]
+    return [
+        pytest.param(command, kind, name, id=f"{command} {name}") for name in field_help(kind) if name not in without
+    ]
+
+
+@pytest.mark.parametrize(
+    ("command", "kind", "name"),
+    [
+        *takes("extract", Recipe),
+        *takes("cache explain", Recipe),
+        *takes("train-head", Recipe, {"weights_seed"}),  # which the seed of the head is as well
+        *takes("compare", Recipe, {"weights_seed"}),
+        *takes("check-base", Recipe, ALL - set(CHECK_BASE)),
+        *takes("train-head", HeadRecipe, {"parameters"}),
+        *takes("compare", HeadRecipe, {"parameters", "seed"}),
+        *takes("compare", Measurement),
+        *takes("fine-tune", FineTuneSettings, {"rates"}),
+    ],
+)
+def test_an_option_is_the_field(command: str, kind: type, name: str) -> None:
+    """With its default, its choices or range, and its help, in every command."""
+    found, hint = option(command, flag(name, None)), field_types(kind)[name]
+    default = next(field.default for field in fields(kind) if field.name == name)
+    if found.multiple:
+        assert list(found.default or []) == ([] if default in (None, MISSING) else [default])
+    else:
+        assert (None if default is MISSING else default) == found.default
+    text = field_help(kind)[name].replace("`views`", "--views").replace("`resize`", "--resize")
+    assert found.help.startswith(text)
+    shown = found.metavar or getattr(found.type, "choices", [])
+    assert all(choice in shown for choice in choices(hint))
+    if range_ := bounds(hint):
+        assert (found.type.min, found.type.max) == range_
+
+
+def test_what_may_be_given_more_than_once() -> None:
+    """As it always was."""
+    names = {
+        command: {name for name in RECIPE if option(command, flag(name, None)).multiple}
+        for command in ("extract", "cache explain", "train-head", "compare")
+    }
+    assert names == {
+        "extract": {"preprocess"},
+        "cache explain": {"preprocess"},
+        "train-head": {"model", "weights", "alpha"},
+        "compare": {"model", "weights", "alpha", "preprocess", "size", "views"},
+    }
+    assert option("compare", "--head").multiple
+    assert not option("train-head", "--head").multiple
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("extract photos --fit ", ["squash", "crop", "pad"]),
+        ("extract photos --fit s", ["squash"]),
+        ("extract photos --pool ", ["avg", "max", "none"]),
+        ("extract photos --preprocess r", ["rescale", "rgb-mean", "raw"]),
+        ("extract photos --views ", ["one", "flip", "five", "ten"]),
+        ("check-base photos --model MobileNetV3", ["MobileNetV3Small", "MobileNetV3Large"]),
+        ("compare photos --head logistic --head v", ["vgg-fc"]),
+        ("train-head photos --head ", ["logistic", "bn-dropout", "vgg-fc", "scratch-cnn"]),
+        ("train-head photos --average ", ["probabilities", "logits", "features"]),
+        ("fine-tune runs/a photos --precision mixed_b", ["mixed_bfloat16"]),
+        ("cache compact --compress ", ["zstd", "none"]),
+    ],
+)
+def test_completion_offers_the_choices(words: str, expected: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """As bash asks for them."""
+    monkeypatch.setenv("_FEATSTORE_COMPLETE", "complete_bash")
+    monkeypatch.setenv("COMP_WORDS", f"featstore {words}")
+    monkeypatch.setenv("COMP_CWORD", str(len(words.split(" "))))
+    assert call().out.split() == expected
+
+
+@pytest.mark.parametrize(
+    ("arguments", "known"),
+    [
+        (("extract", ".", "--model", "tiny", "--fit", "sqash"), "'squash', 'crop', 'pad'"),
+        (("cache", "explain", ".", "--model", "tiny", "--dtype", "sqash"), "'float16', 'float32'"),
+        (("compare", ".", "--model", "tiny", "--head", "sqash"), "'logistic', 'bn-dropout', 'vgg-fc', 'scratch-cnn'"),
+        (("train-head", ".", "--train-on", "sqash"), "'plain', 'all'"),
+        (("fine-tune", "run", ".", "--optimizer", "sqash"), "'sgd', 'adam'"),
+        (("cache", "compact", "--compress", "sqash"), "'zstd', 'none'"),
+    ],
+)
+def test_a_slip_in_a_choice_is_answered_with_the_list(arguments: tuple[str, ...], known: str) -> None:
+    """And exit code 2; the option is named."""
+    done = call(*arguments)
+    assert (done.code, done.out) == (2, "")
+    assert f"Invalid value for '{arguments[-2]}': 'sqash' is not one of {known}" in done.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("fine-tune", "run", ".", "--memory", "much"), "'--memory': much: expected a size, as in 512M or 2G"),
+        (("fine-tune", "run", ".", "--memory", "0"), "--memory 0: expected a whole number of at least 1"),
+        (("fine-tune", "run", ".", "--rate-of", "head"), "'--rate-of': head: expected NAME=RATE"),
+        (("fine-tune", "run", ".", "--rate-of", "a=1", "--rate-of", "a=2"), "--rate-of a=2: a is given twice"),
+        (("fine-tune", "run", ".", "--epochs", "0"), "'--epochs': 0 is not in the range"),
+        (("train-head", ".", "--set", "p"), "'--set': p: expected KEY=VALUE, as in p=0.5"),
+        (("extract", ".", "--model", "tiny", "--seed", "-1"), "'--seed': -1 is not in the range"),
+        (("cache", "prune", "--older-than", "30"), "'--older-than': 30: expected an age"),
+        (("cache", "prune", "--max-size", "5"), "'--max-size': 5: expected a size with its unit, as in 5M or 5G"),
+        (("cache", "verify", "--subset", "10"), "'--subset': 10: expected a share in per cent, as in 10%"),
+    ],
+)
+def test_a_value_that_cannot_be_read_is_a_usage_error(arguments: tuple[str, ...], message: str) -> None:
+    """The option is named, and what it takes."""
+    done = call(*arguments)
+    assert (done.code, done.out) == (2, "")
+    assert message in done.err

@@ -1,0 +1,70 @@
+"""The recipes of a grid."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from featstore.errors import UsageError
+from featstore.extraction.recipe import Recipe
+from featstore.extraction.recipe_grid import make_recipes
+
+THREE = ["MobileNet", "DenseNet121", "MobileNetV2"]
+
+
+def test_one_value_of_each_is_one_recipe() -> None:
+    """What is not given, or given as an empty sequence, has the default of a Recipe."""
+    assert make_recipes(model="tiny") == [Recipe(model="tiny")]
+    options: dict[str, Any] = {name: [] for name in ("weights", "alpha", "preprocess", "size", "views")}
+    assert make_recipes(model=["tiny"], **options) == [Recipe(model="tiny")]
+    given = make_recipes(
+        model="tiny", weights="random", size=48, preprocess="raw", views="ten", pool="max", weights_seed=3
+    )
+    assert given == [
+        Recipe(model="tiny", weights="random", size=48, preprocess="raw", views="ten", pool="max", weights_seed=3)
+    ]
+
+
+def test_every_value_meets_every_other() -> None:
+    """Bases change slowest, then sizes, views and preprocessing."""
+    recipes = make_recipes(model=("tiny", "pixels"), size=[None, "48"], views=["one"], preprocess=["keras", "raw"])
+    found = [(recipe.model, recipe.size, recipe.preprocess) for recipe in recipes]
+    assert found == [(m, s, p) for m in ("tiny", "pixels") for s in (None, "48") for p in ("keras", "raw")]
+
+
+def test_weights_and_multipliers_are_paired_with_their_bases() -> None:
+    """One for all, or one for each that takes it, in order."""
+    assert [r.alpha for r in make_recipes(model=THREE, alpha=0.5)] == [0.5, None, 0.5]
+    assert [r.alpha for r in make_recipes(model=THREE, alpha=[0.25, 0.35])] == [0.25, None, 0.35]
+    for shared in ("random", ["random"], None, [None]):
+        one = shared if isinstance(shared, str) else None if shared is None else shared[0]
+        assert [r.weights for r in make_recipes(model=THREE, weights=shared)] == [one] * 3
+    files = ["a.h5", "b.h5", "c.h5"]
+    assert [r.weights for r in make_recipes(model=THREE, weights=files)] == files
+    assert make_recipes(model="VGG16", alpha=0.5)[0].alpha == 0.5  # refused later, with the bases that take one
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"model": []}, "`model` is missing: name a base"),
+        ({"model": THREE, "weights": ["a.h5"]}, "3 bases but 1 `weights`"),
+        ({"model": THREE, "weights": "a.h5"}, "3 bases but 1 `weights`"),
+        ({"model": THREE, "weights": ["a.h5", "b.h5"]}, "3 bases but 2 `weights`"),
+        ({"model": THREE, "alpha": [0.5, 0.5, 0.5]}, "3 `alpha`, but 2 of the bases take one"),
+        ({"model": "tiny", "views": ["one", "six"]}, "'six' are not known"),
+        ({"model": "tiny", "pool": "sum"}, "pool='sum': is not known: use one of avg, max, none"),
+    ],
+)
+def test_what_makes_no_grid_is_refused(options: Any, message: str) -> None:
+    """In terms of the parameters."""
+    with pytest.raises(UsageError, match=message):
+        make_recipes(**options)
+
+
+def test_augmentation_is_for_augmented_views() -> None:
+    """Other views of the same grid go without; where none is augmented it is kept, so that the plan refuses it."""
+    recipes = make_recipes(model="tiny", views=["one", "augment:2"], augment="zoom=0.1")
+    assert [recipe.augment for recipe in recipes] == [None, "zoom=0.1"]
+    assert make_recipes(model="tiny", views="one", augment="zoom=0.1")[0].augment == "zoom=0.1"
