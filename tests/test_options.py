@@ -18,9 +18,6 @@ from featstore.system.fields import bounds, choices, field_help, field_types
 from featstore.training.head_recipe import HeadRecipe
 
 COMMANDS: Any = typer.main.get_command(app)
-RECIPE = [field.name for field in fields(Recipe) if field.name != "top"]
-CHECK_BASE = ["model", "weights", "alpha", "size", "fit", "interpolation", "resize", "weights_seed"]
-ALL = {field.name for field in fields(Recipe)} - {"top"}
 
 
 def option(command: str, name: str) -> Any:
@@ -31,10 +28,9 @@ def option(command: str, name: str) -> Any:
     return next(parameter for parameter in found.params if name in parameter.opts)
 
 
-def takes(command: str, kind: type, without: set[str] = frozenset()) -> list[Any]:  # type: ignore[assignment]
-    return [
-        pytest.param(command, kind, name, id=f"{command} {name}") for name in field_help(kind) if name not in without
-    ]
+def takes(command: str, kind: type, *without: str) -> list[Any]:
+    names = [name for name in field_help(kind) if name not in without]
+    return [pytest.param(command, kind, name, id=f"{command} {name}") for name in names]
 
 
 @pytest.mark.parametrize(
@@ -42,13 +38,13 @@ def takes(command: str, kind: type, without: set[str] = frozenset()) -> list[Any
     [
         *takes("extract", Recipe),
         *takes("cache explain", Recipe),
-        *takes("train-head", Recipe, {"weights_seed"}),  # which the seed of the head is as well
-        *takes("compare", Recipe, {"weights_seed"}),
-        *takes("check-base", Recipe, ALL - set(CHECK_BASE)),
-        *takes("train-head", HeadRecipe, {"parameters"}),
-        *takes("compare", HeadRecipe, {"parameters", "seed"}),
+        *takes("train-head", Recipe, "weights_seed"),  # which the seed of the head is as well
+        *takes("compare", Recipe, "weights_seed"),
+        *takes("check-base", Recipe, "preprocess", "reading", "layer", "pool", "dtype", "views", "scales", "augment"),
+        *takes("train-head", HeadRecipe, "parameters"),
+        *takes("compare", HeadRecipe, "parameters", "seed"),
         *takes("compare", Measurement),
-        *takes("fine-tune", FineTuneSettings, {"rates"}),
+        *takes("fine-tune", FineTuneSettings, "rates"),
     ],
 )
 def test_an_option_is_the_field(command: str, kind: type, name: str) -> None:
@@ -63,14 +59,15 @@ def test_an_option_is_the_field(command: str, kind: type, name: str) -> None:
     assert found.help.startswith(text)
     shown = found.metavar or getattr(found.type, "choices", [])
     assert all(choice in shown for choice in choices(hint))
-    if range_ := bounds(hint):
+    range_ = bounds(hint)
+    if range_ and name != "memory":  # which is text with a unit
         assert (found.type.min, found.type.max) == range_
 
 
 def test_what_may_be_given_more_than_once() -> None:
     """As it always was."""
     names = {
-        command: {name for name in RECIPE if option(command, flag(name, None)).multiple}
+        command: {name for name in field_help(Recipe) if option(command, flag(name, None)).multiple}
         for command in ("extract", "cache explain", "train-head", "compare")
     }
     assert names == {
@@ -129,7 +126,6 @@ def test_a_slip_in_a_choice_is_answered_with_the_list(arguments: tuple[str, ...]
     ("arguments", "message"),
     [
         (("fine-tune", "run", ".", "--memory", "much"), "'--memory': much: expected a size, as in 512M or 2G"),
-        (("fine-tune", "run", ".", "--memory", "0"), "--memory 0: expected a whole number of at least 1"),
         (("fine-tune", "run", ".", "--rate-of", "head"), "'--rate-of': head: expected NAME=RATE"),
         (("fine-tune", "run", ".", "--rate-of", "a=1", "--rate-of", "a=2"), "--rate-of a=2: a is given twice"),
         (("fine-tune", "run", ".", "--epochs", "0"), "'--epochs': 0 is not in the range"),

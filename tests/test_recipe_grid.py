@@ -18,12 +18,8 @@ def test_one_value_of_each_is_one_recipe() -> None:
     assert make_recipes(model="tiny") == [Recipe(model="tiny")]
     options: dict[str, Any] = {name: [] for name in ("weights", "alpha", "preprocess", "size", "views")}
     assert make_recipes(model=["tiny"], **options) == [Recipe(model="tiny")]
-    given = make_recipes(
-        model="tiny", weights="random", size=48, preprocess="raw", views="ten", pool="max", weights_seed=3
-    )
-    assert given == [
-        Recipe(model="tiny", weights="random", size=48, preprocess="raw", views="ten", pool="max", weights_seed=3)
-    ]
+    given: dict[str, Any] = {"model": "tiny", "weights": "random", "size": 48, "views": "ten", "weights_seed": 3}
+    assert make_recipes(**given, pool="max") == [Recipe(**given, pool="max")]
 
 
 def test_every_value_meets_every_other() -> None:
