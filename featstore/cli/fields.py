@@ -66,7 +66,7 @@ class Fields:
         return [self._parameter(name) for name in names if name not in self.leave_out]
 
     def _parameter(self, name: str) -> Parameter:
-        kind, hint = get_type_hints(self.of)[name], field_types(self.of)[name]
+        kind, hint = field_types(self.of, annotated=False)[name], field_types(self.of)[name]
         known, range_, suggest = choices(hint), bounds(hint), _SUGGESTIONS.get(name)
         default = next(item.default for item in fields(self.of) if item.name == name)
         text = re.sub(r"`(\w+)`", self._as_flag, field_help(self.of)[name])

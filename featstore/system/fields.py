@@ -33,9 +33,9 @@ Seed = Annotated[int, Between(0, 2**32 - 1)]  # numpy takes no larger one
 
 
 @cache
-def field_types(kind: Any) -> dict[str, Any]:
-    """Return the type of each field of `kind`, with its annotations."""
-    return get_type_hints(kind, include_extras=True)
+def field_types(kind: Any, annotated: bool = True) -> dict[str, Any]:
+    """Return the type of each field of `kind`, with or without its annotations."""
+    return get_type_hints(kind, include_extras=annotated)
 
 
 def choices(hint: Any) -> tuple[str, ...]:
@@ -48,7 +48,8 @@ def bounds(hint: Any) -> Between | None:
     return next((part for part in _parts(hint) if isinstance(part, Between)), None)
 
 
-def field_help(kind: type) -> dict[str, str]:
+@cache
+def field_help(kind: Any) -> dict[str, str]:
     """Return the help of each field of `kind`: its entry below `Attributes:`, the last section of the docstring."""
     entries = cleandoc(kind.__doc__ or "").partition("Attributes:\n")[2]
     return {
