@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import call
 
 import featstore
 from featstore.cli.console import flag
 from featstore.errors import FeatstoreError, UsageError, param, parameters_spelled
+from helpers.cli import call
 
 LIBRARY = [p for p in Path(featstore.__file__).parent.rglob("*.py") if "cli" not in p.parts]
 

@@ -17,8 +17,8 @@ from featstore.images import reading
 from featstore.images.preprocessing import NAMED, Preprocessing
 from featstore.images.reading import FITS, INTERPOLATIONS, Reading
 from featstore.spec import DTYPES, POOLS, FeatureSpec
+from helpers.specs import SPEC
 
-SPEC = FeatureSpec("MobileNet", "ab" * 32, Reading(224, 224), NAMED["tf"], alpha=0.75)
 CANONICAL = (
     '{"alpha":0.75,"dtype":"float16","layer":"last","model":"MobileNet","pool":"avg","precision":"float32",'
     '"preprocessing":{"map":"affine","mean":[1.0,1.0,1.0],"order":"rgb","scale":0.00784313725490196,'

@@ -2,7 +2,7 @@
 
 Widths, parameter counts, minimum sizes and file names are those of Keras 3.15.1, read off the built networks and their
 sources. Top-1 and top-5 are the figures of https://keras.io/api/applications/, None where the table was given none.
-tests/test_catalog.py holds the table against the Keras that is installed.
+tests/bases/test_catalog.py holds the table against the Keras that is installed.
 """
 
 from __future__ import annotations

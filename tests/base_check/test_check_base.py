@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import call, write_photos
 
 from featstore.base_check import selftest
 from featstore.base_check.labelled import all_variants, check_labelled
 from featstore.base_check.unlabelled import has_top, look_at_base
 from featstore.errors import DataError, UsageError
 from featstore.extraction.recipe import Recipe
+from helpers.cli import call
+from helpers.photos import write_photos
 
 
 @pytest.fixture

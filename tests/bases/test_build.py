@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import h5py
 import keras
 import numpy as np
 import pytest
@@ -17,33 +16,14 @@ from featstore.bases.build import build, weights_digest
 from featstore.bases.catalog import TINY
 from featstore.bases.source import BaseSource, parse_source
 from featstore.errors import BaseUnavailable
+from helpers.networks import fresh, save_legacy, save_model, save_weights, shrink_convnext, shrink_efficientnet
 
 SIDE = 32
 Saver = Callable[[Any, Path], Path]
-fresh: Callable[..., Any] = build.__wrapped__  # as if for the first time in the process
 
 
 def mobilenet(seed: int = 0, weights: str = "random", alpha: float = 0.25) -> BaseSource:
     return parse_source("MobileNet", weights, alpha, seed)
-
-
-def save_legacy(model: Any, path: Path) -> Path:
-    """The format of the published files, which Keras 3 reads and no longer offers to write."""
-    from keras.src.legacy.saving.legacy_h5_format import save_weights_to_hdf5_group
-
-    with h5py.File(path.with_suffix(".h5"), "w") as file:
-        save_weights_to_hdf5_group(file, model)
-    return path.with_suffix(".h5")
-
-
-def save_weights(model: Any, path: Path) -> Path:
-    model.save_weights(path.with_suffix(".weights.h5"))
-    return path.with_suffix(".weights.h5")
-
-
-def save_model(model: Any, path: Path) -> Path:
-    model.save(path.with_suffix(".keras"))
-    return path.with_suffix(".keras")
 
 
 SAVERS = [save_legacy, save_weights, save_model]
@@ -85,7 +65,7 @@ def test_random_weights_follow_their_seed_at_every_size(saved: tuple[str, dict[S
 
 
 def test_the_digest_is_that_of_the_arrays_in_their_order() -> None:
-    """Written out; neither names nor hash seeds enter it (`test_cli` draws random weights in two processes)."""
+    """Written out; neither names nor hash seeds enter it (`cli/test_app.py` draws random weights in two processes)."""
     model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(3), keras.layers.Dense(1)])
     digest = hashlib.sha256()
     for place, array in enumerate(model.get_weights()):
@@ -275,13 +255,6 @@ def test_the_learned_weights_of_tiny_are_loaded() -> None:
     assert np.abs(np.array(model.get_layer("stem_bn").moving_mean)).max() > 0
 
 
-def shrink_efficientnet(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One block instead of sixteen, in a network that is scaled as the whole."""
-    block = {"kernel_size": 3, "repeats": 1, "filters_in": 32, "filters_out": 8, "expand_ratio": 1}
-    blocks = [block | {"id_skip": True, "strides": 1, "se_ratio": 0.25}]
-    monkeypatch.setattr("keras.src.applications.efficientnet.DEFAULT_BLOCKS_ARGS", blocks)
-
-
 def test_efficientnet_from_a_file_is_scaled_as_published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Keras adds a scaling for weights="imagenet" only; the same file given by name must give the same features."""
     shrink_efficientnet(monkeypatch)
@@ -294,12 +267,6 @@ def test_efficientnet_from_a_file_is_scaled_as_published(tmp_path: Path, monkeyp
     np.testing.assert_allclose(
         np.asarray(ours(images, training=False)), expected, rtol=1e-4, atol=1e-5 * expected.std()
     )
-
-
-def shrink_convnext(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A block and a few channels per stage for ConvNeXtTiny, which takes a tenth of the time and pools as the whole."""
-    table = "keras.src.applications.convnext.MODEL_CONFIGS"
-    monkeypatch.setattr(table, {"tiny": {"depths": [1] * 4, "projection_dims": [8] * 4, "default_size": 224}})
 
 
 def test_convnext_is_pooled_before_its_last_normalization(monkeypatch: pytest.MonkeyPatch) -> None:

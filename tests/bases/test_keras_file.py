@@ -12,20 +12,7 @@ import pytest
 from featstore.bases import keras_file
 from featstore.bases.keras_file import input_size, read_config, refuse_code, refuse_layers
 from featstore.errors import BaseUnavailable, RunError
-
-CONV = {"module": "keras.layers", "class_name": "Conv2D", "config": {"name": "conv"}, "registered_name": None}
-INPUT = {"module": "keras.layers", "class_name": "InputLayer", "config": {"batch_shape": [None, 32, 48, 3]}}
-
-
-def write(path: Path, config: object) -> Path:
-    """A `.keras` archive that holds nothing but a `config.json`."""
-    with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr("config.json", config if isinstance(config, str) else json.dumps(config))
-    return path
-
-
-def model(*layers: Any, **more: Any) -> dict[str, Any]:
-    return {"module": "keras", "class_name": "Functional", "config": {"name": "m", "layers": list(layers)}, **more}
+from helpers.keras_files import CONV, INPUT, model, write
 
 
 def nested(depth: int) -> str:

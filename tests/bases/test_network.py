@@ -10,7 +10,6 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import draw
 
 from featstore.bases.build import build, weights_digest
 from featstore.bases.cut import cut
@@ -22,6 +21,7 @@ from featstore.extraction.encoder import make_encoder
 from featstore.extraction.recipe import Recipe
 from featstore.extraction.resolve import resolve
 from featstore.images.preprocessing import NAMED
+from helpers.photos import draw
 
 IMAGES = np.stack([np.asarray(draw("discs", number, (32, 32))) for number in range(40)])
 

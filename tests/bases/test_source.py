@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from test_keras_file import CONV, INPUT, model, write
 
 from featstore.bases.catalog import TINY
 from featstore.bases.source import BaseSource, parse_source
 from featstore.errors import BaseUnavailable, UsageError
+from helpers.keras_files import CONV, INPUT, model, write
 
 
 @pytest.fixture

@@ -11,7 +11,6 @@ import h5py
 import keras
 import numpy as np
 import pytest
-from test_build import fresh, save_legacy, save_model, save_weights, shrink_efficientnet
 
 from featstore.bases.build import build
 from featstore.bases.network import load_network
@@ -21,6 +20,7 @@ from featstore.datasets.digests import DigestMemory
 from featstore.errors import BaseUnavailable, UsageError
 from featstore.extraction.recipe import Recipe
 from featstore.extraction.resolve import resolve
+from helpers.networks import fresh, save_legacy, save_model, save_weights, shrink_efficientnet
 
 SIDE = 32
 

@@ -9,10 +9,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import Cli, call, draw
 from PIL import Image
 
 from featstore.bases.catalog import BASES
+from helpers.cli import Cli, call
+from helpers.photos import draw
 
 TINY = ("--model", "tiny")
 

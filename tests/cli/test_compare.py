@@ -7,9 +7,9 @@ import json
 from pathlib import Path
 
 import pytest
-from conftest import call
 from PIL import Image
 
+from helpers.cli import call
 GRID = ("--model", "tiny", "--preprocess", "keras", "--preprocess", "raw", "--head", "logistic", "--head", "bn-dropout")
 
 

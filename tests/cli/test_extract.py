@@ -13,12 +13,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import WARNINGS, Done, call, draw, write_photos
 from PIL import Image
 
 from featstore.datasets.digests import DigestMemory
 from featstore.extraction import pipeline
 from featstore.system.progress import Display
+from helpers.cli import WARNINGS, Done, call
+from helpers.photos import draw, write_photos
 
 
 def extract(data: object, *arguments: object) -> Done:

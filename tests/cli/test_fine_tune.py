@@ -10,7 +10,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import WARNINGS, Done, call, write_photos
+
+from helpers.cli import WARNINGS, Done, call
+from helpers.photos import write_photos
 
 FIELDS = {
     "run",

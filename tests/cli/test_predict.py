@@ -9,7 +9,9 @@ import shutil
 from pathlib import Path
 
 import pytest
-from conftest import Done, call, draw, write_photos
+
+from helpers.cli import Done, call
+from helpers.photos import draw, write_photos
 
 CLASSES = ["+plus", "=1+1", "@home", "grün"]
 

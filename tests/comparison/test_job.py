@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import call, write_photos
 
 from featstore.comparison.grid import GridCell, Measurement, command_line, make_grid
 from featstore.comparison.job import Comparison, compare
@@ -24,6 +23,8 @@ from featstore.extraction.pipeline import extract_features
 from featstore.extraction.recipe import Recipe
 from featstore.heads.logistic import LogisticHead
 from featstore.training.head_recipe import HeadRecipe
+from helpers.cli import call
+from helpers.photos import write_photos
 
 TINY = [Recipe(model="tiny", preprocess=variant) for variant in ("keras", "raw")]
 

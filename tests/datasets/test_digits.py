@@ -1,4 +1,4 @@
-"""The data of the quickstart; `test_cli` runs the whole of it."""
+"""The data of the quickstart; `cli/test_app.py` runs the whole of it."""
 
 from __future__ import annotations
 

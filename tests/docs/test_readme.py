@@ -7,9 +7,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from conftest import ROOT, write_photos
-
 from featstore.bases.source import BaseSource
+from helpers.paths import ROOT
+from helpers.photos import write_photos
 
 README = (ROOT / "README.md").read_text()
 

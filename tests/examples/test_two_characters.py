@@ -11,11 +11,11 @@ from types import ModuleType
 
 import numpy as np
 import pytest
-from conftest import ROOT
 from PIL import Image
 
 from featstore.datasets.manifest import Manifest, Picture
 from featstore.system.files import FileStat
+from helpers.paths import ROOT
 
 
 @pytest.fixture(scope="module")

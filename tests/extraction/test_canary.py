@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import Done, call, draw
 from PIL import Image, JpegImagePlugin
 
 from featstore.bases.build import build
@@ -31,6 +30,8 @@ from featstore.images.preprocessing import NAMED
 from featstore.images.readers import make_views_reader
 from featstore.images.reading import Reading
 from featstore.images.resize import fit_image
+from helpers.cli import Done, call
+from helpers.photos import draw
 
 OLD, NEW = {"python": "3.11", "pillow": "11.3"}, {"python": "3.11", "pillow": "13.0"}
 READING = Reading(32, 32)

@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import draw, write_photos
 
 from featstore.datasets.digests import DigestMemory
 from featstore.datasets.manifest import Manifest, Picture, list_files, scan
@@ -26,7 +25,9 @@ from featstore.images.readers import make_reader
 from featstore.images.reading import Reading
 from featstore.store.rowid import row_id
 from featstore.store.rowstore import RowStore
+from featstore.system.environment import default_threads
 from featstore.system.files import FileStat
+from helpers.photos import draw, write_photos
 
 LATER = 10**19
 SECRET = b"unreadable"
@@ -198,7 +199,7 @@ def test_rows_depend_on_neither_threads_nor_batches(
         assert (label, digest) == (picture.label, hashlib.sha256(raw).hexdigest())
 
 
-@pytest.mark.parametrize("given, used", [(3, 3), (None, prefetch.default_threads())])
+@pytest.mark.parametrize("given, used", [(3, 3), (None, default_threads())])
 def test_files_are_read_by_the_threads_asked_for(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: int | None, used: int
 ) -> None:

@@ -17,8 +17,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import draw, write_photos
-from test_build import save_weights
 
 import featstore
 from featstore.bases.build import build
@@ -31,6 +29,8 @@ from featstore.extraction.plan import make_plan
 from featstore.extraction.recipe import Recipe
 from featstore.images import decode, reading
 from featstore.spec import FeatureSpec
+from helpers.networks import save_weights
+from helpers.photos import draw, write_photos
 
 LATER = functools.partial(DigestMemory, clock=lambda: 10**19)
 IMAGES = 24

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import pytest
 import typer
-from conftest import draw, forbid_tensorflow, write_photos
 from typer.testing import CliRunner
 
 from featstore.cli import cache_explain
@@ -30,6 +29,8 @@ from featstore.images import reading
 from featstore.images.reading import Reading
 from featstore.spec import FeatureSpec
 from featstore.store.rowid import row_id
+from helpers.light import forbid_tensorflow
+from helpers.photos import draw, write_photos
 
 LATER = functools.partial(DigestMemory, clock=lambda: 10**19)
 

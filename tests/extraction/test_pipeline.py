@@ -12,9 +12,7 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
-from conftest import forbid_tensorflow, write_photos
 from PIL import Image
-from test_build import shrink_convnext
 
 import featstore
 from featstore.bases.build import build
@@ -28,6 +26,9 @@ from featstore.extraction.canary import IMAGES, NAMES
 from featstore.extraction.pipeline import Extraction, extract
 from featstore.features.load import load_features
 from featstore.images import decode
+from helpers.light import forbid_tensorflow
+from helpers.networks import shrink_convnext
+from helpers.photos import write_photos
 
 
 @pytest.fixture(autouse=True)

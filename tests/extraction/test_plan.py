@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import forbid_tensorflow
 
 from featstore.datasets.digests import DigestMemory
 from featstore.errors import UsageError
 from featstore.extraction.plan import Plan, make_plan
 from featstore.extraction.recipe import Recipe
 from featstore.images.views import Augmentation
+from helpers.light import forbid_tensorflow
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from test_keras_file import CONV, INPUT, model, write
 
 from featstore.bases.source import BaseSource
 from featstore.datasets.digests import DigestMemory
@@ -15,6 +14,7 @@ from featstore.errors import UsageError
 from featstore.extraction import resolve as resolve_module
 from featstore.extraction.recipe import Recipe
 from featstore.extraction.resolve import resolve
+from helpers.keras_files import CONV, INPUT, model, write
 
 LATER = 10**19  # ns since the epoch, so that no file counts as changed just now
 Remember = Callable[[], DigestMemory]

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import forbid_tensorflow, write_photos
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
 from sklearn.neighbors import KNeighborsClassifier
@@ -15,6 +14,8 @@ from sklearn.pipeline import Pipeline
 
 from featstore import Bottleneck, Recipe
 from featstore.errors import FeatstoreError, UnreadableImage, UsageError
+from helpers.light import forbid_tensorflow
+from helpers.photos import write_photos
 
 
 @pytest.fixture(scope="module")

@@ -12,14 +12,14 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from keyfolder import filled as filled_key
-from keyfolder import ids, open_key, shard_files
-from keyfolder import rows as rows_of
 
 from featstore.errors import StoreError
 from featstore.features.stored_array import LARGE_ROW, StoredArray
 from featstore.store.compaction import _load, compact_key
 from featstore.store.rowstore import RowStore
+from helpers.keyfolder import filled as filled_key
+from helpers.keyfolder import ids, open_key, shard_files
+from helpers.keyfolder import rows as rows_of
 
 EACH = 8  # rows of a shard
 

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import write_photos
 
 from featstore.datasets.manifest import Picture
 from featstore.errors import StoreError, UsageError
@@ -14,6 +13,7 @@ from featstore.extraction.pipeline import extract_features
 from featstore.extraction.plan import Plan
 from featstore.extraction.recipe import Recipe
 from featstore.features.views import load_in_blocks, load_views
+from helpers.photos import write_photos
 
 SIDE_BY_SIDE = (Recipe(model="pixels", size="8", views="flip"), Recipe(model="pixels", size="6", views="flip"))
 NUMBERS = 2 * 3 * (8 * 8 + 6 * 6)  # of an image: two views of three channels at two sizes

@@ -14,7 +14,6 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
-from conftest import WARNINGS, draw, write_photos
 from PIL import Image
 
 import featstore
@@ -25,6 +24,8 @@ from featstore.finetuning.job import FineTuned, _verdict, fine_tune
 from featstore.heads.fine_tuned import FineTunedNetwork
 from featstore.heads.loop import Training
 from featstore.runs.run import Run, load_curve, load_run, load_splits
+from helpers.cli import WARNINGS
+from helpers.photos import draw, write_photos
 
 
 @pytest.fixture(scope="module")

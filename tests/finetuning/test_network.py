@@ -13,7 +13,6 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import WARNINGS
 
 from featstore.bases.blocks import Separator
 from featstore.bases.build import build, weights_digest
@@ -35,6 +34,7 @@ from featstore.finetuning.network import (
 from featstore.heads.fine_tuned import FineTunedNetwork
 from featstore.heads.loop import Group, compile_step
 from featstore.spec import FeatureSpec
+from helpers.cli import WARNINGS
 
 FAMILIES = {  # one of each module of keras.applications, and whether it has BatchNormalization
     "VGG16": False,

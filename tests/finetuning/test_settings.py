@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import draw
 
 from featstore.datasets.digests import DigestMemory
 from featstore.datasets.manifest import Picture, scan
@@ -22,6 +21,7 @@ from featstore.finetuning.settings import FineTuneSettings
 from featstore.images.readers import make_views_reader
 from featstore.images.views import Augmentation
 from featstore.spec import FeatureSpec
+from helpers.photos import draw
 
 
 @pytest.mark.parametrize(

@@ -7,11 +7,15 @@ from __future__ import annotations
 
 import errno
 import os
+import subprocess
+import sys
 import threading
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from featstore.errors import StoreError
 from featstore.system.disk import Disk, use
@@ -150,3 +154,16 @@ def live(disk: FaultyDisk, work: Callable[[], object]) -> StoreError | Killed | 
         with suppress(OSError):
             disk.end()
     return None
+
+
+@contextmanager
+def small_disk(folder: Path, size: int) -> Iterator[Path]:
+    """A real file system of `size` bytes; skips the test where it cannot be had."""
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)]
+    if sys.platform != "linux" or os.geteuid() != 0 or subprocess.run(mount, capture_output=True).returncode != 0:
+        pytest.skip("mounting a small tmpfs needs root on Linux")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)

@@ -6,13 +6,13 @@ import io
 
 import numpy as np
 import pytest
-from conftest import draw
 from PIL import Image
 
 from featstore.images.augmentation import _matrix, _transform
 from featstore.images.readers import make_reader, make_views_reader
 from featstore.images.reading import Reading
 from featstore.images.views import Augmentation
+from helpers.photos import draw
 
 STILL = {"mirror": False, "shear": 0.0, "zoom": 0.0}
 

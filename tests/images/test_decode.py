@@ -2,49 +2,23 @@
 
 from __future__ import annotations
 
-import io
-import os
 import struct
 import subprocess
 import sys
-import zlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import draw
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageFile, TiffImagePlugin
 
 from featstore.errors import UnreadableImage, UsageError
 from featstore.images.decode import decode_rgb, frame_count, open_image
-
-
-def encoded(image: Image.Image, kind: str = "PNG", **options: object) -> bytes:
-    """`image` as the bytes of a file."""
-    out = io.BytesIO()
-    image.save(out, kind, **options)
-    return out.getvalue()
-
-
-def pixels(raw: bytes) -> np.ndarray:
-    """(height, width, 3) integers as the file is read."""
-    return np.asarray(decode_rgb(raw)).astype(int)
-
-
-def chunk(name: bytes, data: bytes) -> bytes:
-    return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
-
-
-def png(width: int, height: int, depth: int, colour: int, rows: bytes, extra: bytes = b"") -> bytes:
-    """A PNG byte by byte, for what Pillow does not write; each row of `rows` starts with its filter."""
-    header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)
-    parts = chunk(b"IHDR", header) + extra + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
-    return b"\x89PNG\r\n\x1a\n" + parts
-
+from helpers.children import environment
+from helpers.encoded import WHOLE, chunk, declaring, encoded, pixels, png, stored, tagged
+from helpers.photos import draw
 
 # Colours
 
@@ -159,26 +133,6 @@ def test_cmyk_is_converted(kind: str, inks: tuple[int, ...], colour: tuple[int, 
 # Which way up
 
 
-def stored(upright: np.ndarray, orientation: int) -> np.ndarray:
-    """The rows and columns that a camera writes with this EXIF orientation (EXIF 2.32, section 4.6.4)."""
-    return {
-        1: upright,
-        2: upright[:, ::-1],
-        3: upright[::-1, ::-1],
-        4: upright[::-1],
-        5: upright.swapaxes(0, 1),
-        6: np.rot90(upright, 1),
-        7: upright[::-1, ::-1].swapaxes(0, 1),
-        8: np.rot90(upright, -1),
-    }[orientation]
-
-
-def tagged(orientation: int) -> Image.Exif:
-    exif = Image.Exif()
-    exif[0x0112] = orientation
-    return exif
-
-
 XMP = b'<x:xmpmeta><rdf:Description tiff:Orientation="%d"/></x:xmpmeta>'
 
 
@@ -289,17 +243,6 @@ def test_the_content_decides_not_the_name() -> None:
 
 # What is refused
 
-WHOLE = {
-    "JPEG": encoded(draw("discs", 8), "JPEG"),
-    "progressive JPEG": encoded(draw("discs", 8), "JPEG", progressive=True),
-    "PNG": encoded(draw("discs", 8)),
-    "GIF": encoded(draw("discs", 8), "GIF"),
-    "BMP": encoded(draw("discs", 8), "BMP"),
-    "WebP": encoded(draw("discs", 8), "WEBP"),
-    "TIFF": encoded(draw("discs", 8), "TIFF"),
-    "TIFF by libtiff": encoded(draw("discs", 8), "TIFF", compression="tiff_lzw"),
-}
-
 
 @pytest.mark.parametrize("kind", WHOLE)
 @given(cut=st.floats(0, 0.95))
@@ -331,22 +274,6 @@ def test_what_cannot_be_read_says_why(raw: bytes, reason: str) -> None:
     with pytest.raises(UnreadableImage, match=reason) as caught:
         decode_rgb(raw)
     assert "\n" not in str(caught.value)
-
-
-def declaring(kind: str, width: int, height: int) -> bytes:
-    """A small image of `kind` whose header declares a larger one."""
-    raw = bytearray(encoded(Image.new("RGB", (16, 16)), kind))
-    place, layout, values = {
-        "PNG": (16, ">II", (width, height)),
-        "BMP": (18, "<ii", (width, height)),
-        "GIF": (6, "<HH", (width, height)),
-        "JPEG": (raw.find(b"\xff\xc0") + 5, ">HH", (height, width)),
-        "WEBP": (raw.find(b"\x9d\x01\x2a") + 3, "<HH", (width, height)),
-    }[kind]
-    struct.pack_into(layout, raw, place, *values)
-    if kind == "PNG":
-        struct.pack_into(">I", raw, 29, zlib.crc32(raw[12:29]))
-    return bytes(raw)
 
 
 @pytest.mark.parametrize("kind", ["PNG", "BMP", "GIF", "JPEG", "WEBP"])
@@ -411,11 +338,9 @@ def test_any_bytes_are_an_image_or_a_reason(mutated: tuple[str, list[tuple[float
 
 # Memory and threads
 
-BESIDE_THIS = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
-
 MEASURE = """
 import resource, sys
-from test_decode import png
+from helpers.encoded import png
 from featstore.images.decode import decode_rgb
 
 def blank(side):
@@ -436,14 +361,14 @@ print((-peak(small) + peak(large)) / 3000**2)
 def test_decoding_takes_a_few_bytes_per_pixel(form: tuple[int, int, int], limit: float) -> None:
     """At the limit of 50 million pixels, that is 0.2 GB for RGB, 0.4 with alpha and no more than 0.65 for any PNG."""
     command = [sys.executable, "-c", MEASURE, *map(str, form)]
-    measured = subprocess.run(command, env=BESIDE_THIS, capture_output=True, text=True, check=True)
+    measured = subprocess.run(command, env=environment(), capture_output=True, text=True, check=True)
     assert float(measured.stdout) < limit
 
 
 FIRST_USE = """
 import sys, threading
 from concurrent.futures import ThreadPoolExecutor
-from test_decode import WHOLE, pixels
+from helpers.encoded import WHOLE, pixels
 
 start = threading.Barrier(16)
 
@@ -460,7 +385,7 @@ with ThreadPoolExecutor(16) as pool:
 
 def test_threads_may_start_together() -> None:
     """Pillow loads its formats when they are first met; 16 threads that meet them at once read right pixels."""
-    finished = subprocess.run([sys.executable, "-c", FIRST_USE], env=BESIDE_THIS, capture_output=True, text=True)
+    finished = subprocess.run([sys.executable, "-c", FIRST_USE], env=environment(), capture_output=True, text=True)
     assert (finished.returncode, finished.stderr) == (0, "")
 
 

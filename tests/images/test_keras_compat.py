@@ -6,14 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import draw
 from PIL import Image
-from test_decode import declaring, encoded, stored, tagged
 
 from featstore.errors import UnreadableImage
 from featstore.images.readers import make_reader
 from featstore.images.reading import FITS, KERAS_INTERPOLATIONS, Reading
 from featstore.system.tensorflow_loader import load_tensorflow
+from helpers.encoded import declaring, encoded, stored, tagged
+from helpers.photos import draw
 
 SIZES = [(40, 48), (61, 37), (29, 90), (8, 5), (200, 133)]
 

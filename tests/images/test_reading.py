@@ -8,10 +8,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from conftest import draw
 from hypothesis import given
 from hypothesis import strategies as st
-from test_decode import encoded
 
 from featstore.errors import UnreadableImage, UsageError
 from featstore.images.readers import make_reader
@@ -23,6 +21,8 @@ from featstore.images.reading import (
     Reading,
     parse_size,
 )
+from helpers.encoded import encoded
+from helpers.photos import draw
 
 PHOTO = encoded(draw("discs", 1), "JPEG")
 INPUT = Reading(24, 32)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import PIL
 import pytest
-from conftest import draw
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -13,6 +12,7 @@ from PIL import Image
 from featstore.errors import UnreadableImage
 from featstore.images.reading import FITS, INTERPOLATIONS, Reading
 from featstore.images.resize import fit_image
+from helpers.photos import draw
 
 SIDES = st.integers(1, 90)
 INPUTS = st.integers(1, 60)

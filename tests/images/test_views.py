@@ -7,7 +7,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from conftest import draw
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -17,6 +16,7 @@ from featstore.images.readers import make_reader, make_views_reader
 from featstore.images.reading import Reading
 from featstore.images.views import VIEWS, Augmentation, parse_augmentation, parse_views
 from featstore.spec import FeatureSpec
+from helpers.photos import draw
 
 
 def encoded(image: Image.Image) -> bytes:

@@ -12,8 +12,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import write_photos
-from disks import DEATHS, FAULTS, FaultyDisk, HastyDisk, Killed, live
 
 from featstore.datasets.digests import DigestMemory
 from featstore.datasets.manifest import Manifest, scan
@@ -31,6 +29,8 @@ from featstore.store.rowstore import RowStore
 from featstore.store.spec_file import key_of
 from featstore.store.verify import verify_key
 from featstore.system.disk import use
+from helpers.disks import DEATHS, FAULTS, FaultyDisk, HastyDisk, Killed, live
+from helpers.photos import write_photos
 
 SPEC_JSON = '{"dtype":"float16"}'
 KEY = key_of({"dtype": "float16"})

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from conftest import Cli, write_photos
-from test_files import small_disk
-
 from featstore.datasets.manifest import scan
 from featstore.store.keys import key_folders
 from featstore.store.verify import Findings, verify_key
+from helpers.cli import Cli
+from helpers.disks import small_disk
+from helpers.photos import write_photos
 
 IMAGES, BATCH = 96, 32
 BATCH_BYTES = BATCH * 24 * 24 * 256 * 2  # maps of 96 px images in float16: each batch fills a shard

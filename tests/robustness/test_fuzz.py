@@ -20,12 +20,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import draw, write_photos
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from test_decode import WHOLE
-from test_hostile import IDS, KEY, ROWS, in_child, named, repacked, shard
-from test_spec import SPEC
 from typer import BadParameter
 
 from featstore.cli.predict import _write_csv
@@ -45,6 +41,12 @@ from featstore.spec import FeatureSpec
 from featstore.store.rowstore import RowStore
 from featstore.system.files import FileStat, file_digest
 from featstore.training.job import train
+from helpers.archives import repacked
+from helpers.children import in_child
+from helpers.encoded import WHOLE
+from helpers.photos import draw, write_photos
+from helpers.shards import IDS, KEY, ROWS, named, shard
+from helpers.specs import SPEC
 
 
 def fuzz(examples: int) -> Callable[[Any], Any]:

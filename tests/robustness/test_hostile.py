@@ -7,7 +7,6 @@ There is no row for HTML yet, since nothing writes any.
 from __future__ import annotations
 
 import csv
-import hashlib
 import io
 import json
 import os
@@ -27,30 +26,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import WARNINGS, call, draw, write_photos
 from PIL import Image
 
 from featstore.errors import FeatstoreError, UnreadableImage
-
-GB = 2**30
-BESIDE_THIS = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
-
-
-def in_child(check: Callable[..., object], *arguments: object, seconds: float, memory: int | None = None) -> str:
-    """Run `check(*arguments)`, all text, in a process that may take so many seconds and bytes; what it printed."""
-    code = f"""
-import resource, sys
-resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-limit = {memory}
-if limit:
-    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
-from {check.__module__} import {check.__name__}
-{check.__name__}(*sys.argv[1:])
-"""
-    command = [sys.executable, *WARNINGS, "-c", code, *map(str, arguments)]
-    done = subprocess.run(command, env=BESIDE_THIS, capture_output=True, text=True, timeout=seconds)
-    assert done.returncode == 0, f"exit code {done.returncode}\n{done.stdout}\n{done.stderr}"
-    return done.stdout
+from helpers.archives import repacked
+from helpers.children import GB, in_child
+from helpers.cli import call
+from helpers.photos import draw, write_photos
+from helpers.shards import KEY, ROWS, named, shard
 
 
 def refused(what: object, action: Callable[[], object], match: str | None = None) -> None:
@@ -64,21 +47,6 @@ def refused(what: object, action: Callable[[], object], match: str | None = None
 
 
 # Shards
-
-IDS = [hashlib.sha256(bytes([n])).digest() + bytes(2) for n in range(3)]
-ROWS = np.arange(12, dtype=np.float16).reshape(3, 4)
-KEY = "k" * 64
-
-
-def shard() -> bytes:
-    from featstore.store.shard import build_shard
-
-    return build_shard(KEY, "{}", {"featstore": "test"}, IDS, ROWS)[1]
-
-
-def named(data: bytes) -> str:
-    """The name under which a stranger's shard passes the check of its digest."""
-    return f"s-{hashlib.sha256(data).hexdigest()}.h5"
 
 
 def check_shards(folder: str) -> None:
@@ -165,17 +133,6 @@ def test_metadata_that_hang_hdf5(tmp_path: Path) -> None:
 
 
 # Heads and bases of Keras
-
-
-def repacked(source: Path, target: Path, change: Callable[[dict[str, bytes]], object]) -> Path:
-    """A copy of a zip archive, its members changed, stored like those of the original."""
-    with zipfile.ZipFile(source) as archive:
-        members = {name: archive.read(name) for name in archive.namelist()}
-    change(members)
-    with zipfile.ZipFile(target, "w") as archive:
-        for name, content in members.items():
-            archive.writestr(name, content)
-    return target
 
 
 def inflated(source: Path, target: Path, name: str) -> Path:

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import ROOT
 
 from featstore.store.rowid import row_id
 from featstore.store.rowstore import RowStore
 from featstore.store.spec_file import key_of
+from helpers.paths import ROOT
 
 
 def test_a_few_kills_lose_nothing() -> None:

@@ -21,7 +21,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from disks import DecoratedDisk, HastyDisk
 
 from featstore.errors import StoreError
 from featstore.store import claims, sandbox
@@ -33,6 +32,7 @@ from featstore.store.rowstore import RowStore
 from featstore.store.spec_file import key_of
 from featstore.system.disk import use
 from featstore.system.files import TEMPORARY
+from helpers.disks import DecoratedDisk, HastyDisk
 
 SPEC_JSON = "{}"
 KEY = key_of({})

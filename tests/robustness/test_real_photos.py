@@ -13,13 +13,14 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
-from conftest import call, write_photos
 from PIL import Image
 
 from featstore import evaluate, fine_tune, train_head
 from featstore.datasets.manifest import list_files, scan
 from featstore.extraction.pipeline import extract
 from featstore.features.load import load_features
+from helpers.cli import call
+from helpers.photos import write_photos
 
 pytestmark = pytest.mark.realdata
 

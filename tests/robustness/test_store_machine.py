@@ -17,7 +17,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from disks import FAULTS, FaultyDisk, HastyDisk, Killed, live
 from hypothesis import Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
@@ -31,6 +30,7 @@ from featstore.store.rowstore import RowStore
 from featstore.store.spec_file import key_of
 from featstore.store.verify import verify_key
 from featstore.system.disk import use
+from helpers.disks import FAULTS, FaultyDisk, HastyDisk, Killed, live
 
 SPEC_JSON = "{}"
 KEY = key_of({})

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import Cli, call, draw, forbid_tensorflow, write_photos
 
 import featstore
 from featstore.bases.build import build
@@ -23,6 +22,9 @@ from featstore.evaluation.metrics import evaluate as measure
 from featstore.extraction.recipe import Recipe
 from featstore.runs.run import Run, load_splits
 from featstore.training.job import train
+from helpers.cli import Cli, call
+from helpers.light import forbid_tensorflow
+from helpers.photos import draw, write_photos
 
 FRACTIONS = {"val_fraction": 0.15, "test_fraction": 0.4}  # not the usual ones
 

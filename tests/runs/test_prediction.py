@@ -9,7 +9,6 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
-from conftest import draw, forbid_tensorflow, write_photos
 
 from featstore.bases.build import build
 from featstore.bases.source import parse_source
@@ -20,6 +19,8 @@ from featstore.features.views import load_in_blocks
 from featstore.runs.prediction import predict
 from featstore.runs.run import Run, load_run
 from featstore.training.job import train
+from helpers.light import forbid_tensorflow
+from helpers.photos import draw, write_photos
 
 
 @pytest.fixture(scope="module")

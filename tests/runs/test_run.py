@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import write_photos
 from PIL import Image
 
 from featstore.datasets.manifest import Picture
@@ -21,6 +20,7 @@ from featstore.heads.interface import Curve
 from featstore.runs.run import Run, list_runs, load_curve, load_run, load_splits, new_folder, save_run
 from featstore.system.files import FileStat
 from featstore.training.job import train
+from helpers.photos import write_photos
 
 Change = Callable[[dict[str, Any]], object]
 

@@ -18,13 +18,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from disks import DEATHS, ERRORS, FaultyDisk, Killed, live
 
 from featstore.store import claims
 from featstore.store.claims import Claims
 from featstore.store.layout import CLAIMS
 from featstore.store.rowid import SIZE, row_id
 from featstore.system.disk import Disk, use
+from helpers.disks import DEATHS, ERRORS, FaultyDisk, Killed, live
 
 HOLD = """
 import sys, time

@@ -11,14 +11,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import call
-from keyfolder import VERSIONS, filled, ids, key_of, open_key, put_shard, rows, shard_files, text_of
 
 from featstore.errors import StoreError
 from featstore.store import compaction
 from featstore.store.compaction import compact_key
 from featstore.store.shard import build_shard, parse_shard
 from featstore.store.verify import verify_key
+from helpers.cli import call
+from helpers.keyfolder import VERSIONS, filled, ids, key_of, open_key, put_shard, rows, shard_files, text_of
 
 
 def test_many_small_shards_become_one(tmp_path: Path) -> None:

@@ -13,7 +13,6 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
-from conftest import ROOT
 
 from featstore.datasets.digests import DigestMemory
 from featstore.errors import RunError, StoreError
@@ -29,10 +28,11 @@ from featstore.store.rowstore import RowStore
 from featstore.store.shard import build_shard, parse_shard
 from featstore.store.spec_file import KeyFile, key_of, read_key_file
 from featstore.system.files import FileStat
+from helpers.paths import ROOT, TESTS
 
 DOCUMENT = (ROOT / "docs" / "format.md").read_text()
 PROSE = " ".join(DOCUMENT.split())
-KEPT = Path(__file__).with_name("format")
+KEPT = TESTS / "format"
 IDS = [row_id(hashlib.sha256(b"%d" % n).hexdigest(), n % 2) for n in range(6)]
 VERSIONS = {"featstore-keras": "0.1.0", "numpy": "2.4.6"}
 SPEC = FeatureSpec("tiny", "a" * 64, Reading(8, 8), NAMED["raw"], pool="none")

@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from keyfolder import filled, ids, open_key
 
 from featstore.errors import StoreError
 from featstore.store import index as index_module
 from featstore.store.index import Index, ShardEntry, empty_index, load_index, parse_index, save_index
 from featstore.store.verify import verify_key
+from helpers.keyfolder import filled, ids, open_key
 
 SIZE = 34
 Shards = dict[str, list[bytes]]  # ids by the name of the shard

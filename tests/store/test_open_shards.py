@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from keyfolder import ids
 
 from featstore.errors import StoreError
 from featstore.store import open_shards
 from featstore.store.rowstore import RowStore
+from helpers.keyfolder import ids
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="what is open is asked of /proc")
 Read = Callable[[RowStore, Sequence[int]], np.ndarray]

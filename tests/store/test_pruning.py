@@ -8,12 +8,12 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import call
-from keyfolder import SPEC, filled, folder_of, ids, key_of, open_key, rows, shard_files
 
 from featstore.errors import StoreError, UsageError
 from featstore.store.keys import KeyInfo, describe_key, key_folders
 from featstore.store.pruning import choose_keys, prune_key
+from helpers.cli import call
+from helpers.keyfolder import SPEC, filled, folder_of, ids, key_of, open_key, rows, shard_files
 
 DAY = 86400.0
 OTHER = SPEC | {"layer": "other"}

@@ -9,13 +9,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import call, write_photos
-from keyfolder import SPEC, filled, folder_of, ids, open_key, put_shard, rows, shard_files
-from test_verify import DAMAGE, flip_a_bit, lose_spec
 
 from featstore.errors import StoreError
 from featstore.store.repair import repair_key
 from featstore.store.verify import verify_key
+from helpers.cli import call
+from helpers.damage import DAMAGE, flip_a_bit, lose_spec
+from helpers.keyfolder import SPEC, filled, folder_of, ids, open_key, put_shard, rows, shard_files
+from helpers.photos import write_photos
 
 
 @pytest.mark.parametrize("what", DAMAGE)

@@ -15,7 +15,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from test_files import small_disk
 
 from featstore.errors import StoreError
 from featstore.store.listing import list_shards
@@ -23,6 +22,8 @@ from featstore.store.rowid import RowId, row_id
 from featstore.store.rowstore import RowStore
 from featstore.store.shard import build_shard
 from featstore.system.disk import Disk, use
+from helpers.children import command, environment
+from helpers.disks import small_disk
 
 KEY = "ab" * 32
 
@@ -341,25 +342,22 @@ def test_rows_that_go_while_in_use_are_a_store_error(tmp_path: Path, harm: Calla
         store.read(ids(1, 2))
 
 
+def write_and_read(folder: str, number: str) -> None:
+    store, mine = open_store(Path(folder)), int(number)
+    for n in range(12):
+        store.append(ids(n), rows(n))
+        numbers = 1000 * mine + n, 500 + (n + mine) % 12
+        store.append(ids(*numbers), rows(*numbers))
+        store.finish()
+        assert (store.read(ids(n, *numbers)) == rows(n, *numbers)).all()
+
+
 def test_processes_that_write_at_once_lose_nothing(tmp_path: Path) -> None:
     """Three of them, with rows of their own, rows in common and shards in common, and a reader beside them."""
-    code = f"""
-import sys
-sys.path.insert(0, {str(Path(__file__).parent)!r})
-from pathlib import Path
-from test_rowstore import ids, open_store, rows
-folder, mine = Path(sys.argv[1]), int(sys.argv[2])
-store = open_store(folder)
-for n in range(12):
-    store.append(ids(n), rows(n))
-    numbers = 1000 * mine + n, 500 + (n + mine) % 12
-    store.append(ids(*numbers), rows(*numbers))
-    store.finish()
-    assert (store.read(ids(n, *numbers)) == rows(n, *numbers)).all()
-"""
     with ExitStack() as running:
         writers = [
-            running.enter_context(subprocess.Popen([sys.executable, "-c", code, str(tmp_path), mine])) for mine in "123"
+            running.enter_context(subprocess.Popen(command(write_and_read, tmp_path, mine), env=environment()))
+            for mine in "123"
         ]
         while any(writer.poll() is None for writer in writers):
             reader = open_store(tmp_path)

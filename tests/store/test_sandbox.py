@@ -15,13 +15,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from keyfolder import SPEC, VERSIONS, filled, ids, key_of, open_key, put_shard, rows, shard_files, text_of
 
 from featstore.errors import StoreError
 from featstore.store import sandbox
 from featstore.store.sandbox import Unparsable, inspect_shard
 from featstore.store.shard import build_shard, parse_shard
 from featstore.store.spec_file import NewerFormat
+from helpers.children import environment
+from helpers.keyfolder import SPEC, VERSIONS, filled, ids, key_of, open_key, put_shard, rows, shard_files, text_of
 
 
 @pytest.fixture
@@ -133,10 +134,9 @@ def test_a_forked_process_has_a_child_of_its_own(tmp_path: Path) -> None:
     """Two at once, forked while a thread held the lock: each gets its answers, and the parent keeps its child."""
     filled(tmp_path, shards=2)
     code = f"""
-import sys; sys.path.insert(0, {str(Path(__file__).parent)!r})
-import os, signal
+import os, signal, sys
 from pathlib import Path
-from keyfolder import folder_of, shard_files
+from helpers.keyfolder import folder_of, shard_files
 from featstore.store.sandbox import _inspector, inspect_shard
 from featstore.store.shard import parse_shard
 
@@ -161,7 +161,8 @@ look(second)
 assert _inspector._child.pid == child
 """
     warnings = ("-W", "error", "-W", "ignore::DeprecationWarning")  # newer Pythons warn of forks beside threads
-    done = subprocess.run([sys.executable, *warnings, "-c", code], capture_output=True, text=True, timeout=60)
+    command = [sys.executable, *warnings, "-c", code]
+    done = subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stderr) == (0, "")
 
 
@@ -219,9 +220,9 @@ def test_it_ends_with_the_program(tmp_path: Path) -> None:
     """However that ends."""
     filled(tmp_path, shards=1)
     code = f"""
-import sys; sys.path.insert(0, {str(Path(__file__).parent)!r})
+import sys
 from pathlib import Path
-from keyfolder import filled, open_key, shard_files
+from helpers.keyfolder import filled, open_key, shard_files
 import os, signal
 folder = Path({str(tmp_path)!r})
 next(folder.glob("tiny/*/index")).unlink()
@@ -232,7 +233,8 @@ if sys.argv[1] == "kill":
     os.kill(os.getpid(), signal.SIGKILL)
 """
     for end in ("exit", "kill"):
-        done = subprocess.run([sys.executable, "-c", code, end], capture_output=True, text=True)
+        command = [sys.executable, "-c", code, end]
+        done = subprocess.run(command, env=environment(), capture_output=True, text=True)
         pid, deadline = int(done.stdout), time.monotonic() + 20
         while Path(f"/proc/{pid}").exists() and "Z" not in Path(f"/proc/{pid}/stat").read_text():
             assert time.monotonic() < deadline

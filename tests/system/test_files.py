@@ -8,8 +8,6 @@ import stat
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +15,7 @@ import pytest
 
 from featstore.errors import StoreError
 from featstore.system.files import read_regular, write_whole
+from helpers.disks import small_disk
 
 OLD, NEW = b"old", b"new" * 1000
 CALLS = {  # every system call of a write into a folder that exists, and what is at the target if that one fails
@@ -47,19 +46,6 @@ def fail_nth(monkeypatch: pytest.MonkeyPatch, call: str, nth: int, error: BaseEx
 
     monkeypatch.setattr(os, call, faulty)
     return count
-
-
-@contextmanager
-def small_disk(folder: Path, size: int) -> Iterator[Path]:
-    """A real file system of `size` bytes; skips the test where it cannot be had."""
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)]
-    if sys.platform != "linux" or os.geteuid() != 0 or subprocess.run(mount, capture_output=True).returncode != 0:
-        pytest.skip("mounting a small tmpfs needs root on Linux")
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
 @pytest.fixture

@@ -7,9 +7,9 @@ import sys
 
 import pytest
 import tensorflow as tf
-from conftest import WARNINGS
 
 from featstore.system.tensorflow_loader import load_tensorflow
+from helpers.cli import WARNINGS
 
 _TF32 = "tensorflow.config.experimental.tensor_float_32_execution_enabled()"
 

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import write_photos
 
 import featstore
 from featstore.comparison.job import compare
@@ -23,6 +22,7 @@ from featstore.runs.run import load_run
 from featstore.training.fit import Prepared, fit_head, prepare
 from featstore.training.head_recipe import HeadRecipe
 from featstore.training.job import train
+from helpers.photos import write_photos
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,46 @@
+"""Networks that are built fresh, saved in each format, or made small."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import h5py
+import pytest
+
+from featstore.bases.build import build
+
+fresh: Callable[..., Any] = build.__wrapped__  # as if for the first time in the process
+
+
+def save_legacy(model: Any, path: Path) -> Path:
+    """The format of the published files, which Keras 3 reads and no longer offers to write."""
+    from keras.src.legacy.saving.legacy_h5_format import save_weights_to_hdf5_group
+
+    with h5py.File(path.with_suffix(".h5"), "w") as file:
+        save_weights_to_hdf5_group(file, model)
+    return path.with_suffix(".h5")
+
+
+def save_weights(model: Any, path: Path) -> Path:
+    model.save_weights(path.with_suffix(".weights.h5"))
+    return path.with_suffix(".weights.h5")
+
+
+def save_model(model: Any, path: Path) -> Path:
+    model.save(path.with_suffix(".keras"))
+    return path.with_suffix(".keras")
+
+
+def shrink_efficientnet(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One block instead of sixteen, in a network that is scaled as the whole."""
+    block = {"kernel_size": 3, "repeats": 1, "filters_in": 32, "filters_out": 8, "expand_ratio": 1}
+    blocks = [block | {"id_skip": True, "strides": 1, "se_ratio": 0.25}]
+    monkeypatch.setattr("keras.src.applications.efficientnet.DEFAULT_BLOCKS_ARGS", blocks)
+
+
+def shrink_convnext(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A block and a few channels per stage for ConvNeXtTiny, which takes a tenth of the time and pools as the whole."""
+    table = "keras.src.applications.convnext.MODEL_CONFIGS"
+    monkeypatch.setattr(table, {"tiny": {"depths": [1] * 4, "projection_dims": [8] * 4, "default_size": 224}})
