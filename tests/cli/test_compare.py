@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from helpers.cli import call
+
 GRID = ("--model", "tiny", "--preprocess", "keras", "--preprocess", "raw", "--head", "logistic", "--head", "bn-dropout")
 
 

@@ -121,13 +121,13 @@ def test_float16_and_float32_and_other_versions_stay_apart(tmp_path: Path) -> No
 
 
 def key_of_default() -> str:
-    from keyfolder import SPEC
+    from helpers.keyfolder import SPEC
 
     return key_of(SPEC)
 
 
 def text_default() -> str:
-    from keyfolder import SPEC
+    from helpers.keyfolder import SPEC
 
     return text_of(SPEC)
 

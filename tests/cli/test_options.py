@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 import typer
-from conftest import call
 
 from featstore.cli.app import app
 from featstore.cli.console import flag
@@ -16,6 +15,7 @@ from featstore.extraction.recipe import Recipe
 from featstore.finetuning.settings import FineTuneSettings
 from featstore.system.fields import bounds, choices, field_help, field_types
 from featstore.training.head_recipe import HeadRecipe
+from helpers.cli import call
 
 COMMANDS: Any = typer.main.get_command(app)
 
