@@ -118,9 +118,9 @@ def make_ways(model: str, folder: Path, cache: Path) -> tuple[str, float, dict[s
     import keras
     import numpy as np
 
+    from featstore import extract
     from featstore.datasets.digests import DigestMemory
     from featstore.extraction.cache import open_store
-    from featstore.extraction.pipeline import extract
     from featstore.extraction.recipe import Recipe
     from featstore.extraction.resolve import resolve
     from featstore.features.batches import ShuffledBatches

@@ -6,35 +6,80 @@ Names are loaded when they are first used, and none of them loads TensorFlow bef
 from __future__ import annotations
 
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # what a type checker and an editor see; a test holds it against _HOMES
+    from featstore.api import compare as compare
+    from featstore.api import evaluate as evaluate
+    from featstore.api import extract as extract
+    from featstore.api import fine_tune as fine_tune
+    from featstore.api import predict as predict
+    from featstore.api import train_head as train_head
+    from featstore.comparison.job import Comparison as Comparison
+    from featstore.datasets.manifest import Manifest as Manifest
+    from featstore.datasets.manifest import scan as scan
+    from featstore.datasets.splits import complete_splits as complete_splits
+    from featstore.errors import FeatstoreError as FeatstoreError
+    from featstore.errors import LeakWarning as LeakWarning
+    from featstore.extraction.pipeline import Extraction as Extraction
+    from featstore.extraction.recipe import Recipe as Recipe
+    from featstore.features.bottleneck import Bottleneck as Bottleneck
+    from featstore.features.load import load_features as load_features
+    from featstore.features.load import open_features as open_features
+    from featstore.finetuning.job import FineTuned as FineTuned
+    from featstore.runs.evaluation import Evaluation as Evaluation
+    from featstore.runs.prediction import Prediction as Prediction
+    from featstore.runs.run import Run as Run
+    from featstore.runs.run import load_run as load_run
+    from featstore.spec import FeatureSpec as FeatureSpec
+    from featstore.system.progress import Progress as Progress
+    from featstore.system.text import Table as Table
 
 _HOMES = {
     "Bottleneck": "featstore.features.bottleneck",
+    "Comparison": "featstore.comparison.job",
+    "Evaluation": "featstore.runs.evaluation",
+    "Extraction": "featstore.extraction.pipeline",
     "FeatstoreError": "featstore.errors",
     "FeatureSpec": "featstore.spec",
+    "FineTuned": "featstore.finetuning.job",
+    "LeakWarning": "featstore.errors",
     "Manifest": "featstore.datasets.manifest",
+    "Prediction": "featstore.runs.prediction",
+    "Progress": "featstore.system.progress",
     "Recipe": "featstore.extraction.recipe",
     "Run": "featstore.runs.run",
-    "compare": "featstore.comparison.job",
-    "evaluate": "featstore.runs.evaluation",
-    "extract": "featstore.extraction.pipeline",
-    "fine_tune": "featstore.finetuning.job",
-    "load_features": "featstore.extraction.pipeline",
+    "Table": "featstore.system.text",
+    "compare": "featstore.api",
+    "complete_splits": "featstore.datasets.splits",
+    "evaluate": "featstore.api",
+    "extract": "featstore.api",
+    "fine_tune": "featstore.api",
+    "load_features": "featstore.features.load",
     "load_run": "featstore.runs.run",
-    "open_features": "featstore.extraction.pipeline",
-    "predict": "featstore.runs.prediction",
+    "open_features": "featstore.features.load",
+    "predict": "featstore.api",
     "scan": "featstore.datasets.manifest",
-    "train_head": "featstore.training.job",
+    "train_head": "featstore.api",
 }
 
 __all__ = [
     "Bottleneck",
+    "Comparison",
+    "Evaluation",
+    "Extraction",
     "FeatstoreError",
     "FeatureSpec",
+    "FineTuned",
+    "LeakWarning",
     "Manifest",
+    "Prediction",
+    "Progress",
     "Recipe",
     "Run",
+    "Table",
     "compare",
+    "complete_splits",
     "evaluate",
     "extract",
     "fine_tune",
@@ -48,10 +93,12 @@ __all__ = [
 __version__ = "0.1.0"
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'featstore' has no attribute {name!r}")
-    return getattr(import_module(_HOMES[name]), name)
+if not TYPE_CHECKING:  # a module with __getattr__ is one whose every name exists, to a type checker
+
+    def __getattr__(name: str) -> object:
+        if name not in _HOMES:
+            raise AttributeError(f"module 'featstore' has no attribute {name!r}")
+        return getattr(import_module(_HOMES[name]), name)
 
 
 def __dir__() -> list[str]:

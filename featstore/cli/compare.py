@@ -48,13 +48,13 @@ def command(
 
     Example: featstore compare photos --model MobileNetV2 --preprocess keras --preprocess rescale --preprocess raw
     """
-    from featstore.comparison.job import compare
+    from featstore.comparison.job import measure_grid
     from featstore.extraction.recipe_grid import make_recipes
 
     recipe["weights_seed"] = measurement.seed
     names = heads.pop("head")
     with displayed(not quiet) as progress:
-        comparison = compare(
+        comparison = measure_grid(
             data,
             make_recipes(**recipe),
             names,
@@ -63,7 +63,6 @@ def command(
             measurement,
             cache=cache,
             progress=progress,
-            on_cell=progress.steps("measuring", "cells"),
         )
     _write(comparison, data, csv, chart)
     for text in comparison.notes:

@@ -20,11 +20,11 @@ def command(
     Example: featstore evaluate runs/photos-MobileNetV2-tf-224-logistic new-photos
     """
     from featstore.evaluation.metrics import describe_splits
-    from featstore.runs.evaluation import evaluate
+    from featstore.runs.evaluation import evaluate_run
     from featstore.runs.run import load_run
 
     with displayed(not quiet) as progress:
-        found = evaluate(load_run(run), data, weights=weights, cache=cache, progress=progress)
+        found = evaluate_run(load_run(run), data, weights=weights, cache=cache, progress=progress)
     for text in found.notes:
         note(f"warning: {text}")
     if json:

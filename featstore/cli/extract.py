@@ -30,10 +30,11 @@ def command(
 
     Example: featstore extract photos --model MobileNetV2 --preprocess keras --preprocess rescale
     """
-    from featstore.extraction.pipeline import extract
+    from featstore.extraction.pipeline import extract_all
+    from featstore.extraction.recipe_grid import make_recipes
 
     with displayed(not quiet) as progress:
-        extraction = extract(data, cache=cache, progress=progress, **recipe)
+        extraction = extract_all(data, make_recipes(**recipe), cache, progress)
     skipped = extraction.manifest.skipped
     if json:
         features = [features.describe() for features in extraction.features]

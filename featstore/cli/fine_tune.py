@@ -76,26 +76,23 @@ def command(
 
     Example: featstore fine-tune runs/photos-MobileNetV2-tf-224-logistic photos --rate 1e-3
     """
-    from featstore.finetuning.job import fine_tune
+    from featstore.finetuning.job import fine_tune_run
+    from featstore.finetuning.setup import Unfreeze
     from featstore.runs.run import load_run
 
     settings["rates"] = _unique(rate_of)
     with displayed(not quiet) as progress:
-        tuned = fine_tune(
+        tuned = fine_tune_run(
             load_run(run),
             data,
-            blocks=blocks,
-            unfreeze=unfreeze,
-            unfreeze_from=unfreeze_from,
-            whole=whole,
+            Unfreeze(blocks=blocks, prefix=unfreeze, layer=unfreeze_from, whole=whole),
+            FineTuneSettings(**settings),
             views=views,
             augment=augment,
             weights=weights,
             cache=cache,
             runs=runs,
             progress=progress,
-            on_step=progress.steps("fine-tuning"),
-            **settings,
         )
     for text in tuned.notes:
         note(f"warning: {text}")

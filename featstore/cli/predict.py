@@ -31,12 +31,12 @@ def command(
 
     Example: featstore predict runs/photos-MobileNetV2-tf-224-logistic new/ --csv labels.csv
     """
-    from featstore.runs.prediction import predict
+    from featstore.runs.prediction import predict_images
     from featstore.runs.run import load_run
 
     trained = load_run(run)
     with displayed(not quiet) as progress:
-        prediction = predict(trained, images, weights=weights, cache=cache, progress=progress)
+        prediction = predict_images(trained, images, weights=weights, cache=cache, progress=progress)
     if csv is not None:
         _write_csv(csv, trained.classes, prediction)
     if json:

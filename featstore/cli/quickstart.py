@@ -49,7 +49,6 @@ def command(
                     cache=cache,
                     runs=runs,
                     progress=progress,
-                    on_step=progress.steps(head),
                 ).run
             )
         if not (json or quiet):

@@ -13,7 +13,6 @@ from featstore.cli.console import list_skipped, note, print_json
 from featstore.cli.fields import Fields, takes_fields
 from featstore.cli.show import describe
 from featstore.comparison.grid import Measurement
-from featstore.errors import UsageError
 from featstore.extraction.recipe import GridOptions, Recipe
 from featstore.system.progress import displayed
 from featstore.training.head_recipe import HeadRecipe
@@ -43,12 +42,12 @@ def command(
     """
     from featstore.extraction.recipe_grid import make_recipes
     from featstore.heads.registry import HEADS
-    from featstore.training.job import train
+    from featstore.training.job import check_side_by_side, train
 
     recipe["model"] = recipe["model"] or HEADS[head.head].base or []
     recipe["weights_seed"] = head.seed
     recipes = make_recipes(**recipe)
-    _check_concat(concat, len(recipes))
+    check_side_by_side(recipes, concat)
     with displayed(not quiet) as progress:
         trained = train(
             data,
@@ -59,7 +58,6 @@ def command(
             cache=cache,
             runs=runs,
             progress=progress,
-            on_step=progress.steps(head.head),
         )
     for text in trained.run.notes:
         note(f"warning: {text}")
@@ -69,12 +67,3 @@ def command(
     list_skipped(trained.manifest.skipped)
     if not quiet:
         print(trained.run)
-
-
-def _check_concat(concat: bool, bases: int) -> None:
-    if concat and bases == 1:
-        raise UsageError("--concat: puts several bases side by side: give --model more than once")
-    if bases > 1 and not concat:
-        raise UsageError(
-            "several --model: add --concat to put their features side by side, or measure them with featstore compare"
-        )

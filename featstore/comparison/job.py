@@ -148,7 +148,7 @@ class _Measured(NamedTuple):
     curve: Curve
 
 
-def compare(
+def measure_grid(
     data: str | os.PathLike[str] | Manifest,
     recipes: Sequence[Recipe],
     heads: Sequence[HeadName] = ("logistic",),
@@ -158,7 +158,6 @@ def compare(
     *,
     cache: str | os.PathLike[str] | None = None,
     progress: Progress | None = None,
-    on_cell: OnCell | None = None,
 ) -> Comparison:
     """Measure each of `recipes` under each of `heads`: features from the cache, heads trained anew.
 
@@ -176,6 +175,7 @@ def compare(
     plan_of = {plan.recipe: plan for plan in prepared.plans}
     lessons, split = _lessons(prepared, measurement, progress)
     source = os.fspath(data) if not isinstance(data, Manifest) else data.source
+    on_cell = progress.steps("measuring", "cells") if progress else None
     measured: list[_Measured] = []
     failed: list[Failed] = []
     for number, cell in enumerate(cells):

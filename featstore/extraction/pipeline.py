@@ -210,21 +210,14 @@ def _complete(
     return manifest, tuple(sets)
 
 
-def extract(
+def extract_all(
     data: str | os.PathLike[str] | Manifest,
-    *,
-    preprocess: str | Sequence[str] = "keras",
+    recipes: Sequence[Recipe],
     cache: str | os.PathLike[str] | None = None,
     progress: Progress | None = None,
-    **options: Any,
 ) -> Extraction:
-    """Complete the features of `data` for one base and one or more preprocessing variants.
-
-    `options` are the fields of `Recipe`: model, weights, alpha, size, fit, layer, pool, views, ... With views
-    `augment:K` the training images of `data`, which needs labels, get their augmented versions too.
-    """
-    variants = [preprocess] if isinstance(preprocess, str) else list(preprocess)
-    extraction = extract_features(data, [Recipe(preprocess=v, **options) for v in variants], cache, progress)
+    """Complete the features of `recipes`, augmented versions of the training images among them."""
+    extraction = extract_features(data, recipes, cache, progress)
     if not any(plan.augmented for plan in extraction.plans):
         return extraction
     augmented = extract_augmented(complete_splits(extraction.manifest), extraction.plans, cache, progress)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any, Required, TypeAlias, TypedDict, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict, TypeVar
 
 from featstore.images.preprocessing import parse_variant
 from featstore.images.reading import Fit, Interpolation, ReadingName
@@ -140,7 +140,7 @@ class RecipeOptions(_SharedOptions, total=False):
 class GridOptions(_SharedOptions, total=False):
     """The fields of a `Recipe` as keyword arguments; six of them take several values, as `make_recipes` says."""
 
-    model: Required[OneOrMore[str]]
+    model: OneOrMore[str]
     weights: OneOrMore[str | None]
     alpha: OneOrMore[float | None]
     preprocess: OneOrMore[str]

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from featstore.datasets.leaks import leak_notes, trained_on_notes
 from featstore.datasets.manifest import Manifest, Skipped
@@ -18,10 +18,9 @@ from featstore.extraction.cache import cache_folder
 from featstore.finetuning.settings import FineTuneSettings
 from featstore.finetuning.setup import Unfreeze, Unfrozen, check_unfreezable, unfreeze_run
 from featstore.runs.fine_tuning import FineTuning
-from featstore.runs.run import Run, check_root, load_curve, load_run, new_folder, save_run
+from featstore.runs.run import Run, check_root, load_curve, new_folder, save_run
 from featstore.system.environment import versions
 from featstore.system.files import file_digest, write_whole
-from featstore.system.progress import OnStep
 from featstore.system.text import Shown, Table
 
 if TYPE_CHECKING:
@@ -100,42 +99,28 @@ class FineTuned(Shown):
         yield f"saved in {run.folder}; recommended: {self.recommended.folder}"
 
 
-def fine_tune(
-    run: Run | str | os.PathLike[str],
+def fine_tune_run(
+    head_run: Run,
     data: str | os.PathLike[str] | Manifest,
+    where: Unfreeze,
+    settings: FineTuneSettings,
     *,
-    blocks: int | None = None,
-    unfreeze: str | None = None,
-    unfreeze_from: str | None = None,
-    whole: bool = False,
     views: str | None = None,
     augment: str | None = None,
     weights: str | None = None,
     cache: str | os.PathLike[str] | None = None,
     runs: str | os.PathLike[str] | None = None,
     progress: Progress | None = None,
-    on_step: OnStep | None = None,
-    **tuning: Any,
 ) -> FineTuned:
-    """Train the top of the base of `run` together with its head, from cached inputs of that top.
-
-    `blocks`, `unfreeze` (a prefix of layers' names), `unfreeze_from` (a layer) or `whole` say how much of it; `tuning`
-    are the fields of `FineTuneSettings`. views: `augment:K` feeds K random versions of each training image as well,
-    `augment` being changes to their ranges; `whole` draws new ones in every epoch, unless `augment` is "none". The new
-    run is saved beside the other, or below `runs`; if training is interrupted, with the best epoch so far, if one was
-    better than the head. Raises UsageError, DataError, RunError or BaseUnavailable for what cannot be.
-    """
+    """Train the top of the base of `head_run` together with its head, as `featstore.fine_tune` says."""
     start = time.perf_counter()
-    head_run = run if isinstance(run, Run) else load_run(Path(run))
-    where = Unfreeze(blocks=blocks, prefix=unfreeze, layer=unfreeze_from, whole=whole)
-    settings = FineTuneSettings(**tuning)
     root = Path(runs) if runs else _beside(head_run.folder)
     check_unfreezable(head_run, where, views, augment, settings)
     check_root(root)
     unfrozen = unfreeze_run(head_run, data, where, settings, (views, augment), weights, cache_folder(cache), progress)
     ready = time.perf_counter()
     try:
-        unfrozen.stage.train(on_step)
+        unfrozen.stage.train(progress.steps("fine-tuning") if progress else None)
         return _save(unfrozen, settings, root, (start, ready, time.perf_counter()))
     except BaseException as stop:  # Ctrl-C, or a disk that fails: what the epochs so far have brought is kept
         training = unfrozen.stage.training

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -43,11 +43,11 @@ class Evaluation(Shown):
         yield metrics_table(self.metrics)
 
 
-def evaluate(
+def evaluate_run(
     run: Run,
     data: str | os.PathLike[str] | Manifest,
     *,
-    weights: str | list[str] | None = None,
+    weights: str | Sequence[str] | None = None,
     cache: str | os.PathLike[str] | None = None,
     progress: Progress | None = None,
 ) -> Evaluation:

@@ -40,7 +40,7 @@ class Prediction(Shown):
         yield Table(("image", "label", "probability"), rows)
 
 
-def predict(
+def predict_images(
     run: Run,
     images: Sequence[str | os.PathLike[str]],
     *,

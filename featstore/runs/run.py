@@ -223,7 +223,7 @@ def save_run(run: Run, pictures: Sequence[Picture], curve: Curve, picture: bytes
     write_whole(run.folder / "run.json", json.dumps(run.describe(), indent=1, sort_keys=True).encode())
 
 
-def load_run(folder: Path | str) -> Run:
+def load_run(folder: str | os.PathLike[str]) -> Run:
     """The run in `folder`; raises RunError unless its `run.json` is one that this version reads."""
     path = Path(folder) / "run.json"
     if not path.is_file():

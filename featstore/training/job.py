@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from featstore.datasets.leaks import leak_notes
 from featstore.datasets.manifest import Manifest
 from featstore.errors import UsageError, param
-from featstore.evaluation.averaging import Average
 from featstore.extraction.pipeline import FeatureSet
 from featstore.extraction.recipe import Recipe
-from featstore.heads.registry import HeadName
 from featstore.runs.run import Run, check_root, new_folder, save_run
 from featstore.system.environment import versions
 from featstore.system.files import file_digest
-from featstore.system.progress import OnStep
 from featstore.training.fit import Fitted, Prepared, fit_head, prepare
-from featstore.training.head_recipe import HeadRecipe, TrainOn
+from featstore.training.head_recipe import HeadRecipe
 
 if TYPE_CHECKING:
     from featstore.system.progress import Progress
@@ -46,7 +43,6 @@ def train(
     cache: str | os.PathLike[str] | None = None,
     runs: str | os.PathLike[str] = DEFAULT_RUNS,
     progress: Progress | None = None,
-    on_step: OnStep | None = None,
 ) -> Trained:
     """Complete the features of `data`, train `head` on its training split, and save it as a new run below `runs`.
 
@@ -68,7 +64,7 @@ def train(
         raise UsageError(f"head {head.head}: learns from the base {own} only: use {param('model', own)}")
     prepared = prepare(data, recipes, val_fraction, test_fraction, cache, progress)
     extracted = time.perf_counter()
-    fitted = fit_head(prepared, prepared.plans, head, estimator, on_step)
+    fitted = fit_head(prepared, prepared.plans, head, estimator, progress.steps(head.head) if progress else None)
     seconds = {
         "features": round(extracted - start, 3),
         "fit": round(fitted.seconds, 3),
@@ -79,21 +75,17 @@ def train(
     return Trained(run, prepared.manifest, prepared.features)
 
 
-def train_head(
-    data: str | os.PathLike[str] | Manifest,
-    head: HeadName = "logistic",
-    parameters: Mapping[str, Any] | None = None,
-    *,
-    seed: int = 0,
-    train_on: TrainOn | None = None,
-    average: Average | None = None,
-    cache: str | os.PathLike[str] | None = None,
-    runs: str | os.PathLike[str] = DEFAULT_RUNS,
-    **options: Any,
-) -> Run:
-    """Train `head` on the features that `options`, the fields of `Recipe`, name; the Python face of `train`."""
-    recipe = HeadRecipe(head=head, parameters=parameters or {}, seed=seed, train_on=train_on, average=average)
-    return train(data, Recipe(**options), recipe, cache=cache, runs=runs).run
+def check_side_by_side(recipes: Sequence[Recipe], concat: bool) -> None:
+    """Raise UsageError unless there is one recipe, or several that are meant to stand side by side."""
+    if concat and len(recipes) == 1:
+        raise UsageError(
+            f"{param('concat', True)}: puts several bases side by side: give more than one {param('model')}"
+        )
+    if len(recipes) > 1 and not concat:
+        raise UsageError(
+            f"{len(recipes)} recipes: give {param('concat', True)} to put their features side by side in one head, or "
+            "measure them with compare"
+        )
 
 
 def _save(

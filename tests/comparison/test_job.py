@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from featstore.comparison.grid import GridCell, Measurement, command_line, make_grid
-from featstore.comparison.job import Comparison, compare
+from featstore.comparison.job import Comparison, measure_grid
 from featstore.datasets.digests import DigestMemory
 from featstore.datasets.manifest import Manifest, scan
 from featstore.datasets.splits import fold_splits
@@ -51,7 +51,7 @@ def comparison(work: Path) -> Comparison:
 
 
 def measure(work: Path, *arguments: Any, **options: Any) -> Comparison:
-    return compare(work / "photos", *arguments, cache=work / "cache", **options)
+    return measure_grid(work / "photos", *arguments, cache=work / "cache", **options)
 
 
 def digests(work: Path) -> Manifest:
@@ -85,7 +85,7 @@ def test_heads_and_settings_are_checked_first(heads: Any, settings: Any, message
     """Before anything is extracted."""
     write_photos(tmp_path / "photos", 3)
     with pytest.raises(UsageError, match=message):
-        compare(tmp_path / "photos", TINY, heads, settings, cache=tmp_path / "cache")
+        measure_grid(tmp_path / "photos", TINY, heads, settings, cache=tmp_path / "cache")
     assert not (tmp_path / "cache").exists()
 
 
@@ -210,7 +210,7 @@ def test_without_a_labelled_test_split_the_validation_split_is_measured_on(work:
     """And that is said."""
     for split, first in (("train", 0), ("val", 40)):
         write_photos(tmp_path / "data" / split, 6, first)
-    found = compare(tmp_path / "data", TINY[:1], cache=work / "cache")
+    found = measure_grid(tmp_path / "data", TINY[:1], cache=work / "cache")
     assert (found.split, found.rows[0].n) == ("the val split", 12)
     assert scan(tmp_path / "data").of_split("test") == ()
 

@@ -15,6 +15,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from featstore import extract
 from featstore.cli import cache_explain
 from featstore.datasets.digests import DigestMemory
 from featstore.datasets.manifest import scan
@@ -22,7 +23,6 @@ from featstore.errors import DataError, StoreError, UsageError
 from featstore.extraction import misses, pipeline
 from featstore.extraction.cache import open_store
 from featstore.extraction.misses import Answer, Explanation, explain
-from featstore.extraction.pipeline import extract
 from featstore.extraction.plan import make_plan
 from featstore.extraction.recipe import Recipe
 from featstore.images import reading

@@ -15,6 +15,7 @@ import pytest
 from PIL import Image
 
 import featstore
+from featstore import extract
 from featstore.bases.build import build
 from featstore.bases.network import load_network
 from featstore.bases.source import parse_source
@@ -23,7 +24,7 @@ from featstore.datasets.manifest import list_files, scan
 from featstore.errors import DataError, StoreError
 from featstore.extraction import pipeline
 from featstore.extraction.canary import IMAGES, NAMES
-from featstore.extraction.pipeline import Extraction, extract
+from featstore.extraction.pipeline import Extraction
 from featstore.features.load import load_features
 from featstore.images import decode
 from helpers.light import forbid_tensorflow

@@ -17,10 +17,11 @@ import pytest
 from PIL import Image
 
 import featstore
+from featstore import fine_tune
 from featstore.errors import DataError, FeatstoreError, RunError, UsageError
 from featstore.evaluation.paired import Difference
 from featstore.finetuning import setup
-from featstore.finetuning.job import FineTuned, _verdict, fine_tune
+from featstore.finetuning.job import FineTuned, _verdict
 from featstore.heads.fine_tuned import FineTunedNetwork
 from featstore.heads.loop import Training
 from featstore.runs.run import Run, load_curve, load_run, load_splits

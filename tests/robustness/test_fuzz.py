@@ -24,6 +24,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from typer import BadParameter
 
+from featstore import predict
 from featstore.cli.predict import _write_csv
 from featstore.cli.units import parse_setting
 from featstore.datasets.digests import DigestMemory
@@ -35,7 +36,6 @@ from featstore.images.preprocessing import parse_variant
 from featstore.images.readers import make_reader
 from featstore.images.reading import Reading, parse_size
 from featstore.images.views import parse_augmentation, parse_views
-from featstore.runs.prediction import predict
 from featstore.runs.run import Run, load_curve, load_run, load_splits
 from featstore.spec import FeatureSpec
 from featstore.store.rowstore import RowStore

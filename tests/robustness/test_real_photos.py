@@ -15,9 +15,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from featstore import evaluate, fine_tune, train_head
+from featstore import evaluate, extract, fine_tune, train_head
 from featstore.datasets.manifest import list_files, scan
-from featstore.extraction.pipeline import extract
 from featstore.features.load import load_features
 from helpers.cli import call
 from helpers.photos import write_photos

@@ -10,13 +10,13 @@ import keras
 import numpy as np
 import pytest
 
+from featstore import predict
 from featstore.bases.build import build
 from featstore.bases.source import parse_source
 from featstore.errors import BaseUnavailable, DataError, FeatstoreError, RunError
 from featstore.extraction.pipeline import extract_features
 from featstore.extraction.recipe import Recipe
 from featstore.features.views import load_in_blocks
-from featstore.runs.prediction import predict
 from featstore.runs.run import Run, load_run
 from featstore.training.job import train
 from helpers.light import forbid_tensorflow

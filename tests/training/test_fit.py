@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import featstore
-from featstore.comparison.job import compare
+from featstore.comparison.job import measure_grid
 from featstore.errors import DataError, UsageError
 from featstore.extraction.cache import open_store
 from featstore.extraction.pipeline import extract_features
@@ -182,7 +182,9 @@ def test_options_without_effect_are_refused(
     with pytest.raises(UsageError, match=message):
         train(work / "photos", Recipe(model="tiny", **recipe), HeadRecipe(**how), cache=tmp_path / "cache")
     with pytest.raises(UsageError, match=message):
-        compare(work / "photos", [Recipe(model="tiny", **recipe)], head=HeadRecipe(**how), cache=tmp_path / "cache")
+        measure_grid(
+            work / "photos", [Recipe(model="tiny", **recipe)], head=HeadRecipe(**how), cache=tmp_path / "cache"
+        )
     assert not (tmp_path / "cache").exists()
 
 

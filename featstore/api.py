@@ -1,0 +1,356 @@
+"""The verbs of the Python front door; the command line calls the same jobs.
+
+All have one shape: what the verb is about comes first, then keyword arguments. `cache` and `runs` say where results go,
+`progress` shows a display, and the rest are the options of the command line under the same names. Images that are held
+out and were trained on make a verb warn with `LeakWarning`.
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Unpack
+
+from featstore.datasets.manifest import Manifest
+from featstore.errors import LeakWarning
+from featstore.extraction.recipe import GridOptions
+from featstore.extraction.recipe_grid import make_recipes
+from featstore.system.progress import Progress, displayed
+from featstore.training.head_recipe import HeadRecipe
+
+if TYPE_CHECKING:
+    from featstore.comparison.job import Comparison
+    from featstore.evaluation.averaging import Average
+    from featstore.extraction.pipeline import Extraction
+    from featstore.finetuning.job import FineTuned
+    from featstore.finetuning.settings import FineTuneOptions
+    from featstore.heads.registry import HeadName
+    from featstore.runs.evaluation import Evaluation
+    from featstore.runs.prediction import Prediction
+    from featstore.runs.run import Run
+    from featstore.training.head_recipe import TrainOn
+
+PathLike = str | os.PathLike[str]
+
+
+def extract(
+    data: PathLike | Manifest,
+    *,
+    cache: PathLike | None = None,
+    progress: bool | Progress = False,
+    **options: Unpack[GridOptions],
+) -> Extraction:
+    """Complete the features of a data set in the cache.
+
+    Only rows that are missing are computed. With views `augment:K` the training images, which need labels, get their
+    augmented versions too.
+
+    Args:
+        data: A folder, a CSV with the columns path, label, split and group, or the manifest of either.
+        cache: The cache or its folder. Default: $FEATSTORE_CACHE, or `cache` in the working folder.
+        progress: Whether to show a display on standard error, or a `Progress` of your own.
+        **options: The fields of `Recipe`; `model`, `weights`, `alpha`, `preprocess`, `size` and `views` may be lists,
+            which makes one set of features for each combination.
+
+    Returns:
+        The images that have all their rows, with digests, and a `FeatureSet` for each recipe and size.
+
+    Raises:
+        UsageError: An option makes no sense.
+        DataError: The layout of `data` is not known, or no image of it can be read.
+        BaseUnavailable: The base or its weights cannot be loaded.
+        StoreError: The cache cannot be read or written.
+    """
+    from featstore.extraction.pipeline import extract_all
+
+    with displayed(progress) as display:
+        return extract_all(data, make_recipes(**options), cache, display)
+
+
+def train_head(
+    data: PathLike | Manifest,
+    head: HeadName = "logistic",
+    parameters: Mapping[str, Any] | None = None,
+    *,
+    concat: bool = False,
+    train_on: TrainOn | None = None,
+    average: Average | None = None,
+    val_fraction: float = 0.2,
+    test_fraction: float = 0.2,
+    seed: int = 0,
+    cache: PathLike | None = None,
+    runs: PathLike = "runs",
+    progress: bool | Progress = False,
+    **options: Unpack[GridOptions],
+) -> Run:
+    """Train a head on cached features and save it as a run; missing features are extracted first.
+
+    Args:
+        data: A folder, a CSV with the columns path, label, split and group, or the manifest of either. Splits that it
+            does not bring are made from the content of the images.
+        head: Name of the head: `logistic`, `bn-dropout`, `vgg-fc` or `scratch-cnn`.
+        parameters: Parameters of the head, as in `{"C": 0.1}`.
+        concat: Whether to put the features of several models side by side.
+        train_on: With several views, `plain` trains on one of them, `all` on each. Default: `plain`.
+        average: With several views, what is averaged over them. Default: `probabilities`.
+        val_fraction: Share of the images for validation where there is no such split, 0 to 1.
+        test_fraction: Share of the images for testing where there are no splits, 0 to 1.
+        seed: Seed of the head.
+        cache: The cache or its folder. Default: $FEATSTORE_CACHE, or `cache` in the working folder.
+        runs: Folder in which the run is saved.
+        progress: Whether to show a display on standard error, or a `Progress` of your own.
+        **options: The fields of `Recipe`, as for `extract`; a list of models needs `concat`.
+
+    Returns:
+        The run, with metrics by split: `run.metrics["test"].accuracy`.
+
+    Raises:
+        UsageError: An option, the head or one of its parameters is not known.
+        DataError: There are fewer than two classes, or nothing to train on.
+        BaseUnavailable: The base or its weights cannot be loaded.
+        StoreError: The cache cannot be read or written.
+        RunError: The run cannot be saved.
+
+    Warns:
+        LeakWarning: Copies of training images are in the validation or test split.
+    """
+    from featstore.heads.registry import HEADS
+    from featstore.training.job import check_side_by_side, train
+
+    recipe = HeadRecipe(head=head, parameters=parameters or {}, seed=seed, train_on=train_on, average=average)
+    if own_base := HEADS[head].base:
+        options.setdefault("model", own_base)
+    recipes = make_recipes(**options)
+    check_side_by_side(recipes, concat)
+    with displayed(progress) as display:
+        trained = train(
+            data,
+            recipes,
+            recipe,
+            val_fraction=val_fraction,
+            test_fraction=test_fraction,
+            cache=cache,
+            runs=runs,
+            progress=display,
+        )
+    _warn(trained.run.notes)
+    return trained.run
+
+
+def compare(
+    data: PathLike | Manifest,
+    heads: HeadName | Sequence[HeadName] = "logistic",
+    parameters: Mapping[str, Any] | None = None,
+    *,
+    seeds: int = 1,
+    folds: int | None = None,
+    train_on: TrainOn | None = None,
+    average: Average | None = None,
+    val_fraction: float = 0.2,
+    test_fraction: float = 0.2,
+    seed: int = 0,
+    cache: PathLike | None = None,
+    progress: bool | Progress = False,
+    **options: Unpack[GridOptions],
+) -> Comparison:
+    """Measure every combination of features and heads on the same held-out images.
+
+    Args:
+        data: A folder, a CSV with the columns path, label, split and group, or the manifest of either.
+        heads: Name of a head, or several.
+        parameters: Parameters for those of the heads that have them.
+        seeds: How often each head is trained, with one seed after the other; accuracies are averaged.
+        folds: Number of folds of a cross-validation. Default: the test split, or validation where there is none.
+        train_on: With several views, `plain` trains on one of them, `all` on each. Default: `plain`.
+        average: With several views, what is averaged over them. Default: `probabilities`.
+        val_fraction: Share of the images for validation where there is no such split, 0 to 1.
+        test_fraction: Share of the images for testing where there are no splits, 0 to 1.
+        seed: First seed of the heads.
+        cache: The cache or its folder. Default: $FEATSTORE_CACHE, or `cache` in the working folder.
+        progress: Whether to show a display on standard error, or a `Progress` of your own.
+        **options: The fields of `Recipe`; `model`, `weights`, `alpha`, `preprocess`, `size` and `views` may be lists.
+
+    Returns:
+        The cells, best first, with intervals, paired differences to the best, and the findings in words. A cell whose
+        training fails is in `failed`.
+
+    Raises:
+        UsageError: An option, a head or a parameter is not known.
+        DataError: There is nothing to train on, or no cell could be measured.
+        BaseUnavailable: A base or its weights cannot be loaded.
+        StoreError: The cache cannot be read or written.
+
+    Warns:
+        LeakWarning: Copies of training images are among those that are measured on.
+    """
+    from featstore.comparison.grid import Measurement
+    from featstore.comparison.job import measure_grid
+
+    names: list[HeadName] = [heads] if isinstance(heads, str) else list(heads)
+    measurement = Measurement(
+        seed=seed, seeds=seeds, folds=folds, val_fraction=val_fraction, test_fraction=test_fraction
+    )
+    with displayed(progress) as display:
+        comparison = measure_grid(
+            data,
+            make_recipes(**options),
+            names,
+            parameters or {},
+            HeadRecipe(train_on=train_on, average=average),
+            measurement,
+            cache=cache,
+            progress=display,
+        )
+    _warn(comparison.notes)
+    return comparison
+
+
+def fine_tune(
+    run: Run | PathLike,
+    data: PathLike | Manifest,
+    *,
+    blocks: int | None = None,
+    unfreeze: str | None = None,
+    unfreeze_from: str | None = None,
+    whole: bool = False,
+    views: str | None = None,
+    augment: str | None = None,
+    weights: str | None = None,
+    cache: PathLike | None = None,
+    runs: PathLike | None = None,
+    progress: bool | Progress = False,
+    **settings: Unpack[FineTuneOptions],
+) -> FineTuned:
+    """Train the top of a run's base together with its head, from cached inputs of that top.
+
+    If training is interrupted, the best epoch so far is saved, if one was better than the head.
+
+    Args:
+        run: A run of `train_head`, or its folder.
+        data: The labelled images to train on, as for `train_head`.
+        blocks: Number of blocks to unfreeze, from the top. Default: 1.
+        unfreeze: Prefix of the names of layers; all from the first of them on are unfrozen.
+        unfreeze_from: Name of the first layer to unfreeze.
+        whole: Whether to unfreeze everything, and train from augmented pixels.
+        views: `augment:K` trains on K random versions of each training image as well.
+        augment: Changes to the ranges of these versions; `none` switches them off with `whole`.
+        weights: File of the base's weights, if it was moved.
+        cache: The cache or its folder. Default: $FEATSTORE_CACHE, or `cache` in the working folder.
+        runs: Folder in which the new run is saved. Default: that of `run`.
+        progress: Whether to show a display on standard error, or a `Progress` of your own.
+        **settings: The fields of `FineTuneSettings`, such as `rate`, `epochs` and `patience`.
+
+    Returns:
+        The new run and that of the head, both measured on the same images, and which of them is recommended.
+
+    Raises:
+        UsageError: An option makes no sense, or no single tensor leads into the layers to be unfrozen.
+        DataError: `data` does not have the classes of the run.
+        RunError: The run does not allow fine-tuning, or the new one cannot be saved.
+        BaseUnavailable: The base or its weights are not those of the run.
+
+    Warns:
+        LeakWarning: Copies of training images are in the validation or test split.
+    """
+    from featstore.finetuning.job import fine_tune_run
+    from featstore.finetuning.settings import FineTuneSettings
+    from featstore.finetuning.setup import Unfreeze
+
+    with displayed(progress) as display:
+        tuned = fine_tune_run(
+            _loaded(run),
+            data,
+            Unfreeze(blocks=blocks, prefix=unfreeze, layer=unfreeze_from, whole=whole),
+            FineTuneSettings(**settings),
+            views=views,
+            augment=augment,
+            weights=weights,
+            cache=cache,
+            runs=runs,
+            progress=display,
+        )
+    _warn(tuned.run.notes)
+    return tuned
+
+
+def evaluate(
+    run: Run | PathLike,
+    data: PathLike | Manifest,
+    *,
+    weights: str | Sequence[str] | None = None,
+    cache: PathLike | None = None,
+    progress: bool | Progress = False,
+) -> Evaluation:
+    """Measure a run on labelled images, split by split.
+
+    Without splits, images that the run was made with are in the splits of then, wherever they are now; all others are
+    in the split `new`.
+
+    Args:
+        run: A run, or its folder.
+        data: A folder, a CSV with the columns path, label, split and group, or the manifest of either.
+        weights: File of the base's weights, if it was moved; one for each base of the run.
+        cache: The cache or its folder. Default: $FEATSTORE_CACHE, or `cache` in the working folder.
+        progress: Whether to show a display on standard error, or a `Progress` of your own.
+
+    Returns:
+        Metrics by split, as in `Run.metrics`.
+
+    Raises:
+        DataError: A label is not one of the run's, or no labelled image can be read.
+        RunError: The base or its weights are not those of the run.
+
+    Warns:
+        LeakWarning: Held-out images are among those that the run was trained on.
+    """
+    from featstore.runs.evaluation import evaluate_run
+
+    with displayed(progress) as display:
+        evaluation = evaluate_run(_loaded(run), data, weights=weights, cache=cache, progress=display)
+    _warn(evaluation.notes)
+    return evaluation
+
+
+def predict(
+    run: Run | PathLike,
+    images: PathLike | Iterable[PathLike],
+    *,
+    weights: str | Sequence[str] | None = None,
+    cache: PathLike | None = None,
+    progress: bool | Progress = False,
+) -> Prediction:
+    """Predict the labels of images.
+
+    Features go through the cache, so images that were seen before cost nothing.
+
+    Args:
+        run: A run, or its folder.
+        images: One or more image files, and folders of them.
+        weights: File of the base's weights, if it was moved; one for each base of the run.
+        cache: The cache or its folder. Default: $FEATSTORE_CACHE, or `cache` in the working folder.
+        progress: Whether to show a display on standard error, or a `Progress` of your own.
+
+    Returns:
+        Label and probabilities of each image that can be read, in the order given, folders sorted.
+
+    Raises:
+        DataError: No image can be read.
+        RunError: The base or its weights are not those of the run.
+    """
+    from featstore.runs.prediction import predict_images
+
+    paths = [images] if isinstance(images, str | os.PathLike) else list(images)
+    with displayed(progress) as display:
+        return predict_images(_loaded(run), paths, weights=weights, cache=cache, progress=display)
+
+
+def _loaded(run: Run | PathLike) -> Run:
+    from featstore.runs.run import Run, load_run
+
+    return run if isinstance(run, Run) else load_run(run)
+
+
+def _warn(notes: Iterable[str]) -> None:
+    for note in notes:
+        warnings.warn(note, LeakWarning, stacklevel=3)
