@@ -25,6 +25,7 @@ from featstore.finetuning.job import FineTuned, _verdict
 from featstore.heads.fine_tuned import FineTunedNetwork
 from featstore.heads.loop import Training
 from featstore.runs.run import Run, load_curve, load_run, load_splits
+from featstore.system.progress import OnStep, Silent
 from helpers.cli import WARNINGS
 from helpers.photos import draw, write_photos
 
@@ -287,12 +288,16 @@ def test_the_blogs_own_network(work: Path) -> None:
 def test_an_interruption_keeps_the_best_so_far(work: Path, head_run: Run, tmp_path: Path) -> None:
     """Ctrl-C in the fifth epoch leaves a run of the best of four, and says where."""
 
-    def interrupt(done: int, total: int) -> None:
-        if done == total * 4 // 6:
-            raise KeyboardInterrupt
+    class Interrupting(Silent):
+        def steps(self, title: str, unit: str = "steps") -> OnStep:
+            def interrupt(done: int, total: int) -> None:
+                if done == total * 4 // 6:
+                    raise KeyboardInterrupt
+
+            return interrupt
 
     with pytest.raises(KeyboardInterrupt) as caught:
-        tune(work, head_run, epochs=6, on_step=interrupt, runs=tmp_path)
+        tune(work, head_run, epochs=6, progress=Interrupting(), runs=tmp_path)
     [folder] = tmp_path.iterdir()
     assert caught.value.__notes__ == [f"the best of the 4 epochs so far is saved in {folder}"]
     saved = load_run(folder)

@@ -1,0 +1,207 @@
+"""The front door: typed verbs of one shape, results that print themselves, warnings about leaks."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import shutil
+import subprocess
+import sys
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import featstore
+from featstore import LeakWarning, Run
+from featstore.system.progress import Silent
+from featstore.system.text import Shown
+from helpers.cli import call
+from helpers.photos import write_photos
+
+VERBS = ("extract", "train_head", "compare", "fine_tune", "evaluate", "predict")
+
+TEN_CALLS = """
+import featstore
+
+manifest = featstore.scan("photos")
+extraction = featstore.extract(manifest, model="tiny", preprocess=["keras", "raw"], progress=True)
+spec = extraction.features[0].spec
+X, y, ids = featstore.load_features(extraction.manifest, spec, split="train")
+rows = featstore.open_features(extraction.manifest, spec).X
+run = featstore.train_head("photos", "logistic", {"C": 0.1}, model="tiny")
+comparison = featstore.compare("photos", ["logistic", "bn-dropout"], model="tiny", size=[32, 48], folds=5)
+tuned = featstore.fine_tune(run, "photos", blocks=1, rate=3e-4)
+accuracy: float = featstore.evaluate(tuned.recommended, "photos").metrics["test"].accuracy
+label: str = featstore.predict(run, "photos/a.jpg").images[0].label
+features = featstore.Bottleneck(model="tiny", preprocess="raw")
+"""
+THREE_TYPOS = """
+import featstore
+
+run = featstore.train_head("photos", hed="logistic")
+featstore.extract("photos", modle="tiny")
+featstore.compare("photos", "logistc", model="tiny")
+"""
+
+
+@pytest.fixture(scope="module")
+def leaky(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data set with splits, in which a training image is copied into the test split."""
+    work = tmp_path_factory.mktemp("leaky")
+    for split, first in (("train", 0), ("val", 20), ("test", 30)):
+        write_photos(work / "photos" / split, 6, first)
+    shutil.copy(work / "photos" / "train" / "discs" / "000.png", work / "photos" / "test" / "discs" / "copy.png")
+    return work
+
+
+def check_types(tmp_path: Path, script: str) -> str:
+    """Return what `mypy --strict` says about a user's script."""
+    (tmp_path / "script.py").write_text(script)
+    command = [sys.executable, "-m", "mypy", "--strict", "--cache-dir", str(tmp_path / "cache"), "script.py"]
+    return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True).stdout
+
+
+def test_a_script_of_ten_calls_is_typed(tmp_path: Path) -> None:
+    """Every exported name has its type: nothing is Any, and nothing needs an annotation."""
+    assert check_types(tmp_path, TEN_CALLS).startswith("Success")
+
+
+def test_three_typos_are_three_errors(tmp_path: Path) -> None:
+    """A misspelled argument, option and head are found before anything runs."""
+    found = check_types(tmp_path, THREE_TYPOS)
+    assert [line.split(":")[1] for line in found.splitlines() if ": error:" in line] == ["4", "5", "6"]
+
+
+def test_exports_are_the_same_for_the_interpreter_and_for_a_type_checker() -> None:
+    """Three lists of names, of which a new one might miss one."""
+    tree = ast.parse(Path(featstore.__file__).read_text())
+    seen = {
+        name.name: f"{node.module}"
+        for block in tree.body
+        if isinstance(block, ast.If)
+        for node in block.body
+        if isinstance(node, ast.ImportFrom)
+        for name in node.names
+    }
+    assert seen == featstore._HOMES
+    assert list(featstore.__all__) == sorted(featstore._HOMES)
+    with pytest.raises(AttributeError, match="'featstore' has no attribute 'nonsense'"):
+        featstore.nonsense  # type: ignore[attr-defined]  # noqa: B018
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_the_verbs_have_one_shape(verb: str) -> None:
+    """What it is about comes first, all else by name; cache and progress are in each, and are the same in each."""
+    parameters = inspect.signature(getattr(featstore, verb)).parameters
+    positional = [name for name, p in parameters.items() if p.kind is p.POSITIONAL_OR_KEYWORD]
+    assert positional[0] in ("data", "run")
+    assert parameters["cache"].kind is parameters["progress"].kind is inspect.Parameter.KEYWORD_ONLY
+    assert parameters["cache"].default is None
+    assert parameters["progress"].default is False
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_the_docstrings_name_every_parameter(verb: str) -> None:
+    """Google style, for the editor and for the documents; and a verb that warns says so."""
+    function = getattr(featstore, verb)
+    text = inspect.getdoc(function) or ""
+    for name, p in inspect.signature(function).parameters.items():
+        assert f"\n    {'**' if p.kind is p.VAR_KEYWORD else ''}{name}: " in text
+    assert "\nReturns:\n" in text
+    assert "\nRaises:\n" in text
+    assert ("\nWarns:\n" in text) == (verb not in ("extract", "predict"))
+
+
+@pytest.fixture(scope="module")
+def run(leaky: Path) -> Run:
+    with pytest.warns(LeakWarning):
+        return train(leaky)
+
+
+def train(work: Path) -> Run:
+    return featstore.train_head(work / "photos", model="tiny", cache=work / "cache", runs=work / "runs")
+
+
+LEAKS: dict[str, Callable[[Path, Run], object]] = {
+    "train_head": lambda work, run: train(work),
+    "compare": lambda work, run: featstore.compare(work / "photos", model="tiny", cache=work / "cache"),
+    "fine_tune": lambda work, run: featstore.fine_tune(
+        run, work / "photos", epochs=1, cache=work / "cache", runs=work / "runs"
+    ),
+    "evaluate": lambda work, run: featstore.evaluate(run, work / "photos", cache=work / "cache"),
+}
+
+
+@pytest.mark.parametrize("verb", LEAKS)
+def test_a_leak_between_splits_warns(leaky: Path, run: Run, verb: str) -> None:
+    """The figures are too good, and the one who reads them is told, at the line that asked for them."""
+    with pytest.warns(LeakWarning, match=r"1 (held-out images|of the 13 images)") as caught:
+        LEAKS[verb](leaky, run)
+    assert {warning.filename for warning in caught} == {__file__}
+
+
+def test_a_leak_is_kept_with_the_run(leaky: Path, run: Run) -> None:
+    """A run that is loaded tomorrow still says so; the command line says it and puts it into its JSON."""
+    [note] = run.notes
+    assert featstore.load_run(run.folder).notes == (note,)
+    done = call("train-head", leaky / "photos", "--model", "tiny", "--cache", leaky / "cache", "--runs", leaky / "runs")
+    assert f"warning: {note}" in done.err.splitlines()
+    done = call("compare", leaky / "photos", "--model", "tiny", "--cache", leaky / "cache")
+    assert f"warning: {note}" in done.err.splitlines()
+
+
+def test_no_leak_no_warning(tmp_path: Path) -> None:
+    """Warnings are errors in these tests: this trains in silence."""
+    write_photos(tmp_path / "photos", 8)
+    with warnings.catch_warnings(action="error"):
+        assert train(tmp_path).notes == ()
+
+
+def test_results_print_as_on_the_command_line(leaky: Path, run: Run) -> None:
+    """`print(run)` is what `train-head` prints, and a notebook shows its tables."""
+    options = ("--model", "tiny", "--cache", leaky / "cache")
+    assert f"{run}\n" == call("evaluate", run.folder, leaky / "photos", *options[2:]).out + "\n".join(
+        [f"logistic (C {run.chosen['C']:g}): {_seconds(run)}", f"saved in {run.folder}", ""]
+    )
+    extraction = featstore.extract(leaky / "photos", model="tiny", cache=leaky / "cache")
+    assert str(extraction).split()[:6] == call("extract", leaky / "photos", *options).out.split()[:6]
+    prediction = featstore.predict(run, leaky / "photos" / "test" / "discs", cache=leaky / "cache")
+    assert isinstance(prediction, Shown)
+    assert prediction._repr_html_().count("<tr>") == 1 + 7
+
+
+def _seconds(run: Run) -> str:
+    return f"features {run.seconds['features']:.1f} s, fit {run.seconds['fit']:.1f} s"
+
+
+def test_one_path_is_one_path(leaky: Path, run: Run) -> None:
+    """A text is a path, not a list of its letters."""
+    image = leaky / "photos" / "test" / "discs" / "030.png"
+    for images in (image, str(image), [image]):
+        assert [p.path for p in featstore.predict(run, images, cache=leaky / "cache").images] == [str(image)]
+
+
+def test_progress_is_silent_unless_asked_for(leaky: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """One argument switches it on; anything with the methods of `Progress` may take the place of the display."""
+    told: list[Any] = []
+
+    class Told(Silent):
+        def start(self, total: int, reused: int) -> None:
+            told.append((total, reused))
+
+    options: dict[str, Any] = {"model": "pixels", "size": 16, "cache": leaky / "told"}
+    featstore.extract(leaky / "photos", progress=Told(), **options)
+    featstore.extract(leaky / "photos" / "val", progress=True, **options | {"preprocess": "raw"})
+    featstore.extract(leaky / "photos", **options | {"preprocess": "raw"})
+    assert told == [(37, 0)]
+    assert "images" not in capfd.readouterr().err
+
+
+def test_a_run_may_be_named_by_its_folder(leaky: Path, run: Run) -> None:
+    """As on the command line."""
+    image = leaky / "photos" / "test" / "discs" / "030.png"
+    by_folder = featstore.predict(str(run.folder), image, cache=leaky / "cache")
+    assert by_folder == featstore.predict(run, image, cache=leaky / "cache")
