@@ -1,7 +1,7 @@
 """Write docs/cli.md, the reference of the command line, from the commands' own help.
 
-    python scripts/cli_reference.py          write it
-    python scripts/cli_reference.py --check  exit with 1 if it differs from what is there
+python scripts/cli_reference.py          write it
+python scripts/cli_reference.py --check  exit with 1 if it differs from what is there
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import typer.main
 from featstore.cli.app import app
 
 PAGE = Path(__file__).parents[1] / "docs" / "cli.md"
+NOT_RUN = "<!-- not run: example of the help -->"  # the tests of the documents parse it
 INTRODUCTION = """\
 # Command line
 
@@ -48,23 +49,28 @@ def _walk(name: str, command: Any) -> Iterator[tuple[str, Any]]:
 def _section(name: str, command: Any) -> Iterator[str]:
     context = typer.Context(command, info_name=name)
     yield f"## {name}"
+    usage = " ".join(command.get_usage(context).split()).removeprefix("Usage: ")
+    yield f"```text\n{usage}\n```"
     for paragraph in command.help.split("\n\n"):
         text = " ".join(paragraph.split())
-        yield f"```console\n$ {text.removeprefix('Example: ')}\n```" if text.startswith("Example: ") else _cell(text)
-    usage = " ".join(command.get_usage(context).split()).removeprefix("Usage: ")
-    yield f"    {usage}"
-    for title, kind in (("argument", "argument"), ("option", "option")):
-        records = [p.get_help_record(context) for p in command.get_params(context) if p.param_type_name == kind]
-        lines = [f"| `{spelling}` | {_cell(' '.join(help.split()))} |" for spelling, help in filter(None, records)]
+        example = text.removeprefix("Example: ")
+        yield f"{NOT_RUN}\n```console\n$ {example}\n```" if example != text else _prose(text)
+    for kind in ("argument", "option"):
+        records = [p.get_help_record(context) for p in command.params if p.param_type_name == kind]
+        lines = [f"| `{_cell(spelling)}` | {_prose(_cell(text))} |" for spelling, text in filter(None, records)]
         if lines:
-            yield "\n".join([f"| {title} | meaning |", "|---|---|", *lines])
+            yield "\n".join([f"| {kind} | meaning |", "|---|---|", *lines])
 
 
 def _cell(text: str) -> str:
-    """Escape what Markdown would take for HTML or for the end of a cell; text in backticks stays as it is."""
+    return " ".join(text.split()).replace("|", r"\|")
+
+
+def _prose(text: str) -> str:
+    """Escape what Markdown would take for HTML or emphasis; text in backticks stays as it is."""
     parts = text.split("`")
     parts[::2] = [part.replace("<", "&lt;").replace("*", r"\*").replace("_", r"\_") for part in parts[::2]]
-    return "`".join(parts).replace("|", r"\|")
+    return "`".join(parts)
 
 
 def main() -> None:
