@@ -1,0 +1,159 @@
+"""The documents tell the truth: their commands and their Python run, and print what is shown."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer.main
+from blocks import Block, Command, read_blocks, shows
+from conftest import ROOT, call, write_photos
+
+from featstore.bases.source import BaseSource
+from featstore.cli.app import app
+
+PAGES = {
+    path.name: path for path in (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md")))
+}
+BLOCKS = [block for path in PAGES.values() for block in read_blocks(path)]
+NOT_RUN = Counter(
+    {
+        ("README.md", "installs from the package registry"): 3,
+        ("README.md", "the tutorial runs it"): 1,
+        ("README.md", "ImageNet weights"): 1,
+        ("CONTRIBUTING.md", "installs from the package registry"): 1,
+        ("CONTRIBUTING.md", "runs the tests"): 1,
+        ("cache.md", "ImageNet weights"): 2,
+        ("cache.md", "needs a damaged file"): 1,
+        ("faq.md", "ImageNet weights"): 1,
+        ("fine-tuning.md", "ImageNet weights"): 1,
+        ("fine-tuning.md", "the test of the example runs it"): 1,
+        ("index.md", "installs from the package registry"): 1,
+        ("index.md", "ImageNet weights"): 1,
+        ("performance.md", "benchmarks on data that are not shipped"): 1,
+        ("preprocessing.md", "ImageNet weights"): 3,
+        ("results.md", "ImageNet weights"): 3,
+        ("results.md", "data that are not shipped"): 1,
+        ("tutorial.md", "ImageNet weights"): 2,
+    }
+)
+RUN = sorted({block.page for block in BLOCKS if block.language in ("console", "python") and not block.reason})
+
+
+@pytest.mark.parametrize("page", RUN)
+def test_what_a_page_shows_runs(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From top to bottom in one folder that holds `photos`, as a reader does; numbers may differ."""
+    write_photos(tmp_path / "photos", 12)
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {}
+    for block in read_blocks(PAGES[page]):
+        if block.reason:
+            continue
+        if block.language == "python":
+            exec(compile("\n" * block.line + block.text, page, "exec"), names)
+        elif block.language == "console":
+            for command in block.commands():
+                run(command, block)
+
+
+def run(command: Command, block: Block) -> None:
+    """Run a command in this process, and compare what it prints with what the document shows."""
+    where = f"{block.page}, line {block.line}: {' '.join(command.words)}"
+    assert command.words[0] == "featstore", f"{where}: only featstore is run; mark the block"
+    done = call(*command.words[1:])
+    assert done.code == 0, f"{where}: {done.err}"
+    assert not command.output.strip() or shows(command.output, done.out), f"{where} printed:\n{done.out}"
+
+
+def test_only_blocks_with_a_good_reason_are_not_run() -> None:
+    """Each is listed here with its reason, so that the mark cannot be overused; cli.md has one per command."""
+    marked = Counter((block.page, block.reason) for block in BLOCKS if block.reason and block.page != "cli.md")
+    assert marked == NOT_RUN
+
+
+def test_every_block_says_what_it_is() -> None:
+    """There are no commands or Python that the tests do not see."""
+    assert {block.language for block in BLOCKS} == {"console", "python", "text"}
+    for path in PAGES.values():
+        fences = re.findall(r"^ *```", path.read_text(), re.MULTILINE)
+        assert len(fences) == 2 * sum(block.page == path.name for block in BLOCKS), path
+    assert not [block for block in BLOCKS if block.language == "text" and block.text.startswith("$ ")]
+
+
+@pytest.mark.parametrize("block", [block for block in BLOCKS if block.reason], ids=lambda b: f"{b.page}:{b.line}")
+def test_commands_that_are_not_run_can_be_parsed(block: Block) -> None:
+    """With every option and choice that they name."""
+    if block.language != "console":
+        return
+    for words, _ in block.commands():
+        if words[0] != "featstore":
+            continue
+        command, rest = typer.main.get_command(app), list(words[1:])
+        while hasattr(command, "commands"):
+            command = command.commands[rest.pop(0)]
+        command.make_context("featstore", rest)
+
+
+def test_options_in_the_text_exist() -> None:
+    """Every --option that a document names is one of featstore's, or of a program listed here."""
+    group = typer.main.get_command(app)
+    commands = [*group.commands.values()]  # type: ignore[attr-defined]
+    commands += [inner for outer in commands for inner in getattr(outer, "commands", {}).values()]
+    known = {name for command in commands for parameter in command.params for name in parameter.opts}
+    known |= {"--help", "--data", "--kills", "--strict"}
+    for path in PAGES.values():
+        assert set(re.findall(r"(?<![-\w])--[a-z][a-z-]+", path.read_text())) <= known, path
+
+
+def test_the_readme_is_short() -> None:
+    """All else is in docs/."""
+    assert len(PAGES["README.md"].read_text().splitlines()) <= 150
+
+
+def test_the_size_of_tiny_is_right() -> None:
+    """In KB of the file that the package ships, and under 1 MB."""
+    path = BaseSource("tiny", "shipped").weights_file(32, 32)
+    assert path is not None
+    assert f"({path.stat().st_size / 1000:.0f} KB)" in PAGES["results.md"].read_text()
+    assert path.stat().st_size < 1_000_000
+
+
+def test_the_table_of_heads_is_complete() -> None:
+    """With every parameter and its default."""
+    from dataclasses import fields
+
+    from featstore.heads.registry import HEADS, make_head
+
+    rows = re.findall(r"^\| `([a-z-]+)` \|.*\| (.*) \|$", PAGES["heads.md"].read_text(), re.MULTILINE)
+    assert [name for name, _ in rows] == list(HEADS)
+    for name, shown in rows:
+        parameters = {field.name: field.default for field in fields(make_head(name)) if field.init}
+        assert re.findall("`(.*?)`", shown) == [f"{key}={value!r}" for key, value in parameters.items()], name
+
+
+# How the documents are read
+
+
+def test_output_is_compared_word_by_word() -> None:
+    """Numbers and the width of columns may differ, `...` stands for any lines."""
+    assert shows("a  1.0\nb [2, 3]\n", "a      17\nb [-0.5, 1,000]\n")
+    assert shows("first\n...\nlast\n", "first\nx\ny\nlast\n")
+    assert shows("first\n...\n", "first\nx\n")
+    assert not shows("first\n", "first\nx\n")
+    assert not shows("first\n...\n", "zero\nfirst\n")
+    assert not shows("3 rows right\n", "3 rows wrong\n")
+
+
+def test_blocks_are_read(tmp_path: Path) -> None:
+    """With their line, their reason, commands over several lines, and those that are joined."""
+    page = tmp_path / "page.md"
+    page.write_text(
+        "# Page\n\n<!-- not run: why -->\n```console\n$ a 'b c' \\\n  d && e\nout\n$ f\n```\n\n```python\nx\n```\n"
+    )
+    console, python = read_blocks(page)
+    assert console[1:3] + console[4:] == (3, "console", "why")
+    assert python[1:] == (11, "python", "x\n", None)
+    assert console.commands() == [Command(("a", "b c", "d"), ""), Command(("e",), "out\n"), Command(("f",), "")]
