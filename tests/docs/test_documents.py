@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections import Counter
 from pathlib import Path
@@ -62,6 +63,8 @@ def test_what_a_page_shows_runs(page: str, tmp_path: Path, monkeypatch: pytest.M
 def run(command: Command, block: Block) -> None:
     """Run a command in this process, and compare what it prints with what the document shows."""
     where = f"{block.page}, line {block.line}: {' '.join(command.words)}"
+    if command.words[0] == "cd":
+        return os.chdir(command.words[1])
     assert command.words[0] == "featstore", f"{where}: only featstore is run; mark the block"
     done = call(*command.words[1:])
     assert done.code == 0, f"{where}: {done.err}"
