@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import re
+import runpy
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 from conftest import ROOT
+from PIL import Image
 
 import featstore
 
@@ -59,6 +61,27 @@ def test_every_image_is_shown() -> None:
         link for path in (ROOT / "docs").glob("*.md") for link in re.findall(r"\(images/(.*?)\)", path.read_text())
     }
     assert shown == set(os.listdir(ROOT / "docs/images"))
+
+
+def test_the_picture_of_the_readme_can_be_drawn(tmp_path: Path) -> None:
+    """From digits and what `featstore quickstart --json` prints of its runs."""
+    Image.new("L", (8, 8)).save(tmp_path / "digit.png")
+    metrics = {"test": {"accuracy": 0.9, "accuracy_ci95": [0.8, 1.0]}}
+    runs = [{"head": name, "metrics": metrics} for name in ("bn-dropout", "logistic")]
+    script = runpy.run_path(str(ROOT / "scripts/overview.py"))
+    script["draw"]([tmp_path / "digit.png"] * 12, runs, tmp_path / "drawn.png")
+    with Image.open(tmp_path / "drawn.png") as drawn, Image.open(script["PICTURE"]) as kept:
+        assert drawn.size == kept.size
+
+
+def test_ci_runs_what_the_readme_says() -> None:
+    """The set-up and the tests, with every other check between them."""
+    assert "'.[dev]' && pytest" in (ROOT / "README.md").read_text()
+    assert (ROOT / ".ci/run").read_text().splitlines()[-2:] == [
+        "python -m pip install --quiet '.[dev]'",
+        "scripts/check",
+    ]
+    assert (ROOT / "scripts/check").read_text().splitlines()[-1] == 'pytest "$@"'
 
 
 def test_changes_are_listed_in_the_form_of_keep_a_changelog() -> None:
