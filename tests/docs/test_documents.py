@@ -10,11 +10,13 @@ from typing import Any
 
 import pytest
 import typer.main
-from blocks import Block, Command, read_blocks, shows
-from conftest import ROOT, call, write_photos
 
 from featstore.bases.source import BaseSource
 from featstore.cli.app import app
+from helpers.blocks import Block, Command, read_blocks, shows
+from helpers.cli import call
+from helpers.paths import ROOT
+from helpers.photos import write_photos
 
 PAGES = {
     path.name: path for path in (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md")))

@@ -10,10 +10,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-from conftest import ROOT
 from PIL import Image
 
 import featstore
+from helpers.paths import ROOT
 
 DOCUMENTS = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")]
 

@@ -8,7 +8,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, call, write_photos
+
+from helpers.cli import call
+from helpers.paths import ROOT
+from helpers.photos import write_photos
 
 SHORT = ("python_api", "own_csv", "grid_search", "own_base", "read_cache")
 
