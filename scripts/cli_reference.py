@@ -57,13 +57,17 @@ def _section(name: str, command: Any) -> Iterator[str]:
         yield f"{NOT_RUN}\n```console\n$ {example}\n```" if example != text else _prose(text)
     for kind in ("argument", "option"):
         records = [p.get_help_record(context) for p in command.params if p.param_type_name == kind]
-        lines = [f"| `{_cell(spelling)}` | {_prose(_cell(text))} |" for spelling, text in filter(None, records)]
+        lines = [_line(*record) for record in records if record]
         if lines:
             yield "\n".join([f"| {kind} | meaning |", "|---|---|", *lines])
 
 
-def _cell(text: str) -> str:
-    return " ".join(text.split()).replace("|", r"\|")
+def _line(spelling: str, meaning: str) -> str:
+    """Return a line of a table; the choices of an option stand with its meaning, where there is room for them."""
+    name, _, value = spelling.partition(" ")
+    if "|" in value:
+        spelling, meaning = name, f"{', '.join(f'`{choice}`' for choice in value.strip('<>').split('|'))}. {meaning}"
+    return f"| `{spelling}` | {_prose(' '.join(meaning.split()))} |"
 
 
 def _prose(text: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import tomllib
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -138,6 +139,15 @@ def test_the_table_of_heads_is_complete() -> None:
     for name, shown in rows:
         parameters = {field.name: field.default for field in fields(make_head(name)) if field.init}
         assert re.findall("`(.*?)`", shown) == [f"{key}={value!r}" for key, value in parameters.items()], name
+
+
+def test_the_table_of_packages_is_that_of_the_contracts() -> None:
+    """From the top down, each line with the packages that do not know each other."""
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    layers = next(contract["layers"] for contract in contracts if contract["type"] == "layers")
+    text = PAGES["architecture.md"].read_text().split("## The packages")[1].split("\n## ")[0]
+    rows = [re.findall(r"`(\w+)`", row) for row in re.findall(r"^\| (`.*?) \|", text, re.MULTILINE)]
+    assert [sorted(row) for row in rows] == [sorted(re.findall(r"\w+", layer)) for layer in layers]
 
 
 # How the documents are read
