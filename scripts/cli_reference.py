@@ -13,7 +13,7 @@ from typing import Any
 
 import typer.main
 
-from featstore.cli.app import app
+from featstore.cli.app import make_app
 
 PAGE = Path(__file__).parents[1] / "docs" / "cli.md"
 NOT_RUN = "<!-- not run: example of the help -->"  # the tests of the documents parse it
@@ -29,7 +29,7 @@ standard output) and `--quiet`. Exit codes: 0 done, 1 an expected failure (one l
 
 def render() -> str:
     """Return the whole page."""
-    root = typer.main.get_command(app)
+    root = typer.main.get_command(make_app())
     parts = [INTRODUCTION]
     for name, command in _walk("featstore", root):
         parts += _section(name, command)

@@ -8,45 +8,51 @@ from __future__ import annotations
 import signal
 import sys
 import warnings
+from importlib import import_module
 from types import FrameType
 from typing import Any
 
 import typer
 
-from featstore.cli import (
-    cache,
-    check_base,
-    compare,
-    evaluate,
-    extract,
-    fine_tune,
-    models,
-    predict,
-    quickstart,
-    train_head,
-)
 from featstore.cli.console import flag, note
 from featstore.errors import FeatstoreError, UsageError, parameters_spelled
 from featstore.system.tensorflow_loader import mute_tensorflow
 
-app = typer.Typer(
-    name="featstore",
-    help="Extract image features once, cache them safely, train heads in seconds.",
-    no_args_is_help=True,
-    rich_markup_mode=None,  # Rich would cost a third of the start-up time
-    pretty_exceptions_enable=False,
-    epilog="First steps: featstore quickstart. Then: featstore train-head photos --model MobileNetV2",
-)
-app.command("quickstart")(quickstart.command)
-app.command("extract")(extract.command)
-app.command("train-head")(train_head.command)
-app.command("compare")(compare.command)
-app.command("check-base")(check_base.command)
-app.command("fine-tune")(fine_tune.command)
-app.command("evaluate")(evaluate.command)
-app.command("predict")(predict.command)
-app.command("models")(models.command)
-app.add_typer(cache.app, name="cache")
+_COMMANDS = {  # and the modules that they are in
+    "quickstart": "quickstart",
+    "extract": "extract",
+    "train-head": "train_head",
+    "compare": "compare",
+    "check-base": "check_base",
+    "fine-tune": "fine_tune",
+    "evaluate": "evaluate",
+    "predict": "predict",
+    "models": "models",
+    "cache": "cache",
+}
+
+
+def make_app(only: str = "") -> typer.Typer:
+    """Return the application with the command `only`, or with all of them where there is none of this name.
+
+    All options of all commands would cost half of the start-up time of a command.
+    """
+    app = typer.Typer(
+        name="featstore",
+        help="Extract image features once, cache them safely, train heads in seconds.",
+        no_args_is_help=True,
+        rich_markup_mode=None,  # Rich would cost a third of the start-up time
+        pretty_exceptions_enable=False,
+        epilog="First steps: featstore quickstart. Then: featstore train-head photos --model MobileNetV2",
+    )
+    app.callback(invoke_without_command=True)(_options)
+    for name in [only] if only in _COMMANDS else _COMMANDS:
+        module = import_module(f"featstore.cli.{_COMMANDS[name]}")
+        if name == "cache":
+            app.add_typer(module.app, name=name)
+        else:
+            app.command(name)(module.command)
+    return app
 
 
 class Interrupted(BaseException):
@@ -56,7 +62,6 @@ class Interrupted(BaseException):
         self.exit_code = 128 + number
 
 
-@app.callback(invoke_without_command=True)
 def _options(version: bool = typer.Option(False, "--version", help="Print the version and exit.")) -> None:
     if version:
         from featstore import __version__
@@ -74,7 +79,7 @@ def main() -> None:
     sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     with parameters_spelled(flag):
         try:
-            app()
+            make_app(*sys.argv[1:2])()
         except FeatstoreError as error:
             _note_all(error)
             note(f"featstore: {error}")

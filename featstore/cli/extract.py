@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -12,9 +12,6 @@ from featstore.cli.fields import Fields, takes_fields
 from featstore.extraction.recipe import GridOptions, Recipe
 from featstore.system.progress import displayed
 from featstore.system.text import count
-
-if TYPE_CHECKING:
-    pass
 
 
 @takes_fields

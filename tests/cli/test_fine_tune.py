@@ -79,8 +79,6 @@ def test_a_table_for_people(work: Path) -> None:
         (("--blocks", 9), "this base has 3 that can be unfrozen; for all of it use --whole"),
         (("--unfreeze-from", "block9"), "no layer 'block9' among those below the features; the nearest that can be is"),
         (("--unfreeze", "block2a", "--whole"), "exclude each other: give one of them"),
-        (("--rate-of", "head"), "--rate-of head: expected NAME=RATE"),
-        (("--memory", "lots"), "--memory lots: expected a size, as in 512M or 2G"),
     ],
 )
 def test_what_makes_no_sense_is_one_line(work: Path, arguments: tuple[object, ...], message: str) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import typer
 
-from featstore.cli.app import app
+from featstore.cli.app import make_app
 from featstore.cli.console import flag
 from featstore.comparison.grid import Measurement
 from featstore.extraction.recipe import Recipe
@@ -17,7 +17,7 @@ from featstore.system.fields import bounds, choices, field_help, field_types
 from featstore.training.head_recipe import HeadRecipe
 from helpers.cli import call
 
-COMMANDS: Any = typer.main.get_command(app)
+COMMANDS: Any = typer.main.get_command(make_app())
 
 
 def option(command: str, name: str) -> Any:
@@ -141,3 +141,19 @@ def test_a_value_that_cannot_be_read_is_a_usage_error(arguments: tuple[str, ...]
     done = call(*arguments)
     assert (done.code, done.out) == (2, "")
     assert message in done.err
+
+
+@pytest.mark.parametrize("command", COMMANDS.commands)
+def test_a_command_is_the_same_by_itself(command: str) -> None:
+    """For a run of one command, the others are not loaded."""
+    alone = typer.main.get_command(make_app(command))
+    assert list(alone.commands) == [command]
+    context = typer.Context(alone, info_name="featstore")
+    assert alone.commands[command].get_help(context) == COMMANDS.commands[command].get_help(context)
+
+
+def test_an_unknown_command_is_a_usage_error() -> None:
+    """As any other slip."""
+    done = call("exract", "photos")
+    assert done.code == 2
+    assert "No such command 'exract'" in done.err

@@ -94,7 +94,6 @@ def test_a_leak_is_a_warning_beside_the_result(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "settings, message",
     [
-        (["C"], "expected key=value"),
         (["C=x"], "head logistic: "),
         (["C=nan"], "head logistic: "),
         (["folds=1"], "head logistic: "),

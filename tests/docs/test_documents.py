@@ -13,7 +13,7 @@ import pytest
 import typer.main
 
 from featstore.bases.source import BaseSource
-from featstore.cli.app import app
+from featstore.cli.app import make_app
 from helpers.blocks import Block, Command, read_blocks, shows
 from helpers.cli import call
 from helpers.paths import ROOT
@@ -98,7 +98,7 @@ def test_commands_that_are_not_run_can_be_parsed(block: Block) -> None:
     for words, _ in block.commands():
         if words[0] != "featstore":
             continue
-        command, rest = typer.main.get_command(app), list(words[1:])
+        command, rest = typer.main.get_command(make_app()), list(words[1:])
         while hasattr(command, "commands"):
             command = command.commands[rest.pop(0)]
         command.make_context("featstore", rest)
@@ -106,7 +106,7 @@ def test_commands_that_are_not_run_can_be_parsed(block: Block) -> None:
 
 def test_options_in_the_text_exist() -> None:
     """Every --option that a document names is one of featstore's, or of a program listed here."""
-    group = typer.main.get_command(app)
+    group = typer.main.get_command(make_app())
     commands = [*group.commands.values()]  # type: ignore[attr-defined]
     commands += [inner for outer in commands for inner in getattr(outer, "commands", {}).values()]
     known = {name for command in commands for parameter in command.params for name in parameter.opts}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import Annotated, Any, Literal, Required, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 import pytest
 
@@ -100,7 +100,6 @@ def test_typed_dictionaries_have_the_fields_of_their_dataclasses() -> None:
     assert get_type_hints(FineTuneOptions) == get_type_hints(FineTuneSettings)
     expected = {name: OneOrMore[hint] if name in REPEATABLE else hint for name, hint in recipe.items()}
     assert get_type_hints(GridOptions) == expected
-    assert get_origin(get_type_hints(GridOptions, include_extras=True)["model"]) is Required
 
 
 def test_a_transformer_has_the_fields_of_a_recipe() -> None:
