@@ -1,10 +1,10 @@
 """The tree of errors.
 
-FeatstoreError                 anything a user can cause or mend; the command line prints it as one line, exit code 1
+FeatstoreError                 anything a user can cause or fix; the command line prints it as one line, exit code 1
 ├── UsageError                 an argument that makes no sense (exit code 2)
 ├── DataError                  a data set that cannot be used as it is
 │   └── UnreadableImage        one image file that cannot become pixels; extraction lists it and goes on
-├── BaseUnavailable            a base, or its weights, cannot be had or do not fit
+├── BaseUnavailable            a base or its weights are not available, or do not fit
 ├── StoreError                 the cache cannot be written, or a file in it is not what it should be
 └── RunError                   a run folder that cannot be read or does not fit
 
@@ -75,7 +75,7 @@ class LeakWarning(UserWarning):
 
 
 class UsageError(FeatstoreError):
-    """An argument that makes no sense, alone or beside the others."""
+    """An argument that makes no sense, alone or with the others."""
 
 
 class DataError(FeatstoreError):
@@ -87,7 +87,7 @@ class UnreadableImage(DataError):
 
 
 class BaseUnavailable(FeatstoreError):
-    """A base, or its weights, cannot be had or do not fit each other."""
+    """A base or its weights are not available, or do not fit each other."""
 
 
 class StoreError(FeatstoreError):

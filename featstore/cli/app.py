@@ -1,4 +1,4 @@
-"""The application: its commands, and the one handler of errors.
+"""The application: its commands, and the only handler of errors.
 
 Exit codes: 0 done, 1 an expected failure (one line, no traceback), 2 usage, 130 or 143 interrupted.
 """
@@ -33,7 +33,7 @@ _COMMANDS = {  # and the modules that they are in
 
 
 def make_app(only: str = "") -> typer.Typer:
-    """Return the application with the command `only`, or with all of them where there is none of this name.
+    """Return the application with the command `only`, or with all commands if there is none of this name.
 
     All options of all commands would cost half of the start-up time of a command.
     """
@@ -56,7 +56,7 @@ def make_app(only: str = "") -> typer.Typer:
 
 
 class Interrupted(BaseException):
-    """Raised in the main thread by Ctrl-C and by a polite kill."""
+    """Ctrl-C or SIGTERM; raised in the main thread."""
 
     def __init__(self, number: int) -> None:
         self.exit_code = 128 + number
@@ -71,7 +71,7 @@ def _options(version: bool = typer.Option(False, "--version", help="Print the ve
 
 
 def main() -> None:
-    """Run the command line; every expected failure becomes one line on standard error."""
+    """Run the command line. Print every expected failure as one line on standard error."""
     mute_tensorflow()
     warnings.filterwarnings("ignore", "Image size .* decompression bomb")  # Pillow's; such files are listed as skipped
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -1,4 +1,4 @@
-"""`featstore cache`: the commands that look after what is stored."""
+"""`featstore cache`: the commands that look after stored features."""
 
 from __future__ import annotations
 
@@ -6,9 +6,7 @@ import typer
 
 from featstore.cli import cache_care, cache_explain, cache_keys
 
-app = typer.Typer(
-    help="Look after the cache: what is in it, whether it is right, and what may go.", no_args_is_help=True
-)
+app = typer.Typer(help="Look after the cache: list, verify, repair, shrink and explain it.", no_args_is_help=True)
 app.command("ls")(cache_keys.list_keys)
 app.command("explain")(cache_explain.command)
 app.command("verify")(cache_care.verify)

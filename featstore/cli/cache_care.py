@@ -37,7 +37,7 @@ def verify(
     json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
-    """Read the cache and compare every file with its digest, its key and the index; a line per fault, exit code 1.
+    """Read the cache and compare every file with its digest, its key and the index. Print a line for each fault; exit 1.
 
     Example: featstore cache verify --subset 10%
     """
@@ -69,7 +69,7 @@ def verify(
             print(f"{read}, {amount}: {count(len(faults), 'fault') if faults else 'all right'}")
     if faults:
         if not (json or quiet):
-            note("`featstore cache repair` moves aside what is bad; the next extraction makes what is missing")
+            note("`featstore cache repair` quarantines damaged shards; the next extract recomputes their rows")
         raise typer.Exit(1)
 
 
@@ -79,7 +79,7 @@ def repair(
     json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
-    """Move bad shards aside, clear what dead writers left, make indexes again, and say which images are to be redone.
+    """Quarantine damaged shards, remove leftovers of killed processes, and rebuild indexes. List the images to extract again.
 
     Example: featstore cache repair
     """
@@ -110,7 +110,7 @@ def compact(
     compress: Annotated[
         Literal["zstd", "none"] | None,
         typer.Option(
-            help="zstd (smaller, slower to read, needs hdf5plugin) or none, for all shards. Default: leave them.",
+            help="zstd (smaller, slower to read, needs hdf5plugin) or none, for all shards. Default: leave each as it is.",
             show_default=False,
         ),
     ] = None,
@@ -119,7 +119,7 @@ def compact(
     json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
-    """Merge small shards into larger ones, and on request compress them. Others may read meanwhile.
+    """Merge small shards into larger ones, and compress them if asked. Other processes may read meanwhile.
 
     Example: featstore cache compact
     """
@@ -141,7 +141,7 @@ def compact(
 def _each_shard(
     title: str, cache: Path | None, keys: Sequence[str], quiet: bool
 ) -> Iterator[tuple[list[Path], Callable[[], None]]]:
-    """The folders of the keys, and what to call for each shard of them: it moves a bar."""
+    """Yield the folders of the keys, and a function to call for each of their shards, which moves a bar."""
     from featstore.extraction.cache import cache_folder
     from featstore.store.keys import key_folders
 
@@ -182,9 +182,9 @@ def _print_repaired(done: Sequence[Repaired], images: Sequence[str], cleared: in
         if repaired.restored:
             print(safe(f"{findings.folder / 'spec.json'}: made again from a shard"))
         if repaired.canary_lost:
-            print("  its canary is lost: that environments make the same features is not checked for this key any more")
+            print("  its canary is lost: new environments are no longer checked to make the same features for this key")
         if findings.unknown:
-            held = "which images they held is not known, and they may have been extracted again since"
+            held = "the images of their rows are not known, and may have been extracted again since"
             print(f"{findings.unknown} of them were not in the index: {held}")
     for image in images[:MOST_IMAGES]:
         print(safe(f"to be extracted again: {image}"))

@@ -26,7 +26,7 @@ def command(
     json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
-    """Say whether features are in the cache, and if not, what is there instead or which images are new or changed.
+    """Say whether features are in the cache. If not, name the nearest key, or the images that are new or changed.
 
     Takes the options of `featstore extract` and computes nothing. The exit code is 0 for hits and misses.
 
@@ -52,11 +52,13 @@ def command(
 
 
 def _print(answer: Answer, most: int) -> None:
-    """A line for the features, one for damage, then the nearest key, or up to `most` of the images that lack rows."""
+    """Print a line for the features, one for damage, then the nearest key, or up to `most` images without rows."""
     images = f"{answer.images - len(answer.missing)} of {answer.images} images"
     print(safe(f"{'hit ' if answer.hit else 'miss'}  {_title(answer)}: {images} in {answer.folder}"))
     if answer.damaged:
-        print(f"      damaged: {count(len(answer.damaged), 'shard')} of the key; mend it with `featstore cache repair`")
+        print(
+            f"      damaged: {count(len(answer.damaged), 'shard')} of the key; repair it with `featstore cache repair`"
+        )
     near = answer.nearest
     if near:
         print(safe(f"      nearest: {', '.join(near.differences)}; {near.images} of the images in {near.folder}"))

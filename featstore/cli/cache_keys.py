@@ -23,7 +23,7 @@ _HEADER = ["key", "model", "variant", "size", "layer", "pool", "dtype", "rows", 
 
 
 def list_keys(cache: options.Cache = None, json: options.Json = False, quiet: options.Quiet = False) -> None:
-    """List what is in the cache: one line for each key.
+    """List the keys of the cache, a line for each.
 
     Example: featstore cache ls
     """
@@ -53,7 +53,7 @@ def prune(
         typer.Option(
             parser=parse_bytes_with_unit,
             metavar="SIZE",
-            help="The longest unused keys, until the cache is no larger, as in 20G; with --older-than, more of them.",
+            help="The longest unused keys, until the cache is no larger than this, as in 20G. Adds to --older-than.",
         ),
     ] = None,
     keys: options.Keys = [],
@@ -62,7 +62,7 @@ def prune(
     json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
-    """List the keys that are to go, and with --yes remove them.
+    """List the keys to remove, and remove them with --yes.
 
     Example: featstore cache prune --older-than 30d --max-size 20G
     """
@@ -71,7 +71,7 @@ def prune(
     from featstore.store.pruning import choose_keys, prune_key
 
     if older_than is None and max_size is None and not keys:
-        raise UsageError("nothing says which keys are to go: give --older-than 30d, --max-size 20G or --key KEY")
+        raise UsageError("expected a choice of keys: give --older-than 30d, --max-size 20G or --key KEY")
     named = set(key_folders(cache_folder(cache), keys)) if keys else None
     since = None if older_than is None else time.time() - older_than
     keys_now = _describe(cache)
@@ -89,7 +89,7 @@ def prune(
         print_json({"keys": [_as_json(key) for key in chosen], "removed": yes, "bytes": freed, "failed": failed})
     elif not quiet:
         _print_pruned(chosen, [key for key in keys_now if key not in chosen], yes)
-    for text in [*failed, *(f"left, since it is not featstore's: {name}" for name in left)]:
+    for text in [*failed, *(f"not removed, since featstore did not write it: {name}" for name in left)]:
         note(text)
     if failed:
         raise typer.Exit(1)

@@ -33,7 +33,7 @@ def command(
         typer.Option("--labels", help="CSV path,label with ImageNet class indices 0 to 999.", show_default=False),
     ] = None,
     preprocess: Annotated[
-        list[str], typer.Option("--preprocess", help="Repeatable. Default: all named ones.", show_default=False)
+        list[str], typer.Option("--preprocess", help="Repeatable. Default: all named variants.", show_default=False)
     ] = [],
     views: Annotated[
         list[str],
@@ -43,7 +43,7 @@ def command(
     json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
-    """Is a base fed rightly? With labels, its ImageNet top-1 and top-5; without, how its answers to any photos look.
+    """Check the preprocessing of a base: by ImageNet top-1 and top-5 with labels, by statistics of any photos without.
 
     Example: featstore check-base photos --model MobileNetV2
     """
@@ -64,7 +64,7 @@ def _refuse(views: list[str]) -> None:
     from featstore.errors import UsageError
 
     if views:
-        raise UsageError(f"--views {views[0]}: is for --labels; without them one view of each photo is looked at")
+        raise UsageError(f"--views {views[0]}: needs --labels; without them one view of each photo is used")
 
 
 def _show_check(check: Check, json: bool, quiet: bool) -> None:

@@ -42,9 +42,9 @@ def command(
     json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
-    """Measure bases x preprocessings x sizes x views x heads on the same images, and say what can be told apart.
+    """Measure bases x preprocessings x sizes x views x heads on the same images. Say which differences are significant.
 
-    Features come from the cache, those that are missing are extracted; a grid that was interrupted goes on from there.
+    Features come from the cache, and missing ones are extracted. Run an interrupted grid again to resume it.
 
     Example: featstore compare photos --model MobileNetV2 --preprocess keras --preprocess rescale --preprocess raw
     """
@@ -86,7 +86,7 @@ def command(
 
 
 def _write(comparison: Comparison, data: str, csv: Path | None, chart: Path | None) -> None:
-    """The files that were asked for, before anything is printed: a broken pipe must not cost them."""
+    """Write the files that were asked for. This comes before printing, since a broken pipe must not lose them."""
     from featstore.cli.console import write_file
 
     if csv is not None:
@@ -103,7 +103,7 @@ def _write(comparison: Comparison, data: str, csv: Path | None, chart: Path | No
 
 
 def _name(row: Row, rows: Sequence[Row]) -> str:
-    """What tells the row from the others."""
+    """Return the factors in which the row differs from the others."""
     varied = [name for name in row.factors if len({other.factors[name] for other in rows}) > 1]
     return ", ".join(row.factors[name] for name in varied or row.factors)
 

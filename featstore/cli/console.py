@@ -22,17 +22,17 @@ def flag(name: str, value: object) -> str:
 
 
 def say(text: str) -> None:
-    """One line on standard output."""
+    """Print one line on standard output."""
     print(safe(text))
 
 
 def note(text: str) -> None:
-    """One line on standard error."""
+    """Print one line on standard error."""
     print(safe(text), file=sys.stderr)
 
 
 def print_json(value: dict[str, Any]) -> None:
-    """`value` as the one object on standard output; ASCII, so that any name can be printed."""
+    """Print `value` as the only object on standard output. It is ASCII, so that any name can be printed."""
     print(json.dumps(value, allow_nan=False))
 
 
@@ -42,12 +42,12 @@ def print_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 
 
 def spreadsheet_text(text: str) -> str:
-    """`text` as a cell of a CSV; what a spreadsheet would take for a formula (OWASP's list) gets a leading quote."""
+    """Return `text` for a cell of a CSV, with a leading quote if a spreadsheet would read a formula (OWASP's list)."""
     return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r", "\n")) else text
 
 
 def write_file(path: Path, data: bytes, option: str) -> None:
-    """Write what the user asked for with `option`; in place, so that links and /dev/stdout are followed."""
+    """Write the file that `option` names. It is written in place, so that links and /dev/stdout are followed."""
     try:
         path.write_bytes(data)
     except OSError as error:
@@ -55,7 +55,7 @@ def write_file(path: Path, data: bytes, option: str) -> None:
 
 
 def list_skipped(skipped: Sequence[tuple[str, str]], most: int = 20) -> None:
-    """The skipped files with their reasons on standard error, and how many there are."""
+    """Print the skipped files with their reasons on standard error."""
     if not skipped:
         return
     note(f"{len(skipped)} skipped:")
@@ -66,7 +66,7 @@ def list_skipped(skipped: Sequence[tuple[str, str]], most: int = 20) -> None:
 
 
 def one_by_one(folders: Sequence[Path], work: Callable[[Path], T]) -> tuple[list[T], list[str]]:
-    """What `work` made of each folder, and a line for each that could not be worked on: the others go on."""
+    """Call `work` on each folder. Return the results, and a line for each folder that failed."""
     done: list[T] = []
     failed: list[str] = []
     for folder in folders:

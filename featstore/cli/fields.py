@@ -47,7 +47,7 @@ _SUGGESTIONS: dict[str, Callable[[], Iterable[str]]] = {
 
 @dataclass(frozen=True)
 class Fields:
-    """Marks a parameter of a command that stands for the fields of the dataclass `of`, or for those in `only`.
+    """A mark for a parameter of a command that stands for the fields of the dataclass `of`, or for those in `only`.
 
     repeatable: fields that may be given more than once, whose values are lists. optional: repeatable fields without a
     default that may be left out. parsers: functions from the text of an option to the value of the field.

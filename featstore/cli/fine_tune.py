@@ -26,16 +26,22 @@ def command(
     data: options.Data,
     *,
     blocks: Annotated[
-        int | None, typer.Option("--blocks", min=1, help="Unfreeze the topmost blocks. Default: 1.", show_default=False)
+        int | None,
+        typer.Option(
+            "--blocks", min=1, help="Number of blocks to unfreeze, from the top. Default: 1.", show_default=False
+        ),
     ] = None,
     unfreeze: Annotated[
-        str | None, typer.Option("--unfreeze", help="Unfreeze from the first layer of this name on, as in block5.")
+        str | None, typer.Option("--unfreeze", help="Unfreeze from the first layer whose name begins so, as in block5.")
     ] = None,
     unfreeze_from: Annotated[
         str | None, typer.Option("--unfreeze-from", help="Unfreeze from this layer on, as in block5_conv2.")
     ] = None,
     whole: Annotated[
-        bool, typer.Option("--whole", help="Unfreeze all, from pixels, augmented anew in each epoch. For a GPU.")
+        bool,
+        typer.Option(
+            "--whole", help="Unfreeze all and train from pixels, augmented differently in each epoch. For a GPU."
+        ),
     ] = False,
     settings: Annotated[
         FineTuneOptions, Fields(FineTuneSettings, leave_out=["rates"], parsers={"memory": parse_bytes})
@@ -46,7 +52,7 @@ def command(
             "--rate-of",
             metavar="NAME=RATE",
             parser=parse_rate,
-            help="Another rate for layers whose names begin so, or for the head, as in head=1e-3. Repeatable.",
+            help="A rate for the layers whose names begin so, or for the head, as in head=1e-3. Repeatable.",
             show_default=False,
         ),
     ] = [],
@@ -58,15 +64,15 @@ def command(
         str | None,
         typer.Option(
             "--augment",
-            help="Ranges of random versions, as for train-head; with --whole also none.",
+            help="Ranges of the random versions, as for train-head; with --whole also none.",
             show_default=False,
         ),
     ] = None,
     weights: Annotated[
-        str | None, typer.Option("--weights", help="Where the base's weights are now, if moved.", show_default=False)
+        str | None, typer.Option("--weights", help="File of the base's weights, if it was moved.", show_default=False)
     ] = None,
     runs: Annotated[
-        Path | None, typer.Option("--runs", help="Folder of the new run. Default: beside RUN.", show_default=False)
+        Path | None, typer.Option("--runs", help="Folder of the new run. Default: that of RUN.", show_default=False)
     ] = None,
     cache: options.Cache = None,
     json: options.Json = False,

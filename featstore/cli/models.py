@@ -7,7 +7,7 @@ from featstore.cli.console import print_json, print_table
 
 
 def command(json: options.Json = False) -> None:
-    """The bases: input size, feature width, preprocessing, parameters with the top, published ImageNet accuracy.
+    """List the bases: input size, feature width, preprocessing, parameters with the top, published ImageNet accuracy.
 
     Example: featstore models
     """

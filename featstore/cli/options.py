@@ -13,14 +13,14 @@ Data = Annotated[
     str,
     typer.Argument(
         metavar="DATA",
-        help="DATA/<class>/, or DATA/train/<class>/ with val and test beside it; or a CSV path,label,split,group.",
+        help="DATA/<class>/, or DATA/train/<class>/ with DATA/val and DATA/test; or a CSV path,label,split,group.",
         show_default=False,
     ),
 ]
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run.", show_default=False)]
 MovedWeights = Annotated[
     list[str],
-    typer.Option("--weights", help="Where the base's weights are now, if moved; once for each base of the run."),
+    typer.Option("--weights", help="File of the base's weights, if it was moved. Once for each base of the run."),
 ]
 Settings = Annotated[
     list[Any],
@@ -28,7 +28,7 @@ Settings = Annotated[
         "--set",
         metavar="KEY=VALUE",
         parser=parse_setting,
-        help="A parameter of the head, or of those heads that have it. Repeatable.",
+        help="A parameter of the head. Repeatable.",
         show_default=False,
     ),
 ]

@@ -25,7 +25,7 @@ def command(
     json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
-    """The whole job in under a minute on built-in data: 1,797 handwritten digits, the base `tiny`, two heads.
+    """Do the whole job on built-in data: 1,797 handwritten digits, the base `tiny`, two heads. It takes under a minute.
 
     Example: featstore quickstart
     """

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 def describe(run: Run) -> dict[str, Any]:
-    """As `--json` prints a run."""
+    """Return a run as `--json` prints it."""
     from featstore.evaluation.metrics import describe_splits
 
     return {

@@ -68,10 +68,10 @@ def parse_rate(text: str) -> tuple[str, float]:
 
 
 def megabytes(size: int) -> str:
-    """A size for a table, in MB of 10^6 bytes."""
+    """Return a size for a table, in MB of 10^6 bytes."""
     return f"{size / 1e6:.1f}"
 
 
 def moment(seconds: float) -> str:
-    """Seconds since the epoch as local date and time."""
+    """Return seconds since the epoch as local date and time."""
     return time.strftime("%Y-%m-%d %H:%M", time.localtime(seconds))

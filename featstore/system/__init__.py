@@ -1,1 +1,1 @@
-"""What stands on the operating system and on other libraries: files, disks, versions, the loader of TensorFlow."""
+"""The ground that the rest stands on: files, disk, versions, progress, text, and the loader of TensorFlow."""

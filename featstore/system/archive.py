@@ -1,4 +1,4 @@
-"""Zip archives of strangers: only as Keras and skops write them, so that nothing in one is larger than the file."""
+"""Untrusted zip archives, read only in the form that Keras and skops write, so that no member is larger than the file."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from pathlib import Path
 
 @contextmanager
 def open_archive(path: Path) -> Iterator[zipfile.ZipFile]:
-    """The archive for reading, its members stored, once each and in all no larger than the file.
+    """Yield the archive for reading, if its members are not compressed, named once, and together no larger than the file.
 
-    Raises FileNotFoundError; zipfile.BadZipFile for an archive that is otherwise; and what zipfile raises.
+    Raises zipfile.BadZipFile for any other archive, FileNotFoundError, and what zipfile raises.
     """
     with zipfile.ZipFile(path) as archive:
         members = archive.infolist()

@@ -1,4 +1,4 @@
-"""What made a result: versions, device and switches. They are recorded beside it and are never part of a key."""
+"""What a result was made with: versions, device and switches. They are recorded with it and never part of a key."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _PACKAGES = ("featstore-keras", "tensorflow", "keras", "numpy", "h5py", "pillow"
 
 
 def versions() -> dict[str, str]:
-    """Versions by package, read from their metadata so that none of them has to be imported."""
+    """Return versions by package, read from their metadata so that no package is imported."""
     import platform
     from importlib.metadata import PackageNotFoundError, version
 
@@ -23,16 +23,16 @@ def versions() -> dict[str, str]:
 
 
 def environment() -> dict[str, str]:
-    """The versions, and what else may move a feature: the library that decodes JPEG, the device, and oneDNN.
+    """Return the versions and what else may change a feature: the library that decodes JPEG, the device, and oneDNN.
 
-    Nothing is loaded for it: of Pillow and TensorFlow it is told only where they are loaded, as they are once a row has
+    Nothing is loaded for it. Pillow and TensorFlow are described only if they are loaded, which they are once a row has
     been computed.
     """
     return {**versions(), **_decoder(), **_device()}
 
 
 def _decoder() -> dict[str, str]:
-    """One release of Pillow comes with several: wheels bring their own, distributions use the system's."""
+    """Return the version of libjpeg: wheels of one Pillow release bring their own, distributions use the system's."""
     if "PIL.Image" not in sys.modules:
         return {}
     from PIL import features
@@ -47,7 +47,7 @@ def _device() -> dict[str, str]:
     config = sys.modules["tensorflow"].config
     gpus = config.get_visible_devices("GPU")
     names = {config.experimental.get_device_details(gpu).get("device_name", gpu.name) for gpu in gpus}
-    # Without the variable it depends on the processor, and nothing public tells.
+    # Without the variable it depends on the processor, and no public function tells.
     return {
         "device": ", ".join(sorted(names)) or "cpu",
         "onednn": os.environ.get("TF_ENABLE_ONEDNN_OPTS", "by default"),
@@ -55,5 +55,5 @@ def _device() -> dict[str, str]:
 
 
 def default_threads() -> int:
-    """As many as this process may use cores."""
+    """Return the number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

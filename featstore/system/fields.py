@@ -17,7 +17,7 @@ from featstore.errors import UsageError, param
 
 
 class Between(NamedTuple):
-    """A whole number has to be at least `least`, and at most `most`."""
+    """A range of whole numbers, `least` and `most` included."""
 
     least: int
     most: int | None = None
@@ -58,7 +58,7 @@ def field_help(kind: Any) -> dict[str, str]:
 
 
 def check_fields(record: Any) -> None:
-    """Raise UsageError for a field that is none of its choices, or outside its range."""
+    """Raise UsageError for a field that is not one of its choices, or outside its range."""
     for name, hint in field_types(record.__class__).items():
         value, known, range_ = getattr(record, name), choices(hint), bounds(hint)
         if value is None and type(None) in _parts(hint):
@@ -74,7 +74,7 @@ def _is_union(hint: Any) -> bool:
 
 
 def _parts(hint: Any) -> Iterator[Any]:
-    """The type, its alternatives where it is a union, and their annotations."""
+    """Return the type, its alternatives if it is a union, and their annotations."""
     yield hint
     if _is_union(hint) or get_origin(hint) is Annotated:
         for part in get_args(hint):

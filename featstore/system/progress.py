@@ -1,4 +1,4 @@
-"""Progress of long jobs: what is told about it, and a display on standard error."""
+"""Progress of long jobs: what a job reports, and a display on standard error."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ if TYPE_CHECKING:
 
 OnStep = Callable[[int, int], None]  # (steps done, steps in all at the most)
 
-_SECONDS = 10  # between lines where there is no terminal for a bar
+_SECONDS = 10  # between lines, if there is no terminal for a bar
 
 
 class Progress(Protocol):
-    """What a job tells while it runs; methods may be called from the thread of the job only."""
+    """What a job reports while it runs, from its own thread."""
 
     def start(self, total: int, reused: int) -> None:
-        """An extraction of `total` images begins; `reused` of them are in the cache."""
+        """Begin an extraction of `total` images, of which `reused` are in the cache."""
 
     def advance(self, computed: bool) -> None:
-        """One more image is done."""
+        """Count one more image."""
 
     def wait(self, images: int) -> None:
-        """Another process is extracting `images` images; told again and again while that is so."""
+        """Wait for another process that is extracting `images` images; called again while that lasts."""
 
     def hold(self) -> None:
-        """Another process repairs, compacts or prunes the cache; the job begins when that is done."""
+        """Wait until another process has repaired, compacted or pruned the cache."""
 
     def steps(self, title: str, unit: str = "steps") -> OnStep:
-        """Return a function to be told of the steps of what is called `title`."""
+        """Return a function to call after each step of what is called `title`."""
 
 
 class Silent:
@@ -125,7 +125,7 @@ class Display:
 
 @contextmanager
 def displayed(progress: bool | Progress) -> Iterator[Progress]:
-    """Yield what a job is to tell: a display that is gone when the block ends, nothing, or the user's own Progress."""
+    """Yield a Progress for a job: a display that is removed at the end of the block, a silent one, or the user's own."""
     if not isinstance(progress, bool):
         yield progress
         return

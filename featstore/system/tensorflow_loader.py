@@ -1,4 +1,4 @@
-"""The one door through which TensorFlow comes in, late and, for the command line, without its start-up chatter."""
+"""The only place that imports TensorFlow: late and, for the command line, without its messages at start-up."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ _mute = False
 
 
 def mute_tensorflow() -> None:
-    """Drop what TensorFlow's C++ side prints while it starts. For programs that own their standard error."""
+    """Drop what TensorFlow's C++ code prints while it starts. For programs that own their standard error."""
     global _mute
     _mute = True
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 
 def load_tensorflow() -> None:
-    """Import TensorFlow and let it look for devices, unless that has been done; Keras must not run on anything else.
+    """Import TensorFlow and let it look for devices, unless that has been done. Raise an error if Keras runs on another backend.
 
-    TF32 is switched off for the whole process, also where the program had imported TensorFlow before.
+    TF32 is switched off for the whole process, even if the program has imported TensorFlow before.
     """
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")  # Keras' own file may say otherwise
     backend = sys.modules["keras"].backend.backend() if "keras" in sys.modules else os.environ["KERAS_BACKEND"]
@@ -50,7 +50,7 @@ def _import_tensorflow() -> None:
 
 @contextmanager
 def _native_stderr_muted() -> Iterator[None]:
-    """Some of its messages come before its logging is set up, so no setting reaches them; only the descriptor does."""
+    """Mute standard error at the descriptor: some messages come before logging is set up, so no setting reaches them."""
     if not _mute:
         yield
         return
