@@ -37,7 +37,7 @@ def verify(
     json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
-    """Read the cache and compare every file with its digest, its key and the index. Print a line for each fault; exit 1.
+    """Read the cache and compare every file with its digest, its key and the index. Exit with 1 if there is a fault.
 
     Example: featstore cache verify --subset 10%
     """
@@ -79,7 +79,7 @@ def repair(
     json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
-    """Quarantine damaged shards, remove leftovers of killed processes, and rebuild indexes. List the images to extract again.
+    """Quarantine damaged shards, remove leftovers, and rebuild indexes. List the images to extract again.
 
     Example: featstore cache repair
     """
@@ -110,7 +110,7 @@ def compact(
     compress: Annotated[
         Literal["zstd", "none"] | None,
         typer.Option(
-            help="zstd (smaller, slower to read, needs hdf5plugin) or none, for all shards. Default: leave each as it is.",
+            help="zstd (smaller, slower to read, needs hdf5plugin) or none, for all shards. Default: as they are.",
             show_default=False,
         ),
     ] = None,

@@ -56,9 +56,8 @@ def _print(answer: Answer, most: int) -> None:
     images = f"{answer.images - len(answer.missing)} of {answer.images} images"
     print(safe(f"{'hit ' if answer.hit else 'miss'}  {_title(answer)}: {images} in {answer.folder}"))
     if answer.damaged:
-        print(
-            f"      damaged: {count(len(answer.damaged), 'shard')} of the key; repair it with `featstore cache repair`"
-        )
+        damaged = count(len(answer.damaged), "shard")
+        print(f"      damaged: {damaged} of the key; repair it with `featstore cache repair`")
     near = answer.nearest
     if near:
         print(safe(f"      nearest: {', '.join(near.differences)}; {near.images} of the images in {near.folder}"))

@@ -40,7 +40,7 @@ def command(
     whole: Annotated[
         bool,
         typer.Option(
-            "--whole", help="Unfreeze all and train from pixels, augmented differently in each epoch. For a GPU."
+            "--whole", help="Unfreeze all, and train from pixels that are augmented in each epoch. For a GPU."
         ),
     ] = False,
     settings: Annotated[

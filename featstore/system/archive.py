@@ -1,4 +1,4 @@
-"""Untrusted zip archives, read only in the form that Keras and skops write, so that no member is larger than the file."""
+"""Untrusted zip archives, read only in the form that Keras and skops write: no member is larger than the file."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 @contextmanager
 def open_archive(path: Path) -> Iterator[zipfile.ZipFile]:
-    """Yield the archive for reading, if its members are not compressed, named once, and together no larger than the file.
+    """Yield the archive, if its members are not compressed, named once, and together no larger than the file.
 
     Raises zipfile.BadZipFile for any other archive, FileNotFoundError, and what zipfile raises.
     """

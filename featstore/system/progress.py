@@ -125,7 +125,7 @@ class Display:
 
 @contextmanager
 def displayed(progress: bool | Progress) -> Iterator[Progress]:
-    """Yield a Progress for a job: a display that is removed at the end of the block, a silent one, or the user's own."""
+    """Yield a Progress for a job: a display until the end of the block, a silent one, or the user's own."""
     if not isinstance(progress, bool):
         yield progress
         return

@@ -21,9 +21,10 @@ def mute_tensorflow() -> None:
 
 
 def load_tensorflow() -> None:
-    """Import TensorFlow and let it look for devices, unless that has been done. Raise an error if Keras runs on another backend.
+    """Import TensorFlow and let it look for devices, unless that has been done.
 
-    TF32 is switched off for the whole process, even if the program has imported TensorFlow before.
+    TF32 is switched off for the whole process, even if the program has imported TensorFlow before. Raises
+    BaseUnavailable if Keras runs on another backend.
     """
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")  # Keras' own file may say otherwise
     backend = sys.modules["keras"].backend.backend() if "keras" in sys.modules else os.environ["KERAS_BACKEND"]
@@ -50,7 +51,7 @@ def _import_tensorflow() -> None:
 
 @contextmanager
 def _native_stderr_muted() -> Iterator[None]:
-    """Mute standard error at the descriptor: some messages come before logging is set up, so no setting reaches them."""
+    """Mute standard error at the descriptor, since some messages come before any setting of logging holds."""
     if not _mute:
         yield
         return
