@@ -10,8 +10,10 @@ import hashlib
 import io
 import json
 import os
+import threading
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
 FORMAT = "featstore-run"
 FORMAT_VERSION = 4  # 2: several bases and views; 3: the images and their splits, and fine-tuning; 4: notes
 _IMAGES = "images.csv"
+_READING_HEAD = threading.Lock()  # one for all runs, so that a run can be copied and pickled
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,11 +96,23 @@ class Run(Shown):
         return hashlib.sha256("\n".join(spec.key for spec in self.specs).encode()).hexdigest()
 
     def load_head(self) -> Classifier:
-        """The trained head; raises RunError if its file is missing or not the one that was saved."""
+        """Return the trained head, which is read at the first call and then kept; threads may call at once.
+
+        The digest of its file is checked when it is read. A file that changes later changes nothing here: this object
+        goes on with the head that was saved, and the next `load_run` reads and checks the file again.
+
+        Raises:
+            RunError: The file is missing, cannot be read, or is not the one that was saved.
+        """
+        with _READING_HEAD:
+            return self._head
+
+    @cached_property
+    def _head(self) -> Classifier:
         file = self.folder / self.head_file
         try:
             if file.exists() and not file.is_file():
-                raise RunError(f"{file}: is no file; train the head again")
+                raise RunError(f"{file}: is not a regular file; train the head again")
             found = file_digest(file)
         except OSError as error:
             raise RunError(f"{file}: cannot be opened: {error.strerror}; train the head again") from error
@@ -111,6 +126,10 @@ class Run(Shown):
             head = make_head(self.head, self.parameters)
         head.load(file)
         return head
+
+    def __getstate__(self) -> dict[str, Any]:
+        """The fields alone: a copy in another process reads the head from its file."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
 
     def predict_proba(self, X: NDArray[np.float32]) -> NDArray[np.float64]:
         """Probabilities (n, len(classes)) for features X (n, ...), one row for each image."""
@@ -129,7 +148,7 @@ class Run(Shown):
         head, found = self.load_head(), []
         for X in blocks:
             try:
-                with np.errstate(all="ignore"):  # what is no number is refused below
+                with np.errstate(all="ignore"):  # NaN and infinity are refused below
                     found.append(predict_views(head.predict_proba, X, self.average))
             except (ValueError, TypeError, AttributeError) as error:  # as scikit-learn and TensorFlow say it
                 raise RunError(
@@ -140,7 +159,7 @@ class Run(Shown):
                     f"{self.folder}: its head does not tell {len(self.classes)} classes apart; train it again"
                 )
             if not np.isfinite(found[-1]).all():
-                raise RunError(f"{self.folder}: its head answers with what is no number; train it again")
+                raise RunError(f"{self.folder}: its head returned NaN or infinity; train it again")
         return np.concatenate(found)
 
     def parts(self) -> Iterator[str | Table]:

@@ -20,7 +20,8 @@ from featstore.errors import DataError, RunError
 from featstore.evaluation.metrics import Metrics, describe_splits
 from featstore.evaluation.metrics import evaluate as measure
 from featstore.extraction.recipe import Recipe
-from featstore.runs.run import Run, load_splits
+from featstore.heads.logistic import LogisticHead
+from featstore.runs.run import Run, load_run, load_splits
 from featstore.training.job import train
 from helpers.cli import Cli, call
 from helpers.light import forbid_tensorflow
@@ -83,6 +84,19 @@ def test_other_data_without_splits_is_one(work: Path, run: Run) -> None:
     assert found.metrics == rounded({"new": measure(probabilities, labels, run.classes)})
     assert found.metrics["new"].n == 12
     assert found.skipped == ()
+
+
+def test_the_head_is_read_once_for_all_splits_and_calls(work: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The head of a network may be large, and each reading hashes its file."""
+    read: list[Path] = []
+    load = LogisticHead.load
+    monkeypatch.setattr(LogisticHead, "load", lambda head, file: (read.append(file), load(head, file))[1])
+    run = load_run(run.folder)
+    found = featstore.evaluate(run, work / "own", cache=work / "cache").metrics
+    assert len(found) == 3
+    assert featstore.evaluate(run, work / "own", cache=work / "cache").metrics == found
+    featstore.predict(run, [work / "new"], cache=work / "cache")
+    assert read == [run.folder / run.head_file]
 
 
 def test_a_copy_of_the_data_is_divided_as_then(work: Path, run: Run, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 import shutil
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -250,6 +251,32 @@ def test_a_head_that_was_exchanged_is_not_loaded(run: Run) -> None:
     file.unlink()
     with pytest.raises(RunError, match="cannot be opened"):
         run.load_head()
+
+
+def test_threads_share_one_head(run: Run) -> None:
+    """Whichever asks first, it is read once."""
+    with ThreadPoolExecutor(8) as pool:
+        heads = list(pool.map(lambda _: run.load_head(), range(24)))
+    assert len({id(head) for head in heads}) == 1
+
+
+def test_a_head_that_changes_later_is_noticed_by_the_next_run(run: Run) -> None:
+    """A run goes on with the head whose digest it has checked; a new object checks again."""
+    X = np.zeros((1, 256), np.float32)
+    expected = run.predict_proba(X)
+    (run.folder / run.head_file).write_bytes(b"x")
+    assert (run.predict_proba(X) == expected).all()
+    with pytest.raises(RunError, match="SHA-256"):
+        load_run(run.folder).predict_proba(X)
+
+
+def test_a_run_with_its_head_in_memory_is_the_same_run(run: Run) -> None:
+    """It is equal to one without, is described alike, and can be sent to another process."""
+    run.load_head()
+    assert load_run(run.folder) == run
+    assert load_run(run.folder).describe() == run.describe()
+    copied = pickle.loads(pickle.dumps(run))
+    assert (copied, copied.load_head() is run.load_head()) == (run, False)
 
 
 def test_a_head_for_other_classes_is_refused(run: Run) -> None:
