@@ -7,7 +7,6 @@ import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -16,21 +15,34 @@ import numpy as np
 
 from featstore.bases.catalog import TINY
 from featstore.bases.defaults import keras_defaults
+from featstore.bases.held import HeldBase, hold_base
 from featstore.bases.source import BaseSource
 from featstore.bases.tiny import build_tiny, load_tiny_weights
 from featstore.bases.weights_file import CLASSES, holds_classifier
 from featstore.errors import BaseUnavailable, param
 from featstore.images.preprocessing import NAMED
+from featstore.system.files import FileStat
 
 
-@lru_cache(maxsize=2)
-def build(source: BaseSource, height: int, width: int, pool: str = "none", _state: object = None) -> Any:
-    """The network, without its classifier unless `source.top`, for RGB input (height, width, 3).
+def build(source: BaseSource, height: int, width: int, pool: str = "none", state: FileStat | None = None) -> Any:
+    """Return the base as a Keras model for RGB input (height, width, 3); it is shared, so its weights must not change.
 
-    `pool` is handed to Keras for the bases that pool before their last normalization (ConvNeXt), and ignored by others.
-    `_state` is the stat of the weights file: another state is another network. Raises BaseUnavailable where weights are
-    missing or do not fit.
+    It has no classifier unless `source.top`. `pool` is passed to Keras for the bases that pool before their last
+    normalization (ConvNeXt); other bases ignore it. `state` is that of the weights file: another state is another base.
+
+    Raises:
+        BaseUnavailable: The weights are missing or do not fit.
     """
+    return held_base(source, height, width, pool, state).model
+
+
+def held_base(source: BaseSource, height: int, width: int, pool: str, state: FileStat | None) -> HeldBase:
+    """Return the base with what is compiled from it; arguments and errors are those of `build`."""
+    return hold_base((source, height, width, pool, state), lambda: build_new(source, height, width, pool))
+
+
+def build_new(source: BaseSource, height: int, width: int, pool: str = "none") -> Any:
+    """Return the base as a model of the caller's own; arguments and errors are those of `build`."""
     if source.is_file:
         model = _load_user_model(Path(source.model))
         if source.top:

@@ -7,15 +7,15 @@ its place in the batch shows in the last bit at most.
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from featstore.bases.build import build, weights_digest
+from featstore.bases.build import held_base, weights_digest
 from featstore.bases.cut import cut
+from featstore.bases.held import hold_network
 from featstore.bases.source import BaseSource
 from featstore.errors import BaseUnavailable, param
 from featstore.images.preprocessing import Preprocessing
@@ -54,11 +54,21 @@ class Network:
         return features[: len(images)]
 
 
-@lru_cache(maxsize=4)  # tracing a graph takes seconds, and a grid search asks for the same few again and again
 def load_network(source: BaseSource, spec: FeatureSpec, state: FileStat | None, batch: int = BATCH) -> Network:
-    """The base of `spec`, from `source`; raises BaseUnavailable if its weights are not those of the spec."""
+    """Return the base of `spec` as a function, compiled once; `state` is that of the weights file.
+
+    Raises:
+        BaseUnavailable: The weights of `source` are missing or are not those of the spec.
+    """
     pooled = source.info is not None and not source.info.map_pools and spec.layer == LAST_ACTIVATION
-    model = build(source, spec.reading.height, spec.reading.width, spec.pool if pooled else "none", state)
+    pool = spec.pool if pooled else "none"
+    base = held_base(source, spec.reading.height, spec.reading.width, pool, state)
+    network: Network = hold_network(base, (spec, batch), lambda: _compile(base.model, source, spec, batch, pooled))
+    return network
+
+
+def _compile(model: Any, source: BaseSource, spec: FeatureSpec, batch: int, pooled: bool) -> Network:
+    """Cut `model` at the layer of `spec`; a model that is `pooled` pools inside already."""
     if not source.is_file and weights_digest(model) != spec.weights:
         raise BaseUnavailable(
             f"the weights of {source.model} are not those that these features were made with; name their file "

@@ -14,8 +14,10 @@ import pytest
 
 from featstore.bases.build import build, weights_digest
 from featstore.bases.catalog import TINY
+from featstore.bases.held import release_bases
 from featstore.bases.source import BaseSource, parse_source
 from featstore.errors import BaseUnavailable
+from featstore.system.files import FileStat
 from helpers.networks import fresh, save_legacy, save_model, save_weights, shrink_convnext, shrink_efficientnet
 
 SIDE = 32
@@ -41,7 +43,7 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, dict[Saver, Pa
 def forget() -> Iterator[None]:
     """Networks of one test are nothing to the next."""
     yield
-    build.cache_clear()
+    release_bases()
 
 
 @pytest.fixture
@@ -98,7 +100,7 @@ def test_a_base_is_built_once_for_one_state_of_its_file() -> None:
     """A second call gives the network at hand; another state of the weights' file gives another."""
     source = parse_source("tiny", "random", None, 0)
     assert build(source, SIDE, SIDE) is build(source, SIDE, SIDE)
-    assert build(source, SIDE, SIDE, _state=1) is not build(source, SIDE, SIDE)
+    assert build(source, SIDE, SIDE, state=FileStat(1, 1, 1, 1)) is not build(source, SIDE, SIDE)
 
 
 @pytest.mark.parametrize("save", SAVERS)

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from featstore.bases.build import build
+from featstore.bases.held import release_bases
 from featstore.bases.network import load_network
 from featstore.bases.source import BaseSource, parse_source
 from featstore.bases.weights_file import CLASSES, holds_classifier
@@ -29,7 +30,7 @@ SIDE = 32
 def forget() -> Iterator[None]:
     """Networks of one test are nothing to the next."""
     yield
-    build.cache_clear()
+    release_bases()
 
 
 def mobilenet(weights: str, top: bool) -> BaseSource:

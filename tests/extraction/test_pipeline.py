@@ -17,7 +17,7 @@ from PIL import Image
 import featstore
 from featstore import extract
 from featstore.bases.build import build
-from featstore.bases.network import load_network
+from featstore.bases.held import release_bases
 from featstore.bases.source import parse_source
 from featstore.datasets.digests import DigestMemory
 from featstore.datasets.manifest import list_files, scan
@@ -174,10 +174,9 @@ def test_maps_serve_only_as_exact_as_they_are(images: Path, tmp_path: Path) -> N
 def small_convnext(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """No build of the whole before, and none of the small one afterwards."""
     shrink_convnext(monkeypatch)
-    build.cache_clear()
+    release_bases()
     yield
-    build.cache_clear()
-    load_network.cache_clear()
+    release_bases()
 
 
 @pytest.mark.usefixtures("small_convnext")

@@ -17,6 +17,7 @@ import tensorflow as tf
 from featstore.bases.blocks import Separator
 from featstore.bases.build import build, weights_digest
 from featstore.bases.catalog import BASES
+from featstore.bases.held import release_bases
 from featstore.datasets.digests import DigestMemory
 from featstore.errors import BaseUnavailable, UsageError
 from featstore.extraction.recipe import Recipe
@@ -82,12 +83,12 @@ def workshop(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Family
     def make(name: str) -> Family:
         if name not in made:
             made.clear()
-            build.cache_clear()
+            release_bases()
             with pytest.MonkeyPatch.context() as patch:  # a block and few channels per stage: a tenth of the time
                 table = {"tiny": {"depths": [1] * 4, "projection_dims": [8] * 4, "default_size": 224}}
                 patch.setattr("keras.src.applications.convnext.MODEL_CONFIGS", table)
                 made[name] = make_family(name, folder)
-            build.cache_clear()
+            release_bases()
         return made[name]
 
     return make
@@ -237,7 +238,7 @@ def test_a_layer_called_head_is_refused(tmp_path: Path) -> None:
     recipe = Recipe(model=str(tmp_path / "user.keras"), preprocess="raw")
     with pytest.raises(UsageError, match="one of its layers is called 'head'"):
         Body(recipe.source(), resolve(recipe, DigestMemory(tmp_path)), None)
-    build.cache_clear()
+    release_bases()
 
 
 @pytest.fixture(scope="module")
@@ -318,7 +319,7 @@ def test_a_base_may_be_any_of_a_users_networks(tmp_path: Path) -> None:
         body = Body(recipe.source(), resolve(recipe, DigestMemory(tmp_path)), None)
         head = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, activation="softmax")])
         top = body.network(body.find_cut(None, None, layer), head)
-        build.cache_clear()
+        release_bases()
         assert top.layers[-1].name == "head"
         assert len({found.name for found in top.layers}) == len(top.layers)
         names = [found.name for found in top.layers]

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import h5py
 import pytest
 
-from featstore.bases.build import build
+from featstore.bases.build import build_new
 
-fresh: Callable[..., Any] = build.__wrapped__  # as if for the first time in the process
+fresh = build_new  # as if for the first time in the process
 
 
 def save_legacy(model: Any, path: Path) -> Path:
