@@ -139,7 +139,7 @@ def make_ways(model: str, folder: Path, cache: Path) -> tuple[str, float, dict[s
     pictures = extraction.manifest.pictures
     targets = np.array([p.label == "b" for p in pictures], np.intp)
     store = open_store(cache / model, extraction.features[0].spec)
-    rows = StoredRows([(store, row_id(p.digest or "", 0)) for p in pictures])
+    rows = StoredRows([(store, row_id(p.digest, 0)) for p in pictures])
     random = np.random.default_rng(0)
     batches = ShuffledBatches(rows, targets, BATCH, 2**31, random)
     pixels = np.stack([make_reader(spec.reading)(Path(p.path).read_bytes()) for p in pictures])

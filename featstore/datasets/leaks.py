@@ -24,7 +24,7 @@ def trained_on_notes(known: Mapping[str, str], manifest: Manifest) -> tuple[str,
     notes = []
     for split in sorted({p.split for p in manifest.pictures if p.split not in (None, "train")}):
         pictures = [p for p in manifest.of_split(split) if p.label is not None]
-        seen = [p for p in pictures if known.get(p.digest or "") == "train"]
+        seen = [p for p in pictures if known.get(p.digest) == "train"]
         if seen:
             notes.append(
                 f"{len(seen)} of the {len(pictures)} images of the split {split} are among those that the run was "
@@ -35,6 +35,6 @@ def trained_on_notes(known: Mapping[str, str], manifest: Manifest) -> tuple[str,
 
 def shared_between_splits(manifest: Manifest) -> list[tuple[Picture, Picture]]:
     """Pairs of a training picture and a held-out one with the same bytes: their accuracy is not to be believed."""
-    trained = {p.digest: p for p in manifest.of_split("train") if p.digest}
+    trained = {p.digest: p for p in manifest.of_split("train")}
     held_out = (p for p in manifest.pictures if p.split in ("val", "test"))
     return [(trained[p.digest], p) for p in held_out if p.digest in trained]

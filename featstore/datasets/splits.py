@@ -79,7 +79,7 @@ def _divide(pictures: Sequence[Picture], source: str | None, fractions: dict[str
     split_of = {number: _draw(number, fractions) for number in number_of.values()}
     of_class: dict[str, set[float]] = defaultdict(set)
     for i, number in number_of.items():
-        of_class[pictures[i].label or ""].add(number)
+        of_class[pictures[i].class_name].add(number)
     for label in sorted(of_class):
         _lend(sorted(of_class[label]), split_of, fractions)
     return [p._replace(split=split_of[number_of[i]]) if i in number_of else p for i, p in enumerate(pictures)]
@@ -111,7 +111,5 @@ def _lend(numbers: Sequence[float], split_of: dict[float, str], fractions: dict[
 
 def _unit(picture: Picture) -> float:
     """A number in [0, 1) that depends on nothing but the group or the content."""
-    if picture.group is None and picture.digest is None:
-        raise DataError(f"{picture.path}: has no digest yet; extract before splitting")
     name = f"group:{picture.group}" if picture.group is not None else f"digest:{picture.digest}"
     return int.from_bytes(hashlib.sha256(f"featstore-split-1:{name}".encode()).digest()[:8], "big") / 2**64

@@ -109,7 +109,7 @@ class _Job:
         for picture in pictures:
             digest = self.memory.get(picture.path, picture.stat)
             if digest is not None and self._is_stored(digest):
-                self.done[picture.path] = Picture(*picture[:5], digest)
+                self.done[picture.path] = picture.with_digest(digest)
             elif digest is None or not self._take_stored(picture, digest):
                 unread.append(picture)
         return unread
@@ -121,8 +121,8 @@ class _Job:
         claimed = []
         read = self._reader()
         for item in fetch_all(pictures, read, self._claims, self.threads, len(self.views)):
-            if item.picture.digest is None:
-                self.skipped.append(Skipped(item.picture.path, item.reason or ""))
+            if item.reason is not None:
+                self.skipped.append(Skipped(item.picture.path, item.reason))
             elif self._take(item.picture, item.pixels):
                 self.memory.remember(item.picture.path, item.picture.stat, item.picture.digest)
             else:
@@ -140,13 +140,13 @@ class _Job:
         for shelf in self.shelves:
             shelf.finish()
             shelf.task.store.claims.withdraw()
-        free = [self._is_free(picture.digest or "") for picture in pictures]
+        free = [self._is_free(picture.digest) for picture in pictures]
         self._refresh()  # after that: whoever gives up a claim has stored the row
         left: list[Picture] = []
         claimed: list[Picture] = []
         for picture, is_free in zip(pictures, free, strict=True):
-            if self._take_stored(picture, picture.digest or ""):
-                self.memory.remember(picture.path, picture.stat, picture.digest or "")
+            if self._take_stored(picture, picture.digest):
+                self.memory.remember(picture.path, picture.stat, picture.digest)
                 self.progress.advance(computed=False)
             else:
                 (left if is_free else claimed).append(picture)
@@ -175,7 +175,7 @@ class _Job:
             return False
         for shelf, row in lacking:
             shelf.take(row, None)
-        self.done[picture.path] = Picture(*picture[:5], digest)
+        self.done[picture.path] = picture.with_digest(digest)
         return True
 
     def _take(self, picture: Picture, pixels: NDArray[Any] | None) -> bool:
@@ -185,7 +185,7 @@ class _Job:
         complete = True
         for shelf in self.shelves:
             for view in shelf.task.views:
-                row = row_id(picture.digest or "", view)
+                row = row_id(picture.digest, view)
                 if shelf.needs_pixels(row) and (view not in rows or not shelf.claims(row)):
                     complete = False
                 else:
@@ -238,7 +238,7 @@ def _outcome(
     refused = {row: reason for shelf in shelves for row, reason in shelf.refused.items()}
     kept = []
     for picture in (done[p.path] for p in manifest.pictures if p.path in done):
-        rows = (row for shelf in shelves for row in shelf.task.rows(picture.digest or ""))
+        rows = (row for shelf in shelves for row in shelf.task.rows(picture.digest))
         reason = next((refused[row] for row in rows if row in refused), None) if refused else None
         if reason is None:
             kept.append(picture)

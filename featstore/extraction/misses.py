@@ -164,12 +164,12 @@ def _with_digests(manifest: Manifest, memory: DigestMemory, on_step: Callable[[i
     unknown = [picture for picture in manifest.pictures if digests[picture.path] is None]
     skipped = []
     for done, item in enumerate(fetch_all(unknown, _no_pixels, lambda digest: False, default_threads()), start=1):
-        digests[item.picture.path] = item.picture.digest
-        if item.picture.digest is None:
-            skipped.append(Skipped(item.picture.path, item.reason or ""))
+        digests[item.picture.path] = item.picture.known_digest
+        if item.reason is not None:
+            skipped.append(Skipped(item.picture.path, item.reason))
         if on_step:
             on_step(done, len(unknown))
-    known = [p._replace(digest=digests[p.path]) for p in manifest.pictures if digests[p.path]]
+    known = [p.with_digest(digest) for p in manifest.pictures if (digest := digests[p.path])]
     if skipped and not known:
         path, reason = skipped[0]
         raise DataError(f"{manifest.source}: none of {len(skipped)} files can be read; the first: {path}: {reason}")
@@ -192,7 +192,7 @@ def _answer(
     store = open_store(cache, spec)
     stored, missing = 0, []
     for picture in pictures:
-        held = sum(row_id(picture.digest or "", view) in store for view in views)
+        held = sum(row_id(picture.digest, view) in store for view in views)
         stored += held
         if held < len(views):
             missing.append(Missing(picture.path, _why(picture, held, store, views, memory)))
@@ -253,7 +253,7 @@ def _stretch(stored: Mapping[str, Any], asked: Mapping[str, Any]) -> float:
 def _images_in(kept: _Kept, pictures: Sequence[Picture]) -> int:
     """How many of `pictures` have a row there, in whatever view."""
     store = RowStore(kept.folder, kept.key, "", dict)  # spec and versions are for those who write
-    return sum(any(row_id(p.digest or "", view) in store for view in VIEWS["ten"]) for p in pictures)
+    return sum(any(row_id(p.digest, view) in store for view in VIEWS["ten"]) for p in pictures)
 
 
 def _kept_specs(cache: Path) -> tuple[list[_Kept], list[str]]:

@@ -85,8 +85,9 @@ class Recipe:
         """Return the recipe for use from another folder: the file that it names, if any, by its absolute path."""
         if self._names_file():
             return replace(self, model=os.path.abspath(self.model))
-        named = self.weights in (None, "imagenet", "random")
-        return self if named else replace(self, weights=os.path.abspath(self.weights or ""))
+        if self.weights is None or self.weights in ("imagenet", "random"):
+            return self
+        return replace(self, weights=os.path.abspath(self.weights))
 
     def with_weights(self, weights: str) -> Recipe:
         """Return the recipe with its weights from elsewhere; a `.keras` file is base and weights in one."""

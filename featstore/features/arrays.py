@@ -60,17 +60,17 @@ def gather_views(pictures: Sequence[Picture], store: RowStore, views: Sequence[i
 
 def labels_of(pictures: Sequence[Picture]) -> NDArray[np.str_]:
     """(n,) labels as str, '' where there is none."""
-    return np.array([p.label or "" for p in pictures], str)
+    return np.array(["" if p.label is None else p.label for p in pictures], str)
 
 
 def digests_of(pictures: Sequence[Picture]) -> NDArray[np.str_]:
     """(n,) SHA-256 of the image files in hex."""
-    return np.array([p.digest or "" for p in pictures], str)
+    return np.array([p.digest for p in pictures], str)
 
 
 def _row_ids(pictures: Sequence[Picture], store: RowStore, views: Sequence[int]) -> list[list[RowId]]:
     """By picture and view; raises StoreError if one is not in the cache."""
-    ids = [[row_id(p.digest, view) for view in views] if p.digest else [] for p in pictures]
+    ids = [[row_id(p.digest, view) for view in views] if p.known_digest else [] for p in pictures]
     absent = [p.path for p, rows in zip(pictures, ids, strict=True) if not rows or any(r not in store for r in rows)]
     if absent:
         raise StoreError(

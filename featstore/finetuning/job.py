@@ -143,7 +143,7 @@ def _save(unfrozen: Unfrozen, tuning: FineTuneSettings, root: Path, times: tuple
     head_run, stage, training = unfrozen.head_run, unfrozen.stage, unfrozen.stage.training
     assert training is not None
     answers = stage.ask()
-    names = {split: [p.label or "" for p in pictures] for split, pictures in stage.pictures.items()}
+    names = {split: [p.class_name for p in pictures] for split, pictures in stage.pictures.items()}
     before, after = (
         {split: evaluate(p, names[split], stage.classes) for split, p in found.items()}
         for found in (unfrozen.before, answers)

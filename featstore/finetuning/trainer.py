@@ -58,7 +58,7 @@ class Stage:
     def truth(self, split: str) -> NDArray[np.intp]:
         """(n,) places of the labels among the classes."""
         place = {name: number for number, name in enumerate(self.classes)}
-        return np.array([place[p.label or ""] for p in self.pictures[split]], np.intp)
+        return np.array([place[p.class_name] for p in self.pictures[split]], np.intp)
 
     def trained(self) -> FineTunedNetwork:
         """What the network is now, computing in float32."""
@@ -110,10 +110,10 @@ class Stage:
         (spec, views), augmented = self._plan.parts[0], self._plan.augmented
         store = open_store(self._cache, spec)
         seen = views if self._train_on == "all" and augmented is None else (views[self._plan.plain],)
-        places = [(store, row_id(p.digest or "", view)) for view in seen for p in pictures]
+        places = [(store, row_id(p.digest, view)) for view in seen for p in pictures]
         if augmented is not None:
             versions = open_store(self._cache, augmented.spec)
-            places += [(versions, row_id(p.digest or "", view)) for view in augmented.views for p in pictures]
+            places += [(versions, row_id(p.digest, view)) for view in augmented.views for p in pictures]
         rows = StoredRows(places)
         targets = np.tile(truth, len(rows) // len(pictures))
         return ShuffledBatches(rows, targets, tuning.batch, tuning.rows_bytes, random).epoch, len(rows)
@@ -122,7 +122,7 @@ class Stage:
         """A function that gives (loss, accuracy) on the plain view of the validation split, read anew each time."""
         spec, views = self._plan.parts[0]
         store, view = open_store(self._cache, spec), views[self._plan.plain]
-        rows = StoredRows([(store, row_id(p.digest or "", view)) for p in self.pictures["val"]])
+        rows = StoredRows([(store, row_id(p.digest, view)) for p in self.pictures["val"]])
         truth, network = self.truth("val"), FineTunedNetwork(len(self.classes), self._network)
 
         def validate() -> NDArray[np.float64]:

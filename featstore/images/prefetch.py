@@ -27,9 +27,12 @@ WINDOW = 96  # images in hand: three batches, 14 MB of decoded pixels at 224 px
 
 
 class Fetched(NamedTuple):
-    """A file that has been read. Its picture has a digest, or there is a `reason` why it can give no row.
+    """A file that was read, or that could not be.
 
-    `pixels` is None where nobody needs them.
+    Attributes:
+        picture: The picture, with its digest if the file was read.
+        pixels: What `read` made of it; None where they are not needed.
+        reason: Why the file can give no row; None if it was read.
     """
 
     picture: Picture
@@ -78,10 +81,10 @@ def read_file(path: str) -> tuple[bytes, FileStat]:
 def _fetch(picture: Picture, read: Read, needed: Callable[[str], bool]) -> Fetched:
     try:
         raw, state = read_file(picture.path)
-        known = picture._replace(digest=hashlib.sha256(raw).hexdigest(), stat=state)
-        return Fetched(known, read(raw) if needed(known.digest or "") else None)
+        digest = hashlib.sha256(raw).hexdigest()
+        return Fetched(picture._replace(known_digest=digest, stat=state), read(raw) if needed(digest) else None)
     except UnreadableImage as error:
-        return Fetched(picture._replace(digest=None), reason=str(error))  # what was once read may be gone
+        return Fetched(picture._replace(known_digest=None), reason=str(error))  # what was once read may be gone
 
 
 def _yield_to_the_network() -> None:

@@ -72,7 +72,7 @@ def evaluate_run(
     metrics = {}
     for split, pictures in _by_split(known, extraction.manifest).items():
         probabilities = run.answer(load_in_blocks(pictures, extraction.plans, folder))
-        metrics[split] = measure(probabilities, [p.label or "" for p in pictures], run.classes)
+        metrics[split] = measure(probabilities, [p.class_name for p in pictures], run.classes)
     if not metrics:
         path, reason = extraction.manifest.skipped[-1]
         raise DataError(f"{manifest.source}: no labelled image could be read; the last: {path}: {reason}")
@@ -85,7 +85,7 @@ def _by_split(known: Mapping[str, str], manifest: Manifest) -> dict[str, list[Pi
     found: dict[str, list[Picture]] = {}
     for picture in manifest.pictures:
         if picture.label is not None:
-            split = picture.split or known.get(picture.digest or "", NEW)
+            split = picture.split or known.get(picture.digest, NEW)
             found.setdefault(split, []).append(picture)
     order = (*SPLITS, NEW)
     return dict(sorted(found.items(), key=lambda item: order.index(item[0])))

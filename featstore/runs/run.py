@@ -231,7 +231,7 @@ def save_run(run: Run, pictures: Sequence[Picture], curve: Curve, picture: bytes
 
     pictures: those of the data set, with splits and digests. picture: the curve as a PNG, if not the usual one.
     """
-    labelled = [p for p in pictures if p.digest and p.split and p.label is not None]
+    labelled = [p for p in pictures if p.split and p.label is not None]
     images = {p.digest: p.split for p in sorted(labelled, key=lambda p: p.split == "train")}  # a copy there counts
     lines = ["digest,split", *(f"{digest},{split}" for digest, split in sorted(images.items()))]
     write_whole(run.folder / _IMAGES, "\n".join([*lines, ""]).encode())

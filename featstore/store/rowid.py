@@ -8,8 +8,11 @@ PLAIN_VIEW = 0
 
 
 def row_id(digest: str, view: int = PLAIN_VIEW) -> RowId:
-    """The id of the row for the image with this SHA-256 (hex)."""
-    return bytes.fromhex(digest) + view.to_bytes(2, "big")
+    """Return the id of the row for the image with this SHA-256 (hex); raises ValueError where it is not one."""
+    content = bytes.fromhex(digest)
+    if len(content) != SIZE - 2:
+        raise ValueError(f"digest {digest!r}: expected a SHA-256 in hex")
+    return content + view.to_bytes(2, "big")
 
 
 def content_digest(row: RowId) -> str:

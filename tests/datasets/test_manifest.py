@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from featstore.datasets.manifest import list_files, scan
+from featstore.datasets.leaks import leak_notes
+from featstore.datasets.manifest import Manifest, list_files, scan
+from featstore.datasets.splits import complete_splits
 from featstore.errors import DataError
 
 
@@ -158,3 +161,29 @@ def test_given_files_keep_their_order(tmp_path: Path) -> None:
     manifest = list_files(names)
     assert [Path(p.path).name for p in manifest.pictures] == ["z.jpg", "1.jpg", "2.jpg", "a.jpg"]
     assert len(manifest.skipped) == 1
+
+
+def test_a_picture_that_was_not_read_has_no_digest(tmp_path: Path) -> None:
+    """To ask for it is an error that names the file, and so it is with the class of an unlabelled one."""
+    (tmp_path / "x.png").write_bytes(b"x")
+    [picture] = scan(tmp_path).pictures
+    assert picture.known_digest is None
+    with pytest.raises(DataError, match=r"x\.png: has not been read"):
+        _ = picture.digest
+    with pytest.raises(DataError, match=r"x\.png: has no label"):
+        _ = picture.class_name
+    read = picture._replace(label="cat").with_digest("d" * 64)
+    assert (read.digest, read.class_name, read.path, read.stat) == ("d" * 64, "cat", picture.path, picture.stat)
+
+
+@pytest.mark.parametrize("use", [leak_notes, complete_splits])
+def test_splits_and_leaks_need_the_digests(tmp_path: Path, use: Callable[[Manifest], object]) -> None:
+    """Without them a copy in two splits would go unseen."""
+    for split in ("train", "val"):
+        for label in ("cat", "dog"):
+            (tmp_path / split / label).mkdir(parents=True)
+            (tmp_path / split / label / "x.png").write_bytes(b"x")
+    manifest = scan(tmp_path)
+    unsplit = manifest.with_pictures([p._replace(split=None) for p in manifest.pictures])
+    with pytest.raises(DataError, match="has not been read"):
+        use(unsplit if use is complete_splits else manifest)

@@ -51,7 +51,7 @@ def store(data: str = "photos", *, images: int | None = None, **options: Any) ->
     plan = make_plan(Recipe(**{"model": "pixels", "size": 8, **options}), LATER(Path("cache/digests")))
     pictures = explain(scan(data), []).manifest.pictures[:images]
     for spec, views in plan.parts:
-        ids = [row_id(p.digest or "", view) for p in pictures for view in views]
+        ids = [row_id(p.digest, view) for p in pictures for view in views]
         open_store(Path("cache"), spec).append(ids, np.zeros((len(ids), 2), np.float16))
     return plan.spec
 
@@ -181,7 +181,7 @@ def test_a_setting_is_nearer_than_another_base() -> None:
     """One difference each, but a base is all that a row comes from."""
     spec = store(fit="pad", images=1)
     other = FeatureSpec("Abc", spec.weights, Reading(8, 8), spec.preprocessing, pool="none")
-    ids = [row_id(p.digest or "") for p in explain("photos", []).manifest.pictures]
+    ids = [row_id(p.digest) for p in explain("photos", []).manifest.pictures]
     open_store(Path("cache"), other).append(ids, np.zeros((24, 2), np.float16))
     assert near() == ("fit pad -> squash",)
     assert ask().nearest.images == 1  # type: ignore[union-attr]

@@ -21,7 +21,7 @@ from featstore.system.files import FileStat
 
 
 def picture(number: int, label: str | None = None, path: str | None = None) -> Picture:
-    return Picture(path or f"{number}.png", FileStat(1, 1, 1, 1), label, digest=f"{number:064x}")
+    return Picture(path or f"{number}.png", FileStat(1, 1, 1, 1), label, known_digest=f"{number:064x}")
 
 
 def filled(folder: Path, rows: np.ndarray) -> RowStore:
@@ -73,9 +73,16 @@ def test_no_pictures_give_no_rows(tmp_path: Path) -> None:
 def test_a_picture_without_features_is_an_error(tmp_path: Path) -> None:
     """Never a row in its place; the message says how many, names one, and says what to do."""
     store = filled(tmp_path, np.ones((1, 2), np.float16))
-    unread = picture(0)._replace(digest=None, path="unread.png")
+    unread = picture(0)._replace(known_digest=None, path="unread.png")
     with pytest.raises(StoreError, match=r"^2 of 3 images have no features yet \(5.png\): extract them first$"):
         gather([picture(0), picture(5), unread], store)
+
+
+@pytest.mark.parametrize("digest", ["", "00", "0" * 62, "0" * 66, "x" * 64])
+def test_a_row_has_a_whole_digest(digest: str) -> None:
+    """The id of no image at all would only look like one that is not stored."""
+    with pytest.raises(ValueError):
+        row_id(digest)
 
 
 def test_open_rows_are_the_same_rows_but_not_in_memory_yet(tmp_path: Path) -> None:

@@ -66,7 +66,7 @@ def test_only_what_is_needed_is_decoded(files: list[Picture]) -> None:
     decoded: list[int] = []
     found = fetched(files, lambda raw: (decoded.append(raw[0]), pixels(raw))[1], wanted.__contains__)
     assert sorted(decoded) == list(range(0, 250, 10))
-    assert [item.picture.digest in wanted for item in found] == [item.pixels is not None for item in found]
+    assert [item.picture.known_digest in wanted for item in found] == [item.pixels is not None for item in found]
 
 
 def test_nothing_is_read_further_ahead_than_the_window(files: list[Picture]) -> None:
@@ -155,10 +155,10 @@ def test_a_file_that_cannot_be_used_has_a_reason_and_no_digest(files: list[Pictu
     """Also where it had one before; the others are read."""
     Path(files[1].path).write_bytes(b"broken")
     Path(files[2].path).unlink()
-    given = [picture._replace(digest="d" * 64) for picture in files[:4]]
+    given = [picture._replace(known_digest="d" * 64) for picture in files[:4]]
     found = fetched(given)
     assert [item.reason for item in found] == [None, "is broken", "cannot be opened: No such file or directory", None]
-    assert [item.picture.digest is None for item in found] == [False, True, True, False]
+    assert [item.picture.known_digest is None for item in found] == [False, True, True, False]
     assert [item.pixels is None for item in found] == [False, True, True, False]
     assert [item.picture.path for item in found] == [picture.path for picture in given]
 

@@ -352,7 +352,7 @@ def test_a_list_of_images_that_cannot_be_read_is_an_error(run: Run, text: str) -
 def test_a_copy_in_the_training_split_counts(run: Run) -> None:
     """Whatever other split the same bytes are in."""
     stat = FileStat(0, 0, 0, 0)
-    copies = [Picture(f"{s}.png", stat, "a", s, digest="d" * 64) for s in ("val", "train", "test")]
+    copies = [Picture(f"{s}.png", stat, "a", s, known_digest="d" * 64) for s in ("val", "train", "test")]
     save_run(run, copies, Curve("C", [], {}))
     assert load_splits(run) == {"d" * 64: "train"}
 
