@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from featstore.errors import BaseUnavailable
+from featstore.system.imports import collection_paused
 
 _mute = False
 
@@ -41,7 +42,7 @@ def _import_tensorflow() -> None:
     # On x86 without AVX-512 it is off by default; with it MobileNet and EfficientNet run 1.5 to 2.7 times as fast, and
     # the backward pass of VGG and ResNet in half the time. Values move by less than 1e-5.
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
-    with _native_stderr_muted():
+    with collection_paused(), _native_stderr_muted():
         import tensorflow as tf
 
         tf.config.list_physical_devices()
