@@ -21,7 +21,7 @@ from featstore.errors import FeatstoreError, RunError, StoreError, param
 from featstore.evaluation.metrics import Metrics, describe_splits, metrics_table
 from featstore.extraction.recipe import Recipe
 from featstore.heads.registry import make_head
-from featstore.plots.curve import _curve_png
+from featstore.plots.curve import draw_curve
 from featstore.runs.fine_tuning import FineTuning
 from featstore.spec import FeatureSpec
 from featstore.store.spec_file import check_version
@@ -238,7 +238,7 @@ def save_run(run: Run, pictures: Sequence[Picture], curve: Curve, picture: bytes
     if curve.x:
         write_whole(run.folder / "curve.csv", _curve_csv(curve).encode())
         bases = " + ".join(dict.fromkeys(spec.model for spec in run.specs))
-        write_whole(run.folder / "curve.png", picture or _curve_png(curve, f"{run.head} on {bases}"))
+        write_whole(run.folder / "curve.png", picture or draw_curve(curve, f"{run.head} on {bases}"))
     write_whole(run.folder / "run.json", json.dumps(run.describe(), indent=1, sort_keys=True).encode())
 
 
