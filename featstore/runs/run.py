@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from featstore.heads.interface import Classifier, Curve
 
 FORMAT = "featstore-run"
-FORMAT_VERSION = 4  # 2: several bases and views; 3: the images and their splits, and fine-tuning; 4: notes
+FORMAT_VERSION = 4  # 2: several bases and views; 3: the images and their splits, and fine-tuning; 4: notes, head.npz
 _IMAGES = "images.csv"
 _READING_HEAD = threading.Lock()  # one for all runs, so that a run can be copied and pickled
 

@@ -24,16 +24,36 @@ def in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.delenv("FEATSTORE_CACHE", raising=False)
 
 
+def imported_by(*arguments: object) -> tuple[set[str], str]:
+    """The modules that `featstore ARGUMENTS` imports in a process of its own, and what it prints."""
+    command = [sys.executable, "-X", "importtime", "-m", "featstore", *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    lines = [line for line in done.stderr.splitlines() if line.startswith("import time:")]
+    return {line.rsplit("|", 1)[-1].strip() for line in lines}, done.stdout
+
+
 def test_help_is_light() -> None:
     """No TensorFlow, Keras, scikit-learn, numpy or Rich is imported for it, and every command is listed."""
-    done = subprocess.run(
-        [sys.executable, "-X", "importtime", "-m", "featstore", "--help"], capture_output=True, text=True, check=True
-    )
-    imported = {line.rsplit("|", 1)[-1].strip() for line in done.stderr.splitlines()}
+    imported, printed = imported_by("--help")
     assert "featstore.cli.app" in imported
     assert not imported & {"tensorflow", "keras", "sklearn", "numpy", "h5py", "rich", "PIL"}
     for command in ("quickstart", "extract", "train-head", "predict", "models"):
-        assert command in done.stdout
+        assert command in printed
+
+
+def test_a_logistic_head_from_the_cache_is_light(photos: Path) -> None:
+    """Training it loads scikit-learn, and answering not even that; nothing that takes longer than the work itself."""
+    assert call("extract", photos, *TINY).code == 0
+    heavy = {"tensorflow", "keras", "skops", "matplotlib", "pytest"}
+    imported, printed = imported_by("train-head", photos, *TINY, "--head", "logistic", "--json")
+    assert "sklearn" in imported
+    assert not imported & heavy
+    run = json.loads(printed)["run"]
+    assert (Path(run) / "curve.png").is_file()
+    imported, printed = imported_by("predict", run, photos, "--json")
+    assert len(json.loads(printed)["predictions"]) == 24
+    assert "numpy" in imported
+    assert not imported & (heavy | {"sklearn", "scipy"})
 
 
 def test_models_lists_every_base() -> None:

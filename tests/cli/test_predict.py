@@ -189,7 +189,7 @@ def test_unreadable_images_are_listed(run: str, tmp_path: Path) -> None:
 def test_an_exchanged_head_is_not_loaded(run: str, tmp_path: Path) -> None:
     """One line says that it is not the one that was saved."""
     shutil.copytree(run, tmp_path / "run")
-    file = tmp_path / "run" / "head.skops"
+    file = tmp_path / "run" / "head.npz"
     os.truncate(file, file.stat().st_size - 1)
     done = call("predict", tmp_path / "run", "photos/grün/0.png")
     assert done.code == 1

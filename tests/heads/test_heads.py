@@ -60,7 +60,7 @@ def test_the_same_seed_gives_the_same_head(trained: tuple[str, Any]) -> None:
 
 
 def test_a_saved_head_predicts_the_same_in_another_process(trained: tuple[str, Any], tmp_path: Path) -> None:
-    """What was trained is what is loaded; scikit-learn heads load no TensorFlow for it."""
+    """What was trained is what is loaded; the logistic head loads neither TensorFlow nor scikit-learn for it."""
     name, head = trained
     X, _ = clusters(shape=SHAPES.get(name, (12,)))
     np.save(tmp_path / "X.npy", X)
@@ -73,6 +73,7 @@ head = make_head({name!r})
 head.load(folder / {file!r})
 np.save(folder / "out.npy", head.predict_proba(np.load(folder / "X.npy")))
 assert ("tensorflow" in sys.modules) == ({name!r} != "logistic")
+assert {name!r} != "logistic" or not {{"sklearn", "scipy", "skops"}} & set(sys.modules)
 """
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
     assert np.array_equal(np.load(tmp_path / "out.npy"), head.predict_proba(X))

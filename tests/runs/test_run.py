@@ -21,6 +21,7 @@ from featstore.heads.interface import Curve
 from featstore.runs.run import Run, list_runs, load_curve, load_run, load_splits, new_folder, save_run
 from featstore.system.files import FileStat
 from featstore.training.job import train
+from helpers.paths import TESTS
 from helpers.photos import write_photos
 
 Change = Callable[[dict[str, Any]], object]
@@ -71,7 +72,7 @@ def test_a_run_tells_stripes_from_discs(saved: Run) -> None:
 
 def test_a_run_folder_has_all_that_it_takes(saved: Run) -> None:
     """The head and run.json, the images and their splits, and the curve as numbers and as a picture."""
-    names = ["curve.csv", "curve.png", "head.skops", "images.csv", "run.json"]
+    names = ["curve.csv", "curve.png", "head.npz", "images.csv", "run.json"]
     assert sorted(p.name for p in saved.folder.iterdir()) == names
     assert (saved.folder / "curve.csv").read_text().startswith("C,cv_log_loss,cv_accuracy\n1e-05,")
     with Image.open(saved.folder / "curve.png") as curve:
@@ -146,7 +147,7 @@ def test_run_json_is_what_it_says(saved: Run) -> None:
         ("fine_tuning", {"cut": "block5_pool"}),
         ("versions", 3),
         ("head_file", 5),
-        ("head_file", "../head.skops"),
+        ("head_file", "../head.npz"),
         ("head_file", "/etc/passwd"),
         ("head_sha256", None),
         ("key", "0" * 64),
@@ -217,11 +218,11 @@ def test_a_run_of_an_older_featstore_says_so(run: Run, version: int) -> None:
 
 def test_an_unfinished_run_says_so(tmp_path: Path) -> None:
     """run.json is written last: without it there is no run, and in a file there is none either."""
-    (tmp_path / "head.skops").write_bytes(b"x")
+    (tmp_path / "head.npz").write_bytes(b"x")
     with pytest.raises(RunError, match="no finished run"):
         load_run(tmp_path)
     with pytest.raises(RunError):
-        load_run(tmp_path / "head.skops")
+        load_run(tmp_path / "head.npz")
 
 
 @pytest.mark.parametrize(
@@ -287,16 +288,23 @@ def test_a_head_for_other_classes_is_refused(run: Run) -> None:
 
 
 def test_a_head_that_is_no_classifier_is_refused(run: Run) -> None:
-    """skops trusts many types; only one that predicts is a head."""
-    import skops.io
-
+    """An archive of other arrays is not a head."""
     from featstore.system.files import file_digest
 
     file = run.folder / run.head_file
-    skops.io.dump({"no": "classifier"}, file)
+    np.savez(file, no=np.ones(3))
     rewrite(run, lambda content: content.update(head_sha256=file_digest(file)))
-    with pytest.raises(RunError, match="holds a dict, not a classifier"):
+    with pytest.raises(RunError, match="not a head that can be trusted: it holds no"):
         load_run(run.folder).load_head()
+
+
+def test_a_run_of_version_3_answers_as_it_did() -> None:
+    """As the release that made it: its head is a file of skops, and it has no notes."""
+    run = load_run(TESTS / "format" / "run-version-3")
+    with np.load(run.folder / "answers.npz") as kept:
+        assert run.predict_proba(kept["X"]) == pytest.approx(kept["probabilities"], abs=1.2e-7)
+    assert run.notes == ()
+    assert len(load_splits(run)) == sum(metrics.n for metrics in run.metrics.values())
 
 
 def test_folders_are_made_beside_other_processes(tmp_path: Path) -> None:
@@ -327,7 +335,7 @@ def test_a_head_without_a_curve_leaves_no_picture(run: Run) -> None:
     for name in ("curve.csv", "curve.png", "run.json"):
         (run.folder / name).unlink()
     save_run(run, [], Curve("C", [], {}))
-    assert sorted(path.name for path in run.folder.iterdir()) == ["head.skops", "images.csv", "run.json"]
+    assert sorted(path.name for path in run.folder.iterdir()) == ["head.npz", "images.csv", "run.json"]
     assert load_run(run.folder) == run
 
 

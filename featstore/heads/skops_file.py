@@ -1,0 +1,35 @@
+"""Logistic heads as runs of format version 3 keep them: a scikit-learn pipeline written by skops."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from featstore.heads.linear import LinearClassifier
+from featstore.system.archive import open_archive
+
+
+def load_skops(path: Path) -> LinearClassifier:
+    """Return the classifier in `path`. Raises ValueError for other objects, and what skops raises for untrusted types.
+
+    skops trusts all of scikit-learn with whatever state it has, so only the arrays are taken from it.
+    """
+    import skops.io
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import Pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    with open_archive(path):
+        found = skops.io.load(path, trusted=[])
+    if type(found) is not Pipeline or [type(step) for _, step in found.steps] != [StandardScaler, LogisticRegression]:
+        raise ValueError(f"it holds a {type(found).__name__}, not a scaler and a logistic regression")
+    scaler, model = (vars(step) for _, step in found.steps)
+    return LinearClassifier(
+        mean=scaler["mean_"],
+        scale=scaler["scale_"],
+        coefficients=model["coef_"],
+        intercept=model["intercept_"],
+        C=float(model["C"]),
+        samples=int(np.max(scaler["n_samples_seen_"])),
+    )

@@ -1,0 +1,207 @@
+"""Linear classifiers: they answer as scikit-learn does, their file keeps every bit, and other files are refused."""
+
+from __future__ import annotations
+
+import io
+import os
+import tempfile
+import zipfile
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+
+from featstore.errors import RunError
+from featstore.heads.linear import LinearClassifier, load_linear
+from featstore.heads.logistic import LogisticHead
+from featstore.heads.registry import make_head
+from helpers.paths import TESTS
+
+VERSION_3 = TESTS / "format" / "run-version-3"
+
+
+@st.composite
+def classifiers(draw: st.DrawFn) -> LinearClassifier:
+    width, outputs = draw(st.integers(1, 5)), draw(st.sampled_from([1, 3, 4]))
+
+    def floats(shape: tuple[int, ...], least: float = -1e3) -> np.ndarray:
+        dtype = draw(st.sampled_from([np.float32, np.float64]))
+        bits = 8 * np.dtype(dtype).itemsize
+        return draw(arrays.arrays(dtype, shape, elements=st.floats(least, 1e3, width=bits)))
+
+    return LinearClassifier(
+        mean=floats((width,)),
+        scale=floats((width,), least=0.125),
+        coefficients=floats((outputs, width)),
+        intercept=floats((outputs,)),
+        C=draw(st.floats(1e-9, 1e9)),
+        samples=draw(st.integers(1, 2**40)),
+    )
+
+
+@settings(max_examples=150, deadline=None)
+@given(classifiers(), st.integers(0, 2**32 - 1))
+def test_a_file_keeps_every_bit(trained: LinearClassifier, seed: int) -> None:
+    """All fields are equal in value and type, and so is each answer."""
+    X = np.random.default_rng(seed).normal(size=(7, len(trained.mean))).astype(np.float32)
+    with tempfile.TemporaryDirectory() as folder:
+        trained.save(Path(folder) / "head.npz")
+        loaded = load_linear(Path(folder) / "head.npz")
+    for name, value in asdict(trained).items():
+        found = getattr(loaded, name)
+        assert np.array_equal(found, value), name
+        assert np.asarray(found).dtype == np.asarray(value).dtype, name
+    assert np.array_equal(loaded.predict_proba(X), trained.predict_proba(X))
+    assert loaded.predict_proba(X).sum(axis=1) == pytest.approx(1, abs=1e-12)
+
+
+def test_a_head_that_was_saved_answers_to_the_bit(tmp_path: Path) -> None:
+    """Also where scikit-learn has laid out its coefficients otherwise in memory, as it does for several classes."""
+    for classes in ("ab", "abc"):
+        X, y = points(classes, width=513)
+        head = make_head("logistic", {"C": 1.0})
+        head.fit(X, y, None, 0)
+        again = make_head("logistic")
+        again.load(tmp_path / head.save(tmp_path))
+        assert np.array_equal(again.predict_proba(X), head.predict_proba(X))
+
+
+def points(classes: str, width: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    random = np.random.default_rng(seed)
+    labels = random.permutation(np.arange(50) % len(classes))
+    X = random.normal(size=(50, width)) * random.uniform(0.01, 30, width) + labels[:, None] * 0.3
+    return X.astype(np.float32), np.array(list(classes))[labels]
+
+
+@pytest.mark.parametrize("classes", ["ab", "abc", "abcdefg"])
+@pytest.mark.parametrize("seed", range(4))
+def test_answers_are_those_of_scikit_learn(classes: str, seed: int) -> None:
+    """The logits to the last bit; the probabilities to what float32, in which it computes them, can tell."""
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+    from threadpoolctl import threadpool_limits
+
+    X, y = points(classes, 40, seed)
+    X[:, 3] = 0.5  # its scale is 1
+    with threadpool_limits(1, "blas"):
+        model = make_pipeline(StandardScaler(), LogisticRegression(C=0.3, max_iter=1000)).fit(X, y)
+    head = LogisticHead(C=0.3)
+    head.fit(X, y, None, 0)
+    trained = head._classifier
+    logits = (X - trained.mean.astype(np.float32)) / trained.scale.astype(np.float32) @ trained.coefficients.T
+    expected = model.decision_function(X).reshape(logits.shape)
+    assert np.array_equal(logits + trained.intercept, expected)
+    assert head.predict_proba(X) == pytest.approx(model.predict_proba(X), abs=2.5e-7)
+
+
+def test_a_head_of_version_3_answers_as_it_did() -> None:
+    """Its file was written by skops; what is saved from it is of the new kind, and answers the same."""
+    with np.load(VERSION_3 / "answers.npz") as file:
+        kept = dict(file)
+    head = make_head("logistic")
+    head.load(VERSION_3 / "head.skops")
+    assert head.chosen() == {"C": 0.1}
+    assert head.predict_proba(kept["X"]) == pytest.approx(kept["probabilities"], abs=1.2e-7)
+    with tempfile.TemporaryDirectory() as folder:
+        again = make_head("logistic")
+        again.load(Path(folder) / head.save(Path(folder)))
+        assert np.array_equal(again.predict_proba(kept["X"]), head.predict_proba(kept["X"]))
+
+
+TWO = LinearClassifier(
+    mean=np.zeros(3),
+    scale=np.ones(3),
+    coefficients=np.array([[1, -2, 0.5]], np.float32),
+    intercept=np.array([0.25], np.float32),
+    C=1.0,
+    samples=10,
+)
+
+
+def test_two_classes_have_one_logit() -> None:
+    """That of the second class; one far out of range gives a probability of 0 or 1, not a warning."""
+    X = np.array([[0, 0, 0], [1e4, 0, 0], [-1e4, 0, 0]], np.float32)
+    p = 1 / (1 + np.exp(-0.25))
+    assert TWO.predict_proba(X) == pytest.approx(np.array([[1 - p, p], [0, 1], [1, 0]]), abs=1e-15)
+
+
+@pytest.mark.parametrize("shape", [(4, 2), (4, 1), (4,), (4, 3, 1)])
+def test_features_of_another_width_are_refused(shape: tuple[int, ...]) -> None:
+    """One column too, which numpy would stretch to all."""
+    with pytest.raises(ValueError, match="expected rows of 3 features"):
+        TWO.predict_proba(np.zeros(shape, np.float32))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"mean": np.zeros(2)},
+        {"mean": np.zeros((3, 1))},
+        {"scale": np.ones(4)},
+        {"scale": np.ones(3, int)},
+        {"coefficients": np.ones((2, 3))},
+        {"coefficients": np.ones(3)},
+        {"coefficients": "text"},
+        {"intercept": np.ones(2)},
+        {"intercept": np.float64(1)},
+        {"C": 0.0},
+        {"C": float("nan")},
+        {"C": float("inf")},
+        {"samples": 0},
+    ],
+)
+def test_parts_that_do_not_fit_each_other_are_refused(change: dict[str, Any]) -> None:
+    """Before anything is asked."""
+    with pytest.raises(ValueError, match="do not fit each other|other than arrays|not above 0"):
+        replace(TWO, **change)
+
+
+def written(path: Path, **members: Any) -> Path:
+    np.savez(path, **members)
+    return path
+
+
+def test_other_archives_are_refused(tmp_path: Path) -> None:
+    """Fields that are missing or too many, text, objects; what is pickled in one is not run."""
+
+    class Dangerous:
+        def __reduce__(self) -> Any:
+            return os.mkdir, (str(tmp_path / "proof"),)
+
+    good = asdict(TWO)
+    content = io.BytesIO()
+    np.save(content, np.array([Dangerous()], object), allow_pickle=True)
+    files = [
+        written(tmp_path / "more.npz", **good, more=np.ones(3)),
+        written(tmp_path / "fewer.npz", mean=good["mean"]),
+        written(tmp_path / "empty.npz"),
+        written(tmp_path / "text.npz", **good | {"mean": np.array(["a", "b", "c"])}),
+        written(tmp_path / "several.npz", **good | {"C": np.ones(2)}),
+        written(tmp_path / "nan.npz", **good | {"samples": np.array(np.nan)}),
+        tmp_path / "objects.npz",
+        tmp_path / "compressed.npz",
+    ]
+    with zipfile.ZipFile(files[-2], "w") as archive:
+        archive.writestr("mean.npy", content.getvalue())
+    np.savez_compressed(files[-1], **good)
+    for file in files:
+        with pytest.raises(RunError, match="not a head that can be trusted"):
+            make_head("logistic").load(file)
+    assert not (tmp_path / "proof").exists()
+
+
+@pytest.mark.parametrize("shape", ["(1099511627776,)", "(1099511627776, 1099511627776)", "(-1, 2)", "(3, 0)"])
+def test_a_header_that_asks_for_too_much_gets_nothing(tmp_path: Path, shape: str) -> None:
+    """Whatever shape it names, only the bytes that are there are read: 8 TB would not fit into memory."""
+    header = f"{{'descr': '<f8', 'fortran_order': False, 'shape': {shape}, }}".ljust(117).encode() + b"\n"
+    array = b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header + bytes(24)
+    with zipfile.ZipFile(tmp_path / "head.npz", "w") as archive:
+        archive.writestr("mean.npy", array)
+    with pytest.raises(RunError, match="cannot reshape|maximum|too big|overflow|too large"):
+        make_head("logistic").load(tmp_path / "head.npz")
