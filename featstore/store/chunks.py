@@ -1,8 +1,8 @@
 """Compressed features: chunks of whole rows, each one frame of Zstandard (RFC 8878), and how far they are trusted.
 
-The filter allocates what a frame claims to hold, HDF5 reads the chunk from there whether it is as long or not, and an
-error of Zstandard's goes unnoticed: a frame that is cut short gives what happened to be in memory (hdf5plugin 4.4 and
-7.1). So each frame has to claim the size of its chunk, and `decompress` in `shard` compares the numbers with a digest.
+The filter allocates what a frame claims to hold, and HDF5 reads a whole chunk from there, even if the frame holds less.
+It also ignores errors of Zstandard: a frame that is cut short yields stray memory (hdf5plugin 4.4 and 7.1). So each
+frame has to claim the size of its chunk, and `decompress` in `shard` compares the numbers with a digest.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ if TYPE_CHECKING:
 FILTER = 32015  # as registered with the HDF Group
 LEVEL = 3
 CHUNK_BYTES = 2**18
-MOST_BYTES = 2**29  # of decompressed features in a shard: what a file of a few KB may claim to hold
-_MOST_CHUNKS = 2**12  # HDF5 takes longer to name each one the more there are
+MOST_BYTES = 2**29  # of decompressed features in a shard: a file of a few KB may claim to hold any number
+_MOST_CHUNKS = 2**12  # the more there are, the longer HDF5 takes to find each one
 _MAGIC = b"\x28\xb5\x2f\xfd"
 
 
 def chunk_shape(shape: tuple[int, ...], itemsize: int) -> tuple[int, ...]:
-    """As many whole rows as make 256 KB, at least one, for features of `shape` (rows, ...)."""
+    """Return the shape of a chunk of features of `shape` (rows, ...): whole rows up to 256 KB, at least one."""
     row_bytes = max(1, math.prod(shape[1:]) * itemsize)
     return min(shape[0], max(1, CHUNK_BYTES // row_bytes)), *shape[1:]
 
 
 def is_compressed(features: h5py.Dataset, data: bytes) -> bool:
-    """Whether they are in chunks as we write them; `data` is the whole file."""
+    """Whether features are in chunks as `build_shard` writes them; `data` is the whole file."""
     shape, chunks = features.shape, features.chunks
     if not chunks or not shape[0] or features.is_virtual or features.maxshape != shape:
         return False
@@ -44,7 +44,7 @@ def is_compressed(features: h5py.Dataset, data: bytes) -> bool:
 
 
 def frame_size(frame: bytes) -> int | None:
-    """How many bytes a frame claims to hold, from its first 18 bytes; None where it is no frame or does not say."""
+    """Return how many bytes a frame claims to hold, from its first 18 bytes; None if it has no size."""
     header = frame[:18].ljust(18, b"\0")
     flags = header[4]
     single, kind = flags >> 5 & 1, flags >> 6

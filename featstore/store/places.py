@@ -1,6 +1,7 @@
-"""Where rows are: the shard of each, and which row of it. A shard's name says its content, so a place never lies.
+"""Places of rows: the shard of each row, and its number in the shard.
 
-At worst it is out of date: the shard was pruned or compacted, and the rows have to be looked up again.
+The name of a shard is the digest of its content, so a place is never wrong. It may be out of date: after the shard was
+pruned or compacted, the rows have to be located again.
 """
 
 from __future__ import annotations
@@ -13,25 +14,31 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-Run = tuple[int, int, int]  # (place among those asked for, row of the shard, how many side by side on both sides)
+Run = tuple[int, int, int]  # (place among the rows asked for, row in the shard, number of rows)
 
 
 class Places(NamedTuple):
-    """The places of n rows: `names` of shards, and (n,) numbers of a name and of a row."""
+    """The places of n rows.
+
+    names: of shards. shard: (n,) places in `names`. row: (n,) numbers of rows in the shard.
+    """
 
     names: Sequence[str]
     shard: NDArray[np.intp]
     row: NDArray[np.intp]
 
     def of(self, which: NDArray[Any] | slice) -> Places:
-        """Some of them."""
+        """Return the places of some of the rows."""
         return Places(self.names, self.shard[which], self.row[which])
 
     def runs(self) -> Iterator[tuple[int, list[Run]]]:
-        """By number of the shard, in the order of the file, so that what is side by side is read in one go."""
+        """Yield each shard (its place in `names`) with its runs in the order of the file.
+
+        Rows of a run are neighbours in the file and among the rows asked for: one read serves them.
+        """
         if not len(self.row):
             return
-        order = np.argsort(self.shard * 2**32 + self.row, kind="stable")  # quick where they are in order already
+        order = np.argsort(self.shard * 2**32 + self.row, kind="stable")  # fast if they are in order
         shard, row = self.shard[order], self.row[order]
         breaks = (shard[1:] != shard[:-1]) | (row[1:] != row[:-1] + 1) | (order[1:] != order[:-1] + 1)
         first = np.concatenate([[0], np.flatnonzero(breaks) + 1])
@@ -41,7 +48,7 @@ class Places(NamedTuple):
             yield number, [run[1:] for run in group]
 
     def side_by_side(self) -> tuple[str, int] | None:
-        """The shard and the first row in it, if all are one after the other there; else None."""
+        """Return (shard, first row) if all rows are neighbours in one shard, in order; else None."""
         if not len(self.row) or (self.shard != self.shard[0]).any() or (np.diff(self.row) != 1).any():
             return None
         return self.names[self.shard[0]], int(self.row[0])

@@ -16,10 +16,10 @@ def row_id(digest: str, view: int = PLAIN_VIEW) -> RowId:
 
 
 def content_digest(row: RowId) -> str:
-    """The inverse of `row_id`, without the view."""
+    """Return the SHA-256 (hex) of the image of a row."""
     return row[:32].hex()
 
 
 def split_ids(packed: bytes) -> list[RowId]:
-    """Ids that stand one after another."""
+    """Return the ids in `packed`, 34 bytes each."""
     return [packed[at : at + SIZE] for at in range(0, len(packed), SIZE)]

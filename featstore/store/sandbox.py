@@ -1,9 +1,9 @@
-"""Looking into shards that this process did not make: HDF5 parses them in a process of its own.
+"""Inspecting shards that this process did not make: HDF5 parses them in a child process.
 
-A digest says that a shard is what somebody wrote, not that it was written in good faith: with HDF5 metadata made to
-measure, libhdf5 hangs or ends its process (51 of 62,731 changes of one byte). That process is the inspector then, and
-not the one that trains. It is started with the first unknown shard, and serves until it dies or the program ends. It
-serves the process that started it: one that is forked off starts its own.
+A digest shows that a shard was not changed, not that it was written in good faith: crafted HDF5 metadata makes libhdf5
+hang or end its process (51 of 62,731 changes of one byte). The process that ends is then the child, the inspector, and
+not the one that trains. It starts with the first unknown shard, and serves until it dies or the program ends. It serves
+only the process that started it: a forked process starts its own.
 """
 
 from __future__ import annotations
@@ -25,20 +25,20 @@ from featstore.store.shard import Contents, check_digest, parse
 from featstore.store.spec_file import NewerFormat
 
 SECONDS = 10.0  # milliseconds are enough for any shard of ours
-AGAIN_SECONDS = 60.0  # unless the machine swaps, or somebody stops the processes for a while
+AGAIN_SECONDS = 60.0  # the second time: the machine may swap, or the processes may have been stopped for a while
 START_SECONDS = 60.0  # Python, numpy and h5py from a slow disk
 _READY = b"ready\n"
 _PIPE_BYTES = 2**20  # shards are megabytes
 
 
 class Unparsable(StoreError):
-    """A shard with which two inspectors in a row hung or ended. It may be sound, on a machine without memory."""
+    """A shard with which two inspectors in a row hung or ended. It may be sound if the machine is short of memory."""
 
 
 def inspect_shard(name: str, data: bytes, key: str | None) -> Contents:
-    """The contents of a shard of `key` (None: of any key); raises StoreError as `parse_shard` does.
+    """Return the contents of a shard of `key` (None: any key); raises StoreError as `parse_shard` does.
 
-    The digest is compared first, here. Raises Unparsable for a shard that ends or outlasts the inspector twice.
+    The digest is compared first, in this process. Raises Unparsable if the inspector ends or hangs twice.
     """
     check_digest(name, data)
     return _inspector.ask(name, data, key)
@@ -54,9 +54,9 @@ class _Inspector:
     def ask(self, name: str, data: bytes, key: str | None) -> Contents:
         with self._lock:
             if self._child is None and not self._start():
-                return parse(name, data, key)  # no child can be had here: the digest has been compared
+                return parse(name, data, key)  # no child can be started here; the digest has been compared
             answer = self._try(name, data, key, SECONDS)
-            if answer is None and self._start():  # stopped, killed or swapped out: that need not be the shard's doing
+            if answer is None and self._start():  # the shard need not be why: stopped, killed or swapped out
                 answer = self._try(name, data, key, AGAIN_SECONDS)
         if answer is None:
             raise Unparsable(f"{name}: not a shard that HDF5 can read: it hangs or ends the process")
@@ -72,22 +72,22 @@ class _Inspector:
             _close_pipes(child)
 
     def forget(self) -> None:
-        """In a process just forked off: the child is the parent's, and so is the thread that may hold the lock."""
+        """Forget the child in a forked process: it is the parent's, and so is the thread that may hold the lock."""
         self._lock = threading.Lock()
         child, self._child = self._child, None
         if child is not None:
-            child.returncode = 0  # not ours to wait for: else Python would warn
+            child.returncode = 0  # it is not this process's child, and Python would warn
             _close_pipes(child)
 
     def _start(self) -> bool:
-        """Whether there is a child now."""
+        """Start a child; return whether it works."""
         if not sys.executable:  # Python inside another program
             return False
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
         try:
             self._child = subprocess.Popen(
                 [sys.executable, "-P", "-c", "from featstore.store.sandbox import serve; serve()"],
-                bufsize=0,  # what is buffered here would be sent once more by a process forked off
+                bufsize=0,  # a forked process would send a buffer once more
                 env=environment,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
@@ -107,28 +107,28 @@ class _Inspector:
         return False
 
     def _try(self, name: str, data: bytes, key: str | None, seconds: float) -> Contents | StoreError | None:
-        """What the child says within so many seconds; None where it says nothing, which is its end."""
+        """Return what the child answers within `seconds`; None if it does not, and it is then stopped."""
         try:
             return self._answer(name, data, key, time.monotonic() + seconds)
         except (OSError, ValueError):
             self.stop()
             return None
-        except BaseException:  # Ctrl-C: the answer is still to come, to nobody
+        except BaseException:  # Ctrl-C: the answer would be read as that to the next question
             self.stop()
             raise
 
     def _answer(self, name: str, data: bytes, key: str | None, deadline: float) -> Contents | StoreError:
-        """Raises OSError or ValueError where there is none."""
+        """Return the answer of the child; raises OSError or ValueError if there is none."""
         question = json.dumps({"name": name, "key": key, "bytes": len(data)}).encode()
         self._write(len(question).to_bytes(4) + question, deadline)
         self._write(data, deadline)
-        said = json.loads(self._read(int.from_bytes(self._read(4, deadline)), deadline))
-        if said.pop("name") != name:
+        answer = json.loads(self._read(int.from_bytes(self._read(4, deadline)), deadline))
+        if answer.pop("name") != name:
             raise ValueError("the answer to another question")
-        if "error" in said:
-            return (NewerFormat if said["newer"] else StoreError)(said["error"])
-        ids = self._read(said.pop("ids"), deadline)
-        return Contents(ids=ids, **{**said, "shape": tuple(said["shape"])})
+        if "error" in answer:
+            return (NewerFormat if answer["newer"] else StoreError)(answer["error"])
+        ids = self._read(answer.pop("ids"), deadline)
+        return Contents(ids=ids, **{**answer, "shape": tuple(answer["shape"])})
 
     def _write(self, data: bytes, deadline: float) -> None:
         rest = memoryview(data)
@@ -164,8 +164,8 @@ def _close_pipes(child: subprocess.Popen[bytes]) -> None:
 
 
 def _wait(descriptor: int, event: int, deadline: float) -> None:
-    """Until it can be read from or written to; raises TimeoutError."""
-    ready = select.poll()  # `select` knows no descriptors beyond 1,023
+    """Wait until a descriptor can be read or written; raises TimeoutError."""
+    ready = select.poll()  # `select` fails for descriptors beyond 1,023
     ready.register(descriptor, event)
     if not ready.poll(1000 * max(0.0, deadline - time.monotonic())):
         raise TimeoutError("no answer")
@@ -177,37 +177,37 @@ os.register_at_fork(after_in_child=_inspector.forget)
 
 
 def serve() -> None:
-    """What the child does: parse what comes in, until nothing more does."""
+    """Serve as the child: parse the shards that come in, until the pipe is closed."""
     import signal
 
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends this one
-    given, told = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which stops the child
+    questions, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # nothing else may write into the answers
-    told.write(_READY)
-    told.flush()
-    while size := given.read(4):
-        question = json.loads(given.read(int.from_bytes(size)))
-        _tell(told, *_look_into(question["name"], given.read(question["bytes"]), question["key"]))
+    answers.write(_READY)
+    answers.flush()
+    while size := questions.read(4):
+        question = json.loads(questions.read(int.from_bytes(size)))
+        _write_answer(answers, *_inspect(question["name"], questions.read(question["bytes"]), question["key"]))
 
 
-def _look_into(name: str, data: bytes, key: str | None) -> tuple[dict[str, object], bytes]:
+def _inspect(name: str, data: bytes, key: str | None) -> tuple[dict[str, object], bytes]:
     try:
         found = parse(name, data, key)
     except StoreError as error:
         return {"name": name, "error": str(error), "newer": isinstance(error, NewerFormat)}, b""
-    shape = list(found.shape)
-    said = {
+    answer: dict[str, object] = {
         "name": name,
         "dtype": found.dtype,
-        "shape": shape,
+        "shape": list(found.shape),
         "offset": found.offset,
         "spec": found.spec,
         "versions": found.versions,
+        "ids": len(found.ids),
     }
-    return {**said, "ids": len(found.ids)}, found.ids
+    return answer, found.ids
 
 
-def _tell(told: IO[bytes], said: dict[str, object], ids: bytes) -> None:
-    text = json.dumps(said).encode()
-    told.write(len(text).to_bytes(4) + text + ids)
-    told.flush()
+def _write_answer(answers: IO[bytes], answer: dict[str, object], ids: bytes) -> None:
+    text = json.dumps(answer).encode()
+    answers.write(len(text).to_bytes(4) + text + ids)
+    answers.flush()

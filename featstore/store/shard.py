@@ -1,9 +1,9 @@
-"""One shard: an HDF5 file built in memory, and checked before and while it is parsed.
+"""One shard: an HDF5 file that is built in memory, and checked before and while it is parsed.
 
-Inside: root attributes `format`, `format_version`, `key`, `spec` (canonical JSON) and `versions` (JSON), and two
+It has root attributes `format`, `format_version`, `key`, `spec` (canonical JSON) and `versions` (JSON), and two
 contiguous, unfiltered data sets, `ids` (rows, 34) uint8 and `features` (rows, ...) float16 or float32. With the default
-library version bounds and no time stamps the bytes are the same on every machine. `features` may be in chunks instead
-that are compressed with Zstandard; an attribute `features_sha256` is the digest of the numbers then (see `chunks`).
+library version bounds and no time stamps, the bytes are the same on every machine. Or `features` is in chunks that are
+compressed with Zstandard; the attribute `features_sha256` is then the digest of the numbers (see `chunks`).
 docs/format.md has all that another program needs to know.
 """
 
@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from io import BytesIO
 from typing import Any
 
-# Filter plug-ins are code that a file may name. Ours never need one, so HDF5 is told to load none. This works only
+# Filter plug-ins are code that a file may name. Shards never need one, so HDF5 must load none. The variable works only
 # before the library starts; a program that imported h5py earlier keeps its own setting.
 os.environ.setdefault("HDF5_PLUGIN_PRELOAD", "::")
 
@@ -43,7 +43,7 @@ class PluginMissing(StoreError):
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """What is in a shard, and where: enough to read the features without HDF5, unless they are compressed."""
+    """The contents of a shard, with all that is needed to read uncompressed features without HDF5."""
 
     ids: bytes  # rows x 34
     dtype: str  # "float16" or "float32"
@@ -65,9 +65,9 @@ def build_shard(
     features: NDArray[Any],
     compress: str | None = None,
 ) -> tuple[str, bytes]:
-    """(file name, bytes) of a shard with `features` (rows, ...) float16 or float32, all finite.
+    """Return (file name, bytes) of a shard with `features` (rows, ...) float16 or float32, all finite.
 
-    compress: None or `zstd`, for which PluginMissing is raised where it is not installed.
+    compress: None or `zstd`. Raises PluginMissing if that is not installed.
     """
     values = np.ascontiguousarray(features, DTYPES[features.dtype.name])
     layout: dict[str, Any] = {}
@@ -90,7 +90,7 @@ def build_shard(
 
 
 def parse_shard(name: str, data: bytes, key: str | None) -> Contents:
-    """The contents of a shard of `key` (None: of any key); raises StoreError unless it is as `build_shard` makes it.
+    """Return the contents of a shard of `key` (None: any key); raises StoreError if `build_shard` did not make it so.
 
     The digest is compared with the name before HDF5 sees a byte: damaged metadata can hang or end the process.
     """
@@ -99,7 +99,7 @@ def parse_shard(name: str, data: bytes, key: str | None) -> Contents:
 
 
 def check_digest(name: str, data: bytes) -> None:
-    """Raises StoreError unless the bytes are those of the name."""
+    """Raise StoreError if the bytes do not match the name."""
     if name != f"s-{hashlib.sha256(data).hexdigest()}.h5":
         raise StoreError(f"{name}: the bytes do not match the name: damaged")
 
@@ -114,7 +114,7 @@ def parse(name: str, data: bytes, key: str | None) -> Contents:
 
 
 def decompress(name: str, data: bytes, key: str | None) -> NDArray[Any]:
-    """The features (rows, ...) of a compressed shard; raises PluginMissing, or StoreError as `parse_shard` does."""
+    """Return the features (rows, ...) of a compressed shard; raises PluginMissing, or StoreError as `parse_shard`."""
     parse_shard(name, data, key)
     _load_zstd()
     try:
@@ -164,7 +164,7 @@ def _contents(name: str, file: h5py.File, data: bytes, key: str | None) -> Conte
 
 
 def _dataset(name: str, file: h5py.File, which: str) -> h5py.Dataset:
-    """The data set `which` if it is in this file."""
+    """Return the data set `which`; raises StoreError if it is not in this file."""
     link = file.get(which, getlink=True)
     if not isinstance(link, h5py.HardLink) or not isinstance(dataset := file[which], h5py.Dataset):
         raise StoreError(f"{name}: {which} is not a data set of this file")
@@ -172,7 +172,10 @@ def _dataset(name: str, file: h5py.File, which: str) -> h5py.Dataset:
 
 
 def _offset(name: str, dataset: h5py.Dataset, which: str, size: int) -> int:
-    """Where its numbers begin, if they lie in one piece inside a file of `size` bytes, unfiltered."""
+    """Return where the numbers of a data set begin in a file of `size` bytes.
+
+    Raises StoreError if they are not contiguous, unfiltered, and inside the file.
+    """
     plain = dataset.chunks is None and not dataset.is_virtual and dataset.external is None
     offset = dataset.id.get_offset()
     count = math.prod(dataset.shape or ())  # `dataset.size` is 64 bits wide and wraps around

@@ -22,7 +22,7 @@ class Disk:
             os.posix_fallocate(descriptor, 0, size)
 
     def write(self, descriptor: int, data: memoryview) -> int:
-        """The system may take fewer bytes than it is given; how many it took comes back."""
+        """Write some of `data`; return how many bytes the system took, which may be fewer."""
         return os.write(descriptor, data)
 
     def sync(self, descriptor: int) -> None:
@@ -67,7 +67,7 @@ def disk() -> Disk:
 
 
 def use(other: Disk) -> Disk:
-    """Put another disk in its place; the one that was there comes back."""
+    """Put another disk in its place; return the previous one."""
     global _disk
     before, _disk = _disk, other
     return before
