@@ -9,9 +9,8 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
+from featstore.bases.weights_file import CLASSES
 from featstore.errors import DataError
-
-CLASSES = 1000
 
 
 def read_labels(path: str | os.PathLike[str]) -> dict[str, int]:

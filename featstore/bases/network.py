@@ -16,13 +16,11 @@ from numpy.typing import NDArray
 from featstore.bases.build import held_base, weights_digest
 from featstore.bases.cut import cut
 from featstore.bases.held import hold_network
-from featstore.bases.source import BaseSource
+from featstore.bases.source import BATCH, BaseSource
 from featstore.errors import BaseUnavailable, param
 from featstore.images.preprocessing import Preprocessing
 from featstore.spec import LAST_ACTIVATION, FeatureSpec
 from featstore.system.files import FileStat
-
-BATCH = 32
 
 
 class Network:

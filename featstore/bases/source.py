@@ -11,6 +11,7 @@ from featstore.bases.catalog import BUILT_IN, PIXELS, TINY, BaseInfo, lookup, we
 from featstore.errors import BaseUnavailable, UsageError, param
 from featstore.spec import USER_MODEL
 
+BATCH = 32  # images in one call of a base
 MODEL_ENDING = ".keras"
 WEIGHT_ENDINGS = (".h5", ".keras")  # `.weights.h5` among them
 FLATTENING = ("vgg16", "vgg19")  # modules of the bases whose classifier has weights for each place of the map

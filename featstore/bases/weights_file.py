@@ -7,7 +7,7 @@ import zipfile
 
 from featstore.errors import BaseUnavailable
 
-CLASSES = 1000
+CLASSES = 1000  # of ImageNet
 
 
 def holds_classifier(path: str) -> bool:
