@@ -22,6 +22,7 @@ from featstore.training.head_recipe import HeadRecipe
 if TYPE_CHECKING:
     from featstore.comparison.job import Comparison
     from featstore.evaluation.averaging import Average
+    from featstore.extraction.cache import CacheLike
     from featstore.extraction.pipeline import Extraction
     from featstore.finetuning.job import FineTuned
     from featstore.finetuning.settings import FineTuneOptions
@@ -37,7 +38,7 @@ PathLike = str | os.PathLike[str]
 def extract(
     data: PathLike | Manifest,
     *,
-    cache: PathLike | None = None,
+    cache: CacheLike = None,
     progress: bool | Progress = False,
     **options: Unpack[GridOptions],
 ) -> Extraction:
@@ -79,7 +80,7 @@ def train_head(
     val_fraction: float = 0.2,
     test_fraction: float = 0.2,
     seed: int = 0,
-    cache: PathLike | None = None,
+    cache: CacheLike = None,
     runs: PathLike = "runs",
     progress: bool | Progress = False,
     **options: Unpack[GridOptions],
@@ -150,7 +151,7 @@ def compare(
     val_fraction: float = 0.2,
     test_fraction: float = 0.2,
     seed: int = 0,
-    cache: PathLike | None = None,
+    cache: CacheLike = None,
     progress: bool | Progress = False,
     **options: Unpack[GridOptions],
 ) -> Comparison:
@@ -217,7 +218,7 @@ def fine_tune(
     views: str | None = None,
     augment: str | None = None,
     weights: str | None = None,
-    cache: PathLike | None = None,
+    cache: CacheLike = None,
     runs: PathLike | None = None,
     progress: bool | Progress = False,
     **settings: Unpack[FineTuneOptions],
@@ -279,7 +280,7 @@ def evaluate(
     data: PathLike | Manifest,
     *,
     weights: str | Sequence[str] | None = None,
-    cache: PathLike | None = None,
+    cache: CacheLike = None,
     progress: bool | Progress = False,
 ) -> Evaluation:
     """Measure a run on labelled images, split by split.
@@ -317,7 +318,7 @@ def predict(
     images: PathLike | Iterable[PathLike],
     *,
     weights: str | Sequence[str] | None = None,
-    cache: PathLike | None = None,
+    cache: CacheLike = None,
     progress: bool | Progress = False,
 ) -> Prediction:
     """Predict the labels of images.

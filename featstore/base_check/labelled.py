@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from featstore.datasets.manifest import Skipped, list_files
 from featstore.errors import DataError, UsageError, param
-from featstore.extraction.cache import cache_folder
+from featstore.extraction.cache import Cache, CacheLike
 from featstore.extraction.pipeline import Extraction, extract_features
 from featstore.extraction.recipe import Recipe
 from featstore.images.preprocessing import NAMED
@@ -63,7 +63,7 @@ def check_labelled(
     variants: Sequence[str] = (),
     views: Sequence[str] = (),
     *,
-    cache: str | os.PathLike[str] | None = None,
+    cache: CacheLike = None,
     progress: Progress | None = None,
 ) -> Check:
     """Top-1 and top-5 of the base of `recipe` with its ImageNet classifier.
@@ -75,6 +75,7 @@ def check_labelled(
     """
     from featstore.base_check.imagenet import read_labels
 
+    cache = Cache.at(cache)
     index_of = read_labels(labels)
     found = list_files([data])
     labelled = [p for p in found.pictures if os.path.realpath(p.path) in index_of]
@@ -119,15 +120,15 @@ def with_top(recipe: Recipe, variant: str, views: str) -> Recipe:
     return replace(recipe, preprocess=variant, views=views, resize=resize, top=True, dtype="float32", pool=None)
 
 
-def _probabilities(extraction: Extraction, variant: str, cache: str | os.PathLike[str] | None) -> NDArray[np.float64]:
+def _probabilities(extraction: Extraction, variant: str, cache: Cache) -> NDArray[np.float64]:
     """(n, views, 1000); raises UsageError where the base does not give probabilities of ImageNet's classes."""
     import numpy as np
 
-    from featstore.base_check.imagenet import CLASSES
+    from featstore.bases.weights_file import CLASSES
     from featstore.features.views import load_views
 
     [plan] = [plan for plan in extraction.plans if plan.recipe.preprocess == variant]
-    rows = load_views(extraction.manifest.pictures, [plan], cache_folder(cache)).astype(np.float64)
+    rows = load_views(extraction.manifest.pictures, [plan], cache).astype(np.float64)
     if rows.ndim != 3 or rows.shape[2] != CLASSES or not np.allclose(rows.sum(axis=2), 1, atol=1e-3):
         raise UsageError(
             f"{plan.recipe.model}: expected probabilities of the {CLASSES} classes of ImageNet, found rows of "

@@ -8,10 +8,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from featstore.base_check.labelled import all_variants, names_of, with_top
-from featstore.datasets.digests import DigestMemory
 from featstore.datasets.manifest import Picture, Skipped, list_files
 from featstore.errors import DataError, UsageError
-from featstore.extraction.cache import cache_folder
+from featstore.extraction.cache import Cache, CacheLike
 from featstore.extraction.pipeline import extract_features
 from featstore.extraction.recipe import Recipe
 from featstore.extraction.resolve import resolve, weights_state
@@ -69,13 +68,14 @@ def look_at_base(
     recipe: Recipe,
     variants: Sequence[str] = (),
     *,
-    cache: str | os.PathLike[str] | None = None,
+    cache: CacheLike = None,
     progress: Progress | None = None,
 ) -> Looks:
     """Whether the base of `recipe` looks rightly fed, and under which of `variants` (all, where none given)."""
     from featstore.base_check.imagenet import class_names
     from featstore.base_check.selftest import judge_by_mismatch, look
 
+    cache = Cache.at(cache)
     names = list(dict.fromkeys(variants or all_variants(recipe)))
     top = has_top(recipe)
     recipes = [with_top(recipe, v, "one") if top else replace(recipe, preprocess=v) for v in names]
@@ -146,17 +146,14 @@ def _in_words(judgement: Judgement, rows: Sequence[Looked], usual: str | None) -
     return text
 
 
-def _mismatches(
-    recipes: Sequence[Recipe], pictures: Sequence[Picture], cache: str | os.PathLike[str] | None
-) -> dict[str, float]:
+def _mismatches(recipes: Sequence[Recipe], pictures: Sequence[Picture], cache: Cache) -> dict[str, float]:
     """By variant, on images spread over the data set; empty where the base has no BatchNormalization to ask."""
     import numpy as np
 
     from featstore.images.prefetch import read_file
     from featstore.system.tensorflow_loader import load_tensorflow
 
-    memory = DigestMemory(cache_folder(cache) / "digests")
-    source, spec = recipes[0].source(), resolve(recipes[0], memory)
+    source, spec = recipes[0].source(), resolve(recipes[0], cache.digests)
     if source.is_pixels:
         return {}
     load_tensorflow()

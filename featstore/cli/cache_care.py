@@ -83,17 +83,16 @@ def repair(
 
     Example: featstore cache repair
     """
-    from featstore.datasets.digests import DigestMemory
-    from featstore.extraction.cache import cache_folder
+    from featstore.extraction.cache import Cache
     from featstore.store.repair import clear_leftovers, repair_key
     from featstore.store.rowid import content_digest
 
     with _each_shard("repairing", cache, keys, quiet) as (folders, on_shard):
         done, failed = one_by_one(folders, lambda folder: repair_key(folder, on_shard))
-    digests = cache_folder(cache) / "digests"
-    cleared = clear_leftovers(digests) + sum(repaired.cleared for repaired in done)
+    digests = Cache(cache).digests
+    cleared = clear_leftovers(digests.folder) + sum(repaired.cleared for repaired in done)
     lost = {content_digest(row) for repaired in done for row in repaired.findings.lost}
-    paths = DigestMemory(digests).paths(lost)
+    paths = digests.paths(lost)
     images = sorted(paths.get(digest, f"sha256:{digest}") for digest in lost)
     unmended = [text for repaired in done for text in repaired.unmended] + failed
     if json:
@@ -142,10 +141,10 @@ def _each_shard(
     title: str, cache: Path | None, keys: Sequence[str], quiet: bool
 ) -> Iterator[tuple[list[Path], Callable[[], None]]]:
     """Yield the folders of the keys, and a function to call for each of their shards, which moves a bar."""
-    from featstore.extraction.cache import cache_folder
+    from featstore.extraction.cache import Cache
     from featstore.store.keys import key_folders
 
-    folders = key_folders(cache_folder(cache), keys)
+    folders = key_folders(Cache(cache).folder, keys)
     total, done = sum(1 for folder in folders for _ in folder.glob("s-*.h5")), 0
     with displayed(not quiet) as progress:
         on_step = progress.steps(title, "shards")

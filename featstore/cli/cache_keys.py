@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -27,7 +26,9 @@ def list_keys(cache: options.Cache = None, json: options.Json = False, quiet: op
 
     Example: featstore cache ls
     """
-    keys = _describe(cache)
+    from featstore.extraction.cache import Cache
+
+    keys = Cache(cache).keys()
     if json:
         print_json({"keys": [_as_json(key) for key in keys], "bytes": sum(key.bytes for key in keys)})
         return
@@ -66,15 +67,15 @@ def prune(
 
     Example: featstore cache prune --older-than 30d --max-size 20G
     """
-    from featstore.extraction.cache import cache_folder
+    from featstore.extraction.cache import Cache
     from featstore.store.keys import key_folders
     from featstore.store.pruning import choose_keys, prune_key
 
     if older_than is None and max_size is None and not keys:
         raise UsageError("expected a choice of keys: give --older-than 30d, --max-size 20G or --key KEY")
-    named = set(key_folders(cache_folder(cache), keys)) if keys else None
+    named = set(key_folders(Cache(cache).folder, keys)) if keys else None
     since = None if older_than is None else time.time() - older_than
-    keys_now = _describe(cache)
+    keys_now = Cache(cache).keys()
     chosen = choose_keys(keys_now, named, since, max_size)
     left: list[str] = []
     failed: list[str] = []
@@ -103,14 +104,6 @@ def _print_pruned(chosen: Sequence[KeyInfo], left: Sequence[KeyInfo], done: bool
     print_table(_HEADER, [_as_row(key) for key in chosen])
     goes = f"{count(len(chosen), 'key')}, {megabytes(sum(key.bytes for key in chosen))} MB"
     print(f"removed {goes}; left {stays}" if done else f"would remove {goes} and leave {stays}; --yes does it")
-
-
-def _describe(cache: Path | None) -> list[KeyInfo]:
-    from featstore.extraction.cache import cache_folder
-    from featstore.store.keys import describe_key, key_folders
-
-    described = [describe_key(folder) for folder in key_folders(cache_folder(cache))]
-    return [key for key in described if key is not None]
 
 
 def _as_row(key: KeyInfo) -> list[str]:

@@ -13,6 +13,7 @@ from featstore.datasets.manifest import Manifest, Skipped, scan
 from featstore.datasets.splits import fold_splits
 from featstore.errors import DataError, FeatstoreError
 from featstore.evaluation.paired import Difference
+from featstore.extraction.cache import Cache, CacheLike
 from featstore.extraction.pipeline import FeatureSet, extract_augmented
 from featstore.extraction.plan import Plan
 from featstore.extraction.recipe import Recipe
@@ -156,7 +157,7 @@ def measure_grid(
     head: HeadRecipe | None = None,
     measurement: Measurement | None = None,
     *,
-    cache: str | os.PathLike[str] | None = None,
+    cache: CacheLike = None,
     progress: Progress | None = None,
 ) -> Comparison:
     """Measure each of `recipes` under each of `heads`: features from the cache, heads trained anew.
@@ -171,6 +172,7 @@ def measure_grid(
     cells = make_grid(list(dict.fromkeys(recipes)), list(dict.fromkeys(heads)), settings or {}, head)
     manifest = data if isinstance(data, Manifest) else scan(data)
     unique = list(dict.fromkeys(cell.recipe for cell in cells))
+    named = str(Cache.at(cache).folder) if cache else None
     prepared = prepare(manifest, unique, measurement.val_fraction, measurement.test_fraction, cache, progress)
     plan_of = {plan.recipe: plan for plan in prepared.plans}
     lessons, split = _lessons(prepared, measurement, progress)
@@ -182,13 +184,13 @@ def measure_grid(
         try:
             measured.append(_measure(cell, plan_of[cell.recipe], lessons, split, measurement.seeds))
         except FeatstoreError as error:
-            command = command_line(source, cell, measurement, os.fspath(cache) if cache else None)
+            command = command_line(source, cell, measurement, named)
             failed.append(Failed(command, str(error)))
         if on_cell:
             on_cell(number + 1, len(cells))
     if not measured:
         raise DataError(f"{source}: no cell of the grid could be measured; the first: {failed[0].reason}")
-    commands = [command_line(source, m.cell, measurement, os.fspath(cache) if cache else None) for m in measured]
+    commands = [command_line(source, m.cell, measurement, named) for m in measured]
     rows, findings = _judge(measured, prepared, commands)
     curves = {m.cell: m.curve for m in measured if m.curve.x_name == "epoch"}
     words = f"{measurement.folds}-fold cross-validation" if measurement.folds else f"the {split} split"

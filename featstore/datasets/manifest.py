@@ -195,7 +195,7 @@ class _Walk:
             self.skipped.append(Skipped(path, f"cannot be opened: {getattr(error, 'strerror', error)}"))
             return None
         if stat.S_ISREG(info.st_mode):
-            return FileStat(info.st_size, info.st_mtime_ns, info.st_ctime_ns, info.st_ino)
+            return FileStat.of(info)
         self.skipped.append(Skipped(path, "not a regular file"))
         return None
 

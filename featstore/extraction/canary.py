@@ -10,11 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from featstore.errors import StoreError, UnreadableImage, param
 from featstore.extraction.writer import Encode
 from featstore.images.prefetch import Read
+from featstore.store.reader import RowReader
 from featstore.system.environment import environment
 
 if TYPE_CHECKING:
@@ -29,55 +30,49 @@ NAMES = ("alpha.png", "grey-16-bit.png", "subsampled.jpg", "turned.jpg")
 Sketches = dict[str, "NDArray[np.float32] | None"]  # by image; None where there are no features to compare
 
 
-class GuardedStore(Protocol):
-    """What the guard has to know of a store."""
+class Guard:
+    """An encoder that shows with its first call that its features may go into `store`.
 
-    folder: Path
-
-    @property
-    def made_with(self) -> Mapping[str, str] | None:
-        """The environment that began the key; None while nothing is stored."""
-
-    @property
-    def canary(self) -> dict[str, Any] | None:
-        """That of the environment that began the key. Set before the first row is stored, it is kept with the spec."""
-
-    @canary.setter
-    def canary(self, value: dict[str, Any]) -> None: ...
-
-
-def guarded(
-    store: GuardedStore, read: Read, encode: Encode, here: Callable[[], Mapping[str, str]] = environment
-) -> Encode:
-    """`encode`, which shows with its first call that its features may go into `store`.
-
-    `read` makes of the bytes of a file (views, height, width, 3) pixels as `encode` takes them; the first view is used,
-    which has to be the same one for all that use the key. A new store gets a canary. One that another environment than
-    `here` began is compared with its canary. Raises StoreError where they differ by more than 1e-4, or where `here` has
-    no features of an image that the canary has.
+    A new store gets a canary. One that another environment than `here` has begun is compared with its canary.
     """
-    passed = False
 
-    def encode_guarded(images: NDArray[Any]) -> NDArray[np.float32]:
-        nonlocal passed
-        rows = encode(images)  # first, because only now all is loaded that belongs to the environment
-        if not passed:
-            _guard(store, read, encode, here())
-            passed = True
+    def __init__(
+        self, store: RowReader, read: Read, encode: Encode, here: Callable[[], Mapping[str, str]] = environment
+    ) -> None:
+        """`read` turns the bytes of a file into pixels (views, height, width, 3) as `encode` takes them.
+
+        The first view is used. It has to be the same one for all that use the key.
+        """
+        self._store, self._read, self._encode, self._here = store, read, encode, here
+        self._passed = False
+        self._canary: dict[str, Any] | None = None
+
+    def __call__(self, images: NDArray[Any]) -> NDArray[np.float32]:
+        """Encode `images`.
+
+        Raises StoreError if features of the canary images differ by more than 1e-4 from those that were kept, or if
+        this environment has no features of an image that the canary has.
+        """
+        rows = self._encode(images)  # first, because only now all is loaded that belongs to the environment
+        if not self._passed:
+            self._check()
+            self._passed = True
         return rows
 
-    return encode_guarded
+    def canary(self) -> dict[str, Any] | None:
+        """Return the canary to keep with the first rows of a new key; None before the first call."""
+        return self._canary
 
-
-def _guard(store: GuardedStore, read: Read, encode: Encode, here: Mapping[str, str]) -> None:
-    if store.made_with is None:
-        store.canary = _describe(_compute(read, encode))
-    elif store.canary is not None and store.made_with != here:
-        kept, found = _parse(store.canary, store.folder), _compute(read, encode)
-        # An image that only `here` can read is harmless: nothing that was stored is called into question.
-        lost = [name for name in NAMES if kept[name] is not None and found[name] is None]
-        if lost or _largest_difference(kept, found) > TOLERANCE:
-            raise StoreError(_refusal(store, here, kept, found, lost))
+    def _check(self) -> None:
+        key_file, here = self._store.key_file, self._here()
+        if key_file is None:
+            self._canary = _describe(_compute(self._read, self._encode))
+        elif key_file.canary is not None and key_file.versions != here:
+            kept, found = _parse(key_file.canary, self._store.folder), _compute(self._read, self._encode)
+            # An image that only `here` can read is harmless: nothing that was stored is called into question.
+            lost = [name for name in NAMES if kept[name] is not None and found[name] is None]
+            if lost or _largest_difference(kept, found) > TOLERANCE:
+                raise StoreError(_refusal(self._store.folder, key_file.versions, here, kept, found, lost))
 
 
 def _compute(read: Read, encode: Encode) -> Sketches:
@@ -127,11 +122,17 @@ def _largest_difference(kept: Sketches, found: Sketches) -> float:
     return max((relative_difference(a, b) for a, b in pairs if a is not None and b is not None), default=0.0)
 
 
-def _refusal(store: GuardedStore, here: Mapping[str, str], kept: Sketches, found: Sketches, lost: Sequence[str]) -> str:
+def _refusal(
+    folder: Path,
+    there: Mapping[str, str],
+    here: Mapping[str, str],
+    kept: Sketches,
+    found: Sketches,
+    lost: Sequence[str],
+) -> str:
     """One line: what was made with what, how it differs, and what to do; `lost` are the images without features."""
     from featstore.extraction.sketch import fingerprint
 
-    there = store.made_with or {}
     names = [name for name in sorted({*there, *here}) if there.get(name) != here.get(name)]
     theirs, ours = (", ".join(f"{name} {having.get(name, 'unknown')}" for name in names) for having in (there, here))
     old, new = (fingerprint(list(sketches.values())) for sketches in (kept, found))
@@ -141,6 +142,6 @@ def _refusal(store: GuardedStore, here: Mapping[str, str], kept: Sketches, found
         difference = _largest_difference(kept, found)
         how = f"features of the same images differ by {difference:.1e}, where {TOLERANCE:.0e} is allowed"
     return (
-        f"{store.folder}: its rows were made with {theirs} (canary {old}); here, with {ours} (canary {new}), {how}: "
+        f"{folder}: its rows were made with {theirs} (canary {old}); here, with {ours} (canary {new}), {how}: "
         f"go back to what they were made with, or extract into another {param('cache')}"
     )

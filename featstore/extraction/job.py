@@ -9,6 +9,7 @@ import hashlib
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -56,36 +57,33 @@ def run(
     is called only if an image has to be read, with the numbers of all views, which its reader gives along axis 0.
     """
     start = time.perf_counter()
-    shelves = [Shelf(task) for task in tasks]
-    views = tuple(sorted({view for task in tasks for view in task.views}))
-    job = _Job(shelves, views, make_reader, memory, progress or Silent(), threads or default_threads())
-    try:
-        for shelf in shelves:
-            shelf.task.store.begin(lambda: job.progress.hold())
-        unread = job.take_remembered(manifest.pictures)
-        job.progress.start(len(manifest), reused=len(manifest) - len(unread))
-        claimed = job.read(unread)
-        while claimed:
-            claimed = job.wait_for_others(claimed)
-        for shelf in shelves:
-            shelf.finish()
-    except StoreError:  # storing again would meet the same full disk
-        raise
-    except BaseException:
-        for shelf in shelves:
-            shelf.store_rows()
-        raise
-    finally:
-        job.end()
-        memory.save()
-        for shelf in shelves:
-            shelf.task.store.finish()
+    progress = progress or Silent()
+    with ExitStack() as stack:
+        shelves = [Shelf(task, stack.enter_context(task.store.writing(lambda: progress.hold()))) for task in tasks]
+        views = tuple(sorted({view for task in tasks for view in task.views}))
+        job = _Job(shelves, views, make_reader, memory, progress, threads or default_threads())
+        stack.callback(memory.save)
+        stack.callback(job.end)
+        try:
+            unread = job.take_remembered(manifest.pictures)
+            job.progress.start(len(manifest), reused=len(manifest) - len(unread))
+            claimed = job.read(unread)
+            while claimed:
+                claimed = job.wait_for_others(claimed)
+            for shelf in shelves:
+                shelf.finish()
+        except StoreError:  # storing again would meet the same full disk
+            raise
+        except BaseException:
+            for shelf in shelves:
+                shelf.store_rows()
+            raise
     return _outcome(manifest, job.done, job.skipped, shelves, time.perf_counter() - start)
 
 
 @dataclass
 class _Job:
-    """A run under way. `done` has the pictures that are stored or in hand, by path."""
+    """A run under way. `done` has the pictures whose rows are stored or being made, by path."""
 
     shelves: Sequence[Shelf]
     views: tuple[int, ...]
@@ -104,7 +102,7 @@ class _Job:
         return [(shelf.task.store, shelf.task.views) for shelf in self.shelves]
 
     def take_remembered(self, pictures: Sequence[Picture]) -> list[Picture]:
-        """Take what needs no pixels, by its remembered digest; the pictures that have to be read come back."""
+        """Take the pictures that need no pixels, by their remembered digests; return those that have to be read."""
         unread = []
         for picture in pictures:
             digest = self.memory.get(picture.path, picture.stat)
@@ -115,7 +113,7 @@ class _Job:
         return unread
 
     def read(self, pictures: Sequence[Picture]) -> list[Picture]:
-        """Read `pictures` and take what this process makes; what others are making comes back, with digests."""
+        """Read `pictures` and take those that this process makes; return those of other processes, with digests."""
         if not pictures:
             return []
         claimed = []
@@ -129,19 +127,19 @@ class _Job:
                 claimed.append(item.picture)
                 continue
             self.progress.advance(computed=item.pixels is not None)
-            self._give_up_refused()
+            self._release_refused()
         return claimed
 
     def wait_for_others(self, pictures: Sequence[Picture]) -> list[Picture]:
-        """Take what others have stored of `pictures`, and read what they left; the rest comes back, after a while.
+        """Take what others have stored of `pictures`, and read what they left; return the rest, after a while.
 
-        Whoever waits has stored its own rows and claims none, so that two never wait for each other.
+        A process that waits has stored its own rows and claims none, so that two never wait for each other.
         """
         for shelf in self.shelves:
             shelf.finish()
-            shelf.task.store.claims.withdraw()
+            shelf.writer.claims.release_all()
         free = [self._is_free(picture.digest) for picture in pictures]
-        self._refresh()  # after that: whoever gives up a claim has stored the row
+        self._refresh()  # after that: a process stores a row before it releases the claim
         left: list[Picture] = []
         claimed: list[Picture] = []
         for picture, is_free in zip(pictures, free, strict=True):
@@ -204,28 +202,28 @@ class _Job:
     def _is_free(self, digest: str) -> bool:
         """Whether there is a row to claim. It is left unclaimed: others who wait may take their share of the rest."""
         rows = self._rows(digest)
-        return any(shelf.needs_pixels(row) and shelf.task.store.claims.is_free(row) for shelf, row in rows)
+        return any(shelf.needs_pixels(row) and shelf.writer.claims.is_free(row) for shelf, row in rows)
 
     def _reader(self) -> Read:
-        """A reader that gives up the claims on what cannot be read, so that nobody waits for it."""
+        """Return a reader that releases the claims on what cannot be read, so that nobody waits for it."""
         read = self.make_reader(self.views)
 
-        def read_or_give_up(raw: bytes) -> NDArray[Any]:
+        def read_or_release(raw: bytes) -> NDArray[Any]:
             try:
                 return read(raw)
             except UnreadableImage:
                 for shelf, row in self._rows(hashlib.sha256(raw).hexdigest()):
-                    shelf.task.store.claims.give_up([row])
+                    shelf.writer.claims.release([row])
                 raise
 
-        return read_or_give_up
+        return read_or_release
 
-    def _give_up_refused(self) -> None:
-        """Give up the claims on what the base has spoilt, so that nobody waits for it."""
+    def _release_refused(self) -> None:
+        """Release the claims on rows with NaN or infinity, so that nobody waits for them."""
         refused = sum(len(shelf.refused) for shelf in self.shelves)
         if refused > self.refused:
             for shelf in self.shelves:
-                shelf.task.store.claims.give_up(shelf.refused)
+                shelf.writer.claims.release(shelf.refused)
             self.refused = refused
 
     def _rows(self, digest: str) -> list[tuple[Shelf, RowId]]:

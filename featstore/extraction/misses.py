@@ -17,7 +17,7 @@ from featstore.datasets.digests import DigestMemory
 from featstore.datasets.manifest import Manifest, Picture, Skipped, scan
 from featstore.datasets.splits import complete_splits
 from featstore.errors import DataError, StoreError
-from featstore.extraction.cache import cache_folder, open_store
+from featstore.extraction.cache import Cache, CacheLike
 from featstore.extraction.plan import Plan, Rows, make_plan
 from featstore.extraction.recipe import Recipe
 from featstore.extraction.spec_diff import differences
@@ -25,8 +25,8 @@ from featstore.images.prefetch import fetch_all
 from featstore.images.views import VIEWS
 from featstore.spec import FeatureSpec
 from featstore.store.layout import SPEC
+from featstore.store.reader import RowReader
 from featstore.store.rowid import row_id
-from featstore.store.rowstore import RowStore
 from featstore.store.spec_file import read_key_file
 from featstore.system.environment import default_threads
 
@@ -120,32 +120,31 @@ class _Kept(NamedTuple):
 
     folder: Path
     key: str
-    spec: dict[str, Any]
+    spec: Mapping[str, Any]
 
 
 def explain(
     data: str | os.PathLike[str] | Manifest,
     recipes: Sequence[Recipe],
-    cache: str | os.PathLike[str] | None = None,
+    cache: CacheLike = None,
     on_step: Callable[[int, int], None] | None = None,
 ) -> Explanation:
-    """What the cache holds of the features of `recipes` for the images of `data`, and what a miss hangs by.
+    """What the cache holds of the features of `recipes` for the images of `data`, and why rows are missing.
 
     Files whose digest is not known are read, which `on_step` is told about as (files read, files to read).
     TensorFlow loads only where the digest of the weights is not known, as for an extraction; that digest is kept.
     Those of images are not: the last one known is how a changed image is told from a new one, also when asked again.
     Raises as an extraction does for data, recipes and weights that cannot be, and for a cache that cannot be read.
     """
-    folder = cache_folder(cache)
-    memory = DigestMemory(folder / "digests")
+    cache = Cache.at(cache)
+    memory = cache.digests
+    memory.refresh()
     manifest = data if isinstance(data, Manifest) else scan(data)
     plans = [make_plan(recipe, memory) for recipe in recipes]
     memory.save()
     manifest = _with_digests(manifest, memory, on_step)
-    kept, notes = _kept_specs(folder)
-    answers = [
-        _answer(plan.recipe, rows, pictures, folder, memory, kept) for plan, rows, pictures in _wanted(plans, manifest)
-    ]
+    kept, notes = _kept_specs(cache.folder)
+    answers = [_answer(plan.recipe, rows, pictures, cache, kept) for plan, rows, pictures in _wanted(plans, manifest)]
     return Explanation(manifest, tuple(answers), tuple(notes))
 
 
@@ -184,20 +183,18 @@ def _answer(
     recipe: Recipe,
     rows: Rows,
     pictures: Sequence[Picture],
-    cache: Path,
-    memory: DigestMemory,
+    cache: Cache,
     kept: Sequence[_Kept],
 ) -> Answer:
     spec, views = rows
-    store = open_store(cache, spec)
+    store = cache.store(spec)
     stored, missing = 0, []
     for picture in pictures:
         held = sum(row_id(picture.digest, view) in store for view in views)
         stored += held
         if held < len(views):
-            missing.append(Missing(picture.path, _why(picture, held, store, views, memory)))
-    damaged = tuple(store.damaged)
-    there = bool(len(store) or damaged)
+            missing.append(Missing(picture.path, _why(picture, held, store, views, cache.digests)))
+    there = bool(len(store) or store.damaged)
     nearest = None if there else _nearest(spec, kept, pictures)
     return Answer(
         recipe=recipe,
@@ -208,12 +205,12 @@ def _answer(
         stored=stored,
         missing=tuple(missing),
         key_is_stored=there,
-        damaged=damaged,
+        damaged=store.damaged,
         nearest=nearest,
     )
 
 
-def _why(picture: Picture, held: int, store: RowStore, views: Sequence[int], memory: DigestMemory) -> Why:
+def _why(picture: Picture, held: int, store: RowReader, views: Sequence[int], memory: DigestMemory) -> Why:
     if held:
         return "views"
     before = memory.last_known(picture.path)
@@ -252,7 +249,7 @@ def _stretch(stored: Mapping[str, Any], asked: Mapping[str, Any]) -> float:
 
 def _images_in(kept: _Kept, pictures: Sequence[Picture]) -> int:
     """How many of `pictures` have a row there, in whatever view."""
-    store = RowStore(kept.folder, kept.key, "", dict)  # spec and versions are for those who write
+    store = RowReader(kept.folder, kept.key)
     return sum(any(row_id(p.digest, view) in store for view in VIEWS["ten"]) for p in pictures)
 
 
@@ -262,7 +259,7 @@ def _kept_specs(cache: Path) -> tuple[list[_Kept], list[str]]:
     for path in sorted(cache.glob(f"*/*/{SPEC}")):
         try:
             content = read_key_file(path)
-            kept.append(_Kept(path.parent, content["key"], content["spec"]))
+            kept.append(_Kept(path.parent, content.key, content.spec))
         except (StoreError, FileNotFoundError) as error:  # the latter if somebody prunes just now
             notes.append(f"passed over: {error}")
     return kept, notes

@@ -12,19 +12,19 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from featstore.datasets.digests import DigestMemory
 from featstore.datasets.manifest import Manifest, scan
 from featstore.datasets.splits import complete_splits
 from featstore.errors import DataError
 from featstore.extraction import job
-from featstore.extraction.cache import cache_folder, open_store
-from featstore.extraction.canary import guarded
+from featstore.extraction.cache import Cache, CacheLike
+from featstore.extraction.canary import Guard
 from featstore.extraction.encoder import make_encoder
 from featstore.extraction.plan import Plan, Rows, make_plan
 from featstore.extraction.recipe import Recipe
 from featstore.extraction.writer import Task
 from featstore.images.readers import make_views_reader
 from featstore.spec import LAST_ACTIVATION, FeatureSpec
+from featstore.store.reader import RowReader
 from featstore.store.rowstore import RowStore
 from featstore.system.text import Shown, Table
 
@@ -125,7 +125,7 @@ class Extraction(Shown):
 def extract_features(
     data: str | os.PathLike[str] | Manifest,
     recipes: Sequence[Recipe],
-    cache: str | os.PathLike[str] | None = None,
+    cache: CacheLike = None,
     progress: Progress | None = None,
 ) -> Extraction:
     """Complete the features of all `recipes` for all images of `data`; each is decoded once per reading and base.
@@ -133,14 +133,14 @@ def extract_features(
     Augmented versions are not among them: they need splits, see `extract_augmented`. Raises DataError if not one image
     can be read.
     """
-    folder = cache_folder(cache)
-    memory = DigestMemory(folder / "digests")
+    cache = Cache.at(cache)
+    cache.digests.refresh()
     manifest = data if isinstance(data, Manifest) else scan(data)
     if not manifest.pictures:  # before weights are loaded, or fetched, for nothing
         raise DataError(_none_readable(manifest))
-    plans = tuple(make_plan(recipe, memory) for recipe in recipes)
+    plans = tuple(make_plan(recipe, cache.digests) for recipe in recipes)
     wanted = [(plan.recipe, part) for plan in plans for part in plan.parts]
-    manifest, features = _complete(manifest, wanted, folder, memory, progress)
+    manifest, features = _complete(manifest, wanted, cache, progress)
     if not manifest.pictures:
         raise DataError(_none_readable(manifest))
     return Extraction(manifest, features, plans)
@@ -149,16 +149,15 @@ def extract_features(
 def extract_augmented(
     manifest: Manifest,
     plans: Sequence[Plan],
-    cache: str | os.PathLike[str] | None = None,
+    cache: CacheLike = None,
     progress: Progress | None = None,
 ) -> tuple[FeatureSet, ...]:
     """Complete the augmented versions of the training images of `manifest` where `plans` ask for them."""
     wanted = [(plan.recipe, plan.augmented) for plan in plans if plan.augmented]
     if not wanted:
         return ()
-    folder = cache_folder(cache)
     training = manifest.with_pictures(manifest.of_split("train"))
-    complete, features = _complete(training, wanted, folder, DigestMemory(folder / "digests"), progress)
+    complete, features = _complete(training, wanted, Cache.at(cache), progress)
     if len(complete) < len(training):
         path, reason = complete.skipped[-1]
         raise DataError(f"{path}: was read a moment ago and cannot be augmented now: {reason}; run the command again")
@@ -168,8 +167,7 @@ def extract_augmented(
 def _complete(
     manifest: Manifest,
     wanted: Sequence[tuple[Recipe, Rows]],
-    folder: Path,
-    memory: DigestMemory,
+    cache: Cache,
     progress: Progress | None,
 ) -> tuple[Manifest, tuple[FeatureSet, ...]]:
     """Complete all `wanted` rows, one run of the extraction for each reading and base, which decodes each image once.
@@ -177,17 +175,17 @@ def _complete(
     Base by base, so that a grid of many holds one in memory at a time; to decode again costs little beside a base.
     Of recipes that come to the same spec, such as `keras` and `tf`, the first does the work and has it on its account.
     """
-    stores = {rows.spec.key: open_store(folder, rows.spec) for _, rows in wanted}
+    stores = {rows.spec.key: cache.store(rows.spec) for _, rows in wanted}
     runs: dict[tuple[Reading, str], dict[FeatureSpec, tuple[Recipe, set[int]]]] = {}
     for recipe, (spec, views) in wanted:
         runs.setdefault((spec.reading, spec.weights), {}).setdefault(spec, (recipe, set()))[1].update(views)
     made: dict[FeatureSpec, tuple[int, float]] = {}
     for (reading, _), specs in runs.items():
         tasks = [
-            _task(folder, recipe, Rows(spec, tuple(sorted(views))), stores[spec.key])
+            _task(cache, recipe, Rows(spec, tuple(sorted(views))), stores[spec.key])
             for spec, (recipe, views) in specs.items()
         ]
-        outcome = job.run(manifest, tasks, partial(make_views_reader, reading), memory, progress)
+        outcome = job.run(manifest, tasks, partial(make_views_reader, reading), cache.digests, progress)
         manifest = outcome.manifest
         made |= zip(specs, zip(outcome.computed, outcome.seconds, strict=True), strict=True)
     sets = []
@@ -213,7 +211,7 @@ def _complete(
 def extract_all(
     data: str | os.PathLike[str] | Manifest,
     recipes: Sequence[Recipe],
-    cache: str | os.PathLike[str] | None = None,
+    cache: CacheLike = None,
     progress: Progress | None = None,
 ) -> Extraction:
     """Complete the features of `recipes`, augmented versions of the training images among them."""
@@ -224,13 +222,13 @@ def extract_all(
     return replace(extraction, features=(*extraction.features, *augmented))
 
 
-def _task(cache: Path, recipe: Recipe, rows: Rows, store: RowStore) -> Task:
+def _task(cache: Cache, recipe: Recipe, rows: Rows, store: RowStore) -> Task:
     source, spec = recipe.source(), rows.spec
     pools_maps = spec.layer != LAST_ACTIVATION or source.info is None or source.info.map_pools
     maps = _kept_maps(cache, spec) if spec.pool != "none" and pools_maps else None
     pool = _average if spec.pool == "avg" else _maximum
-    encode = guarded(store, _plain_reader(spec.reading), make_encoder(source, spec))
-    return Task(store, encode, spec.dtype, maps, pool, rows.views)
+    guard = Guard(store, _plain_reader(spec.reading), make_encoder(source, spec))
+    return Task(store, guard, spec.dtype, maps, pool, rows.views, guard.canary)
 
 
 def _plain_reader(reading: Reading) -> Read:
@@ -241,12 +239,12 @@ def _plain_reader(reading: Reading) -> Read:
     return lambda raw: make_views_reader(reading, (reading.plain,))(raw)
 
 
-def _kept_maps(cache: Path, spec: FeatureSpec) -> RowStore | None:
+def _kept_maps(cache: Cache, spec: FeatureSpec) -> RowReader | None:
     """The store of the same features unpooled, if there is one that is as exact as `spec` asks for."""
     for dtype in dict.fromkeys(("float32", spec.dtype)):
         kept = replace(spec, pool="none", dtype=dtype)
-        if (cache / kept.folder).is_dir():
-            return open_store(cache, kept)
+        if (cache.folder / kept.folder).is_dir():
+            return cache.store(kept)
     return None
 
 

@@ -69,10 +69,9 @@ def weights_state(source: BaseSource, height: int, width: int) -> FileStat | Non
     if path is None or (source.weights == "imagenet" and not path.exists()):
         return None
     try:
-        info = os.stat(path)
+        return FileStat.of(os.stat(path))
     except OSError as error:
         raise BaseUnavailable(f"{path}: weights cannot be opened: {error.strerror}") from error
-    return FileStat(info.st_size, info.st_mtime_ns, info.st_ctime_ns, info.st_ino)
 
 
 def _weights_digest(source: BaseSource, height: int, width: int, memory: DigestMemory) -> str:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from featstore.bases.source import BATCH
+from featstore.store.layout import SHARD_BYTES
+from featstore.store.reader import RowReader
 from featstore.store.rowid import PLAIN_VIEW, RowId, row_id
 from featstore.store.rowstore import RowStore
+from featstore.store.writer import RowWriter
 
 if TYPE_CHECKING:
     import numpy as np
@@ -16,8 +20,6 @@ if TYPE_CHECKING:
 
 Encode = Callable[["NDArray[Any]"], "NDArray[np.float32]"]
 
-BATCH = 32
-SHARD_BYTES = 16 * 2**20  # 8 to 32 MB is the sweet spot: 25 ms to write safely, and little work at risk
 SHARD_SECONDS = 10.0  # a killed run loses at most this much work
 FLOAT16_TOLERANCE = 1e-3  # of a row's largest number; rounding takes half of it
 
@@ -28,15 +30,17 @@ class Task:
 
     dtype: float16, where rows that it cannot hold stay float32, or float32 for all. `maps`, where given, holds the
     unpooled maps of the very same features, and `pool` makes rows of maps; images that have one need no base. `views`
-    are the numbers of the rows that each image gets.
+    are the numbers of the rows that each image gets. `canary` returns what is kept with the first rows of a key that
+    `encode` has made (see `canary.Guard`).
     """
 
     store: RowStore
     encode: Encode
     dtype: str = "float16"
-    maps: RowStore | None = None
+    maps: RowReader | None = None
     pool: Callable[[NDArray[Any]], NDArray[np.float32]] | None = None
     views: tuple[int, ...] = (PLAIN_VIEW,)
+    canary: Callable[[], Mapping[str, Any] | None] = lambda: None
 
     def rows(self, digest: str) -> list[RowId]:
         """Ids of the rows of the image with this SHA-256 (hex)."""
@@ -49,14 +53,19 @@ class _Waiting(NamedTuple):
 
 
 class Shelf:
-    """Takes images one by one; `computed` counts the rows that the base made, `refused` says which it spoilt."""
+    """Takes images one by one.
 
-    def __init__(self, task: Task) -> None:
+    computed: number of rows that the base made. refused: rows with NaN or infinity, with the reason. seconds: of the
+    base and of storing.
+    """
+
+    def __init__(self, task: Task, writer: RowWriter) -> None:
         self.task = task
+        self.writer = writer
         self.computed = 0
         self.seconds = 0.0
         self.refused: dict[RowId, str] = {}
-        self._in_hand: set[RowId] = set()
+        self._being_made: set[RowId] = set()
         self._decoded: list[_Waiting] = []
         self._mapped: list[_Waiting] = []
         self._ids: list[RowId] = []
@@ -69,13 +78,13 @@ class Shelf:
 
     def claims(self, row: RowId) -> bool:
         """Claim a row that needs pixels; False if another process is making it, or if it needs none."""
-        return self.needs_pixels(row) and self.task.store.claims.take(row)
+        return self.needs_pixels(row) and self.writer.claims.claim(row)
 
     def take(self, row: RowId, pixels: NDArray[Any] | None) -> None:
-        """Take an image in hand, unless its row is stored or a copy of it came before."""
+        """Take an image, unless its row is stored or a copy of it was taken before."""
         if not self.lacks(row):
             return
-        self._in_hand.add(row)
+        self._being_made.add(row)
         waiting = self._mapped if self._has_map(row) else self._decoded
         waiting.append(_Waiting(row, pixels))
         if len(waiting) == BATCH:
@@ -97,14 +106,14 @@ class Shelf:
         start = time.perf_counter()
         rows = np.concatenate(self._rows)
         for part, dtype in _storage_types(rows, self.task.dtype):
-            self.task.store.append([self._ids[i] for i in part], rows[part].astype(dtype))
+            self.writer.append([self._ids[i] for i in part], rows[part].astype(dtype), self.task.canary())
         self._ids, self._rows = [], []
         self._stored_at = time.perf_counter()
         self.seconds += self._stored_at - start
 
     def lacks(self, row: RowId) -> bool:
-        """Whether `row` is neither stored nor in hand."""
-        return row not in self.task.store and row not in self._in_hand
+        """Whether `row` is neither stored nor being made."""
+        return row not in self.task.store and row not in self._being_made
 
     def _has_map(self, row: RowId) -> bool:
         return self.task.maps is not None and row in self.task.maps

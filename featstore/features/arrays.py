@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from featstore.datasets.manifest import Picture
 from featstore.errors import StoreError
 from featstore.features.stored_array import StoredArray
+from featstore.store.reader import RowReader
 from featstore.store.rowid import PLAIN_VIEW, SIZE, RowId, row_id
-from featstore.store.rowstore import RowStore
 
 
 class Features(NamedTuple):
@@ -38,20 +38,20 @@ class OpenFeatures(NamedTuple):
     ids: NDArray[np.str_]
 
 
-def open_rows(pictures: Sequence[Picture], store: RowStore, view: int = PLAIN_VIEW) -> OpenFeatures:
+def open_rows(pictures: Sequence[Picture], store: RowReader, view: int = PLAIN_VIEW) -> OpenFeatures:
     """As `gather`, for more rows than memory holds."""
     rows = b"".join(row for (row,) in _row_ids(pictures, store, (view,)))
     X = StoredArray(store, np.frombuffer(rows, f"V{SIZE}"))
     return OpenFeatures(X, labels_of(pictures), digests_of(pictures))
 
 
-def gather(pictures: Sequence[Picture], store: RowStore, view: int = PLAIN_VIEW) -> Features:
+def gather(pictures: Sequence[Picture], store: RowReader, view: int = PLAIN_VIEW) -> Features:
     """The rows of one view of `pictures`, which need their digests; raises StoreError if one is not in the cache."""
     rows = gather_views(pictures, store, (view,))[:, 0]
     return Features(rows, labels_of(pictures), digests_of(pictures))
 
 
-def gather_views(pictures: Sequence[Picture], store: RowStore, views: Sequence[int]) -> NDArray[np.float32]:
+def gather_views(pictures: Sequence[Picture], store: RowReader, views: Sequence[int]) -> NDArray[np.float32]:
     """The rows of `pictures` by view: (n, views, ...); raises StoreError if one is not in the cache."""
     ids = _row_ids(pictures, store, views)
     rows = store.read([row for image in ids for row in image])
@@ -68,7 +68,7 @@ def digests_of(pictures: Sequence[Picture]) -> NDArray[np.str_]:
     return np.array([p.digest for p in pictures], str)
 
 
-def _row_ids(pictures: Sequence[Picture], store: RowStore, views: Sequence[int]) -> list[list[RowId]]:
+def _row_ids(pictures: Sequence[Picture], store: RowReader, views: Sequence[int]) -> list[list[RowId]]:
     """By picture and view; raises StoreError if one is not in the cache."""
     ids = [[row_id(p.digest, view) for view in views] if p.known_digest else [] for p in pictures]
     absent = [p.path for p, rows in zip(pictures, ids, strict=True) if not rows or any(r not in store for r in rows)]

@@ -13,7 +13,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 
 from featstore.datasets.manifest import list_files
 from featstore.errors import UnreadableImage, UsageError
-from featstore.extraction.cache import cache_folder
+from featstore.extraction.cache import Cache, CacheLike
 from featstore.extraction.pipeline import extract_features
 from featstore.extraction.recipe import Recipe
 from featstore.features.views import load_views
@@ -48,7 +48,7 @@ class Bottleneck(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     resize: str | int | None = None
     scales: str | None = None
     weights_seed: int = 0
-    cache: ImagePath | None = None
+    cache: CacheLike = None
 
     def fit(self, X: Sequence[ImagePath], y: Any = None) -> Bottleneck:
         """Nothing is learnt; the recipe is checked."""
@@ -62,11 +62,12 @@ class Bottleneck(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         folders = [path for path in X if os.path.isdir(path)]
         if folders:
             raise UnreadableImage(f"{folders[0]}: is a folder; name the images in it one by one")
-        extraction = extract_features(list_files(list(X)), [self._recipe()], self.cache)
+        cache = Cache.at(self.cache)
+        extraction = extract_features(list_files(list(X)), [self._recipe()], cache)
         if extraction.manifest.skipped:
             path, reason = extraction.manifest.skipped[0]
             raise UnreadableImage(f"{path}: {reason}; leave it out, a transformer needs a row for every path")
-        views = load_views(extraction.manifest.pictures, extraction.plans, cache_folder(self.cache))
+        views = load_views(extraction.manifest.pictures, extraction.plans, cache)
         return views[:, 0] if views.shape[1] == 1 else views.mean(axis=1)
 
     def __sklearn_is_fitted__(self) -> bool:

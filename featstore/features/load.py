@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
 from featstore.datasets.manifest import Manifest
@@ -10,7 +9,7 @@ from featstore.spec import FeatureSpec
 
 if TYPE_CHECKING:
     from featstore.features.arrays import Features, OpenFeatures
-from featstore.extraction.cache import cache_folder, open_store
+from featstore.extraction.cache import Cache, CacheLike
 
 
 def load_features(
@@ -18,7 +17,7 @@ def load_features(
     spec: FeatureSpec,
     *,
     split: str | None = None,
-    cache: str | os.PathLike[str] | None = None,
+    cache: CacheLike = None,
 ) -> Features:
     """(X, y, ids) of the plain view of the pictures of `manifest`, or of one split of it.
 
@@ -28,7 +27,7 @@ def load_features(
     from featstore.features.arrays import gather
 
     pictures = manifest.pictures if split is None else manifest.of_split(split)
-    return gather(pictures, open_store(cache_folder(cache), spec), spec.reading.plain)
+    return gather(pictures, Cache.at(cache).store(spec), spec.reading.plain)
 
 
 def open_features(
@@ -36,7 +35,7 @@ def open_features(
     spec: FeatureSpec,
     *,
     split: str | None = None,
-    cache: str | os.PathLike[str] | None = None,
+    cache: CacheLike = None,
 ) -> OpenFeatures:
     """As `load_features`, but nothing is read until it is asked for: X may be larger than memory.
 
@@ -45,4 +44,4 @@ def open_features(
     from featstore.features.arrays import open_rows
 
     pictures = manifest.pictures if split is None else manifest.of_split(split)
-    return open_rows(pictures, open_store(cache_folder(cache), spec), spec.reading.plain)
+    return open_rows(pictures, Cache.at(cache).store(spec), spec.reading.plain)

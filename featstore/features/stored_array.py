@@ -11,7 +11,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from featstore.errors import StoreError
 from featstore.store.places import Places
-from featstore.store.rowstore import RowStore
+from featstore.store.reader import RowReader
 
 BLOCK_BYTES = 2**26
 LARGE_ROW = 2**14  # bytes, from which on it is no slower to read row by row than what lies side by side
@@ -29,7 +29,7 @@ class StoredArray:
     process (SIGBUS); `read` and `load_features` raise StoreError then.
     """
 
-    def __init__(self, store: RowStore, ids: NDArray[np.void]) -> None:
+    def __init__(self, store: RowReader, ids: NDArray[np.void]) -> None:
         """ids: (n,), 34 bytes each."""
         self.shape = (len(ids), *(store.row_shape or ()))
         self.dtype = np.dtype(np.float32 if store.item_bytes == 4 else np.float16)
@@ -104,7 +104,7 @@ class StoredArray:
             yield self.read(which, mapped=True), which
 
     def read(self, which: NDArray[np.intp] | slice, mapped: bool = False) -> NDArray[Any]:
-        """A copy of some rows, which are given by numbers from 0 to n - 1. mapped: as in `RowStore.read_at`."""
+        """A copy of some rows, which are given by numbers from 0 to n - 1. mapped: as in `RowReader.read_at`."""
         places = self._located().of(which)
         try:
             rows = self._store.read_at(places, mapped)

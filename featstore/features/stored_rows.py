@@ -10,14 +10,14 @@ from numpy.typing import NDArray
 
 from featstore.features.batches import RUN
 from featstore.features.stored_array import StoredArray
+from featstore.store.reader import RowReader
 from featstore.store.rowid import SIZE, RowId
-from featstore.store.rowstore import RowStore
 
 
 class StoredRows:
     """Rows of one or more stores, all of one shape, in the order of `places`; read when they are asked for."""
 
-    def __init__(self, places: Sequence[tuple[RowStore, RowId]]) -> None:
+    def __init__(self, places: Sequence[tuple[RowReader, RowId]]) -> None:
         stores = list(dict.fromkeys(store for store, _ in places))
         number = {id(store): place for place, store in enumerate(stores)}
         ids = np.frombuffer(b"".join(row for _, row in places), f"V{SIZE}")

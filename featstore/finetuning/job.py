@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from featstore.datasets.leaks import leak_notes, trained_on_notes
 from featstore.datasets.manifest import Manifest, Skipped
 from featstore.errors import FeatstoreError, StoreError
-from featstore.extraction.cache import cache_folder
+from featstore.extraction.cache import Cache, CacheLike
 from featstore.finetuning.settings import FineTuneSettings
 from featstore.finetuning.setup import Unfreeze, Unfrozen, check_unfreezable, unfreeze_run
 from featstore.runs.fine_tuning import FineTuning
@@ -108,7 +108,7 @@ def fine_tune_run(
     views: str | None = None,
     augment: str | None = None,
     weights: str | None = None,
-    cache: str | os.PathLike[str] | None = None,
+    cache: CacheLike = None,
     runs: str | os.PathLike[str] | None = None,
     progress: Progress | None = None,
 ) -> FineTuned:
@@ -117,7 +117,7 @@ def fine_tune_run(
     root = Path(runs) if runs else _beside(head_run.folder)
     check_unfreezable(head_run, where, views, augment, settings)
     check_root(root)
-    unfrozen = unfreeze_run(head_run, data, where, settings, (views, augment), weights, cache_folder(cache), progress)
+    unfrozen = unfreeze_run(head_run, data, where, settings, (views, augment), weights, Cache.at(cache), progress)
     ready = time.perf_counter()
     try:
         unfrozen.stage.train(progress.steps("fine-tuning") if progress else None)

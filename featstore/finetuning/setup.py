@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from featstore.datasets.manifest import Manifest, scan
 from featstore.errors import DataError, RunError, UsageError, param
+from featstore.extraction.cache import Cache
 from featstore.extraction.plan import Plan
 from featstore.extraction.recipe import Recipe
 from featstore.extraction.resolve import weights_state
@@ -132,7 +132,7 @@ def unfreeze_run(
     tuning: FineTuneSettings,
     augmentation: tuple[str | None, str | None],
     weights: str | None,
-    cache: Path,
+    cache: Cache,
     progress: Progress | None,
 ) -> Unfrozen:
     """Find the cut, complete the rows of `data` there, and put the head of `run` on what is above it.

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from featstore.datasets.manifest import SPLITS, Picture
 from featstore.errors import UsageError, param
 from featstore.evaluation.averaging import predict_views
-from featstore.extraction.cache import open_store
 from featstore.extraction.plan import Plan
 from featstore.features.batches import ShuffledBatches
 from featstore.features.stored_rows import StoredRows
@@ -108,11 +107,11 @@ class Stage:
             images = AugmentedBatches(pictures, truth, self._plan.spec, self._ranges, tuning.batch, random)
             return images.epoch, len(pictures)
         (spec, views), augmented = self._plan.parts[0], self._plan.augmented
-        store = open_store(self._cache, spec)
+        store = self._cache.store(spec)
         seen = views if self._train_on == "all" and augmented is None else (views[self._plan.plain],)
         places = [(store, row_id(p.digest, view)) for view in seen for p in pictures]
         if augmented is not None:
-            versions = open_store(self._cache, augmented.spec)
+            versions = self._cache.store(augmented.spec)
             places += [(versions, row_id(p.digest, view)) for view in augmented.views for p in pictures]
         rows = StoredRows(places)
         targets = np.tile(truth, len(rows) // len(pictures))
@@ -121,7 +120,7 @@ class Stage:
     def _validation(self) -> Callable[[], NDArray[np.float64]]:
         """A function that gives (loss, accuracy) on the plain view of the validation split, read anew each time."""
         spec, views = self._plan.parts[0]
-        store, view = open_store(self._cache, spec), views[self._plan.plain]
+        store, view = self._cache.store(spec), views[self._plan.plain]
         rows = StoredRows([(store, row_id(p.digest, view)) for p in self.pictures["val"]])
         truth, network = self.truth("val"), FineTunedNetwork(len(self.classes), self._network)
 

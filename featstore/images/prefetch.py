@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import stat
 import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from featstore.datasets.manifest import Picture
 from featstore.errors import UnreadableImage
-from featstore.system.files import FileStat
+from featstore.system.files import FileStat, NotRegularFile, open_regular
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -66,13 +65,15 @@ def fetch_all(
 def read_file(path: str) -> tuple[bytes, FileStat]:
     """The bytes of a regular file of up to 64 MB, and the state of the file they belong to; raises UnreadableImage."""
     try:
-        with open(path, "rb", opener=_open_at_once) as file:
-            before = _state(file.fileno())
+        with open_regular(path) as file:
+            before = FileStat.of(os.fstat(file.fileno()))
             if before.size > MAX_BYTES:
                 raise UnreadableImage(f"is {before.size / 2**20:.0f} MB, the limit is {MAX_BYTES >> 20} MB")
             raw = file.read(before.size + 1)
-            if _state(file.fileno()) != before or len(raw) != before.size:
+            if FileStat.of(os.fstat(file.fileno())) != before or len(raw) != before.size:
                 raise UnreadableImage("changed while it was read")
+    except NotRegularFile as error:
+        raise UnreadableImage("not a regular file") from error
     except OSError as error:
         raise UnreadableImage(f"cannot be opened: {error.strerror}") from error
     return raw, before
@@ -91,15 +92,3 @@ def _yield_to_the_network() -> None:
     """Lower this thread's priority: TensorFlow's threads wait for the slowest of them, so they should come first."""
     if sys.platform == "linux":  # elsewhere it is the whole process that has a priority
         os.nice(10)
-
-
-def _open_at_once(path: str, flags: int) -> int:
-    """A pipe that has taken the place of a file would otherwise be waited for without end."""
-    return os.open(path, flags | os.O_NONBLOCK)
-
-
-def _state(descriptor: int) -> FileStat:
-    info = os.fstat(descriptor)
-    if not stat.S_ISREG(info.st_mode):
-        raise UnreadableImage("not a regular file")
-    return FileStat(info.st_size, info.st_mtime_ns, info.st_ctime_ns, info.st_ino)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from featstore.datasets.leaks import trained_on_notes
 from featstore.datasets.manifest import SPLITS, Manifest, Picture, Skipped, scan
 from featstore.errors import DataError
-from featstore.extraction.cache import cache_folder
+from featstore.extraction.cache import Cache, CacheLike
 from featstore.extraction.pipeline import extract_features
 from featstore.runs.recipes import recipes_of
 from featstore.runs.run import Run, load_splits
@@ -48,7 +48,7 @@ def evaluate_run(
     data: str | os.PathLike[str] | Manifest,
     *,
     weights: str | Sequence[str] | None = None,
-    cache: str | os.PathLike[str] | None = None,
+    cache: CacheLike = None,
     progress: Progress | None = None,
 ) -> Evaluation:
     """Ask `run` about the labelled images of `data`; features go through the cache.
@@ -60,18 +60,18 @@ def evaluate_run(
     from featstore.evaluation.metrics import evaluate as measure
     from featstore.features.views import load_in_blocks
 
-    folder = cache_folder(cache)
-    recipes = recipes_of(run, weights, folder)
+    cache = Cache.at(cache)
+    recipes = recipes_of(run, weights, cache)
     manifest = data if isinstance(data, Manifest) else scan(data)
     strange = [name for name in manifest.classes if name not in run.classes]
     if strange or not manifest.classes:
         found = f"the label {strange[0]!r}" if strange else "no labels"
         raise DataError(f"{manifest.source}: has {found}; expected those of the run: {', '.join(run.classes)}")
     known = load_splits(run)
-    extraction = extract_features(manifest, recipes, folder, progress)
+    extraction = extract_features(manifest, recipes, cache, progress)
     metrics = {}
     for split, pictures in _by_split(known, extraction.manifest).items():
-        probabilities = run.answer(load_in_blocks(pictures, extraction.plans, folder))
+        probabilities = run.answer(load_in_blocks(pictures, extraction.plans, cache))
         metrics[split] = measure(probabilities, [p.class_name for p in pictures], run.classes)
     if not metrics:
         path, reason = extraction.manifest.skipped[-1]

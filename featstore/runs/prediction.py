@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from featstore.datasets.manifest import Skipped, list_files
-from featstore.extraction.cache import cache_folder
+from featstore.extraction.cache import Cache, CacheLike
 from featstore.extraction.pipeline import extract_features
 from featstore.runs.recipes import recipes_of
 from featstore.runs.run import Run
@@ -45,7 +45,7 @@ def predict_images(
     images: Sequence[str | os.PathLike[str]],
     *,
     weights: str | Sequence[str] | None = None,
-    cache: str | os.PathLike[str] | None = None,
+    cache: CacheLike = None,
     progress: Progress | None = None,
 ) -> Prediction:
     """Predict image files, and all those below folders.
@@ -56,12 +56,12 @@ def predict_images(
     """
     from featstore.features.views import load_in_blocks
 
-    folder = cache_folder(cache)
-    recipes = recipes_of(run, weights, folder)
+    cache = Cache.at(cache)
+    recipes = recipes_of(run, weights, cache)
     extraction = extract_features(list_files(images), recipes, cache, progress)
     pictures = extraction.manifest.pictures
     rows = []
-    for picture, row in zip(pictures, run.answer(load_in_blocks(pictures, extraction.plans, folder)), strict=True):
+    for picture, row in zip(pictures, run.answer(load_in_blocks(pictures, extraction.plans, cache)), strict=True):
         best = int(row.argmax())
         rows.append(Predicted(picture.path, run.classes[best], float(row[best]), tuple(map(float, row))))
     return Prediction(tuple(rows), extraction.manifest.skipped)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from featstore.datasets.digests import DigestMemory
 from featstore.errors import RunError, UsageError, param
+from featstore.extraction.cache import Cache
 from featstore.extraction.plan import make_plan
 from featstore.extraction.recipe import Recipe
 from featstore.images.views import parse_views
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
     pass
 
 
-def recipes_of(run: Run, weights: str | Sequence[str] | None, cache: Path) -> list[Recipe]:
+def recipes_of(run: Run, weights: str | Sequence[str] | None, cache: Cache) -> list[Recipe]:
     """The recipes of the features that `run` is asked with, without the augmentation, which is for training only.
 
     `weights` as in `predict`. Raises RunError where they do not come to the features that it was trained on.
@@ -32,8 +31,7 @@ def recipes_of(run: Run, weights: str | Sequence[str] | None, cache: Path) -> li
     recipes = [replace(r, views="one", augment=None) if parse_views(r.views)[1] else r for r in run.recipes]
     if named:
         recipes = [recipe.with_weights(file) for recipe, file in zip(recipes, named, strict=True)]
-    memory = DigestMemory(cache / "digests")
-    specs = [part.spec for recipe in recipes for part in make_plan(recipe, memory).parts]
+    specs = [part.spec for recipe in recipes for part in make_plan(recipe, cache.digests).parts]
     if tuple(specs) != run.specs:
         different = ", ".join(dict.fromkeys(_differences(run.specs, specs))) or "their number"
         raise RunError(

@@ -1,10 +1,13 @@
-"""Claims: which rows other processes are computing now, so that two that extract at once share the work.
+"""Claims: which rows other processes are computing now, so that processes that extract at the same time share the work.
 
-Each process has a file of its own under `claims/`: a line that says on which machine it runs, then ids of 34 bytes,
-appended as it goes; one that comes again is given up. It holds a lock on the file, and touches it every ten seconds. A
-claim is void when its file is unlocked (same machine) or was not touched for a minute by the file system's clock (any
-machine). Claims save work and prove nothing: where they cannot be written, or two processes claim a row in the same
-instant, both compute it.
+Each process has a file of its own under `claims/`: a line that says on which machine it runs, then ids of 34 bytes. It
+appends an id to claim a row, and the same id again to release it. It holds a lock on the file and touches it every ten
+seconds. A claim is void if its file is unlocked (same machine), or was not touched for a minute by the clock of the
+file system (any machine). Claims save work and guarantee nothing: if they cannot be written, or if two processes claim
+a row in the same instant, both compute it.
+
+Locks of a library would not do: one file lock for each of a million rows is too many, and a lock alone cannot show
+that a process on another machine has died.
 """
 
 from __future__ import annotations
@@ -19,6 +22,7 @@ from collections.abc import Collection, Iterable
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
+from weakref import finalize
 
 from featstore.store.layout import CLAIMS
 from featstore.store.rowid import SIZE, RowId
@@ -27,80 +31,80 @@ from featstore.system.files import make_folders
 
 BEAT_SECONDS = 10.0
 DEAD_SECONDS = 60.0
-_LOOK_SECONDS = 0.02  # between looks for who is there and alive; what those have claimed is read each time
+_LIST_SECONDS = 0.02  # between two listings of the processes; what they have claimed is read each time
 _LONGEST_HEADER = 1000  # bytes
 
 
 class Claims:
-    """The claims on the rows of one key; threads may share it. Nothing that fails on the disk is raised."""
+    """The claims on the rows of one key. Threads may share it. Errors of the disk are never raised."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder / CLAIMS
         self._lock = threading.Lock()
         self._mine: set[RowId] = set()
         self._own: _OwnFile | None = None
-        self._silent = False  # since there was no writing
+        self._failed = False  # set after a failed write; cleared by release_all()
         self._others: dict[str, _OtherFile] = {}
-        self._looked = -_LOOK_SECONDS
+        self._listed_at = -_LIST_SECONDS
 
-    def take(self, row: RowId) -> bool:
-        """Claim a row; False if a process that is alive has claimed it."""
+    def claim(self, row: RowId) -> bool:
+        """Claim a row; return False if a living process has claimed it."""
         with self._lock:
             if row in self._mine:
                 return True
-            self._tell(())  # before looking: of two that begin in the same instant, at least one sees the other
-            if self._is_taken(row):
+            self._append(())  # before the look at the others: of two that begin at once, at least one sees the other
+            if self._is_claimed(row):
                 return False
             self._mine.add(row)
-            self._tell([row])
+            self._append([row])
             return True
 
     def is_free(self, row: RowId) -> bool:
-        """Whether `take` would be granted now."""
+        """Whether `claim` would succeed now."""
         with self._lock:
-            return row in self._mine or not self._is_taken(row)
+            return row in self._mine or not self._is_claimed(row)
 
-    def give_up(self, rows: Iterable[RowId]) -> None:
-        """Give up the claims on `rows`, which never will be stored; those that were not claimed are passed over."""
+    def release(self, rows: Iterable[RowId]) -> None:
+        """Release the claims on `rows`, which never will be stored. Rows that were not claimed are ignored."""
         with self._lock:
-            given_up = self._mine.intersection(rows)
-            self._mine -= given_up
-            if given_up and self._own is not None:
-                self._tell(given_up)
+            released = self._mine.intersection(rows)
+            self._mine -= released
+            if released and self._own is not None:
+                self._append(released)
 
-    def withdraw(self) -> None:
-        """Give up all claims: the rows are stored, or never will be."""
+    def release_all(self) -> None:
+        """Release all claims: the rows are stored, or never will be."""
         with self._lock:
             self._mine.clear()
-            self._silent = False
-            self._drop_own()
+            self._failed = False
+            self._close_own()
 
-    def _is_taken(self, row: RowId) -> bool:
-        self._look()
-        return any(other.has(row) for other in self._others.values())
+    def _is_claimed(self, row: RowId) -> bool:
+        self._list()
+        return any(other.claims(row) for other in self._others.values())
 
-    def _tell(self, rows: Collection[RowId]) -> None:
-        """Append `rows` to the own file. Whoever cannot is silent from then on: to try each time would cost time."""
-        if self._silent:
+    def _append(self, rows: Collection[RowId]) -> None:
+        """Append `rows` to the own file. After a failure nothing more is tried: each attempt would cost time."""
+        if self._failed:
             return
         try:
             if self._own is None:
                 self._own, rows = _OwnFile(self._folder), self._mine
             self._own.append(b"".join(rows))
         except (OSError, RuntimeError):  # RuntimeError: no more threads
-            self._silent = True
-            self._drop_own()
+            self._failed = True
+            self._close_own()
 
-    def _drop_own(self) -> None:
+    def _close_own(self) -> None:
         if self._own is not None:
             self._own.close()
             self._own = None
 
-    def _look(self) -> None:
-        """See who is there, and who of them is alive."""
-        if time.monotonic() - self._looked < _LOOK_SECONDS:
+    def _list(self) -> None:
+        """List the other processes, and check which of them are alive."""
+        if time.monotonic() - self._listed_at < _LIST_SECONDS:
             return
-        self._looked = time.monotonic()
+        self._listed_at = time.monotonic()
         names: set[str] = set()
         with suppress(OSError):
             names = set(os.listdir(self._folder))
@@ -109,18 +113,18 @@ class Claims:
         if self._own is not None:
             if self._own.path.name in names:
                 names.remove(self._own.path.name)
-            else:  # somebody removed it: another one takes its place at the next claim
-                self._drop_own()
+            else:  # it was removed: the next claim writes another one
+                self._close_own()
         for name in names - self._others.keys():
             with suppress(OSError):
                 self._others[name] = _OtherFile(self._folder / name)
         if self._others:
             now = self._now()
             for other in self._others.values():
-                other.look(now)
+                other.check(now)
 
     def _now(self) -> float:
-        """The time by the file system's clock, or by this machine's where there is no file to set it on."""
+        """Return the time by the clock of the file system, or of this machine if there is no file to touch."""
         if self._own is not None:
             with suppress(OSError):
                 return self._own.now()
@@ -128,18 +132,18 @@ class Claims:
 
 
 class _OwnFile:
-    """The claims of this process, with its signs of life; it goes with the last reference to it."""
+    """The claims of this process, with its signs of life. The file is removed with the last reference to it."""
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / f"{os.getpid()}-{secrets.token_hex(8)}"
-        self._stopped = threading.Event()
-        self._descriptor = -1
+        stopped = threading.Event()
         self._descriptor = _create(self.path)
+        self.close = finalize(self, _close, self.path, self._descriptor, stopped, os.getpid())
         try:
             with suppress(OSError):
                 fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             self.append(json.dumps({"machine": machine()}).encode() + b"\n")
-            beat = threading.Thread(target=_beat, args=(self.path, self._stopped), name="featstore-claims", daemon=True)
+            beat = threading.Thread(target=_beat, args=(self.path, stopped), name="featstore-claims", daemon=True)
             beat.start()
         except BaseException:
             self.close()
@@ -150,37 +154,35 @@ class _OwnFile:
         while rest:
             rest = rest[disk().write(self._descriptor, rest) :]
 
-    def close(self) -> None:
-        self._stopped.set()
-        if self._descriptor < 0:
-            return
-        with suppress(OSError):
-            disk().remove(self.path)
-        with suppress(OSError):
-            disk().close(self._descriptor)
-        self._descriptor = -1
-        with suppress(OSError):  # others are in it
-            disk().remove_folder(self.path.parent)
-
     def now(self) -> float:
-        """The time by the file system's clock; raises OSError if the file is gone."""
+        """Return the time by the clock of the file system; raises OSError if the file is gone."""
         disk().touch(self.path)
         return self.path.stat().st_mtime
 
-    __del__ = close
+
+def _close(path: Path, descriptor: int, stopped: threading.Event, owner: int) -> None:
+    """Remove the file of claims, unless this is a forked process: the file is its parent's."""
+    stopped.set()
+    if os.getpid() == owner:
+        with suppress(OSError):
+            disk().remove(path)
+    with suppress(OSError):
+        disk().close(descriptor)
+    with suppress(OSError):  # others have files there
+        disk().remove_folder(path.parent)
 
 
 def _create(path: Path) -> int:
-    """A descriptor of a new file."""
+    """Return a descriptor of a new file."""
     for _ in range(3):
         make_folders(path.parent)
-        with suppress(FileNotFoundError):  # whoever was the last in the folder has just removed it
+        with suppress(FileNotFoundError):  # the last process to leave has just removed the folder
             return disk().create(path)
     raise FileNotFoundError(path)
 
 
 def _beat(path: Path, stopped: threading.Event) -> None:
-    """Touch the file until it is closed. The thread holds no reference to it: who drops it without a word ends it."""
+    """Touch the file until it is closed. The thread has no reference to the object, and stops when it is collected."""
     while not stopped.wait(BEAT_SECONDS):
         with suppress(OSError):
             disk().touch(path)
@@ -191,17 +193,17 @@ class _OtherFile:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._descriptor = -1
         self._descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | os.O_NONBLOCK)
+        self.close = finalize(self, os.close, self._descriptor)
         self._rows: set[RowId] = set()
         self._machine: str | None = None
         self._is_alive = False
         self._rest = b""
         self._read = 0
 
-    def look(self, now: float) -> None:
-        """See whether it is alive; `now` is the time by the file system's clock."""
-        self._catch_up()  # on which machine it runs comes first
+    def check(self, now: float) -> None:
+        """Check whether the process is alive; `now` is the time by the clock of the file system."""
+        self._catch_up()  # first, since it tells the machine
         try:
             info = os.fstat(self._descriptor)
             self._is_alive = info.st_nlink > 0 and now - info.st_mtime <= DEAD_SECONDS
@@ -211,40 +213,33 @@ class _OtherFile:
         except OSError:
             self._is_alive = False
 
-    def has(self, row: RowId) -> bool:
-        """Whether it claims the row, and was alive at the last look."""
+    def claims(self, row: RowId) -> bool:
+        """Whether the process claims the row, and was alive at the last check."""
         if self._is_alive:
             self._catch_up()
         return self._is_alive and row in self._rows
-
-    def close(self) -> None:
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor = -1
 
     def _catch_up(self) -> None:
         with suppress(OSError):
             while new := os.pread(self._descriptor, 2**16, self._read):
                 self._read += len(new)
-                self._take_in(self._rest + new)
+                self._parse(self._rest + new)
 
-    def _take_in(self, data: bytes) -> None:
+    def _parse(self, data: bytes) -> None:
         if self._machine is None:
             line, end, after = data.partition(b"\n")
             if not end and len(data) < _LONGEST_HEADER:
                 self._rest = data
                 return
-            self._machine, data = _machine_of(line), after
+            self._machine, data = _parse_machine(line), after
         whole = len(data) // SIZE * SIZE
         for start in range(0, whole, SIZE):
             self._rows ^= {data[start : start + SIZE]}
         self._rest = data[whole:]
 
-    __del__ = close
-
 
 def is_locked(descriptor: int) -> bool:
-    """Whether another process holds a lock on the file; True where that cannot be told."""
+    """Whether another process holds a lock on the file; True if the file system does not say."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
         fcntl.flock(descriptor, fcntl.LOCK_UN)
@@ -255,14 +250,14 @@ def is_locked(descriptor: int) -> bool:
 
 @cache
 def machine() -> str:
-    """What is the same for processes whose locks can be seen: one start of one system."""
+    """Return an id that processes share if they can see each other's locks: that of one boot of one system."""
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     except OSError:
         return os.uname().nodename
 
 
-def _machine_of(line: bytes) -> str:
+def _parse_machine(line: bytes) -> str:
     try:
         return str(json.loads(line)["machine"])
     except (ValueError, KeyError, TypeError, RecursionError):

@@ -1,7 +1,8 @@
-"""Compaction: many small shards into few of 16 MB and more, while others read; on request compressed, or plain again.
+"""Compaction: merging many small shards into few of 16 MB and more, on request compressed, or plain again.
 
-The bytes of a source are compared with its digest before its rows get a new one, and a source is removed only when all
-that is served from it is on disk elsewhere. Of rows with one id, the one that is served is kept: the first shard's.
+Others may read meanwhile. The bytes of a source are compared with its digest before its rows get a new one, and a
+source is removed only when all that is served from it is on disk elsewhere. Of several rows of one id, the one that is
+served is kept: that of the first shard.
 """
 
 from __future__ import annotations
@@ -17,15 +18,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featstore.errors import StoreError
-from featstore.store.keys import open_key
-from featstore.store.locks import alone
+from featstore.store.layout import SHARD_BYTES
+from featstore.store.locks import exclusive_lock
+from featstore.store.reader import RowReader
 from featstore.store.rowid import RowId, split_ids
-from featstore.store.rowstore import RowStore
 from featstore.store.shard import DTYPES, ZSTD, Contents, build_shard, decompress, parse_shard
 from featstore.system.files import read_regular, remove, write_whole
 
 SMALL_BYTES = 8 * 2**20  # files below this are merged
-FULL_BYTES = 16 * 2**20  # of rows in memory: then they become a shard
 PLAIN = "none"
 OnShard = Callable[[], None]
 _Kind = tuple[str, str, str | None]  # dtype, versions and compression: rows of one kind may be in one shard
@@ -41,12 +41,13 @@ class Compacted:
 
 
 def compact_key(folder: Path, compress: str | None = None, on_shard: OnShard = lambda: None) -> Compacted:
-    """Merge the small shards of a key. compress: `zstd` or `none` for all of its shards, None to leave each as it is.
+    """Merge the small shards of a key.
 
-    Raises StoreError if another process writes there, or where a shard is damaged; what is merged by then stays so.
+    compress: `zstd` or `none` for all of its shards, None to leave each as it is. Raises StoreError if another process
+    writes there, or if a shard is damaged; what is merged by then stays merged.
     """
-    with alone(folder):
-        store = open_key(folder)
+    with exclusive_lock(folder):
+        store = RowReader.open(folder)
         if store.damaged:
             raise StoreError(f"{folder}: {store.damaged[0]}; run `featstore cache repair` first")
         shards, size = len(store.shards), store.bytes_on_disk
@@ -60,36 +61,37 @@ def compact_key(folder: Path, compress: str | None = None, on_shard: OnShard = l
         return Compacted(folder, (shards, len(store.shards)), (size, store.bytes_on_disk))
 
 
-def to_compact(store: RowStore, compress: str | None) -> list[str]:
-    """Names of the shards that are smaller than they should be, or not compressed as they should be, oldest first."""
+def to_compact(store: RowReader, compress: str | None) -> list[str]:
+    """Return the names of the shards that are too small, or not compressed as asked, oldest first."""
     wrong = [
         name
         for name, entry in store.shards.items()
-        if entry.state[0] < SMALL_BYTES or compress not in (None, ZSTD if entry.offset is None else PLAIN)
+        if entry.state.size < SMALL_BYTES or compress not in (None, ZSTD if entry.offset is None else PLAIN)
     ]
     return _in_order_of_age(store, wrong)
 
 
 @dataclass
 class _Buffer:
-    """Rows of one kind on their way into a shard, and the shards that they come from."""
+    """Rows of one kind for the next shard, and the shards that they come from."""
 
     ids: list[RowId] = field(default_factory=list)
     rows: list[NDArray[Any]] = field(default_factory=list)
     sources: list[str] = field(default_factory=list)
-    changed: bool = False  # whether they are other than the rows of their only source
+    changed: bool = False  # whether they differ from the rows of their only source
 
     @property
     def is_full(self) -> bool:
-        return sum(part.nbytes for part in self.rows) >= FULL_BYTES
+        return sum(part.nbytes for part in self.rows) >= SHARD_BYTES
 
 
 def _rewrite(
-    store: RowStore, names: Sequence[str], compress: str | None, on_shard: OnShard, repeated: bool = False
+    store: RowReader, names: Sequence[str], compress: str | None, on_shard: OnShard, repeated: bool = False
 ) -> None:
-    """Merge shards. Where they hold `repeated` ids, the sources go when all is written, in falling order of names.
+    """Merge shards.
 
-    So at any moment the first shard that has an id has the row that was served before.
+    repeated: they share ids. The sources are then removed when all is written, in falling order of names: at any
+    moment the first shard that has an id has the row that was served before.
     """
     buffers: dict[_Kind, _Buffer] = {}
     written: list[str] = []
@@ -112,8 +114,8 @@ def _rewrite(
     _remove(store, sorted(written, reverse=True))
 
 
-def _load(store: RowStore, name: str) -> tuple[_Kind, list[RowId], NDArray[Any]]:
-    """Kind, ids and rows (n, ...) of a shard, its bytes compared with its digest."""
+def _load(store: RowReader, name: str) -> tuple[_Kind, list[RowId], NDArray[Any]]:
+    """Return kind, ids and rows (n, ...) of a shard, after comparing its bytes with its digest."""
     try:
         data, _ = read_regular(store.folder / name)
     except OSError as error:
@@ -132,13 +134,14 @@ def _rows(name: str, data: bytes, contents: Contents) -> NDArray[Any]:
     return np.frombuffer(data, DTYPES[contents.dtype], math.prod(shape), contents.offset).reshape(shape)
 
 
-def _write(store: RowStore, kind: _Kind, buffer: _Buffer) -> list[str]:
-    """Bring a shard to disk; its sources, which may be removed then, come back."""
+def _write(store: RowReader, kind: _Kind, buffer: _Buffer) -> list[str]:
+    """Write a shard; return its sources, which may then be removed."""
     if len(buffer.sources) == 1 and not buffer.changed:
         return []
     if buffer.ids:
         rows = np.concatenate(buffer.rows)
-        name, data = build_shard(store.key, store.spec_json, json.loads(kind[1]), buffer.ids, rows, kind[2])
+        assert store.key_file is not None  # it was opened by its spec
+        name, data = build_shard(store.key, store.key_file.spec_json, json.loads(kind[1]), buffer.ids, rows, kind[2])
         if not np.array_equal(_rows(name, data, parse_shard(name, data, store.key)), rows):
             raise StoreError(f"{store.folder}: merged rows could not be read back; nothing was removed")
         write_whole(store.folder / name, data)
@@ -146,12 +149,12 @@ def _write(store: RowStore, kind: _Kind, buffer: _Buffer) -> list[str]:
     return buffer.sources
 
 
-def _remove(store: RowStore, names: Sequence[str]) -> list[str]:
+def _remove(store: RowReader, names: Sequence[str]) -> list[str]:
     for name in names:
         remove(store.folder / name)
     return []
 
 
-def _in_order_of_age(store: RowStore, names: set[str] | list[str]) -> list[str]:
-    """Rows stay in the order in which they were extracted: neighbours are read together."""
-    return sorted(names, key=lambda name: (store.shards[name].state[1], name))
+def _in_order_of_age(store: RowReader, names: set[str] | list[str]) -> list[str]:
+    """Return names of shards, oldest first: rows keep the order of extraction, so that neighbours are read together."""
+    return sorted(names, key=lambda name: (store.shards[name].state.mtime_ns, name))

@@ -1,12 +1,12 @@
 """The index of a key: which rows each shard holds, and the state of the file in which the shard was verified.
 
-Derived data: it may be deleted at any time and is made again by reading the shards. It spares a run that has nothing to
-do from opening HDF5 files, and from importing numpy.
+It is derived data: it may be deleted at any time, and reading the shards makes it again. With it, a run that has
+nothing to do opens no HDF5 file and does not import numpy.
 
 The file is the SHA-256 (hex) of all that follows, a line of JSON, a table of offsets and one record of 42 bytes per
 row: id, number of the shard in name order, row in the shard, sorted by these three as bytes. Ids begin with a digest,
-so they are spread evenly: the first bits of one say between which records it is, as in git's pack index, and about
-eight are searched. A million rows are 42 MB, which open in the time that their SHA-256 takes.
+so they are spread evenly: the first bits of an id give the few records to search (about eight), as in git's pack
+index. A million rows are 42 MB, which open in the time that their SHA-256 takes.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -25,14 +24,13 @@ from typing import TYPE_CHECKING, Any
 from featstore.errors import StoreError
 from featstore.store.layout import SHARD_NAME
 from featstore.store.rowid import SIZE, RowId
-from featstore.system.files import read_regular, write_whole
+from featstore.system.files import FileStat, read_regular, write_whole
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
 INDEX_VERSION = 2
-State = tuple[int, int, int, int]
 _RECORD = SIZE + 8  # id, shard and row, the latter two as unsigned 32-bit big-endian numbers
 _BUCKET = 8  # records
 _FORGED = "the index lists rows that its shards do not have: `featstore cache repair` makes it again"
@@ -41,13 +39,14 @@ _FEW = 2**16  # rows: 10 ms
 
 @dataclass(frozen=True, slots=True)
 class ShardEntry:
-    """A verified shard. `state` is that of the file when its digest was checked.
+    """A verified shard.
 
-    offset: of the features in the file, in bytes; None where they are compressed.
+    state: of the file when its digest was checked. shape: of one row. offset: of the features in the file, in bytes;
+    None where they are compressed.
     """
 
     name: str
-    state: State
+    state: FileStat
     rows: int
     dtype: str
     shape: tuple[int, ...]
@@ -55,35 +54,30 @@ class ShardEntry:
 
 
 class ForgedIndex(StoreError):
-    """An index whose check sum is right and whose content cannot be."""
-
-
-def file_state(info: os.stat_result) -> State:
-    """(size, mtime in ns, ctime in ns, inode): what changes when the file does."""
-    return info.st_size, info.st_mtime_ns, info.st_ctime_ns, info.st_ino
+    """An index with the right check sum and impossible content."""
 
 
 class Index:
-    """The rows of the shards in `shards`, which are in name order. Rows of one id are all there, first shard first."""
+    """The rows of `shards`, which are in name order. An id may have several rows; that of the first shard is served."""
 
     def __init__(self, shards: dict[str, ShardEntry], distinct: int, bits: int, body: bytes, start: int) -> None:
         self.shards = shards
         self._names = list(shards)
         self._distinct = distinct
         self._bits = bits
-        self._body = body  # with the table at `start` and the records behind it
+        self._body = body  # the table of offsets begins at `start`; the records follow it
         self._table = start
         self._records = start + 4 * (2**bits + 1)
 
     def __len__(self) -> int:
-        """How many ids there are."""
+        """The number of ids."""
         return self._distinct
 
     def __contains__(self, row: RowId) -> bool:
         return self.find(row) is not None if self._ids is None else row in self._ids
 
     def find(self, row: RowId) -> tuple[str, int] | None:
-        """(shard, row in it) of an id; None where it is not there."""
+        """Return (shard, row in it) of an id; None if the id is not listed."""
         bucket = int.from_bytes(row[:4]) >> (32 - self._bits)
         first, last = unpack_from("<2I", self._body, self._table + 4 * bucket)
         at = start = self._records + first * _RECORD
@@ -92,7 +86,7 @@ class Index:
             if (at - start) % _RECORD == 0:
                 shard, number = unpack_from(">2I", self._body, at + SIZE)
                 return self._place(shard, number)
-            at += 1  # these 34 bytes lie across two records
+            at += 1  # a match across two records
         return None
 
     def _place(self, shard: int, row: int) -> tuple[str, int]:
@@ -101,9 +95,10 @@ class Index:
         return self._names[shard], row
 
     def find_all(self, ids: NDArray[np.void]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-        """(n,) shards, as numbers in name order, and (n,) rows in them, of (n,) ids; -1 where one is not there.
+        """Return (n,) shards, as numbers in name order, and (n,) rows in them, of (n,) ids; -1 for an id not listed.
 
-        As `find`, for many at once: a short form of each is sought, and `find` is asked where that finds another id.
+        The same as `find` for many ids at once. It searches for a short form of each id, and calls `find` where that
+        gives another id.
         """
         import numpy as np
 
@@ -118,7 +113,7 @@ class Index:
 
     @cached_property
     def _ids(self) -> frozenset[RowId] | None:
-        """All ids, where they are so few that to list them takes no longer than to search for some of them."""
+        """All ids, if there are few: then listing them takes no longer than searching for some of them."""
         if len(self) > _FEW:
             return None
         return frozenset(row for (row,) in iter_unpack(f"{SIZE}s8x", memoryview(self._body)[self._records :]))
@@ -138,21 +133,21 @@ class Index:
         return _short(self._rows["id"])
 
     def ids_of(self, name: str) -> bytes:
-        """The ids of a shard in the order of its rows, 34 bytes each."""
+        """Return the ids of a shard in the order of its rows, 34 bytes each."""
         import numpy as np
 
         mine = self._rows[self._rows["shard"] == self._names.index(name)]
         return bytes(mine["id"][np.argsort(mine["row"])].tobytes())
 
     def repeated(self) -> set[str]:
-        """The shards that share an id with another one."""
+        """Return the shards that share an id with another shard."""
         import numpy as np
 
         same = np.flatnonzero(self._rows["id"][1:] == self._rows["id"][:-1])
         return {self._names[number] for number in np.unique(self._rows["shard"][np.concatenate([same, same + 1])])}
 
     def with_shards(self, shards: Mapping[str, ShardEntry], ids: Mapping[str, bytes]) -> Index:
-        """An index of exactly `shards`, of which those that are new here come with their `ids`."""
+        """Return an index of exactly `shards`; `ids` has the packed ids of those that are not in this index."""
         import numpy as np
 
         names = sorted(shards)
@@ -171,13 +166,25 @@ class Index:
         records.sort(kind="stable")  # which merges what is sorted already
         return _assemble({name: shards[name] for name in names}, records.view(_layout()))
 
+    def to_bytes(self) -> bytes:
+        """Return the bytes of the file of this index."""
+        content = {"version": INDEX_VERSION, "distinct": self._distinct, "bits": self._bits}
+        header = json.dumps({**content, "shards": [asdict(entry) for entry in self.shards.values()]}).encode()
+        body = header + b"\n" + memoryview(self._body)[self._table :]
+        return hashlib.sha256(body).hexdigest().encode() + b"\n" + body
+
+    def has_records(self, count: int) -> bool:
+        """Whether `count` records end where the bytes end."""
+        end: int = self._records + count * _RECORD
+        return end == len(self._body)
+
 
 def empty_index() -> Index:
     return Index({}, 0, 0, bytes(8), 0)
 
 
 def load_index(path: Path) -> Index:
-    """The index at `path`; an empty one where there is none, or one that is damaged or of another version."""
+    """Return the index at `path`; an empty one if it is missing, damaged, or of another version."""
     try:
         data, _ = read_regular(path)
     except OSError:
@@ -186,7 +193,7 @@ def load_index(path: Path) -> Index:
 
 
 def parse_index(data: bytes) -> Index | None:
-    """The index in the bytes of its file; None where they are damaged or of another version."""
+    """Return the index in the bytes of its file; None if they are damaged or of another version."""
     end = data.find(b"\n", 65)
     if end < 0 or not is_intact(data):
         return None
@@ -197,47 +204,47 @@ def parse_index(data: bytes) -> Index | None:
         shards = {item["name"]: _entry(item) for item in header["shards"]}
         rows, distinct, bits = sum(entry.rows for entry in shards.values()), header["distinct"], header["bits"]
         if not _is_number(distinct, rows) or not _is_number(bits, 32):
-            return None  # before 2**bits is computed, which may take as long as somebody likes
+            return None  # before 2**bits is computed: a forged number may make that take for ever
         index = Index(shards, distinct, bits, data, end + 1)
-        return index if index._records + rows * _RECORD == len(data) else None
-    except (ValueError, KeyError, TypeError, RecursionError):  # written by somebody else, who knows how to sign it
+        return index if index.has_records(rows) else None
+    except (ValueError, KeyError, TypeError, RecursionError):  # forged, with a right check sum
         return None
 
 
 def is_intact(data: bytes) -> bool:
-    """Whether the bytes of an index are those that were written, by whatever version."""
+    """Whether the bytes of an index are those that were written, by any version."""
     return hashlib.sha256(memoryview(data)[65:]).hexdigest().encode() + b"\n" == data[:65]
 
 
 def save_index(path: Path, index: Index) -> None:
-    """Write the index whole; raises StoreError where the folder cannot be written."""
-    content = {"version": INDEX_VERSION, "distinct": len(index), "bits": index._bits}
-    header = json.dumps({**content, "shards": [asdict(entry) for entry in index.shards.values()]}).encode()
-    body = header + b"\n" + memoryview(index._body)[index._table :]
-    write_whole(path, hashlib.sha256(body).hexdigest().encode() + b"\n" + body)
+    """Write the index; raises StoreError if the folder cannot be written."""
+    write_whole(path, index.to_bytes())
 
 
 def _entry(item: dict[str, Any]) -> ShardEntry:
-    """Raises ValueError unless every field is of its type."""
-    entry = ShardEntry(**{**item, "state": tuple(item["state"]), "shape": tuple(item["shape"])})
+    """Return the entry of a shard; raises ValueError or TypeError for a field of another type."""
+    entry = ShardEntry(**{**item, "state": FileStat(*item["state"]), "shape": tuple(item["shape"])})
     numbers = (*entry.state, *entry.shape, entry.rows, 0 if entry.offset is None else entry.offset)
-    if len(entry.state) != 4 or not all(_is_number(n, 2**64) for n in numbers):
+    if not all(_is_number(n, 2**64) for n in numbers):
         raise ValueError("not an entry")
     if not SHARD_NAME.fullmatch(entry.name) or entry.dtype not in ("float16", "float32"):
         raise ValueError("not an entry")
     features = math.prod(entry.shape) * entry.rows * (2 if entry.dtype == "float16" else 4)
-    if entry.offset is not None and entry.offset + features > entry.state[0]:
+    if entry.offset is not None and entry.offset + features > entry.state.size:
         raise ValueError("features reach beyond the file")
     return entry
 
 
 def _is_number(value: object, most: int) -> bool:
-    """Whether it is an integer, and no bool, from 0 to `most`."""
+    """Whether `value` is an integer (not a bool) from 0 to `most`."""
     return type(value) is int and 0 <= value <= most
 
 
 def _short(ids: NDArray[np.void]) -> NDArray[np.uint64]:
-    """The first 48 bits of the digest and the view: sorted as the ids are, but where two digests begin alike."""
+    """Return (n,) the first 48 bits of each digest and the view.
+
+    They sort as the ids do, except where two digests begin with the same 48 bits.
+    """
     import numpy as np
 
     parts = ids.view([("first", ">u8"), ("rest", f"V{SIZE - 10}"), ("view", ">u2")])
@@ -252,7 +259,7 @@ def _layout() -> np.dtype[np.void]:
 
 
 def _assemble(shards: dict[str, ShardEntry], records: NDArray[np.void]) -> Index:
-    """The index of sorted records."""
+    """Return the index of sorted records."""
     import numpy as np
 
     bits = max(0, (len(records) // _BUCKET).bit_length() - 1)

@@ -1,8 +1,7 @@
-"""The keys of a cache: which folders hold rows, what they are, and how large."""
+"""The keys of a cache: which folders hold rows, of what they are, and how large they are."""
 
 from __future__ import annotations
 
-import json
 import os
 import stat
 from collections.abc import Sequence
@@ -13,8 +12,8 @@ from typing import Any
 
 from featstore.errors import StoreError, UsageError, param
 from featstore.store.layout import QUARANTINE, SHARD_NAME, SPEC
-from featstore.store.locks import alone, last_used
-from featstore.store.rowstore import RowStore
+from featstore.store.locks import exclusive_lock, last_used
+from featstore.store.reader import RowReader
 from featstore.store.spec_file import read_key_file
 from featstore.system.text import count
 
@@ -23,9 +22,10 @@ _DIGITS = 12  # of the key in the name of its folder
 
 @dataclass(frozen=True)
 class KeyInfo:
-    """A key as it is on disk. `spec` is None, with a `problem`, where it cannot be opened; rows are then unknown.
+    """A key as it is on disk.
 
-    bytes: all files of the folder. last_used: seconds since the epoch.
+    spec, rows: None if the key cannot be opened; `problem` then says why. bytes: of all files in the folder. last_used:
+    seconds since the epoch.
     """
 
     folder: Path
@@ -39,9 +39,10 @@ class KeyInfo:
 
 
 def key_folders(cache: Path, keys: Sequence[str] = ()) -> list[Path]:
-    """The folders `cache/<model>/<...-key12>` that hold a spec or shards, sorted; with `keys`, those that they begin.
+    """Return the folders `cache/<model>/<...-key12>` that hold a spec or shards, sorted.
 
-    Raises StoreError where there is no cache, UsageError for a beginning of a key that fits none.
+    keys: only folders whose key begins with one of these. Raises StoreError if there is no cache, UsageError if no key
+    begins so.
     """
     if not cache.is_dir():
         raise StoreError(f"{cache}: no such folder; name it with {param('cache')}, or extract first")
@@ -58,46 +59,33 @@ def key_folders(cache: Path, keys: Sequence[str] = ()) -> list[Path]:
     return sorted(set(chosen)) if keys else found
 
 
-def open_key(folder: Path) -> RowStore:
-    """The store of a key's folder as it is, to be looked at; raises StoreError if its spec cannot be read."""
-    spec = _read_spec(folder)
-    return RowStore(folder, spec["key"], json.dumps(spec["spec"], sort_keys=True, separators=(",", ":")), dict)
-
-
 def describe_key(folder: Path) -> KeyInfo | None:
-    """What is in the folder of a key; None if it was pruned meanwhile.
+    """Describe the key of a folder; return None if it was pruned meanwhile.
 
-    Shards that the index does not know are verified for it.
+    Shards that are not in the index are verified.
     """
     try:
         size, used = _size(folder), last_used(folder)
         try:
-            spec = _read_spec(folder)["spec"]
-            store = open_key(folder)
+            rows = RowReader.open(folder)
         except StoreError as error:
             shards = sum(SHARD_NAME.fullmatch(name) is not None for name in _names(folder))
             return KeyInfo(folder, _short_key(folder), None, None, shards, size, used, str(error))
-        with suppress(StoreError), alone(folder):  # what was verified now need not be verified again
-            store.save_index()
+        with suppress(StoreError), exclusive_lock(folder):  # what was verified now need not be verified again
+            rows.save_index()
     except FileNotFoundError:
         return None
-    problem = f"{folder}: {count(len(store.damaged), 'damaged shard')}" if store.damaged else None
-    return KeyInfo(folder, store.key, spec, len(store), len(store.shards), size, used, problem)
-
-
-def _read_spec(folder: Path) -> dict[str, Any]:
-    try:
-        return read_key_file(folder / SPEC)
-    except FileNotFoundError as error:
-        raise StoreError(f"{folder / SPEC}: is missing; `featstore cache repair` makes it from a shard") from error
+    problem = f"{folder}: {count(len(rows.damaged), 'damaged shard')}" if rows.damaged else None
+    spec = None if rows.key_file is None else dict(rows.key_file.spec)
+    return KeyInfo(folder, rows.key, spec, len(rows), len(rows.shards), size, used, problem)
 
 
 def _holds_rows(folder: Path) -> bool:
     try:
         names = os.listdir(folder)
-    except PermissionError:  # it may: its line will say so
+    except PermissionError:  # perhaps: the line of this key will say that it cannot be read
         return True
-    except (FileNotFoundError, NotADirectoryError):  # pruned meanwhile, or a file of somebody's
+    except (FileNotFoundError, NotADirectoryError):  # pruned meanwhile, or a file that is not featstore's
         return False
     return SPEC in names or QUARANTINE in names or any(SHARD_NAME.fullmatch(name) for name in names)
 
@@ -109,21 +97,21 @@ def _names(folder: Path) -> list[str]:
 
 
 def _begins(folder: Path, key: str) -> bool:
-    """Whether the key of the folder begins with `key`, of which the folder's name has twelve digits."""
+    """Whether the key of the folder begins with `key`. The name of the folder has twelve digits of it."""
     if len(key) <= _DIGITS:
         return _short_key(folder).startswith(key)
-    with suppress(StoreError):
-        return str(_read_spec(folder)["key"]).startswith(key)
+    with suppress(StoreError, FileNotFoundError):
+        return read_key_file(folder / SPEC).key.startswith(key)
     return False
 
 
 def _short_key(folder: Path) -> str:
-    """The first twelve digits of the key, from the folder's name."""
+    """Return the first twelve digits of the key, from the name of the folder."""
     return folder.name.rpartition("-")[2]
 
 
 def _size(folder: Path) -> int:
-    """Bytes of all files; those that go meanwhile are not counted."""
+    """Return the bytes of all files. Files that are removed meanwhile are not counted."""
     size = 0
     for path in folder.rglob("*"):
         with suppress(FileNotFoundError, PermissionError):

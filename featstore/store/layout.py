@@ -1,4 +1,4 @@
-"""What the files in the folder of a key are called."""
+"""Names of the files in the folder of a key, and the size of a shard."""
 
 from __future__ import annotations
 
@@ -10,3 +10,4 @@ USED = "used"
 QUARANTINE = "quarantine"
 CLAIMS = "claims"
 SHARD_NAME = re.compile(r"s-[0-9a-f]{64}\.h5")
+SHARD_BYTES = 16 * 2**20  # of rows; 8 to 32 MB is the best range: 25 ms to write safely, and little work at risk

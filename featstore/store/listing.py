@@ -1,4 +1,4 @@
-"""What the folder of a key shows from outside: the files that are named like shards, and when one came or went."""
+"""The folder of a key seen from outside: the files with the name of a shard, and when one came or went."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from contextlib import suppress
 from pathlib import Path
 
 from featstore.errors import StoreError, param
-from featstore.store.index import State, file_state
 from featstore.store.layout import SHARD_NAME
+from featstore.system.files import FileStat
 
 _TICK_NS = 20_000_000
 
 
-def list_shards(folder: Path) -> dict[str, State]:
-    """The state of each file that is named like a shard, in the order of the names; none if there is no folder.
+def list_shards(folder: Path) -> dict[str, FileStat]:
+    """Return the state of each file with the name of a shard, in the order of the names; {} if there is no folder.
 
     Raises StoreError for a folder that cannot be read.
     """
@@ -23,21 +23,21 @@ def list_shards(folder: Path) -> dict[str, State]:
     try:
         with suppress(FileNotFoundError), os.scandir(folder) as entries:
             for name in sorted(e.name for e in entries if SHARD_NAME.fullmatch(e.name) and e.is_file()):
-                with suppress(FileNotFoundError):  # somebody pruned
-                    found[name] = file_state(os.stat(folder / name))
+                with suppress(FileNotFoundError):  # pruned meanwhile
+                    found[name] = FileStat.of(os.stat(folder / name))
     except OSError as error:
         raise StoreError(f"{folder}: cannot be read: {error.strerror}; choose another {param('cache')}") from error
     return found
 
 
-def last_change(folder: Path) -> int:
-    """When a name in the folder was changed last, in ns; 0 where there is none."""
+def folder_mtime(folder: Path) -> int:
+    """Return when a name in the folder last changed, in ns; 0 if there is no folder."""
     try:
         return folder.stat().st_mtime_ns
     except OSError:
         return 0
 
 
-def settled(changed: int) -> int:
-    """`changed`, in ns, if that is so long ago that a later change has another time: some clocks tick every 4 ms."""
-    return changed if time.time_ns() - changed > _TICK_NS else -1
+def reliable_mtime(mtime: int) -> int:
+    """Return `mtime` (ns) if any later change has another time, else -1: some clocks tick every 4 ms."""
+    return mtime if time.time_ns() - mtime > _TICK_NS else -1

@@ -1,8 +1,8 @@
-"""The file `used` of a key: its time says when the key was last used, its lock who works on it at the moment.
+"""The file `used` of a key: its time tells when the key was last used, and its lock who is working on the key.
 
-Writers share the lock. Whoever removes files (prune, compaction, repair) has it alone, and waits for nobody. Locks are
-flocks: the system drops them when a process dies. Where a file system has none, writers go on without, since they never
-harm each other, and nothing is removed.
+Writers share the lock. Prune, compaction and repair, which remove files, hold it alone and wait for nobody. Locks are
+flocks: the system drops them when a process dies. On a file system without locks, writers work without them, since
+they never harm each other, and nothing is removed.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from weakref import finalize
 
 from featstore.errors import StoreError
 from featstore.store.layout import SPEC, USED
@@ -20,39 +21,37 @@ from featstore.system.disk import disk
 from featstore.system.files import NOT_SUPPORTED
 
 
-class Usage:
-    """A share in the use of a key's folder, held from `begin` to `end`."""
+class SharedLock:
+    """A writer's lock on the folder of a key, from `acquire` to `release`. It is released with its last reference."""
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / USED
-        self._descriptor: int | None = None
+        self._close: Callable[[], object] | None = None
 
-    def begin(self, on_wait: Callable[[], None] = lambda: None) -> None:
-        """Wait until nobody has the folder alone; `on_wait` is called if that is not at once.
+    def acquire(self, on_wait: Callable[[], None] = lambda: None) -> None:
+        """Wait until nobody holds the folder alone; `on_wait` is called once if there is a wait.
 
-        Nothing happens where the folder cannot be locked or is not there yet.
+        Does nothing if the lock is held already, if the folder cannot be locked, or if it does not exist yet.
         """
-        if self._descriptor is not None:
+        if self._close is not None:
             return
-        with suppress(OSError):  # to share, leave to read is enough: the file may be a colleague's
+        with suppress(OSError):  # read permission suffices for a shared lock: the file may be a colleague's
             try:
-                self._descriptor = _lock(self._path, os.O_RDONLY, fcntl.LOCK_SH | fcntl.LOCK_NB)
+                descriptor = _lock(self._path, os.O_RDONLY, fcntl.LOCK_SH | fcntl.LOCK_NB)
             except BlockingIOError:
                 on_wait()
-                self._descriptor = _lock(self._path, os.O_RDONLY, fcntl.LOCK_SH)
+                descriptor = _lock(self._path, os.O_RDONLY, fcntl.LOCK_SH)
+            self._close = finalize(self, os.close, descriptor)
 
-    def end(self) -> None:
-        if self._descriptor is not None:
-            os.close(self._descriptor)
-            self._descriptor = None
-
-    def __del__(self) -> None:
-        self.end()
+    def release(self) -> None:
+        if self._close is not None:
+            self._close()
+            self._close = None
 
 
 @contextmanager
-def alone(folder: Path) -> Iterator[None]:
-    """Have the folder of a key for oneself; raises StoreError if somebody uses it, or if it cannot be locked."""
+def exclusive_lock(folder: Path) -> Iterator[None]:
+    """Hold the folder of a key alone; raises StoreError if it is in use or cannot be locked."""
     try:
         descriptor = _lock(folder / USED, os.O_RDWR, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
@@ -70,14 +69,14 @@ def _why_not(error: OSError) -> str:
         return "it was pruned meanwhile"
     if error.errno in NOT_SUPPORTED:
         return (
-            "the file system has no locks, so it cannot be told whether another process uses it: do this on a copy on "
-            "a local disk, or remove the folder by hand"
+            "the file system has no locks, so another process may be using it unnoticed: do this on a copy on a local "
+            "disk, or remove the folder by hand"
         )
-    return f"cannot be locked: {error.strerror}: you need to be allowed to write there"
+    return f"cannot be locked: {error.strerror}: you need write permission there"
 
 
 def mark_used(folder: Path) -> None:
-    """Note that the key is used now; a cache that cannot be written has no such notes."""
+    """Note that the key is used now. A cache that cannot be written has no such notes."""
     with suppress(OSError):
         try:
             disk().touch(folder / USED)
@@ -87,7 +86,7 @@ def mark_used(folder: Path) -> None:
 
 
 def last_used(folder: Path) -> float:
-    """Seconds since the epoch."""
+    """Return when the key was last used, in seconds since the epoch."""
     try:
         return (folder / USED).stat().st_mtime
     except OSError:
@@ -95,12 +94,12 @@ def last_used(folder: Path) -> float:
 
 
 def _lock(path: Path, access: int, operation: int) -> int:
-    """A descriptor of the file, which is made if it is missing, with a lock on it; raises OSError."""
+    """Return a descriptor of the file with a lock on it. A missing file is made. Raises OSError."""
     while True:
         descriptor = _open(path, access)
         try:
             fcntl.flock(descriptor, operation)
-            if _is_at(path, descriptor):  # else the key was pruned since, and the lock is on a file that is gone
+            if _is_at(path, descriptor):  # else the key was pruned meanwhile: the lock is on a removed file
                 return descriptor
         except BaseException:
             os.close(descriptor)
@@ -116,7 +115,7 @@ def _is_at(path: Path, descriptor: int) -> bool:
 
 
 def _open(path: Path, access: int = os.O_RDWR) -> int:
-    """A descriptor of the file; a new one may be written by whoever may write into the folder: uses are a team's."""
+    """Return a descriptor of the file. A new one is group-writable like its folder, so that colleagues can lock it."""
     flags = access | os.O_NONBLOCK | getattr(os, "O_NOFOLLOW", 0)
     try:
         return os.open(path, flags)

@@ -1,34 +1,37 @@
-"""Reading rows out of verified shards: the files stay open, and each row is read into its place.
+"""Reading rows from verified shards: files stay open, and each row is read into its place.
 
-Rows are read with `preadv`: a bad sector or a file that somebody cuts short is an error then and not the end of the
-process (SIGBUS). Who wants rows without a copy, or small ones from here and there several times as fast, has the files
-as memory maps, in the same verified state.
+Rows are read with `preadv`: a bad sector, or a file that another program cuts short, is an error then and not the end
+of the process (SIGBUS). Memory maps, in the same verified state, serve rows without a copy, and small rows from many
+places several times as fast.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
 import os
 import resource
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import cached_property
 from mmap import ACCESS_READ, ALLOCATIONGRANULARITY, mmap
 from pathlib import Path
 from typing import Any, BinaryIO
-from weakref import WeakMethod
+from weakref import finalize
 
 import numpy as np
 from numpy.typing import NDArray
 
 from featstore.errors import StoreError
-from featstore.store.index import ShardEntry, file_state
+from featstore.store.index import ShardEntry
 from featstore.store.places import Places
 from featstore.store.shard import DTYPES, decompress
+from featstore.system.files import FileStat
+from featstore.system.fork_lock import ForkLock
 
 
 def _most_open() -> int:
-    """How many shards: with its map each takes two of the files that a process may have open, often 1,024 in all."""
+    """Return how many shards may be open: with its map each takes two of the process's files, often 1,024 in all."""
     limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return 2048 if limit == resource.RLIM_INFINITY else max(8, min(limit // 8, 2048))
 
@@ -36,22 +39,26 @@ def _most_open() -> int:
 MOST_OPEN = _most_open()
 MOST_DECOMPRESSED = 2**28  # bytes
 
-CheckAgain = Callable[[str, BinaryIO], None]  # a method, of a name and an open file; raises StoreError
+Recheck = Callable[[str, BinaryIO], None]  # takes a name and an open file; raises StoreError
 
 
 class OpenShards:
-    """The open shards of a folder. `check_again` is asked about each that is not in the state of its entry."""
+    """The open shards of a folder; threads may share it. They are closed with the last reference to it.
 
-    def __init__(self, folder: Path, key: str, check_again: CheckAgain) -> None:
+    recheck: verifies a shard that is not in the state of its entry.
+    """
+
+    def __init__(self, folder: Path, key: str, recheck: Recheck) -> None:
         self._folder, self._key = folder, key
-        self._check_again = WeakMethod(check_again)  # else store and files would wait for the garbage collector
-        self._open: OrderedDict[str, _File] = OrderedDict()
-        self._decompressed: OrderedDict[str, NDArray[Any]] = OrderedDict()
+        self._recheck = recheck
+        self._owner = next(_owners)
+        finalize(self, _pool.drop, self._owner, ())
 
     def read(self, places: Places, shards: Mapping[str, ShardEntry], mapped: bool) -> NDArray[Any]:
-        """(n, ...) rows, float32 if any of them is, else float16; raises OSError or StoreError, as for a file gone.
+        """Return (n, ...) rows, float32 if any of them is, else float16.
 
-        mapped: copied out of memory maps, if they are of one dtype, none is compressed and all may be open at once.
+        mapped: copy them from memory maps, if all are of one dtype, none is compressed, and all shards may be open at
+        once. Raises OSError or StoreError if a shard is gone or damaged.
         """
         entries = {number: _entry(places.names[number], shards) for number in set(places.shard.tolist())}
         dtypes = {entry.dtype for entry in entries.values()}
@@ -76,9 +83,9 @@ class OpenShards:
         return out
 
     def view(self, places: Places, shards: Mapping[str, ShardEntry]) -> NDArray[Any] | None:
-        """Rows side by side in one shard as a read-only map; None if they are not, or are compressed.
+        """Return neighbouring rows of one shard as a read-only map; None if they are not, or are compressed.
 
-        A map of its own: the memory that it takes is given back with it. Raises OSError or StoreError.
+        The map is not shared: its memory is released with it. Raises OSError or StoreError as `read` does.
         """
         found = places.side_by_side()
         if found is None:
@@ -88,8 +95,12 @@ class OpenShards:
             return None
         return np.frombuffer(file.map(found[1], len(places.row)), file.dtype).reshape(-1, *file.entry.shape)
 
+    def keep_only(self, names: Collection[str]) -> None:
+        """Close all other shards, so that the disk space of those that were removed is freed."""
+        _pool.drop(self._owner, names)
+
     def _gather(self, places: Places, entries: Mapping[int, ShardEntry]) -> NDArray[Any]:
-        """As `read` with `mapped`, which for small rows is several times as fast as a call of the system for each."""
+        """As `read` with `mapped`: for small rows several times as fast as a system call for each."""
         files = {number: self._file(entry) for number, entry in entries.items()}
         memory = {number: file.memory for number, file in files.items()}
         one = next(iter(files.values()))
@@ -99,56 +110,49 @@ class OpenShards:
         return np.frombuffer(rows, one.dtype).reshape(-1, *one.entry.shape)
 
     def _file(self, entry: ShardEntry) -> _File:
-        """The shard, open, and in the state in which it was verified."""
-        file = self._open.get(entry.name)
-        if file is not None and file_state(os.fstat(file.descriptor)) == entry.state:
-            self._open.move_to_end(entry.name)
-            return file
-        file = _File(self._folder / entry.name, entry)
-        if file_state(os.fstat(file.descriptor)) != entry.state:
-            self._verify(file)
-        self._open[entry.name] = file
-        self._open.move_to_end(entry.name)
-        if len(self._open) > MOST_OPEN:
-            self._open.popitem(last=False)
+        """Return the shard, open and in the state in which it was verified."""
+        file = _pool.file(self._owner, entry.name)
+        if file is None or file.state() != entry.state:
+            file = _File(self._folder / entry.name, entry)
+            if file.state() != entry.state:
+                self._verify(file)
+            _pool.keep_file(self._owner, file)
         return file
 
     def _verify(self, file: _File) -> None:
-        check_again = self._check_again()
-        if check_again is None:
-            raise StoreError(f"{file.entry.name}: its store is closed")
         with file.handle() as handle:
-            check_again(file.entry.name, handle)
+            self._recheck(file.entry.name, handle)
 
     def _features(self, file: _File) -> NDArray[Any]:
-        """The rows of a compressed shard, kept for a while: what is near in time is often near in the file."""
-        name = file.entry.name
-        features = self._decompressed.pop(name, None)
+        """Return the rows of a compressed shard. They are kept for a while: the next rows are often in the same one."""
+        features = _pool.features(self._owner, file.entry.name)
         if features is None:
             with file.handle() as handle:
-                features = decompress(name, handle.read(), self._key)
-        self._decompressed[name] = features
-        while len(self._decompressed) > 1 and sum(f.nbytes for f in self._decompressed.values()) > MOST_DECOMPRESSED:
-            self._decompressed.popitem(last=False)
+                features = decompress(file.entry.name, handle.read(), self._key)
+            _pool.keep_features(self._owner, file.entry.name, features)
         return features
 
 
 def _entry(name: str, shards: Mapping[str, ShardEntry]) -> ShardEntry:
-    """A shard that was there; raises StoreError if it is gone."""
+    """Return the entry of a shard that was located; raises StoreError if the shard is gone."""
     if name not in shards:
-        raise StoreError(f"{name}: is not there any more")
+        raise StoreError(f"{name}: was removed meanwhile")
     return shards[name]
 
 
 class _File:
-    """An open shard; it is closed with the last reference to it."""
+    """An open shard. It is closed with the last reference to it."""
 
     def __init__(self, path: Path, entry: ShardEntry) -> None:
         self.entry = entry
-        self.descriptor = -1
         self.descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | getattr(os, "O_CLOEXEC", 0))
+        finalize(self, os.close, self.descriptor)
         self.dtype = np.dtype(DTYPES[entry.dtype])
         self.row_bytes = math.prod(entry.shape) * self.dtype.itemsize
+
+    def state(self) -> FileStat:
+        """Return the state of the file now."""
+        return FileStat.of(os.fstat(self.descriptor))
 
     @cached_property
     def memory(self) -> memoryview:
@@ -156,7 +160,7 @@ class _File:
         return self.map(0, self.entry.rows)
 
     def map(self, first: int, count: int) -> memoryview:
-        """The bytes of some rows as a map of the file, which lives as long as anybody looks at it."""
+        """Return the bytes of some rows as a map of the file, which lives as long as any array of it."""
         start = (self.entry.offset or 0) + first * self.row_bytes
         before = start % ALLOCATIONGRANULARITY
         size = before + count * self.row_bytes
@@ -167,19 +171,19 @@ class _File:
         return memoryview(whole)[before:]
 
     def handle(self) -> BinaryIO:
-        """Another way into the same file, at its beginning."""
+        """Return another handle of the same file, at its beginning."""
         handle = open(os.dup(self.descriptor), "rb")  # noqa: SIM115 - the caller closes it
         handle.seek(0)
         return handle
 
     def read(self, row: int, count: int) -> NDArray[Any]:
-        """(count, ...) rows from `row` on, as they are stored."""
+        """Return (count, ...) rows from `row` on, in their stored dtype."""
         values = np.empty((count, *self.entry.shape), self.dtype)
         self.fill(memoryview(values.reshape(-1).view(np.uint8)), row)  # type: ignore[arg-type]
         return values
 
     def fill(self, memory: memoryview, row: int) -> None:
-        """Fill `memory` with the file from `row` on; raises StoreError where it is too short."""
+        """Fill `memory` with the bytes from `row` on; raises StoreError if the file is too short."""
         at = (self.entry.offset or 0) + row * self.row_bytes
         while memory:
             got = os.preadv(self.descriptor, [memory], at)
@@ -187,6 +191,52 @@ class _File:
                 raise StoreError(f"{self.entry.name}: ends before its rows do")
             memory, at = memory[got:], at + got
 
-    def __del__(self) -> None:
-        if self.descriptor >= 0:
-            os.close(self.descriptor)
+
+class _Pool:
+    """Open files and decompressed rows of all stores of this process, by owner and name, the last used ones last.
+
+    The limits are the process's, so they hold for all stores together.
+    """
+
+    def __init__(self) -> None:
+        self._lock = ForkLock()
+        self._files: OrderedDict[tuple[int, str], _File] = OrderedDict()
+        self._features: OrderedDict[tuple[int, str], NDArray[Any]] = OrderedDict()
+
+    def file(self, owner: int, name: str) -> _File | None:
+        with self._lock:
+            file = self._files.get((owner, name))
+            if file is not None:
+                self._files.move_to_end((owner, name))
+            return file
+
+    def keep_file(self, owner: int, file: _File) -> None:
+        with self._lock:
+            self._files[owner, file.entry.name] = file
+            self._files.move_to_end((owner, file.entry.name))
+            while len(self._files) > MOST_OPEN:
+                self._files.popitem(last=False)
+
+    def features(self, owner: int, name: str) -> NDArray[Any] | None:
+        with self._lock:
+            features = self._features.get((owner, name))
+            if features is not None:
+                self._features.move_to_end((owner, name))
+            return features
+
+    def keep_features(self, owner: int, name: str, features: NDArray[Any]) -> None:
+        with self._lock:
+            self._features[owner, name] = features
+            while len(self._features) > 1 and sum(f.nbytes for f in self._features.values()) > MOST_DECOMPRESSED:
+                self._features.popitem(last=False)
+
+    def drop(self, owner: int, keep: Collection[str]) -> None:
+        """Forget what belongs to `owner`, except the names to `keep`."""
+        with self._lock:
+            for kept in (self._files, self._features):
+                for key in [key for key in kept if key[0] == owner and key[1] not in keep]:
+                    kept.pop(key, None)
+
+
+_pool = _Pool()
+_owners = itertools.count()

@@ -1,4 +1,4 @@
-"""Pruning: the removal of whole keys, chosen by age, by name, or until the cache has a size."""
+"""Pruning: removing whole keys, chosen by age, by name, or until the cache is small enough."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from featstore.store.keys import KeyInfo
 from featstore.store.layout import CLAIMS, INDEX, QUARANTINE, SHARD_NAME, SPEC, USED
-from featstore.store.locks import alone
+from featstore.store.locks import exclusive_lock
 from featstore.system.disk import disk
 from featstore.system.files import TEMPORARY, remove
 
@@ -20,10 +20,10 @@ def choose_keys(
     unused_since: float | None = None,
     most_bytes: int | None = None,
 ) -> list[KeyInfo]:
-    """The keys to remove, of those `named` (None: of all), the longest unused first.
+    """Return the keys to remove, the longest unused first.
 
-    These are the ones that were last used before `unused_since`, and more of them until all that is left in the cache
-    has no more than `most_bytes`; without either, all of them.
+    named: only these folders; None for all. unused_since: keys last used before it, in seconds since the epoch.
+    most_bytes: further keys until what is left in the cache is no larger. Without the last two, all keys.
     """
     able = sorted((key for key in keys if named is None or key.folder in named), key=lambda key: key.last_used)
     if unused_since is None and most_bytes is None:
@@ -38,11 +38,11 @@ def choose_keys(
 
 
 def prune_key(folder: Path) -> list[str]:
-    """Remove a key; names of files that are not featstore's, which are left with the folder, come back.
+    """Remove a key; return the names of files that are not featstore's, which are left with the folder.
 
-    Raises StoreError where another process writes there. Killed half-way, it leaves rows that are whole and right.
+    Raises StoreError if another process writes there. Killed half-way, it leaves rows that are sound.
     """
-    with alone(folder):
+    with exclusive_lock(folder):
         names = os.listdir(folder)
         remove(folder / INDEX)
         for name in names:

@@ -1,4 +1,4 @@
-"""Repair: what is not right is moved aside, what dead writers left is cleared, what is derived is made again."""
+"""Repair: bad files are moved aside, leftovers of dead writers are removed, and derived files are made again."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from featstore.errors import StoreError
 from featstore.store.claims import is_locked
 from featstore.store.index import empty_index, save_index
 from featstore.store.layout import CLAIMS, INDEX, QUARANTINE, SPEC
-from featstore.store.locks import alone
+from featstore.store.locks import exclusive_lock
 from featstore.store.spec_file import KeyFile
 from featstore.store.verify import Findings, verify_key
 from featstore.system.disk import disk
@@ -24,10 +24,11 @@ from featstore.system.files import TEMPORARY, move, read_regular, remove
 
 @dataclass(frozen=True)
 class Repaired:
-    """What a repair found, and what it did about it.
+    """What a repair found and did.
 
-    quarantined: names of files that were moved to `quarantine/`. cleared: leftovers that were removed. restored: that
-    `spec.json` was made again; canary_lost: without a canary. unmended: what it could do nothing about.
+    quarantined: names of files that were moved to `quarantine/`. cleared: number of leftovers that were removed.
+    restored: whether `spec.json` was made again. canary_lost: whether that was without a canary. unmended: a line for
+    each fault that remains.
     """
 
     findings: Findings
@@ -39,8 +40,8 @@ class Repaired:
 
 
 def repair_key(folder: Path, on_shard: Callable[[], None] = lambda: None) -> Repaired:
-    """Mend the folder of a key; raises StoreError where another process uses it. Nothing but leftovers is removed."""
-    with alone(folder):
+    """Repair the folder of a key; raises StoreError if another process uses it. Only leftovers are removed."""
+    with exclusive_lock(folder):
         findings = verify_key(folder, on_shard=on_shard)
         if findings.newer:
             raise StoreError(f"{folder}: {findings.newer[0]}; nothing was changed")
@@ -63,7 +64,7 @@ def repair_key(folder: Path, on_shard: Callable[[], None] = lambda: None) -> Rep
 
 
 def _move_aside(folder: Path, name: str) -> None:
-    """Into the quarantine, under a name that is free there."""
+    """Move a file into the quarantine, under a name that is free there."""
     number, target = 1, folder / QUARANTINE / name
     while target.exists():
         number += 1
@@ -72,26 +73,27 @@ def _move_aside(folder: Path, name: str) -> None:
 
 
 def _restore_spec(findings: Findings) -> KeyFile | None:
-    """Make `spec.json` from what a shard says of itself; the canary is not in there: that of the old file is kept."""
+    """Make `spec.json` from the attributes of a shard. These have no canary: that of the old file is kept."""
     folder = findings.folder
     if not findings.good:
         return None
     _, contents = findings.good[min(findings.good)]
     key = hashlib.sha256(contents.spec.encode()).hexdigest()
-    key_file = KeyFile(folder, key, contents.spec)
+    canary = None
     if (folder / SPEC).exists():
         with suppress(OSError, ValueError, TypeError, AttributeError, RecursionError):
             canary = json.loads(read_regular(folder / SPEC)[0]).get("canary")
-            key_file.canary = canary if isinstance(canary, dict) else None
         _move_aside(folder, SPEC)
-    key_file.write(dict(json.loads(contents.versions)))
+    spec, versions = json.loads(contents.spec), json.loads(contents.versions)
+    key_file = KeyFile(key=key, spec=spec, versions=versions, canary=canary if isinstance(canary, dict) else None)
+    key_file.write(folder / SPEC)
     return key_file
 
 
 def clear_leftovers(folder: Path) -> int:
-    """Remove temporary files and claims whose writers are dead: while one is alive, it holds a lock on its file.
+    """Remove temporary files and claims of dead writers; return how many. A living writer holds a lock on its file.
 
-    How many there were comes back. Any folder of the cache may be given.
+    folder: any folder of the cache.
     """
     cleared = 0
     for path in [*folder.glob(f"{TEMPORARY}*"), *folder.glob(f"{CLAIMS}/*")]:

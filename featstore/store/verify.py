@@ -1,7 +1,7 @@
-"""Verification: every shard read and compared with its name, its key, its spec and the index.
+"""Verification: every shard is read and compared with its name, its key, its spec and the index.
 
-A fault is what may have lost rows or would serve wrong ones. What merely lies about, such as a killed writer's
-temporary file, is a note.
+A fault may have lost rows, or would serve wrong ones. A harmless leftover, such as the temporary file of a killed
+writer, is a note.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from featstore.errors import StoreError
-from featstore.store.index import ForgedIndex, Index, ShardEntry, file_state, is_intact, parse_index
+from featstore.store.index import ForgedIndex, Index, ShardEntry, is_intact, parse_index
 from featstore.store.layout import CLAIMS, INDEX, QUARANTINE, SHARD_NAME, SPEC, USED
 from featstore.store.listing import list_shards
 from featstore.store.rowid import RowId, split_ids
@@ -28,7 +28,7 @@ from featstore.system.text import count
 
 
 class Fault(NamedTuple):
-    """What is wrong with a file of the cache."""
+    """A file of the cache, and what is wrong with it."""
 
     path: Path
     reason: str
@@ -36,11 +36,12 @@ class Fault(NamedTuple):
 
 @dataclass
 class Findings:
-    """What is in the folder of a key. `good` shards are verified; where only a subset was, `checked` says how many.
+    """What was found in the folder of a key.
 
-    lost: ids of rows that the index lists and no good shard has. unknown: bad shards whose rows nobody knows.
-    newer: files of another version of the format, and unreadable: those that the system does not give out, each with
-    the reason; nothing need be wrong with either, so they are not `bad`.
+    good: verified shards. shards: number of all shards. checked: number of those that were read. bytes: of these. bad:
+    names of shards that are not sound. lost: ids of rows that the index lists and no good shard has. unknown: number
+    of bad shards that the index does not list. newer: files of another version of the format. unreadable: files that
+    the system refuses to read. Both of these have the reason, and are not `bad`, since they may be sound.
     """
 
     folder: Path
@@ -67,9 +68,10 @@ class Findings:
 
 
 def verify_key(folder: Path, share: float = 1.0, on_shard: Callable[[], None] = lambda: None) -> Findings:
-    """Check the folder of a key: all of its shards, or a random `share` of them (0 to 1, at least one).
+    """Check the folder of a key.
 
-    Others may write, compact or prune meanwhile: the index is read first, then the shards, until no new one appears.
+    share: of the shards, chosen at random, 0 to 1; at least one is read. Others may write, compact or prune meanwhile:
+    the index is read first, then the shards, until no new one appears.
     """
     findings = Findings(folder)
     try:
@@ -99,7 +101,7 @@ def verify_key(folder: Path, share: float = 1.0, on_shard: Callable[[], None] = 
 
 
 def _list(findings: Findings) -> list[str]:
-    """The shards, sorted; what is named so and is no file is a fault, once."""
+    """Return the shards, sorted. Anything else with the name of a shard is a fault, reported once."""
     names = [name for name in os.listdir(findings.folder) if SHARD_NAME.fullmatch(name)]
     shards = list(list_shards(findings.folder))
     for name in sorted({*names} - {*shards}):
@@ -111,7 +113,7 @@ def _list(findings: Findings) -> list[str]:
 
 
 def _check_spec(findings: Findings) -> dict[str, Any] | None:
-    """The spec of the key; None where it cannot be trusted."""
+    """Return the spec of the key; None if it cannot be trusted."""
     path = findings.folder / SPEC
     try:
         content = read_key_file(path)
@@ -123,7 +125,7 @@ def _check_spec(findings: Findings) -> dict[str, Any] | None:
         findings.newer += [str(error)] if isinstance(error, NewerFormat) else []
         findings.unreadable += [str(error)] if isinstance(error, Unreadable) else []
         return None
-    key, spec = content["key"], content["spec"]
+    key, spec = content.key, content.spec
     if key_of(spec) != key:
         findings.fault(path, f"the spec hashes to {key_of(spec)[:12]}, not to its key {key[:12]}")
         return None
@@ -138,7 +140,7 @@ def _check_shard(findings: Findings, name: str, spec: dict[str, Any] | None) -> 
     path = findings.folder / name
     findings.checked += 1
     try:
-        data, info = read_regular(path)
+        data, state = read_regular(path)
         findings.bytes += len(data)
         contents = inspect_shard(name, data, findings.key)
         reason = _why_wrong(findings, contents, spec)
@@ -160,12 +162,12 @@ def _check_shard(findings: Findings, name: str, spec: dict[str, Any] | None) -> 
         findings.fault(path, reason)
         findings.bad.append(name)
         return
-    entry = ShardEntry(name, file_state(info), contents.rows, contents.dtype, contents.shape, contents.offset)
+    entry = ShardEntry(name, state, contents.rows, contents.dtype, contents.shape, contents.offset)
     findings.good[name] = entry, contents
 
 
 def _decompress(findings: Findings, name: str, data: bytes) -> None:
-    """Raises StoreError where compressed rows cannot be had back; without the plug-in that is not known."""
+    """Raise StoreError if compressed rows cannot be decompressed. Without the plug-in, add a note instead."""
     text = "compressed shards were not decompressed: hdf5plugin is not installed"
     try:
         decompress(name, data, None)
@@ -175,7 +177,7 @@ def _decompress(findings: Findings, name: str, data: bytes) -> None:
 
 
 def _why_wrong(findings: Findings, contents: Contents, spec: dict[str, Any] | None) -> str | None:
-    """What a shard that is whole may still not be."""
+    """Return what is wrong with a shard whose bytes match its name; None if nothing is."""
     ids = contents.ids
     if len({*split_ids(ids)}) < contents.rows:
         return "holds an id twice"
@@ -191,7 +193,7 @@ def _why_wrong(findings: Findings, contents: Contents, spec: dict[str, Any] | No
 
 
 def _load(findings: Findings) -> Index | None:
-    """The index; None where there is none that counts."""
+    """Return the index; None if it is missing, damaged, or of another version."""
     path = findings.folder / INDEX
     try:
         data, _ = read_regular(path)
@@ -209,13 +211,13 @@ def _load(findings: Findings) -> Index | None:
 
 
 def _compare(findings: Findings, index: Index, names: list[str], whole: bool) -> None:
-    """Index and files, both ways. An index that is behind is no fault; one that is wrong, or lists lost rows, is."""
+    """Compare index and files. An index that lacks shards is not a fault; one that is wrong or lists lost rows is."""
     path = findings.folder / INDEX
     try:
         for name, (entry, contents) in findings.good.items():
             listed = index.shards.get(name)
             if listed is not None and not _agrees(index, listed, entry, contents):
-                findings.fault(path, f"says something else of {name} than is in it")
+                findings.fault(path, f"does not match the contents of {name}")
         behind = sum(name not in index.shards for name in findings.good)
         if behind:
             findings.notes.append(f"{count(behind, 'shard')} not in the index yet: the next run takes them in")
@@ -237,13 +239,13 @@ def _agrees(index: Index, listed: ShardEntry, entry: ShardEntry, contents: Conte
 
 
 def _find_lost(findings: Findings, index: Index, missing: list[str], whole: bool) -> None:
-    """The rows of bad and of missing shards that are nowhere else."""
+    """Find the rows of bad and of missing shards that no other shard has."""
     listed = [name for name in [*missing, *findings.bad] if name in index.shards]
     gone = {row for name in listed for row in split_ids(index.ids_of(name))}
     if not gone:
         return
     kept = {name: contents.ids for name, (_, contents) in findings.good.items()}
-    if not whole:  # what was not looked at counts as it is listed
+    if not whole:  # shards that were not read count as they are listed
         others = index.shards.keys() - kept.keys() - {*missing, *findings.bad}
         kept |= {name: index.ids_of(name) for name in others}
     for ids in kept.values():
@@ -262,4 +264,4 @@ def _note_others(findings: Findings) -> None:
     if temporary:
         findings.notes.append(f"{count(len(temporary), 'temporary file')} of writers at work, or killed")
     strange = [n for n in names if n not in known and n not in temporary and not SHARD_NAME.fullmatch(n)]
-    findings.notes += [f"{name} is no file of featstore's" for name in strange]
+    findings.notes += [f"{name} is not a file of featstore's" for name in strange]

@@ -16,7 +16,7 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 from featstore.errors import StoreError, param
 from featstore.system.disk import disk
@@ -32,11 +32,28 @@ _REMEDIES = {
 }
 
 
-def write_whole(path: Path, data: bytes) -> os.stat_result:
-    """Put `data` at `path` so that whoever opens it sees all of it or nothing, also after a power cut.
+class FileStat(NamedTuple):
+    """The state of a file: what changes when its content does. Times are in ns since the epoch."""
 
-    When it returns, the bytes are on disk in the file whose state is the result. Raises StoreError with a remedy; no
-    temporary file is left behind then, and `path` is as it was unless what failed came after the rename.
+    size: int
+    mtime_ns: int
+    ctime_ns: int
+    inode: int
+
+    @classmethod
+    def of(cls, info: os.stat_result) -> FileStat:
+        return cls(info.st_size, info.st_mtime_ns, info.st_ctime_ns, info.st_ino)
+
+
+class NotRegularFile(OSError):
+    """A folder, a pipe or a device where a file is expected."""
+
+
+def write_whole(path: Path, data: bytes) -> FileStat:
+    """Write `data` to `path` so that a reader sees all of it or nothing, also after a power cut.
+
+    Return the state of the file, which is on disk by then. Raises StoreError with a remedy: no temporary file is left
+    behind then, and `path` is as it was unless the failure came after the rename.
     """
     with _one_line(path, "written"):
         make_folders(path.parent)
@@ -45,7 +62,8 @@ def write_whole(path: Path, data: bytes) -> os.stat_result:
         try:
             _fill(descriptor, data)
             disk().rename(temporary, path)  # the commit; an equal file already there is healed by it
-            written = os.fstat(descriptor)  # by name it could be another's: two writers may replace each other
+            # Not by name: another writer may have replaced the file since.
+            written = FileStat.of(os.fstat(descriptor))
         except BaseException:  # Ctrl-C as well: no temporary file outlives its writer
             with suppress(OSError):
                 disk().remove(temporary)
@@ -57,12 +75,23 @@ def write_whole(path: Path, data: bytes) -> os.stat_result:
     return written
 
 
-def read_regular(path: Path) -> tuple[bytes, os.stat_result]:
-    """The bytes of a regular file, and its state when they were read; raises OSError, also for a pipe, at once."""
-    with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
-        state = os.fstat(file.fileno())  # taken first: what changes later shows as another state
-        if not stat.S_ISREG(state.st_mode):
-            raise OSError(errno.EINVAL, "not a regular file")
+def open_regular(path: str | Path) -> BinaryIO:
+    """Open a regular file for reading.
+
+    Raises NotRegularFile for anything else, for a pipe at once: a plain `open` would wait for its writer. Raises
+    OSError if the file cannot be opened.
+    """
+    file = open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK))  # noqa: SIM115
+    if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        return file
+    file.close()
+    raise NotRegularFile(errno.EINVAL, "not a regular file")
+
+
+def read_regular(path: Path) -> tuple[bytes, FileStat]:
+    """Return the bytes of a regular file and its state when they were read; raises OSError as `open_regular` does."""
+    with open_regular(path) as file:
+        state = FileStat.of(os.fstat(file.fileno()))  # before the bytes: a later change then shows as another state
         return file.read(), state
 
 
@@ -95,7 +124,7 @@ def make_folders(folder: Path) -> None:
 
 
 def settle_folder(folder: Path, levels: int) -> None:
-    """Make `folder`, and bring its name and those of `levels` - 1 folders above it to disk, whoever made them.
+    """Make `folder`, and bring its name and those of `levels` - 1 folders above it to disk, even if others made them.
 
     Another process may have made them just now and not have come to sync their names. Raises StoreError.
     """
@@ -108,7 +137,7 @@ def settle_folder(folder: Path, levels: int) -> None:
 
 def _fill(descriptor: int, data: bytes) -> None:
     with _ignoring_unsupported():
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)  # a sign of life, for whoever clears leftovers
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)  # a sign of life: repair removes unlocked leftovers
     with _ignoring_unsupported():
         disk().allocate(descriptor, len(data))
     rest = memoryview(data)
@@ -140,15 +169,6 @@ def _ignoring_unsupported() -> Iterator[None]:
     except OSError as error:
         if error.errno not in NOT_SUPPORTED:
             raise
-
-
-class FileStat(NamedTuple):
-    """What identifies one state of a file without reading it; times in ns since the epoch."""
-
-    size: int
-    mtime_ns: int
-    ctime_ns: int
-    inode: int
 
 
 def file_digest(path: Path) -> str:

@@ -6,13 +6,12 @@ import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from featstore.datasets.manifest import SPLITS, Manifest, scan
 from featstore.datasets.splits import check_splittable, complete_splits
 from featstore.errors import DataError
-from featstore.extraction.cache import cache_folder
+from featstore.extraction.cache import Cache, CacheLike
 from featstore.extraction.pipeline import FeatureSet, extract_augmented, extract_features
 from featstore.extraction.plan import Plan
 from featstore.extraction.recipe import Recipe
@@ -38,7 +37,7 @@ class Prepared:
     manifest: Manifest
     features: tuple[FeatureSet, ...]
     plans: tuple[Plan, ...]
-    cache: Path
+    cache: Cache
 
 
 class Fitted(NamedTuple):
@@ -55,13 +54,14 @@ def prepare(
     recipes: Sequence[Recipe],
     val_fraction: float = 0.2,
     test_fraction: float = 0.2,
-    cache: str | os.PathLike[str] | None = None,
+    cache: CacheLike = None,
     progress: Progress | None = None,
 ) -> Prepared:
     """Complete the features of all `recipes` for `data`, augmented versions of its training split among them.
 
     Raises DataError where there is nothing to train on, before anything is extracted.
     """
+    cache = Cache.at(cache)
     manifest = data if isinstance(data, Manifest) else scan(data)
     check_splittable(manifest, val_fraction, test_fraction)
     extraction = extract_features(manifest, recipes, cache, progress)
@@ -72,9 +72,7 @@ def prepare(
     manifest = complete_splits(extraction.manifest, val_fraction, test_fraction)
     _check_classes(manifest)
     augmented = extract_augmented(manifest, extraction.plans, cache, progress)
-    return Prepared(
-        extraction.manifest, manifest, (*extraction.features, *augmented), extraction.plans, cache_folder(cache)
-    )
+    return Prepared(extraction.manifest, manifest, (*extraction.features, *augmented), extraction.plans, cache)
 
 
 def fit_head(

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from featstore.datasets.leaks import leak_notes
 from featstore.datasets.manifest import Manifest
 from featstore.errors import UsageError, param
+from featstore.extraction.cache import CacheLike
 from featstore.extraction.pipeline import FeatureSet
 from featstore.extraction.recipe import Recipe
 from featstore.runs.run import Run, check_root, new_folder, save_run
@@ -40,7 +41,7 @@ def train(
     *,
     val_fraction: float = 0.2,
     test_fraction: float = 0.2,
-    cache: str | os.PathLike[str] | None = None,
+    cache: CacheLike = None,
     runs: str | os.PathLike[str] = DEFAULT_RUNS,
     progress: Progress | None = None,
 ) -> Trained:

@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 
 from featstore.datasets.digests import DigestMemory
-from featstore.extraction import pipeline
+from featstore.extraction import cache as cache_module
 from featstore.system.progress import Display
 from helpers.cli import WARNINGS, Done, call
 from helpers.photos import draw, write_photos
@@ -45,7 +45,7 @@ def test_a_table_for_people(photos: Path) -> None:
 def test_new_images_are_announced(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Before the work starts, a line says what is in the cache and what is to be done."""
     later = functools.partial(DigestMemory, clock=lambda: 10**19)  # what was drawn just now would be read again
-    monkeypatch.setattr(pipeline, "DigestMemory", later)
+    monkeypatch.setattr(cache_module, "DigestMemory", later)
     assert extract(photos).err == ""
     draw("discs", 77).save(photos / "discs" / "new.png")
     assert extract(photos).err == "24 of 25 images are in the cache, 1 to go\n"

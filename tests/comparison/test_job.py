@@ -18,7 +18,7 @@ from featstore.datasets.digests import DigestMemory
 from featstore.datasets.manifest import Manifest, scan
 from featstore.datasets.splits import fold_splits
 from featstore.errors import DataError, UsageError
-from featstore.extraction import pipeline
+from featstore.extraction import cache as cache_module
 from featstore.extraction.pipeline import extract_features
 from featstore.extraction.recipe import Recipe
 from featstore.heads.logistic import LogisticHead
@@ -40,7 +40,7 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def no_file_is_young() -> Iterator[None]:
     """Digests are remembered although the files have just been drawn."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pipeline, "DigestMemory", functools.partial(DigestMemory, clock=lambda: 10**19))
+        patch.setattr(cache_module, "DigestMemory", functools.partial(DigestMemory, clock=lambda: 10**19))
         yield
 
 

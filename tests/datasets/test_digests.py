@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from featstore.datasets import digests
 from featstore.datasets.digests import RACY_NS, DigestMemory
 from featstore.system.files import FileStat
 
@@ -16,8 +17,7 @@ DIGEST = "ab" * 32
 
 
 def state(path: Path) -> FileStat:
-    info = path.stat()
-    return FileStat(info.st_size, info.st_mtime_ns, info.st_ctime_ns, info.st_ino)
+    return FileStat.of(path.stat())
 
 
 @pytest.fixture
@@ -89,3 +89,41 @@ def test_a_cache_that_cannot_be_written_costs_only_time(tmp_path: Path, image: P
     """Saving raises nothing."""
     (tmp_path / "digests").write_text("a file where the folder should be")
     remembered(tmp_path, image)
+
+
+def test_what_others_have_saved_is_known_after_a_refresh(tmp_path: Path, image: Path) -> None:
+    """And what a memory has not saved yet is kept."""
+    other = tmp_path / "elsewhere" / "image.png"
+    other.parent.mkdir()
+    other.write_bytes(b"other")
+    memory = DigestMemory(tmp_path / "digests", clock=lambda: LATER)
+    assert memory.get(str(image), state(image)) is None
+    memory.remember(str(other), state(other), DIGEST)
+    remembered(tmp_path, image)
+    assert memory.get(str(image), state(image)) is None
+    memory.refresh()
+    assert memory.get(str(image), state(image)) == memory.get(str(other), state(other)) == DIGEST
+    memory.save()
+    assert DigestMemory(tmp_path / "digests").get(str(other), state(other)) == DIGEST
+
+
+def test_a_refresh_reads_only_what_has_changed(tmp_path: Path, image: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its own file is not read again."""
+    memory = DigestMemory(tmp_path / "digests", clock=lambda: LATER)
+    memory.remember(str(image), state(image), DIGEST)
+    memory.save()
+    monkeypatch.setattr(digests, "_read", pytest.fail)
+    for _ in range(2):
+        memory.refresh()
+        assert memory.get(str(image), state(image)) == DIGEST
+
+
+def test_the_first_look_up_in_vain_is_the_time_that_counts(tmp_path: Path, image: Path) -> None:
+    """Of two threads that read a file at once, the one that read it earlier may have read other bytes."""
+    changed = max(state(image).mtime_ns, state(image).ctime_ns)
+    times = iter([changed + 1, changed + RACY_NS + 1, changed + RACY_NS + 2, changed + RACY_NS + 3])
+    memory = DigestMemory(tmp_path / "digests", clock=lambda: next(times))
+    for _ in range(2):
+        assert memory.get(str(image), state(image)) is None
+    memory.remember(str(image), state(image), DIGEST)
+    assert memory.get(str(image), state(image)) is None

@@ -23,13 +23,14 @@ from featstore.bases.network import Network
 from featstore.bases.source import parse_source
 from featstore.errors import StoreError, UnreadableImage
 from featstore.extraction import canary
-from featstore.extraction.canary import IMAGES, NAMES, guarded
+from featstore.extraction.canary import IMAGES, NAMES, Guard
 from featstore.extraction.sketch import from_text, to_text
 from featstore.images import decode
 from featstore.images.preprocessing import NAMED
 from featstore.images.readers import make_views_reader
 from featstore.images.reading import Reading
 from featstore.images.resize import fit_image
+from featstore.store.spec_file import KeyFile
 from helpers.cli import Done, call
 from helpers.photos import draw
 
@@ -49,9 +50,12 @@ DIGESTS = {
 class FakeStore:
     """What the guard sees of a store."""
 
+    key_file: KeyFile | None = None
     folder: Path = Path("cache/tiny/tf-32-0123")
-    made_with: dict[str, str] | None = None
-    canary: dict[str, Any] | None = None
+
+    @property
+    def canary(self) -> dict[str, Any]:
+        return self.key_file.canary
 
 
 def read(raw: bytes) -> np.ndarray:
@@ -63,16 +67,19 @@ def flat(images: np.ndarray) -> np.ndarray:
     return images.reshape(len(images), -1).astype(np.float32)
 
 
+def key_file(canary: dict[str, Any] | None = None) -> KeyFile:
+    return KeyFile(key="0123", spec={}, versions=OLD, canary=canary)
+
+
 def begun(read: Any = read, encode: Any = flat) -> FakeStore:
     """A store that has rows of the environment OLD."""
-    store = FakeStore()
-    guarded(store, read, encode, lambda: OLD)(PHOTOS)
-    store.made_with = OLD
-    return store
+    guard = Guard(FakeStore(), read, encode, lambda: OLD)
+    guard(PHOTOS)
+    return FakeStore(key_file(canary=guard.canary()))
 
 
 def append(store: FakeStore, read: Any = read, encode: Any = flat, here: dict[str, str] = NEW) -> np.ndarray:
-    return guarded(store, read, encode, lambda: here)(PHOTOS)
+    return Guard(store, read, encode, lambda: here)(PHOTOS)
 
 
 # The images
@@ -105,12 +112,14 @@ def test_one_image_is_scaled_down_for_every_base() -> None:
 
 def test_a_new_store_gets_a_canary() -> None:
     """As plain JSON of a few kilobytes, whatever the size of a row, and the rows are those of the base."""
-    store = FakeStore()
-    assert np.array_equal(append(store), flat(PHOTOS))
-    assert store.canary == json.loads(json.dumps(store.canary))
-    assert list(store.canary["features"]) == list(NAMES)
-    assert len(json.dumps(store.canary)) < 6000
-    assert all(len(from_text(text)) == 256 for text in store.canary["features"].values())
+    guard = Guard(FakeStore(), read, flat, lambda: NEW)
+    assert guard.canary() is None
+    assert np.array_equal(guard(PHOTOS), flat(PHOTOS))
+    kept = guard.canary()
+    assert kept == json.loads(json.dumps(kept))
+    assert list(kept["features"]) == list(NAMES)
+    assert len(json.dumps(kept)) < 6000
+    assert all(len(from_text(text)) == 256 for text in kept["features"].values())
 
 
 def test_the_same_environment_computes_nothing_more() -> None:
@@ -125,7 +134,7 @@ def test_the_same_environment_computes_nothing_more() -> None:
         raise AssertionError
 
     append(begun(), never, encode, OLD)
-    append(FakeStore(made_with=OLD), never, encode, NEW)
+    append(FakeStore(key_file()), never, encode, NEW)
     assert asked == [2, 2]
 
 
@@ -137,7 +146,7 @@ def test_the_guard_asks_once() -> None:
         asked.append(len(images))
         return flat(images)
 
-    once = guarded(begun(), read, encode, lambda: NEW)
+    once = Guard(begun(), read, encode, lambda: NEW)
     for _ in range(3):
         once(PHOTOS)
     assert asked == [2, 4, 2, 2]
@@ -155,7 +164,7 @@ def test_the_environment_is_asked_for_when_the_base_has_run() -> None:
         assert loaded
         return OLD
 
-    guarded(begun(), read, encode, here)(PHOTOS)
+    Guard(begun(), read, encode, here)(PHOTOS)
 
 
 @pytest.mark.parametrize("noise, passes", [(0, True), (1e-6, True), (2e-5, True), (5e-4, False), (1e-2, False)])
@@ -167,7 +176,7 @@ def test_the_limit_is_1e_4(noise: float, passes: bool) -> None:
         rows = flat(images)
         return (rows * (1 + noise * random.normal(size=rows.shape))).astype(np.float32)
 
-    guard = guarded(begun(), read, encode, lambda: NEW)
+    guard = Guard(begun(), read, encode, lambda: NEW)
     if passes:
         assert guard(PHOTOS).shape == (2, 3072)
         return
@@ -273,8 +282,7 @@ def test_an_environment_whose_features_are_not_finite_is_refused(encode: Any) ->
 )
 def test_a_canary_that_cannot_be_read_is_refused(damage: dict[str, Any], reason: str) -> None:
     """It was there, so somebody meant it; damaged, or of a newer featstore."""
-    store = begun()
-    store.canary |= damage
+    store = FakeStore(key_file(canary=begun().canary | damage))
     with pytest.raises(StoreError, match=reason):
         append(store)
 

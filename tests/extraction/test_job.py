@@ -25,6 +25,7 @@ from featstore.images.readers import make_reader
 from featstore.images.reading import Reading
 from featstore.store.rowid import row_id
 from featstore.store.rowstore import RowStore
+from featstore.store.writer import RowWriter
 from featstore.system.environment import default_threads
 from featstore.system.files import FileStat
 from helpers.photos import draw, write_photos
@@ -63,13 +64,13 @@ def store(cache: Path, name: str = "key") -> RowStore:
 def extract(data: Path | Manifest, cache: Path, *tasks: Task, **options: Any) -> job.Outcome:
     manifest = data if isinstance(data, Manifest) else scan(data)
     memory = DigestMemory(cache / "digests", clock=lambda: LATER)
-    make = options.pop("reader", Reading(16, 16).reader)
+    make = options.pop("reader", lambda: make_reader(Reading(16, 16)))
 
-    def make_reader(views: tuple[int, ...]) -> Any:
+    def make_views_reader(views: tuple[int, ...]) -> Any:
         read = make()
         return lambda raw: read(raw)[None]
 
-    return job.run(manifest, tasks, make_reader, memory, **options)
+    return job.run(manifest, tasks, make_views_reader, memory, **options)
 
 
 def half(manifest: Manifest, count: int) -> Manifest:
@@ -358,7 +359,7 @@ def test_a_full_disk_is_met_once(photos: Path, tmp_path: Path, monkeypatch: pyte
         attempts.append(1)
         raise StoreError("no space left")
 
-    monkeypatch.setattr(RowStore, "append", full)
+    monkeypatch.setattr(RowWriter, "append", full)
     with pytest.raises(StoreError, match="no space"):
         extract(photos, tmp_path, Task(store(tmp_path), Base()))
     assert attempts == [1]

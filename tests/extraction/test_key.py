@@ -22,7 +22,7 @@ import featstore
 from featstore.bases.build import build
 from featstore.bases.source import parse_source
 from featstore.datasets.digests import DigestMemory
-from featstore.extraction import misses, pipeline
+from featstore.extraction import cache as cache_module
 from featstore.extraction.misses import Answer, explain
 from featstore.extraction.pipeline import Extraction
 from featstore.extraction.plan import make_plan
@@ -42,8 +42,7 @@ def in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     """With 24 images in `photos`; digests are remembered although the files have just been drawn."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("FEATSTORE_CACHE", raising=False)
-    monkeypatch.setattr(pipeline, "DigestMemory", LATER)
-    monkeypatch.setattr(misses, "DigestMemory", LATER)
+    monkeypatch.setattr(cache_module, "DigestMemory", LATER)
     write_photos(Path("photos"), IMAGES // 2)
 
 

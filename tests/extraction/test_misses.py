@@ -20,8 +20,8 @@ from featstore.cli import cache_explain
 from featstore.datasets.digests import DigestMemory
 from featstore.datasets.manifest import scan
 from featstore.errors import DataError, StoreError, UsageError
-from featstore.extraction import misses, pipeline
-from featstore.extraction.cache import open_store
+from featstore.extraction import cache as cache_module
+from featstore.extraction.cache import Cache
 from featstore.extraction.misses import Answer, Explanation, explain
 from featstore.extraction.plan import make_plan
 from featstore.extraction.recipe import Recipe
@@ -29,6 +29,7 @@ from featstore.images import reading
 from featstore.images.reading import Reading
 from featstore.spec import FeatureSpec
 from featstore.store.rowid import row_id
+from helpers.keyfolder import put
 from helpers.light import forbid_tensorflow
 from helpers.photos import draw, write_photos
 
@@ -40,8 +41,7 @@ def in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     """With 24 images in `photos`; digests are remembered although the files have just been drawn. No TensorFlow."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("FEATSTORE_CACHE", raising=False)
-    monkeypatch.setattr(pipeline, "DigestMemory", LATER)
-    monkeypatch.setattr(misses, "DigestMemory", LATER)
+    monkeypatch.setattr(cache_module, "DigestMemory", LATER)
     forbid_tensorflow(monkeypatch)
     write_photos(Path("photos"), 12)
 
@@ -52,7 +52,7 @@ def store(data: str = "photos", *, images: int | None = None, **options: Any) ->
     pictures = explain(scan(data), []).manifest.pictures[:images]
     for spec, views in plan.parts:
         ids = [row_id(p.digest, view) for p in pictures for view in views]
-        open_store(Path("cache"), spec).append(ids, np.zeros((len(ids), 2), np.float16))
+        put(Cache("cache").store(spec), ids, np.zeros((len(ids), 2), np.float16))
     return plan.spec
 
 
@@ -182,7 +182,7 @@ def test_a_setting_is_nearer_than_another_base() -> None:
     spec = store(fit="pad", images=1)
     other = FeatureSpec("Abc", spec.weights, Reading(8, 8), spec.preprocessing, pool="none")
     ids = [row_id(p.digest) for p in explain("photos", []).manifest.pictures]
-    open_store(Path("cache"), other).append(ids, np.zeros((24, 2), np.float16))
+    put(Cache("cache").store(other), ids, np.zeros((24, 2), np.float16))
     assert near() == ("fit pad -> squash",)
     assert ask().nearest.images == 1  # type: ignore[union-attr]
 

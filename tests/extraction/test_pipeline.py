@@ -22,7 +22,7 @@ from featstore.bases.source import parse_source
 from featstore.datasets.digests import DigestMemory
 from featstore.datasets.manifest import list_files, scan
 from featstore.errors import DataError, StoreError
-from featstore.extraction import pipeline
+from featstore.extraction import cache as cache_module
 from featstore.extraction.canary import IMAGES, NAMES
 from featstore.extraction.pipeline import Extraction
 from featstore.features.load import load_features
@@ -35,7 +35,7 @@ from helpers.photos import write_photos
 @pytest.fixture(autouse=True)
 def no_file_is_young(monkeypatch: pytest.MonkeyPatch) -> None:
     """Digests are remembered although the files have just been drawn."""
-    monkeypatch.setattr(pipeline, "DigestMemory", functools.partial(DigestMemory, clock=lambda: 10**19))
+    monkeypatch.setattr(cache_module, "DigestMemory", functools.partial(DigestMemory, clock=lambda: 10**19))
 
 
 @pytest.fixture

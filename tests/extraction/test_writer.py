@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -14,9 +15,10 @@ from hypothesis.extra.numpy import arrays
 
 from featstore.errors import StoreError
 from featstore.extraction import writer as module
-from featstore.extraction.writer import BATCH, Shelf, Task
+from featstore.extraction.writer import BATCH, Encode, Shelf, Task
 from featstore.store.rowid import RowId, row_id
 from featstore.store.rowstore import RowStore
+from helpers.keyfolder import put
 
 
 def rid(number: int) -> RowId:
@@ -57,6 +59,10 @@ def shards(store: RowStore) -> list[tuple[str, int]]:
     return sorted(found)
 
 
+def new_shelf(store: RowStore, encode: Encode, *options: Any, **more: Any) -> Shelf:
+    return Shelf(Task(store, encode, *options, **more), store.writing())
+
+
 def fill(shelf: Shelf, numbers: range) -> None:
     for number in numbers:
         assert shelf.needs_pixels(rid(number))
@@ -66,7 +72,7 @@ def fill(shelf: Shelf, numbers: range) -> None:
 def test_the_base_sees_full_batches_and_the_rest_at_the_end(store: RowStore) -> None:
     """In the order in which images were taken; then all rows are on disk."""
     base = Base()
-    shelf = Shelf(Task(store, base))
+    shelf = new_shelf(store, base)
     fill(shelf, range(BATCH + 5))
     assert base.batches == [[*range(BATCH)]]
     assert len(again(store)) == 0
@@ -81,13 +87,13 @@ def test_the_base_sees_full_batches_and_the_rest_at_the_end(store: RowStore) -> 
 def test_what_is_stored_or_in_hand_is_not_taken_again(store: RowStore) -> None:
     """Copies of one image, and images of an earlier run."""
     base = Base()
-    first = Shelf(Task(store, base))
+    first = new_shelf(store, base)
     fill(first, range(3))
     for number in range(3):
         assert not first.needs_pixels(rid(number))
         first.take(rid(number), image(99))
     first.finish()
-    second = Shelf(Task(again(store), base))
+    second = new_shelf(again(store), base)
     assert not second.needs_pixels(rid(1))
     second.take(rid(1), None)
     second.finish()
@@ -97,7 +103,7 @@ def test_what_is_stored_or_in_hand_is_not_taken_again(store: RowStore) -> None:
 
 def test_made_rows_can_be_stored_while_images_wait(store: RowStore) -> None:
     """As at an interruption: the waiting images are left, and nothing is stored twice."""
-    shelf = Shelf(Task(store, Base()))
+    shelf = new_shelf(store, Base())
     fill(shelf, range(BATCH + 5))
     for _ in range(2):
         shelf.store_rows()
@@ -108,7 +114,7 @@ def test_made_rows_can_be_stored_while_images_wait(store: RowStore) -> None:
 def test_a_shard_is_written_when_it_is_full(store: RowStore, monkeypatch: pytest.MonkeyPatch) -> None:
     """By its bytes, counted as they are in memory."""
     monkeypatch.setattr(module, "SHARD_BYTES", 2 * BATCH * 3 * 4)
-    shelf = Shelf(Task(store, Base()))
+    shelf = new_shelf(store, Base())
     fill(shelf, range(2 * BATCH - 1))
     assert shards(store) == []
     fill(shelf, range(2 * BATCH - 1, 2 * BATCH + 1))
@@ -121,7 +127,7 @@ def test_a_shard_is_written_when_it_is_time(store: RowStore, monkeypatch: pytest
     """A slow base does not put much work at risk; the clock starts anew with each shard."""
     now = [0.0]
     monkeypatch.setattr(module.time, "perf_counter", lambda: now[0])
-    shelf = Shelf(Task(store, Base()))
+    shelf = new_shelf(store, Base())
     stored = []
     for batch in range(6):
         now[0] += 6
@@ -140,14 +146,14 @@ def test_seconds_are_those_of_the_base_and_of_storing(store: RowStore, monkeypat
             now[0] += 3
             return super().__call__(images)
 
-    append = store.append
+    shelf = new_shelf(store, Slow())
+    append = shelf.writer.append
 
-    def slow_append(ids: list[RowId], rows: np.ndarray) -> None:
+    def slow_append(*arguments: Any) -> None:
         now[0] += 0.5
-        append(ids, rows)
+        append(*arguments)
 
-    monkeypatch.setattr(store, "append", slow_append)
-    shelf = Shelf(Task(store, Slow()))
+    monkeypatch.setattr(shelf.writer, "append", slow_append)
     fill(shelf, range(3))
     now[0] += 100
     shelf.finish()
@@ -163,7 +169,7 @@ def test_rows_that_are_not_finite_are_refused(store: RowStore, spoil: float) -> 
         out[1::2, 2] = spoil
         return out
 
-    shelf = Shelf(Task(store, spoilt))
+    shelf = new_shelf(store, spoilt)
     fill(shelf, range(4))
     shelf.finish()
     assert shelf.refused == dict.fromkeys([rid(1), rid(3)], "the base's features are not finite (NaN or infinity)")
@@ -174,7 +180,7 @@ def test_rows_that_are_not_finite_are_refused(store: RowStore, spoil: float) -> 
 
 def test_a_batch_of_refused_rows_only_is_fine(store: RowStore) -> None:
     """No empty shard is written."""
-    shelf = Shelf(Task(store, lambda images: np.full((len(images), 3), np.nan, np.float32)))
+    shelf = new_shelf(store, lambda images: np.full((len(images), 3), np.nan, np.float32))
     fill(shelf, range(2))
     shelf.finish()
     assert (len(shelf.refused), shelf.computed, shards(store)) == (2, 0, [])
@@ -183,7 +189,7 @@ def test_a_batch_of_refused_rows_only_is_fine(store: RowStore) -> None:
 def test_a_base_that_makes_more_or_fewer_rows_than_images_is_an_error(store: RowStore) -> None:
     """A row must never be stored under another image's id."""
     for count in (1, 3):
-        shelf = Shelf(Task(store, lambda images, count=count: np.zeros((count, 3), np.float32)))
+        shelf = new_shelf(store, lambda images, count=count: np.zeros((count, 3), np.float32))
         fill(shelf, range(2))
         with pytest.raises(ValueError, match="zip"):
             shelf.finish()
@@ -198,7 +204,7 @@ numbers = st.floats(width=32, allow_nan=False, allow_infinity=False)
 def test_every_row_is_stored_within_a_thousandth(tmp_path_factory: pytest.TempPathFactory, rows: np.ndarray) -> None:
     """Of its largest number, whatever its numbers are: in float16 if that can, else in float32."""
     store = RowStore(tmp_path_factory.mktemp("store"), "k", "{}", dict)
-    shelf = Shelf(Task(store, lambda images: rows))
+    shelf = new_shelf(store, lambda images: rows)
     fill(shelf, range(len(rows)))
     shelf.finish()
     kept = again(store).read([rid(n) for n in range(len(rows))]).astype(np.float64)
@@ -207,7 +213,7 @@ def test_every_row_is_stored_within_a_thousandth(tmp_path_factory: pytest.TempPa
 
 
 def stored_as(store: RowStore, rows: list[list[float]], dtype: str = "float16") -> list[tuple[str, int]]:
-    shelf = Shelf(Task(store, lambda images: np.array(rows, np.float32), dtype))
+    shelf = new_shelf(store, lambda images: np.array(rows, np.float32), dtype)
     fill(shelf, range(len(rows)))
     shelf.finish()
     return shards(store)
@@ -248,13 +254,13 @@ def test_float32_is_for_all_rows_on_request(store: RowStore) -> None:
 
 
 def pooled(store: RowStore, maps: RowStore, encode: Callable[[np.ndarray], np.ndarray]) -> Shelf:
-    return Shelf(Task(store, encode, maps=maps, pool=lambda m: m.mean(axis=(1, 2), dtype=np.float32)))
+    return new_shelf(store, encode, maps=maps, pool=lambda m: m.mean(axis=(1, 2), dtype=np.float32))
 
 
 def test_images_with_a_kept_map_need_no_base(store: RowStore, tmp_path: Path) -> None:
     """They need no pixels either, and do not count as computed; the others go through the base."""
     maps = RowStore(tmp_path / "maps", "m", "{}", dict)
-    maps.append([rid(n) for n in range(3)], np.stack([image(n) for n in range(3)]).astype(np.float16))
+    put(maps, [rid(n) for n in range(3)], np.stack([image(n) for n in range(3)]).astype(np.float16))
     base = Base()
     shelf = pooled(store, maps, base)
     for number in range(3):
@@ -269,7 +275,7 @@ def test_images_with_a_kept_map_need_no_base(store: RowStore, tmp_path: Path) ->
 def test_maps_are_pooled_by_the_batch(store: RowStore, tmp_path: Path) -> None:
     """So that no more than a batch of them is in memory."""
     maps = RowStore(tmp_path / "maps", "m", "{}", dict)
-    maps.append([rid(n) for n in range(BATCH + 1)], np.zeros((BATCH + 1, 2, 2, 3), np.float16))
+    put(maps, [rid(n) for n in range(BATCH + 1)], np.zeros((BATCH + 1, 2, 2, 3), np.float16))
     shelf = pooled(store, maps, Base())
     sizes: list[int] = []
     read = maps.read
@@ -282,14 +288,14 @@ def test_maps_are_pooled_by_the_batch(store: RowStore, tmp_path: Path) -> None:
 
 def test_a_store_error_leaves_the_shelf_as_it_was(store: RowStore, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its rows are not lost while the process lives."""
-    shelf = Shelf(Task(store, Base()))
+    shelf = new_shelf(store, Base())
     fill(shelf, range(3))
 
     def full(*arguments: object) -> None:
         raise StoreError("full")
 
     with monkeypatch.context() as patch:
-        patch.setattr(store, "append", full)
+        patch.setattr(shelf.writer, "append", full)
         with pytest.raises(StoreError, match="full"):
             shelf.finish()
     shelf.store_rows()

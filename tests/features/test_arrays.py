@@ -10,7 +10,7 @@ import pytest
 import featstore
 from featstore.datasets.manifest import Manifest, Picture
 from featstore.errors import StoreError
-from featstore.extraction.cache import open_store
+from featstore.extraction.cache import Cache
 from featstore.features.arrays import gather, open_rows
 from featstore.images.preprocessing import NAMED
 from featstore.images.reading import Reading
@@ -18,6 +18,7 @@ from featstore.spec import FeatureSpec
 from featstore.store.rowid import row_id
 from featstore.store.rowstore import RowStore
 from featstore.system.files import FileStat
+from helpers.keyfolder import put
 
 
 def picture(number: int, label: str | None = None, path: str | None = None) -> Picture:
@@ -27,7 +28,7 @@ def picture(number: int, label: str | None = None, path: str | None = None) -> P
 def filled(folder: Path, rows: np.ndarray) -> RowStore:
     """A store with a row for each of the pictures 0, 1, ..."""
     store = RowStore(folder, "k", "{}", dict)
-    store.append([row_id(f"{n:064x}") for n in range(len(rows))], rows)
+    put(store, [row_id(f"{n:064x}") for n in range(len(rows))], rows)
     return store
 
 
@@ -109,7 +110,7 @@ def test_the_front_door_opens_one_split_in_the_cache(tmp_path: Path) -> None:
     """`open_features` as `load_features`."""
     spec = FeatureSpec("tiny", "ab" * 32, Reading(32, 32), NAMED["tf"])
     filling = [row_id(f"{n:064x}") for n in range(4)]
-    open_store(tmp_path, spec).append(filling, np.arange(8, dtype=np.float16).reshape(4, 2))
+    put(Cache(tmp_path).store(spec), filling, np.arange(8, dtype=np.float16).reshape(4, 2))
     pictures = tuple(picture(n, "x")._replace(split="test" if n % 2 else "train") for n in range(4))
     manifest = Manifest("here", pictures)
     features = featstore.open_features(manifest, spec, split="test", cache=tmp_path)

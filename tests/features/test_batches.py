@@ -16,6 +16,7 @@ from featstore.features.stored_rows import StoredRows
 from featstore.store.places import Places
 from featstore.store.rowid import RowId, row_id
 from featstore.store.rowstore import RowStore
+from helpers.keyfolder import put
 
 WIDTH = 4
 ROW = 2 * WIDTH  # bytes of a row in float16
@@ -52,7 +53,7 @@ class WatchedRows(StoredRows):
 
 def store_of(folder: Path, rows: np.ndarray) -> AskedStore:
     store = AskedStore(folder)
-    store.append([row_id(f"{n:064x}") for n in range(len(rows))], rows)
+    put(store, [row_id(f"{n:064x}") for n in range(len(rows))], rows)
     return store
 
 
@@ -126,7 +127,7 @@ def test_float32_rows_among_float16_keep_every_digit(tmp_path: Path) -> None:
     """Rows that float16 cannot hold, beside others in a store of their own or in the same one."""
     tiny = numbered(10, 1, np.float32) * np.float32(1e-9)
     mixed = store_of(tmp_path / "mixed", numbered(10))
-    mixed.append([row_id(f"{n:064x}") for n in range(10, 20)], tiny)
+    put(mixed, [row_id(f"{n:064x}") for n in range(10, 20)], tiny)
     plain, wide = store_of(tmp_path / "plain", numbered(10)), store_of(tmp_path / "wide", tiny)
     expected = np.concatenate([numbered(10), tiny])
     for rows in (StoredRows(places(mixed, 20)), StoredRows(places(plain, 10) + places(wide, 10))):

@@ -18,7 +18,7 @@ from featstore.features.stored_array import LARGE_ROW, StoredArray
 from featstore.store.compaction import _load, compact_key
 from featstore.store.rowstore import RowStore
 from helpers.keyfolder import filled as filled_key
-from helpers.keyfolder import ids, open_key, shard_files
+from helpers.keyfolder import ids, open_key, put, save, shard_files
 from helpers.keyfolder import rows as rows_of
 
 EACH = 8  # rows of a shard
@@ -33,8 +33,8 @@ def stored(folder: Path, rows: np.ndarray) -> StoredArray:
     store = RowStore(folder, "k" * 64, "{}", dict)
     for first in range(0, len(rows), EACH):
         part = rows[first : first + EACH]
-        store.append(ids(*range(first, first + len(part))), part)
-    store.finish()
+        put(store, ids(*range(first, first + len(part))), part)
+    save(store)
     return array_of(store, *range(len(rows)))
 
 
@@ -158,7 +158,7 @@ def test_rows_that_need_float32_make_all_float32(tmp_path: Path) -> None:
     plain[:EACH] = 1
     store = RowStore(tmp_path, "k" * 64, "{}", dict)
     for first in range(0, len(plain), EACH):
-        store.append(ids(*range(first, first + EACH)), plain[first : first + EACH].astype("f4" if first else "f2"))
+        put(store, ids(*range(first, first + EACH)), plain[first : first + EACH].astype("f4" if first else "f2"))
     X = array_of(store, *range(len(plain)))
     assert X.dtype == np.float32
     for chosen in (X[:], X[:EACH], X[[0, 9]], X[0], next(X.blocks()), next(X.batches(4))[0], np.asarray(X)):

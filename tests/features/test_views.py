@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from featstore.datasets.manifest import Picture
-from featstore.errors import StoreError, UsageError
+from featstore.errors import UsageError
+from featstore.extraction.cache import Cache
 from featstore.extraction.pipeline import extract_features
 from featstore.extraction.plan import Plan
 from featstore.extraction.recipe import Recipe
 from featstore.features.views import load_in_blocks, load_views
+from featstore.store import inventory, open_shards
+from featstore.store.reader import RowReader
 from helpers.photos import write_photos
 
 SIDE_BY_SIDE = (Recipe(model="pixels", size="8", views="flip"), Recipe(model="pixels", size="6", views="flip"))
@@ -27,10 +32,11 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def fed(work: Path, *recipes: Recipe) -> tuple[tuple[Picture, ...], tuple[Plan, ...], Path]:
+def fed(work: Path, *recipes: Recipe) -> tuple[tuple[Picture, ...], tuple[Plan, ...], Cache]:
     """The ten pictures, the plans of `recipes`, and the cache in which their rows are complete."""
-    found = extract_features(work / "photos", recipes, work / "cache")
-    return found.manifest.pictures, found.plans, work / "cache"
+    cache = Cache(work / "cache")
+    found = extract_features(work / "photos", recipes, cache)
+    return found.manifest.pictures, found.plans, cache
 
 
 @pytest.mark.parametrize(
@@ -45,17 +51,35 @@ def test_a_block_takes_no_more_than_was_said(work: Path, most: int, blocks: list
     assert np.array_equal(np.concatenate(found), load_views(pictures, plans, cache))
 
 
-def test_a_block_is_read_when_it_is_asked_for(work: Path) -> None:
-    """So one is in memory at a time: with the cache gone after the first, there is no second."""
+def test_a_block_is_read_when_it_is_asked_for(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So one is in memory at a time."""
     pictures, plans, cache = fed(work, *SIDE_BY_SIDE)
+    read: list[int] = []
+    real = RowReader.read
+    monkeypatch.setattr(RowReader, "read", lambda self, ids: (read.append(len(ids)), real(self, ids))[1])
     blocks = load_in_blocks(pictures, plans, cache, 5 * IMAGE)
+    assert read == []
     assert len(next(blocks)) == 5
-    hidden = cache.rename(work / "hidden")
-    try:
-        with pytest.raises(StoreError, match="extract them first"):
-            next(blocks)
-    finally:
-        hidden.rename(cache)
+    assert read == [10, 10]
+    assert len(next(blocks)) == 5
+    assert read == [10] * 4
+
+
+def test_stores_are_opened_once_for_all_blocks(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither the index nor `spec.json` is read again, and a shard is opened once, however many blocks there are."""
+    pictures, plans, _ = fed(work, *SIDE_BY_SIDE)
+    opened: Counter[str] = Counter()
+
+    def counted(module: Any, name: str) -> None:
+        real = getattr(module, name)
+        monkeypatch.setattr(module, name, lambda *arguments: (opened.update([name]), real(*arguments))[1])
+
+    counted(inventory, "load_index")
+    counted(inventory, "read_key_file")
+    counted(open_shards, "_File")
+    blocks = list(load_in_blocks(pictures, plans, Cache(work / "cache"), IMAGE))
+    assert len(blocks) == 10
+    assert opened == {"load_index": 2, "read_key_file": 2, "_File": 2}
 
 
 def test_by_default_a_small_data_set_is_one_block(work: Path) -> None:

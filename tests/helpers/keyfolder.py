@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +33,17 @@ def open_key(cache: Path, spec: dict[str, object] = SPEC) -> RowStore:
     return RowStore(folder_of(cache, spec), key_of(spec), text_of(spec), lambda: VERSIONS)
 
 
+def put(store: RowStore, ids: Sequence[RowId], rows: np.ndarray) -> None:
+    """Store rows as a writer does that is killed afterwards: the index on disk is not brought up to date."""
+    store.writing().append(ids, rows)
+
+
+def save(store: RowStore) -> None:
+    """Bring the index on disk up to date, as every writer does when it is closed."""
+    with store.writing():
+        pass
+
+
 def ids(*numbers: int) -> list[RowId]:
     """Ids that are spread as digests are."""
     return [row_id(hashlib.sha256(str(n).encode()).hexdigest()) for n in numbers]
@@ -45,8 +57,8 @@ def filled(cache: Path, shards: int = 3, each: int = 2, spec: dict[str, object] 
     """The folder of a key with rows 0, 1, 2, ... in several shards, and its index."""
     store = open_key(cache, spec)
     for first in range(0, shards * each, each):
-        store.append(ids(*range(first, first + each)), rows(*range(first, first + each)))
-    store.finish()
+        put(store, ids(*range(first, first + each)), rows(*range(first, first + each)))
+    save(store)
     return folder_of(cache, spec)
 
 

@@ -28,8 +28,10 @@ from featstore.store.rowid import RowId, row_id
 from featstore.store.rowstore import RowStore
 from featstore.store.spec_file import key_of
 from featstore.store.verify import verify_key
+from featstore.store.writer import RowWriter
 from featstore.system.disk import use
 from helpers.disks import DEATHS, FAULTS, FaultyDisk, HastyDisk, Killed, live
+from helpers.keyfolder import put, save
 from helpers.photos import write_photos
 
 SPEC_JSON = '{"dtype":"float16"}'
@@ -42,15 +44,24 @@ Rows = dict[RowId, np.ndarray]
 
 
 class Watched(RowStore):
-    """Notes the rows that were acknowledged: those of which `append` has returned."""
+    """Notes the rows that were acknowledged: those for which `append` has returned."""
 
     def __init__(self, cache: Path) -> None:
         super().__init__(cache / FOLDER, KEY, SPEC_JSON, lambda: {"featstore-keras": "test"})
         self.acknowledged: set[RowId] = set()
 
-    def append(self, ids: Any, rows: Any) -> None:
-        super().append(ids, rows)
-        self.acknowledged |= {*ids}
+    def writing(self, *arguments: Any) -> RowWriter:
+        return NotingWriter(self, *arguments)
+
+
+class NotingWriter(RowWriter):
+    def __init__(self, store: Watched, *arguments: Any) -> None:
+        super().__init__(store._inventory, store._spec_json, store._environment, *arguments)
+        self._acknowledged = store.acknowledged
+
+    def append(self, ids: Any, *rest: Any) -> None:
+        super().append(ids, *rest)
+        self._acknowledged |= {*ids}
 
 
 @pytest.fixture(autouse=True)
@@ -86,7 +97,7 @@ def check(cache: Path, acknowledged: set[RowId], right: Rows) -> Rows:
     assert acknowledged <= found.keys()
     assert len(store) == len(found)
     assert all(np.array_equal(row, right[i]) for i, row in found.items())
-    assert store.damaged == []
+    assert store.damaged == ()
     return found
 
 
@@ -216,12 +227,12 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Rows]:
     cache = tmp_path_factory.mktemp("filled")
     store = Watched(cache)
     for n in range(3):
-        store.append(ids(2 * n, 2 * n + 1), features(2 * n, 2 * n + 1))
-    store.append(ids(6), features(6).astype(np.float32) * 1e6)
+        put(store, ids(2 * n, 2 * n + 1), features(2 * n, 2 * n + 1))
+    put(store, ids(6), features(6).astype(np.float32) * 1e6)
     for n in (7, 8, 10, 11):  # processes that make one row differ in the last digits
-        Watched(cache).append(ids(9, n), features(n, n))
+        put(Watched(cache), ids(9, n), features(n, n))
     store.refresh()
-    store.finish()
+    save(store)
     return cache, rows_of(store, ids(*range(12)))
 
 
@@ -320,7 +331,7 @@ def test_prune(fault: str, harmed: tuple[Path, Rows, bytes], tmp_path: Path) -> 
         check_end(live(disk, lambda: prune_key(cache / FOLDER)), disk, fault, may_fail)
         left = rows_of(Watched(cache), right)
         assert all(np.array_equal(row, right[i]) or i == ids(9)[0] for i, row in left.items())
-        Watched(cache).append(ids(100), features(100))
+        put(Watched(cache), ids(100), features(100))
         assert np.array_equal(Watched(cache).read(ids(100)), features(100))
         assert prune_key(cache / FOLDER) == []
         assert not (cache / FOLDER).exists()

@@ -289,8 +289,8 @@ def stored(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A store of one shard, with its index and spec.json."""
     folder = tmp_path_factory.mktemp("stored")
     store = open_store(folder)
-    store.append(IDS, ROWS)
-    store.finish()
+    with store.writing() as writer:
+        writer.append(IDS, ROWS)
     return folder
 
 

@@ -15,6 +15,7 @@ import pytest
 from featstore.store.rowid import row_id
 from featstore.store.rowstore import RowStore
 from featstore.store.spec_file import key_of
+from helpers.keyfolder import put, save
 from helpers.paths import ROOT
 
 
@@ -43,9 +44,9 @@ def test_the_loop_sees_what_is_lost_and_what_is_wrong(tmp_path: Path, monkeypatc
     ids = [row_id(f"{number:064x}") for number in range(4)]
     rows = np.arange(8, dtype=np.float16).reshape(4, 2)
     store = RowStore(tmp_path / "pixels" / "key", key_of({}), "{}", dict)
-    store.append(ids[:2], rows[:2])
-    store.append(ids[2:], rows[2:])
-    store.finish()
+    put(store, ids[:2], rows[:2])
+    put(store, ids[2:], rows[2:])
+    save(store)
     loop = Loop.__new__(Loop)
     loop.cache, loop.counts, loop.seen = tmp_path, Counter(), {"pixels": set()}
     loop.truth = {"pixels": dict(zip(ids, rows, strict=True))}

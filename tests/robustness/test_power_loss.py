@@ -213,14 +213,14 @@ def open_store(root: Path) -> RowStore:
 def append(root: Path, acknowledge: Callable[..., None]) -> None:
     """Four shards in a folder that is not there yet, and the index."""
     store = open_store(root)
-    for numbers in ((0, 1, 2), (3, 4), (5, 7), (6,)):
-        if ids(*numbers)[0] in store:
-            continue
-        for row in ids(*numbers):
-            assert store.claims.take(row)
-        store.append(ids(*numbers), features(*numbers))
-        acknowledge(*numbers)
-    store.finish()
+    with store.writing() as writer:
+        for numbers in ((0, 1, 2), (3, 4), (5, 7), (6,)):
+            if ids(*numbers)[0] in store:
+                continue
+            for row in ids(*numbers):
+                assert writer.claims.claim(row)
+            writer.append(ids(*numbers), features(*numbers))
+            acknowledge(*numbers)
 
 
 def append_in_spite_of_errors(root: Path, acknowledge: Callable[..., None]) -> None:
@@ -338,9 +338,9 @@ def look(root: Path, acknowledged: set[int]) -> tuple[bool, bool]:
     there = [n for n in ALL if ids(n)[0] in store]
     wrong = len(store) != len(there) or (there and not np.array_equal(store.read(ids(*there)), features(*there)))
     missing = [n for n in ALL if n not in there]
-    if missing:
-        store.append(ids(*missing), features(*missing))
-    store.finish()
+    with store.writing() as writer:
+        if missing:
+            writer.append(ids(*missing), features(*missing))
     again = open_store(root)
     wrong = wrong or not np.array_equal(again.read(ids(*ALL)), features(*ALL))
     return not acknowledged <= {*there}, bool(wrong)

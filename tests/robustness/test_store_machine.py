@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
 from featstore.errors import StoreError
-from featstore.store import compaction, rowstore, sandbox, shard
+from featstore.store import compaction, sandbox, shard, writer
 from featstore.store.compaction import compact_key
 from featstore.store.repair import repair_key
 from featstore.store.rowid import RowId, row_id
@@ -31,6 +31,7 @@ from featstore.store.spec_file import key_of
 from featstore.store.verify import verify_key
 from featstore.system.disk import use
 from helpers.disks import FAULTS, FaultyDisk, HastyDisk, Killed, live
+from helpers.keyfolder import put, save
 
 SPEC_JSON = "{}"
 KEY = key_of({})
@@ -79,7 +80,7 @@ class StoreMachine(RuleBasedStateMachine):
     @rule(which=which, numbers=numbers)
     def append(self, which: int, numbers: list[int]) -> None:
         if new := [n for n in numbers if ids(n)[0] not in self.stores[which]]:
-            self.stores[which].append(ids(*new), features(*new))
+            put(self.stores[which], ids(*new), features(*new))
             self.stored |= {*new}
             self.known[which] |= {*new}
 
@@ -89,13 +90,12 @@ class StoreMachine(RuleBasedStateMachine):
             self.perhaps |= {*new}
             ended = live(FaultyDisk(nth, fault), lambda: self.append(which, new))
             if isinstance(ended, Killed):
-                self.start_again(which, save=False)
+                self.start_again(which, finish=False)
 
-    @rule(which=which, save=st.booleans())
-    def start_again(self, which: int, save: bool) -> None:
-        if save:
-            self.stores[which].finish()
-        self.stores[which]._usage.end()  # a process that ends drops its locks
+    @rule(which=which, finish=st.booleans())
+    def start_again(self, which: int, finish: bool) -> None:
+        if finish:
+            save(self.stores[which])
         self.stores[which] = self.open()
         self.known[which] = {*self.stored}
         self.behind[which] = False
@@ -130,7 +130,7 @@ class StoreMachine(RuleBasedStateMachine):
             assert np.array_equal(self.stores[which].read(ids(*wanted)).reshape(-1, 3), features(*wanted))
         except StoreError as error:
             assert self.behind[which] and "run the same command again" in str(error)
-            self.start_again(which, save=False)
+            self.start_again(which, finish=False)
 
     @rule(fault=st.none() | faults, nth=nth)
     def compact(self, fault: str | None, nth: int) -> None:
@@ -146,12 +146,11 @@ class StoreMachine(RuleBasedStateMachine):
 
     @rule()
     def nobody_is_alone_beside_a_writer(self) -> None:
-        self.stores[0].begin()
-        if self.folder.exists():
-            for work in (compact_key, repair_key):
-                with pytest.raises(StoreError, match="in use by another process"):
-                    work(self.folder)
-        self.stores[0].finish()
+        with self.stores[0].writing():
+            if self.folder.exists():
+                for work in (compact_key, repair_key):
+                    with pytest.raises(StoreError, match="in use by another process"):
+                        work(self.folder)
 
     @invariant()
     def serves_what_it_knows(self) -> None:
@@ -172,7 +171,7 @@ class StoreMachine(RuleBasedStateMachine):
         if not self.folder.exists():
             return False
         for store in self.stores:
-            store.finish()
+            save(store)
         disk = FaultyDisk(nth if fault else 0, fault or "kill")
         ended = live(disk, lambda: work(self.folder))
         if isinstance(ended, StoreError) and not disk.met:
@@ -218,7 +217,7 @@ def finds_a_bug() -> None:
 
 def test_it_finds_rows_that_are_acknowledged_before_the_rename(monkeypatch: pytest.MonkeyPatch) -> None:
     """The shard gets its name with the next one: a process that ends in between loses it."""
-    real, late = rowstore.write_whole, []
+    real, late = writer.write_whole, []
 
     def too_early(path: Path, data: bytes) -> os.stat_result:
         while late:
@@ -228,7 +227,7 @@ def test_it_finds_rows_that_are_acknowledged_before_the_rename(monkeypatch: pyte
         late.append((waiting, path))
         return real(waiting, data)
 
-    monkeypatch.setattr(rowstore, "write_whole", too_early)
+    monkeypatch.setattr(writer, "write_whole", too_early)
     finds_a_bug()
 
 

@@ -273,7 +273,7 @@ def test_the_claims_of_a_stopped_process_are_taken_over(tmp_path: Path, pictures
         os.kill(stopped.process.pid, signal.SIGCONT)
         assert stopped.result()["images"] == COUNT
     assert pictures.check(store(cache)) == COUNT
-    assert store(cache).damaged == []
+    assert store(cache).damaged == ()
 
 
 def test_nobody_waits_for_what_gives_no_row(tmp_path: Path, pictures: Pictures) -> None:
@@ -371,13 +371,13 @@ def test_whoever_waits_says_so_and_looks_rarely(
 ) -> None:
     """Told is how many images another process is making; the more they are, the longer is the time between looks."""
     cache, told, slept = tmp_path / "cache", list[int](), list[float]()
-    other = store(cache)
-    assert all(other.claims.take(row_id(digest)) for digest in pictures.rows)
+    other = store(cache).writing()
+    assert all(other.claims.claim(row_id(digest)) for digest in pictures.rows)
 
     def sleep(seconds: float) -> None:
         slept.append(seconds)
         if len(slept) == 3:
-            other.claims.withdraw()
+            other.claims.release_all()
 
     class Told(job.Silent):
         def wait(self, images: int) -> None:

@@ -14,6 +14,7 @@ from featstore import predict
 from featstore.bases.build import build
 from featstore.bases.source import parse_source
 from featstore.errors import BaseUnavailable, DataError, FeatstoreError, RunError
+from featstore.extraction.cache import Cache
 from featstore.extraction.pipeline import extract_features
 from featstore.extraction.recipe import Recipe
 from featstore.features.views import load_in_blocks
@@ -116,7 +117,7 @@ def test_predictions_in_blocks_are_those_in_one_go(workplace: Path, run: Run) ->
     found = extract_features(workplace / "photos", run.recipes, workplace / "cache")
     pictures = found.manifest.pictures
     for images in (1, 5, 16):
-        blocks = list(load_in_blocks(pictures, found.plans, workplace / "cache", images * 4 * 256))
+        blocks = list(load_in_blocks(pictures, found.plans, Cache(workplace / "cache"), images * 4 * 256))
         assert len(blocks) == -(-16 // images)
         assert run.answer(blocks) == pytest.approx(np.array([image.probabilities for image in expected]))
 

@@ -33,7 +33,7 @@ from featstore.store import claims
 claims.BEAT_SECONDS = float(sys.argv[2])
 mine = claims.Claims(Path(sys.argv[1]))
 for row in sys.argv[3:]:
-    assert mine.take(bytes.fromhex(row))
+    assert mine.claim(bytes.fromhex(row))
 print("ready", flush=True)
 time.sleep(60)
 """
@@ -46,7 +46,7 @@ AS_IT_IS = ("test_threads_share_the_claims_of_a_process", "test_a_claim_costs_mi
 def always_look(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Others are looked for at each claim, so that no test hangs by the instant."""
     if request.node.name not in AS_IT_IS:
-        monkeypatch.setattr(claims, "_LOOK_SECONDS", 0)
+        monkeypatch.setattr(claims, "_LIST_SECONDS", 0)
 
 
 def row(number: int) -> bytes:
@@ -105,21 +105,21 @@ def refuse_locks(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
 def test_a_row_is_claimed_once(tmp_path: Path) -> None:
     """What one has claimed the other is refused; its own claim it may repeat."""
     a, b = Claims(tmp_path), Claims(tmp_path)
-    assert a.take(row(1))
-    assert a.take(row(1))
-    assert not b.take(row(1))
-    assert b.take(row(2))
-    assert not a.take(row(2))
-    assert a.take(row(3))
-    assert not b.take(row(3))
+    assert a.claim(row(1))
+    assert a.claim(row(1))
+    assert not b.claim(row(1))
+    assert b.claim(row(2))
+    assert not a.claim(row(2))
+    assert a.claim(row(3))
+    assert not b.claim(row(3))
 
 
 def test_of_two_that_begin_at_once_one_is_refused(tmp_path: Path) -> None:
     """The own file is there before the others are looked for: the later one sees the earlier at its first claim."""
     a, b = Claims(tmp_path), Claims(tmp_path)
-    a._tell(())
-    b._tell(())
-    assert [a.take(row(1)), b.take(row(1))] == [True, False]
+    a._append(())
+    b._append(())
+    assert [a.claim(row(1)), b.claim(row(1))] == [True, False]
 
 
 def test_is_free_claims_nothing(tmp_path: Path) -> None:
@@ -127,7 +127,7 @@ def test_is_free_claims_nothing(tmp_path: Path) -> None:
     a, b = Claims(tmp_path), Claims(tmp_path)
     assert a.is_free(row(1))
     assert not (tmp_path / CLAIMS).exists()
-    assert b.take(row(1))
+    assert b.claim(row(1))
     assert b.is_free(row(1))
     assert not a.is_free(row(1))
     assert a.is_free(row(2))
@@ -137,38 +137,38 @@ def test_is_free_claims_nothing(tmp_path: Path) -> None:
 def test_withdrawn_claims_are_free(tmp_path: Path) -> None:
     """Whoever withdraws gives up all, leaves no file, no folder and no thread, and may claim again."""
     a, b = Claims(tmp_path), Claims(tmp_path)
-    assert all(a.take(row(n)) for n in range(5))
-    assert not b.take(row(0))
-    b.withdraw()
-    a.withdraw()
+    assert all(a.claim(row(n)) for n in range(5))
+    assert not b.claim(row(0))
+    b.release_all()
+    a.release_all()
     assert not (tmp_path / CLAIMS).exists()
-    assert b.take(row(0))
-    assert b.take(row(4))
-    assert not a.take(row(0))
-    b.withdraw()
-    a.withdraw()
+    assert b.claim(row(0))
+    assert b.claim(row(4))
+    assert not a.claim(row(0))
+    b.release_all()
+    a.release_all()
     assert eventually(lambda: beats() == 0)
 
 
 def test_a_row_given_up_is_free_and_the_rest_is_not(tmp_path: Path) -> None:
     """A row that will never be stored is given up alone; it may be claimed again, also by the same process."""
     a, b = Claims(tmp_path), Claims(tmp_path)
-    assert all(a.take(row(n)) for n in range(3))
-    assert not b.take(row(1))
-    a.give_up([row(1), row(7)])
+    assert all(a.claim(row(n)) for n in range(3))
+    assert not b.claim(row(1))
+    a.release([row(1), row(7)])
     assert b.is_free(row(1))
     assert not b.is_free(row(0))
     assert not b.is_free(row(2))
-    assert a.take(row(1))
-    assert not b.take(row(1))
-    a.give_up([row(1)])
-    assert b.take(row(1))
-    assert not a.take(row(1))
+    assert a.claim(row(1))
+    assert not b.claim(row(1))
+    a.release([row(1)])
+    assert b.claim(row(1))
+    assert not a.claim(row(1))
 
 
 def test_nothing_is_given_up_by_one_who_has_claimed_nothing(tmp_path: Path) -> None:
     """Giving up writes no file."""
-    Claims(tmp_path).give_up([row(1)])
+    Claims(tmp_path).release([row(1)])
     assert not (tmp_path / CLAIMS).exists()
 
 
@@ -176,11 +176,11 @@ def test_a_killed_process_has_no_claims(tmp_path: Path) -> None:
     """On the same machine the claims of a process end with it, without any waiting, and its file is cleared."""
     with holder(tmp_path, row(1), row(2)) as child:
         ours = Claims(tmp_path)
-        assert not ours.take(row(1))
+        assert not ours.claim(row(1))
         child.kill()
         child.wait()
-        assert Claims(tmp_path).take(row(1))
-        assert eventually(lambda: ours.take(row(2)), 1)
+        assert Claims(tmp_path).claim(row(1))
+        assert eventually(lambda: ours.claim(row(2)), 1)
     assert not [path for path in files(tmp_path) if path.name.startswith(f"{child.pid}-")]
 
 
@@ -200,7 +200,7 @@ def test_a_living_process_on_another_machine_counts(tmp_path: Path) -> None:
         child.kill()
         child.wait()
         elsewhere(*files(tmp_path), age=claims.DEAD_SECONDS - 20)
-        assert not Claims(tmp_path).take(row(1))
+        assert not Claims(tmp_path).claim(row(1))
         assert len(files(tmp_path)) == 1
 
 
@@ -211,7 +211,7 @@ def test_a_silent_process_on_another_machine_is_dead(tmp_path: Path) -> None:
         child.wait()
         (path,) = files(tmp_path)
         elsewhere(path, age=claims.DEAD_SECONDS + 5)
-        assert Claims(tmp_path).take(row(1))
+        assert Claims(tmp_path).claim(row(1))
         assert path.exists()
 
 
@@ -222,10 +222,10 @@ def test_a_process_that_is_heard_of_again_counts_again(tmp_path: Path) -> None:
     (path,) = files(tmp_path)
     elsewhere(path, age=claims.DEAD_SECONDS + 5)
     ours = Claims(tmp_path)
-    assert ours.take(row(1))
+    assert ours.claim(row(1))
     os.utime(path)
     assert eventually(lambda: not ours.is_free(row(2)), 1)
-    assert ours.take(row(1))
+    assert ours.claim(row(1))
 
 
 def test_a_stopped_process_is_dead_after_a_while(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -234,20 +234,20 @@ def test_a_stopped_process_is_dead_after_a_while(tmp_path: Path, monkeypatch: py
     with holder(tmp_path, row(1), beat=0.1) as child:
         ours = Claims(tmp_path)
         for _ in range(10):  # longer than 0.6 s in all: it beats
-            assert not ours.take(row(1))
+            assert not ours.claim(row(1))
             time.sleep(0.1)
         os.kill(child.pid, signal.SIGSTOP)
-        assert not ours.take(row(1))
-        assert eventually(lambda: ours.take(row(1)), 3)
+        assert not ours.claim(row(1))
+        assert eventually(lambda: ours.claim(row(1)), 3)
         os.kill(child.pid, signal.SIGCONT)
 
 
 def test_a_clock_that_is_wrong_kills_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Ages are told by the file system's clock, not by this machine's."""
     theirs, ours = Claims(tmp_path), Claims(tmp_path)
-    assert theirs.take(row(1))
+    assert theirs.claim(row(1))
     monkeypatch.setattr(time, "time", lambda: 4e9)
-    assert not ours.take(row(1))
+    assert not ours.claim(row(1))
 
 
 def test_a_read_only_folder_costs_no_time(tmp_path: Path) -> None:
@@ -263,11 +263,11 @@ def test_a_read_only_folder_costs_no_time(tmp_path: Path) -> None:
     before = use(disk := ReadOnly())
     try:
         ours = Claims(tmp_path)
-        assert all(ours.take(row(n)) for n in range(100))
+        assert all(ours.claim(row(n)) for n in range(100))
         assert disk.tried == 1
-        ours.give_up([row(1)])
-        ours.withdraw()
-        assert ours.take(row(1))
+        ours.release([row(1)])
+        ours.release_all()
+        assert ours.claim(row(1))
         assert disk.tried == 2
     finally:
         use(before)
@@ -276,12 +276,12 @@ def test_a_read_only_folder_costs_no_time(tmp_path: Path) -> None:
 def test_others_claims_are_respected_by_one_who_cannot_write(tmp_path: Path) -> None:
     """Reading is enough to see what the others are at."""
     theirs = Claims(tmp_path)
-    assert theirs.take(row(1))
+    assert theirs.claim(row(1))
     ours = Claims(tmp_path)
-    ours._silent = True
-    assert not ours.take(row(1))
-    assert ours.take(row(2))
-    assert theirs.take(row(2))
+    ours._failed = True
+    assert not ours.claim(row(1))
+    assert ours.claim(row(2))
+    assert theirs.claim(row(2))
 
 
 @pytest.mark.parametrize("fault", ERRORS)
@@ -290,10 +290,10 @@ def test_no_fault_of_the_disk_comes_out(tmp_path: Path, fault: str) -> None:
 
     def work() -> None:
         ours = Claims(tmp_path / "key")
-        assert ours.take(row(1))
-        assert ours.take(row(2))
-        ours.give_up([row(1)])
-        ours.withdraw()
+        assert ours.claim(row(1))
+        assert ours.claim(row(2))
+        ours.release([row(1)])
+        ours.release_all()
 
     nth, before = 1, descriptors()
     while True:
@@ -315,13 +315,13 @@ def test_whoever_dies_at_any_operation_leaves_no_claims(tmp_path: Path, fault: s
     nth, died = 1, True
     while died:
         ours = Claims(tmp_path)
-        died = isinstance(live(FaultyDisk(nth, fault), lambda: [ours.take(row(n)) for n in range(3)]), Killed)  # noqa: B023
+        died = isinstance(live(FaultyDisk(nth, fault), lambda: [ours.claim(row(n)) for n in range(3)]), Killed)  # noqa: B023
         if died:
             del ours
             gc.collect()
             other = Claims(tmp_path)
-            assert all(other.take(row(n)) for n in range(3))
-            other.withdraw()
+            assert all(other.claim(row(n)) for n in range(3))
+            other.release_all()
         nth += 1
     assert nth > 4
 
@@ -332,7 +332,7 @@ def test_short_writes_are_completed(tmp_path: Path) -> None:
         ours, folder = Claims(tmp_path / str(nth)), tmp_path / str(nth)
         before = use(FaultyDisk(nth, "short write"))
         try:
-            assert all(ours.take(row(n)) for n in range(3))
+            assert all(ours.claim(row(n)) for n in range(3))
         finally:
             use(before)
         theirs = Claims(folder)
@@ -346,43 +346,43 @@ def test_without_locks_the_time_of_the_file_decides(
     """A file system without flock: a claim holds while its file is touched, and a dead one a minute longer."""
     refuse_locks(monkeypatch, number)
     theirs, ours = Claims(tmp_path), Claims(tmp_path)
-    assert theirs.take(row(1))
-    assert not ours.take(row(1))
+    assert theirs.claim(row(1))
+    assert not ours.claim(row(1))
     (path,) = [path for path in files(tmp_path) if row(1) in path.read_bytes()]
     os.utime(path, (time.time() - claims.DEAD_SECONDS - 5,) * 2)
-    assert eventually(lambda: ours.take(row(1)), 1)
+    assert eventually(lambda: ours.claim(row(1)), 1)
     assert path.exists()
 
 
 def test_a_vanished_folder_is_made_again(tmp_path: Path) -> None:
     """Somebody removed the cache: claims go on, and each tells all of its own again at its next one."""
     a, b = Claims(tmp_path / "key"), Claims(tmp_path / "key")
-    assert a.take(row(1))
-    assert b.take(row(2))
+    assert a.claim(row(1))
+    assert b.claim(row(2))
     for path in files(tmp_path / "key"):
         path.unlink()
     (tmp_path / "key" / CLAIMS).rmdir()
     (tmp_path / "key").rmdir()
-    assert a.take(row(3))
-    assert b.take(row(4))
-    assert not a.take(row(4))
-    assert not a.take(row(2))
-    assert not b.take(row(3))
-    assert not b.take(row(1))
-    a.withdraw()
-    b.withdraw()
+    assert a.claim(row(3))
+    assert b.claim(row(4))
+    assert not a.claim(row(4))
+    assert not a.claim(row(2))
+    assert not b.claim(row(3))
+    assert not b.claim(row(1))
+    a.release_all()
+    b.release_all()
 
 
 def test_a_lost_file_is_written_again_with_all_claims(tmp_path: Path) -> None:
     """Whoever notices that its own file is gone tells the others anew."""
     a, b = Claims(tmp_path), Claims(tmp_path)
-    assert a.take(row(1))
-    assert b.take(row(2))
+    assert a.claim(row(1))
+    assert b.claim(row(2))
     (path,) = [path for path in files(tmp_path) if row(1) in path.read_bytes()]
     path.unlink()
-    assert a.take(row(3))
-    assert not b.take(row(1))
-    assert not b.take(row(3))
+    assert a.claim(row(3))
+    assert not b.claim(row(1))
+    assert not b.claim(row(3))
 
 
 def test_a_folder_that_others_remove_meanwhile_is_made_again(tmp_path: Path) -> None:
@@ -400,7 +400,7 @@ def test_a_folder_that_others_remove_meanwhile_is_made_again(tmp_path: Path) -> 
     before = use(Unlucky())
     try:
         ours = Claims(tmp_path)
-        assert ours.take(row(1))
+        assert ours.claim(row(1))
     finally:
         use(before)
     assert len(files(tmp_path)) == 1
@@ -426,9 +426,9 @@ def test_garbage_is_no_claim(tmp_path: Path, content: bytes) -> None:
     (tmp_path / CLAIMS).mkdir()
     (tmp_path / CLAIMS / "garbage").write_bytes(content)
     ours = Claims(tmp_path)
-    assert ours.take(row(2))
-    assert ours.take(row(3))
-    ours.withdraw()
+    assert ours.claim(row(2))
+    assert ours.claim(row(3))
+    ours.release_all()
     assert len(files(tmp_path)) == 1
 
 
@@ -439,8 +439,8 @@ def test_what_is_no_file_is_passed_over(tmp_path: Path) -> None:
     os.mkfifo(folder / "pipe")
     (folder / "link").symlink_to(folder / "nowhere")
     ours = Claims(tmp_path)
-    assert ours.take(row(1))
-    ours.withdraw()
+    assert ours.claim(row(1))
+    ours.release_all()
 
 
 def test_rows_that_arrive_in_pieces_are_put_together(tmp_path: Path) -> None:
@@ -461,7 +461,7 @@ def test_rows_that_arrive_in_pieces_are_put_together(tmp_path: Path) -> None:
 def test_claims_that_are_dropped_without_a_word_end(tmp_path: Path) -> None:
     """In a notebook a failed job's store may just be forgotten: nobody must wait for it then."""
     ours = Claims(tmp_path)
-    assert ours.take(row(1))
+    assert ours.claim(row(1))
     before = beats()
     del ours
     gc.collect()
@@ -473,13 +473,13 @@ def test_threads_share_the_claims_of_a_process(tmp_path: Path) -> None:
     """Threads of two processes' worth of claims get each row exactly once, and both get some."""
     two = Claims(tmp_path), Claims(tmp_path)
     for each in two:
-        each.take(row(2**20))
-    time.sleep(2 * claims._LOOK_SECONDS)
+        each.claim(row(2**20))
+    time.sleep(2 * claims._LIST_SECONDS)
     granted: list[tuple[int, int]] = []
 
     def work(which: int) -> None:
         for n in range(500):
-            if two[which].take(row(n)):
+            if two[which].claim(row(n)):
                 granted.append((n, which))
 
     threads = [threading.Thread(target=work, args=(number % 2,)) for number in range(6)]
@@ -491,7 +491,7 @@ def test_threads_share_the_claims_of_a_process(tmp_path: Path) -> None:
     owners = set(granted)  # threads of one process are all granted what it claimed
     assert len(owners) < 500 * 1.1
     for each in two:
-        each.withdraw()
+        each.release_all()
 
 
 def test_nothing_leaks(tmp_path: Path) -> None:
@@ -499,10 +499,10 @@ def test_nothing_leaks(tmp_path: Path) -> None:
     before = descriptors()
     for _ in range(20):
         a, b = Claims(tmp_path), Claims(tmp_path)
-        assert a.take(row(1))
-        assert not b.take(row(1))
-        a.withdraw()
-        b.withdraw()
+        assert a.claim(row(1))
+        assert not b.claim(row(1))
+        a.release_all()
+        b.release_all()
     del a, b
     assert descriptors() == before
     assert eventually(lambda: beats() == 0)
@@ -514,12 +514,12 @@ def test_a_claim_costs_microseconds(tmp_path: Path) -> None:
     rows = [row(n) for n in range(5000)]
     start = time.perf_counter()
     for each in rows:
-        ours.take(each)
+        ours.claim(each)
     alone = (time.perf_counter() - start) / len(rows)
     other = Claims(tmp_path)
     start = time.perf_counter()
-    assert not any(other.take(each) for each in rows)
+    assert not any(other.claim(each) for each in rows)
     assert alone < 100e-6
     assert (time.perf_counter() - start) / len(rows) < 100e-6
-    ours.withdraw()
-    other.withdraw()
+    ours.release_all()
+    other.release_all()

@@ -18,7 +18,7 @@ from featstore.store.compaction import compact_key
 from featstore.store.shard import build_shard, parse_shard
 from featstore.store.verify import verify_key
 from helpers.cli import call
-from helpers.keyfolder import VERSIONS, filled, ids, key_of, open_key, put_shard, rows, shard_files, text_of
+from helpers.keyfolder import VERSIONS, filled, ids, key_of, open_key, put, put_shard, rows, save, shard_files, text_of
 
 
 def test_many_small_shards_become_one(tmp_path: Path) -> None:
@@ -58,10 +58,10 @@ def test_full_shards_are_left_and_made(tmp_path: Path, monkeypatch: pytest.Monke
     large = {path.name for path in shard_files(folder)}
     store = open_key(tmp_path)
     for number in range(1000, 1010):
-        store.append(ids(number), rows(number))
-    store.finish()
+        put(store, ids(number), rows(number))
+    save(store)
     monkeypatch.setattr(compaction, "SMALL_BYTES", 10_000)
-    monkeypatch.setattr(compaction, "FULL_BYTES", 18)  # three rows
+    monkeypatch.setattr(compaction, "SHARD_BYTES", 18)  # three rows
     assert compact_key(folder).shards == (12, 6)
     assert large <= {path.name for path in shard_files(folder)}
     assert sorted(entry.rows for entry in open_key(tmp_path).shards.values()) == [1, 3, 3, 3, 300, 300]
@@ -159,8 +159,8 @@ def test_zstd_and_back(tmp_path: Path) -> None:
     assert [entry.offset for entry in store.shards.values()] == [None]
     assert np.array_equal(store.read(ids(5, 0, 3)), rows(5, 0, 3))
     assert verify_key(folder).faults == []
-    store.append(ids(6), rows(6))
-    store.finish()
+    put(store, ids(6), rows(6))
+    save(store)
     assert compact_key(folder).shards == (2, 2)  # as they are: one of each kind
     assert compact_key(folder, "none").shards == (2, 1)
     assert open_key(tmp_path).shards[shard_files(folder)[0].name].offset is not None
@@ -194,13 +194,14 @@ def test_readers_go_on_while_it_works(tmp_path: Path) -> None:
 def test_a_writer_at_work_is_not_disturbed(tmp_path: Path) -> None:
     """Nor waited for."""
     folder = filled(tmp_path)
-    writer = open_key(tmp_path)
+    store = open_key(tmp_path)
+    writer = store.writing()
     writer.append(ids(50), rows(50))
     with pytest.raises(StoreError, match="in use by another process"):
         compact_key(folder)
-    writer.finish()
+    writer.close()
     compact_key(folder)
-    assert np.array_equal(writer.read(ids(50, 0)), rows(50, 0))
+    assert np.array_equal(store.read(ids(50, 0)), rows(50, 0))
 
 
 def test_two_compactions_at_once(tmp_path: Path) -> None:

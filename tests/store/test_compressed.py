@@ -118,7 +118,7 @@ def test_a_store_reads_both_kinds_at_once(tmp_path: Path) -> None:
     expected = np.concatenate([ROWS, ROWS + 1, ROWS + 2]).astype(np.float32)[wanted]
     assert found.dtype == np.float32
     assert np.array_equal(found, expected)
-    assert store.damaged == []
+    assert store.damaged == ()
 
 
 # Without the plug-in
@@ -130,7 +130,7 @@ def check_without_plugin(folder: str) -> None:
     store = RowStore(Path(folder), KEY, '{"a":1}', dict)
     assert len(store) == 6
     assert all(row in store for row in ids(6))
-    assert store.damaged == []
+    assert store.damaged == ()
     assert np.array_equal(store.read(ids(3, 3)), ROWS + 1)
     for action in (lambda: store.read(ids(6)), shard):
         with pytest.raises(PluginMissing, match=PIP) as caught:

@@ -28,6 +28,7 @@ from featstore.store.rowstore import RowStore
 from featstore.store.shard import build_shard, parse_shard
 from featstore.store.spec_file import KeyFile, key_of, read_key_file
 from featstore.system.files import FileStat
+from helpers.keyfolder import put, save
 from helpers.paths import ROOT, TESTS
 
 DOCUMENT = (ROOT / "docs" / "format.md").read_text()
@@ -46,7 +47,7 @@ def new_store(cache: Path) -> RowStore:
 def store(tmp_path: Path) -> RowStore:
     """A key with one shard of two rows."""
     store = new_store(tmp_path)
-    store.append(IDS[:2], np.arange(8, dtype=np.float16).reshape(2, 2, 2))
+    put(store, IDS[:2], np.arange(8, dtype=np.float16).reshape(2, 2, 2))
     return store
 
 
@@ -103,7 +104,7 @@ def test_what_the_example_writes_is_served(dtype: str, store: RowStore) -> None:
     for opened in (store, new_store(store.folder.parents[1])):
         opened.refresh()
         found = opened.read(IDS[2:])
-        assert (found.dtype, opened.damaged) == (dtype, [])
+        assert (found.dtype, opened.damaged) == (dtype, ())
         assert np.array_equal(found, rows)
     name, data = build_shard(SPEC.key, SPEC.to_json(), {"my-program": "1.0"}, IDS[2:], rows)
     assert (store.folder / name).read_bytes() == data
@@ -133,10 +134,9 @@ def test_the_document_names_every_field_of_a_spec() -> None:
 
 def test_the_document_names_every_field_of_spec_json(tmp_path: Path) -> None:
     """With the canary."""
-    file = KeyFile(tmp_path, SPEC.key, SPEC.to_json())
-    file.canary = {"version": canary.VERSION, "features": {}}
-    file.write(VERSIONS)
-    assert set(table("spec.json")) == set(json.loads(file.path.read_text()))
+    kept = {"version": canary.VERSION, "features": {}}
+    KeyFile(key=SPEC.key, spec=SPEC.describe(), versions=VERSIONS, canary=kept).write(tmp_path / "spec.json")
+    assert set(table("spec.json")) == set(json.loads((tmp_path / "spec.json").read_text()))
     assert (spec_file.FORMAT, spec_file.FORMAT_VERSION) == ("featstore-key", 1)
     assert "`featstore-key`" in section("spec.json")
     assert f"`version` {canary.VERSION}; `features`: by name of the {_number(len(canary.NAMES))} images" in PROSE
@@ -176,9 +176,9 @@ def test_the_names_in_the_document_are_those_of_the_code(store: RowStore) -> Non
     tree = section("What lies where")
     for name in (layout.SPEC, layout.INDEX, layout.USED, f"{layout.CLAIMS}/", f"{layout.QUARANTINE}/", "s-<sha256>.h5"):
         assert f"    {name} " in tree
-    store.claims.take(IDS[5])
-    found = {path.name for path in store.folder.iterdir()}
-    store.finish()
+    with store.writing() as writer:
+        assert writer.claims.claim(IDS[5])
+        found = {path.name for path in store.folder.iterdir()}
     found |= {path.name for path in store.folder.iterdir()}
     assert {name for name in found if not layout.SHARD_NAME.fullmatch(name)} == {"spec.json", "index", "used", "claims"}
     header = json.loads((store.folder / "index").read_bytes().split(b"\n")[1])
@@ -245,14 +245,15 @@ def test_kept_files_are_read_to_the_bit(folder: Path, kind: str, tmp_path: Path)
     """By the store, under the key of the spec that is kept, and nothing in the folder is passed over."""
     copy = shutil.copytree(folder, tmp_path / folder.parent.name / folder.name)
     content = read_key_file(copy / "spec.json")
-    spec = FeatureSpec.from_json(json.dumps(content["spec"]))
-    assert (spec.key, spec.folder) == (content["key"], f"{folder.parent.name}/{folder.name}")
+    spec = FeatureSpec.from_json(content.spec_json)
+    assert (spec.key, spec.folder) == (content.key, f"{folder.parent.name}/{folder.name}")
     store = RowStore(copy, spec.key, spec.to_json(), dict)
-    assert (len(store), store.damaged) == (6, [])
+    assert (len(store), store.damaged) == (6, ())
     found, expected = store.read(kept_ids(kind)), kept_rows(kind)
     assert (found.dtype, found.tobytes()) == (expected.dtype, expected.tobytes())
-    assert store.made_with == VERSIONS
-    assert canary._parse(store.canary or {}, copy).keys() == set(canary.NAMES)
+    assert store.key_file is not None
+    assert store.key_file.versions == VERSIONS
+    assert canary._parse(store.key_file.canary or {}, copy).keys() == set(canary.NAMES)
 
 
 def test_kept_files_are_never_made_again() -> None:
@@ -293,7 +294,7 @@ def test_a_newer_shard_is_refused(store: RowStore) -> None:
     (store.folder / name).write_bytes(data)
     again = new_store(store.folder.parents[1])
     assert len(again) == 2
-    assert again.damaged == [str(caught.value)]
+    assert again.damaged == (str(caught.value),)
 
 
 def test_a_newer_spec_json_is_refused(store: RowStore) -> None:
@@ -319,14 +320,14 @@ def test_a_newer_run_is_refused(tmp_path: Path) -> None:
 
 def test_a_newer_index_is_made_again(store: RowStore) -> None:
     """Since all that is in it is in the shards."""
-    store.finish()
+    save(store)
     path = store.folder / "index"
     body = path.read_bytes()[65:].replace(b'"version": 2', b'"version": 3')
     path.write_bytes(hashlib.sha256(body).hexdigest().encode() + b"\n" + body)
     assert len(index.load_index(path)) == 0
     again = new_store(store.folder.parents[1])
     assert len(again) == 2
-    again.finish()
+    save(again)
     assert len(index.load_index(path)) == 2
 
 

@@ -22,18 +22,19 @@ from featstore.errors import StoreError
 from featstore.store import locks
 from featstore.store.compaction import compact_key
 from featstore.store.layout import USED
-from featstore.store.locks import Usage, alone, last_used, mark_used
+from featstore.store.locks import SharedLock, exclusive_lock, last_used, mark_used
 from featstore.store.pruning import prune_key
 from featstore.store.repair import repair_key
 from featstore.store.rowid import row_id
 from featstore.store.rowstore import RowStore
+from featstore.store.writer import RowWriter
 
 HOLD = """
 import sys, time
 from pathlib import Path
 from featstore.store import locks
-mine = locks.Usage(Path(sys.argv[1]))
-mine.begin()
+mine = locks.SharedLock(Path(sys.argv[1]))
+mine.acquire()
 print("ready", flush=True)
 time.sleep(60)
 """
@@ -46,10 +47,9 @@ def key(folder: Path, name: str = "key") -> RowStore:
 
 
 def write(store: RowStore, first: int = 0, count: int = 3) -> None:
-    store.begin()
     ids = [row_id(f"{number:064x}") for number in range(first, first + count)]
-    store.append(ids, np.full((count, 4), first, np.float16))
-    store.finish()
+    with store.writing() as writer:
+        writer.append(ids, np.full((count, 4), first, np.float16))
 
 
 @contextmanager
@@ -66,7 +66,7 @@ def writer(folder: Path) -> Iterator[subprocess.Popen[str]]:
 
 def is_used(folder: Path) -> bool:
     try:
-        with alone(folder):
+        with exclusive_lock(folder):
             return False
     except StoreError as error:
         assert "in use by another process" in str(error)
@@ -88,37 +88,37 @@ def refuse_locks(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
 
 def test_writers_share(tmp_path: Path) -> None:
     """Any number may write; whoever wants the folder alone is refused until the last has ended."""
-    a, b = Usage(tmp_path), Usage(tmp_path)
-    a.begin()
-    a.begin()
-    b.begin()
+    a, b = SharedLock(tmp_path), SharedLock(tmp_path)
+    a.acquire()
+    a.acquire()
+    b.acquire()
     assert is_used(tmp_path)
-    a.end()
+    a.release()
     assert is_used(tmp_path)
-    b.end()
-    b.end()
+    b.release()
+    b.release()
     assert not is_used(tmp_path)
 
 
 def test_one_alone_keeps_the_next_one_out(tmp_path: Path) -> None:
     """Two that remove files do not do it together, and the lock goes with an exception too."""
-    with pytest.raises(KeyError), alone(tmp_path):
+    with pytest.raises(KeyError), exclusive_lock(tmp_path):
         assert is_used(tmp_path)
         raise KeyError
     assert not is_used(tmp_path)
 
 
-def test_a_writer_waits_for_one_alone(tmp_path: Path) -> None:
+def test_a_writer_waits_for_one_exclusive_lock(tmp_path: Path) -> None:
     """Compaction is not disturbed: who comes to write waits until it is over."""
-    waiting = Usage(tmp_path)
-    with alone(tmp_path):
-        thread = in_thread(waiting.begin)
+    waiting = SharedLock(tmp_path)
+    with exclusive_lock(tmp_path):
+        thread = in_thread(waiting.acquire)
         thread.join(0.2)
         assert thread.is_alive()
     thread.join(5)
     assert not thread.is_alive()
     assert is_used(tmp_path)
-    waiting.end()
+    waiting.release()
 
 
 def test_a_dead_writer_has_no_share(tmp_path: Path) -> None:
@@ -132,8 +132,8 @@ def test_a_dead_writer_has_no_share(tmp_path: Path) -> None:
 
 def test_a_share_that_is_dropped_without_a_word_ends(tmp_path: Path) -> None:
     """A store that is forgotten does not keep the key from being pruned."""
-    share = Usage(tmp_path)
-    share.begin()
+    share = SharedLock(tmp_path)
+    share.acquire()
     del share
     gc.collect()
     assert not is_used(tmp_path)
@@ -157,36 +157,37 @@ def test_a_writer_whose_key_was_pruned_while_it_waited_has_a_new_lock(tmp_path: 
     """The lock that it gets is on a file that is gone: it counts for nothing, so another one is taken."""
     folder = tmp_path / "key"
     folder.mkdir()
-    waiting = Usage(folder)
-    with alone(folder):
-        thread = in_thread(waiting.begin)
+    waiting = SharedLock(folder)
+    with exclusive_lock(folder):
+        thread = in_thread(waiting.acquire)
         thread.join(0.2)
         (folder / USED).unlink()  # as prune does
     thread.join(5)
     assert (folder / USED).exists()
     assert is_used(folder)
-    waiting.end()
+    waiting.release()
 
 
 def test_a_lock_file_made_again_while_a_writer_waited_counts(tmp_path: Path) -> None:
     """Not the file that was opened but the one that has the name is locked in the end."""
-    waiting = Usage(tmp_path)
-    with alone(tmp_path):
-        thread = in_thread(waiting.begin)
+    waiting = SharedLock(tmp_path)
+    with exclusive_lock(tmp_path):
+        thread = in_thread(waiting.acquire)
         thread.join(0.2)
         (tmp_path / USED).unlink()
         (tmp_path / USED).touch()
     thread.join(5)
     assert is_used(tmp_path)
-    waiting.end()
+    waiting.release()
 
 
 def test_whoever_waited_for_a_folder_that_is_gone_goes_on(tmp_path: Path) -> None:
     """Prune took all of it: there is nothing to lock, and the first rows make the folder again."""
     write(key(tmp_path))
     store, folder = key(tmp_path), tmp_path / "key"
-    with alone(folder):
-        thread = in_thread(store.begin)
+    with exclusive_lock(folder):
+        writers: list[RowWriter] = []
+        thread = in_thread(lambda: writers.append(store.writing()))
         thread.join(0.2)
         for path in folder.iterdir():
             path.unlink()
@@ -196,27 +197,28 @@ def test_whoever_waited_for_a_folder_that_is_gone_goes_on(tmp_path: Path) -> Non
     assert not folder.exists()
     assert len(store) == 0
     ids = [row_id("a" * 64)]
-    store.append(ids, np.zeros((1, 4), np.float16))
+    [writer] = writers
+    writer.append(ids, np.zeros((1, 4), np.float16))
     assert is_used(folder)
-    store.finish()
+    writer.close()
     assert not is_used(folder)
     assert ids[0] in key(tmp_path)
 
 
 def test_one_alone_does_not_hold_a_file_that_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Between opening and locking the file another one pruned and a writer came: that writer counts."""
-    share, flock, first = Usage(tmp_path), fcntl.flock, [True]
+    share, flock, first = SharedLock(tmp_path), fcntl.flock, [True]
 
     def slow_flock(descriptor: int, operation: int) -> None:
         if first and operation & fcntl.LOCK_EX:
             first.clear()
             (tmp_path / USED).unlink()
-            share.begin()
+            share.acquire()
         flock(descriptor, operation)
 
     monkeypatch.setattr(fcntl, "flock", slow_flock)
     assert is_used(tmp_path)
-    share.end()
+    share.release()
     assert not is_used(tmp_path)
 
 
@@ -236,12 +238,12 @@ def test_without_locks_all_write_and_nothing_is_removed(
 
 def test_a_folder_that_is_not_there_is_not_made(tmp_path: Path) -> None:
     """To begin is no reason to write: a run that has nothing to store leaves nothing behind."""
-    share = Usage(tmp_path / "key")
-    share.begin()
-    share.end()
+    share = SharedLock(tmp_path / "key")
+    share.acquire()
+    share.release()
     mark_used(tmp_path / "key")
     assert not (tmp_path / "key").exists()
-    with pytest.raises(StoreError, match="pruned meanwhile"), alone(tmp_path / "key"):
+    with pytest.raises(StoreError, match="pruned meanwhile"), exclusive_lock(tmp_path / "key"):
         pass
 
 
@@ -254,23 +256,23 @@ def test_a_file_that_may_only_be_read_is_shared(tmp_path: Path, monkeypatch: pyt
         return real(path, flags, *rest)
 
     monkeypatch.setattr(os, "open", note)
-    share = Usage(tmp_path)
-    share.begin()
-    share.end()
+    share = SharedLock(tmp_path)
+    share.acquire()
+    share.release()
     assert {flags & os.O_ACCMODE for flags in opened} == {os.O_RDONLY}
 
 
 def test_what_is_no_file_blocks_nobody(tmp_path: Path) -> None:
     """A pipe or a link in the place of the file is not waited for, and not followed."""
     os.mkfifo(tmp_path / USED)
-    share = Usage(tmp_path)
-    share.begin()
-    share.end()
+    share = SharedLock(tmp_path)
+    share.acquire()
+    share.release()
     (tmp_path / USED).unlink()
     (tmp_path / USED).symlink_to(tmp_path / "elsewhere")
-    share.begin()
-    share.end()
-    with pytest.raises(StoreError, match="cannot be locked"), alone(tmp_path):
+    share.acquire()
+    share.release()
+    with pytest.raises(StoreError, match="cannot be locked"), exclusive_lock(tmp_path):
         pass
     assert not (tmp_path / "elsewhere").exists()
 
@@ -286,9 +288,8 @@ def test_the_time_of_the_last_use_is_noted(tmp_path: Path) -> None:
     assert time.time() - last_used(folder) < 60
     os.utime(folder / USED, (OLD, OLD))
     store = key(tmp_path)
-    store.begin()
-    assert last_used(folder) == OLD
-    store.finish()
+    with store.writing():
+        assert last_used(folder) == OLD
     assert time.time() - last_used(folder) < 60
 
 
@@ -305,10 +306,10 @@ def test_nothing_leaks(tmp_path: Path) -> None:
     """Every descriptor is closed, whatever was refused."""
     before = len(os.listdir("/dev/fd"))
     for _ in range(20):
-        share = Usage(tmp_path)
-        share.begin()
+        share = SharedLock(tmp_path)
+        share.acquire()
         assert is_used(tmp_path)
-        share.end()
+        share.release()
         assert not is_used(tmp_path)
         mark_used(tmp_path)
     assert len(os.listdir("/dev/fd")) == before
@@ -324,20 +325,20 @@ def test_no_removal_is_granted_beside_a_writer_in_a_race(tmp_path: Path) -> None
 
     def write_now_and_then() -> None:
         while not is_over():
-            share = Usage(tmp_path)
-            share.begin()
+            share = SharedLock(tmp_path)
+            share.acquire()
             with guard:
                 writing[0] += 1
             time.sleep(0.0005)
             with guard:
                 writing[0] -= 1
-            share.end()
+            share.release()
             time.sleep(0.001)
 
     def remove_now_and_then() -> None:
         while not is_over():
             try:
-                with alone(tmp_path):
+                with exclusive_lock(tmp_path):
                     with guard:
                         both.append(writing[0])
                     (tmp_path / locks.USED).unlink()
@@ -365,7 +366,7 @@ def test_whoever_may_write_into_the_folder_may_note_a_use(tmp_path: Path) -> Non
         folder.chmod(mode)
         before = os.umask(0o022)
         try:
-            with alone(folder):
+            with exclusive_lock(folder):
                 assert (folder / "used").stat().st_mode & 0o777 == expected
         finally:
             os.umask(before)
@@ -374,16 +375,16 @@ def test_whoever_may_write_into_the_folder_may_note_a_use(tmp_path: Path) -> Non
 def test_a_writer_that_has_to_wait_says_so(tmp_path: Path) -> None:
     """Once, and only then."""
     told: list[str] = []
-    share = Usage(tmp_path)
-    share.begin(lambda: told.append("waits"))
-    share.end()
+    share = SharedLock(tmp_path)
+    share.acquire(lambda: told.append("waits"))
+    share.release()
     assert told == []
-    with alone(tmp_path):
-        waiting = threading.Thread(target=lambda: share.begin(lambda: told.append("waits")))
+    with exclusive_lock(tmp_path):
+        waiting = threading.Thread(target=lambda: share.acquire(lambda: told.append("waits")))
         waiting.start()
         deadline = time.monotonic() + 20
         while not told and time.monotonic() < deadline:
             time.sleep(0.01)
     waiting.join(20)
-    share.end()
+    share.release()
     assert told == ["waits"]

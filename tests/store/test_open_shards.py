@@ -16,7 +16,7 @@ import pytest
 from featstore.errors import StoreError
 from featstore.store import open_shards
 from featstore.store.rowstore import RowStore
-from helpers.keyfolder import ids
+from helpers.keyfolder import ids, put, save
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="what is open is asked of /proc")
 Read = Callable[[RowStore, Sequence[int]], np.ndarray]
@@ -35,8 +35,8 @@ def filled(folder: Path, shards: int = 4, each: int = 5) -> RowStore:
     """Rows 0, 1, 2, ... in several shards, opened anew."""
     store = open_store(folder)
     for first in range(0, shards * each, each):
-        store.append(ids(*range(first, first + each)), numbered(first, each))
-    store.finish()
+        put(store, ids(*range(first, first + each)), numbered(first, each))
+    save(store)
     return open_store(folder)
 
 
@@ -194,7 +194,7 @@ def test_a_file_that_ends_while_it_is_read_is_an_error(tmp_path: Path, monkeypat
     store = filled(tmp_path)
     by_call(store, [7])
     path = shard_with(tmp_path, 7)
-    monkeypatch.setattr(open_shards, "file_state", lambda info, state=store.shards[path.name].state: state)
+    monkeypatch.setattr(open_shards._File, "state", lambda self, state=store.shards[path.name].state: state)
     os.truncate(path, 100)
     for read in (by_call, by_map):
         with pytest.raises(StoreError, match=f"^{path.name}: ends before its rows do$"):
@@ -231,7 +231,7 @@ def test_float32_among_float16_makes_all_float32(tmp_path: Path, read: Read) -> 
     """Rows of either kind alone are as they are stored."""
     store = filled(tmp_path, shards=2)
     tiny = numbered(10, 5, np.float32) * np.float32(1e-9)
-    store.append(ids(*range(10, 15)), tiny)
+    put(store, ids(*range(10, 15)), tiny)
     mixed = read(store, [12, 3, 4, 11])
     assert mixed.dtype == np.float32
     assert np.array_equal(mixed, np.concatenate([tiny[[2]], numbered(3, 2), tiny[[1]]]))
@@ -240,16 +240,16 @@ def test_float32_among_float16_makes_all_float32(tmp_path: Path, read: Read) -> 
 
 def test_rows_without_a_number_are_refused(tmp_path: Path) -> None:
     """HDF5 gives such data no place; nothing is written."""
-    store = open_store(tmp_path)
+    store = open_store(tmp_path / "key")
     with pytest.raises(StoreError, match="not stored contiguously"):
-        store.append(ids(0, 1), np.zeros((2, 0), np.float16))
+        put(store, ids(0, 1), np.zeros((2, 0), np.float16))
     assert list(tmp_path.iterdir()) == []
 
 
 def test_rows_of_a_single_number_are_rows(tmp_path: Path) -> None:
     """Of shape ()."""
     store = open_store(tmp_path)
-    store.append(ids(0, 1, 2), np.arange(3, dtype=np.float16))
+    put(store, ids(0, 1, 2), np.arange(3, dtype=np.float16))
     for read in (by_call, by_map):
         assert read(store, [2, 0]).tolist() == [2, 0]
 

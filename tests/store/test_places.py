@@ -14,6 +14,7 @@ from featstore.store.index import ShardEntry, empty_index
 from featstore.store.places import Places
 from featstore.store.rowid import RowId, row_id
 from featstore.store.rowstore import RowStore
+from helpers.keyfolder import put, save
 
 # Of few digests and views, so that many rows share the one or the other, and some begin alike but are not.
 DIGESTS = [hashlib.sha256(b"%d" % n).hexdigest() for n in range(4)]
@@ -45,9 +46,9 @@ def test_an_id_that_is_not_there_is_named(tmp_path: Path) -> None:
     """As KeyError, among others that are there; rows that were stored a moment ago are."""
     store = RowStore(tmp_path, "k", "{}", dict)
     ids = [row_id(digest) for digest in DIGESTS]
-    store.append(ids[:2], np.zeros((2, 1), np.float16))
-    store.finish()
-    store.append(ids[2:4], np.ones((2, 1), np.float16))
+    put(store, ids[:2], np.zeros((2, 1), np.float16))
+    save(store)
+    put(store, ids[2:4], np.ones((2, 1), np.float16))
     places = store.locate(ids[3::-1])
     assert [places.names[number] for number in places.shard] == [store.shard_of(row) for row in ids[3::-1]]
     assert places.row.tolist() == [1, 0, 1, 0]

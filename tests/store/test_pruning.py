@@ -13,7 +13,7 @@ from featstore.errors import StoreError, UsageError
 from featstore.store.keys import KeyInfo, describe_key, key_folders
 from featstore.store.pruning import choose_keys, prune_key
 from helpers.cli import call
-from helpers.keyfolder import SPEC, filled, folder_of, ids, key_of, open_key, rows, shard_files
+from helpers.keyfolder import SPEC, filled, folder_of, ids, key_of, open_key, rows, save, shard_files
 
 DAY = 86400.0
 OTHER = SPEC | {"layer": "other"}
@@ -75,11 +75,10 @@ def test_files_of_others_stay(tmp_path: Path) -> None:
 def test_a_key_in_use_stays(tmp_path: Path) -> None:
     """Whoever extracts into it has been told that its rows are stored."""
     folder = filled(tmp_path)
-    writer = open_key(tmp_path)
-    writer.begin()
+    writer = open_key(tmp_path).writing()
     with pytest.raises(StoreError, match="in use by another process: try again later; nothing was changed"):
         prune_key(folder)
-    writer.finish()
+    writer.close()
     assert prune_key(folder) == []
 
 
@@ -91,9 +90,8 @@ def test_a_writer_goes_on_after_its_key_was_pruned(tmp_path: Path) -> None:
     prune_key(folder)
     with pytest.raises(StoreError, match="rows that were stored are gone"):
         reader.read(ids(0))
-    writer.begin()
-    writer.append(ids(7), rows(7))
-    writer.finish()
+    with writer.writing() as writing:
+        writing.append(ids(7), rows(7))
     assert [row in open_key(tmp_path) for row in ids(0, 7)] == [False, True]
 
 
@@ -118,7 +116,7 @@ def test_reading_and_extracting_are_uses(tmp_path: Path) -> None:
         return describe_key(folder).last_used > 1
 
     assert was_used(lambda: open_key(tmp_path).read(ids(0)))
-    assert was_used(lambda: (store := open_key(tmp_path), store.begin(), store.finish()))
+    assert was_used(lambda: save(open_key(tmp_path)))
     assert not was_used(lambda: open_key(tmp_path))
     assert not was_used(lambda: call("cache", "ls", "--cache", tmp_path))
     assert not was_used(lambda: call("cache", "verify", "--cache", tmp_path))
@@ -195,12 +193,11 @@ def test_prune_to_a_size(tmp_path: Path) -> None:
 def test_prune_says_which_key_is_in_use(tmp_path: Path) -> None:
     """The others go; exit code 1."""
     used, free = filled(tmp_path), filled(tmp_path, spec=OTHER)
-    writer = open_key(tmp_path)
-    writer.begin()
+    writer = open_key(tmp_path).writing()
     done = call("cache", "prune", "--cache", tmp_path, "--max-size", "0", "--yes")
     assert (done.code, used.exists(), free.exists()) == (1, True, False)
     assert f"{used}: in use by another process" in done.err
-    writer.finish()
+    writer.close()
 
 
 @pytest.mark.parametrize(
@@ -267,22 +264,20 @@ def test_what_listing_has_verified_is_kept(tmp_path: Path) -> None:
     describe_key(folder)
     assert (folder / "index").exists()
     assert (folder / "used").stat().st_mtime == 1
-    writer = open_key(tmp_path)
+    writer = open_key(tmp_path).writing()
     (folder / "index").unlink()
-    writer.begin()
     describe_key(folder)
     assert not (folder / "index").exists()
-    writer.finish()
+    writer.close()
 
 
 def test_what_could_not_be_removed_is_not_counted(tmp_path: Path) -> None:
     """One of two keys is in use."""
     filled(tmp_path)
     filled(tmp_path, spec=OTHER)
-    writer = open_key(tmp_path)
-    writer.begin()
+    writer = open_key(tmp_path).writing()
     done = call("cache", "prune", "--cache", tmp_path, "--max-size", "0", "--yes", "--json")
     found = json.loads(done.out)
     assert ([key["key"] for key in found["keys"]], len(found["failed"])) == ([key_of(OTHER)], 1)
-    writer.finish()
+    writer.close()
     assert call("cache", "prune", "--cache", tmp_path, "--max-size", "0", "--yes").out.endswith("MB\n")

@@ -15,7 +15,7 @@ from featstore.store.repair import repair_key
 from featstore.store.verify import verify_key
 from helpers.cli import call
 from helpers.damage import DAMAGE, flip_a_bit, lose_spec
-from helpers.keyfolder import SPEC, filled, folder_of, ids, open_key, put_shard, rows, shard_files
+from helpers.keyfolder import SPEC, filled, folder_of, ids, open_key, put, put_shard, rows, save, shard_files
 from helpers.photos import write_photos
 
 
@@ -37,8 +37,8 @@ def test_whatever_was_damaged_is_sound_afterwards(what: str, tmp_path: Path) -> 
     kept = [n for n in range(6) if n not in absent]
     assert np.array_equal(store.read(ids(*kept)), rows(*kept))
     if absent:
-        store.append(ids(*absent), rows(*absent))
-    store.finish()
+        put(store, ids(*absent), rows(*absent))
+    save(store)
     assert verify_key(folder).faults == []
     assert np.array_equal(open_key(tmp_path).read(ids(*range(6))), rows(*range(6)))
 
@@ -132,12 +132,11 @@ def test_bad_shards_that_no_index_knows_are_counted(tmp_path: Path) -> None:
 def test_a_key_in_use_is_left_alone(tmp_path: Path) -> None:
     """A writer could be replacing the very shard that is bad."""
     folder = filled(tmp_path)
-    writer = open_key(tmp_path)
-    writer.begin()
+    writer = open_key(tmp_path).writing()
     flip_a_bit(folder)
     with pytest.raises(StoreError, match="in use by another process: try again later; nothing was changed"):
         repair_key(folder)
-    writer.finish()
+    writer.close()
     assert repair_key(folder).quarantined
 
 
@@ -176,13 +175,12 @@ def test_the_command_goes_on_with_other_keys_and_fails_in_the_end(tmp_path: Path
     filled(tmp_path)
     other = filled(tmp_path, spec=SPEC | {"layer": "other"})
     flip_a_bit(other)
-    writer = open_key(tmp_path)
-    writer.begin()
+    writer = open_key(tmp_path).writing()
     done = call("cache", "repair", "--cache", tmp_path)
     assert done.code == 1
     assert "in use by another process" in done.err
     assert "1 file moved to" in done.out
-    writer.finish()
+    writer.close()
     assert call("cache", "repair", "--cache", tmp_path).code == 0
 
 

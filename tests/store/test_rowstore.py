@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 
 from featstore.errors import StoreError
+from featstore.store.inventory import Inventory
 from featstore.store.listing import list_shards
 from featstore.store.rowid import RowId, row_id
 from featstore.store.rowstore import RowStore
@@ -24,6 +25,7 @@ from featstore.store.shard import build_shard
 from featstore.system.disk import Disk, use
 from helpers.children import command, environment
 from helpers.disks import small_disk
+from helpers.keyfolder import put, save
 
 KEY = "ab" * 32
 
@@ -60,17 +62,17 @@ def flip(path: Path) -> None:
 def test_an_empty_store_has_nothing_and_makes_nothing(tmp_path: Path) -> None:
     """To look is not to write."""
     store = open_store(tmp_path)
-    assert (len(store), store.row_shape, store.bytes_on_disk, store.damaged) == (0, None, 0, [])
+    assert (len(store), store.row_shape, store.bytes_on_disk, store.damaged) == (0, None, 0, ())
     assert ids(1)[0] not in store
-    store.finish()
+    save(store)
     assert not (tmp_path / "key").exists()
 
 
 def test_shape_and_size_are_those_of_the_files(tmp_path: Path) -> None:
     """Of one row, and of all shards."""
     store = open_store(tmp_path)
-    store.append(ids(1, 2), rows(1, 2))
-    store.append(ids(3), rows(3))
+    put(store, ids(1, 2), rows(1, 2))
+    put(store, ids(3), rows(3))
     for opened in (store, open_store(tmp_path)):
         assert opened.row_shape == (3,)
         assert opened.bytes_on_disk == sum(path.stat().st_size for path in shards(tmp_path))
@@ -80,21 +82,21 @@ def test_no_ids_give_no_rows(tmp_path: Path) -> None:
     """Of the right shape, once there is one."""
     store = open_store(tmp_path)
     assert store.read([]).shape == (0,)
-    store.append(ids(1), rows(1))
+    put(store, ids(1), rows(1))
     assert store.read([]).shape == (0, 3)
 
 
 def test_a_row_may_be_asked_for_twice(tmp_path: Path) -> None:
     """As for two files with the same bytes."""
     store = open_store(tmp_path)
-    store.append(ids(1, 2), rows(1, 2))
+    put(store, ids(1, 2), rows(1, 2))
     assert np.array_equal(store.read(ids(2, 1, 2)), rows(2, 1, 2))
 
 
 def test_a_missing_row_is_a_key_error(tmp_path: Path) -> None:
     """Nothing is invented in its place."""
     store = open_store(tmp_path)
-    store.append(ids(1), rows(1))
+    put(store, ids(1), rows(1))
     with pytest.raises(KeyError):
         store.read(ids(1, 2))
 
@@ -102,17 +104,17 @@ def test_a_missing_row_is_a_key_error(tmp_path: Path) -> None:
 def test_rows_can_be_read_that_were_just_appended_and_nothing_else_is_left(tmp_path: Path) -> None:
     """A folder holds the spec, the shards and, once it is saved, the index."""
     store = open_store(tmp_path)
-    store.append(ids(1), rows(1))
+    put(store, ids(1), rows(1))
     assert np.array_equal(store.read(ids(1)), rows(1))
     assert sorted(os.listdir(tmp_path / "key")) == [shards(tmp_path)[0].name, "spec.json", "used"]
-    store.finish()
+    save(store)
     assert sorted(os.listdir(tmp_path / "key")) == ["index", shards(tmp_path)[0].name, "spec.json", "used"]
 
 
 def test_the_spec_is_beside_the_rows(tmp_path: Path) -> None:
     """Written before the first of them, and again where somebody removed it."""
     store = open_store(tmp_path)
-    store.append(ids(1), rows(1))
+    put(store, ids(1), rows(1))
     spec = tmp_path / "key" / "spec.json"
     assert json.loads(spec.read_bytes()) == {
         "format": "featstore-key",
@@ -123,33 +125,33 @@ def test_the_spec_is_beside_the_rows(tmp_path: Path) -> None:
     }
     assert spec.stat().st_mtime_ns <= shards(tmp_path)[0].stat().st_mtime_ns
     spec.unlink()
-    open_store(tmp_path).append(ids(2), rows(2))
+    put(open_store(tmp_path), ids(2), rows(2))
     assert spec.exists()
 
 
 def test_a_damaged_shard_is_not_served(tmp_path: Path) -> None:
     """Its rows are missing, the reason is listed, the others are served, and computing it again heals it."""
     store = open_store(tmp_path)
-    store.append(ids(1), rows(1))
-    store.append(ids(2), rows(2))
-    store.finish()
+    put(store, ids(1), rows(1))
+    put(store, ids(2), rows(2))
+    save(store)
     victim = holding(tmp_path, 1)
     flip(victim)
     again = open_store(tmp_path)
     assert ids(1)[0] not in again
     assert np.array_equal(again.read(ids(2)), rows(2))
-    assert again.damaged == [f"{victim.name}: the bytes do not match the name: damaged"]
-    again.append(ids(1), rows(1))
+    assert again.damaged == (f"{victim.name}: the bytes do not match the name: damaged",)
+    put(again, ids(1), rows(1))
     healed = open_store(tmp_path)
     assert np.array_equal(healed.read(ids(1, 2)), rows(1, 2))
-    assert healed.damaged == []
+    assert healed.damaged == ()
 
 
 def test_damage_with_size_and_mtime_kept_is_seen(tmp_path: Path) -> None:
     """The change time cannot be set back, so the index is not trusted for such a file."""
     store = open_store(tmp_path)
-    store.append(ids(1), rows(1))
-    store.finish()
+    put(store, ids(1), rows(1))
+    save(store)
     path = shards(tmp_path)[0]
     before = path.stat()
     flip(path)
@@ -161,7 +163,7 @@ def test_damage_with_size_and_mtime_kept_is_seen(tmp_path: Path) -> None:
 def test_a_shard_under_anothers_name_is_not_served(tmp_path: Path) -> None:
     """Nor one of another key, nor one cut short; each is listed."""
     store = open_store(tmp_path)
-    store.append(ids(1), rows(1))
+    put(store, ids(1), rows(1))
     shard = shards(tmp_path)[0]
     shutil.copy(shard, shard.with_name(f"s-{'0' * 64}.h5"))
     name, data = build_shard("cd" * 32, "{}", {}, ids(2), rows(2))
@@ -187,7 +189,7 @@ def test_rows_of_another_shape_are_not_served_among_the_others(tmp_path: Path) -
 def test_other_files_in_the_folder_do_not_count(tmp_path: Path) -> None:
     """Leftovers of a killed writer, folders, links to nowhere, pipes: passed over, not waited for."""
     store = open_store(tmp_path)
-    store.append(ids(1), rows(1))
+    put(store, ids(1), rows(1))
     folder = tmp_path / "key"
     shutil.copy(shards(tmp_path)[0], folder / ".tmp-1-00")
     (folder / f"s-{'a' * 64}.h5").mkdir()
@@ -197,24 +199,24 @@ def test_other_files_in_the_folder_do_not_count(tmp_path: Path) -> None:
     opening = threading.Thread(target=lambda: found.append(open_store(tmp_path)), daemon=True)
     opening.start()
     opening.join(5)
-    assert [(len(again), again.damaged) for again in found] == [(1, [])]
+    assert [(len(again), again.damaged) for again in found] == [(1, ())]
 
 
 def test_a_shard_that_goes_while_the_folder_is_listed_is_no_damage(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Another process pruned or merged it."""
-    open_store(tmp_path).append(ids(1), rows(1))
+    put(open_store(tmp_path), ids(1), rows(1))
     gone = {f"s-{'d' * 64}.h5": (1, 2, 3, 4)}
-    monkeypatch.setattr("featstore.store.rowstore.list_shards", lambda folder: list_shards(folder) | gone)
+    monkeypatch.setattr("featstore.store.inventory.list_shards", lambda folder: list_shards(folder) | gone)
     store = open_store(tmp_path)
-    assert (len(store), store.damaged) == (1, [])
+    assert (len(store), store.damaged) == (1, ())
 
 
 def test_a_shard_that_the_disk_cannot_read_is_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A bad sector costs the rows of one shard."""
-    open_store(tmp_path).append(ids(1), rows(1))
-    open_store(tmp_path).append(ids(2), rows(2))
+    put(open_store(tmp_path), ids(1), rows(1))
+    put(open_store(tmp_path), ids(2), rows(2))
     bad, real = holding(tmp_path, 1), Path.open
 
     def failing(self: Path, *arguments: object, **options: object) -> object:
@@ -225,23 +227,25 @@ def test_a_shard_that_the_disk_cannot_read_is_listed(tmp_path: Path, monkeypatch
     monkeypatch.setattr(Path, "open", failing)
     store = open_store(tmp_path)
     assert [row in store for row in ids(1, 2)] == [False, True]
-    assert store.damaged == [f"{bad.name}: cannot be read: Input/output error"]
+    assert store.damaged == (f"{bad.name}: cannot be read: Input/output error",)
 
 
 def test_a_known_shard_is_not_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With the index and an unchanged file, opening looks at its stat only; without, it is verified again."""
     store = open_store(tmp_path)
-    store.append(ids(1), rows(1))
-    store.finish()
+    put(store, ids(1), rows(1))
+    save(store)
     verified: list[str] = []
-    real = RowStore._verified
-    monkeypatch.setattr(RowStore, "_verified", lambda self, name: (verified.append(name), real(self, name))[1])
+    real = Inventory._verify
+    monkeypatch.setattr(
+        Inventory, "_verify", lambda self, name, shape: (verified.append(name), real(self, name, shape))[1]
+    )
     assert len(open_store(tmp_path)) == 1
     assert verified == []
     os.utime(shards(tmp_path)[0])
     again = open_store(tmp_path)
     assert len(verified) == len(again) == 1
-    again.finish()
+    save(again)
     assert len(open_store(tmp_path)) == len(verified) == 1
     (tmp_path / "key" / "index").unlink()
     assert len(open_store(tmp_path)) == 1
@@ -254,41 +258,41 @@ def test_a_known_shard_is_not_read_again(tmp_path: Path, monkeypatch: pytest.Mon
 def test_a_damaged_index_loses_nothing(tmp_path: Path, damage: Callable[[bytes], bytes]) -> None:
     """It is made again from the shards."""
     store = open_store(tmp_path)
-    store.append(ids(1, 2), rows(1, 2))
-    store.finish()
+    put(store, ids(1, 2), rows(1, 2))
+    save(store)
     index = tmp_path / "key" / "index"
     whole = index.read_bytes()
     index.write_bytes(damage(whole))
     again = open_store(tmp_path)
     assert np.array_equal(again.read(ids(2, 1)), rows(2, 1))
-    again.finish()
+    save(again)
     assert index.read_bytes() == whole
 
 
 def test_an_index_that_cannot_be_written_is_no_error(tmp_path: Path) -> None:
     """It costs only time; it is tried again at the next occasion."""
     store = open_store(tmp_path)
-    store.append(ids(1), rows(1))
+    put(store, ids(1), rows(1))
     (tmp_path / "key" / "index").mkdir()
-    store.finish()
+    save(store)
     (tmp_path / "key" / "index").rmdir()
-    store.finish()
+    save(store)
     assert (tmp_path / "key" / "index").is_file()
 
 
 def test_two_writers_make_the_union(tmp_path: Path) -> None:
     """Each appends without knowing of the other; the one index that is saved last does not hide the other's rows."""
-    one, two = open_store(tmp_path), open_store(tmp_path)
+    one, two = open_store(tmp_path).writing(), open_store(tmp_path).writing()
     one.append(ids(1, 2), rows(1, 2))
     two.append(ids(2, 3), rows(2, 3))
-    one.finish()
-    two.finish()
+    one.close()
+    two.close()
     assert np.array_equal(open_store(tmp_path).read(ids(1, 2, 3)), rows(1, 2, 3))
 
 
 def test_of_two_rows_of_one_id_the_first_shard_in_name_order_has_it(tmp_path: Path) -> None:
     """Two processes that computed one image may differ in the last bit; all who open the store agree afterwards."""
-    writers = [open_store(tmp_path) for _ in range(8)]
+    writers = [open_store(tmp_path).writing() for _ in range(8)]
     for n, writer in enumerate(writers):
         writer.append(ids(1, 100 + n), rows(n, 100 + n))
     first = shards(tmp_path)[0]
@@ -297,22 +301,23 @@ def test_of_two_rows_of_one_id_the_first_shard_in_name_order_has_it(tmp_path: Pa
         store = open_store(tmp_path)
         assert np.array_equal(store.read(ids(1)), rows(expected))
         assert len(store) == 9
-        store.finish()  # the second is opened from the index
+        save(store)  # the second is opened from the index
 
 
 def test_a_process_keeps_the_row_that_it_has_seen(tmp_path: Path) -> None:
     """While it runs, its numbers do not change under it."""
     store = open_store(tmp_path)
+    writer = store.writing()
     for n in range(8):  # of eight shards, some sort before the first
-        store.append([*ids(1), *ids(100 + n)], rows(n + 1, 100 + n))
+        writer.append([*ids(1), *ids(100 + n)], rows(n + 1, 100 + n))
     assert np.array_equal(store.read(ids(1)), rows(1))
     assert shards(tmp_path)[0] != holding(tmp_path, 100)
 
 
 def test_a_shard_that_another_process_wrote_again_is_still_read(tmp_path: Path) -> None:
     """Two processes that compute the same rows make the same file, and the later one replaces it."""
-    one, two = open_store(tmp_path), open_store(tmp_path)
-    one.append(ids(1, 2), rows(1, 2))
+    one, two = open_store(tmp_path), open_store(tmp_path).writing()
+    put(one, ids(1, 2), rows(1, 2))
     inode = shards(tmp_path)[0].stat().st_ino
     two.append(ids(1, 2), rows(1, 2))
     assert shards(tmp_path)[0].stat().st_ino != inode
@@ -322,10 +327,10 @@ def test_a_shard_that_another_process_wrote_again_is_still_read(tmp_path: Path) 
 def test_rows_that_moved_to_another_shard_are_still_read(tmp_path: Path) -> None:
     """Another process merged small shards into a larger one while this one had them open."""
     reader = open_store(tmp_path)
-    reader.append(ids(1), rows(1))
-    reader.append(ids(2), rows(2))
+    put(reader, ids(1), rows(1))
+    put(reader, ids(2), rows(2))
     old = shards(tmp_path)
-    open_store(tmp_path).append(ids(1, 2), rows(1, 2))
+    put(open_store(tmp_path), ids(1, 2), rows(1, 2))
     for path in old:
         path.unlink()
     assert np.array_equal(reader.read(ids(2, 1)), rows(2, 1))
@@ -335,8 +340,8 @@ def test_rows_that_moved_to_another_shard_are_still_read(tmp_path: Path) -> None
 def test_rows_that_go_while_in_use_are_a_store_error(tmp_path: Path, harm: Callable[[Path], None]) -> None:
     """Pruned or damaged under a reader: one line that says to run again, and never another's numbers."""
     store = open_store(tmp_path)
-    store.append(ids(1), rows(1))
-    store.append(ids(2), rows(2))
+    put(store, ids(1), rows(1))
+    put(store, ids(2), rows(2))
     harm(holding(tmp_path, 1))
     with pytest.raises(StoreError, match="run the same command again"):
         store.read(ids(1, 2))
@@ -345,10 +350,10 @@ def test_rows_that_go_while_in_use_are_a_store_error(tmp_path: Path, harm: Calla
 def write_and_read(folder: str, number: str) -> None:
     store, mine = open_store(Path(folder)), int(number)
     for n in range(12):
-        store.append(ids(n), rows(n))
-        numbers = 1000 * mine + n, 500 + (n + mine) % 12
-        store.append(ids(*numbers), rows(*numbers))
-        store.finish()
+        with store.writing() as writer:
+            writer.append(ids(n), rows(n))
+            numbers = 1000 * mine + n, 500 + (n + mine) % 12
+            writer.append(ids(*numbers), rows(*numbers))
         assert (store.read(ids(n, *numbers)) == rows(n, *numbers)).all()
 
 
@@ -362,7 +367,7 @@ def test_processes_that_write_at_once_lose_nothing(tmp_path: Path) -> None:
         while any(writer.poll() is None for writer in writers):
             reader = open_store(tmp_path)
             found = [n for n in (*range(12), *range(500, 512)) if ids(n)[0] in reader]
-            assert reader.damaged == []
+            assert reader.damaged == ()
             assert np.array_equal(reader.read(ids(*found)), rows(*found)) or not found
     assert [writer.returncode for writer in writers] == [0, 0, 0]
     everything = [*range(12), *range(500, 512), *(1000 * mine + n for mine in (1, 2, 3) for n in range(12))]
@@ -375,18 +380,18 @@ def test_processes_that_write_at_once_lose_nothing(tmp_path: Path) -> None:
 def test_what_cannot_be_stored_is_refused(tmp_path: Path) -> None:
     """NaN, infinity, another shape, and ids that do not fit the rows; nothing is written."""
     store = open_store(tmp_path)
-    store.append(ids(1), rows(1))
+    put(store, ids(1), rows(1))
     before = sorted(os.listdir(tmp_path / "key"))
     for bad in (np.nan, np.inf, -np.inf):
         with pytest.raises(ValueError, match="NaN or infinity"):
-            store.append(ids(2), np.array([[bad, 0, 0]], np.float32))
+            put(store, ids(2), np.array([[bad, 0, 0]], np.float32))
     with pytest.raises(ValueError, match=r"rows of shape \(4,\) under a key with rows of shape \(3,\)"):
-        store.append(ids(2), np.zeros((1, 4), np.float32))
+        put(store, ids(2), np.zeros((1, 4), np.float32))
     for wrong in (ids(2, 2), ids(2), ids(2, 3, 4)):
         with pytest.raises(ValueError, match=f"{len(wrong)} ids for 2 rows"):
-            store.append(wrong, rows(2, 3))
+            put(store, wrong, rows(2, 3))
     with pytest.raises(StoreError, match="do not fit|contiguously"):
-        store.append([], rows())
+        put(store, [], rows())
     assert sorted(os.listdir(tmp_path / "key")) == before
     assert len(store) == 1
 
@@ -394,8 +399,8 @@ def test_what_cannot_be_stored_is_refused(tmp_path: Path) -> None:
 def test_float32_rows_widen_what_is_read_with_them(tmp_path: Path) -> None:
     """A row that float16 cannot hold is read as float32 beside others, exactly."""
     store = open_store(tmp_path)
-    store.append(ids(1), rows(1))
-    store.append(ids(2), np.array([[1e6, 1e-9, 0]], np.float32))
+    put(store, ids(1), rows(1))
+    put(store, ids(2), np.array([[1e6, 1e-9, 0]], np.float32))
     assert store.read(ids(1)).dtype == np.float16
     both = store.read(ids(2, 1))
     assert both.dtype == np.float32
@@ -404,14 +409,14 @@ def test_float32_rows_widen_what_is_read_with_them(tmp_path: Path) -> None:
 
 def test_a_folder_of_another_key_is_refused(tmp_path: Path) -> None:
     """Folders are named by 12 digits of the key; the spec inside has all of it."""
-    open_store(tmp_path).append(ids(1), rows(1))
+    put(open_store(tmp_path), ids(1), rows(1))
     with pytest.raises(StoreError, match=f"belongs to the key {KEY}, not to {'cd' * 32}"):
         open_store(tmp_path, "cd" * 32)
 
 
 def test_a_newer_format_is_refused(tmp_path: Path) -> None:
     """With the advice to upgrade."""
-    open_store(tmp_path).append(ids(1), rows(1))
+    put(open_store(tmp_path), ids(1), rows(1))
     spec = tmp_path / "key" / "spec.json"
     spec.write_text(spec.read_text().replace('"format_version": 1', '"format_version": 2'))
     with pytest.raises(StoreError, match="format version 2, this featstore reads 1: upgrade it"):
@@ -445,14 +450,14 @@ def test_a_folder_that_cannot_be_listed_is_a_store_error(tmp_path: Path, monkeyp
 def test_a_failed_append_harms_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The store has the rows that it had, here and when it is opened again."""
     store = open_store(tmp_path)
-    store.append(ids(1), rows(1))
+    put(store, ids(1), rows(1))
     with monkeypatch.context() as patch:
         patch.setattr(os, "replace", lambda *a: (_ for _ in ()).throw(OSError(errno.ENOSPC, "No space left on device")))
         with pytest.raises(StoreError, match="free some space"):
-            store.append(ids(2), rows(2))
+            put(store, ids(2), rows(2))
     for opened in (store, open_store(tmp_path)):
         assert [row in opened for row in ids(1, 2)] == [True, False]
-    store.append(ids(2), rows(2))
+    put(store, ids(2), rows(2))
     assert np.array_equal(open_store(tmp_path).read(ids(2, 1)), rows(2, 1))
 
 
@@ -464,23 +469,23 @@ def test_a_disk_that_is_really_full(tmp_path: Path) -> None:
         store, stored = open_store(disk), 0
         with pytest.raises(StoreError, match="free some space"):
             while True:
-                store.append(ids(stored), many + stored)
+                put(store, ids(stored), many + stored)
                 stored += 1
-        store.finish()
+        save(store)
         assert 0 < stored < 6
         assert np.array_equal(
             open_store(disk).read(ids(*range(stored))), np.concatenate([many + n for n in range(stored)])
         )
         (disk / "ballast").unlink()
-        store.append(ids(stored), many + stored)
+        put(store, ids(stored), many + stored)
         assert len(open_store(disk)) == stored + 1
 
 
 def test_asking_for_ids_loads_neither_numpy_nor_h5py(tmp_path: Path) -> None:
     """A run with nothing to do looks only at the index."""
     store = open_store(tmp_path)
-    store.append(ids(1), rows(1))
-    store.finish()
+    put(store, ids(1), rows(1))
+    save(store)
     code = f"""
 import sys
 from pathlib import Path
@@ -502,12 +507,12 @@ def test_names_of_folders_are_on_disk_before_rows_are_acknowledged(tmp_path: Pat
             super().sync_folder(folder)
 
     (tmp_path / "key").mkdir()
-    store, real = open_store(tmp_path), use(Noting())
+    writer, real = open_store(tmp_path).writing(), use(Noting())
     try:
-        store.append(ids(1), rows(1))
+        writer.append(ids(1), rows(1))
         assert synced[:3] == [tmp_path, tmp_path.parent, tmp_path.parent.parent]
         synced.clear()
-        store.append(ids(2), rows(2))
+        writer.append(ids(2), rows(2))
         assert set(synced) == {tmp_path / "key"}
     finally:
         use(real)

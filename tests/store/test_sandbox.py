@@ -22,7 +22,7 @@ from featstore.store.sandbox import Unparsable, inspect_shard
 from featstore.store.shard import build_shard, parse_shard
 from featstore.store.spec_file import NewerFormat
 from helpers.children import environment
-from helpers.keyfolder import SPEC, VERSIONS, filled, ids, key_of, open_key, put_shard, rows, shard_files, text_of
+from helpers.keyfolder import SPEC, VERSIONS, filled, ids, key_of, open_key, put_shard, rows, save, shard_files, text_of
 
 
 @pytest.fixture
@@ -241,4 +241,4 @@ if sys.argv[1] == "kill":
             time.sleep(0.05)
         next(tmp_path.glob("tiny/*")).joinpath("index").unlink(missing_ok=True)
         store = open_key(tmp_path)
-        store.finish()
+        save(store)

@@ -31,7 +31,7 @@ from helpers.damage import (
     lying_index,
     take_away,
 )
-from helpers.keyfolder import SPEC, filled, folder_of, ids, key_of, open_key, put_shard, rows, shard_files
+from helpers.keyfolder import SPEC, filled, folder_of, ids, key_of, open_key, put, put_shard, rows, save, shard_files
 
 
 @pytest.mark.parametrize("what", DAMAGE)
@@ -62,7 +62,7 @@ def test_a_sound_key_has_no_fault(tmp_path: Path) -> None:
     assert findings.notes == [
         "1 shard not in the index yet: the next run takes them in",
         "1 temporary file of writers at work, or killed",
-        "notes.txt is no file of featstore's",
+        "notes.txt is not a file of featstore's",
     ]
     (folder / "index").unlink()
     assert verify_key(folder).faults == []
@@ -219,8 +219,8 @@ def test_what_others_do_meanwhile_is_no_fault(tmp_path: Path) -> None:
 
 def extract_more(folder: Path) -> None:
     store = open_key(folder.parents[1])
-    store.append(ids(50, 51), rows(50, 51))
-    store.finish()
+    put(store, ids(50, 51), rows(50, 51))
+    save(store)
 
 
 def test_a_key_that_is_gone_has_no_fault(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 import featstore
 from featstore.comparison.job import measure_grid
 from featstore.errors import DataError, UsageError
-from featstore.extraction.cache import open_store
+from featstore.extraction.cache import Cache
 from featstore.extraction.pipeline import extract_features
 from featstore.extraction.recipe import Recipe
 from featstore.features.load import load_features
@@ -65,7 +65,7 @@ def test_ten_views_serve_all_others(work: Path) -> None:
     centre = extract_features(work / "photos", [Recipe(model="tiny", resize="37")], work / "cache")
     assert centre.features[0].computed == 0
     rows = load_features(centre.manifest, ten.spec, cache=work / "cache").X
-    views = load_views(centre.manifest.pictures, again.plans, work / "cache")
+    views = load_views(centre.manifest.pictures, again.plans, Cache(work / "cache"))
     assert np.array_equal(rows, views[:, 4])
 
 
@@ -112,7 +112,7 @@ def test_augmented_versions_are_for_training_only(work: Path) -> None:
     test = load_views(found.manifest.of_split("test"), plain.plans, plain.cache)
     assert fitted.probabilities["test"] == pytest.approx(head.predict_proba(test[:, 0]))
     assert [f.images for f in found.features] == [32, len(images)]
-    assert len(open_store(found.cache, found.plans[0].augmented.spec)) == 3 * len(images)
+    assert len(found.cache.store(found.plans[0].augmented.spec)) == 3 * len(images)
 
 
 def test_several_sizes_are_averaged(work: Path) -> None:

@@ -1,0 +1,233 @@
+"""The inventory of a key: its verified shards, the places of their rows, and its `spec.json`.
+
+It is kept in step with the disk, and threads share it. What was found in the folder is one `Snapshot`, replaced as a
+whole, so that a thread that looks up rows needs no lock.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+from featstore.errors import StoreError, param
+from featstore.store.index import Index, ShardEntry, empty_index, load_index, save_index
+from featstore.store.layout import INDEX, SPEC
+from featstore.store.listing import folder_mtime, list_shards, reliable_mtime
+from featstore.store.rowid import SIZE, RowId
+from featstore.store.spec_file import KeyFile, read_key_file
+from featstore.system.files import FileStat
+from featstore.system.fork_lock import ForkLock
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from featstore.store.places import Places
+
+MOST_SCANS = 20  # of a folder in which files come and go
+
+
+@dataclass(frozen=True, kw_only=True)
+class Snapshot:
+    """The folder of a key at one moment, and the shards that writers of this process have added since.
+
+    files: all files with the name of a shard. shards: those that are sound. damaged: a line for each of the others.
+    index: of the rows of `shards` at that moment. unlisted: packed ids of the shards that the index on disk lacks.
+    added: places of the rows that came since; it only grows, so threads may look up rows in it at any time.
+    """
+
+    files: Mapping[str, FileStat]
+    shards: Mapping[str, ShardEntry]
+    damaged: tuple[str, ...]
+    index: Index
+    unlisted: Mapping[str, bytes]
+    added: dict[RowId, tuple[str, int]]
+
+    def __contains__(self, row: RowId) -> bool:
+        return row in self.index or row in self.added
+
+    def __len__(self) -> int:
+        return len(self.index) + len(self.added)
+
+    @property
+    def row_shape(self) -> tuple[int, ...] | None:
+        return _row_shape(self.shards)
+
+    def find(self, row: RowId) -> tuple[str, int]:
+        """Return (shard, row in it) of an id; raises KeyError if it is not stored."""
+        place = self.added.get(row) or self.index.find(row)
+        if place is None:
+            raise KeyError(row)
+        return place
+
+    def locate(self, ids: Sequence[RowId] | NDArray[np.void]) -> Places:
+        """Return the places of the rows of `ids`; raises KeyError for an id that is not stored."""
+        import numpy as np
+
+        from featstore.store.places import Places
+
+        packed = ids if isinstance(ids, np.ndarray) else np.frombuffer(b"".join(ids), f"V{SIZE}")
+        shard, row = self.index.find_all(packed)
+        names, number = list(self.index.shards), dict[str, int]()
+        for place in np.flatnonzero(shard < 0):
+            name, row[place] = self.find(packed[place].tobytes())
+            if name not in number:
+                number[name] = len(names)
+                names.append(name)
+            shard[place] = number[name]
+        return Places(names, shard, row)
+
+
+class Inventory:
+    """The inventory of the folder of `key`. Opening it reads the index and verifies only shards that are not listed."""
+
+    def __init__(self, folder: Path, key: str) -> None:
+        self.folder = folder
+        self.key = key
+        self.now = Snapshot(files={}, shards={}, damaged=(), index=empty_index(), unlisted={}, added={})
+        self.key_file: KeyFile | None = None
+        self._lock = ForkLock()
+        self._mtime = -1  # of the folder, as it was scanned
+        self._is_saved = True
+        self.load_key_file()
+        self._scan()
+
+    def load_key_file(self) -> None:
+        """Read `spec.json`, if there is one; raises StoreError if it cannot be used or belongs to another key."""
+        path = self.folder / SPEC
+        try:
+            found = read_key_file(path)
+        except FileNotFoundError:
+            self.key_file = None
+            return
+        if found.key != self.key:
+            raise StoreError(
+                f"{path}: belongs to the key {found.key}, not to {self.key}; choose another {param('cache')}"
+            )
+        self.key_file = found
+
+    def refresh(self, every_file: bool = False) -> bool:
+        """Take in what other processes have changed; return whether any shard is different.
+
+        The time of the folder shows shards that came or went. every_file: compare the state of each file too, which
+        shows damage in place, and try damaged shards again.
+        """
+        mtime = folder_mtime(self.folder)
+        if mtime == self._mtime and not every_file:
+            return False
+        with self._lock:
+            self.load_key_file()
+            if list_shards(self.folder) == self.now.files and not (every_file and self.now.damaged):
+                self._mtime = reliable_mtime(mtime)
+                return False
+            self._scan()
+            return True
+
+    def rescan(self) -> None:
+        """Look at the folder again, whether it has changed or not."""
+        with self._lock:
+            self._scan()
+
+    def add(self, entry: ShardEntry, ids: Sequence[RowId], packed: bytes) -> None:
+        """Take in a shard that was just written. A row that is stored already keeps its place."""
+        with self._lock:
+            now = self.now
+            self.now = replace(
+                now,
+                files={**now.files, entry.name: entry.state},
+                shards={**now.shards, entry.name: entry},
+                unlisted={**now.unlisted, entry.name: packed},
+            )
+            for number, row in enumerate(ids):
+                if row not in now:
+                    now.added[row] = entry.name, number
+            self._is_saved = False
+
+    def save(self) -> None:
+        """Write the index if it has changed. A cache that cannot be written loses only time."""
+        with self._lock, suppress(StoreError):
+            if not self._is_saved:
+                index = self.now.index.with_shards(dict(self.now.shards), self.now.unlisted)
+                self.now = replace(self.now, index=index, unlisted={}, added={})
+                save_index(self.folder / INDEX, index)
+                self._is_saved = True
+
+    def recheck(self, name: str, file: BinaryIO) -> None:
+        """Verify an open shard that is not in the state of its entry: a process that made the same rows rewrote it.
+
+        Raises StoreError if it is not sound.
+        """
+        entry, _ = self._check(name, file, self.now.row_shape)
+        with self._lock:
+            self.now = replace(
+                self.now,
+                files={**self.now.files, name: entry.state},
+                shards={**self.now.shards, name: entry},
+            )
+
+    def _scan(self) -> None:
+        """Take in the shards of one moment: the scan is repeated if one came or went meanwhile."""
+        for _ in range(MOST_SCANS):
+            mtime = folder_mtime(self.folder)
+            self.now = self._look_up()
+            if all((self.folder / name).exists() for name in self.now.files) and folder_mtime(self.folder) == mtime:
+                self._mtime = reliable_mtime(mtime)
+                return
+
+    def _look_up(self) -> Snapshot:
+        """Return what is in the folder. A file in a state that the index knows is trusted, any other is verified."""
+        index, before = load_index(self.folder / INDEX), self.now
+        files, damaged = list_shards(self.folder), list[str]()
+        shards: dict[str, ShardEntry] = {}
+        unlisted: dict[str, bytes] = {}
+        for name, state in files.items():
+            entry = index.shards.get(name)
+            if entry is None or entry.state != state:
+                entry = before.shards.get(name)
+                if entry is not None and entry.state == state:
+                    unlisted[name] = before.unlisted.get(name) or before.index.ids_of(name)
+                else:
+                    try:
+                        entry, unlisted[name] = self._verify(name, _row_shape(shards))
+                    except FileNotFoundError:  # pruned meanwhile
+                        continue
+                    except StoreError as error:
+                        damaged.append(str(error))
+                        continue
+            shards[name] = entry
+        if unlisted or index.shards.keys() != shards.keys():
+            index = index.with_shards(shards, unlisted)
+            self._is_saved = False
+        return Snapshot(files=files, shards=shards, damaged=tuple(damaged), index=index, unlisted=unlisted, added={})
+
+    def _verify(self, name: str, row_shape: tuple[int, ...] | None) -> tuple[ShardEntry, bytes]:
+        """Return the entry and the packed ids of a shard.
+
+        Raises FileNotFoundError if it is gone, StoreError if it is not sound.
+        """
+        try:
+            with (self.folder / name).open("rb") as file:
+                return self._check(name, file, row_shape)
+        except FileNotFoundError:
+            raise
+        except OSError as error:
+            raise StoreError(f"{name}: cannot be read: {error.strerror}") from error
+
+    def _check(self, name: str, file: BinaryIO, row_shape: tuple[int, ...] | None) -> tuple[ShardEntry, bytes]:
+        """As `_verify`, for an open shard."""
+        from featstore.store.sandbox import inspect_shard
+
+        state = FileStat.of(os.fstat(file.fileno()))  # before the bytes: a later change then shows as another state
+        contents = inspect_shard(name, file.read(), self.key)
+        if row_shape not in (None, contents.shape):
+            raise StoreError(f"{name}: rows of shape {contents.shape} among rows of shape {row_shape}")
+        return ShardEntry(name, state, contents.rows, contents.dtype, contents.shape, contents.offset), contents.ids
+
+
+def _row_shape(shards: Mapping[str, ShardEntry]) -> tuple[int, ...] | None:
+    """Return the shape of one row; None if there are no shards."""
+    return next((entry.shape for entry in shards.values()), None)

@@ -1,0 +1,167 @@
+"""Reading the rows of one key."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+from featstore.errors import StoreError
+from featstore.store.index import ForgedIndex, ShardEntry
+from featstore.store.inventory import MOST_SCANS, Inventory
+from featstore.store.layout import SPEC
+from featstore.store.locks import mark_used
+from featstore.store.rowid import RowId
+from featstore.store.spec_file import KeyFile, read_key_file
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from featstore.store.open_shards import OpenShards
+    from featstore.store.places import Places
+
+USED_SECONDS = 60.0  # between two notes that the key is in use
+
+
+class RowReader:
+    """The rows of features under one key, each an array of the same shape.
+
+    Opening reads the index and verifies only shards that the index does not list. numpy and h5py load when rows are
+    read, not when ids are looked up. Threads may share a reader, and a forked process may go on using it.
+
+    Raises StoreError if the folder cannot be read or belongs to another key.
+    """
+
+    def __init__(self, folder: Path, key: str) -> None:
+        self.folder = folder
+        self.key = key
+        self._inventory = Inventory(folder, key)
+        self._open: OpenShards | None = None
+        self._marked = -USED_SECONDS
+
+    @staticmethod
+    def open(folder: Path) -> RowReader:
+        """Open the key of a folder; raises StoreError if its spec cannot be read."""
+        try:
+            return RowReader(folder, read_key_file(folder / SPEC).key)
+        except FileNotFoundError as error:
+            raise StoreError(f"{folder / SPEC}: is missing; `featstore cache repair` makes it from a shard") from error
+
+    def __contains__(self, row: RowId) -> bool:
+        now = self._inventory.now
+        return row in now.index or row in now.added  # as in Snapshot: a run with nothing to do calls this 10,000 times
+
+    def __len__(self) -> int:
+        return len(self._inventory.now)
+
+    @property
+    def damaged(self) -> tuple[str, ...]:
+        """A line for each shard that is left out."""
+        return self._inventory.now.damaged
+
+    @property
+    def row_shape(self) -> tuple[int, ...] | None:
+        """The shape of one row; None if there are no rows."""
+        return self._inventory.now.row_shape
+
+    @property
+    def item_bytes(self) -> int:
+        """Bytes of a number in memory: 4 if any row is float32, since all rows are then read as such."""
+        return 4 if any(entry.dtype == "float32" for entry in self.shards.values()) else 2
+
+    @property
+    def bytes_on_disk(self) -> int:
+        return sum(entry.state.size for entry in self.shards.values())
+
+    @property
+    def shards(self) -> Mapping[str, ShardEntry]:
+        """The verified shards by name."""
+        return self._inventory.now.shards
+
+    @property
+    def key_file(self) -> KeyFile | None:
+        """The content of `spec.json`; None if there is none, since nothing is stored yet."""
+        return self._inventory.key_file
+
+    def read(self, ids: Sequence[RowId] | NDArray[np.void]) -> NDArray[Any]:
+        """Return the rows of `ids` in that order, (len(ids), ...); float32 if any of them is, else float16.
+
+        Raises KeyError for an id that is not stored, StoreError for rows that were stored and are gone.
+        """
+        from featstore.store.shard import PluginMissing
+
+        error: Exception
+        for attempt in range(MOST_SCANS):
+            try:
+                return self.read_at(self.locate(ids))
+            except (PluginMissing, ForgedIndex):  # another attempt would meet the same
+                raise
+            except KeyError as missing:
+                if not attempt:
+                    raise
+                error = missing
+            except (OSError, StoreError) as gone:  # compacted, pruned or damaged: the folder says where rows are now
+                error = gone
+            before = self._inventory.now.files
+            self._inventory.rescan()
+            if attempt and self._inventory.now.files == before:
+                break
+        raise StoreError(
+            f"{self.folder}: rows that were stored are gone or cannot be read; run the same command again"
+        ) from error
+
+    def locate(self, ids: Sequence[RowId] | NDArray[np.void]) -> Places:
+        """Return the places of the rows of `ids`, for several reads; raises KeyError for an id that is not stored."""
+        return self._inventory.now.locate(ids)
+
+    def read_at(self, places: Places, mapped: bool = False) -> NDArray[Any]:
+        """Return the rows at `places`, as `read` does; raises OSError or StoreError if a shard is gone or damaged.
+
+        mapped: read through memory maps where possible. That is faster, but a disk error ends the process.
+        """
+        return self._open_shards().read(places, self.shards, mapped)
+
+    def view(self, places: Places) -> NDArray[Any] | None:
+        """Return neighbouring rows of one shard as a read-only map of the file in its verified state.
+
+        None if they are not neighbours, or if the shard is compressed, gone or damaged: `read` shows which.
+        """
+        with suppress(OSError, StoreError):
+            return self._open_shards().view(places, self.shards)
+        return None
+
+    def shard_of(self, row: RowId) -> str:
+        """Return the name of the shard that serves a row; raises KeyError for an id that is not stored."""
+        return self._inventory.now.find(row)[0]
+
+    def repeated_shards(self) -> set[str]:
+        """Return the shards that share an id with another one, as two processes leave that made the same row."""
+        return self._inventory.now.index.repeated()
+
+    def refresh(self, every_file: bool = False) -> bool:
+        """Take in what other processes have changed; return whether any shard is different.
+
+        This costs one look at the folder if nothing was stored or removed. every_file: look at each file too, as
+        opening does. Damage in place then shows, and damaged shards are tried again.
+        """
+        changed = self._inventory.refresh(every_file)
+        if changed and self._open is not None:
+            self._open.keep_only(self.shards)
+        return changed
+
+    def save_index(self) -> None:
+        """Write the index if it has changed. A cache that cannot be written loses only time."""
+        self._inventory.save()
+
+    def _open_shards(self) -> OpenShards:
+        if monotonic() - self._marked >= USED_SECONDS:
+            self._marked = monotonic()
+            mark_used(self.folder)
+        if self._open is None:
+            from featstore.store.open_shards import OpenShards
+
+            self._open = OpenShards(self.folder, self.key, self._inventory.recheck)
+        return self._open

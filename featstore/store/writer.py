@@ -1,0 +1,115 @@
+"""Writing rows under one key."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from featstore.errors import StoreError
+from featstore.store.claims import Claims
+from featstore.store.index import ShardEntry
+from featstore.store.inventory import Inventory
+from featstore.store.layout import SPEC
+from featstore.store.locks import SharedLock, mark_used
+from featstore.store.rowid import RowId
+from featstore.store.spec_file import KeyFile
+from featstore.system.files import settle_folder, write_whole
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+_LEVELS = 3  # the folder of the key, that of the model, and the cache
+
+
+class RowWriter:
+    """Appends rows to a key. Until it is closed nobody prunes or compacts the key; use it in a `with` block.
+
+    claims: which rows this writer computes. Rows are readable as soon as `append` returns, here and elsewhere.
+    """
+
+    def __init__(
+        self,
+        inventory: Inventory,
+        spec_json: str,
+        environment: Callable[[], Mapping[str, str]],
+        on_wait: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`on_wait` is called once if another process is pruning, compacting or repairing the key."""
+        self.claims = Claims(inventory.folder)
+        self._inventory = inventory
+        self._spec_json = spec_json
+        self._environment = environment
+        self._folder_synced = False  # whether the name of the folder is known to be on disk
+        self._lock = SharedLock(inventory.folder)
+        self._lock.acquire(on_wait)
+        inventory.refresh()
+
+    def __enter__(self) -> RowWriter:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def append(self, ids: Sequence[RowId], rows: NDArray[Any], canary: Mapping[str, Any] | None = None) -> None:
+        """Store `rows` (n, ...), one per id, as one shard. On return they are on disk.
+
+        float32 rows that float16 cannot hold belong in a shard of their own (see `featstore.extraction.writer`).
+        canary: kept in `spec.json` if these are the first rows of the key.
+
+        Raises ValueError for rows with NaN or infinity, or of another shape or number than expected. Raises StoreError
+        if the disk refuses them; earlier rows are untouched then.
+        """
+        import numpy as np
+
+        from featstore.store.shard import build_shard, parse_shard
+
+        folder, shape = self._inventory.folder, self._inventory.now.row_shape
+        if len(ids) != len(rows) or len(set(ids)) != len(ids):
+            raise ValueError(f"{len(ids)} ids for {len(rows)} rows: expected one id per row, none twice")
+        if shape not in (None, rows.shape[1:]):
+            raise ValueError(f"rows of shape {rows.shape[1:]} under a key with rows of shape {shape}")
+        if not np.isfinite(rows).all():
+            raise ValueError("rows with NaN or infinity cannot be stored")
+        environment = self._environment()
+        name, data = build_shard(self._inventory.key, self._spec_json, environment, ids, rows)
+        contents = parse_shard(name, data, self._inventory.key)  # nothing is written that could not be read again
+        if not self._folder_synced:
+            settle_folder(folder, _LEVELS)
+            self._folder_synced = True
+        self._lock.acquire()  # before the first rows there was no folder to lock
+        self._write_key_file(environment, canary)
+        state = write_whole(folder / name, data)
+        entry = ShardEntry(name, state, contents.rows, contents.dtype, contents.shape, contents.offset)
+        self._inventory.add(entry, ids, contents.ids)
+
+    def save_index(self) -> None:
+        """Write the index if it has changed. A cache that cannot be written loses only time."""
+        self._inventory.save()
+
+    def close(self) -> None:
+        """Release the claims and the lock, and save the index."""
+        try:
+            self.claims.release_all()
+            self._inventory.save()
+            mark_used(self._inventory.folder)
+        finally:
+            self._lock.release()
+
+    def _write_key_file(self, environment: Mapping[str, str], canary: Mapping[str, Any] | None) -> None:
+        """Write `spec.json` with the first rows; raises StoreError if another environment has just begun the key."""
+        path, known = self._inventory.folder / SPEC, self._inventory.key_file
+        if not path.exists():
+            if known is not None and canary is None:
+                canary = known.canary
+            spec = json.loads(self._spec_json)
+            known = KeyFile(key=self._inventory.key, spec=spec, versions=dict(environment), canary=canary)
+            known.write(path)
+            self._inventory.key_file = known
+        elif known is None:
+            self._inventory.load_key_file()
+            if self._inventory.key_file is None or self._inventory.key_file.versions != environment:
+                raise StoreError(
+                    f"{path}: another process has begun this key just now in another environment; run the same "
+                    "command again, which then compares the two"
+                )
