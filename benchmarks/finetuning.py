@@ -119,8 +119,7 @@ def make_ways(model: str, folder: Path, cache: Path) -> tuple[str, float, dict[s
     import numpy as np
 
     from featstore import extract
-    from featstore.datasets.digests import DigestMemory
-    from featstore.extraction.cache import open_store
+    from featstore.extraction.cache import Cache
     from featstore.extraction.recipe import Recipe
     from featstore.extraction.resolve import resolve
     from featstore.features.batches import ShuffledBatches
@@ -131,14 +130,14 @@ def make_ways(model: str, folder: Path, cache: Path) -> tuple[str, float, dict[s
 
     options: dict[str, Any] = {"model": model, "weights": "random", "size": 224}
     recipe = Recipe(**options)
-    spec = resolve(recipe, DigestMemory(cache / "digests"))
+    spec = resolve(recipe, Cache(cache).digests)
     body = Body(recipe.source(), spec, None)
     cut = body.find_cut(None, None, None)
     for place in ("first", model):  # the first time traces the network
         extraction = extract(folder, layer=cut.layer, pool="none", cache=cache / place, **options)
     pictures = extraction.manifest.pictures
     targets = np.array([p.label == "b" for p in pictures], np.intp)
-    store = open_store(cache / model, extraction.features[0].spec)
+    store = Cache(cache / model).store(extraction.features[0].spec)
     rows = StoredRows([(store, row_id(p.digest, 0)) for p in pictures])
     random = np.random.default_rng(0)
     batches = ShuffledBatches(rows, targets, BATCH, 2**31, random)

@@ -35,10 +35,9 @@ import numpy as np
 from timing import draw_images
 
 from featstore.errors import StoreError
-from featstore.store.keys import open_key
 from featstore.store.layout import CLAIMS, SPEC
+from featstore.store.reader import RowReader
 from featstore.store.rowid import row_id
-from featstore.store.rowstore import RowStore
 
 PROCESS = """
 import sys
@@ -142,7 +141,7 @@ class Loop:
         for model, seen in self.seen.items():
             there, wrong = set[bytes](), 0
             for folder in self._folders(model):
-                store = open_key(folder)
+                store = RowReader.open(folder)
                 there, wrong = look(store, self.truth[model], TOLERANCE[model])
                 wrong += len(store) - len(there)  # rows that nobody asked for
             self.counts["written"] += len(there - seen)
@@ -171,7 +170,7 @@ class Loop:
         self._finished(*self._arguments(model), cache="truth")
         (folder,) = self._folders(model, self.scratch / "truth")
         ids = [row_id(hashlib.sha256(path.read_bytes()).hexdigest()) for path in self._images]
-        self.truth[model] = dict(zip(ids, open_key(folder).read(ids), strict=True))
+        self.truth[model] = dict(zip(ids, RowReader.open(folder).read(ids), strict=True))
         full, idle = (self._seconds_of([self._extract(model) for _ in range(2)]) for _ in range(2))
         self._seconds[model] = idle, full
         print(f"{model}: two processes take {full:.2f} s together, {idle:.2f} s with nothing to do", flush=True)
@@ -255,7 +254,7 @@ def key_folders(cache: Path, model: str) -> list[Path]:
     return sorted(Path(path).parent for path in glob(f"{cache}/{model}/*/{SPEC}"))
 
 
-def look(store: RowStore, truth: Rows, tolerance: float) -> tuple[set[bytes], int]:
+def look(store: RowReader, truth: Rows, tolerance: float) -> tuple[set[bytes], int]:
     """The ids of the rows that are there, and how many of them are wrong."""
     there = [row for row in truth if row in store]
     if not there:
@@ -269,14 +268,14 @@ def look(store: RowStore, truth: Rows, tolerance: float) -> tuple[set[bytes], in
 
 def read_for_ever(cache: Path, truth: dict[str, Rows], removals: Any, figures: Any) -> None:
     """The reader: opens each key, or looks again into an open one, and compares all that is there."""
-    stores: dict[str, RowStore] = {}
+    stores: dict[str, RowReader] = {}
     seen: dict[str, tuple[int, set[bytes]]] = {}  # and after how many removals
     for number in itertools.count():
         for model in truth:
             now = removals.value
             try:
                 if number % 3 == 0 or model not in stores:
-                    stores[model] = open_key(key_folders(cache, model)[0])
+                    stores[model] = RowReader.open(key_folders(cache, model)[0])
                 stores[model].refresh()
                 there, wrong = look(stores[model], truth[model], TOLERANCE[model])
             except (IndexError, StoreError):  # nothing there yet, or gone while it was looked at

@@ -76,15 +76,14 @@ def _build(folder: Path, count: int, *shape: int) -> None:
     random = np.random.default_rng(0)
     each = SHARD_BYTES // (2 * math.prod(shape))
     folder.mkdir()
-    with (folder / FLAT).open("wb") as flat, (folder / IDS).open("wb") as names:
+    with (folder / FLAT).open("wb") as flat, (folder / IDS).open("wb") as names, store.writing() as writer:
         for start in range(0, count, each):
             numbers = range(start, min(count, start + each))
             rows = random.integers(0, 1000, (len(numbers), *shape)).astype(np.float16)
             ids = [row_id(hashlib.sha256(str(number).encode()).hexdigest()) for number in numbers]
-            store.append(ids, rows)
+            writer.append(ids, rows)
             flat.write(rows.tobytes())
             names.write(b"".join(ids))
-    store.finish()
 
 
 def _key(folder: Path) -> Path:
@@ -99,21 +98,21 @@ def _ids(folder: Path) -> NDArray[np.void]:
 
 
 def _open_with_index(folder: Path) -> Callable[[], object]:
-    from featstore.store.keys import open_key
+    from featstore.store.reader import RowReader
 
     key = _key(folder)
-    return lambda: open_key(key)
+    return lambda: RowReader.open(key)
 
 
 def _open_without_index(folder: Path) -> Callable[[], object]:
-    from featstore.store.keys import open_key
+    from featstore.store.reader import RowReader
 
     key = _key(folder)
 
     def job() -> None:
         (key / "index").rename(folder / "index")
         try:
-            open_key(key)
+            RowReader.open(key)
         finally:
             (folder / "index").rename(key / "index")
 
@@ -122,9 +121,9 @@ def _open_without_index(folder: Path) -> Callable[[], object]:
 
 def _membership(folder: Path) -> Callable[[], object]:
     """Every other one is not there."""
-    from featstore.store.keys import open_key
+    from featstore.store.reader import RowReader
 
-    store, ids = open_key(_key(folder)), _ids(folder)
+    store, ids = RowReader.open(_key(folder)), _ids(folder)
     asked = [row.tobytes() for row in ids[:: len(ids) // 500][:500]]
     asked += [row[::-1] for row in asked]
     return lambda: [row in store for row in asked]
@@ -146,11 +145,11 @@ def _verify(folder: Path) -> Callable[[], object]:
 def _load_some(folder: Path) -> Callable[[], object]:
     import numpy as np
 
-    from featstore.store.keys import open_key
+    from featstore.store.reader import RowReader
 
     ids = _ids(folder)
     some = [row.tobytes() for row in ids[np.random.default_rng(0).permutation(len(ids))[:10_000]]]
-    return lambda: open_key(_key(folder)).read(some)
+    return lambda: RowReader.open(_key(folder)).read(some)
 
 
 def _load_in_blocks(folder: Path) -> Callable[[], object]:
@@ -164,9 +163,9 @@ def _rows(folder: Path) -> StoredArray:
     import numpy as np
 
     from featstore.features.stored_array import StoredArray
-    from featstore.store.keys import open_key
+    from featstore.store.reader import RowReader
 
-    return StoredArray(open_key(_key(folder)), np.fromfile(folder / IDS, "V34"))
+    return StoredArray(RowReader.open(_key(folder)), np.fromfile(folder / IDS, "V34"))
 
 
 JOBS = {
