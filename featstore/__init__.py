@@ -21,6 +21,7 @@ if TYPE_CHECKING:  # what a type checker and an editor see; a test holds it agai
     from featstore.datasets.splits import complete_splits as complete_splits
     from featstore.errors import FeatstoreError as FeatstoreError
     from featstore.errors import LeakWarning as LeakWarning
+    from featstore.extraction.cache import Cache as Cache
     from featstore.extraction.pipeline import Extraction as Extraction
     from featstore.extraction.recipe import Recipe as Recipe
     from featstore.features.bottleneck import Bottleneck as Bottleneck
@@ -37,6 +38,7 @@ if TYPE_CHECKING:  # what a type checker and an editor see; a test holds it agai
 
 _HOMES = {
     "Bottleneck": "featstore.features.bottleneck",
+    "Cache": "featstore.extraction.cache",
     "Comparison": "featstore.comparison.job",
     "Evaluation": "featstore.runs.evaluation",
     "Extraction": "featstore.extraction.pipeline",
@@ -65,6 +67,7 @@ _HOMES = {
 
 __all__ = [
     "Bottleneck",
+    "Cache",
     "Comparison",
     "Evaluation",
     "Extraction",

@@ -49,7 +49,7 @@ def extract(
 
     Args:
         data: A folder, a CSV with the columns path, label, split and group, or the manifest of either.
-        cache: The cache or its folder. Default: $FEATSTORE_CACHE, or `cache` in the working folder.
+        cache: A `Cache`, or the folder of one. Default: $FEATSTORE_CACHE, or `cache` in the working folder.
         progress: Whether to show a display on standard error, or a `Progress` of your own.
         **options: The fields of `Recipe`; `model`, `weights`, `alpha`, `preprocess`, `size` and `views` may be lists,
             which makes one set of features for each combination.
@@ -98,7 +98,7 @@ def train_head(
         val_fraction: Share of the images for validation where there is no such split, 0 to 1.
         test_fraction: Share of the images for testing where there are no splits, 0 to 1.
         seed: Seed of the head.
-        cache: The cache or its folder. Default: $FEATSTORE_CACHE, or `cache` in the working folder.
+        cache: A `Cache`, or the folder of one. Default: $FEATSTORE_CACHE, or `cache` in the working folder.
         runs: Folder in which the run is saved.
         progress: Whether to show a display on standard error, or a `Progress` of your own.
         **options: The fields of `Recipe`, as for `extract`; a list of models needs `concat`.
@@ -168,7 +168,7 @@ def compare(
         val_fraction: Share of the images for validation where there is no such split, 0 to 1.
         test_fraction: Share of the images for testing where there are no splits, 0 to 1.
         seed: First seed of the heads.
-        cache: The cache or its folder. Default: $FEATSTORE_CACHE, or `cache` in the working folder.
+        cache: A `Cache`, or the folder of one. Default: $FEATSTORE_CACHE, or `cache` in the working folder.
         progress: Whether to show a display on standard error, or a `Progress` of your own.
         **options: The fields of `Recipe`; `model`, `weights`, `alpha`, `preprocess`, `size` and `views` may be lists.
 
@@ -237,7 +237,7 @@ def fine_tune(
         views: `augment:K` trains on K random versions of each training image as well.
         augment: Changes to the ranges of these versions; `none` switches them off with `whole`.
         weights: File of the base's weights, if it was moved.
-        cache: The cache or its folder. Default: $FEATSTORE_CACHE, or `cache` in the working folder.
+        cache: A `Cache`, or the folder of one. Default: $FEATSTORE_CACHE, or `cache` in the working folder.
         runs: Folder in which the new run is saved. Default: that of `run`.
         progress: Whether to show a display on standard error, or a `Progress` of your own.
         **settings: The fields of `FineTuneSettings`, such as `rate`, `epochs` and `patience`.
@@ -292,7 +292,7 @@ def evaluate(
         run: A run, or its folder.
         data: A folder, a CSV with the columns path, label, split and group, or the manifest of either.
         weights: File of the base's weights, if it was moved; one for each base of the run.
-        cache: The cache or its folder. Default: $FEATSTORE_CACHE, or `cache` in the working folder.
+        cache: A `Cache`, or the folder of one. Default: $FEATSTORE_CACHE, or `cache` in the working folder.
         progress: Whether to show a display on standard error, or a `Progress` of your own.
 
     Returns:
@@ -329,7 +329,7 @@ def predict(
         run: A run, or its folder.
         images: One or more image files, and folders of them.
         weights: File of the base's weights, if it was moved; one for each base of the run.
-        cache: The cache or its folder. Default: $FEATSTORE_CACHE, or `cache` in the working folder.
+        cache: A `Cache`, or the folder of one. Default: $FEATSTORE_CACHE, or `cache` in the working folder.
         progress: Whether to show a display on standard error, or a `Progress` of your own.
 
     Returns:
