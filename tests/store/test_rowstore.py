@@ -443,7 +443,7 @@ def test_a_folder_that_cannot_be_listed_is_a_store_error(tmp_path: Path, monkeyp
         open_store(tmp_path)
     (tmp_path / "key").unlink()
     monkeypatch.setattr(os, "scandir", refused)
-    with pytest.raises(StoreError, match="Permission denied; choose another cache"):
+    with pytest.raises(StoreError, match="Permission denied; choose another `cache`"):
         open_store(tmp_path)
 
 
