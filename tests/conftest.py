@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from helpers.cli import WARNINGS, Cli
+from helpers.light import needs_tensorflow, refuse_tensorflow
 from helpers.paths import ROOT
 from helpers.photos import write_photos
 
@@ -18,8 +19,20 @@ os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # as featstore has it; some
 REAL_DATA = Path(os.environ.get("FEATSTORE_TEST_DATA", ROOT.parent / "shared" / "data"))
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Keep TensorFlow out where it is not wanted: a test that asks for it is skipped, whether it is marked or not."""
+    if "not tf" in config.option.markexpr:
+        refuse_tensorflow()
+
+
+@pytest.hookimpl(tryfirst=True)  # before pytest selects by markers
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests on real data say why they are skipped where there is none."""
+    """Mark what needs TensorFlow or much time. Tests on real data say why they are skipped where there is none."""
+    for item in items:
+        if needs_tensorflow(item):
+            item.add_marker("tf")
+        if {"robustness", "plots"} & set(item.path.parts):
+            item.add_marker("slow")
     if not REAL_DATA.is_dir():
         absent = pytest.mark.skip(reason=f"no real data at {REAL_DATA}; set FEATSTORE_TEST_DATA")
         for item in items:

@@ -64,11 +64,13 @@ def check_types(tmp_path: Path, script: str) -> str:
     return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True).stdout
 
 
+@pytest.mark.slow
 def test_a_script_of_ten_calls_is_typed(tmp_path: Path) -> None:
     """Every exported name has its type: nothing is Any, and nothing needs an annotation."""
     assert check_types(tmp_path, TEN_CALLS).startswith("Success")
 
 
+@pytest.mark.slow
 def test_three_typos_are_three_errors(tmp_path: Path) -> None:
     """A misspelled argument, option and head are found before anything runs."""
     found = check_types(tmp_path, THREE_TYPOS)

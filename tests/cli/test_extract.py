@@ -168,6 +168,7 @@ def test_an_interrupted_extraction_goes_on(monkeypatch: pytest.MonkeyPatch, numb
     assert (features["images"], features["reused"]) == (48, 32)
 
 
+@pytest.mark.tf
 def test_an_interrupted_process_ends_at_once() -> None:
     """Killed politely after its first shard, which is stored, and while threads and TensorFlow are at work."""
     write_photos(Path("many"), 96)

@@ -315,6 +315,7 @@ def check_keras_heads(text: str) -> None:
     refused("classes", lambda: five.predict_proba(X), "5 classes")
 
 
+@pytest.mark.tf
 def test_keras_heads(tmp_path: Path) -> None:
     """Foreign layers, code, archives that unpack elsewhere or to gigabytes, wrong arrays: refused, nothing obeyed."""
     in_child(check_keras_heads, tmp_path, seconds=120)
@@ -372,6 +373,7 @@ def check_weights(folder: Path) -> None:
             pass
 
 
+@pytest.mark.tf
 def test_bases_and_weights(tmp_path: Path) -> None:
     """A `.keras` file with code or zip tricks, a download cut anywhere, arrays of other shapes or from other files."""
     in_child(check_bases, tmp_path, seconds=120)
@@ -546,6 +548,7 @@ def check_spreadsheets(data: str, run: Path) -> None:
         assert not [v for v in row.values() if v[:1] in ("=", "+", "-", "@") and not numbers.fullmatch(v)]
 
 
+@pytest.mark.tf
 def test_command_line(tmp_path: Path) -> None:
     """Names with markup, escapes and formulas reach a terminal as plain text and a spreadsheet as text."""
     in_child(check_command_line, tmp_path, seconds=200)
