@@ -139,7 +139,8 @@ def test_images_that_the_head_was_trained_on_are_noted(work: Path, head_run: Run
         swapped = {"train": "test", "test": "train", "val": "val"}[split]
         (tmp_path / "data" / swapped / path.parent.name).mkdir(parents=True, exist_ok=True)
         shutil.copy(path, tmp_path / "data" / swapped / path.parent.name)
-    swapped = fine_tune(head_run, tmp_path / "data", cache=work / "cache", runs=tmp_path / "runs", epochs=1)
+    with pytest.warns(featstore.LeakWarning):
+        swapped = fine_tune(head_run, tmp_path / "data", cache=work / "cache", runs=tmp_path / "runs", epochs=1)
     n = swapped.metrics_after["test"].n
     assert f"{n} of the {n} images of the split test are among those that the run was trained on" in swapped.notes[0]
 

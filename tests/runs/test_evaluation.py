@@ -119,7 +119,8 @@ def test_held_out_images_that_were_trained_on_are_noted(work: Path, run: Run, tm
         (tmp_path / "data" / "test" / kind).mkdir(parents=True)
         for path in [p for p in trained if Path(p).parent.name == kind][:2]:
             shutil.copy(path, tmp_path / "data" / "test" / kind)
-    found = featstore.evaluate(run, tmp_path / "data", cache=work / "cache")
+    with pytest.warns(featstore.LeakWarning):
+        found = featstore.evaluate(run, tmp_path / "data", cache=work / "cache")
     assert found.notes[0].startswith("4 of the 4 images of the split test are among those that the run was trained on")
     assert featstore.evaluate(run, work / "own", cache=work / "cache").notes == ()
 
