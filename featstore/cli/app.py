@@ -32,6 +32,9 @@ _COMMANDS = {  # and the modules that they are in
 }
 
 
+_TyperError: Any = typer.BadParameter.__mro__[2]  # ClickException, of which Typer has a copy that it does not export
+
+
 def make_app(only: str = "") -> typer.Typer:
     """Return the application with the command `only`, or with all commands if there is none of this name.
 
@@ -79,7 +82,10 @@ def main() -> None:
     sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     with parameters_spelled(flag):
         try:
-            make_app(*sys.argv[1:2])()
+            sys.exit(make_app(*sys.argv[1:2])(standalone_mode=False) or 0)
+        except _TyperError as error:
+            _note_usage(error)
+            sys.exit(error.exit_code)
         except FeatstoreError as error:
             _note_all(error)
             note(f"featstore: {error}")
@@ -88,6 +94,16 @@ def main() -> None:
             _note_all(interruption)
             note("featstore: interrupted; stored rows are kept: run the same command to resume")
             sys.exit(interruption.exit_code)
+
+
+def _note_usage(error: Any) -> None:
+    """Print what is wrong with an option or argument as one line; a longer message is the help that it stands for."""
+    message = error.format_message()
+    if "\n" in message:
+        error.show()
+    else:
+        command = error.ctx.command_path if error.ctx else "featstore"
+        note(f"featstore: {message[:1].lower()}{message[1:].rstrip('.')}; see {command} --help")
 
 
 def _note_all(error: BaseException) -> None:
