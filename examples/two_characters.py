@@ -27,7 +27,9 @@ def choose_eight(manifest: featstore.Manifest) -> list[tuple[str, str]]:
     """Path and class of eight labelled images that were not trained on, the classes in turn."""
     labelled = [p for p in manifest.pictures if p.label and p.split in (None, "test")] or manifest.of_split("val")
     # By content: of a real folder, the first by name are often of one burst or one photographer.
-    by_class = [sorted((p.digest, p.path) for p in labelled if p.label == name) for name in manifest.classes]
+    by_class = [
+        sorted((p.known_digest or "", p.path) for p in labelled if p.label == name) for name in manifest.classes
+    ]
     turns = zip_longest(*by_class)
     return [(one[1], name) for turn in turns for one, name in zip(turn, manifest.classes, strict=True) if one][:8]
 

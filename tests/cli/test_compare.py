@@ -48,9 +48,9 @@ def test_what_does_not_pair_is_a_usage_error(photos: Path) -> None:
     """With one line that says what to give."""
     for arguments, message in (
         (("train-head", photos), "--model is missing"),
-        (("train-head", photos, "--model", "tiny", "--model", "pixels"), "add --concat"),
-        (("train-head", photos, "--model", "tiny", "--concat"), "give --model more than once"),
-        (("check-base", photos, "--model", "tiny", "--views", "ten"), "is for --labels"),
+        (("train-head", photos, "--model", "tiny", "--model", "pixels"), "give --concat"),
+        (("train-head", photos, "--model", "tiny", "--concat"), "give more than one --model"),
+        (("check-base", photos, "--model", "tiny", "--views", "ten"), "needs --labels"),
     ):
         done = call(*arguments)
         assert done.code == 2

@@ -391,7 +391,7 @@ def test_damage_has_a_line_with_what_to_do() -> None:
     store(images=2)
     spec = store()
     damage(spec, 1)
-    remedy = "of the key; mend it with `featstore cache repair`"
+    remedy = "of the key; repair it with `featstore cache repair`"
     assert call()[0].splitlines()[1:] == [f"      damaged: 1 shard {remedy}"]
     damage(spec, 2)
     lines = call()[0].splitlines()

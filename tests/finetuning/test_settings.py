@@ -164,7 +164,7 @@ SEEN = Augmentation(seed=5)
 def pictures(photos: Path) -> list[Picture]:
     """24 drawn images with their digests."""
     found = scan(photos).pictures
-    return [p._replace(digest=hashlib.sha256(Path(p.path).read_bytes()).hexdigest()) for p in found]
+    return [p.with_digest(hashlib.sha256(Path(p.path).read_bytes()).hexdigest()) for p in found]
 
 
 @pytest.fixture

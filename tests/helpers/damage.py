@@ -126,5 +126,5 @@ DAMAGE: dict[str, tuple[Callable[[Path], None], str, int]] = {  # what is done, 
     "spec missing": (lose_spec, "is missing", 0),
     "spec cut": (damage_spec, "cannot be read", 0),
     "index damaged": (damage_index, "damaged: `featstore cache repair` makes it again", 0),
-    "index lying": (lying_index, "says something else", 0),
+    "index lying": (lying_index, "does not match the contents", 0),
 }

@@ -233,7 +233,8 @@ def test_the_command(tmp_path: Path) -> None:
     assert found["keys"][0]["shards"] == [1, 1]
     assert found["failed"] == []
     done = call("cache", "compact", "--cache", tmp_path, "--compress", "gzip")
-    assert (done.code, done.err) == (2, "featstore: --compress gzip: use zstd or none\n")
+    assert done.code == 2
+    assert done.err.startswith("featstore: invalid value for '--compress': 'gzip' is not one of 'zstd', 'none'")
 
 
 def test_compaction_is_no_use(tmp_path: Path) -> None:

@@ -203,10 +203,13 @@ def test_prune_says_which_key_is_in_use(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "options, message",
     [
-        ([], "nothing says which keys are to go"),
-        (["--older-than", "30"], "--older-than 30: expected an age in minutes, hours, days or weeks"),
-        (["--max-size", "much"], "--max-size much: expected a size, as in 512M or 2G"),
-        (["--max-size", "5"], "--max-size 5: expected a size with its unit, as in 5M or 5G"),
+        ([], "expected a choice of keys"),
+        (
+            ["--older-than", "30"],
+            "invalid value for '--older-than': 30: expected an age in minutes, hours, days or weeks",
+        ),
+        (["--max-size", "much"], "invalid value for '--max-size': much: expected a size, as in 512M or 2G"),
+        (["--max-size", "5"], "invalid value for '--max-size': 5: expected a size with its unit, as in 5M or 5G"),
         (["--key", "zz"], "--key zz: no key in"),
         (["--key", ""], "--key : no key in"),
     ],
@@ -225,10 +228,7 @@ def test_no_cache_is_an_error(tmp_path: Path) -> None:
     for command in ("ls", "verify", "repair", "compact"):
         done = call("cache", command, "--cache", tmp_path / "none")
         assert done.code == 1
-        assert (
-            done.err
-            == f"featstore: {tmp_path / 'none'}: no such folder; name the cache with --cache, or extract first\n"
-        )
+        assert done.err == f"featstore: {tmp_path / 'none'}: no such folder; name it with --cache, or extract first\n"
 
 
 def test_a_long_key_is_compared_to_its_end(tmp_path: Path) -> None:
