@@ -119,7 +119,7 @@ def test_a_slip_in_a_choice_is_answered_with_the_list(arguments: tuple[str, ...]
     """And exit code 2; the option is named."""
     done = call(*arguments)
     assert (done.code, done.out) == (2, "")
-    assert f"Invalid value for '{arguments[-2]}': 'sqash' is not one of {known}" in done.err
+    assert f"invalid value for '{arguments[-2]}': 'sqash' is not one of {known}" in done.err
 
 
 @pytest.mark.parametrize(
@@ -156,4 +156,4 @@ def test_an_unknown_command_is_a_usage_error() -> None:
     """As any other slip."""
     done = call("exract", "photos")
     assert done.code == 2
-    assert "No such command 'exract'" in done.err
+    assert "no such command 'exract'" in done.err
