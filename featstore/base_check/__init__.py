@@ -1,1 +1,1 @@
-"""Whether a base gets the preprocessing that it was trained with."""
+"""Checks of a base: whether the preprocessing is the one that it was trained with."""

@@ -1,8 +1,8 @@
-"""What the first BatchNormalization of a network remembers of the pixels that it was trained with.
+"""The mismatch of preprocessed images with the statistics in the first BatchNormalization of a network.
 
-It keeps mean and variance of each channel over the training images. Natural photos that are fed as those were give the
-same statistics, whatever they show, and a wrong scale or offset shows at once (batch statistics carry the traits of a
-domain: Li et al. 2017, arXiv:1603.04779).
+That layer keeps the mean and variance of each channel over the training images. Natural photos with the right
+preprocessing have nearly the same statistics, whatever they show. A wrong scale or offset changes them at once (batch
+statistics carry the traits of a domain: Li et al. 2017, arXiv:1603.04779).
 """
 
 from __future__ import annotations
@@ -18,10 +18,11 @@ _BATCH = 16
 
 
 def mismatch(model: Any, images: NDArray[np.float32]) -> float | None:
-    """How far prepared `images` (n, h, w, 3) are from what `model` was trained with, at its first BatchNormalization.
+    """Return how far preprocessed `images` (n, h, w, 3) are from those that `model` was trained with, in nats.
 
-    The median over channels of the Kullback-Leibler divergence, in nats, of normal distributions: that of the images
-    from the remembered one. None where there is no such layer, or it was never trained.
+    Images and layer each give a normal distribution per channel, at the first BatchNormalization. The mismatch is the
+    median over channels of the Kullback-Leibler divergence of the first from the second. It is None where there is no
+    such layer, or where it was never trained.
     """
     layer = next((found for found in model.layers if isinstance(found, keras.layers.BatchNormalization)), None)
     if layer is None or _is_untrained(layer):

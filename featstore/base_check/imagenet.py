@@ -9,16 +9,15 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from featstore.bases.weights_file import CLASSES
+from featstore.bases.weights_file import IMAGENET_CLASSES
 from featstore.errors import DataError
 
 
 def read_labels(path: str | os.PathLike[str]) -> dict[str, int]:
-    """Class indices 0..999 by real path of the image, from a CSV `path,label`; paths are relative to its folder.
+    """Return class indices 0..999 by the real path of the image, from a CSV `path,label`.
 
-    A label is an index, or a WordNet id such as n01440764 where Keras' list of the classes is on this machine.
-
-    Raises DataError with the line for anything else.
+    Paths are relative to the folder of the CSV. A label is an index. With Keras' list of the classes on this machine it
+    may also be a WordNet id, such as n01440764. Raises DataError with the line for anything else.
     """
     file = Path(path)
     labels: dict[str, int] = {}
@@ -32,25 +31,26 @@ def read_labels(path: str | os.PathLike[str]) -> dict[str, int]:
             for row in rows:
                 where = f"{file}, line {rows.line_num}"
                 if not row["path"]:
-                    raise DataError(f"{where}: names no image; expected path,label")
+                    raise DataError(f"{where}: has no path; expected path,label")
                 image = os.path.realpath(file.parent / row["path"])
                 if image in labels:
-                    raise DataError(f"{where}: {row['path']} is named more than once")
+                    raise DataError(f"{where}: {row['path']} is listed more than once")
                 labels[image] = _class_index(row["label"] or "", where, wnids)
     except (OSError, csv.Error, ValueError) as error:
-        raise DataError(f"{file}: not a CSV that can be read: {error}") from error
+        raise DataError(f"{file}: cannot be read as CSV: {error}") from error
     if not labels:
-        raise DataError(f"{file}: holds no labels")
+        raise DataError(f"{file}: has no labels; expected rows path,label")
     return labels
 
 
 def class_names() -> list[str]:
-    """The names in the order of Keras' classes, `class 111` and so on where Keras' list is not on this machine.
+    """Return the names of the classes in Keras' order, or `class 0`, `class 1`, ... without Keras' list.
 
-    Keras downloads `imagenet_class_index.json` when it first decodes predictions; nothing is downloaded here.
+    Keras downloads that list, `imagenet_class_index.json`, when it first decodes predictions. This function downloads
+    nothing.
     """
     index = _read_index()
-    return [name for _, name in index] if index else [f"class {number}" for number in range(CLASSES)]
+    return [name for _, name in index] if index else [f"class {number}" for number in range(IMAGENET_CLASSES)]
 
 
 def _index_file() -> Path:
@@ -58,13 +58,13 @@ def _index_file() -> Path:
 
 
 def _read_index() -> list[tuple[str, str]] | None:
-    """(WordNet id, name) by class, as in Keras' list; None where it is not on this machine, or is damaged."""
+    """Return (WordNet id, name) of each class from Keras' list; None where it is missing or damaged."""
     try:
         content = json.loads(_index_file().read_bytes())
-        index = [(str(content[str(number)][0]), str(content[str(number)][1])) for number in range(CLASSES)]
+        index = [(str(content[str(number)][0]), str(content[str(number)][1])) for number in range(IMAGENET_CLASSES)]
     except (OSError, ValueError, KeyError, IndexError, TypeError):
         return None
-    return index if len({wnid for wnid, _ in index}) == len(content) == CLASSES else None
+    return index if len({wnid for wnid, _ in index}) == len(content) == IMAGENET_CLASSES else None
 
 
 def _class_index(text: str, where: str, wnids: Mapping[str, int]) -> int:
@@ -73,10 +73,11 @@ def _class_index(text: str, where: str, wnids: Mapping[str, int]) -> int:
     if re.fullmatch("n[0-9]{8}", text) and not wnids:
         raise DataError(
             f"{where}: label {text!r}: WordNet ids are looked up in {_index_file()}, which cannot be read; give the "
-            f"index of the class, 0 to {CLASSES - 1}"
+            f"index of the class, 0 to {IMAGENET_CLASSES - 1}"
         )
-    if not (text.isascii() and text.isdigit() and int(text[:5]) < CLASSES and len(text) < 5):
+    if not (text.isascii() and text.isdigit() and int(text[:5]) < IMAGENET_CLASSES and len(text) < 5):
         raise DataError(
-            f"{where}: label {text!r}: expected the index of an ImageNet class, 0 to {CLASSES - 1}, or its WordNet id"
+            f"{where}: label {text!r}: expected the index of an ImageNet class, 0 to {IMAGENET_CLASSES - 1}, "
+            "or its WordNet id"
         )
     return int(text)

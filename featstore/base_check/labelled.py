@@ -1,4 +1,4 @@
-"""Does a base reach its figures, and under which preprocessing? Its ImageNet classifier over labelled images."""
+"""The check of a base with labels: the accuracy of its ImageNet classifier with each variant of the preprocessing."""
 
 from __future__ import annotations
 
@@ -24,8 +24,17 @@ if TYPE_CHECKING:
     from featstore.system.progress import Progress
 
 
-class Checked(NamedTuple):
-    """One variant in one number of views over n labelled images."""
+class VariantAccuracy(NamedTuple):
+    """The accuracy of one variant with one number of views, on n labelled images.
+
+    Attributes:
+        preprocess: The variant.
+        views: Number of views whose probabilities are averaged.
+        n: Number of images.
+        top1: Share of the images, 0 to 1, whose most probable class is the right one.
+        top1_ci95: 95 % interval (low, high) of `top1`.
+        top5: Share of the images whose right class is among the five most probable.
+    """
 
     preprocess: str
     views: int
@@ -36,10 +45,17 @@ class Checked(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Check(Shown):
-    """`rows` by variant and views; `verdict` in plain words; `published` top-1 and top-5 as fractions, where known."""
+class LabelledCheck(Shown):
+    """Which variant is right, judged by accuracy.
 
-    rows: tuple[Checked, ...]
+    Attributes:
+        rows: Accuracies by variant and number of views.
+        verdict: The result in words.
+        published: Published (top-1, top-5) of the base as fractions; None where not known.
+        skipped: Files that could not be read, with the reason.
+    """
+
+    rows: tuple[VariantAccuracy, ...]
     verdict: str
     published: tuple[float | None, float | None]
     skipped: tuple[Skipped, ...]
@@ -65,13 +81,13 @@ def check_labelled(
     *,
     cache: CacheLike = None,
     progress: Progress | None = None,
-) -> Check:
-    """Top-1 and top-5 of the base of `recipe` with its ImageNet classifier.
+) -> LabelledCheck:
+    """Measure top-1 and top-5 of the base of `recipe` with its ImageNet classifier.
 
-    Under `variants` and in `views`, or all there are where none are given.
-
-    labels: a CSV `path,label` with class indices; images without a label are left out. The probabilities of the views
-    are averaged, as in the papers. All views come from crops of one canvas, by default of side size / 0.875.
+    `labels` is a CSV `path,label` with class indices; images without a label are left out. By default all variants and
+    all numbers of views are measured. The probabilities of the views are averaged, as in the papers. All views are
+    crops of one canvas, by default of side size / 0.875. Raises DataError where no image has a label, and UsageError
+    for unknown views and for a base without probabilities of ImageNet's classes.
     """
     from featstore.base_check.imagenet import read_labels
 
@@ -80,39 +96,49 @@ def check_labelled(
     found = list_files([data])
     labelled = [p for p in found.pictures if os.path.realpath(p.path) in index_of]
     if not labelled:
-        raise DataError(f"{data}: none of its {len(found)} images is named in {labels}; paths there are relative to it")
+        raise DataError(
+            f"{data}: none of its {len(found)} images is listed in {labels}; paths there are relative to its folder"
+        )
     views = list(dict.fromkeys(views or VIEWS))
-    for name in views:
-        if name not in VIEWS:
-            raise UsageError(f"{param('views', name)}: expected {', '.join(VIEWS)}")
+    _check_views(views)
     most = max(views, key=lambda name: len(VIEWS[name]))
-    recipes = [with_top(recipe, variant, most) for variant in dict.fromkeys(variants or all_variants(recipe))]
+    recipes = [with_classifier(recipe, variant, most) for variant in dict.fromkeys(variants or all_variants(recipe))]
     extraction = extract_features(found.with_pictures(labelled), recipes, cache, progress)
     pictures = extraction.manifest.pictures
     truth = [index_of[os.path.realpath(p.path)] for p in pictures]
-    rows, right = [], {}
+    rows, right_by = [], {}
     for plan in extraction.plans:
         probabilities = _probabilities(extraction, plan.recipe.preprocess, cache)
         numbers = plan.parts[0].views
         for name in views:
-            chosen = [numbers.index(view) for view in VIEWS[name]]
-            row, hits = _measure(plan.recipe.preprocess, probabilities[:, chosen].mean(axis=1), truth, len(chosen))
+            columns = [numbers.index(view) for view in VIEWS[name]]
+            row, right = _measure(plan.recipe.preprocess, probabilities[:, columns].mean(axis=1), truth, len(columns))
             rows.append(row)
-            right[plan.recipe.preprocess, len(chosen)] = hits
+            right_by[plan.recipe.preprocess, len(columns)] = right
     info = recipe.source().info
     published = (_share(info.top1), _share(info.top5)) if info and recipe.alpha in (None, 1.0) else (None, None)
-    return Check(tuple(rows), _verdict(rows, right, published), published, extraction.manifest.skipped)
+    return LabelledCheck(tuple(rows), _verdict(rows, right_by, published), published, extraction.manifest.skipped)
+
+
+def _check_views(views: Sequence[str]) -> None:
+    for name in views:
+        if name not in VIEWS:
+            raise UsageError(f"{param('views', name)}: expected {', '.join(VIEWS)}")
 
 
 def all_variants(recipe: Recipe) -> list[str]:
-    """`keras`, where the base says what that is, and all named variants that are another map."""
+    """Return `keras`, where the base has a variant of its own, and all named variants that are other maps."""
     info = recipe.source().info
     own = NAMED[info.preprocessing] if info else None
     return [*(["keras"] if info else []), *(name for name, map_ in NAMED.items() if map_ != own)]
 
 
-def with_top(recipe: Recipe, variant: str, views: str) -> Recipe:
-    """float32, since the small probabilities count too; `one` is a crop as well, so that all views are comparable."""
+def with_classifier(recipe: Recipe, variant: str, views: str) -> Recipe:
+    """Return `recipe` with the classifier of its base.
+
+    Probabilities are float32, since small ones count too. The view `one` is a crop like all others, so that numbers of
+    views can be compared.
+    """
     resize = recipe.resize
     if views == "one" and resize is None:
         height, width = recipe.source().default_size() if recipe.size is None else parse_size(str(recipe.size))
@@ -121,18 +147,18 @@ def with_top(recipe: Recipe, variant: str, views: str) -> Recipe:
 
 
 def _probabilities(extraction: Extraction, variant: str, cache: Cache) -> NDArray[np.float64]:
-    """(n, views, 1000); raises UsageError where the base does not give probabilities of ImageNet's classes."""
+    """Return probabilities (n, views, 1000); raise UsageError where the output of the base is anything else."""
     import numpy as np
 
-    from featstore.bases.weights_file import CLASSES
+    from featstore.bases.weights_file import IMAGENET_CLASSES
     from featstore.features.views import load_views
 
     [plan] = [plan for plan in extraction.plans if plan.recipe.preprocess == variant]
     rows = load_views(extraction.manifest.pictures, [plan], cache).astype(np.float64)
-    if rows.ndim != 3 or rows.shape[2] != CLASSES or not np.allclose(rows.sum(axis=2), 1, atol=1e-3):
+    if rows.ndim != 3 or rows.shape[2] != IMAGENET_CLASSES or not np.allclose(rows.sum(axis=2), 1, atol=1e-3):
         raise UsageError(
-            f"{plan.recipe.model}: expected probabilities of the {CLASSES} classes of ImageNet, found rows of "
-            f"{'x'.join(map(str, rows.shape[2:]))}; leave {param('labels')} out to look at the base without its "
+            f"{plan.recipe.model}: expected probabilities of the {IMAGENET_CLASSES} classes of ImageNet, found rows of "
+            f"{'x'.join(map(str, rows.shape[2:]))}; leave {param('labels')} out to check the base without its "
             "classifier"
         )
     return rows
@@ -140,7 +166,8 @@ def _probabilities(extraction: Extraction, variant: str, cache: Cache) -> NDArra
 
 def _measure(
     variant: str, probabilities: NDArray[np.float64], truth: Sequence[int], views: int
-) -> tuple[Checked, NDArray[np.float64]]:
+) -> tuple[VariantAccuracy, NDArray[np.float64]]:
+    """Return the accuracy for `probabilities` (n, 1000), and (n,) 1.0 where the most probable class is right."""
     import numpy as np
 
     from featstore.evaluation.metrics import wilson_interval
@@ -149,44 +176,50 @@ def _measure(
     hits = order == np.asarray(truth)[:, None]
     right = hits[:, 0].astype(float)
     interval = wilson_interval(float(right.sum()), len(right))
-    row = Checked(variant, views, len(right), float(right.mean()), interval, float(hits.any(axis=1).mean()))
+    row = VariantAccuracy(variant, views, len(right), float(right.mean()), interval, float(hits.any(axis=1).mean()))
     return row, right
 
 
 def _verdict(
-    rows: Sequence[Checked],
-    right: Mapping[tuple[str, int], NDArray[np.float64]],
+    rows: Sequence[VariantAccuracy],
+    right_by: Mapping[tuple[str, int], NDArray[np.float64]],
     published: tuple[float | None, float | None],
 ) -> str:
-    """The best variant at the fewest views, those that are as good, what more views add, and the published figure."""
+    """Name the best variant, those not significantly different, the gain of more views, and the published top-1.
+
+    Variants are compared at the smallest number of views.
+    """
     from featstore.evaluation.paired import paired_difference
 
     fewest, most = min(row.views for row in rows), max(row.views for row in rows)
-    plain = [row for row in rows if row.views == fewest]
-    best = max(plain, key=lambda row: (row.top1, row.top5))
+    compared = [row for row in rows if row.views == fewest]
+    best = max(compared, key=lambda row: (row.top1, row.top5))
     text = f"`{best.preprocess}` is right: top-1 {best.top1:.3f} [{best.top1_ci95[0]:.3f}, {best.top1_ci95[1]:.3f}]"
     text += f", top-5 {best.top5:.3f} on {best.n} images" + (" in one view" if fewest == 1 else f" in {fewest} views")
     leads = {
-        row.preprocess: paired_difference(right[best.preprocess, fewest], right[row.preprocess, fewest])
-        for row in plain
+        row.preprocess: paired_difference(right_by[best.preprocess, fewest], right_by[row.preprocess, fewest])
+        for row in compared
         if row.preprocess != best.preprocess
     }
-    alike = [name for name, lead in leads.items() if not lead.tells_apart]
+    alike = [name for name, lead in leads.items() if not lead.is_significant]
     if alike:
-        text += f"; {names_of(alike)} cannot be told apart from it on these images"
-    clear = {name: lead for name, lead in leads.items() if lead.tells_apart}
-    if clear:
-        nearest = min(clear, key=lambda name: clear[name].value)
-        text += f"; the next, `{nearest}`, is {clear[nearest].in_points()} below"
+        text += (
+            f"; {quote_names(alike)} {'is' if len(alike) == 1 else 'are'} not significantly different on these images"
+        )
+    worse = {name: lead for name, lead in leads.items() if lead.is_significant}
+    if worse:
+        nearest = min(worse, key=lambda name: worse[name].value)
+        text += f"; the next, `{nearest}`, is {worse[nearest].in_points()} below"
     if most > fewest:
-        gain = paired_difference(right[best.preprocess, most], right[best.preprocess, fewest])
+        gain = paired_difference(right_by[best.preprocess, most], right_by[best.preprocess, fewest])
         text += f". {most} views against {fewest}: {gain.in_points()}"
     if published[0] is not None:
         text += f". Published top-1 on all of ImageNet's validation images: {published[0]:.3f}"
     return text
 
 
-def names_of(variants: Sequence[str]) -> str:
+def quote_names(variants: Sequence[str]) -> str:
+    """Return the names in backticks, as `keras`, `raw`."""
     return ", ".join(f"`{name}`" for name in variants)
 
 

@@ -1,4 +1,4 @@
-"""Does a base look rightly fed? Judged on any photos, without labels."""
+"""The check of a base without labels: whether its preprocessing looks right on any photos."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
-from featstore.base_check.labelled import all_variants, names_of, with_top
+from featstore.base_check.labelled import all_variants, quote_names, with_classifier
 from featstore.datasets.manifest import Picture, Skipped, list_files
 from featstore.errors import DataError, UsageError
 from featstore.extraction.cache import Cache, CacheLike
@@ -23,14 +23,24 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from featstore.base_check.selftest import Judgement
+    from featstore.base_check.judgement import Judgement
     from featstore.system.progress import Progress
 
 SAMPLE = 64  # images whose statistics are compared with those of BatchNormalization
 
 
-class Looked(NamedTuple):
-    """One variant over n images without labels; what its base cannot tell is None."""
+class VariantStatistics(NamedTuple):
+    """The statistics of one variant on n images; None where the base has no such layer or no classifier.
+
+    Attributes:
+        preprocess: The variant.
+        n: Number of images.
+        mismatch: Distance from the statistics in the first BatchNormalization, in nats.
+        classes: Number of classes that are predicted for any image.
+        commonest: Name of the class that is predicted most often.
+        share: Share of the images, 0 to 1, for which it is predicted.
+        entropy: Mean entropy of a prediction, in nats.
+    """
 
     preprocess: str
     n: int
@@ -42,10 +52,16 @@ class Looked(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Looks(Shown):
-    """`rows` by variant; `verdict` in plain words."""
+class UnlabelledCheck(Shown):
+    """Which variant looks right, judged by statistics.
 
-    rows: tuple[Looked, ...]
+    Attributes:
+        rows: Statistics by variant.
+        verdict: The result in words.
+        skipped: Files that could not be read, with the reason.
+    """
+
+    rows: tuple[VariantStatistics, ...]
     verdict: str
     skipped: tuple[Skipped, ...]
 
@@ -55,69 +71,78 @@ class Looks(Shown):
         yield ""
         table = []
         for row in self.rows:
-            answers = ["-", "-", "-"]
+            predictions = ["-", "-", "-"]
             if row.classes is not None and row.share is not None and row.entropy is not None:
-                answers = [str(row.classes), f"{row.entropy:.2f}", f"{row.share:.0%} {row.commonest}"]
+                predictions = [str(row.classes), f"{row.entropy:.2f}", f"{row.share:.0%} {row.commonest}"]
             mismatch = "-" if row.mismatch is None else f"{row.mismatch:.{2 if row.mismatch < 100 else 0}f}"
-            table.append([row.preprocess, str(row.n), mismatch, *answers])
-        yield Table(["preprocess", "n", "mismatch", "classes", "entropy", "commonest answer"], table)
+            table.append([row.preprocess, str(row.n), mismatch, *predictions])
+        yield Table(["preprocess", "n", "mismatch", "classes", "entropy", "most common class"], table)
 
 
-def look_at_base(
+def check_unlabelled(
     data: str | os.PathLike[str],
     recipe: Recipe,
     variants: Sequence[str] = (),
     *,
     cache: CacheLike = None,
     progress: Progress | None = None,
-) -> Looks:
-    """Whether the base of `recipe` looks rightly fed, and under which of `variants` (all, where none given)."""
+) -> UnlabelledCheck:
+    """Check with which of `variants` (by default all) the preprocessing of the base of `recipe` looks right.
+
+    Raises DataError where one image is all there is and the base has no BatchNormalization.
+    """
     from featstore.base_check.imagenet import class_names
-    from featstore.base_check.selftest import judge_by_mismatch, look
+    from featstore.base_check.judgement import judge_by_mismatch, prediction_statistics
 
     cache = Cache.at(cache)
     names = list(dict.fromkeys(variants or all_variants(recipe)))
-    top = has_top(recipe)
-    recipes = [with_top(recipe, v, "one") if top else replace(recipe, preprocess=v) for v in names]
+    top = has_classifier(recipe)  # the output is then probabilities, else features
+    recipes = [with_classifier(recipe, v, "one") if top else replace(recipe, preprocess=v) for v in names]
     extraction = extract_features(list_files([data]), recipes, cache, progress)
     outputs: dict[str, NDArray[np.float64]] = {}
     for name, features in zip(names, extraction.features, strict=True):
-        rows = load_features(extraction.manifest, features.spec, cache=cache).X
-        outputs[name] = rows.reshape(len(rows), -1).astype("float64")
+        X = load_features(extraction.manifest, features.spec, cache=cache).X
+        outputs[name] = X.reshape(len(X), -1).astype("float64")
     mismatches = _mismatches(recipes, extraction.manifest.pictures, cache)
     judgement = judge_by_mismatch(mismatches) if mismatches else _judge_outputs(outputs, top)
-    if recipe.source().weights == "random" or _tells_nothing(outputs, judgement, top):
+    if recipe.source().weights == "random" or _outputs_are_alike(outputs, judgement, top):
         judgement = judgement._replace(best=None)
-    classes = class_names()
-    looked = []
-    for name, answers in outputs.items():
-        seen = look(answers) if top else None
-        told = (seen.classes, classes[seen.commonest], seen.share, seen.entropy) if seen else (None, None, None, None)
-        looked.append(Looked(name, len(answers), mismatches.get(name), *told))
+    names_of_classes = class_names()
+    rows = []
+    for name, output in outputs.items():
+        values: tuple[int | None, str | None, float | None, float | None] = (None, None, None, None)
+        if top:
+            found = prediction_statistics(output)
+            values = found.classes, names_of_classes[found.commonest], found.share, found.entropy
+        rows.append(VariantStatistics(name, len(output), mismatches.get(name), *values))
     info = recipe.source().info
-    verdict = _in_words(judgement, looked, info.preprocessing if info else None)
-    return Looks(tuple(looked), verdict, extraction.manifest.skipped)
+    verdict = _in_words(judgement, rows, info.preprocessing if info else None)
+    return UnlabelledCheck(tuple(rows), verdict, extraction.manifest.skipped)
 
 
-def _tells_nothing(outputs: dict[str, NDArray[np.float64]], judgement: Judgement, top: bool) -> bool:
-    """Whether the base sees the same in all images: shuffled weights can have the right statistics by chance."""
-    from featstore.base_check.selftest import SCALES, information, variety
+def _outputs_are_alike(outputs: dict[str, NDArray[np.float64]], judgement: Judgement, top: bool) -> bool:
+    """Return whether the base sees the same in all images. Shuffled weights can have the right statistics by chance."""
+    from featstore.base_check.judgement import THRESHOLDS, diversity, mutual_information
 
-    score = information if top else variety
+    score = mutual_information if top else diversity
     best = outputs[judgement.best] if judgement.best else None
-    return best is not None and len(best) > 1 and score(best) < SCALES[score].least
+    return best is not None and len(best) > 1 and score(best) < THRESHOLDS[score].minimum
 
 
 def _judge_outputs(outputs: dict[str, NDArray[np.float64]], top: bool) -> Judgement:
-    from featstore.base_check.selftest import information, judge_by_score, variety
+    from featstore.base_check.judgement import diversity, judge_by_score, mutual_information
 
     if len(next(iter(outputs.values()))) < 2:
-        raise DataError("one image is not enough to see whether a base tells images apart: give more")
-    return judge_by_score(outputs, information, "predictions") if top else judge_by_score(outputs, variety, "features")
+        raise DataError(
+            "expected at least 2 images, found 1: the check compares what the base sees in different images"
+        )
+    if top:
+        return judge_by_score(outputs, mutual_information, "predictions")
+    return judge_by_score(outputs, diversity, "features")
 
 
-def has_top(recipe: Recipe) -> bool:
-    """Whether the weights of `recipe` hold an ImageNet classifier, as far as their file tells."""
+def has_classifier(recipe: Recipe) -> bool:
+    """Return whether the weights of `recipe` hold an ImageNet classifier, without building the network."""
     try:
         source = replace(recipe, top=True).source()
     except UsageError:
@@ -129,25 +154,27 @@ def has_top(recipe: Recipe) -> bool:
     return holds_classifier(source.weights)
 
 
-def _in_words(judgement: Judgement, rows: Sequence[Looked], usual: str | None) -> str:
+def _in_words(judgement: Judgement, rows: Sequence[VariantStatistics], own_variant: str | None) -> str:
     if judgement.best is None:
         return (
-            "none of the variants looks right: the weights may be random, or of another network; "
-            "or the images are no photos"
+            "no variant looks right: the weights may be random or belong to another network, "
+            "or the images may not be photos"
         )
-    text = f"`{judgement.best}` looks right, by its {judgement.by}"
-    if judgement.best == "keras" and usual:
-        text = f"`keras` (for this base `{usual}`) looks right, by its {judgement.by}"
-    if judgement.alike:
-        text += f"; {names_of(judgement.alike)} cannot be told apart from it on these images"
+    own = f" (for this base `{own_variant}`)" if judgement.best == "keras" and own_variant else ""
+    text = f"`{judgement.best}`{own} looks right, judged by {judgement.criterion}"
+    if alike := judgement.alike:
+        text += f"; {quote_names(alike)} fit{'s' if len(alike) == 1 else ''} these images about as well"
     worst = max((row for row in rows if row.share is not None), key=lambda row: row.share or 0, default=None)
     if worst and worst.preprocess != judgement.best and (worst.share or 0) > 0.2:
-        text += f". Fed as `{worst.preprocess}`, it calls {worst.share:.0%} of the images {worst.commonest}"
+        text += f". With `{worst.preprocess}`, it predicts {worst.commonest} for {worst.share:.0%} of the images"
     return text
 
 
 def _mismatches(recipes: Sequence[Recipe], pictures: Sequence[Picture], cache: Cache) -> dict[str, float]:
-    """By variant, on images spread over the data set; empty where the base has no BatchNormalization to ask."""
+    """Return the mismatch of each variant on up to `SAMPLE` images of the data set, evenly spaced.
+
+    It is empty where the base has no trained BatchNormalization.
+    """
     import numpy as np
 
     from featstore.images.prefetch import read_file
@@ -162,8 +189,8 @@ def _mismatches(recipes: Sequence[Recipe], pictures: Sequence[Picture], cache: C
 
     reading = spec.reading
     read = make_reader(reading)
-    chosen = pictures[:: max(1, len(pictures) // SAMPLE)][:SAMPLE]
-    images = np.stack([read(read_file(p.path)[0]) for p in chosen])
+    sample = pictures[:: max(1, len(pictures) // SAMPLE)][:SAMPLE]
+    images = np.stack([read(read_file(p.path)[0]) for p in sample])
     model = build(source, reading.height, reading.width, "none", weights_state(source, reading.height, reading.width))
     found: dict[str, float] = {}
     for recipe in recipes:

@@ -18,7 +18,7 @@ from featstore.bases.defaults import keras_defaults
 from featstore.bases.held import HeldBase, hold_base
 from featstore.bases.source import BaseSource
 from featstore.bases.tiny import build_tiny, load_tiny_weights
-from featstore.bases.weights_file import CLASSES, holds_classifier
+from featstore.bases.weights_file import IMAGENET_CLASSES, holds_classifier
 from featstore.errors import BaseUnavailable, param
 from featstore.images.preprocessing import NAMED
 from featstore.system.files import FileStat
@@ -189,15 +189,15 @@ def _load_user_model(path: Path) -> Any:
 def _check_probabilities(model: Any, path: Path, height: int, width: int) -> None:
     """Raise BaseUnavailable unless images become probabilities: a network may end in logits, which look alike."""
     found = f"an output of shape {model.output_shape}"
-    if model.output_shape == (None, CLASSES):
+    if model.output_shape == (None, IMAGENET_CLASSES):
         noise = np.random.default_rng(0).uniform(0, 1, (2, height, width, 3)).astype("float32")
         rows = np.asarray(model(noise, training=False))
         if (rows >= 0).all() and np.allclose(rows.sum(axis=1), 1, atol=1e-3):
             return
         found = f"values from {rows.min():.3g} to {rows.max():.3g} whose sum is {rows[0].sum():.3g}"
     raise BaseUnavailable(
-        f"{path}: expected the probabilities of the {CLASSES} classes of ImageNet, found {found}; end the model in a "
-        "softmax over them"
+        f"{path}: expected the probabilities of the {IMAGENET_CLASSES} classes of ImageNet, found {found}; end the "
+        "model in a softmax over them"
     )
 
 

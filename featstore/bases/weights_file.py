@@ -7,7 +7,7 @@ import zipfile
 
 from featstore.errors import BaseUnavailable
 
-CLASSES = 1000  # of ImageNet
+IMAGENET_CLASSES = 1000
 
 
 def holds_classifier(path: str) -> bool:
@@ -29,4 +29,4 @@ def holds_classifier(path: str) -> bool:
 
 
 def _is_bias(item: object) -> bool:
-    return getattr(item, "shape", None) == (CLASSES,)
+    return getattr(item, "shape", None) == (IMAGENET_CLASSES,)

@@ -14,8 +14,8 @@ from featstore.extraction.recipe import Recipe
 from featstore.system.progress import displayed
 
 if TYPE_CHECKING:
-    from featstore.base_check.labelled import Check
-    from featstore.base_check.unlabelled import Looks
+    from featstore.base_check.labelled import LabelledCheck
+    from featstore.base_check.unlabelled import UnlabelledCheck
 
 
 @takes_fields
@@ -48,16 +48,16 @@ def command(
     Example: featstore check-base photos --model MobileNetV2
     """
     from featstore.base_check.labelled import check_labelled
-    from featstore.base_check.unlabelled import look_at_base
+    from featstore.base_check.unlabelled import check_unlabelled
 
     with displayed(not quiet) as progress:
         if labels is None:
             _refuse(views)
-            looks = look_at_base(data, recipe, preprocess, cache=cache, progress=progress)
-            _show_looks(looks, json, quiet)
+            unlabelled = check_unlabelled(data, recipe, preprocess, cache=cache, progress=progress)
+            _show_unlabelled(unlabelled, json, quiet)
         else:
-            check = check_labelled(data, labels, recipe, preprocess, views, cache=cache, progress=progress)
-            _show_check(check, json, quiet)
+            labelled = check_labelled(data, labels, recipe, preprocess, views, cache=cache, progress=progress)
+            _show_labelled(labelled, json, quiet)
 
 
 def _refuse(views: list[str]) -> None:
@@ -67,7 +67,7 @@ def _refuse(views: list[str]) -> None:
         raise UsageError(f"--views {views[0]}: needs --labels; without them one view of each photo is used")
 
 
-def _show_check(check: Check, json: bool, quiet: bool) -> None:
+def _show_labelled(check: LabelledCheck, json: bool, quiet: bool) -> None:
     if json:
         print_json(
             {
@@ -83,11 +83,11 @@ def _show_check(check: Check, json: bool, quiet: bool) -> None:
         print(check)
 
 
-def _show_looks(looks: Looks, json: bool, quiet: bool) -> None:
+def _show_unlabelled(check: UnlabelledCheck, json: bool, quiet: bool) -> None:
     if json:
-        rows = [row._asdict() for row in looks.rows]
-        print_json({"rows": rows, "verdict": looks.verdict, "skipped": [item._asdict() for item in looks.skipped]})
+        rows = [row._asdict() for row in check.rows]
+        print_json({"rows": rows, "verdict": check.verdict, "skipped": [item._asdict() for item in check.skipped]})
         return
-    list_skipped(looks.skipped)
+    list_skipped(check.skipped)
     if not quiet:
-        print(looks)
+        print(check)

@@ -1,4 +1,4 @@
-"""`check-base`: bases with their top measured with labels, and others looked at without."""
+"""`check-base`: accuracy with labels, statistics without."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from featstore.base_check import selftest
+from featstore.base_check import judgement
 from featstore.base_check.labelled import all_variants, check_labelled
-from featstore.base_check.unlabelled import has_top, look_at_base
+from featstore.base_check.unlabelled import check_unlabelled, has_classifier
 from featstore.errors import DataError, UsageError
 from featstore.extraction.recipe import Recipe
 from helpers.cli import call
@@ -29,8 +29,8 @@ def labels(tmp_path: Path) -> Any:
 
 def test_what_has_an_imagenet_classifier_is_known_without_building_it() -> None:
     """The bases of the catalogue have; the built-in ones have not."""
-    assert not has_top(Recipe(model="tiny"))
-    assert has_top(Recipe(model="MobileNetV2", weights="random"))
+    assert not has_classifier(Recipe(model="tiny"))
+    assert has_classifier(Recipe(model="MobileNetV2", weights="random"))
 
 
 def test_variants_are_those_that_differ() -> None:
@@ -39,36 +39,40 @@ def test_variants_are_those_that_differ() -> None:
     assert len(all_variants(Recipe(model="VGG16", weights="random"))) == 6
 
 
-def test_tiny_was_fed_with_its_own_variant(tmp_path: Path) -> None:
-    """Its first BatchNormalization says so, on images that it has never seen; random weights remember nothing."""
+def test_tiny_was_trained_with_its_own_variant(tmp_path: Path) -> None:
+    """The statistics of its first BatchNormalization show it on new images; random weights have no such statistics."""
     photos = write_photos(tmp_path / "photos", 12)
-    looks = look_at_base(photos, Recipe(model="tiny"), ["keras", "caffe", "raw"], cache=tmp_path / "cache")
-    assert "`keras` (for this base `tf`) looks right, by its batch statistics" in looks.verdict
-    by_name = {row.preprocess: row.mismatch or 0 for row in looks.rows}
+    check = check_unlabelled(photos, Recipe(model="tiny"), ["keras", "caffe", "raw"], cache=tmp_path / "cache")
+    assert "`keras` (for this base `tf`) looks right, judged by batch statistics" in check.verdict
+    by_name = {row.preprocess: row.mismatch or 0 for row in check.rows}
     assert by_name["keras"] * 10 < by_name["caffe"] < by_name["raw"]
-    random = look_at_base(photos, Recipe(model="tiny", weights="random"), ["keras", "raw"], cache=tmp_path / "cache")
+    random = check_unlabelled(
+        photos, Recipe(model="tiny", weights="random"), ["keras", "raw"], cache=tmp_path / "cache"
+    )
     assert {row.mismatch for row in random.rows} == {None}
-    assert random.verdict.startswith("none of the variants looks right: the weights may be random")
+    assert random.verdict.startswith("no variant looks right: the weights may be random")
 
 
 def test_the_right_statistics_are_no_proof_where_all_images_look_alike(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Shuffled weights can have them by chance."""
+    """Shuffled weights can have the right statistics by chance."""
     monkeypatch.setattr("featstore.base_check.unlabelled._mismatches", lambda *rest: {"keras": 0.01, "raw": 500.0})
     photos = write_photos(tmp_path / "photos", 3)
     variants = ["keras", "raw"]
-    assert look_at_base(photos, Recipe(model="tiny"), variants, cache=tmp_path / "a").verdict.startswith("`keras`")
-    monkeypatch.setattr(selftest, "SCALES", {selftest.variety: selftest.Scale(2.0, 0.8)})
-    assert look_at_base(photos, Recipe(model="tiny"), variants, cache=tmp_path / "a").verdict.startswith("none of the")
+    assert check_unlabelled(photos, Recipe(model="tiny"), variants, cache=tmp_path / "a").verdict.startswith("`keras`")
+    monkeypatch.setattr(judgement, "THRESHOLDS", {judgement.diversity: judgement.Thresholds(2.0, 0.8)})
+    assert check_unlabelled(photos, Recipe(model="tiny"), variants, cache=tmp_path / "a").verdict.startswith(
+        "no variant"
+    )
 
 
 def test_a_base_without_probabilities_cannot_be_checked_with_labels(tmp_path: Path, labels: Any) -> None:
-    """And images that no label names are an error."""
+    """UsageError names the cause; a data set without any labelled image is a DataError."""
     write_photos(tmp_path / "photos", 2)
     with pytest.raises(UsageError, match="tiny has no ImageNet classifier"):
         check_labelled(tmp_path / "photos", labels("path,label\nphotos/discs/000.png,3\n"), Recipe(model="tiny"))
-    with pytest.raises(DataError, match="none of its 4 images is named"):
+    with pytest.raises(DataError, match="none of its 4 images is listed"):
         check_labelled(tmp_path / "photos", labels("path,label\nx.png,3\n"), Recipe(model="tiny"))
     with pytest.raises(UsageError, match="views='augment:3': expected one, flip, five, ten"):
         check_labelled(
@@ -106,14 +110,14 @@ def test_a_published_network_reaches_its_figures_with_its_own_variant(
 @pytest.mark.realdata
 @pytest.mark.parametrize("top", [True, False])
 def test_real_photos_say_which_variant_is_right(real_data: Path, tmp_path: Path, top: bool) -> None:
-    """With the classifier and without it: `tf` for MobileNet, clearly before 1/255 and raw pixels."""
+    """MobileNet's variant `tf` is clearly ahead of 1/255 and raw pixels, with the classifier and without it."""
     file = "mobilenet_2_5_224_tf.h5" if top else "mobilenet_2_5_224_tf_no_top.h5"
     recipe = Recipe(model="MobileNet", alpha=0.25, weights=str(real_data / "weights" / file))
     photos = tmp_path / "photos"
     photos.mkdir()
     for path in sorted((real_data / "images" / "cats_dogs" / "val").rglob("*.jpg"))[::8]:
         shutil.copy(path, photos)
-    looks = look_at_base(photos, recipe, ["keras", "rescale", "raw"], cache=tmp_path / "cache")
-    assert looks.verdict.startswith("`keras` (for this base `tf`) looks right, by its batch statistics")
-    assert "cannot be told apart" not in looks.verdict
-    assert all((row.classes is not None) == top for row in looks.rows)
+    check = check_unlabelled(photos, recipe, ["keras", "rescale", "raw"], cache=tmp_path / "cache")
+    assert check.verdict.startswith("`keras` (for this base `tf`) looks right, judged by batch statistics")
+    assert "about as well" not in check.verdict
+    assert all((row.classes is not None) == top for row in check.rows)

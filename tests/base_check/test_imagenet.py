@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from featstore.base_check.imagenet import CLASSES, class_names, read_labels
+from featstore.base_check.imagenet import IMAGENET_CLASSES, class_names, read_labels
 from featstore.errors import DataError
 
-INDEX = {str(number): [f"n{number:08}", f"animal_{number}"] for number in range(CLASSES)}
+INDEX = {str(number): [f"n{number:08}", f"animal_{number}"] for number in range(IMAGENET_CLASSES)}
 
 
 @pytest.fixture
 def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where Keras keeps its list; holds made-up classes."""
+    """Write a list of made-up classes where Keras keeps its own."""
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
     (tmp_path / "models").mkdir()
     path = tmp_path / "models" / "imagenet_class_index.json"
@@ -39,22 +39,22 @@ def test_labels_are_class_indices_by_path(tmp_path: Path) -> None:
     ("text", "message"),
     [
         ("image,label\na,1\n", "expected the columns path,label, found image,label"),
-        ("path,label\n", "holds no labels"),
-        ("path,label\na,1\na,2\n", "line 3: a is named more than once"),
+        ("path,label\n", "has no labels"),
+        ("path,label\na,1\na,2\n", "line 3: a is listed more than once"),
         ("path,label\na,1000\n", "line 2: label '1000'"),
         ("path,label\na,cat\n", "line 2: label 'cat'"),
         ("path,label\na,-1\n", "line 2: label '-1'"),
         ("path,label\na\n", "line 2: label ''"),
     ],
 )
-def test_labels_that_are_none_are_refused(tmp_path: Path, text: str, message: str) -> None:
-    """With the line and what was expected."""
+def test_wrong_labels_are_refused(tmp_path: Path, text: str, message: str) -> None:
+    """The error has the line and what was expected."""
     with pytest.raises(DataError, match=message):
         read_labels(labels(tmp_path, text))
 
 
 def test_class_names_are_those_of_keras_where_it_has_them(index: Path) -> None:
-    """Without a download; numbers otherwise, also where the file is damaged."""
+    """Nothing is downloaded. Without the list, or with a damaged one, names are numbers."""
     assert class_names()[111] == "animal_111"
     index.write_text('{"0": 5}')
     assert class_names()[0] == "class 0"
@@ -63,7 +63,7 @@ def test_class_names_are_those_of_keras_where_it_has_them(index: Path) -> None:
 
 
 def test_a_label_may_be_a_wordnet_id(index: Path, tmp_path: Path) -> None:
-    """Beside indices, in one file."""
+    """A file may mix ids and indices."""
     found = read_labels(labels(tmp_path, "path,label\na.jpg,n00000417\nb.jpg,3\n"))
     assert found == {os.path.realpath(tmp_path / "a.jpg"): 417, os.path.realpath(tmp_path / "b.jpg"): 3}
 
@@ -75,7 +75,7 @@ def test_an_unknown_wordnet_id_is_refused_with_its_line(index: Path, tmp_path: P
 
 
 def test_without_the_list_a_wordnet_id_says_where_it_was_looked_for(index: Path, tmp_path: Path) -> None:
-    """So that the user can put the file there, or give indices."""
+    """The user can put the file there, or give indices."""
     index.unlink()
     with pytest.raises(DataError, match=r"line 2: .* looked up in .*imagenet_class_index\.json.*give the index"):
         read_labels(labels(tmp_path, "path,label\na.jpg,n00000417\n"))
@@ -83,7 +83,7 @@ def test_without_the_list_a_wordnet_id_says_where_it_was_looked_for(index: Path,
 
 def test_a_row_without_a_path_is_refused(tmp_path: Path) -> None:
     """It would stand for the folder itself."""
-    with pytest.raises(DataError, match="line 3: names no image"):
+    with pytest.raises(DataError, match="line 3: has no path"):
         read_labels(labels(tmp_path, "path,label\na.jpg,1\n,2\n"))
 
 
@@ -99,7 +99,7 @@ def test_a_list_that_is_not_imagenets_is_not_used(index: Path, damage: dict[str,
 
 @pytest.mark.realdata
 def test_the_names_of_keras_are_in_order(real_data: Path, index: Path) -> None:
-    """Keras' own list, with a class that everybody knows by its number; the nematode is the issue's own example."""
+    """Keras' own list has the well-known number of each class."""
     index.write_bytes((real_data / "weights" / "imagenet_class_index.json").read_bytes())
     names = class_names()
-    assert (names[0], names[111], names[281], len(names)) == ("tench", "nematode", "tabby", CLASSES)
+    assert (names[0], names[111], names[281], len(names)) == ("tench", "nematode", "tabby", IMAGENET_CLASSES)

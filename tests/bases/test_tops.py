@@ -16,7 +16,7 @@ from featstore.bases.build import build
 from featstore.bases.held import release_bases
 from featstore.bases.network import load_network
 from featstore.bases.source import BaseSource, parse_source
-from featstore.bases.weights_file import CLASSES, holds_classifier
+from featstore.bases.weights_file import IMAGENET_CLASSES, holds_classifier
 from featstore.datasets.digests import DigestMemory
 from featstore.errors import BaseUnavailable, UsageError
 from featstore.extraction.recipe import Recipe
@@ -91,7 +91,7 @@ def test_a_top_works_at_other_sizes(networks: Any, tmp_path: Path) -> None:
     source.check_size(48, 64)
     images = np.random.default_rng(0).uniform(-1, 1, (2, 48, 64, 3)).astype("float32")
     rows = np.asarray(fresh(source, 48, 64)(images))
-    assert rows.shape == (2, CLASSES)
+    assert rows.shape == (2, IMAGENET_CLASSES)
     np.testing.assert_allclose(rows.sum(axis=1), 1, atol=1e-5)
 
 
@@ -142,15 +142,15 @@ def user_model(path: Path, width: int, activation: str | None) -> BaseSource:
 
 def test_a_user_file_may_end_in_imagenets_probabilities(tmp_path: Path) -> None:
     """Then it is its own top."""
-    model = fresh(user_model(tmp_path / "b.keras", CLASSES, "softmax"), 8, 8)
-    assert model.output_shape == (None, CLASSES)
+    model = fresh(user_model(tmp_path / "b.keras", IMAGENET_CLASSES, "softmax"), 8, 8)
+    assert model.output_shape == (None, IMAGENET_CLASSES)
 
 
 @pytest.mark.parametrize(
     "width, activation, found",
     [
-        (CLASSES, None, r"found values from -.* whose sum is"),
-        (CLASSES, "sigmoid", r"found values from 0\..* whose sum is"),
+        (IMAGENET_CLASSES, None, r"found values from -.* whose sum is"),
+        (IMAGENET_CLASSES, "sigmoid", r"found values from 0\..* whose sum is"),
         (10, "softmax", r"found an output of shape \(None, 10\)"),
     ],
 )
