@@ -17,7 +17,7 @@ from featstore.system.progress import displayed
 from featstore.training.head_recipe import HeadRecipe
 
 if TYPE_CHECKING:
-    from featstore.comparison.job import Comparison, Row
+    from featstore.comparison.job import Comparison, ComparisonRow
 
 
 @takes_fields
@@ -92,17 +92,17 @@ def _write(comparison: Comparison, data: str, csv: Path | None, chart: Path | No
     if csv is not None:
         write_file(csv, _as_csv(comparison).encode("utf-8", "surrogateescape"), "--csv")
     if chart is not None:
-        from featstore.plots.comparison import comparison_chart
+        from featstore.plots.comparison import draw_comparison
 
         names = {row.cell: _name(row, comparison.rows) for row in comparison.rows}
         curves = {names[cell]: curve for cell, curve in comparison.curves.items()}
         accuracies = [row.accuracy for row in comparison.rows]
         intervals = [row.accuracy_ci95 for row in comparison.rows]
         title = f"{Path(data).name}: accuracy on {comparison.split}, {comparison.rows[0].n} images"
-        write_file(chart, comparison_chart(list(names.values()), accuracies, intervals, curves, title), "--chart")
+        write_file(chart, draw_comparison(list(names.values()), accuracies, intervals, curves, title), "--chart")
 
 
-def _name(row: Row, rows: Sequence[Row]) -> str:
+def _name(row: ComparisonRow, rows: Sequence[ComparisonRow]) -> str:
     """Return the factors in which the row differs from the others."""
     varied = [name for name in row.factors if len({other.factors[name] for other in rows}) > 1]
     return ", ".join(row.factors[name] for name in varied or row.factors)

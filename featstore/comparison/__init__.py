@@ -1,1 +1,1 @@
-"""Measuring a grid of features and heads on the same images."""
+"""Comparisons: a grid of features and heads, measured on the same images."""

@@ -1,4 +1,4 @@
-"""The grid: which cells a comparison has, each with the command that measures it alone."""
+"""The grid: the cells of a comparison, each with the command that measures it alone."""
 
 from __future__ import annotations
 
@@ -17,7 +17,12 @@ from featstore.training.head_recipe import HeadRecipe
 
 @dataclass(frozen=True, eq=False)  # by identity: parameters are a mapping, which has no hash
 class GridCell:
-    """Features and a head; `parameters` are those of the grid's settings that this head takes."""
+    """One combination of features and a head.
+
+    Attributes:
+        recipe: Recipe of the features.
+        head: Recipe of the head, with those settings of the grid that it has as parameters.
+    """
 
     recipe: Recipe
     head: HeadRecipe
@@ -54,39 +59,38 @@ class Measurement:
 def make_grid(
     recipes: Sequence[Recipe], heads: Sequence[HeadName], settings: Mapping[str, Any], head: HeadRecipe
 ) -> list[GridCell]:
-    """The cells of `recipes` x `heads`; `head` has what they share.
+    """Return the cells of `recipes` x `heads`; all heads share the other fields of `head`.
 
-    A head with a base of its own (scratch-cnn) does not depend on the base: it gets one cell for each preparation of
-    the images, with `keras` as what the bases at hand were trained with. Raises UsageError for heads or settings that
-    do not exist.
+    A head with a base of its own (scratch-cnn) does not depend on the bases of `recipes`. It gets one cell for each
+    preprocessing of the images, where `keras` stands for the variants of those bases. Raises UsageError for heads or
+    settings that do not exist.
     """
-    given = _settings_of(heads, settings)
+    given = _settings_by_head(heads, settings)
     cells: list[GridCell] = []
     for name in heads:
-        own = HEADS[name].base
-        seen = (
+        inputs = (
             [HEADS[name].prefer(recipe) for recipe in recipes]
-            if own is None
+            if HEADS[name].base is None
             else dict.fromkeys(recipe.on_pixels() for recipe in recipes)
         )
-        cells += (GridCell(recipe, replace(head, head=name, parameters=given[name])) for recipe in seen)
+        cells += (GridCell(recipe, replace(head, head=name, parameters=given[name])) for recipe in inputs)
     return cells
 
 
-def _settings_of(heads: Sequence[HeadName], settings: Mapping[str, Any]) -> dict[HeadName, dict[str, Any]]:
-    """The settings that each head takes; raises UsageError for a head, or a setting that none of them has."""
+def _settings_by_head(heads: Sequence[HeadName], settings: Mapping[str, Any]) -> dict[HeadName, dict[str, Any]]:
+    """Return the settings that each head takes; raise UsageError for an unknown head or a setting that none takes."""
     names = {name: {field.name for field in fields(type(make_head(name))) if field.init} for name in heads}
     for key in settings:
         if not any(key in known for known in names.values()):
             raise UsageError(f"{param('parameters', key)}: none of the heads {', '.join(heads)} has such a parameter")
     given = {name: {k: v for k, v in settings.items() if k in known} for name, known in names.items()}
     for name, parameters in given.items():
-        make_head(name, parameters)  # a value that cannot be shows itself before anything is extracted
+        make_head(name, parameters)  # raises for a wrong value before anything is extracted
     return given
 
 
 def command_line(data: str, cell: GridCell, measurement: Measurement, cache: str | None) -> str:
-    """The command that measures `cell` alone: train-head, or compare where there are several seeds or folds."""
+    """Return the command that measures `cell` alone: train-head, or compare for several seeds or folds."""
     several = measurement.seeds > 1 or measurement.folds is not None
     words = ["featstore", "compare" if several else "train-head", data]
     words += _recipe_words(cell.recipe)
@@ -103,6 +107,7 @@ def command_line(data: str, cell: GridCell, measurement: Measurement, cache: str
 
 
 def _recipe_words(recipe: Recipe) -> Iterator[str]:
+    """Yield the options that differ from their defaults, and always --preprocess."""
     for field in fields(recipe):
         value = getattr(recipe, field.name)
         if field.name == "weights_seed" or (value == field.default and field.name != "preprocess"):

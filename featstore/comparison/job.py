@@ -1,9 +1,9 @@
-"""Measuring every cell of a grid on the same held-out images, from cached features."""
+"""The comparison: measures every cell of a grid on the same held-out images, from cached features."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -27,29 +27,27 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from featstore.system.progress import Progress
-
-OnCell = Callable[[int, int], None]  # (cells measured, cells in all)
+    from featstore.system.progress import OnStep, Progress
 
 
 @dataclass(frozen=True, kw_only=True)
-class Row:
+class ComparisonRow:
     """One cell of the grid, measured.
 
     Attributes:
-        cell: Its recipe and head.
-        factors: `model`, `preprocess`, `size`, `views` and `head` in words.
+        cell: Recipe and head.
+        factors: `model`, `preprocess`, `size`, `views` and `head` as a table names them.
         size: Input size (height, width) in px.
         n: Number of held-out images.
-        accuracy: Share of right answers, mean over the seeds.
+        accuracy: Share of right predictions, 0 to 1, mean over the seeds.
         accuracy_ci95: 95 % interval (low, high) of the accuracy.
         log_loss: Mean over images and seeds, in nats.
-        difference_to_best: Accuracy less that of the best row, on the same images.
+        difference_to_best: Accuracy less that of the best row on the same images; 0 or negative.
         difference_ci95: 95 % interval (low, high) of this difference.
-        seconds_extract: Seconds that the extraction took in this call; 0 where all was cached.
-        seconds_fit: Sum over all fits of the head.
-        width: Numbers in a row of features.
-        bytes: What the features take in the cache.
+        seconds_extract: Seconds that the extraction took in this call; 0 where all features were cached.
+        seconds_fit: Seconds of all fits of the head.
+        width: Number of values in a row of features.
+        bytes: Size of the features in the cache.
         command: The `featstore train-head` command that makes this cell.
     """
 
@@ -69,7 +67,7 @@ class Row:
     command: str
 
     def describe(self) -> dict[str, Any]:
-        """As `featstore compare --json` prints it."""
+        """Return the row as `featstore compare --json` prints it."""
         recipe = self.cell.recipe
         return {
             "model": recipe.model,
@@ -92,7 +90,7 @@ class Row:
         }
 
     def cells(self) -> list[str]:
-        """Return the row as text, as a table shows it."""
+        """Return the row as the texts of a table."""
         low, high = self.accuracy_ci95
         to_best = "best"
         if (self.difference_to_best, *self.difference_ci95) != (0.0, 0.0, 0.0):
@@ -110,8 +108,8 @@ class Row:
         ]
 
 
-class Failed(NamedTuple):
-    """A cell that could not be measured, and why."""
+class FailedCell(NamedTuple):
+    """A cell that could not be measured: its command, and the reason."""
 
     command: str
     reason: str
@@ -119,30 +117,43 @@ class Failed(NamedTuple):
 
 @dataclass(frozen=True)
 class Comparison(Shown):
-    """`rows` best first; `findings` in plain words; `curves` over the epochs, of the first fit of each cell."""
+    """The cells of a grid, measured on the same images.
 
-    rows: tuple[Row, ...]
+    Attributes:
+        rows: Measured cells, best first.
+        findings: Sentences on the best cell and on each factor.
+        curves: Learning curve of the first fit of each cell whose head has epochs.
+        failed: Cells that could not be measured.
+        skipped: Files that could not be read, with the reason.
+        notes: Warnings about leaks, which make the figures too good.
+        split: What was measured on, such as "the test split".
+    """
+
+    rows: tuple[ComparisonRow, ...]
     findings: tuple[str, ...]
     curves: Mapping[GridCell, Curve]
-    failed: tuple[Failed, ...]
+    failed: tuple[FailedCell, ...]
     skipped: tuple[Skipped, ...]
-    notes: tuple[str, ...]  # what makes the figures too good
-    split: str  # what was measured on, in words
+    notes: tuple[str, ...]
+    split: str
 
     def parts(self) -> Iterator[str | Table]:
-        """Yield the findings, a table of the cells, best first, and the command that measures each by itself."""
+        """Yield the findings, a table of the cells, best first, and the command that measures each alone."""
         yield from self.findings
         yield ""
         yield f"measured on {self.split}, {self.rows[0].n} images:"
         results = ("accuracy", "95 % interval", "log loss", "to the best", "extract s", "fit s", "width", "MB")
         yield Table([*self.rows[0].factors, *results], [row.cells() for row in self.rows])
         yield ""
-        yield "each row by itself, from the top:"
+        yield "each row alone, in the same order:"
         yield from (f"  {row.command}" for row in self.rows)
 
 
-class _Measured(NamedTuple):
+class _MeasuredCell(NamedTuple):
+    """A cell with its result before the ranking; `right` (n,) as in `CellResult`."""
+
     cell: GridCell
+    command: str
     right: NDArray[np.float64]
     log_loss: float
     seconds: float
@@ -160,11 +171,12 @@ def measure_grid(
     cache: CacheLike = None,
     progress: Progress | None = None,
 ) -> Comparison:
-    """Measure each of `recipes` under each of `heads`: features from the cache, heads trained anew.
+    """Measure each of `recipes` with each of `heads`. Features come from the cache, and every head is trained again.
 
-    `head` says how all heads are trained and asked, `settings` the parameters of those that have them. Cells are
-    measured on the test split, on the validation split where there is none, or by cross-validation. A cell whose
-    training fails is listed as failed, the others go on.
+    `head` has the settings that all heads share, and `settings` are parameters of the heads that have them. Cells are
+    measured on the test split, on the validation split where there is no test split, or by cross-validation. A cell
+    whose training fails is listed in `failed`, and the others are measured. Raises DataError where all cells fail, and
+    UsageError for unknown heads or settings.
     """
     measurement = measurement or Measurement()
     head = replace(head or HeadRecipe(), seed=measurement.seed)
@@ -172,46 +184,61 @@ def measure_grid(
     cells = make_grid(list(dict.fromkeys(recipes)), list(dict.fromkeys(heads)), settings or {}, head)
     manifest = data if isinstance(data, Manifest) else scan(data)
     unique = list(dict.fromkeys(cell.recipe for cell in cells))
-    named = str(Cache.at(cache).folder) if cache else None
     prepared = prepare(manifest, unique, measurement.val_fraction, measurement.test_fraction, cache, progress)
-    plan_of = {plan.recipe: plan for plan in prepared.plans}
-    lessons, split = _lessons(prepared, measurement, progress)
+    folds, split = _make_folds(prepared, measurement, progress)
     source = os.fspath(data) if not isinstance(data, Manifest) else data.source
+    cache_folder = str(Cache.at(cache).folder) if cache else None
+    commands = {cell: command_line(source, cell, measurement, cache_folder) for cell in cells}
     on_cell = progress.steps("measuring", "cells") if progress else None
-    measured: list[_Measured] = []
-    failed: list[Failed] = []
-    for number, cell in enumerate(cells):
-        try:
-            measured.append(_measure(cell, plan_of[cell.recipe], lessons, split, measurement.seeds))
-        except FeatstoreError as error:
-            command = command_line(source, cell, measurement, named)
-            failed.append(Failed(command, str(error)))
-        if on_cell:
-            on_cell(number + 1, len(cells))
+    measured, failed = _measure_all(commands, folds, split, measurement.seeds, on_cell)
     if not measured:
         raise DataError(f"{source}: no cell of the grid could be measured; the first: {failed[0].reason}")
-    commands = [command_line(source, m.cell, measurement, named) for m in measured]
-    rows, findings = _judge(measured, prepared, commands)
-    curves = {m.cell: m.curve for m in measured if m.curve.x_name == "epoch"}
-    words = f"{measurement.folds}-fold cross-validation" if measurement.folds else f"the {split} split"
-    notes = leak_notes(lessons[0].manifest)
-    return Comparison(rows, findings, curves, tuple(failed), prepared.manifest.skipped, notes, words)
+    rows, findings = _rank(measured, prepared)
+    return Comparison(
+        rows,
+        findings,
+        curves={m.cell: m.curve for m in measured if m.curve.x_name == "epoch"},
+        failed=tuple(failed),
+        skipped=prepared.manifest.skipped,
+        notes=leak_notes(folds[0].manifest),
+        split=f"{measurement.folds}-fold cross-validation" if measurement.folds else f"the {split} split",
+    )
 
 
-def _lessons(prepared: Prepared, measurement: Measurement, progress: Progress | None) -> tuple[list[Prepared], str]:
-    """The data set with its splits, once for each fold; and the split that is measured on."""
+def _make_folds(prepared: Prepared, measurement: Measurement, progress: Progress | None) -> tuple[list[Prepared], str]:
+    """Return the data set with the splits of each fold, or once with its own, and the split that is measured on."""
     manifest = prepared.manifest
     if measurement.folds is not None:
-        divided = fold_splits(prepared.given, measurement.folds, measurement.val_fraction)
-        everything = manifest.with_pictures([p._replace(split="train") for p in divided[0].pictures])
+        folds = fold_splits(prepared.given, measurement.folds, measurement.val_fraction)
+        # every image is in the training split of some fold
+        everything = manifest.with_pictures([p._replace(split="train") for p in folds[0].pictures])
         extract_augmented(everything, prepared.plans, prepared.cache, progress)
-        return [replace(prepared, manifest=fold) for fold in divided], "test"
+        return [replace(prepared, manifest=fold) for fold in folds], "test"
     labelled = {p.split for p in manifest.pictures if p.label is not None}
     return [prepared], "test" if "test" in labelled else "val"
 
 
-def _measure(cell: GridCell, plan: Plan, lessons: Sequence[Prepared], split: str, seeds: int) -> _Measured:
-    """One cell: fitted once for each seed and fold; `right` is in the order of the folds' held-out images."""
+def _measure_all(
+    commands: Mapping[GridCell, str], folds: Sequence[Prepared], split: str, seeds: int, on_cell: OnStep | None
+) -> tuple[list[_MeasuredCell], list[FailedCell]]:
+    """Measure the cells of `commands`; return them and those that failed."""
+    plans = {plan.recipe: plan for plan in folds[0].plans}
+    measured: list[_MeasuredCell] = []
+    failed: list[FailedCell] = []
+    for number, (cell, command) in enumerate(commands.items(), start=1):
+        try:
+            measured.append(_measure(cell, command, plans[cell.recipe], folds, split, seeds))
+        except FeatstoreError as error:
+            failed.append(FailedCell(command, str(error)))
+        if on_cell:
+            on_cell(number, len(commands))
+    return measured, failed
+
+
+def _measure(
+    cell: GridCell, command: str, plan: Plan, folds: Sequence[Prepared], split: str, seeds: int
+) -> _MeasuredCell:
+    """Fit and measure a cell once for each seed and fold; `right` has the order of the folds' held-out images."""
     import numpy as np
 
     from featstore.heads.registry import make_head
@@ -220,43 +247,43 @@ def _measure(cell: GridCell, plan: Plan, lessons: Sequence[Prepared], split: str
     right, losses, seconds = [], [], 0.0
     curves: list[Curve] = []
     for seed in range(head.seed, head.seed + seeds):
-        of_seed = []
-        for lesson in lessons:
+        right_in_folds = []
+        for fold in folds:
             estimator = make_head(head.head, head.parameters)
-            fitted = fit_head(lesson, [plan], replace(head, seed=seed), estimator, ask=(split,))
+            fitted = fit_head(fold, [plan], replace(head, seed=seed), estimator, ask=(split,))
             seconds += fitted.seconds
             curves.append(estimator.curve)
-            hits, loss = _answers(fitted.probabilities[split], fitted.labels[split], lesson.manifest.classes)
-            of_seed.append(hits)
+            is_right, loss = _score(fitted.probabilities[split], fitted.labels[split], fold.manifest.classes)
+            right_in_folds.append(is_right)
             losses.append(loss)
-        right.append(np.concatenate(of_seed))
-    return _Measured(cell, np.mean(right, axis=0), float(np.concatenate(losses).mean()), seconds, curves[0])
+        right.append(np.concatenate(right_in_folds))
+    log_loss = float(np.concatenate(losses).mean())
+    return _MeasuredCell(cell, command, np.mean(right, axis=0), log_loss, seconds, curves[0])
 
 
-def _answers(
+def _score(
     probabilities: NDArray[np.float64], labels: NDArray[np.str_], classes: Sequence[str]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """(n,) 1.0 where the answer is right, and (n,) the log loss of each image."""
+    """Return (n,) 1.0 where the most probable class is right and 0.0 elsewhere, and (n,) the log loss of each image."""
     from featstore.evaluation.metrics import log_losses
 
     truth = [classes.index(str(label)) for label in labels]
     return (probabilities.argmax(axis=1) == truth).astype(float), log_losses(probabilities, truth)
 
 
-def _judge(
-    measured: Sequence[_Measured], prepared: Prepared, commands: Sequence[str]
-) -> tuple[tuple[Row, ...], tuple[str, ...]]:
-    from featstore.comparison.findings import Cell, findings, rank
+def _rank(measured: Sequence[_MeasuredCell], prepared: Prepared) -> tuple[tuple[ComparisonRow, ...], tuple[str, ...]]:
+    """Return the rows, best first, and the findings."""
+    from featstore.comparison.findings import CellResult, describe_findings, rank
 
-    cells = [Cell(_factors(m.cell, prepared), m.right, m.log_loss) for m in measured]
+    cells = [CellResult(_factors(m.cell, prepared), m.right, m.log_loss) for m in measured]
     rows = []
     for ranked in rank(cells):
-        m = measured[ranked.place]
+        m = measured[ranked.position]
         features = [f for f in prepared.features if f.recipe == m.cell.recipe]
         rows.append(
-            Row(
+            ComparisonRow(
                 cell=m.cell,
-                factors=cells[ranked.place].factors,
+                factors=cells[ranked.position].factors,
                 size=_size(features),
                 n=len(m.right),
                 accuracy=ranked.accuracy,
@@ -268,13 +295,14 @@ def _judge(
                 seconds_fit=m.seconds,
                 width=_width(features),
                 bytes=sum(f.bytes for f in features),
-                command=commands[ranked.place],
+                command=m.command,
             )
         )
-    return tuple(rows), tuple(findings(cells))
+    return tuple(rows), tuple(describe_findings(cells))
 
 
 def _factors(cell: GridCell, prepared: Prepared) -> dict[str, str]:
+    """Return the level of each factor, as a table names it."""
     height, width = _size([f for f in prepared.features if f.recipe == cell.recipe])
     size = str(height) if height == width else f"{height}x{width}"
     recipe = cell.recipe
@@ -288,6 +316,7 @@ def _factors(cell: GridCell, prepared: Prepared) -> dict[str, str]:
 
 
 def _size(features: Sequence[FeatureSet]) -> tuple[int, int]:
+    """Return the input size (height, width) in px."""
     reading = features[0].spec.reading
     return reading.height, reading.width
 

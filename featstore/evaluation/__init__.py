@@ -1,1 +1,1 @@
-"""Figures with intervals."""
+"""Metrics and differences of accuracies, with their intervals."""

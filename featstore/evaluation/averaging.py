@@ -1,4 +1,4 @@
-"""One answer for an image that was seen in several views."""
+"""Predictions averaged over the views of an image."""
 
 from __future__ import annotations
 
@@ -18,11 +18,14 @@ def predict_views(
     X: NDArray[np.float32],
     average: str = "probabilities",
 ) -> NDArray[np.float64]:
-    """Probabilities (n, classes) for X (n, views, ...).
+    """Return probabilities (n, classes) for the features X (n, views, ...), averaged over the views.
 
-    probabilities: their mean, as papers do it for ten-crop (Krizhevsky et al. 2012). logits: the mean of log
-    probabilities, normalised again; that is the softmax of the mean logits, since they differ by a constant per view.
-    features: the head sees the mean of the views' features.
+    Args:
+        predict_proba: Function of a head from features (rows, ...) to probabilities (rows, classes).
+        X: Features in all views.
+        average: What is averaged. `probabilities`: as in papers with ten-crop (Krizhevsky et al. 2012). `logits`: log
+            probabilities, normalised again. That is the softmax of the mean logits, since log probabilities and logits
+            differ by a constant per view. `features`: the head sees the mean of the features.
     """
     import numpy as np
 

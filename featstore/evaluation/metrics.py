@@ -17,7 +17,7 @@ Z95 = 1.959963984540054  # two-sided 95 % quantile of the normal distribution
 
 @dataclass(frozen=True, kw_only=True)
 class Metrics:
-    """How right the probabilities of `n` labelled images are.
+    """How good predicted probabilities are on labelled images.
 
     Attributes:
         n: Number of images.
@@ -39,8 +39,10 @@ class Metrics:
         return {name: value for name, value in values.items() if value is not None}
 
 
-def evaluate(probabilities: NDArray[Any], labels: Sequence[str] | NDArray[Any], classes: Sequence[str]) -> Metrics:
-    """Measure `probabilities` (n, len(classes)), columns in the order of `classes`, against n `labels` among these."""
+def compute_metrics(
+    probabilities: NDArray[Any], labels: Sequence[str] | NDArray[Any], classes: Sequence[str]
+) -> Metrics:
+    """Return the metrics of `probabilities` (n, len(classes)), columns in the order of `classes`, for n `labels`."""
     column = {name: i for i, name in enumerate(classes)}
     truth = np.array([column[str(label)] for label in labels])
     right = int((probabilities.argmax(axis=1) == truth).sum())
@@ -75,13 +77,16 @@ def metrics_table(metrics: Mapping[str, Metrics]) -> Table:
 
 
 def log_losses(probabilities: NDArray[Any], truth: Sequence[int] | NDArray[np.intp]) -> NDArray[np.float64]:
-    """(n,) in nats, for the right class `truth` (n,) of each row; no probability counts as less than float32's step."""
-    of_truth = probabilities[np.arange(len(truth)), truth].astype(np.float64)
-    return np.asarray(-np.log(np.clip(of_truth, np.finfo(np.float32).eps, 1.0)))
+    """Return the log loss (n,) in nats of each row, for the column `truth` (n,) of its right class.
+
+    Probabilities below the resolution of float32 next to 1 are raised to it, so that every loss is finite.
+    """
+    selected = probabilities[np.arange(len(truth)), truth].astype(np.float64)
+    return np.asarray(-np.log(np.clip(selected, np.finfo(np.float32).eps, 1.0)))
 
 
 def wilson_interval(successes: float, trials: int) -> tuple[float, float]:
-    """95 % score interval of a proportion (Wilson 1927): sound near 0 and 1, where the textbook one is not."""
+    """Return the 95 % score interval of a proportion (Wilson 1927), which is sound near 0 and 1 as well."""
     p, z2 = successes / trials, Z95**2
     centre = (p + z2 / (2 * trials)) / (1 + z2 / trials)
     half = Z95 / (1 + z2 / trials) * math.sqrt(p * (1 - p) / trials + z2 / (4 * trials**2))

@@ -12,29 +12,32 @@ from featstore.evaluation.metrics import Z95
 
 
 class Difference(NamedTuple):
-    """A difference of accuracies with its 95 % interval."""
+    """A difference of accuracies, -1 to 1, with its interval from `low` to `high`."""
 
     value: float
     low: float
     high: float
 
     @property
-    def tells_apart(self) -> bool:
-        """Whether the interval leaves out zero."""
+    def is_significant(self) -> bool:
+        """Whether the interval excludes zero."""
         return self.low > 0 or self.high < 0
 
     def in_points(self) -> str:
+        """Return the difference in percentage points, as `1.2 points [0.3, 2.1]`."""
         value, low, high = (round(100 * part, 1) + 0.0 for part in self)  # + 0.0: no "-0.0"
         return f"{value:.1f} points [{low:.1f}, {high:.1f}]"
 
 
 def paired_difference(a: NDArray[np.float64], b: NDArray[np.float64], z: float = Z95) -> Difference:
-    """Accuracy of `a` (n,) minus that of `b` (n,) over the same images; `z` is the interval's normal quantile.
+    """Return the accuracy of `a` (n,) less that of `b` (n,) on the same images, with its interval.
 
-    The interval is the adjusted Wald one for paired proportions, with half an image added to each of the four cells
-    of the table (Agresti & Min 2005, Statistics in Medicine 24:729): unlike the plain one it holds its 95 % with few
-    images and few disagreements. For shares of several repetitions the squares of the differences take the place of
-    the count of disagreements.
+    `a` and `b` hold 1 for a right prediction and 0 for a wrong one, or the share of right ones over repetitions. `z` is
+    the normal quantile of the interval, by default that of 95 %.
+
+    The interval is the adjusted Wald interval for paired proportions, with half an image added to each of the four
+    cells of the table (Agresti & Min 2005, Statistics in Medicine 24:729). Unlike the plain one, it keeps its coverage
+    with few images and few disagreements. For shares, the squared differences replace the count of disagreements.
     """
     d = np.asarray(a, float) - np.asarray(b, float)
     n, total, squares = len(d), float(d.sum()), float((d**2).sum())

@@ -138,14 +138,14 @@ def _beside(folder: Path) -> Path:
 
 def _save(unfrozen: Unfrozen, tuning: FineTuneSettings, root: Path, times: tuple[float, float, float]) -> FineTuned:
     """Measure the network and save it; `times` are those of the start, of the hand-over and of the training's end."""
-    from featstore.evaluation.metrics import evaluate
+    from featstore.evaluation.metrics import compute_metrics
 
     head_run, stage, training = unfrozen.head_run, unfrozen.stage, unfrozen.stage.training
     assert training is not None
     answers = stage.ask()
     names = {split: [p.class_name for p in pictures] for split, pictures in stage.pictures.items()}
     before, after = (
-        {split: evaluate(p, names[split], stage.classes) for split, p in found.items()}
+        {split: compute_metrics(p, names[split], stage.classes) for split, p in found.items()}
         for found in (unfrozen.before, answers)
     )
     difference = _difference(unfrozen, answers, "val") if "val" in answers else None
@@ -232,8 +232,8 @@ def _describe_tuning(unfrozen: Unfrozen, before: dict[str, Metrics], beats_head:
 def _draw(unfrozen: Unfrozen, run: Run) -> dict[str, bytes]:
     """The pictures by their file names: both curves with the hand-over, and the network with what is trained in it."""
     from featstore.finetuning.diagram import parts_of
-    from featstore.plots.fine_tuning import handover_chart
-    from featstore.plots.network import network_diagram
+    from featstore.plots.fine_tuning import draw_fine_tuning
+    from featstore.plots.network import draw_network
 
     head_run, training = unfrozen.head_run, unfrozen.stage.training
     assert training is not None
@@ -242,8 +242,8 @@ def _draw(unfrozen: Unfrozen, run: Run) -> dict[str, bytes]:
     metrics = run.fine_tuning.metrics_before.get("val")
     before = {"loss": metrics.log_loss, "accuracy": metrics.accuracy} if metrics else {}
     parts = parts_of(unfrozen.body, unfrozen.cut, unfrozen.network)
-    drawn = {f"network.{kind}": network_diagram(parts, title, kind) for kind in ("png", "svg")}
-    return drawn | {"curve.png": handover_chart(load_curve(head_run), training.curve, before, title)}
+    drawn = {f"network.{kind}": draw_network(parts, title, kind) for kind in ("png", "svg")}
+    return drawn | {"curve.png": draw_fine_tuning(load_curve(head_run), training.curve, before, title)}
 
 
 def _verdict(head_run: Run, training: Training, difference: Difference | None) -> tuple[bool, str]:
@@ -273,7 +273,7 @@ def _difference(unfrozen: Unfrozen, after: dict[str, NDArray[np.float64]], split
 
 
 def _in_words(difference: Difference, count: int, split: str) -> str:
-    verdict = "more than noise" if difference.tells_apart else "cannot be told apart"
+    verdict = "more than noise" if difference.is_significant else "cannot be told apart"
     return f"{difference.in_points()} on {count} {split} images: {verdict}"
 
 

@@ -1,1 +1,1 @@
-"""Pictures of results, drawn with Matplotlib."""
+"""Plots of results, drawn with matplotlib; the learning curve of a head with Pillow."""

@@ -1,4 +1,4 @@
-"""A comparison as a picture: accuracies with their intervals, and the learning curves of heads that have epochs."""
+"""The plot of a comparison: accuracies with their intervals, and learning curves of heads that have epochs."""
 
 from __future__ import annotations
 
@@ -7,24 +7,29 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from featstore.heads.interface import Curve
-from featstore.plots.text import COLOURS, drawable, undrawable_ignored
+from featstore.plots.text import COLOURS, drawable, ignore_missing_glyphs
 
 _STYLES = ("-", "--", ":", "-.")
 _ROW = 0.24  # inches
-_LETTER = 0.065  # inches, of the labels' font
-_LEAST_SPAN = 0.1  # of the accuracies' axis: less would draw noise large
+_LETTER = 0.065  # inches, the width of a letter in a label
+_MIN_SPAN = 0.1  # of the accuracy axis; a smaller one would magnify noise
 
 
-def comparison_chart(
+def draw_comparison(
     labels: Sequence[str],
     accuracies: Sequence[float],
     intervals: Sequence[tuple[float, float]],
     curves: Mapping[str, Curve],
     title: str,
 ) -> bytes:
-    """PNG: one row for each of `labels`, the first at the top; below, the held-out accuracy of `curves` by epoch.
+    """Return a PNG with one row for each label, the first at the top, and the learning curves below.
 
-    labels, accuracies: (k,). intervals: (k, 2). curves: by label, for those of the labels that have epochs.
+    Args:
+        labels: (k,) names of the rows.
+        accuracies: (k,) from 0 to 1.
+        intervals: (k, 2) low and high end of the interval of each accuracy.
+        curves: Learning curves over epochs, by label; labels without epochs have none.
+        title: Title of the plot.
     """
     from matplotlib.figure import Figure
 
@@ -32,14 +37,14 @@ def comparison_chart(
     bottom = max(3.2, 0.19 * len(curves) + 0.6) if curves else 0.0
     width = 6.5 + _LETTER * max(30, *map(len, labels))
     figure = Figure((width, top + bottom), layout="constrained")
-    # figures of their own: in one grid, the legend beside the curves would narrow the rows above it too
+    # two subfigures: in one grid, the legend next to the curves would narrow the rows above it too
     parts: Any = figure.subfigures(2, 1, height_ratios=[top, bottom]) if curves else [figure]
     parts[0].suptitle(drawable(title), fontsize=11, parse_math=False)
     _draw_intervals(parts[0].subplots(), labels, accuracies, intervals)
     if curves:
         _draw_curves(parts[1].subplots(), curves)
     image = io.BytesIO()
-    with undrawable_ignored():
+    with ignore_missing_glyphs():
         figure.savefig(image, format="png", dpi=120)
     return image.getvalue()
 
@@ -61,9 +66,9 @@ def _draw_intervals(
 
 
 def _limits(intervals: Sequence[tuple[float, float]]) -> tuple[float, float]:
-    """Around all intervals, with room for the dots; nothing is beyond 0 and 1 but that room."""
+    """Return the limits of the axis: all intervals within 0..1, at least `_MIN_SPAN` wide, with room for the dots."""
     low, high = min(low for low, _ in intervals), max(high for _, high in intervals)
-    missing = max(0.0, _LEAST_SPAN - (high - low)) / 2
+    missing = max(0.0, _MIN_SPAN - (high - low)) / 2
     low, high = max(0.0, low - missing), min(1.0, high + missing)
     room = 0.03 * (high - low)
     return low - room, high + room
@@ -84,4 +89,4 @@ def _draw_curves(axes: Any, curves: Mapping[str, Curve]) -> None:
     axes.spines[["top", "right"]].set_visible(False)
     legend = axes.legend(lines, names, loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=7, frameon=False)
     for text in legend.get_texts():
-        text.set_parse_math(False)  # also above: a dollar sign in a folder's name begins no formula
+        text.set_parse_math(False)  # here and above: a dollar sign in a name does not start a formula

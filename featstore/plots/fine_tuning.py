@@ -1,4 +1,4 @@
-"""The curves of a head and of the fine-tuning that went on from it, in one picture with the hand-over marked."""
+"""The plot of a fine-tuning: the curves of the head and of the fine-tuning after it, with the hand-over marked."""
 
 from __future__ import annotations
 
@@ -7,23 +7,23 @@ from math import isfinite
 from typing import Any, NamedTuple
 
 from featstore.heads.interface import Curve
-from featstore.plots.text import COLOURS, DPI, drawable, fit, render, undrawable_ignored
+from featstore.plots.text import COLOURS, DPI, drawable, ignore_missing_glyphs, render, shorten_to
 
 _WIDTH, _HEIGHT = 8.6, 5.8  # inches
 _HEAD, _TUNED, _GREY = COLOURS[0], COLOURS[1], "#555555"
-# The whole width is 1 and the hand-over is at 0. Epochs of the two phases have widths of their own: a hundred short
-# ones of a head would leave no room for five of fine-tuning.
-_NARROW = 0.16  # of a head without a course over epochs
-_LEAST = 0.35  # of either phase otherwise
+# The whole width is 1, and the hand-over is at 0. Each phase has its own width per epoch: a hundred short epochs of a
+# head would leave no room for five of fine-tuning.
+_NARROW_SHARE = 0.16  # width of a head without epochs, or with one
+_MIN_SHARE = 0.35  # smallest width of either phase otherwise
 _GAP = 0.03  # from the head's last epoch to the hand-over: both have a number below them
-_PALE = 0.4  # of epochs after the best one, whose weights were not kept
-_LOG_FROM = 30.0  # times the least loss: from there on, its axis is logarithmic
-_SPAN = 1e-12  # of the largest loss: smaller ones are below that axis, as a loss of 0 is
-_APART = 0.075  # of an axis' height: the least distance of two lines of text
+_PALE = 0.4  # opacity after the best epoch, whose weights were kept
+_LOG_RATIO = 30.0  # largest over smallest loss, above which the axis is logarithmic
+_MIN_LOSS_RATIO = 1e-12  # losses below this share of the largest, such as 0, are below a logarithmic axis
+_LINE_HEIGHT = 0.075  # smallest distance of two lines of text, as a share of the axis
 
 
 class _Phase(NamedTuple):
-    """One of the two trainings: epoch x[i] of the curve is drawn at places[i]; `best` counts from 0, -1 is none."""
+    """One of the two trainings. Epoch x[i] of the curve is drawn at places[i]; `best` is such an i, or -1 for none."""
 
     name: str
     colour: str
@@ -32,28 +32,32 @@ class _Phase(NamedTuple):
     best: int
 
 
-def handover_chart(head: Curve, tuned: Curve, before: Mapping[str, float], title: str) -> bytes:
-    """PNG: loss above, accuracy below, the head's epochs on the left and those of fine-tuning on the right.
+def draw_fine_tuning(head: Curve, tuned: Curve, before: Mapping[str, float], title: str) -> bytes:
+    """Return a PNG with the loss above and the accuracy below, the head on the left and fine-tuning on the right.
 
-    head: over its epochs, or over C, which is no course in time: then its left side is a short flat line.
-    tuned: over 0, 1, 2, ..., where 0 is the state at the hand-over, at which only validation series are known and the
-    others NaN. Both: `loss` and `accuracy`, and with validation `val_loss` and `val_accuracy`.
-    before: `loss` and `accuracy` of the head on cached features of the validation images, or nothing.
+    Both curves have the series `loss` and `accuracy`, and with validation `val_loss` and `val_accuracy`.
+
+    Args:
+        head: Curve over epochs. A curve over C has no epochs and becomes a short flat line.
+        tuned: Curve over the epochs 0, 1, 2, ... Epoch 0 is the hand-over; only its validation values are known, the
+            others are NaN.
+        before: `loss` and `accuracy` of the head on cached features of the validation images, or empty.
+        title: Title of the plot.
     """
-    with undrawable_ignored():
+    with ignore_missing_glyphs():
         return render(_figure(head, tuned, before, title))
 
 
 def _figure(head: Curve, tuned: Curve, before: Mapping[str, float], title: str) -> Any:
-    """The drawing; its lines have labels such as `head val_loss` and `fine-tuning best loss`."""
+    """Return the matplotlib figure. Its lines have labels such as `head val_loss` and `fine-tuning best loss`."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     figure: Any = Figure((_WIDTH, _HEIGHT), dpi=DPI, layout="constrained")
-    FigureCanvasAgg(figure)  # it can measure text
-    fit(figure.suptitle(drawable(title), fontsize=11, parse_math=False), _WIDTH - 0.3)
+    FigureCanvasAgg(figure)  # needed to measure text
+    shorten_to(figure.suptitle(drawable(title), fontsize=11, parse_math=False), _WIDTH - 0.3)
     both = upper, lower = figure.subplots(2, 1, sharex=True)
-    share = _share(head, tuned)
+    share = _head_share(head, tuned)
     phases = _head_phase(head, share), _tuned_phase(tuned, share)
     for axes, name in zip(both, ("loss", "accuracy"), strict=True):
         _draw_panel(axes, name, phases, before, share)
@@ -65,19 +69,19 @@ def _figure(head: Curve, tuned: Curve, before: Mapping[str, float], title: str) 
     return figure
 
 
-def _share(head: Curve, tuned: Curve) -> float:
-    """The head's part of the width: by its epochs, within limits."""
-    if not _has_course(head) or len(head.x) == 1:
-        return _NARROW
-    return min(1 - _LEAST, max(_LEAST, len(head.x) / (len(head.x) + len(tuned.x))))
+def _head_share(head: Curve, tuned: Curve) -> float:
+    """Return the head's share of the width: its share of the epochs, within limits."""
+    if not _has_epochs(head) or len(head.x) == 1:
+        return _NARROW_SHARE
+    return min(1 - _MIN_SHARE, max(_MIN_SHARE, len(head.x) / (len(head.x) + len(tuned.x))))
 
 
-def _has_course(head: Curve) -> bool:
+def _has_epochs(head: Curve) -> bool:
     return head.x_name == "epoch" and bool(head.x)
 
 
 def _head_phase(head: Curve, share: float) -> _Phase:
-    if not _has_course(head):
+    if not _has_epochs(head):
         return _Phase("logistic head" if head.x_name == "C" else "head", _HEAD, Curve("epoch", [], {}), [], -1)
     if len(head.x) == 1:
         return _Phase("head", _HEAD, head, [-share / 2], 0)
@@ -91,9 +95,10 @@ def _tuned_phase(tuned: Curve, share: float) -> _Phase:
 
 
 def _best(curve: Curve) -> int:
-    """The epoch that is kept: of the least validation loss, else of the highest accuracy, without validation the last.
+    """Return the index of the epoch whose weights are kept, as in the training of heads.
 
-    That is how heads are trained here; of equal ones the first.
+    It is the first one with the smallest validation loss, else with the highest validation accuracy. Without validation
+    it is the last epoch.
     """
     for name, sign in (("val_loss", 1), ("val_accuracy", -1)):
         known = [(sign * value, number) for number, value in enumerate(curve.series.get(name, [])) if isfinite(value)]
@@ -103,7 +108,7 @@ def _best(curve: Curve) -> int:
 
 
 def _draw_panel(axes: Any, name: str, phases: Sequence[_Phase], before: Mapping[str, float], share: float) -> None:
-    """Lines of one measure, `name`, of both phases, and beside them the numbers that matter."""
+    """Draw the lines of one measure, `name`, of both phases, with the values of the head and of the best epoch."""
     end = 1 - share
     axes.axvspan(0, end + 0.02, color=_TUNED, alpha=0.05, linewidth=0)
     axes.set_xlim(-share - 0.02, end + 0.02)
@@ -118,7 +123,7 @@ def _draw_panel(axes: Any, name: str, phases: Sequence[_Phase], before: Mapping[
         _mark_best(axes, name, phases[0], 0.0)
     else:
         _draw_stub(axes, name, phases[1], before, share)
-    _scale(axes, name)
+    _set_scale(axes, name)
     _write_notes(axes, notes)
     axes.set_ylabel("log loss" if name == "loss" else name, fontsize=9)
     axes.tick_params(labelsize=8, length=3)
@@ -129,10 +134,10 @@ def _draw_panel(axes: Any, name: str, phases: Sequence[_Phase], before: Mapping[
 def _draw_lines(axes: Any, name: str, phase: _Phase) -> None:
     for series, style in ((name, "--"), (f"val_{name}", "-")):
         values = [value if isfinite(value) else float("nan") for value in phase.curve.series.get(series, [])]
-        look = {"color": phase.colour, "linewidth": 1.3, "marker": "." if len(values) < 20 else None, "markersize": 4}
+        line = {"color": phase.colour, "linewidth": 1.3, "marker": "." if len(values) < 20 else None, "markersize": 4}
         kept, end = phase.best + 1, len(values)
         if values:
-            axes.plot(phase.places[:kept], values[:kept], style, label=f"{phase.name} {series}", **look)
+            axes.plot(phase.places[:kept], values[:kept], style, label=f"{phase.name} {series}", **line)
         if values and kept < end:
             axes.plot(
                 phase.places[kept - 1 :],
@@ -140,42 +145,42 @@ def _draw_lines(axes: Any, name: str, phase: _Phase) -> None:
                 style,
                 label=f"{phase.name} later {series}",
                 alpha=_PALE,
-                **look,
+                **line,
             )
 
 
 def _mark_best(axes: Any, name: str, phase: _Phase, end: float) -> list[tuple[float, str, str]]:
-    """A dot on the epoch that was kept and its level on to `end`; with it, (value, text, colour) to write there."""
+    """Mark the epoch that was kept with a dot and a line to `end`; return (value, text, colour) to write there."""
     series = f"val_{name}" if f"val_{name}" in phase.curve.series else name
     values = phase.curve.series.get(series, [])
     if phase.best < 0 or not values or not isfinite(values[phase.best]):
         return []
     place, value, label = phase.places[phase.best], values[phase.best], f"{phase.name} best {name}"
     axes.plot([place], [value], "o", color=phase.colour, markersize=6.5, label=label, zorder=4, markeredgecolor="white")
-    if series != name or end > 0:  # at the hand-over nothing goes on from a training series
+    if series != name or end > 0:  # a training series does not continue at the hand-over
         axes.plot([place, end], [value] * 2, color=phase.colour, linewidth=0.7, label=f"{phase.name} level {name}")
     return [(value, f"{_number(value)} epoch {phase.curve.x[phase.best]:g}", phase.colour)]
 
 
 def _draw_stub(axes: Any, name: str, tuned: _Phase, before: Mapping[str, float], share: float) -> None:
-    """A short flat line up to the hand-over, at the value that the head is known to have."""
+    """Draw a short flat line up to the hand-over, at the known value of the head."""
     values = [before.get(name, float("nan")), *tuned.curve.series.get(f"val_{name}", [])[:1]]
     known = [value for value in values if isfinite(value)]
     if known:
         axes.plot([-0.8 * share, 0], [known[0]] * 2, color=_HEAD, linewidth=1.3, label=f"stub {name}")
 
 
-def _scale(axes: Any, name: str) -> None:
-    """The y axis around all that is drawn; that of losses of very different size is logarithmic."""
+def _set_scale(axes: Any, name: str) -> None:
+    """Set the y axis to the range of all values; for losses of very different size it is logarithmic."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
     drawn = [value for line in axes.lines for value in line.get_ydata() if isfinite(value)]
     low, high = (min(drawn), max(drawn)) if drawn else (0.0, 1.0)
     above = [value for value in drawn if value > 0]
-    if name == "loss" and above and max(above) > _LOG_FROM * min(above):
-        least = max(min(above), _SPAN * max(above))
+    if name == "loss" and above and max(above) > _LOG_RATIO * min(above):
+        least = max(min(above), _MIN_LOSS_RATIO * max(above))
         ratio = max(above) / least
-        axes.set_yscale("log")  # the line to a loss of 0 then leaves the axes at their foot
+        axes.set_yscale("log")  # a line to a loss of 0 then leaves the axes at the bottom
         axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if ratio < 300 else (1.0,), numticks=8))
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         axes.yaxis.set_minor_formatter(NullFormatter())
@@ -186,29 +191,29 @@ def _scale(axes: Any, name: str) -> None:
 
 
 def _write_notes(axes: Any, notes: Sequence[tuple[float, str, str]]) -> None:
-    """At the right of the axes, each at its value's height or as near as the others leave room."""
+    """Write each note right of the axes at the height of its value; two notes keep a line's distance."""
     to_axes = axes.transData + axes.transAxes.inverted()
     places = [to_axes.transform((0, value))[1] for value, _, _ in notes]
-    heights = sorted((min(1.0, max(0.0, place)), number) for number, place in enumerate(places))  # a loss of 0 too
-    if len(heights) == 2 and heights[1][0] - heights[0][0] < _APART:
+    heights = sorted((min(1.0, max(0.0, place)), number) for number, place in enumerate(places))  # clipped: a loss of 0
+    if len(heights) == 2 and heights[1][0] - heights[0][0] < _LINE_HEIGHT:
         middle = (heights[0][0] + heights[1][0]) / 2
-        heights = [(middle - _APART / 2, heights[0][1]), (middle + _APART / 2, heights[1][1])]
+        heights = [(middle - _LINE_HEIGHT / 2, heights[0][1]), (middle + _LINE_HEIGHT / 2, heights[1][1])]
     for height, number in heights:
         _, words, colour = notes[number]
         axes.text(1.01, height, words, color=colour, transform=axes.transAxes, fontsize=8, va="center")
 
 
 def _draw_handover(upper: Any, lower: Any) -> None:
-    """One line through both axes, with its name between them."""
+    """Draw one line through both axes, with its name between them."""
     for axes, reach in ((upper, 1.0), (lower, 1.2)):
         line = axes.axvline(0, 0, reach, color="black", linewidth=1.1, clip_on=False, label="hand-over")
-        line.set_in_layout(False)  # else the axes would keep clear of each other's part of it
+        line.set_in_layout(False)  # else the layout would move the axes away from it
     name = lower.text(0, 1.085, "hand-over", ha="center", va="center", fontsize=8.5, zorder=6)
     name.set(transform=lower.get_xaxis_transform(), bbox={"facecolor": "white", "linewidth": 0, "pad": 2})
 
 
 def _number_epochs(axes: Any, phases: Sequence[_Phase]) -> None:
-    """Each phase by its own numbers, with its name below them."""
+    """Write the numbers of the epochs of each phase, with its name below them."""
     numbered = []
     for phase in phases:
         for x in _ticks(phase.curve.x, 8 if len(phase.places) > 1 else 1):
@@ -221,11 +226,11 @@ def _number_epochs(axes: Any, phases: Sequence[_Phase]) -> None:
     axes.set_xticks(*zip(*numbered, strict=True)) if numbered else axes.set_xticks([])
 
 
-def _ticks(x: Sequence[float], most: int) -> list[float]:
-    """About `most` of `x`, with the last one and, where there is room, the first; round numbers between them."""
-    if len(x) <= most:
+def _ticks(x: Sequence[float], limit: int) -> list[float]:
+    """Return about `limit` of `x`: the last one, the first where there is room, and round numbers between them."""
+    if len(x) <= limit:
         return list(x)
-    step = next(s * 10**power for power in range(9) for s in (1, 2, 5) if (x[-1] - x[0]) / (s * 10**power) <= most)
+    step = next(s * 10**power for power in range(9) for s in (1, 2, 5) if (x[-1] - x[0]) / (s * 10**power) <= limit)
     inner = [e for e in x if e % step == 0 and x[-1] - e >= 0.7 * step]
     first = [x[0]] if not inner or inner[0] - x[0] >= 0.7 * step else []
     return [*first, *inner, x[-1]]
@@ -236,14 +241,14 @@ def _draw_legend(figure: Any, phases: Sequence[_Phase], before: Mapping[str, flo
 
     validated = any(name.startswith("val_") for phase in phases for name in phase.curve.series)
     later = any(phase.places and phase.best < len(phase.places) - 1 for phase in phases)
-    looks: list[tuple[str, bool, dict[str, Any]]] = [
+    entries: list[tuple[str, bool, dict[str, Any]]] = [
         ("training", True, {"linestyle": "--"}),
         ("validation", validated, {}),
         ("best epoch" if validated else "last epoch", True, {"marker": "o", "linestyle": "", "markersize": 6}),
         ("after the best epoch", later, {"alpha": _PALE}),
         ("head on cached features", bool(before), {"linestyle": ":"}),
     ]
-    handles = [Line2D([], [], color=_GREY, label=label, **style) for label, shown, style in looks if shown]
+    handles = [Line2D([], [], color=_GREY, label=label, **style) for label, shown, style in entries if shown]
     figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), fontsize=8, frameon=False)
 
 

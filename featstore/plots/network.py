@@ -1,4 +1,4 @@
-"""A network as a picture: what is frozen, what is trained, and between them the place where features are cached."""
+"""The diagram of a network: its frozen and trained parts, and between them the place where features are cached."""
 
 from __future__ import annotations
 
@@ -6,21 +6,22 @@ from collections.abc import Sequence
 from math import ceil
 from typing import Any, NamedTuple
 
-from featstore.plots.text import DPI, drawable, fit, render, undrawable_ignored
+from featstore.plots.text import DPI, drawable, ignore_missing_glyphs, render, shorten_to
+from featstore.system.text import count
 
 _BOX = (1.76, 0.92)  # inches, as all lengths here: the drawing's coordinates are inches from its lower left corner
-_GAP = (0.8, 0.5)  # between boxes: the arrows and shapes are in it
+_GAP = (0.8, 0.5)  # between boxes, for arrows and shapes
 _TOP, _BOTTOM, _SIDE = 0.95, 0.85, 0.55
 _STRIP = 0.13
-_COLUMNS, _ROWS = 4, 9  # four columns can be read on a page of text; from nine rows on, there are more columns
+_COLUMNS, _MAX_ROWS = 4, 9  # four columns are readable on a page of text; more parts need more columns
 _LINE = 0.125
 _ARROWHEAD = "-|>,head_length=4.5,head_width=2"
 _IMAGE, _CACHED, _CLASSES = "image", "cached here", "class probabilities"
-_NOTE = "BN keeps statistics: a BatchNormalization layer goes on with the mean and variance it came with"
+_NOTE = "BN keeps statistics: the BatchNormalization layer keeps the mean and variance of its earlier training"
 _WIDTHS = {_IMAGE: 0.8, _CACHED: 1.0, _CLASSES: 1.05}
 _INK, _ARROW = "#222222", "#555555"
-# edge and fill by kind; the hatching, the edge's width and the strip's emptiness tell them apart without colour
-_LOOKS: dict[str, dict[str, Any]] = {
+# Kinds differ without colour too: in the hatching, the width of the edge, and the strip.
+_STYLES: dict[str, dict[str, Any]] = {
     "frozen": {"edge": "#5B7C99", "fill": "#E4ECF2", "width": 0.8, "hatch": ""},
     "trained": {"edge": "#D55E00", "fill": "#FDEBD8", "width": 1.6, "hatch": "/////"},
     "no parameters": {"edge": "#8A8A8A", "fill": "#FFFFFF", "width": 0.8, "hatch": ""},
@@ -28,10 +29,15 @@ _LOOKS: dict[str, dict[str, Any]] = {
 
 
 class Part(NamedTuple):
-    """A stretch of the network between two tensors that separate it.
+    """A part of the network between two tensors that separate it.
 
-    shape: of what comes out of it, for one image, e.g. (7, 7, 512). trained: of `parameters`, those that training
-    changes; 0 is a frozen part. kept: BatchNormalization layers in it that keep their statistics.
+    Attributes:
+        name: Name of its layer, or `first ... last`.
+        layers: Number of layers.
+        shape: Shape of its output for one image, e.g. (7, 7, 512).
+        parameters: Number of parameters.
+        trained: Number of parameters that training changes; 0 in a frozen part.
+        kept: Number of BatchNormalization layers that keep their statistics.
     """
 
     name: str
@@ -43,36 +49,43 @@ class Part(NamedTuple):
 
 
 class _Place(NamedTuple):
-    """Of one box: its centre and its width, in inches."""
+    """The centre and the width of a box, in inches."""
 
     x: float
     y: float
     width: float
 
 
-def network_diagram(parts: Sequence[Part], title: str, kind: str = "png") -> bytes:
-    """PNG or SVG, by `kind`: the parts as boxes in rows, from the image to the class probabilities.
+def draw_network(parts: Sequence[Part], title: str, kind: str = "png") -> bytes:
+    """Return a diagram of the parts as boxes in rows, from the image to the class probabilities.
 
-    The cache stands in front of the first trained part, if a part comes before it. The same parts give the same bytes.
-    Raises ValueError for another kind and for no parts.
+    The cache stands before the first trained part, unless that is the first part. The same parts give the same bytes.
+
+    Args:
+        parts: Parts in the order of the network.
+        title: Title of the diagram.
+        kind: `png` or `svg`.
+
+    Raises:
+        ValueError: For another kind, and for no parts.
     """
     if kind not in ("png", "svg"):
         raise ValueError(f"kind: expected 'png' or 'svg', found {kind!r}")
     if not parts:
         raise ValueError("parts: expected at least one, found none")
-    with undrawable_ignored():
+    with ignore_missing_glyphs():
         return render(_figure(parts, title), kind)
 
 
 def _figure(parts: Sequence[Part], title: str) -> Any:
-    """The drawing; `image`, the parts by number and so on are the gids of its boxes."""
+    """Return the matplotlib figure. The gids of its boxes are `image`, `part-0`, `part-1`, ..., `cached here`, ..."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    items = _chain(parts)
+    items = _make_chain(parts)
     places, size = _layout(items)
     figure = Figure(size, dpi=DPI)
-    FigureCanvasAgg(figure)  # it can measure text
+    FigureCanvasAgg(figure)  # needed to measure text
     axes: Any = figure.add_axes((0, 0, 1, 1))
     axes.set(xlim=(0, size[0]), ylim=(0, size[1]))
     axes.set_axis_off()
@@ -88,16 +101,16 @@ def _figure(parts: Sequence[Part], title: str) -> Any:
     return figure
 
 
-def _chain(parts: Sequence[Part]) -> list[Part | str]:
-    """The parts with the image in front, the classes at the end, and the cache before the first trained part."""
+def _make_chain(parts: Sequence[Part]) -> list[Part | str]:
+    """Return the boxes in order: image, parts, class probabilities, and the cache before the first trained part."""
     cut = next((number for number, part in enumerate(parts) if part.trained), 0)
-    cache = [_CACHED] if cut else []  # 0: there is nothing frozen in front, or nothing is trained
+    cache = [_CACHED] if cut else []  # 0: no frozen part comes first, or no part is trained
     return [_IMAGE, *parts[:cut], *cache, *parts[cut:], _CLASSES]
 
 
 def _layout(items: Sequence[Part | str]) -> tuple[list[_Place], tuple[float, float]]:
-    """Places in rows of equal length, read like text, and the drawing's (width, height)."""
-    columns = _columns(len(items))
+    """Return places in rows of equal length, in reading order, and the size (width, height) of the drawing."""
+    columns = _column_count(len(items))
     rows = ceil(len(items) / columns)
     steps = _BOX[0] + _GAP[0], _BOX[1] + _GAP[1]
     height = _TOP + rows * steps[1] - _GAP[1] + _BOTTOM
@@ -110,20 +123,20 @@ def _layout(items: Sequence[Part | str]) -> tuple[list[_Place], tuple[float, flo
     return places, (2 * _SIDE + columns * steps[0] - _GAP[0], height)
 
 
-def _columns(count: int) -> int:
-    """As few as leave the last row at least half full."""
-    for most in range(max(_COLUMNS, ceil(count / _ROWS)), count):
-        columns = ceil(count / ceil(count / most))
-        if 2 * (count % columns or columns) >= columns:
+def _column_count(boxes: int) -> int:
+    """Return the least number of columns, from four on, for which the last row is at least half full."""
+    for limit in range(max(_COLUMNS, ceil(boxes / _MAX_ROWS)), boxes):
+        columns = ceil(boxes / ceil(boxes / limit))
+        if 2 * (boxes % columns or columns) >= columns:
             return columns
-    return count
+    return boxes
 
 
 def _draw_item(axes: Any, item: Part | str, place: _Place) -> None:
     if isinstance(item, Part):
         _draw_part(axes, item, place)
     elif item == _CACHED:
-        _draw_store(axes, place)
+        _draw_cache(axes, place)
     else:
         axes.add_patch(_rounded(place, 0.5, 0.25, facecolor="white", edgecolor=_INK, linewidth=0.8, gid=item))
         _draw_lines(axes, place.x, place, [(line, {"fontsize": 7.5}) for line in item.split()])
@@ -132,13 +145,13 @@ def _draw_item(axes: Any, item: Part | str, place: _Place) -> None:
 def _draw_part(axes: Any, part: Part, place: _Place) -> None:
     from matplotlib.patches import Rectangle
 
-    look = _LOOKS[_kind(part)]
-    style = {"edgecolor": look["edge"], "linewidth": look["width"]}
-    box = axes.add_patch(_rounded(place, _BOX[1], 0.06, facecolor=look["fill"], gid="part", **style))
+    style = _STYLES[_kind(part)]
+    edge = {"edgecolor": style["edge"], "linewidth": style["width"]}
+    box = axes.add_patch(_rounded(place, _BOX[1], 0.06, facecolor=style["fill"], gid="part", **edge))
     if part.parameters:
         corner = place.x - place.width / 2, place.y - _BOX[1] / 2
-        strip = Rectangle(corner, _STRIP, _BOX[1], facecolor="white" if look["hatch"] else look["edge"], linewidth=0)
-        strip.set(hatch=look["hatch"], edgecolor=look["edge"])
+        strip = Rectangle(corner, _STRIP, _BOX[1], facecolor="white" if style["hatch"] else style["edge"], linewidth=0)
+        strip.set(hatch=style["hatch"], edgecolor=style["edge"])
         axes.add_patch(strip)
         strip.set_clip_path(box)
     bold = {"fontsize": 7.5, "fontweight": "bold"}
@@ -153,24 +166,22 @@ def _rounded(place: _Place, height: float, radius: float, **style: Any) -> Any:
     return FancyBboxPatch(corner, place.width, height, f"round,pad=0,rounding_size={radius}", **style)
 
 
-def _draw_store(axes: Any, place: _Place) -> None:
-    """A drum, the usual sign for data on disk."""
-    from matplotlib.patches import Arc, PathPatch
-    from matplotlib.path import Path
+def _draw_cache(axes: Any, place: _Place) -> None:
+    """Draw a drum, the usual sign for data on disk."""
+    from matplotlib.patches import Ellipse, Rectangle
 
-    left, right = place.x - place.width / 2, place.x + place.width / 2
-    low, high, bulge = place.y - 0.33, place.y + 0.33, 0.16  # 4/3 of the ends' height: Bezier control points
-    corners = [(left, high), (left, low), (left, low - bulge), (right, low - bulge), (right, low), (right, high)]
-    curves = [*corners, (right, high + bulge), (left, high + bulge), (left, high)]
-    codes = [Path.MOVETO, Path.LINETO, *[Path.CURVE4] * 3, Path.LINETO, *[Path.CURVE4] * 3]
-    axes.add_patch(PathPatch(Path(curves, codes), facecolor="#FFF9DB", edgecolor=_INK, linewidth=1.4, gid=_CACHED))
-    axes.add_patch(Arc((place.x, high), place.width, 1.5 * bulge, theta1=180, theta2=360, color=_INK, linewidth=1.4))
-    style = {"fontsize": 8.5, "fontweight": "bold"}
-    _draw_lines(axes, place.x, place._replace(y=place.y - 0.06), [(word, style) for word in _CACHED.split()])
+    left, low, height = place.x - place.width / 2, place.y - 0.33, 0.66
+    style: dict[str, Any] = {"facecolor": "#FFF9DB", "edgecolor": _INK, "linewidth": 1.4}
+    axes.add_patch(Ellipse((place.x, low), place.width, 0.24, **style))
+    axes.add_patch(Rectangle((left, low), place.width, height, facecolor=style["facecolor"], gid=_CACHED))
+    axes.vlines([left, left + place.width], low, low + height, color=_INK, linewidth=1.4)
+    axes.add_patch(Ellipse((place.x, low + height), place.width, 0.24, **style))
+    bold = {"fontsize": 8.5, "fontweight": "bold"}
+    _draw_lines(axes, place.x, place._replace(y=place.y - 0.06), [(word, bold) for word in _CACHED.split()])
 
 
 def _draw_lines(axes: Any, x: float, place: _Place, lines: Sequence[tuple[str, dict[str, Any]]]) -> None:
-    """Lines of text, centred around `x` and the place's middle."""
+    """Write lines of text, centred at `x` and at the middle of the place."""
     room = place.width - 2 * abs(x - place.x) - 0.1
     for number, (line, style) in enumerate(lines):
         _write(axes, x, place.y + ((len(lines) - 1) / 2 - number) * _LINE, line, room, **style)
@@ -178,15 +189,15 @@ def _draw_lines(axes: Any, x: float, place: _Place, lines: Sequence[tuple[str, d
 
 def _write(axes: Any, x: float, y: float, line: str, room: float, **style: Any) -> None:
     style = {"ha": "center", "va": "center_baseline", "color": _INK, "parse_math": False} | style
-    fit(axes.text(x, y, drawable(line), **style), room)
+    shorten_to(axes.text(x, y, drawable(line), **style), room)
 
 
 def _draw_arrow(axes: Any, start: _Place, end: _Place, item: Part | str) -> None:
-    """From box to box, with the shape of what `item` hands on; at the end of a row, back below it."""
+    """Draw an arrow with the shape of the output of `item`; at the end of a row it leads down to the next row."""
     from matplotlib.patches import FancyArrowPatch
 
     source, target = (start.x + start.width / 2, start.y), (end.x - end.width / 2, end.y)
-    middle = (source[0] + target[0]) / 2 - 0.03, start.y  # the arrow's head is no place for text
+    middle = (source[0] + target[0]) / 2 - 0.03, start.y  # left of the arrow's head
     if end.y < start.y:
         right, left, lane = source[0] + 0.3, target[0] - 0.3, start.y - (_BOX[1] + _GAP[1]) / 2
         way = [source, (right, source[1]), (right, lane), (left, lane), (left, end.y), (target[0] - 0.1, end.y)]
@@ -204,15 +215,15 @@ def _draw_legend(axes: Any, parts: Sequence[Part]) -> None:
 
     present = {_kind(part) for part in parts}
     handles = []
-    for kind, look in _LOOKS.items():
-        fill = "white" if look["hatch"] or kind == "no parameters" else look["edge"]
-        style = {"edgecolor": look["edge"], "linewidth": look["width"], "hatch": look["hatch"]}
-        handles += [Patch(facecolor=fill, label=kind, **style)] if kind in present else []
-    middle, noted = axes.get_xlim()[1] / 2, any(part.trained and part.kept for part in parts)
-    style = {"loc": "center", "borderpad": 0, "frameon": False, "fontsize": 8, "handleheight": 1.1}
-    place = {"bbox_to_anchor": (middle, 0.45 if noted else 0.3), "bbox_transform": axes.transData}
-    axes.legend(handles=handles, ncols=len(handles), **style, **place)
-    if noted:
+    for kind, style in _STYLES.items():
+        fill = "white" if style["hatch"] or kind == "no parameters" else style["edge"]
+        edge = {"edgecolor": style["edge"], "linewidth": style["width"], "hatch": style["hatch"]}
+        handles += [Patch(facecolor=fill, label=kind, **edge)] if kind in present else []
+    middle, has_note = axes.get_xlim()[1] / 2, any(part.trained and part.kept for part in parts)
+    shape = {"loc": "center", "borderpad": 0, "frameon": False, "fontsize": 8, "handleheight": 1.1}
+    place = {"bbox_to_anchor": (middle, 0.45 if has_note else 0.3), "bbox_transform": axes.transData}
+    axes.legend(handles=handles, ncols=len(handles), **shape, **place)
+    if has_note:
         _write(axes, middle, 0.2, _NOTE, 2 * middle - 0.4, fontsize=7.5, color=_ARROW)
 
 
@@ -223,34 +234,30 @@ def _kind(part: Part) -> str:
 
 
 def _name_lines(name: str) -> list[str]:
-    """On two lines where it says from which layer to which."""
+    """Return the lines of the name: two for a name of the form `first ... last`."""
     first, between, last = name.partition(" ... ")
     return [f"{first} …", last] if between else [name]
 
 
 def _facts(part: Part) -> list[str]:
-    """What is written below the name."""
-    facts = [_layers(part.layers)]
-    facts += [f"{_count(part.parameters)} parameters"] if part.parameters else []
+    """Return the lines below the name."""
+    facts = [count(part.layers, "layer")]
+    facts += [f"{_short(part.parameters)} parameters"] if part.parameters else []
     if part.trained:
-        facts.append("all trained" if part.trained == part.parameters else f"{_count(part.trained)} trained")
+        facts.append("all trained" if part.trained == part.parameters else f"{_short(part.trained)} trained")
         facts += [f"{part.kept} BN keep{'s' if part.kept == 1 else ''} statistics"] if part.kept else []
     return facts
 
 
 def _summary(parts: Sequence[Part]) -> str:
     parameters, trained = sum(part.parameters for part in parts), sum(part.trained for part in parts)
-    layers = _layers(sum(part.layers for part in parts))
-    return f"{layers}, {_count(parameters)} parameters, {_count(trained)} of them trained"
+    layers = count(sum(part.layers for part in parts), "layer")
+    return f"{layers}, {_short(parameters)} parameters, {_short(trained)} of them trained"
 
 
-def _layers(count: int) -> str:
-    return f"{count} layer{'' if count == 1 else 's'}"
-
-
-def _count(number: int) -> str:
-    """Such as 12, 3.4 k, 2.4 M; rounded to one digit behind the point."""
+def _short(number: int) -> str:
+    """Return a number such as 12, 3.4 k or 2.4 M, rounded to one digit after the point."""
     for unit, letter in ((1e9, " G"), (1e6, " M"), (1e3, " k")):
-        if number / unit >= 0.99995:  # else 999 950 would be 1000.0 k
+        if number / unit >= 0.99995:  # else 999,950 would be 1000.0 k
             return f"{number / unit:.1f}{letter}"
     return str(number)

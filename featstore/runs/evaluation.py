@@ -57,7 +57,7 @@ def evaluate_run(
     splits of then, wherever they lie now, and all others are `new`. Raises DataError for a label that the run does not
     know, RunError for other features.
     """
-    from featstore.evaluation.metrics import evaluate as measure
+    from featstore.evaluation.metrics import compute_metrics
     from featstore.features.views import load_in_blocks
 
     cache = Cache.at(cache)
@@ -72,7 +72,7 @@ def evaluate_run(
     metrics = {}
     for split, pictures in _by_split(known, extraction.manifest).items():
         probabilities = run.answer(load_in_blocks(pictures, extraction.plans, cache))
-        metrics[split] = measure(probabilities, [p.class_name for p in pictures], run.classes)
+        metrics[split] = compute_metrics(probabilities, [p.class_name for p in pictures], run.classes)
     if not metrics:
         path, reason = extraction.manifest.skipped[-1]
         raise DataError(f"{manifest.source}: no labelled image could be read; the last: {path}: {reason}")

@@ -97,7 +97,7 @@ def _save(
     fractions: dict[str, float],
     runs: Path,
 ) -> Run:
-    from featstore.evaluation.metrics import evaluate
+    from featstore.evaluation.metrics import compute_metrics
 
     manifest, estimator = prepared.manifest, fitted.estimator
     folder = new_folder(runs, _run_name(prepared, head.head))
@@ -112,7 +112,7 @@ def _save(
         train_on="all" if any(plan.augmented for plan in prepared.plans) else head.train_on or "plain",
         average=head.average or "probabilities",
         classes=manifest.classes,
-        metrics={s: evaluate(p, fitted.labels[s], manifest.classes) for s, p in fitted.probabilities.items()},
+        metrics={s: compute_metrics(p, fitted.labels[s], manifest.classes) for s, p in fitted.probabilities.items()},
         seconds=seconds,
         seed=head.seed,
         data=os.path.abspath(manifest.source),

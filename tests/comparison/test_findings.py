@@ -9,22 +9,22 @@ from itertools import product
 import numpy as np
 import pytest
 
-from featstore.comparison.findings import Cell, accuracy_interval, findings, rank
+from featstore.comparison.findings import CellResult, accuracy_interval, describe_findings, rank
 from featstore.evaluation.metrics import wilson_interval
 from featstore.evaluation.paired import Difference, paired_difference
 
 
-def answers(n: int, right: int) -> np.ndarray:
-    """(n,) of which the first `right` are 1."""
+def first_right(n: int, right: int) -> np.ndarray:
+    """Return (n,) with 1 in the first `right` places and 0 elsewhere."""
     return (np.arange(n) < right).astype(float)
 
 
-def cell(right: np.ndarray, log_loss: float = 0.5, **factors: str) -> Cell:
-    return Cell(factors, right, log_loss)
+def cell(right: np.ndarray, log_loss: float = 0.5, **factors: str) -> CellResult:
+    return CellResult(factors, right, log_loss)
 
 
 def test_the_interval_is_that_of_agresti_and_min() -> None:
-    """With b and c images that only one of the two got right, and half an image added to each cell of the table."""
+    """b and c count the images that only one of the two got right; half an image is added to each cell of the table."""
     n, b, c = 100, 12, 3
     one, other = np.ones(n), np.ones(n)
     one[:c], other[c : c + b] = 0, 0
@@ -37,7 +37,7 @@ def test_the_interval_is_that_of_agresti_and_min() -> None:
 
 @pytest.mark.parametrize(("p", "q", "both"), [(0.9, 0.85, 0.8), (0.98, 0.97, 0.96), (0.6, 0.6, 0.4)])
 def test_intervals_hold_what_they_promise(p: float, q: float, both: float) -> None:
-    """About 95 of 100 hold the true difference, on 200 images, also where there is next to no disagreement."""
+    """About 95 of 100 intervals contain the true difference on 200 images, also with hardly any disagreement."""
     rng = np.random.default_rng(0)
     cells = rng.multinomial(200, [both, p - both, q - both, 1 - p - q + both], size=2000)
     held = 0
@@ -53,7 +53,7 @@ def test_intervals_hold_what_they_promise(p: float, q: float, both: float) -> No
 
 
 def test_repetitions_narrow_the_difference_but_add_no_images() -> None:
-    """Shares of several seeds are less noisy than one answer; the interval of an accuracy goes by images."""
+    """Shares over several seeds are less noisy; the interval of an accuracy depends on the images only."""
     rng = np.random.default_rng(1)
     one, other = (rng.random((5, 300)) < 0.9 for _ in range(2))
     single = paired_difference(one[0].astype(float), other[0].astype(float))
@@ -63,7 +63,7 @@ def test_repetitions_narrow_the_difference_but_add_no_images() -> None:
 
 
 def test_the_interval_holds_its_figure_and_stays_a_share() -> None:
-    """Also where every image speaks for the same side."""
+    """It stays within -1..1 and holds the difference, even where all images favour the same side."""
     found = paired_difference(np.ones(5), np.zeros(5))
     assert found.value == found.high == 1.0
     found = paired_difference(np.zeros(5), np.ones(5))
@@ -74,10 +74,15 @@ def test_the_interval_holds_its_figure_and_stays_a_share() -> None:
 
 
 def test_the_ranking_goes_by_accuracy_then_log_loss() -> None:
-    """Ties that remain stay in the order given; the best differs from itself by nothing."""
-    cells = [cell(answers(10, 5)), cell(answers(10, 8), 0.4), cell(answers(10, 8), 0.3), cell(answers(10, 5))]
+    """Remaining ties keep the order given; the difference of the best to itself is 0."""
+    cells = [
+        cell(first_right(10, 5)),
+        cell(first_right(10, 8), 0.4),
+        cell(first_right(10, 8), 0.3),
+        cell(first_right(10, 5)),
+    ]
     ranked = rank(cells)
-    assert [r.place for r in ranked] == [2, 1, 0, 3]
+    assert [r.position for r in ranked] == [2, 1, 0, 3]
     assert ranked[0].difference_to_best == Difference(0, 0, 0)
     assert ranked[2].difference_to_best.value == pytest.approx(-0.3)
     assert ranked[2].accuracy_ci95 == wilson_interval(5, 10)
@@ -90,39 +95,41 @@ def test_shares_that_add_up_alike_are_ties() -> None:
     cells = [cell(one, 0.4), cell(other, 0.3)] if one.mean() >= other.mean() else [cell(other, 0.4), cell(one, 0.3)]
     assert cells[0].right.mean() > cells[1].right.mean()
     ranked = rank(cells)
-    assert [r.place for r in ranked] == [1, 0]
+    assert [r.position for r in ranked] == [1, 0]
     assert ranked[1].difference_to_best.value <= 0
 
 
 def test_a_clear_winner_is_called_one() -> None:
-    """With the difference in points, and the order of the factors fixed."""
+    """The difference is in percentage points."""
     cells = [
-        cell(answers(400, 390), preprocess="keras", head="logistic"),
-        cell(answers(400, 268), preprocess="raw", head="logistic"),
+        cell(first_right(400, 390), preprocess="keras", head="logistic"),
+        cell(first_right(400, 268), preprocess="raw", head="logistic"),
     ]
-    best, beats = findings(cells)
+    best, beats = describe_findings(cells)
     assert best.startswith("best: keras: 0.975 [")
-    assert best.endswith("] on 400 images; the other cell is clearly worse")
+    assert best.endswith("] on 400 images; the other cell is significantly worse")
     assert beats == "`keras` beats `raw` by 30.5 points [25.8, 34.9]"
 
 
 def test_noise_is_not_read_as_a_result() -> None:
-    """Two variants that differ by one image of 400 are said to be alike."""
-    cells = [cell(answers(400, 390), preprocess="keras"), cell(answers(400, 389), preprocess="rescale")]
-    best, alike = findings(cells)
-    assert best.endswith("; the other cell cannot be told apart from it")
-    assert alike == "`keras` and `rescale` cannot be told apart on 400 images (0.2 points [-0.4, 0.9])"
+    """Two variants that differ by one image of 400 are not significantly different."""
+    cells = [cell(first_right(400, 390), preprocess="keras"), cell(first_right(400, 389), preprocess="rescale")]
+    best, alike = describe_findings(cells)
+    assert best.endswith("; the other cell is not significantly different")
+    assert alike == "`keras` and `rescale` are not significantly different on 400 images (0.2 points [-0.4, 0.9])"
 
 
 def test_factors_are_compared_with_all_others_held_equal() -> None:
     """Each level against the best one, over the cells that agree in the rest; what has no partner has no sentence."""
     accuracy = {"keras": 380, "raw": 300}
     cells = [
-        cell(answers(400, accuracy[variant] - (10 if size == "150" else 0)), preprocess=variant, size=size, model="A")
+        cell(
+            first_right(400, accuracy[variant] - (10 if size == "150" else 0)), preprocess=variant, size=size, model="A"
+        )
         for variant, size in product(("raw", "keras"), ("150", "224"))
     ]
-    cells.append(cell(answers(400, 200), preprocess="raw", size="64", model="pixels"))
-    sentences = findings(cells)
+    cells.append(cell(first_right(400, 200), preprocess="raw", size="64", model="pixels"))
+    sentences = describe_findings(cells)
     assert [s.split(" by ")[0] for s in sentences[1:]] == ["`keras` beats `raw`", "size `224` beats `150`"]
     assert "over 2 pairs of cells" in sentences[1]
     assert "pixels" not in " ".join(sentences)
@@ -131,27 +138,27 @@ def test_factors_are_compared_with_all_others_held_equal() -> None:
 def test_what_depends_on_another_factor_is_not_averaged_away() -> None:
     """The forum's two halves: with a frozen base one variant wins, from scratch the other."""
     cells = [
-        cell(answers(400, 390), preprocess="caffe", head="logistic"),
-        cell(answers(400, 300), preprocess="rescale", head="logistic"),
-        cell(answers(400, 200), preprocess="caffe", head="scratch-cnn"),
-        cell(answers(400, 280), preprocess="rescale", head="scratch-cnn"),
+        cell(first_right(400, 390), preprocess="caffe", head="logistic"),
+        cell(first_right(400, 300), preprocess="rescale", head="logistic"),
+        cell(first_right(400, 200), preprocess="caffe", head="scratch-cnn"),
+        cell(first_right(400, 280), preprocess="rescale", head="scratch-cnn"),
     ]
-    sentence = findings(cells)[1]
+    sentence = describe_findings(cells)[1]
     assert sentence.startswith("`caffe` against `rescale` depends on the head: better with logistic by 22.5 points [")
     assert ", worse with scratch-cnn by 20.0 points [" in sentence
 
 
 def disagreeing(leads: dict[tuple[str, str], int]) -> str:
-    """What is said of a against b, by which images a leads under each (head, size)."""
+    """Return the sentence on a against b; a leads by the given number of images for each (head, size)."""
     cells = []
     for (head, size), lead in leads.items():
         for level, right in (("a", 200 + lead), ("b", 200)):
-            cells.append(cell(answers(400, right), preprocess=level, head=head, size=size))
-    return findings(cells)[1]
+            cells.append(cell(first_right(400, right), preprocess=level, head=head, size=size))
+    return describe_findings(cells)[1]
 
 
 def test_the_factor_that_decides_is_named() -> None:
-    """With the means over its levels; one that speaks for neither side is said to."""
+    """The sentence has the mean of each side, and names levels without a clear difference."""
     heads = {"logistic": 40, "bn-dropout": 20, "scratch-cnn": -30, "other": 0}
     sentence = disagreeing({(head, size): lead for head, lead in heads.items() for size in ("150", "224")})
     assert sentence.startswith("`a` against `b` depends on the head: better with logistic and bn-dropout by 7.5 points")
@@ -162,7 +169,7 @@ def test_the_factor_that_decides_is_named() -> None:
 
 
 def test_where_no_single_factor_decides_the_extremes_are_named() -> None:
-    """As where the better level of one factor swaps with that of another."""
+    """This happens where the better level of one factor depends on the level of another."""
     sentence = disagreeing({("x", "150"): 40, ("x", "224"): -40, ("y", "150"): -30, ("y", "224"): 30})
     assert sentence.startswith("`a` against `b` depends on the rest: better with 150, x by 10.0 points [")
     assert ", worse with 224, x by 10.0 points [" in sentence
@@ -170,7 +177,7 @@ def test_where_no_single_factor_decides_the_extremes_are_named() -> None:
 
 
 def test_many_pairs_do_not_disagree_by_chance() -> None:
-    """Of 40 pairs without any difference, some stand apart in both directions; that is no dependence."""
+    """40 pairs without any difference include some that differ in both directions; that is not a dependence."""
     rng = np.random.default_rng(0)
     said, singly = 0, 0
     for _ in range(20):
@@ -178,36 +185,36 @@ def test_many_pairs_do_not_disagree_by_chance() -> None:
         apart = [paired_difference(a, b) for a, b in right]
         singly += any(d.low > 0 for d in apart) and any(d.high < 0 for d in apart)
         cells = [cell(right[k, i], preprocess="ab"[i], head=f"head {k}") for k in range(40) for i in range(2)]
-        said += "depends" in findings(cells)[1]
+        said += "depends" in describe_findings(cells)[1]
     assert singly > 4
     assert said <= 1
 
 
-def first_words(cells: Sequence[Cell]) -> list[str]:
-    return [sentence.split("`")[0] for sentence in findings(cells)]
+def first_words(cells: Sequence[CellResult]) -> list[str]:
+    return [sentence.split("`")[0] for sentence in describe_findings(cells)]
 
 
 def test_sentences_come_in_a_fixed_order_and_say_what_is_compared() -> None:
     """Preprocessing first, then what else is known, then the rest; `ten` alone would not say what it is."""
     some = [("rate", "12"), ("head", "pq"), ("views", "xy"), ("size", "34"), ("model", "AB"), ("preprocess", "kr")]
     cells = [
-        cell(answers(200, 150), **dict(zip((name for name, _ in some), levels, strict=True)))
+        cell(first_right(200, 150), **dict(zip((name for name, _ in some), levels, strict=True)))
         for levels in product(*(levels for _, levels in some))
     ]
     assert first_words(cells)[1:] == ["", "", "size ", "views ", "", "rate "]
-    assert findings(cells)[0].startswith("best: A, k, 3, x, p, 1: 0.750 [")
-    assert [s.split("`")[1] for s in findings(cells)[1:]] == ["k", "A", "3", "x", "p", "1"]
+    assert describe_findings(cells)[0].startswith("best: A, k, 3, x, p, 1: 0.750 [")
+    assert [s.split("`")[1] for s in describe_findings(cells)[1:]] == ["k", "A", "3", "x", "p", "1"]
 
 
 def test_the_first_sentence_counts_what_is_close() -> None:
-    """So that the first place is not read as the only one."""
-    cells = [cell(answers(400, right), model=f"M{right}") for right in (300, 390, 389, 391)]
-    assert findings(cells)[0].endswith("; 2 of 3 other cells cannot be told apart from it")
-    assert findings([cells[0], cells[0]._replace(factors={"model": "N"}), cells[1]])[0].endswith(
-        "; all 2 other cells are clearly worse"
+    """The number of cells that are as good shows that the first place is not unique."""
+    cells = [cell(first_right(400, right), model=f"M{right}") for right in (300, 390, 389, 391)]
+    assert describe_findings(cells)[0].endswith("; 2 of 3 other cells are not significantly different")
+    assert describe_findings([cells[0], cells[0]._replace(factors={"model": "N"}), cells[1]])[0].endswith(
+        "; all 2 other cells are significantly worse"
     )
 
 
 def test_a_single_cell_is_just_measured() -> None:
     """There is nothing to compare it with."""
-    assert findings([cell(answers(10, 9), model="A")]) == ["accuracy 0.900 [0.596, 0.982] on 10 images"]
+    assert describe_findings([cell(first_right(10, 9), model="A")]) == ["accuracy 0.900 [0.596, 0.982] on 10 images"]

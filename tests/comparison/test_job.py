@@ -1,4 +1,4 @@
-"""The grid, cell by cell: what is in it, how it is measured, and that each cell can be had again."""
+"""The grid: its cells, how they are measured, and that the command of each cell gives its figures again."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def digests(work: Path) -> Manifest:
 
 
 def test_a_head_with_a_base_of_its_own_gets_one_cell_per_preparation() -> None:
-    """scratch-cnn sees the pixels as each variant prepares them, whichever bases are beside it."""
+    """scratch-cnn gets the pixels of each variant once, whichever bases are in the grid."""
     recipes = [
         Recipe(model=model, weights="random", preprocess=variant)
         for model in ("MobileNetV2", "DenseNet121")
@@ -82,7 +82,7 @@ def test_a_head_with_a_base_of_its_own_gets_one_cell_per_preparation() -> None:
     ],
 )
 def test_heads_and_settings_are_checked_first(heads: Any, settings: Any, message: str, tmp_path: Path) -> None:
-    """Before anything is extracted."""
+    """Wrong ones raise before anything is extracted."""
     write_photos(tmp_path / "photos", 3)
     with pytest.raises(UsageError, match=message):
         measure_grid(tmp_path / "photos", TINY, heads, settings, cache=tmp_path / "cache")
@@ -90,7 +90,7 @@ def test_heads_and_settings_are_checked_first(heads: Any, settings: Any, message
 
 
 def test_commands_say_all_that_is_not_the_default() -> None:
-    """And quote what a shell would take apart."""
+    """Words with spaces are quoted for a shell."""
     recipe = Recipe(model="MobileNet", weights="my weights.h5", alpha=0.25, preprocess="raw", size="150", views="ten")
     cell = GridCell(recipe, HeadRecipe(head="bn-dropout", parameters={"p": 0.6}, seed=3, average="logits"))
     words = shlex.split(command_line("my photos", cell, Measurement(seed=3, val_fraction=0.3), "my cache"))
@@ -126,7 +126,7 @@ def test_rows_are_ranked_and_hold_their_figures(comparison: Comparison) -> None:
 def test_a_cell_by_itself_is_what_it_was_in_the_grid(
     comparison: Comparison, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The command printed beside it gives the same accuracy and log loss."""
+    """The command of its row gives the same accuracy and log loss."""
     monkeypatch.chdir(tmp_path)
     for head in ("logistic", "bn-dropout", "scratch-cnn"):
         row = next(row for row in comparison.rows if row.cell.head.head == head)
@@ -137,14 +137,14 @@ def test_a_cell_by_itself_is_what_it_was_in_the_grid(
 
 
 def test_a_second_run_extracts_nothing(work: Path, comparison: Comparison, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Features come from the cache; the heads are trained anew and give the same."""
+    """Features come from the cache; the heads are trained again and give the same figures."""
     monkeypatch.setattr("featstore.extraction.job.fetch_all", pytest.fail)
     again = measure(work, TINY, ("logistic",))
     before = {r.cell.recipe: r for r in comparison.rows if r.cell.head.head == "logistic"}
     assert [r.accuracy for r in again.rows] == [before[r.cell.recipe].accuracy for r in again.rows]
 
 
-def test_folds_ask_about_every_image_once(work: Path) -> None:
+def test_folds_hold_out_every_image_once(work: Path) -> None:
     """Stratified, made from content, each image in the test split of one fold; copies of an image together."""
     manifest = digests(work)
     copies = manifest.with_pictures([*manifest.pictures, *(p._replace(path=f"{p.path}.x") for p in manifest.pictures)])
@@ -160,7 +160,7 @@ def test_folds_ask_about_every_image_once(work: Path) -> None:
 
 
 def test_a_given_test_split_takes_no_part_in_folds(work: Path) -> None:
-    """It stays clean for the end; a class with too few images is an error."""
+    """It is kept for the final test; a class with too few images is an error."""
     manifest = digests(work)
     marked = manifest.with_pictures(
         [p._replace(split="test" if n % 4 == 0 else "train") for n, p in enumerate(manifest.pictures)]
@@ -207,7 +207,7 @@ def test_a_cell_that_fails_does_not_cost_the_others(work: Path) -> None:
 
 
 def test_without_a_labelled_test_split_the_validation_split_is_measured_on(work: Path, tmp_path: Path) -> None:
-    """And that is said."""
+    """The result says which split it was."""
     for split, first in (("train", 0), ("val", 40)):
         write_photos(tmp_path / "data" / split, 6, first)
     found = measure_grid(tmp_path / "data", TINY[:1], cache=work / "cache")
@@ -221,4 +221,4 @@ def test_right_answers_are_paired_by_image(work: Path) -> None:
     assert len(found.rows) == 2  # what is named twice is measured once
     assert found.rows[1].difference_to_best == 0
     assert np.ptp(found.rows[1].difference_ci95) < 0.6
-    assert "cannot be told apart" in found.findings[1]
+    assert "are not significantly different" in found.findings[1]

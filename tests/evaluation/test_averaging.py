@@ -1,4 +1,4 @@
-"""One answer from several views, against the mean computed by hand."""
+"""Predictions averaged over views equal the mean computed by hand."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ X = np.random.default_rng(0).normal(size=(6, 10, 4)).astype(np.float32) * 3
 
 
 def test_probabilities_are_averaged_by_default() -> None:
-    """As in the papers."""
+    """Papers do the same."""
     by_hand = np.stack([softmax(X[:, view].astype(float)) for view in range(10)]).mean(axis=0)
     assert predict_views(predict, X) == pytest.approx(by_hand)
 
@@ -33,7 +33,7 @@ def test_logits_are_averaged_up_to_a_constant() -> None:
 
 
 def test_features_are_averaged_before_the_head() -> None:
-    """So the head sees one row for each image."""
+    """The head sees one row for each image."""
     seen: list[tuple[int, ...]] = []
     found = predict_views(lambda rows: (seen.append(rows.shape), predict(rows))[1], X, "features")
     assert seen == [(6, 4)]
@@ -42,7 +42,7 @@ def test_features_are_averaged_before_the_head() -> None:
 
 @pytest.mark.parametrize("average", AVERAGES)
 def test_one_view_is_itself(average: str) -> None:
-    """Whatever would be averaged; and a view that a head is certain about does not spoil the logits."""
+    """This holds for every kind of average; a prediction of certainty 1 does not make the logits infinite."""
     assert predict_views(predict, X[:, :1], average) == pytest.approx(predict(X[:, 0]))
     certain = np.zeros((1, 2, 3), np.float32)
     certain[0, 0] = (900, 0, -900)

@@ -1,4 +1,4 @@
-"""Figures against other implementations of them."""
+"""Metrics equal those of other implementations."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from hypothesis import strategies as st
 from scipy.stats import binomtest
 from sklearn.metrics import accuracy_score, log_loss
 
-from featstore.evaluation.metrics import evaluate, wilson_interval
+from featstore.evaluation.metrics import compute_metrics, wilson_interval
 
 CLASSES = list("abcdefg")
 
 
 @given(st.integers(1, 10**6).flatmap(lambda n: st.tuples(st.sampled_from([0, n]) | st.integers(0, n), st.just(n))))
 def test_the_interval_is_wilsons(counts: tuple[int, int]) -> None:
-    """As scipy computes it; it holds the proportion, and never leaves 0..1."""
+    """It equals that of scipy, contains the proportion and stays within 0..1."""
     expected = binomtest(*counts).proportion_ci(method="wilson")
     low, high = wilson_interval(*counts)
     assert (low, high) == pytest.approx((expected.low, expected.high), abs=1e-9)
@@ -39,12 +39,14 @@ def test_figures_are_those_of_scikit_learn(seed: int, n: int, width: int) -> Non
     labels = rng.choice(classes, n)
     expected = log_loss(labels, probabilities, labels=classes)
     right = accuracy_score(labels, np.array(classes)[probabilities.argmax(axis=1)])
-    metrics = evaluate(probabilities, labels, classes)
+    metrics = compute_metrics(probabilities, labels, classes)
     assert metrics.n == n
     assert metrics.accuracy == pytest.approx(right)
     assert metrics.accuracy_ci95 == wilson_interval(round(right * n), n)
     assert metrics.log_loss == pytest.approx(expected)
-    assert evaluate(probabilities.astype(np.float32), labels, classes).log_loss == pytest.approx(expected, rel=1e-4)
+    assert compute_metrics(probabilities.astype(np.float32), labels, classes).log_loss == pytest.approx(
+        expected, rel=1e-4
+    )
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(6, 12))
@@ -54,31 +56,31 @@ def test_top5_is_a_place_among_the_five_most_probable(seed: int, width: int) -> 
     probabilities, truth = rng.random((20, width)), rng.integers(0, width, 20)
     classes = [f"class {i:02}" for i in range(width)]
     among = [sum(p > row[t] for p in row) < 5 for row, t in zip(probabilities, truth, strict=True)]
-    assert evaluate(probabilities, [classes[t] for t in truth], classes).top5 == pytest.approx(np.mean(among))
+    assert compute_metrics(probabilities, [classes[t] for t in truth], classes).top5 == pytest.approx(np.mean(among))
 
 
 def test_top5_is_given_only_where_it_says_something() -> None:
-    """With five classes, all are among the first five."""
-    assert evaluate(np.eye(5), CLASSES[:5], CLASSES[:5]).top5 is None
-    assert evaluate(np.eye(6), CLASSES[:6], CLASSES[:6]).top5 == 1.0
+    """Five classes are always all among the first five."""
+    assert compute_metrics(np.eye(5), CLASSES[:5], CLASSES[:5]).top5 is None
+    assert compute_metrics(np.eye(6), CLASSES[:6], CLASSES[:6]).top5 == 1.0
 
 
 def test_top5_ties_go_to_the_class_named_first() -> None:
-    """As in argmax, so that top-5 is never below the accuracy."""
+    """This is as in argmax, so top-5 is never below the accuracy."""
     many = [f"class {i:02}" for i in range(40)]
-    metrics = evaluate(np.full((40, 40), 1 / 40), many, many)
+    metrics = compute_metrics(np.full((40, 40), 1 / 40), many, many)
     assert (metrics.accuracy, metrics.top5) == (1 / 40, 5 / 40)
-    assert evaluate(np.eye(7) * 0.5 + 0.5 / 7, CLASSES, CLASSES).top5 == 1.0
+    assert compute_metrics(np.eye(7) * 0.5 + 0.5 / 7, CLASSES, CLASSES).top5 == 1.0
 
 
 def test_columns_are_in_the_order_of_the_classes() -> None:
-    """Whatever order the labels come in, and however they are kept."""
+    """Neither the order nor the container of the labels matters."""
     probabilities = np.array([[0.9, 0.1], [0.2, 0.8]])
-    assert evaluate(probabilities, ["z", "a"], ["z", "a"]).accuracy == 1.0
-    assert evaluate(probabilities, np.array(["a", "z"]), ["z", "a"]).accuracy == 0.0
+    assert compute_metrics(probabilities, ["z", "a"], ["z", "a"]).accuracy == 1.0
+    assert compute_metrics(probabilities, np.array(["a", "z"]), ["z", "a"]).accuracy == 0.0
 
 
 def test_a_certain_mistake_has_a_finite_loss() -> None:
-    """A probability of 0 for the truth counts as the least that float32 tells from 0 beside 1."""
-    loss = evaluate(np.array([[0.0, 1.0]]), ["a"], ["a", "b"]).log_loss
+    """A probability of 0 for the right class counts as the resolution of float32 at 1."""
+    loss = compute_metrics(np.array([[0.0, 1.0]]), ["a"], ["a", "b"]).log_loss
     assert loss == pytest.approx(-np.log(np.finfo(np.float32).eps))

@@ -29,7 +29,7 @@ def pixels(curve: Curve, title: str = "bn-dropout on tiny") -> np.ndarray:
 
 
 def drawn(picture: np.ndarray, number: int) -> np.ndarray:
-    """Where inside the frame the colour of the series `number` is, (480, 840); the edge of a line is paler."""
+    """Return (480, 840), true inside the frame where the colour of the series `number` is; edges of lines are paler."""
     colour = [int(COLOURS[number][place : place + 2], 16) for place in (1, 3, 5)]
     found = np.abs(picture.astype(int) - colour).max(axis=2) < 60
     found[BOTTOM:] = False  # the legend

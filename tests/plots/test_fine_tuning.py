@@ -1,4 +1,4 @@
-"""The chart of head and fine-tuning: each phase by its own epochs, the hand-over between them, and what is marked."""
+"""The plot of head and fine-tuning: the epochs of each phase, the hand-over between them, and the marks."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from PIL import Image
 from featstore.heads.interface import Curve
 from featstore.plots.fine_tuning import (
     _HEAD,
-    _LEAST,
-    _NARROW,
+    _MIN_SHARE,
+    _NARROW_SHARE,
     _TUNED,
     _figure,
+    _head_share,
     _number,
-    _share,
     _ticks,
-    handover_chart,
+    draw_fine_tuning,
 )
 
 LOGISTIC = Curve("C", [0.1, 1.0], {"loss": [0.4, 0.3], "val_loss": [0.6, 0.5]}, log_x=True)
@@ -40,7 +40,7 @@ def head(epochs: int = 5, best: int | None = None, validated: bool = True) -> Cu
 
 
 def tuned(epochs: int = 4, best: int | None = None, validated: bool = True) -> Curve:
-    """From the hand-over at 0; its validation loss is 0.3 in the best epoch, by default the last, its accuracy 0.9."""
+    """Epoch 0 is the hand-over. Validation loss is 0.3 and accuracy 0.9 in the best epoch, by default the last."""
     x = np.arange(epochs + 1)
     away = abs(x - (epochs if best is None else best)) / epochs / 5
     series = {"loss": np.where(x, 0.4 - x / (9 * epochs), nan), "accuracy": np.where(x, 0.8 + x / (9 * epochs), nan)}
@@ -89,7 +89,7 @@ def test_training_is_dashed_and_each_phase_has_its_colour() -> None:
 
 
 def test_fine_tuning_is_shaded() -> None:
-    """Faintly, from the hand-over on, in both panels."""
+    """A faint shade begins at the hand-over in both panels."""
     for axes in drawn(head(), tuned())[0].axes:
         (shade,) = axes.patches
         assert shade.get_x() == 0
@@ -97,7 +97,7 @@ def test_fine_tuning_is_shaded() -> None:
 
 
 def test_the_hand_over_is_one_named_line() -> None:
-    """Through both axes, between the last epoch of the head and the first of fine-tuning, where its 0 is."""
+    """It goes through both axes, at epoch 0 of fine-tuning and after the last epoch of the head."""
     figure, upper, lower = drawn(head(), tuned())
     assert [set(panel["hand-over"].get_xdata()) for panel in (upper, lower)] == [{0}, {0}]
     assert words(figure).count("hand-over") == 1
@@ -125,14 +125,14 @@ def test_restored_weights_are_those_of_a_dot() -> None:
 
 
 def test_nothing_is_pale_where_the_last_epoch_is_best() -> None:
-    """Nor does the legend speak of it."""
+    """The legend does not mention later epochs either."""
     figure, upper, _ = drawn(head(), tuned())
     assert not any("later" in label for label in upper)
     assert "after the best epoch" not in words(figure)
 
 
 def test_the_best_tuned_epoch_has_a_dot_and_its_value() -> None:
-    """By validation loss, for the accuracy too; 0 if fine-tuning only made it worse."""
+    """The validation loss decides for both measures; it is epoch 0 if fine-tuning only made it worse."""
     figure, upper, lower = drawn(head(), tuned(4, best=3))
     place = upper["fine-tuning val_loss"].get_xdata()[-1]
     assert upper["fine-tuning best loss"].get_xdata()[0] == lower["fine-tuning best accuracy"].get_xdata()[0] == place
@@ -143,7 +143,7 @@ def test_the_best_tuned_epoch_has_a_dot_and_its_value() -> None:
 
 
 def test_values_are_written_in_the_colour_of_their_line() -> None:
-    """Beside it, the higher one above, also where both are nearly equal."""
+    """The higher value is above the other, also where both are nearly equal."""
     figure, *_ = drawn(head(), tuned(), before={"loss": 0.3001, "accuracy": 0.8999})
     for axes, order in zip(
         figure.axes, (("0.300 epoch 4", "0.300 head"), ("0.900 head", "0.900 epoch 4")), strict=True
@@ -160,14 +160,14 @@ def test_small_values_keep_their_digits(value: float, text: str) -> None:
     assert _number(123456.0) == "1.23e+05"
 
 
-def test_the_best_epoch_is_told_by_accuracy_where_no_loss_is_known() -> None:
+def test_the_accuracy_decides_on_the_best_epoch_where_no_loss_is_known() -> None:
     """The highest one, and of equal ones the first."""
     curve = Curve("epoch", [0, 1, 2, 3], {"val_accuracy": [0.8, 0.9, 0.9, 0.7], "val_loss": [nan] * 4})
     assert "0.900 epoch 1" in words(drawn(head(), curve)[0])
 
 
 def test_without_validation_the_last_epoch_is_marked() -> None:
-    """On the training series, which nothing continues behind the hand-over; the legend does not call it the best."""
+    """The training series is marked and ends at the hand-over; the legend does not call the epoch the best."""
     figure, upper, _ = drawn(head(validated=False), tuned(validated=False))
     assert upper["fine-tuning best loss"].get_ydata()[0] == tuned().series["loss"][-1]
     assert upper["head best loss"].get_ydata()[0] == 0.5
@@ -177,7 +177,7 @@ def test_without_validation_the_last_epoch_is_marked() -> None:
 
 
 def test_the_cached_head_is_a_dotted_reference() -> None:
-    """Over fine-tuning only, with its value beside it; and absent where nothing is known of it."""
+    """It spans fine-tuning only, with its value at the right, and is absent where its value is not known."""
     figure, upper, lower = drawn(head(), tuned(), before=BEFORE)
     for line, value in ((upper["before loss"], 0.5), (lower["before accuracy"], 0.8)):
         assert line.get_linestyle() == ":"
@@ -200,7 +200,7 @@ def test_a_logistic_head_is_a_named_stub() -> None:
 
 
 def test_a_stub_is_where_fine_tuning_begins() -> None:
-    """If nothing else says how good the head is; without validation there is none."""
+    """This holds where the value of the head is not known; without validation there is no stub."""
     assert set(drawn(LOGISTIC, tuned())[1]["stub loss"].get_ydata()) == {tuned().series["val_loss"][0]}
     assert "stub loss" not in drawn(LOGISTIC, tuned(validated=False))[1]
     assert "head" in words(drawn(Curve("epoch", [], {}), tuned())[0])
@@ -208,10 +208,10 @@ def test_a_stub_is_where_fine_tuning_begins() -> None:
 
 @pytest.mark.parametrize("epochs", [(100, 5), (5, 60), (10, 10), (2, 1)])
 def test_each_phase_has_a_fair_share_of_the_width(epochs: tuple[int, int]) -> None:
-    """At least a third, however many epochs the other one has."""
-    share = _share(head(epochs[0]), tuned(epochs[1]))
-    assert _LEAST <= share <= 1 - _LEAST
-    assert _LEAST > 1 / 3
+    """It is at least a third, whatever the epochs of the other phase."""
+    share = _head_share(head(epochs[0]), tuned(epochs[1]))
+    assert _MIN_SHARE <= share <= 1 - _MIN_SHARE
+    assert _MIN_SHARE > 1 / 3
     upper = drawn(head(epochs[0]), tuned(epochs[1]))[1]
     assert min(upper["head val_loss"].get_xdata()) == pytest.approx(-share)
     assert max(upper["fine-tuning val_loss"].get_xdata()) == pytest.approx(1 - share)
@@ -220,13 +220,13 @@ def test_each_phase_has_a_fair_share_of_the_width(epochs: tuple[int, int]) -> No
 def test_a_single_epoch_takes_little_room() -> None:
     """One of the head is a dot in a narrow part; one of fine-tuning a line from the hand-over."""
     figure, upper, _ = drawn(head(1), tuned(1))
-    assert list(upper["head val_loss"].get_xdata()) == [-_NARROW / 2]
+    assert list(upper["head val_loss"].get_xdata()) == [-_NARROW_SHARE / 2]
     assert upper["head loss"].get_marker() == "."
     assert [label for _, label in numbers(figure)] == ["1", "0", "1"]
 
 
 def test_each_phase_is_numbered_by_its_own_epochs() -> None:
-    """At the places where they are drawn."""
+    """The numbers are at the places of the epochs."""
     figure, upper, _ = drawn(head(100), tuned(5))
     labels = numbers(figure)
     assert [label for _, label in labels] == ["1", "20", "40", "60", "80", "100", *"012345"]
@@ -247,7 +247,7 @@ def test_numbers_are_few_and_keep_apart(last: int) -> None:
 
 @pytest.mark.parametrize("factor, scale", [(1, "linear"), (100, "log"), (1e30, "log")])
 def test_losses_of_very_different_size_have_a_logarithmic_axis(factor: float, scale: str) -> None:
-    """So that the small ones can be read too; the accuracies' axis never is."""
+    """Small losses stay readable; the axis of accuracies is never logarithmic."""
     curve = head()
     curve.series["loss"][0] *= factor
     figure, *_ = drawn(curve, tuned())
@@ -265,7 +265,7 @@ def test_losses_may_be_anything(values: list[float]) -> None:
     assert np.isfinite(figure.axes[0].get_ylim()).all()
     kept = [y for label in upper if "fine-tuning" in label for y in upper[label].get_ydata()]
     assert not np.isinf(kept).any()
-    handover_chart(head(3), curve, {}, "t")
+    draw_fine_tuning(head(3), curve, {}, "t")
 
 
 EXAMPLES = [
@@ -281,7 +281,7 @@ EXAMPLES = [
 
 @pytest.mark.parametrize("example", EXAMPLES)
 def test_no_text_touches_another(example: tuple[Curve, Curve, dict[str, float]]) -> None:
-    """Nor leaves the picture, also with equal values side by side and with a title longer than the picture."""
+    """All text is inside the plot, also with equal values and with a title longer than the plot."""
     figure = _figure(*example, "a/long/path/" * 30)
     figure.draw_without_rendering()
     for axes in figure.axes:
@@ -306,7 +306,7 @@ def hide_beyond(axes: Any) -> None:
 @pytest.mark.parametrize("example", EXAMPLES)
 def test_nothing_is_cut_at_the_edges(example: tuple[Curve, Curve, dict[str, float]]) -> None:
     """The outermost pixels are white all around."""
-    pixels = np.asarray(Image.open(io.BytesIO(handover_chart(*example, "a title"))).convert("RGB"))
+    pixels = np.asarray(Image.open(io.BytesIO(draw_fine_tuning(*example, "a title"))).convert("RGB"))
     assert all((edge == 255).all() for edge in (pixels[:2], pixels[-2:], pixels[:, :2], pixels[:, -2:]))
     assert (pixels != 255).any(axis=2).mean() > 0.01
 
@@ -314,10 +314,10 @@ def test_nothing_is_cut_at_the_edges(example: tuple[Curve, Curve, dict[str, floa
 @pytest.mark.parametrize("title", [r"costs $\5$", "caf\udce9", "花 分类", "_hidden", "a\x00\nb", ""])
 def test_titles_are_drawn_whatever_they_are(title: str) -> None:
     """Dollar signs begin no formula; undecodable bytes, unknown letters and control characters do no harm."""
-    assert handover_chart(head(), tuned(), BEFORE, title) != handover_chart(head(), tuned(), BEFORE, "another")
+    assert draw_fine_tuning(head(), tuned(), BEFORE, title) != draw_fine_tuning(head(), tuned(), BEFORE, "another")
 
 
 def test_the_same_curves_give_the_same_bytes() -> None:
-    """And others give others."""
-    assert handover_chart(head(), tuned(), {}, "t") == handover_chart(head(), tuned(), {}, "t")
-    assert handover_chart(head(), tuned(), {}, "t") != handover_chart(head(), tuned(), BEFORE, "t")
+    """Other curves give other bytes."""
+    assert draw_fine_tuning(head(), tuned(), {}, "t") == draw_fine_tuning(head(), tuned(), {}, "t")
+    assert draw_fine_tuning(head(), tuned(), {}, "t") != draw_fine_tuning(head(), tuned(), BEFORE, "t")

@@ -1,4 +1,4 @@
-"""The diagram of a network: what stands where, what tells the parts apart, and that all of it can be read."""
+"""The diagram of a network: where its parts are, how their kinds differ, and that all text is readable."""
 
 from __future__ import annotations
 
@@ -16,8 +16,18 @@ from matplotlib.patches import FancyArrowPatch, FancyBboxPatch, Rectangle
 from matplotlib.text import Text
 from PIL import Image
 
-from featstore.plots.network import _BOX, _LOOKS, Part, _chain, _columns, _count, _figure, _layout, network_diagram
-from featstore.plots.text import DPI, drawable, undrawable_ignored
+from featstore.plots.network import (
+    _BOX,
+    _STYLES,
+    Part,
+    _column_count,
+    _figure,
+    _layout,
+    _make_chain,
+    _short,
+    draw_network,
+)
+from featstore.plots.text import DPI, drawable, ignore_missing_glyphs
 
 FROZEN = Part("block4", 4, (14, 14, 512), 5_899_776, 0, 2)
 TRAINED = Part("block5", 4, (7, 7, 512), 7_079_424, 7_079_424, 0)
@@ -36,13 +46,13 @@ def boxes(figure: Any) -> dict[str, Any]:
 
 
 def middle(figure: Any, gid: str) -> tuple[float, float]:
-    """Of a box, from the top and from the left, so that places sort in the order of reading."""
+    """Return the middle of a box, measured from the top and from the left, so that places sort in reading order."""
     extent = boxes(figure)[gid].get_window_extent()
     return -round((extent.y0 + extent.y1) / 2), (extent.x0 + extent.x1) / 2
 
 
 def assert_readable(figure: Any) -> None:
-    """No text touches another, none leaves the picture, and one that begins in a part's box ends in it."""
+    """Assert that no text touches another or leaves the plot, and that text in a box stays in it."""
     figure.draw_without_rendering()  # places the legend
     found = [(text, text.get_window_extent()) for text in figure.findobj(Text) if text.get_text()]
     for (one, a), (other, b) in combinations(found, 2):
@@ -70,9 +80,9 @@ def test_the_chain_leads_from_the_image_to_the_classes() -> None:
 
 
 def test_arrows_end_at_the_boxes() -> None:
-    """From each box's right edge, on to the next one's left edge, also where a row ends."""
+    """Each leads from the right edge of a box to the left edge of the next, also at the end of a row."""
     figure = _figure(NETWORK, "t")
-    places, _ = _layout(_chain(NETWORK))
+    places, _ = _layout(_make_chain(NETWORK))
     arrows = [patch for patch in figure.axes[0].patches if isinstance(patch, FancyArrowPatch)]
     ways = iter(figure.axes[0].lines)
     for arrow, (start, end) in zip(arrows, pairwise(places), strict=True):
@@ -88,11 +98,11 @@ def test_arrows_end_at_the_boxes() -> None:
 
 
 def test_the_cache_stands_before_the_first_trained_part() -> None:
-    """Whatever is frozen behind it, and only if something is frozen in front of it."""
-    assert _chain([FROZEN, POOL, TRAINED, POOL, HEAD])[3] == "cached here"
-    assert _chain([FROZEN, TRAINED, FROZEN, HEAD]).count("cached here") == 1
-    assert "cached here" not in _chain([TRAINED, HEAD])
-    assert "cached here" not in _chain([FROZEN, POOL])
+    """Frozen parts may follow it, and at least one comes before it."""
+    assert _make_chain([FROZEN, POOL, TRAINED, POOL, HEAD])[3] == "cached here"
+    assert _make_chain([FROZEN, TRAINED, FROZEN, HEAD]).count("cached here") == 1
+    assert "cached here" not in _make_chain([TRAINED, HEAD])
+    assert "cached here" not in _make_chain([FROZEN, POOL])
 
 
 @pytest.mark.parametrize("part, kind", [(FROZEN, "frozen"), (TRAINED, "trained"), (POOL, "no parameters")])
@@ -100,8 +110,8 @@ def test_parts_differ_in_colour_and_without_it(part: Part, kind: str) -> None:
     """The strip is full, hatched or absent, and the legend has that mark and no other."""
     figure = _figure([part], "t")
     box = boxes(figure)["part-0"]
-    assert to_hex(box.get_facecolor()) == _LOOKS[kind]["fill"].lower()
-    assert to_hex(box.get_edgecolor()) == _LOOKS[kind]["edge"].lower()
+    assert to_hex(box.get_facecolor()) == _STYLES[kind]["fill"].lower()
+    assert to_hex(box.get_edgecolor()) == _STYLES[kind]["edge"].lower()
     strips = [patch for patch in figure.axes[0].patches if isinstance(patch, Rectangle)]
     assert [bool(strip.get_hatch()) for strip in strips] == {"frozen": [False], "trained": [True]}.get(kind, [])
     assert all(strip.get_clip_path() for strip in strips)  # else it would stand out at the box's round corners
@@ -121,13 +131,13 @@ def test_a_box_says_what_is_in_the_part() -> None:
 
 
 def test_batch_normalization_is_explained_where_it_is_said() -> None:
-    """In a frozen part it goes without saying, so neither the box nor the foot of the picture does."""
+    """Frozen parts keep all they have, so neither their box nor the note mentions it."""
     assert any(line.startswith("BN keeps statistics:") for line in words(_figure([FROZEN, HEAD], "t")))
     assert not any("BN" in line for line in words(_figure([FROZEN, TRAINED], "t")))
 
 
 def test_shapes_follow_the_parts() -> None:
-    """On the arrow out of each, between it and the next, and below it at the end of a row."""
+    """Each is on the arrow out of its part, and below the part at the end of a row."""
     figure = _figure([FROZEN._replace(shape=(28, 28, 256)), FROZEN, TRAINED], "t")
     shapes = {text.get_text(): text.get_window_extent() for text in figure.findobj(Text) if text.get_fontsize() == 6.5}
     assert list(shapes) == ["28×28×256", "14×14×512", "7×7×512"]
@@ -144,16 +154,16 @@ def test_shapes_follow_the_parts() -> None:
     [(0, "0"), (999, "999"), (1000, "1.0 k"), (999_949, "999.9 k"), (999_950, "1.0 M"), (2_350_000, "2.4 M")],
 )
 def test_large_numbers_are_short(number: int, text: str) -> None:
-    """One digit behind the point, and never 1000 of a unit."""
-    assert _count(number) == text
-    assert _count(1_234_567_890) == "1.2 G"
+    """They have one digit after the point, and are never 1000 of a unit."""
+    assert _short(number) == text
+    assert _short(1_234_567_890) == "1.2 G"
 
 
 @given(st.integers(3, 200))
 @example(43)
 def test_rows_are_full_and_not_too_many(count: int) -> None:
-    """At most nine until columns become many, and the last at least half full."""
-    columns = _columns(count)
+    """There are at most nine rows, and the last is at least half full."""
+    columns = _column_count(count)
     rows = -(-count // columns)
     assert rows <= 9
     assert columns <= 4 or count > 10
@@ -162,25 +172,25 @@ def test_rows_are_full_and_not_too_many(count: int) -> None:
 
 @pytest.mark.parametrize("count", [1, 2, 5, 9, 18, 40])
 def test_boxes_keep_apart(count: int) -> None:
-    """Also the drawing's edges keep away from them, and the drawing grows with their number."""
-    places, (width, height) = _layout(_chain([FROZEN] * (count - 1) + [TRAINED]))
+    """They keep a distance from the edges too, and the drawing grows with their number."""
+    places, (width, height) = _layout(_make_chain([FROZEN] * (count - 1) + [TRAINED]))
     for one, other in combinations(places, 2):
         assert one.y != other.y or abs(one.x - other.x) > _BOX[0] + 0.5
         assert one.y == other.y or abs(one.y - other.y) > _BOX[1] + 0.3
     assert all(place.x - place.width / 2 > 0.4 and place.x + place.width / 2 < width - 0.4 for place in places)
     assert all(place.y - _BOX[1] / 2 > 0.6 and place.y + _BOX[1] / 2 < height - 0.6 for place in places)
-    image = Image.open(io.BytesIO(network_diagram([FROZEN] * (count - 1) + [TRAINED], "t")))
+    image = Image.open(io.BytesIO(draw_network([FROZEN] * (count - 1) + [TRAINED], "t")))
     assert image.size == pytest.approx((width * DPI, height * DPI), abs=1)
 
 
 @pytest.mark.parametrize("parts", [NETWORK, [LONG] * 17, [TRAINED], [POOL._replace(name="W" * 90, layers=10**9)] * 3])
 def test_all_can_be_read(parts: list[Part]) -> None:
-    """Long names, large shapes and full boxes included, below a title that is longer than the picture."""
+    """Long names, large shapes and full boxes included, below a title that is longer than the plot."""
     assert_readable(_figure(parts, "/a/folder/of/mine" * 30))
 
 
 def test_long_names_are_shortened_in_the_middle() -> None:
-    """Where a name says from which layer to which, each has a line of its own."""
+    """In a name of the form `first ... last`, each layer has its own line."""
     found = words(_figure([LONG, POOL._replace(name="first_" + "x" * 90 + "_last")], "t"))
     assert {"conv5_block1_1_conv …", "conv5_block3_out"} <= set(found)
     (short,) = (line for line in found if line.startswith("first_"))
@@ -192,15 +202,15 @@ def test_long_names_are_shortened_in_the_middle() -> None:
 @pytest.mark.parametrize("kind", ["png", "svg"])
 def test_names_are_drawn_whatever_they_are(name: str, kind: str) -> None:
     """Dollar signs begin no formula; undecodable bytes, unknown letters and control characters do no harm."""
-    drawn = network_diagram([FROZEN._replace(name=name), TRAINED], name, kind)
-    assert drawn != network_diagram([FROZEN, TRAINED], name, kind)
+    drawn = draw_network([FROZEN._replace(name=name), TRAINED], name, kind)
+    assert drawn != draw_network([FROZEN, TRAINED], name, kind)
     if kind == "svg":
         ET.fromstring(drawn)
 
 
 def test_other_warnings_are_not_silenced() -> None:
     """Only those of letters that the font lacks."""
-    with undrawable_ignored(), pytest.raises(UserWarning, match="else"):
+    with ignore_missing_glyphs(), pytest.raises(UserWarning, match="else"):
         import warnings
 
         warnings.warn("something else", UserWarning, stacklevel=1)
@@ -213,18 +223,18 @@ def test_what_no_font_draws_is_a_question_mark() -> None:
 
 @pytest.mark.parametrize("kind", ["png", "svg"])
 def test_the_same_parts_give_the_same_bytes(kind: str) -> None:
-    """Without a date and with the same ids, so that a picture under version control changes with the network only."""
-    drawn = network_diagram(NETWORK, "t", kind)
-    assert drawn == network_diagram(NETWORK, "t", kind)
-    assert drawn != network_diagram(NETWORK[1:], "t", kind)
+    """There is no date and ids are fixed, so a plot under version control changes with the network only."""
+    drawn = draw_network(NETWORK, "t", kind)
+    assert drawn == draw_network(NETWORK, "t", kind)
+    assert drawn != draw_network(NETWORK[1:], "t", kind)
     assert b"date>" not in drawn
 
 
 def test_kinds_are_what_they_say() -> None:
     """An SVG names its boxes, and a PNG has something on it but at its edges."""
-    root = ET.fromstring(network_diagram(NETWORK, "t", "svg"))
+    root = ET.fromstring(draw_network(NETWORK, "t", "svg"))
     assert {f"part-{n}" for n in range(len(NETWORK))} <= {element.get("id") for element in root.iter()}
-    pixels = np.asarray(Image.open(io.BytesIO(network_diagram(NETWORK, "t"))).convert("RGB"))
+    pixels = np.asarray(Image.open(io.BytesIO(draw_network(NETWORK, "t"))).convert("RGB"))
     assert (pixels != 255).any()
     assert all((edge == 255).all() for edge in (pixels[:9], pixels[-9:], pixels[:, :9], pixels[:, -9:]))
 
@@ -232,9 +242,9 @@ def test_kinds_are_what_they_say() -> None:
 def test_what_cannot_be_drawn_is_refused() -> None:
     """Another kind of file, and a network without parts."""
     with pytest.raises(ValueError, match="expected 'png' or 'svg', found 'pdf'"):
-        network_diagram(NETWORK, "t", "pdf")
+        draw_network(NETWORK, "t", "pdf")
     with pytest.raises(ValueError, match="expected at least one, found none"):
-        network_diagram([], "t")
+        draw_network([], "t")
 
 
 def test_rounded_boxes_are_of_the_size_that_is_planned() -> None:

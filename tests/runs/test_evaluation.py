@@ -17,8 +17,7 @@ from featstore.bases.build import build
 from featstore.bases.source import parse_source
 from featstore.datasets.manifest import list_files, scan
 from featstore.errors import DataError, RunError
-from featstore.evaluation.metrics import Metrics, describe_splits
-from featstore.evaluation.metrics import evaluate as measure
+from featstore.evaluation.metrics import Metrics, compute_metrics, describe_splits
 from featstore.extraction.recipe import Recipe
 from featstore.heads.logistic import LogisticHead
 from featstore.runs.run import Run, load_run, load_splits
@@ -81,7 +80,7 @@ def test_other_data_without_splits_is_one(work: Path, run: Run) -> None:
     predicted = featstore.predict(run, [work / "new"], cache=work / "cache").images
     probabilities = np.array([image.probabilities for image in predicted])
     labels = [Path(image.path).parent.name for image in predicted]
-    assert found.metrics == rounded({"new": measure(probabilities, labels, run.classes)})
+    assert found.metrics == rounded({"new": compute_metrics(probabilities, labels, run.classes)})
     assert found.metrics["new"].n == 12
     assert found.skipped == ()
 
