@@ -1,1 +1,1 @@
-"""From files to pixels: the manifest of a data set, reading an image, and the preprocessing variants."""
+"""Images: from the bytes of a file to pixels, views, and the preprocessing variants."""

@@ -1,8 +1,7 @@
-"""Random versions of an image, the same ones every time: drawn from the seed, the image's content and the version.
+"""Random versions of an image, reproducible: drawn from the seed, the content of the image and the version.
 
-The order is that of `ImageDataGenerator`: first to the input size, then one affine map about the centre with the edge
-pixels drawn outwards, then the mirror, then the brightness. A random resized crop (Szegedy et al. 2015, section 6)
-comes before all of them.
+The order is that of `ImageDataGenerator`: resize to the input size, one affine map about the centre with the edge
+pixels repeated outwards, mirror, brightness. A random resized crop (Szegedy et al. 2015, section 6) comes before them.
 """
 
 from __future__ import annotations
@@ -27,14 +26,14 @@ _TRIES = 10
 def augmented_views(
     image: Image.Image, raw: bytes, reading: Reading, augmentation: Augmentation, versions: Sequence[int]
 ) -> NDArray[np.uint8]:
-    """The random `versions` of RGB `image`, the pixels of the file `raw`, as (versions, height, width, 3) uint8."""
+    """Return the random `versions` of RGB `image` as (versions, height, width, 3) uint8; `raw` are the file's bytes."""
     content = hashlib.sha256(raw).digest()
     plain = replace(reading, augmentation=None)
     return np.stack([_version(image, plain, augmentation, _generator(content, augmentation, v)) for v in versions])
 
 
 def _generator(content: bytes, augmentation: Augmentation, version: int) -> np.random.Generator:
-    """PCG64 by name: numpy may one day change what `default_rng` stands for."""
+    """Return the generator of one version. It is PCG64 by name, since numpy may change what `default_rng` uses."""
     seed = hashlib.sha256(f"featstore-augment-1:{augmentation.seed}:{version}:".encode() + content).digest()
     return np.random.Generator(np.random.PCG64(int.from_bytes(seed, "big")))
 
@@ -42,9 +41,12 @@ def _generator(content: bytes, augmentation: Augmentation, version: int) -> np.r
 def _version(
     image: Image.Image, reading: Reading, ranges: Augmentation, random: np.random.Generator
 ) -> NDArray[np.uint8]:
-    """Every number is drawn in every case, so that switching one thing off leaves the others as they were."""
+    """Return one random version (height, width, 3) of `image`.
+
+    Every number is always drawn, so that turning one transformation off does not change the others.
+    """
     box = _random_box(image.size, ranges.crop, random)
-    rotation, shear = (math.radians(random.uniform(-1, 1) * most) for most in (ranges.rotation, ranges.shear))
+    rotation, shear = (math.radians(random.uniform(-1, 1) * limit) for limit in (ranges.rotation, ranges.shear))
     zoom_x, zoom_y = (1 + random.uniform(-1, 1) * ranges.zoom for _ in range(2))
     mirrored = random.uniform() < 0.5 and ranges.mirror
     brightness = 1 + random.uniform(-1, 1) * ranges.brightness
@@ -59,7 +61,10 @@ def _version(
 
 
 def _random_box(size: tuple[int, int], smallest: float, random: np.random.Generator) -> tuple[int, int, int, int]:
-    """A box of random area and aspect within (width, height), as torchvision's RandomResizedCrop; else all of it."""
+    """Return a box (left, top, right, bottom) of random area and aspect, as torchvision's RandomResizedCrop does.
+
+    If no try fits into `size` (width, height), it is the whole image.
+    """
     width, height = size
     draws = random.uniform(size=(_TRIES, 4))
     for area, aspect, x, y in draws.tolist():
@@ -73,17 +78,17 @@ def _random_box(size: tuple[int, int], smallest: float, random: np.random.Genera
 
 
 def _matrix(rotation: float, shear: float, zoom_x: float, zoom_y: float) -> NDArray[np.float64]:
-    """(2, 2), from a place in the new image to its source, both relative to the centre and in (x, y)."""
+    """Return the map (2, 2) from a point of the new image to its source, both (x, y) relative to the centre."""
     turn = np.array([[math.cos(rotation), -math.sin(rotation)], [math.sin(rotation), math.cos(rotation)]])
     slant = np.array([[math.cos(shear), 0.0], [-math.sin(shear), 1.0]])
     return np.asarray(turn @ slant @ np.diag([zoom_x, zoom_y]))
 
 
 def _transform(pixels: NDArray[np.uint8], matrix: NDArray[np.float64]) -> NDArray[np.uint8]:
-    """Bilinear; beyond the edge its pixels go on, as with Keras' fill_mode="nearest"."""
+    """Return `pixels` mapped by `matrix`, bilinear. Edge pixels are repeated outwards, as with fill_mode="nearest"."""
     height, width = pixels.shape[:2]
     reach = np.abs(matrix) @ (width / 2, height / 2) - (width / 2, height / 2)
-    margin = max(0, math.ceil(reach.max())) + 2  # bilinear looks one pixel further
+    margin = max(0, math.ceil(reach.max())) + 2  # bilinear reads one pixel further
     padded = np.pad(pixels, ((margin, margin), (margin, margin), (0, 0)), mode="edge")
     centre = np.array([width / 2, height / 2])
     (a, b), (d, e) = matrix

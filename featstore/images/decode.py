@@ -1,6 +1,6 @@
-"""From the bytes of an image file to an RGB image, with Pillow: gated, whole, upright, on white.
+"""Decoding with Pillow: from the bytes of an image file to an upright RGB image, transparency on white.
 
-The gate comes first, since files are from strangers: what it lets through is small enough to decode.
+Files may be hostile, so `open_image` checks the header first. What passes is small enough to decode.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from PIL import Image, ImageFile, UnidentifiedImageError
 from featstore.errors import UnreadableImage, UsageError
 
 MAX_PIXELS = 50_000_000
-MAX_SCANS = 100  # as libtiff has it for the JPEG files within
+MAX_SCANS = 100  # the limit of libtiff for the JPEG data in a TIFF
 FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP", "TIFF")
-_ORIENTATION = 0x0112  # EXIF 2.32, section 4.6.4: how the stored picture has to be turned to stand upright
+_ORIENTATION = 0x0112  # EXIF 2.32, section 4.6.4: how to turn the stored image upright
 _TILE_SIDES = 0x0142, 0x0143  # TIFF 6.0, section 15
-_MARKER = re.compile(rb"\xff[\x02-\xcf\xd8-\xfe]")  # JPEG markers with a length behind them, and those of both ends
+_MARKER = re.compile(rb"\xff[\x02-\xcf\xd8-\xfe]")  # JPEG markers followed by a length, and start and end of image
 _START_OF_SCAN, _END_OF_IMAGE = b"\xff\xda", b"\xff\xd9"
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -32,7 +32,7 @@ _TURNS = {
 
 
 def open_image(raw: bytes) -> Image.Image:
-    """The image behind the gate, its header read and its pixels not yet decoded; raises UnreadableImage."""
+    """Return the image with its header checked and its pixels not yet decoded; raise UnreadableImage."""
     if not raw:
         raise UnreadableImage("the file is empty")
     try:
@@ -40,8 +40,8 @@ def open_image(raw: bytes) -> Image.Image:
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise UnreadableImage(f"declares more than {MAX_PIXELS / 1e6:.0f} million pixels") from error
     except UnidentifiedImageError as error:
-        raise UnreadableImage("no JPEG, PNG, BMP, GIF, WebP or TIFF image that can be read") from error
-    except Exception as error:  # a plug-in fed hostile bytes raises whatever it pleases
+        raise UnreadableImage("is not a readable JPEG, PNG, BMP, GIF, WebP or TIFF image") from error
+    except Exception as error:  # on hostile bytes a plug-in may raise any exception
         raise UnreadableImage(_reason(error)) from error
     width, height = image.size
     if width * height > MAX_PIXELS:
@@ -56,9 +56,10 @@ def open_image(raw: bytes) -> Image.Image:
 
 
 def _count_scans(raw: bytes) -> int:
-    """Passes over the pixels of the JPEG that `raw` begins with: 14 bytes suffice for one. Encoders make about ten.
+    """Return the number of passes over all pixels of the JPEG in `raw`.
 
-    Its segments are walked, so that thumbnails inside and films behind it do not count.
+    14 bytes suffice for one scan; encoders make about ten. Walking from segment to segment leaves out thumbnails inside
+    and films after the image.
     """
     scans, place = 0, 2
     while found := _MARKER.search(raw, place):
@@ -70,13 +71,13 @@ def _count_scans(raw: bytes) -> int:
 
 
 def _tile_pixels(image: Image.Image) -> int:
-    """Pixels of a tile of a TIFF, 0 if it has none: libtiff makes room for a whole one, however small the image is."""
+    """Return the pixels of a TIFF's tile, 0 without tiles. libtiff allocates a whole one, however small the image."""
     width, height = (getattr(image, "tag_v2", {}).get(tag, 0) for tag in _TILE_SIDES)
     return width * height if isinstance(width, int) and isinstance(height, int) else 0
 
 
 def frame_count(image: Image.Image) -> int:
-    """How many frames an animation has; they are listed, not decoded. Raises UnreadableImage."""
+    """Return the number of frames of an animation without decoding them; raise UnreadableImage."""
     try:
         return int(getattr(image, "n_frames", 1))
     except Exception as error:  # as above
@@ -84,10 +85,10 @@ def frame_count(image: Image.Image) -> int:
 
 
 def decode_rgb(raw: bytes) -> Image.Image:
-    """The first frame as an upright RGB image of 8 bits; raises UnreadableImage with the reason.
+    """Return the first frame as an upright RGB image of 8 bits; raise UnreadableImage with the reason.
 
-    `load` decodes every pixel: `verify` would accept a JPEG that was cut in half. Raises UsageError in a program that
-    has told Pillow to fill what is missing of such a photo with grey.
+    `load` decodes every pixel, where `verify` would accept a truncated JPEG. Raises UsageError in a program that has
+    set Pillow to fill the missing part of such an image with grey.
     """
     if ImageFile.LOAD_TRUNCATED_IMAGES:
         raise UsageError("PIL.ImageFile.LOAD_TRUNCATED_IMAGES is on, which invents pixels: set it to False")
@@ -110,13 +111,13 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     if image.has_transparency_data:
         rgba = image if image.mode == "RGBA" else image.convert("RGBA")
         white = Image.new("RGB", image.size, "white")
-        white.paste(rgba, mask=rgba)  # the same pixels as by `alpha_composite`, in half the memory
+        white.paste(rgba, mask=rgba)  # the same pixels as with `alpha_composite`, in half the memory
         return white
     return image if image.mode == "RGB" else image.convert("RGB")
 
 
 def _from_16_bit(image: Image.Image) -> Image.Image:
-    """Grey of 16 bits, divided by 257: Pillow's own conversion clips to white all that is above 255."""
+    """Convert grey of 16 bits by division by 257. Pillow's own conversion clips all levels above 255 to white."""
     levels = np.asarray(image)
     rounded = levels.astype(np.uint32)
     rounded += 128
@@ -129,10 +130,10 @@ def _from_16_bit(image: Image.Image) -> Image.Image:
 
 
 def _orientation(image: Image.Image) -> int:
-    """The EXIF orientation, 1 to 8; damaged EXIF data do not make a photo unreadable, so they count as upright."""
+    """Return the EXIF orientation, 1 to 8. Damaged EXIF data count as upright, since the pixels may still be whole."""
     try:
         return int(image.getexif().get(_ORIENTATION, 1))
-    except Exception:  # noqa: BLE001 - the parser raises whatever it pleases on hostile bytes
+    except Exception:  # noqa: BLE001 - on hostile bytes the parser may raise any exception
         return 1
 
 

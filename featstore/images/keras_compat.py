@@ -1,7 +1,7 @@
-"""The reading `keras-compat`: pixels as `keras.utils.image_dataset_from_directory` makes them.
+"""The reading `keras-compat`: the pixels of `keras.utils.image_dataset_from_directory`.
 
-Many published Keras figures were made so: TensorFlow's fast and slightly biased JPEG decoder, no EXIF orientation, no
-antialiasing, and pixels that stay float32 after resizing. It needs TensorFlow, and reads JPEG, PNG, GIF and BMP only.
+Many published Keras figures were measured with these pixels: TensorFlow's fast and slightly biased JPEG decoder, no
+EXIF orientation, no antialiasing, and float32 after resizing. It needs TensorFlow, and reads JPEG, PNG, GIF and BMP.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ _FORMATS = ("JPEG", "MPO", "PNG", "GIF", "BMP")
 
 
 def read_like_keras(raw: bytes, reading: Reading) -> NDArray[np.float32]:
-    """RGB pixels (height, width, 3), float32 in 0..255, not rounded; raises UnreadableImage.
+    """Return RGB pixels (height, width, 3), float32 in 0..255, not rounded; raise UnreadableImage.
 
-    Pillow's gate comes first: TensorFlow itself has no limit on what a header may declare.
+    Pillow checks the header first: TensorFlow has no limit on the size that a header may declare.
     """
     _check(open_image(raw))
     try:
@@ -40,7 +40,7 @@ def _check(image: Image.Image) -> None:
 
 
 def _resize(image: tf.Tensor, reading: Reading) -> tf.Tensor:
-    """By the functions that Keras' own loader calls: its `keras.ops.image.resize` would round to whole levels."""
+    """Resize with the functions that Keras' own loader calls; `keras.ops.image.resize` would round to whole levels."""
     size = reading.height, reading.width
     if reading.fit == "pad":
         return tf.image.resize_with_pad(image, *size, method=reading.interpolation)

@@ -1,6 +1,6 @@
-"""Reading image files ahead of the base: a few threads read, hash and decode; results come back in order.
+"""Prefetch: threads read, hash and decode image files while the network computes; results keep their order.
 
-Pillow and hashlib release the GIL, so this hides behind the network. The window bounds the memory.
+Pillow and hashlib release the GIL, so most of this costs no time. The window bounds the memory.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 Read = Callable[[bytes], "NDArray[Any]"]
 
 MAX_BYTES = 64 * 2**20
-WINDOW = 96  # images in hand: three batches, 14 MB of decoded pixels at 224 px
+WINDOW = 96  # images read ahead: three batches, 14 MB of decoded pixels at 224 px
 
 
 class Fetched(NamedTuple):
@@ -30,8 +30,8 @@ class Fetched(NamedTuple):
 
     Attributes:
         picture: The picture, with its digest if the file was read.
-        pixels: What `read` made of it; None where they are not needed.
-        reason: Why the file can give no row; None if it was read.
+        pixels: The result of `read`; None where it is not needed.
+        reason: Why the file cannot be read; None if it was read.
     """
 
     picture: Picture
@@ -42,28 +42,28 @@ class Fetched(NamedTuple):
 def fetch_all(
     pictures: Sequence[Picture], read: Read, needed: Callable[[str], bool], threads: int, views: int = 1
 ) -> Iterator[Fetched]:
-    """Each picture with its digest, and its pixels by `read` if its digest is `needed`, in the order given.
+    """Yield each picture with its digest, and its pixels from `read` if its digest is `needed`, in the order given.
 
-    `views` says how many images `read` makes of a file: as many fewer files are in hand.
+    `read` makes `views` images of a file, and the window holds that many times fewer files.
     """
     from concurrent.futures import Future, ThreadPoolExecutor
 
     pool = ThreadPoolExecutor(threads, "featstore-read", initializer=_yield_to_the_network)
     try:
-        under_way: deque[Future[Fetched]] = deque()
+        pending: deque[Future[Fetched]] = deque()
         window = max(WINDOW // views, 2 * threads)
         for picture in pictures:
-            under_way.append(pool.submit(_fetch, picture, read, needed))
-            if len(under_way) == window:
-                yield under_way.popleft().result()
-        while under_way:
-            yield under_way.popleft().result()
+            pending.append(pool.submit(_fetch, picture, read, needed))
+            if len(pending) == window:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
 
 
 def read_file(path: str) -> tuple[bytes, FileStat]:
-    """The bytes of a regular file of up to 64 MB, and the state of the file they belong to; raises UnreadableImage."""
+    """Return the bytes of a regular file of up to 64 MB, with the state of the file; raise UnreadableImage."""
     try:
         with open_regular(path) as file:
             before = FileStat.of(os.fstat(file.fileno()))
@@ -85,10 +85,10 @@ def _fetch(picture: Picture, read: Read, needed: Callable[[str], bool]) -> Fetch
         digest = hashlib.sha256(raw).hexdigest()
         return Fetched(picture._replace(known_digest=digest, stat=state), read(raw) if needed(digest) else None)
     except UnreadableImage as error:
-        return Fetched(picture._replace(known_digest=None), reason=str(error))  # what was once read may be gone
+        return Fetched(picture._replace(known_digest=None), reason=str(error))  # an older digest no longer holds
 
 
 def _yield_to_the_network() -> None:
     """Lower this thread's priority: TensorFlow's threads wait for the slowest of them, so they should come first."""
-    if sys.platform == "linux":  # elsewhere it is the whole process that has a priority
+    if sys.platform == "linux":  # elsewhere only a whole process has a priority
         os.nice(10)

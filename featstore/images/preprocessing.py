@@ -1,8 +1,7 @@
 """Preprocessing variants: the affine map per channel that a network was trained with, after an optional channel flip.
 
 Every variant is y = (x[channels in `order`] * scale - mean) / std on RGB pixels x in 0..255, float32. The named ones
-are those of keras.applications (`imagenet_utils.preprocess_input`, modes caffe, torch and tf) and of the blog posts
-that our users come from.
+are those of keras.applications (`imagenet_utils.preprocess_input`, modes caffe, torch and tf) and of common blog posts.
 """
 
 from __future__ import annotations
@@ -33,16 +32,16 @@ class Preprocessing:
         if self.order not in ORDERS:
             raise UsageError(f"channel order {self.order!r} is not known: use rgb or bgr")
         if any(s == 0 for s in self.std):
-            raise UsageError("a standard deviation of 0 would divide by zero: give a std other than 0 per channel")
+            raise UsageError("a standard deviation of 0 would divide by zero: give a std other than 0 for each channel")
 
     def factors(self) -> tuple[tuple[int, ...], Triple, Triple]:
-        """(channel indices, a, b) of the same map written as y = x[..., indices] * a + b."""
+        """Return (channel indices, a, b) of the same map as y = x[..., indices] * a + b."""
         a0, a1, a2 = (self.scale / s for s in self.std)
         b0, b1, b2 = (-m / s for m, s in zip(self.mean, self.std, strict=True))
         return ORDERS[self.order], (a0, a1, a2), (b0, b1, b2)
 
     def apply(self, images: NDArray[Any]) -> NDArray[np.float32]:
-        """Map RGB `images` (..., 3) in 0..255, uint8 or float, to what the network is fed; the input is left alone."""
+        """Map RGB `images` (..., 3) in 0..255, uint8 or float, to the input of the network; `images` is not changed."""
         import numpy as np
 
         indices, a, b = self.factors()
@@ -52,9 +51,9 @@ class Preprocessing:
         return x
 
     def describe(self) -> dict[str, Any]:
-        """What goes into the key: the kind of map, the version of its meaning, and every number of it.
+        """Return the part of the key: the kind of map, the version of its meaning, and all of its numbers.
 
-        Equal maps are described by equal text, also with 1 for 1.0 and with a mean of -0.0.
+        Equal maps have equal text, also with 1 for 1.0 and with a mean of -0.0.
         """
         return {
             "map": "affine",
@@ -78,10 +77,10 @@ VARIANTS = ("keras", *NAMED)
 
 
 def parse_variant(text: str, trained_with: str | None) -> tuple[str, Preprocessing]:
-    """(name, map) for a named variant or for numbers such as `order=bgr,scale=1,mean=104:117:124,std=1`.
+    """Return (name, map) of a named variant, or of numbers such as `order=bgr,scale=1,mean=104:117:124,std=1`.
 
-    `trained_with` is the variant that `keras` stands for with the base at hand; None where it is not known.
-    Raises UsageError for an unknown name, key or number.
+    `trained_with` is the variant that `keras` stands for with this base, None where it is not known. Raises UsageError
+    for an unknown name, key or number.
     """
     if text == "keras":
         if trained_with is None:
@@ -105,13 +104,13 @@ def _parse_numbers(text: str) -> Preprocessing:
     for item in text.split(","):
         key, _, value = item.partition("=")
         if key in given:
-            raise UsageError(f"preprocessing {text!r}: {key} is given twice; three numbers go as in {key}=1:2:3")
+            raise UsageError(f"preprocessing {text!r}: {key} is given twice; write three numbers as {key}=1:2:3")
         if key == "order":
             given[key] = value
         elif key == "scale":
             given[key] = _number(value, text)
             if given[key] == 0:
-                raise UsageError(f"preprocessing {text!r}: a scale of 0 leaves nothing of an image")
+                raise UsageError(f"preprocessing {text!r}: a scale of 0 makes all images equal")
         elif key in ("mean", "std"):
             numbers = [_number(v, text) for v in value.split(":")]
             if len(numbers) not in (1, 3):
@@ -123,7 +122,7 @@ def _parse_numbers(text: str) -> Preprocessing:
 
 
 def _number(value: str, text: str) -> float:
-    """A float, or a quotient of two such as 1/127.5, since that is how people write scales."""
+    """Return a finite number, written as a decimal or as a quotient such as 1/127.5."""
     import math
 
     top, slash, bottom = value.partition("/")
@@ -132,5 +131,5 @@ def _number(value: str, text: str) -> float:
     except (ValueError, ZeroDivisionError):
         number = math.nan
     if not math.isfinite(number):
-        raise UsageError(f"preprocessing {text!r}: {value!r} is no number")
+        raise UsageError(f"preprocessing {text!r}: {value!r} is not a number")
     return number

@@ -1,4 +1,4 @@
-"""Readers: functions that turn the bytes of an image file into pixels, by the rules of a `Reading`."""
+"""Readers: functions from the bytes of an image file to pixels, by the rules of a `Reading`."""
 
 from __future__ import annotations
 
@@ -30,7 +30,10 @@ def make_reader(reading: Reading) -> Callable[[bytes], NDArray[Any]]:
 
 
 def make_views_reader(reading: Reading, views: Sequence[int]) -> Callable[[bytes], NDArray[Any]]:
-    """As `make_reader`, for several views of the image at once: (views, height, width, 3)."""
+    """Return a function from the bytes of a file to several views of the image (views, height, width, 3).
+
+    Otherwise it is like that of `make_reader`.
+    """
     from featstore.images.decode import decode_rgb
 
     if reading.augmentation is not None:

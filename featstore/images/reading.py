@@ -1,8 +1,8 @@
-"""A reading: by which rules the bytes of an image file become pixels of the input size.
+"""A reading: the rules by which the bytes of an image file become pixels of the input size.
 
-It is light (no Pillow, no TensorFlow) because it is part of the key, which is computed on every run. The rules
-themselves are in `decode`, `resize` and `keras_compat`: a change of a pixel there raises the version here. `readers`
-makes the functions that apply them.
+This module imports neither Pillow nor TensorFlow: a reading is part of the key, which is computed on every run. The
+rules are implemented in `decode`, `resize` and `keras_compat`. A change that changes a pixel there needs a new version
+here. `readers` makes the functions that apply the rules.
 """
 
 from __future__ import annotations
@@ -25,10 +25,15 @@ KERAS_INTERPOLATIONS: tuple[Interpolation, ...] = ("bilinear", "nearest", "bicub
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """How an image becomes the input size (height, width) in px.
+    """How an image file becomes pixels of the input size.
 
-    resize: (height, width) of the canvas that crops of the input size are taken from; None where nothing is cropped off
-    but by the fit `crop`. augmentation: what random versions are drawn from, which are then all that is read.
+    Attributes:
+        height, width: Input size in px.
+        name: The decoder, `pillow` or `keras-compat`.
+        fit: How an image of another aspect becomes the input size.
+        interpolation: Filter of the resizing.
+        resize: (height, width) in px of the canvas from which views are cropped; None without crops.
+        augmentation: Ranges of the random versions; None for views without randomness.
     """
 
     height: int
@@ -62,11 +67,11 @@ class Reading:
 
     @property
     def plain(self) -> int:
-        """The number of the view that stands for the image: the whole of it, or the centre crop."""
+        """The number of the plain view: the whole image, or the centre crop."""
         return CENTRE if self.resize else WHOLE
 
     def describe(self) -> dict[str, Any]:
-        """What goes into the key. Transparent pixels are laid on white and `pad` fills with black in version 1."""
+        """Return the part of the key. In version 1, transparent pixels become white, and `pad` fills with black."""
         crops = {"resize": list(self.resize)} if self.resize else {}
         augmented = {"augmentation": self.augmentation.describe()} if self.augmentation else {}
         return {
@@ -81,7 +86,7 @@ class Reading:
 
 
 def parse_size(text: str) -> tuple[int, int]:
-    """(height, width) in px from `224` or `HxW`; raises UsageError for anything else."""
+    """Return (height, width) in px from `224` or `HxW`; raise UsageError for anything else."""
     sides = text.lower().split("x")
     if len(sides) > 2 or not all(map(_is_side, sides)):
         raise UsageError(f"size {text!r}: give one side or HxW in pixels up to 4096, as in 224 or 224x320")

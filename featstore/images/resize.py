@@ -1,4 +1,4 @@
-"""From an image of any size to the input size: squash, crop or pad, with Pillow's antialiasing filters; and crops."""
+"""Resizing to the input size by squash, crop or pad with Pillow's antialiasing filters, and the crops of a canvas."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from featstore.images.views import CENTRE
 
 
 def fit_image(image: Image.Image, reading: Reading) -> NDArray[np.uint8]:
-    """RGB `image` as (height, width, 3) uint8: the centre of its canvas."""
+    """Return RGB `image` as (height, width, 3) uint8: the centre of its canvas."""
     return np.asarray(_crop(_canvas(image, reading), CENTRE, reading))
 
 
 def fit_views(image: Image.Image, reading: Reading, views: Sequence[int]) -> NDArray[np.uint8]:
-    """The crops `views` of the canvas of RGB `image`, as (views, height, width, 3) uint8.
+    """Return the crops `views` of the canvas of RGB `image` as (views, height, width, 3) uint8.
 
-    5..9 are crops of the mirror image: where margins are odd, its centre is not the mirror image of the centre.
+    Views 5..9 are crops of the mirror image. With an odd margin, its centre crop is not the mirrored centre crop.
     """
     canvas = _canvas(image, reading)
     mirror = canvas.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
@@ -30,10 +30,10 @@ def fit_views(image: Image.Image, reading: Reading, views: Sequence[int]) -> NDA
 
 
 def _canvas(image: Image.Image, reading: Reading) -> Image.Image:
-    """`image` scaled to what crops are taken from; without crops, to the input size.
+    """Return `image` scaled to the canvas from which crops are taken; without crops, that is the input size.
 
-    squash: both sides to that size, the Keras default. crop: scaled until it just covers it, with all that juts out,
-    rounded as in torchvision's `Resize`. pad: scaled until it just fits, centred on black.
+    squash: scale both sides to that size, the Keras default. crop: scale until it covers that size, keep what lies
+    outside, and round as torchvision's `Resize`. pad: scale until it fits into that size, centred on black.
     """
     filter_ = Image.Resampling[reading.interpolation.upper()]
     height, width = reading.resize or (reading.height, reading.width)
@@ -44,13 +44,13 @@ def _canvas(image: Image.Image, reading: Reading) -> Image.Image:
         return _resize(image, _covering_size(image.size, target), filter_)
     fitting = _resize(image, _fitting_size(image.size, target), filter_)
     canvas = Image.new("RGB", target)
-    left, top = ((want - have) // 2 for have, want in zip(fitting.size, target, strict=True))
+    left, top = ((outer - inner) // 2 for inner, outer in zip(fitting.size, target, strict=True))
     canvas.paste(fitting, (left, top))
     return canvas
 
 
 def _crop(canvas: Image.Image, place: int, reading: Reading) -> Image.Image:
-    """The input size from corner 0..3 or the centre of `canvas`, rounded as in torchvision's `CenterCrop`."""
+    """Crop the input size at corner 0..3 or the centre (4) of `canvas`, rounded as torchvision's `CenterCrop`."""
     right, bottom = canvas.width - reading.width, canvas.height - reading.height
     lefts = (0, right, 0, right, round(right / 2))
     tops = (0, 0, bottom, bottom, round(bottom / 2))
@@ -58,12 +58,12 @@ def _crop(canvas: Image.Image, place: int, reading: Reading) -> Image.Image:
 
 
 def _resize(image: Image.Image, size: tuple[int, int], filter_: Image.Resampling) -> Image.Image:
-    """What `image.resize` does from Pillow 13 on, in two passes, so that older releases give the same pixels.
+    """Resize in two passes, in the order of Pillow 13, so that older releases give the same pixels.
 
-    Between the passes pixels are rounded, so their order shows; older ones always began with the width, which besides
+    Pixels are rounded between the passes, so the order matters. Older releases always begin with the width, which also
     takes gigabytes for a tall strip.
     """
-    width_lost, height_lost = (have - want for have, want in zip(image.size, size, strict=True))
+    width_lost, height_lost = (old - new for old, new in zip(image.size, size, strict=True))
     vertical_first = height_lost > max(0, 2 * width_lost)
     between = (image.width, size[1]) if vertical_first else (size[0], image.height)
     return image.resize(between, filter_).resize(size, filter_)

@@ -1,9 +1,9 @@
-"""Views: what the network sees of an image: the whole of it, crops and mirror images of it, or random versions of it.
+"""Views: what the network sees of an image: the whole image, crops and mirror images, or random versions.
 
-A view is one more row of the same image, told apart by its number. Without crops there is one view, number 0. With
-crops from a larger canvas the numbers are those of the literature's ten-crop (Krizhevsky et al. 2012, section 4.1; He
-et al. 2016, section 3.4): 0..4 top left, top right, bottom left, bottom right, centre; 5..9 the same of the mirror
-image. So one ten-view extraction serves the others. Augmented versions count from 1.
+Each view of an image is a row of its own with a number. Without crops there is one view, number 0. With crops from a
+larger canvas the numbers are those of ten-crop in the literature (Krizhevsky et al. 2012, section 4.1; He et al. 2016,
+section 3.4): 0..4 are top left, top right, bottom left, bottom right and centre, 5..9 the same of the mirror image. So
+one extraction of ten views serves the smaller numbers as well. Augmented versions count from 1.
 """
 
 from __future__ import annotations
@@ -18,20 +18,25 @@ WHOLE = 0
 CENTRE = 4
 VIEWS = {"one": (CENTRE,), "flip": (CENTRE, CENTRE + 5), "five": (0, 1, 2, 3, 4), "ten": tuple(range(10))}
 _AUGMENT = "augment:"
-_MOST_AUGMENTED = 1000  # more would be a slip; row ids have room for 65,535
+_MAX_AUGMENTED = 1000  # more is likely a mistake; row ids have room for 65,535
 CANVAS = 0.875  # side of the input over side of the canvas: 224 px from 256
 
 
 @dataclass(frozen=True, slots=True)
 class Augmentation:
-    """What random versions of an image are drawn from; the defaults are those of the well-known Keras blog (2016).
+    """The ranges from which random versions of an image are drawn. The defaults are those of the Keras blog (2016).
 
-    That is ImageDataGenerator(shear_range=0.2, zoom_range=0.2, horizontal_flip=True) as it was then, with the shear in
-    radians (11.5 degrees): today's Keras reads the same 0.2 as degrees, which nobody can see.
+    They are ImageDataGenerator(shear_range=0.2, zoom_range=0.2, horizontal_flip=True) of that time, with the shear in
+    radians (11.5 degrees). Keras now reads the same 0.2 as degrees, which is invisible.
 
-    crop: smallest share of the area that a random resized crop keeps (1 for the whole image; Inception's is 0.08).
-    mirror: left and right exchanged in every other version. rotation, shear: degrees, up to so much either way.
-    zoom: each axis by a factor of its own from 1 - zoom to 1 + zoom. brightness: a factor from 1 - b to 1 + b.
+    Attributes:
+        crop: Smallest share of the area that a random resized crop keeps; 1 is the whole image, Inception has 0.08.
+        mirror: Whether a version is mirrored with probability 0.5.
+        rotation: Largest rotation to either side, in degrees.
+        shear: Largest shear to either side, in degrees.
+        zoom: Each axis is scaled by its own factor from 1 - zoom to 1 + zoom.
+        brightness: Pixels are multiplied by a factor from 1 - brightness to 1 + brightness.
+        seed: Seed of all draws.
     """
 
     crop: float = 1.0
@@ -55,24 +60,24 @@ class Augmentation:
                 raise UsageError(f"augment: {name}={getattr(self, name)}: expected {low} to {high}")
 
     def describe(self) -> dict[str, Any]:
-        """What goes into the key; equal augmentations are described by equal text."""
+        """Return the part of the key; equal augmentations have equal text."""
         kinds = {"float": float, "bool": bool, "int": int}
         values = asdict(self)
         return {"version": 1, **{field.name: kinds[str(field.type)](values[field.name]) for field in fields(self)}}
 
 
 def parse_views(text: str) -> tuple[str, int]:
-    """(crops, augmented versions) from `one`, `flip`, `five`, `ten` or `augment:K`; raises UsageError."""
+    """Return (crops, augmented versions) from `one`, `flip`, `five`, `ten` or `augment:K`; raise UsageError."""
     if text in VIEWS:
         return text, 0
     count = text.removeprefix(_AUGMENT)
-    if count != text and count.isascii() and count.isdigit() and len(count) < 9 and 0 < int(count) <= _MOST_AUGMENTED:
+    if count != text and count.isascii() and count.isdigit() and len(count) < 9 and 0 < int(count) <= _MAX_AUGMENTED:
         return "one", int(count)
     raise UsageError(f"views {text!r} are not known: use one of {', '.join(VIEWS)}, or augment:K, as in augment:4")
 
 
 def parse_augmentation(text: str) -> Augmentation:
-    """An Augmentation from changes to the defaults, such as `rotation=15,zoom=0.1,mirror=0`; raises UsageError."""
+    """Return an Augmentation from changes to the defaults, as `rotation=15,zoom=0.1,mirror=0`; raise UsageError."""
     given: dict[str, Any] = {}
     kinds = {field.name: str(field.type) for field in fields(Augmentation)}
     for item in filter(None, text.split(",")):

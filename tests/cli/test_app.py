@@ -108,7 +108,7 @@ def test_tables_and_notes_for_people(photos: Path) -> None:
     assert done.code == 0
     assert "95 % interval" in done.out
     assert "\x1b" not in done.err
-    assert r"[red]\x1b[31m\u202e.png: no JPEG" in done.err
+    assert r"[red]\x1b[31m\u202e.png: is not a readable JPEG" in done.err
 
 
 @pytest.mark.parametrize(

@@ -77,7 +77,7 @@ def test_a_name_that_is_no_text_can_be_printed(photos: Path) -> None:
         file.write(b"x")
     [item] = json.loads(extract(photos, "--json").out)["skipped"]
     assert os.fsencode(item["path"]) == raw
-    assert "bad\\udcff.png: no JPEG" in extract(photos).err
+    assert "bad\\udcff.png: is not a readable JPEG" in extract(photos).err
 
 
 def test_strict_keeps_the_rows_and_fails(photos: Path) -> None:
@@ -96,7 +96,7 @@ def test_a_long_list_of_skipped_files_is_cut(photos: Path) -> None:
         (photos / "discs" / f"broken{number:02d}.png").write_bytes(b"x")
     err = extract(photos).err
     assert err.startswith("25 skipped:\n")
-    assert err.count(": no JPEG") == 20
+    assert err.count(": is not a readable JPEG") == 20
     assert "... and 5 more (all of them with --json)" in err
 
 

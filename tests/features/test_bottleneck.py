@@ -81,7 +81,7 @@ def test_a_search_runs_the_base_once_per_variant(work: Path, paths: list[str], m
 def test_a_file_that_cannot_be_read_is_an_error(work: Path, paths: list[str], tmp_path: Path) -> None:
     """A transformer cannot drop rows; the message has the path, the reason, and what to do."""
     (tmp_path / "broken.png").write_bytes(b"x")
-    with pytest.raises(UnreadableImage, match=r"broken\.png: no JPEG.*leave it out"):
+    with pytest.raises(UnreadableImage, match=r"broken\.png: is not a readable JPEG.*leave it out"):
         bottleneck(work).transform([paths[0], tmp_path / "broken.png"])
     with pytest.raises(FeatstoreError, match=r"broken\.png"):
         bottleneck(work).transform([tmp_path / "broken.png"])

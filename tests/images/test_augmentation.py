@@ -51,7 +51,7 @@ def test_with_all_ranges_at_nothing_the_image_stays() -> None:
 
 
 def test_about_half_are_mirrored() -> None:
-    """And nothing else happens to them."""
+    """Nothing else changes."""
     found = versions(200, mirror=True)
     mirrored = sum(np.array_equal(v, plain()[:, ::-1]) for v in found)
     assert mirrored + sum(np.array_equal(v, plain()) for v in found) == 200
@@ -69,7 +69,7 @@ def test_brightness_is_a_factor_within_its_range() -> None:
 
 
 def test_a_random_crop_is_a_part_of_the_image() -> None:
-    """Of a ramp from left to right and top to bottom: both ends lie within it, and the share within the range."""
+    """On a ramp from left to right and top to bottom, both ends are in it, and its share is in the range."""
     y, x = np.mgrid[:200, :200]
     ramp = encoded(Image.fromarray(np.stack([x, y, np.zeros_like(x)], -1).astype(np.uint8)))
     found = versions(200, ramp, crop=0.25)
@@ -86,13 +86,13 @@ def test_a_random_crop_is_a_part_of_the_image() -> None:
 
 @pytest.mark.parametrize("size", [(1, 500), (500, 1), (1, 1)])
 def test_any_shape_can_be_cropped(size: tuple[int, int]) -> None:
-    """Where no box of the wanted aspect fits, the whole image is taken."""
+    """The whole image is used where no box of the wanted aspect fits."""
     raw = encoded(Image.new("RGB", size, (9, 9, 9)))
     assert (versions(5, raw, crop=0.08) == 9).all()
 
 
 def test_a_quarter_turn_turns() -> None:
-    """Against numpy's, so that rotation is about the centre and in degrees."""
+    """It equals that of numpy: rotation is about the centre and in degrees."""
     pixels = np.asarray(draw("discs", 3, (32, 32)))
     turned = _transform(pixels, _matrix(np.pi / 2, 0.0, 1.0, 1.0)).astype(int)
     assert np.abs(turned - np.rot90(pixels, 1)).max() <= 1

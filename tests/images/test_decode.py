@@ -137,7 +137,7 @@ XMP = b'<x:xmpmeta><rdf:Description tiff:Orientation="%d"/></x:xmpmeta>'
 
 
 def tiff_with_both(image: Image.Image, orientation: int) -> bytes:
-    """As photo editors write it: the tag, and the same in XMP."""
+    """Return a TIFF as photo editors write it, with the tag and the same in XMP."""
     tags = TiffImagePlugin.ImageFileDirectory_v2()
     tags[0x0112], tags[700] = orientation, XMP % orientation
     return encoded(image, "TIFF", tiffinfo=tags)
@@ -202,7 +202,7 @@ def test_damaged_exif_does_not_make_a_photo_unreadable(exif: bytes) -> None:
 
 @pytest.mark.filterwarnings("ignore::UserWarning:PIL.TiffImagePlugin")
 def test_an_orientation_before_the_damage_counts() -> None:
-    """Of EXIF data that break off, what is whole is used."""
+    """The intact part of truncated EXIF data is used."""
     entry = struct.pack(">HHIHH", 0x0112, 3, 1, 6, 0)
     raw = encoded(draw("discs", 6), "JPEG", exif=b"Exif\0\0MM\0*\0\0\0\x08\0\x05" + entry + b"\x01")
     assert decode_rgb(raw).size == (40, 48)
@@ -213,7 +213,7 @@ def test_an_orientation_before_the_damage_counts() -> None:
 
 @pytest.mark.parametrize("kind", ["GIF", "PNG", "WEBP", "TIFF", "MPO"])
 def test_the_first_frame_is_read(kind: str) -> None:
-    """Of an animation, a file of several pages, or a camera's pair of pictures."""
+    """This holds for animations, files of several pages, and pairs of images from a camera."""
     first, second = Image.new("RGB", (16, 16), (250, 0, 0)), Image.new("RGB", (16, 16), (0, 0, 250))
     raw = encoded(first, kind, save_all=True, append_images=[second])
     assert frame_count(open_image(raw)) == 2
@@ -248,7 +248,7 @@ def test_the_content_decides_not_the_name() -> None:
 @given(cut=st.floats(0, 0.95))
 @settings(max_examples=20, deadline=None)
 def test_half_an_image_is_refused(kind: str, cut: float) -> None:
-    """A download that broke off is no image, however much of it there is."""
+    """A truncated download is refused, however much of it there is."""
     raw = WHOLE[kind]
     with pytest.raises(UnreadableImage):
         decode_rgb(raw[: int(cut * len(raw))])
@@ -258,15 +258,15 @@ def test_half_an_image_is_refused(kind: str, cut: float) -> None:
     ("raw", "reason"),
     [
         (b"", "the file is empty"),
-        (b"no image at all", "no JPEG, PNG, BMP, GIF, WebP or TIFF"),
-        (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "no JPEG, PNG, BMP, GIF, WebP or TIFF"),
-        (bytes(1000), "no JPEG, PNG, BMP, GIF, WebP or TIFF"),
-        (encoded(draw("discs", 8), "PPM"), "no JPEG, PNG, BMP, GIF, WebP or TIFF"),
-        (encoded(draw("discs", 8), "ICO"), "no JPEG, PNG, BMP, GIF, WebP or TIFF"),
+        (b"no image at all", "is not a readable JPEG, PNG, BMP, GIF, WebP or TIFF"),
+        (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "is not a readable JPEG, PNG, BMP, GIF, WebP or TIFF"),
+        (bytes(1000), "is not a readable JPEG, PNG, BMP, GIF, WebP or TIFF"),
+        (encoded(draw("discs", 8), "PPM"), "is not a readable JPEG, PNG, BMP, GIF, WebP or TIFF"),
+        (encoded(draw("discs", 8), "ICO"), "is not a readable JPEG, PNG, BMP, GIF, WebP or TIFF"),
         (WHOLE["JPEG"][:900], "cannot be decoded: image file is truncated"),
         (encoded(Image.fromarray(np.zeros((4, 4), np.float32)), "TIFF"), "32 bits .mode F.*save it with 8 or 16"),
         (encoded(Image.fromarray(np.zeros((4, 4), np.int32)), "TIFF"), "32 bits .mode I.*save it with 8 or 16"),
-        (png(0, 5, 8, 2, b""), "no JPEG|declares 0x5"),
+        (png(0, 5, 8, 2, b""), "is not a readable JPEG|declares 0x5"),
     ],
 )
 def test_what_cannot_be_read_says_why(raw: bytes, reason: str) -> None:
@@ -359,7 +359,7 @@ print((-peak(small) + peak(large)) / 3000**2)
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the unit of ru_maxrss is another")
 @pytest.mark.parametrize(("form", "limit"), [((8, 2, 3), 5), ((8, 6, 4), 9), ((8, 4, 2), 13), ((16, 0, 1), 10)])
 def test_decoding_takes_a_few_bytes_per_pixel(form: tuple[int, int, int], limit: float) -> None:
-    """At the limit of 50 million pixels, that is 0.2 GB for RGB, 0.4 with alpha and no more than 0.65 for any PNG."""
+    """The limit of 50 million pixels is 0.2 GB for RGB, 0.4 with alpha and at most 0.65 for any PNG."""
     command = [sys.executable, "-c", MEASURE, *map(str, form)]
     measured = subprocess.run(command, env=environment(), capture_output=True, text=True, check=True)
     assert float(measured.stdout) < limit

@@ -1,4 +1,4 @@
-"""Golden pixels guard the versions of the reading code: whoever changes a pixel has to raise its version.
+"""Golden pixels guard the versions of the reading code: a changed pixel needs a new version.
 
 Old features would be served for new pixels otherwise. Lossless files must come out exactly as they did. So must photos
 with the decoder that the pixels were made with; another release of it may round otherwise, as decoders are allowed to
@@ -85,7 +85,7 @@ def test_no_case_stands_for_another() -> None:
         assert len({pixels.tobytes() for pixels in kept.values()}) == len(kept)
 
 
-# The test of the test: changes that somebody might make, each of which must be found.
+# The test of the test: possible changes, each of which must be found.
 
 
 def nearest(image: Image.Image, size: tuple[int, int], filter_: Any) -> Image.Image:
@@ -141,7 +141,7 @@ PLANTED: list[tuple[str, Any, str, Callable[..., Any]]] = [
 def test_a_change_of_the_code_is_found(
     group: str, module: Any, name: str, change: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """And the message says what to do about it."""
+    """The message says what to do."""
     monkeypatch.setattr(module, name, change)
     found = verdict(group)
     assert found, f"the golden test is blind: it does not see another {name}"
@@ -171,7 +171,7 @@ def planted_in_keras(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("name", ["antialiasing", "an accurate decoder", "whole levels"])
 def test_a_change_of_the_reading_like_keras_is_found(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As above; TensorFlow loads first, since it is what is changed."""
+    """TensorFlow is changed, so it loads first."""
     load_tensorflow()
     planted_in_keras(name, monkeypatch)
     found = verdict("keras-compat")
@@ -220,7 +220,7 @@ def test_another_decoder_of_photos_may_round_otherwise(
 
 
 def test_pixels_that_are_there_are_not_overwritten() -> None:
-    """Whoever runs the script without raising a version is told that it is not done with that."""
+    """The script without a new version says that it is not enough."""
     before = {path.name: path.read_bytes() for path in make.HERE.glob("*.npz")}
     done = subprocess.run([sys.executable, make.__file__], capture_output=True, text=True, check=True)
     assert done.stdout.count("is there and stays: raise the version") == len(make.GROUPS)

@@ -82,7 +82,7 @@ def test_it_differs_from_the_pillow_reading() -> None:
 
 @pytest.mark.parametrize("kind", ["WEBP", "TIFF"])
 def test_formats_that_tensorflow_lacks_are_named(kind: str) -> None:
-    """With the reading that has them."""
+    """The error names the reading that has them."""
     with pytest.raises(UnreadableImage, match=f"is {kind}, which TensorFlow does not decode: use the reading pillow"):
         read(encoded(draw("discs", 1), kind))
 
@@ -107,14 +107,14 @@ def test_a_long_animation_is_refused() -> None:
     ("raw", "reason"),
     [
         (b"", "the file is empty"),
-        (b"no image", "no JPEG"),
+        (b"no image", "is not a readable JPEG"),
         (encoded(draw("discs", 8), "JPEG")[:900], "cannot be decoded by TensorFlow: .*Invalid JPEG"),
         (encoded(draw("discs", 8))[:900], "cannot be decoded by TensorFlow: Invalid PNG"),
         (encoded(draw("discs", 8).convert("1"), "BMP"), "cannot be decoded by TensorFlow: Number of channels"),
     ],
 )
 def test_what_cannot_be_read_says_why(raw: bytes, reason: str) -> None:
-    """In one line, without what TensorFlow adds about its operations."""
+    """The reason is one line, without what TensorFlow adds about its operations."""
     with pytest.raises(UnreadableImage, match=reason) as caught:
         read(raw)
     assert "\n" not in str(caught.value)

@@ -70,7 +70,7 @@ def test_only_what_is_needed_is_decoded(files: list[Picture]) -> None:
 
 
 def test_nothing_is_read_further_ahead_than_the_window(files: list[Picture]) -> None:
-    """Whoever is slow to take them bounds the memory; whoever stops takes no more."""
+    """A slow consumer bounds the memory, and one that stops causes no more reading."""
     read: list[int] = []
     items = fetch_all(files, lambda raw: (read.append(1), pixels(raw))[1], lambda digest: True, threads=3)
     assert read == []
@@ -85,7 +85,7 @@ def test_nothing_is_read_further_ahead_than_the_window(files: list[Picture]) -> 
 
 
 def test_who_stops_is_not_kept_waiting(files: list[Picture]) -> None:
-    """After Ctrl-C, no file is begun any more, and those in hand are not waited for."""
+    """After Ctrl-C, no new file is read, and pending ones are not waited for."""
     begun, go_on = threading.Semaphore(0), threading.Event()
     count: list[int] = []
 
@@ -152,7 +152,7 @@ assert len(list(fetch_all([Picture("/etc/hostname", FileStat(0, 0, 0, 0))], len,
 
 
 def test_a_file_that_cannot_be_used_has_a_reason_and_no_digest(files: list[Picture], tmp_path: Path) -> None:
-    """Also where it had one before; the others are read."""
+    """This holds also where it had a digest before; the others are read."""
     Path(files[1].path).write_bytes(b"broken")
     Path(files[2].path).unlink()
     given = [picture._replace(known_digest="d" * 64) for picture in files[:4]]

@@ -23,7 +23,7 @@ EXPECTED = {
 
 @pytest.mark.parametrize("name", NAMED)
 def test_each_variant_is_its_formula(name: str) -> None:
-    """On one RGB pixel, by numbers written out, for uint8 and float input."""
+    """The numbers are written out for one RGB pixel, for uint8 and float input."""
     for images in (PIXEL, PIXEL.astype(np.uint8), PIXEL.astype(np.float32)):
         assert NAMED[name].apply(images)[0] == pytest.approx(EXPECTED[name], rel=1e-5, abs=1e-5)
 
@@ -53,7 +53,7 @@ def test_numbers_can_say_what_a_name_says() -> None:
     "text", ["nonsense", "scale=x", "mean=1:2", "std=0", "order=gbr", "depth=3", "scale=1/0", "=1"]
 )
 def test_what_makes_no_sense_is_refused(text: str) -> None:
-    """With a UsageError, whatever is wrong with it."""
+    """Every mistake is a UsageError."""
     with pytest.raises(UsageError):
         parse_variant(text, "tf")
 

@@ -116,7 +116,7 @@ def test_every_image_gets_the_input_size(
 
 @pytest.mark.parametrize("fit", FITS)
 def test_an_image_of_the_input_size_is_left_alone(fit: str) -> None:
-    """Where nothing has to be done, no pixel changes."""
+    """No pixel changes."""
     image = draw("stripes", 4, (32, 48))
     for interpolation in INTERPOLATIONS:
         reading = Reading(32, 48, fit=fit, interpolation=interpolation)

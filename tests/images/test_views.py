@@ -59,7 +59,7 @@ def test_ten_crop_is_that_of_its_definition(height: int, width: int, size: int, 
 
 @pytest.mark.parametrize("views", ["one", "flip", "five"])
 def test_fewer_views_are_some_of_the_ten(views: str) -> None:
-    """So that all of them are served from one extraction."""
+    """One extraction of ten views serves them all."""
     reading = Reading(16, 16, fit="crop", resize=(19, 19))
     raw = encoded(draw("stripes", 3, (31, 44)))
     ten = make_views_reader(reading, VIEWS["ten"])(raw)
@@ -95,7 +95,7 @@ def test_a_canvas_without_margin_is_the_image_and_its_mirror_image() -> None:
 
 
 def test_crops_have_a_key_of_their_own() -> None:
-    """And a spec with them comes back from its JSON; one without is described as it always was."""
+    """A spec with crops can be read from its JSON, and the text of one without them has not changed."""
     plain = FeatureSpec("tiny", "0" * 64, Reading(16, 16), preprocessing=_raw())
     cropped = replace(plain, reading=Reading(16, 16, resize=(18, 20)))
     augmented = replace(plain, reading=Reading(16, 16, augmentation=Augmentation(zoom=0.1)))
@@ -126,7 +126,7 @@ def test_keras_compat_takes_whole_images_only() -> None:
 
 
 def test_views_are_named_in_words() -> None:
-    """With what is there when a word is not known."""
+    """The error for an unknown word lists the known ones."""
     assert [parse_views(text) for text in ("one", "ten", "augment:4")] == [("one", 0), ("ten", 0), ("one", 4)]
     for text in ("", "two", "augment", "augment:", "augment:0", "augment:-1", "augment:x", "augment:1001", "augment:²"):
         with pytest.raises(UsageError, match="use one of one, flip, five, ten, or augment:K"):
