@@ -121,7 +121,7 @@ def make_ways(model: str, folder: Path, cache: Path) -> tuple[str, float, dict[s
     from featstore import extract
     from featstore.extraction.cache import Cache
     from featstore.extraction.recipe import Recipe
-    from featstore.extraction.resolve import resolve
+    from featstore.extraction.resolve import resolve_recipe
     from featstore.features.batches import ShuffledBatches
     from featstore.features.stored_rows import StoredRows
     from featstore.finetuning.network import Body, unfreeze
@@ -130,7 +130,7 @@ def make_ways(model: str, folder: Path, cache: Path) -> tuple[str, float, dict[s
 
     options: dict[str, Any] = {"model": model, "weights": "random", "size": 224}
     recipe = Recipe(**options)
-    spec = resolve(recipe, Cache(cache).digests)
+    spec = resolve_recipe(recipe, Cache(cache).digests)
     body = Body(recipe.source(), spec, None)
     cut = body.find_cut(None, None, None)
     for place in ("first", model):  # the first time traces the network

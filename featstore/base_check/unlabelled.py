@@ -13,7 +13,7 @@ from featstore.errors import DataError, UsageError
 from featstore.extraction.cache import Cache, CacheLike
 from featstore.extraction.pipeline import extract_features
 from featstore.extraction.recipe import Recipe
-from featstore.extraction.resolve import resolve, weights_state
+from featstore.extraction.resolve import resolve_recipe, weights_state
 from featstore.features.load import load_features
 from featstore.images.preprocessing import parse_variant
 from featstore.images.readers import make_reader
@@ -180,7 +180,7 @@ def _mismatches(recipes: Sequence[Recipe], pictures: Sequence[Picture], cache: C
     from featstore.images.prefetch import read_file
     from featstore.system.tensorflow_loader import load_tensorflow
 
-    source, spec = recipes[0].source(), resolve(recipes[0], cache.digests)
+    source, spec = recipes[0].source(), resolve_recipe(recipes[0], cache.digests)
     if source.is_pixels:
         return {}
     load_tensorflow()

@@ -12,7 +12,7 @@ from featstore.system.progress import displayed
 from featstore.system.text import count, safe
 
 if TYPE_CHECKING:
-    from featstore.extraction.misses import Answer
+    from featstore.extraction.misses import CacheLookup
 
 MOST_LINES = 20
 _WHY = {"changed": "changed", "views": "some views", "known": "read before, has no row here", "new": "new"}
@@ -39,40 +39,40 @@ def command(
         explanation = explain(data, make_recipes(**recipe), cache, progress.steps("reading", "images"))
     skipped, notes = explanation.manifest.skipped, explanation.notes
     if json:
-        features = [answer.describe() for answer in explanation.features]
+        features = [lookup.describe() for lookup in explanation.features]
         print_json({"features": features, "skipped": [item._asdict() for item in skipped], "notes": list(notes)})
         return
     list_skipped(skipped)
     for text in notes:
         note(text)
     if not quiet:
-        partial = sum(answer.key_is_stored and not answer.hit for answer in explanation.features)
-        for answer in explanation.features:
-            _print(answer, MOST_LINES // max(partial, 1) or 1)
+        partial = sum(lookup.key_is_stored and not lookup.hit for lookup in explanation.features)
+        for lookup in explanation.features:
+            _print(lookup, MOST_LINES // max(partial, 1) or 1)
 
 
-def _print(answer: Answer, most: int) -> None:
+def _print(lookup: CacheLookup, most: int) -> None:
     """Print a line for the features, one for damage, then the nearest key, or up to `most` images without rows."""
-    images = f"{answer.images - len(answer.missing)} of {answer.images} images"
-    print(safe(f"{'hit ' if answer.hit else 'miss'}  {_title(answer)}: {images} in {answer.folder}"))
-    if answer.damaged:
-        damaged = count(len(answer.damaged), "shard")
+    images = f"{lookup.images - len(lookup.missing)} of {lookup.images} images"
+    print(safe(f"{'hit ' if lookup.hit else 'miss'}  {_title(lookup)}: {images} in {lookup.folder}"))
+    if lookup.damaged:
+        damaged = count(len(lookup.damaged), "shard")
         print(f"      damaged: {damaged} of the key; repair it with `featstore cache repair`")
-    near = answer.nearest
+    near = lookup.nearest
     if near:
         print(safe(f"      nearest: {', '.join(near.differences)}; {near.images} of the images in {near.folder}"))
-    elif not (answer.hit or answer.key_is_stored):
+    elif not (lookup.hit or lookup.key_is_stored):
         print("      the cache holds no features at all")
-    elif answer.key_is_stored:
-        shown = sorted(answer.missing, key=lambda item: list(_WHY).index(item.why))[:most]
+    elif lookup.key_is_stored:
+        shown = sorted(lookup.missing, key=lambda item: list(_WHY).index(item.why))[:most]
         for item in shown:
             print(safe(f"      {_WHY[item.why]}: {item.path}"))
-        if len(answer.missing) > most:
-            print(f"      ... and {len(answer.missing) - most} more (all of them with --json)")
+        if len(lookup.missing) > most:
+            print(f"      ... and {len(lookup.missing) - most} more (all of them with --json)")
 
 
-def _title(answer: Answer) -> str:
-    reading, recipe = answer.spec.reading, answer.recipe
+def _title(lookup: CacheLookup) -> str:
+    reading, recipe = lookup.spec.reading, lookup.recipe
     model = recipe.model if recipe.alpha is None else f"{recipe.model} {recipe.alpha:g}"
     size = str(reading.height) if reading.height == reading.width else f"{reading.height}x{reading.width}"
     views = [] if recipe.views == "one" else ["augmented" if reading.augmentation else recipe.views]

@@ -11,7 +11,7 @@ from featstore.datasets.digests import DigestMemory
 from featstore.spec import FeatureSpec
 from featstore.store.keys import KeyInfo, describe_key, key_folders
 from featstore.store.rowstore import RowStore
-from featstore.system.environment import environment
+from featstore.system.environment import describe_environment
 from featstore.system.fork_lock import ForkLock
 
 DEFAULT_CACHE = "cache"
@@ -22,17 +22,17 @@ KEPT_ROWS = 2**20  # a row takes 50 bytes in a large index and 200 in a small on
 class Cache:
     """A folder of stored features.
 
-    Each store is opened once and kept, so that a second use does not read its index again. Of many, those used last
-    are kept, up to about a million rows in all. Other processes may use the folder at the same time: what they have
-    stored, compacted or pruned is seen with the next use. Threads may share a cache, and a forked process may go on
-    using it. It is pickled as the path of its folder.
+    Each store is opened once and kept, so that its index is not read again. Of many, those used last are kept, up to
+    about a million rows in all. Other processes may use the folder at the same time: the next use shows what they have
+    stored, compacted or pruned. Threads may share a cache, and a forked process may go on using it. It is pickled as
+    the path of its folder.
 
     Args:
-        folder: Folder of the features. Default: $FEATSTORE_CACHE, or `cache` in the working folder. It is made when
-            the first features are stored.
+        folder: Folder of the features. Default: $FEATSTORE_CACHE, or `cache` in the working folder. It is created
+            when the first features are stored.
 
     Attributes:
-        folder: That folder.
+        folder: The folder of the features.
         digests: The digests of image files and weights that were read before.
     """
 
@@ -53,7 +53,7 @@ class Cache:
         if kept is not None:
             kept.refresh(every_file=True)
         else:
-            kept = RowStore(self.folder / spec.folder, spec.key, spec.to_json(), environment)
+            kept = RowStore(self.folder / spec.folder, spec.key, spec.to_json(), describe_environment)
         with self._lock:
             kept = self._stores.setdefault(spec.key, kept)  # another thread may have opened it meanwhile
             self._stores.move_to_end(spec.key)

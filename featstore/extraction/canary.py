@@ -1,9 +1,9 @@
-"""The canary: four fixed images whose features are kept with a key, so that another environment can be asked for them.
+"""The canary: four fixed images whose features are stored with a key, to compare other environments with.
 
-Versions of libraries are not part of a key, since they hardly ever move a feature: by 5e-6 relative L2 at most where
-only rounding differs (threads, batches, oneDNN). A decoder, a filter or a precision that really differs moves it by
-8e-4 or more, and such rows must not come among the old ones. So an environment that is new to a key has to show first
-that it computes the same.
+Versions of libraries are not part of a key, since they hardly ever change a feature: by 5e-6 relative L2 at most where
+only rounding differs (threads, batches, oneDNN). A decoder, a filter or a precision that really differs changes it by
+8e-4 or more, and such rows must not be mixed with the old ones. So an environment that is new to a key first has to
+compute the same features of these images.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from featstore.errors import StoreError, UnreadableImage, param
 from featstore.extraction.writer import Encode
 from featstore.images.prefetch import Read
 from featstore.store.reader import RowReader
-from featstore.system.environment import environment
+from featstore.system.environment import describe_environment
 
 if TYPE_CHECKING:
     import numpy as np
@@ -31,36 +31,37 @@ Sketches = dict[str, "NDArray[np.float32] | None"]  # by image; None where there
 
 
 class Guard:
-    """An encoder that shows with its first call that its features may go into `store`.
+    """An encoder that checks, with its first call, that its features fit those in `store`.
 
-    A new store gets a canary. One that another environment than `here` has begun is compared with its canary.
+    A new store gets a canary. If another environment than `here` began the store, its canary is compared.
     """
 
     def __init__(
-        self, store: RowReader, read: Read, encode: Encode, here: Callable[[], Mapping[str, str]] = environment
+        self, store: RowReader, read: Read, encode: Encode, here: Callable[[], Mapping[str, str]] = describe_environment
     ) -> None:
-        """`read` turns the bytes of a file into pixels (views, height, width, 3) as `encode` takes them.
+        """`read` turns the bytes of a file into pixels (views, height, width, 3), as `encode` takes them.
 
-        The first view is used. It has to be the same one for all that use the key.
+        The first view is used, so it must be the same for all users of the key. `here` returns the versions of this
+        environment.
         """
         self._store, self._read, self._encode, self._here = store, read, encode, here
         self._passed = False
         self._canary: dict[str, Any] | None = None
 
     def __call__(self, images: NDArray[Any]) -> NDArray[np.float32]:
-        """Encode `images`.
+        """Return the features (n, ...) of `images` (n, height, width, 3).
 
-        Raises StoreError if features of the canary images differ by more than 1e-4 from those that were kept, or if
-        this environment has no features of an image that the canary has.
+        Raises StoreError if the features of a canary image differ by more than 1e-4 from those stored, or if this
+        environment computes none for an image of which features are stored.
         """
-        rows = self._encode(images)  # first, because only now all is loaded that belongs to the environment
+        rows = self._encode(images)  # first: only then is everything loaded that belongs to the environment
         if not self._passed:
             self._check()
             self._passed = True
         return rows
 
     def canary(self) -> dict[str, Any] | None:
-        """Return the canary to keep with the first rows of a new key; None before the first call."""
+        """Return the canary to store with the first rows of a new key; None before the first call."""
         return self._canary
 
     def _check(self) -> None:
@@ -69,30 +70,31 @@ class Guard:
             self._canary = _describe(_compute(self._read, self._encode))
         elif key_file.canary is not None and key_file.versions != here:
             kept, found = _parse(key_file.canary, self._store.folder), _compute(self._read, self._encode)
-            # An image that only `here` can read is harmless: nothing that was stored is called into question.
+            # An image that only this environment can read is harmless: it casts no doubt on stored rows.
             lost = [name for name in NAMES if kept[name] is not None and found[name] is None]
             if lost or _largest_difference(kept, found) > TOLERANCE:
-                raise StoreError(_refusal(self._store.folder, key_file.versions, here, kept, found, lost))
+                raise StoreError(_mismatch(self._store.folder, key_file.versions, here, kept, found, lost))
 
 
 def _compute(read: Read, encode: Encode) -> Sketches:
+    """Return the sketches of the canary images in this environment."""
     import numpy as np
 
-    from featstore.extraction.sketch import sketch
+    from featstore.extraction.sketch import make_sketch
 
     pixels = {}
     for name in NAMES:
         try:
             pixels[name] = read((IMAGES / name).read_bytes())[0]
-        except UnreadableImage:  # not every reading takes every kind
+        except UnreadableImage:  # not every reading supports every format
             continue
     rows = dict(zip(pixels, encode(np.stack(list(pixels.values()))), strict=True)) if pixels else {}
-    finite = {name: sketch(row) for name, row in rows.items() if np.isfinite(row).all()}
+    finite = {name: make_sketch(row) for name, row in rows.items() if np.isfinite(row).all()}
     return {name: finite.get(name) for name in NAMES}
 
 
 def _describe(sketches: Sketches) -> dict[str, Any]:
-    """The canary as plain JSON values."""
+    """Return the canary as plain JSON values."""
     from featstore.extraction.sketch import to_text
 
     features = {name: None if numbers is None else to_text(numbers) for name, numbers in sketches.items()}
@@ -100,7 +102,7 @@ def _describe(sketches: Sketches) -> dict[str, Any]:
 
 
 def _parse(canary: Mapping[str, Any], folder: Path) -> Sketches:
-    """The inverse of `_describe`; raises StoreError."""
+    """Return the sketches of a canary, as `_describe` wrote it; raises StoreError if it cannot be read."""
     from featstore.extraction.sketch import from_text
 
     try:
@@ -111,30 +113,33 @@ def _parse(canary: Mapping[str, Any], folder: Path) -> Sketches:
         raise StoreError(
             f"{folder}: the canary in spec.json cannot be read: {error}; extract into another {param('cache')}"
         ) from error
-    raise StoreError(f"{folder}: has a canary of version {version}, this featstore knows {VERSION}: upgrade it")
+    raise StoreError(f"{folder}: has a canary of version {version}, this featstore reads {VERSION}: upgrade it")
 
 
 def _largest_difference(kept: Sketches, found: Sketches) -> float:
-    """Image by image, since one kind of file may differ alone; of those that have features on both sides."""
+    """Return the largest difference of the images with features on both sides: one format may differ alone."""
     from featstore.extraction.sketch import relative_difference
 
     pairs = ((kept[name], found[name]) for name in NAMES)
     return max((relative_difference(a, b) for a, b in pairs if a is not None and b is not None), default=0.0)
 
 
-def _refusal(
+def _mismatch(
     folder: Path,
-    there: Mapping[str, str],
+    theirs: Mapping[str, str],
     here: Mapping[str, str],
     kept: Sketches,
     found: Sketches,
     lost: Sequence[str],
 ) -> str:
-    """One line: what was made with what, how it differs, and what to do; `lost` are the images without features."""
+    """Return the message of the error: both environments, how the features differ, and the remedy.
+
+    theirs: versions that began the key. lost: images of which this environment has no features.
+    """
     from featstore.extraction.sketch import fingerprint
 
-    names = [name for name in sorted({*there, *here}) if there.get(name) != here.get(name)]
-    theirs, ours = (", ".join(f"{name} {having.get(name, 'unknown')}" for name in names) for having in (there, here))
+    names = [name for name in sorted({*theirs, *here}) if theirs.get(name) != here.get(name)]
+    then, now = (", ".join(f"{name} {side.get(name, 'unknown')}" for name in names) for side in (theirs, here))
     old, new = (fingerprint(list(sketches.values())) for sketches in (kept, found))
     if lost:
         how = f"{', '.join(lost)} cannot be read or give NaN or infinity, so images that were read would be refused"
@@ -142,6 +147,6 @@ def _refusal(
         difference = _largest_difference(kept, found)
         how = f"features of the same images differ by {difference:.1e}, where {TOLERANCE:.0e} is allowed"
     return (
-        f"{folder}: its rows were made with {theirs} (canary {old}); here, with {ours} (canary {new}), {how}: "
-        f"go back to what they were made with, or extract into another {param('cache')}"
+        f"{folder}: its rows were made with {then} (canary {old}); here, with {now} (canary {new}), {how}: "
+        f"go back to the versions they were made with, or extract into another {param('cache')}"
     )

@@ -1,4 +1,4 @@
-"""The base as a function of images, loaded when it is first needed."""
+"""The encoder: the base as a function of images, which loads the network with its first call."""
 
 from __future__ import annotations
 
@@ -19,7 +19,11 @@ if TYPE_CHECKING:
 
 
 def make_encoder(source: BaseSource, spec: FeatureSpec) -> Callable[[NDArray[Any]], NDArray[np.float32]]:
-    """The base as a function of images; TensorFlow and the weights load when it is first called, if there are any."""
+    """Return a function from RGB images (n, height, width, 3) to features (n, ...) float32.
+
+    TensorFlow and the weights load with its first call; without a network nothing loads. Raises BaseUnavailable then if
+    the weights file has changed.
+    """
     if source.is_pixels:
         return spec.preprocessing.apply
     networks: list[Callable[[NDArray[Any]], NDArray[np.float32]]] = []
@@ -27,7 +31,7 @@ def make_encoder(source: BaseSource, spec: FeatureSpec) -> Callable[[NDArray[Any
     def encode(images: NDArray[Any]) -> NDArray[np.float32]:
         if not networks:
             if source.is_file and file_digest(Path(source.model)) != spec.weights:
-                raise BaseUnavailable(f"{source.model}: was changed just now; run the same command again")
+                raise BaseUnavailable(f"{source.model}: was changed meanwhile; run the same command again")
             load_tensorflow()
             from featstore.bases.network import load_network
 

@@ -1,7 +1,7 @@
-"""Why features are in the cache or not: `featstore cache explain`.
+"""Cache misses explained: which features are stored, and why the others are not (`featstore cache explain`).
 
-What is asked for is planned as for an extraction and looked up, and nothing is computed. No image is decoded, so a file
-that is no image shows as one that has no row yet.
+The request is planned as for an extraction and looked up; nothing is computed. No image is decoded, so a file that is
+not an image counts as an image without rows.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from featstore.datasets.manifest import Manifest, Picture, Skipped, scan
 from featstore.datasets.splits import complete_splits
 from featstore.errors import DataError, StoreError
 from featstore.extraction.cache import Cache, CacheLike
-from featstore.extraction.plan import Plan, Rows, make_plan
+from featstore.extraction.plan import Plan, PlannedRows, make_plan
 from featstore.extraction.recipe import Recipe
-from featstore.extraction.spec_diff import differences
+from featstore.extraction.spec_diff import describe_differences
 from featstore.images.prefetch import fetch_all
 from featstore.images.views import VIEWS
 from featstore.spec import FeatureSpec
@@ -30,23 +30,27 @@ from featstore.store.rowid import row_id
 from featstore.store.spec_file import read_key_file
 from featstore.system.environment import default_threads
 
-Why = Literal["changed", "views", "known", "new"]
+Reason = Literal["changed", "views", "known", "new"]
 
 
-class Missing(NamedTuple):
+class MissingImage(NamedTuple):
     """An image that lacks rows, and why.
 
-    changed: the file of this name had other bytes when its rows were stored. views: it has some of the views. known: an
-    extraction has read it, and there is no row that can be read: it was lost, or is of another key. new: the rest.
+    changed: the file had other bytes when its rows were stored. views: only some of its views are stored. known: an
+    extraction has read it, but no row of this key can be read. new: any other image.
     """
 
     path: str
-    why: Why
+    why: Reason
 
 
 @dataclass(frozen=True)
-class Nearest:
-    """The stored spec with the fewest `differences`, each "thing stored -> asked"; `images` of the data are in it."""
+class NearestKey:
+    """The stored key with the fewest differences from the request.
+
+    differences: phrases such as "fit crop -> squash", from stored to requested. images: number of images of the data
+    that have a row there.
+    """
 
     folder: Path
     differences: tuple[str, ...]
@@ -54,11 +58,12 @@ class Nearest:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Answer:
-    """What the cache holds of one feature set: `stored` of the `rows` asked for, which are `images` x `views`.
+class CacheLookup:
+    """What the cache holds of one set of features.
 
-    missing: the images that lack rows. damaged: a line for each shard of the key that is passed over. nearest: where
-    the key has no shards at all, not even damaged ones or those of other images, and the cache holds other keys.
+    stored: number of stored rows, of `images` x `views` that are needed. missing: the images that lack rows.
+    key_is_stored: whether the key has any shard, even a damaged one. damaged: a line for each shard of the key that
+    cannot be used. nearest: another key of the cache, if the key is not stored.
     """
 
     recipe: Recipe
@@ -67,13 +72,14 @@ class Answer:
     folder: Path
     images: int
     stored: int
-    missing: tuple[Missing, ...]
+    missing: tuple[MissingImage, ...]
     key_is_stored: bool
     damaged: tuple[str, ...] = ()
-    nearest: Nearest | None = None
+    nearest: NearestKey | None = None
 
     @property
     def rows(self) -> int:
+        """The number of rows needed."""
         return self.images * len(self.views)
 
     @property
@@ -82,7 +88,7 @@ class Answer:
         return not self.missing
 
     def describe(self) -> dict[str, Any]:
-        """As `featstore cache explain --json` prints it."""
+        """Return plain JSON values, as `featstore cache explain --json` prints them."""
         near = self.nearest
         return {
             "key": self.spec.key,
@@ -104,19 +110,19 @@ class Answer:
 
 
 class Explanation(NamedTuple):
-    """`features` has an answer for each size of each recipe, then for augmented versions.
+    """What the cache holds of the features of several recipes.
 
-    `manifest` holds the images with their digests, and what could not be read. `notes` name each `spec.json` that was
-    passed over.
+    manifest: the images with their digests; files that could not be read are in its `skipped`. features: a look-up for
+    each size of each recipe, then for augmented versions. notes: a line for each `spec.json` that could not be read.
     """
 
     manifest: Manifest
-    features: tuple[Answer, ...]
+    features: tuple[CacheLookup, ...]
     notes: tuple[str, ...]
 
 
-class _Kept(NamedTuple):
-    """A key of the cache, as its `spec.json` says it."""
+class _StoredKey(NamedTuple):
+    """A key of the cache, from its `spec.json`."""
 
     folder: Path
     key: str
@@ -129,12 +135,12 @@ def explain(
     cache: CacheLike = None,
     on_step: Callable[[int, int], None] | None = None,
 ) -> Explanation:
-    """What the cache holds of the features of `recipes` for the images of `data`, and why rows are missing.
+    """Return what the cache holds of the features of `recipes` for the images of `data`, and why rows are missing.
 
-    Files whose digest is not known are read, which `on_step` is told about as (files read, files to read).
-    TensorFlow loads only where the digest of the weights is not known, as for an extraction; that digest is kept.
-    Those of images are not: the last one known is how a changed image is told from a new one, also when asked again.
-    Raises as an extraction does for data, recipes and weights that cannot be, and for a cache that cannot be read.
+    Files with an unknown digest are read; `on_step` is called with (files read, files to read). TensorFlow loads only
+    if the digest of the weights is unknown. That digest is remembered. New digests of images are not, because the last
+    remembered one distinguishes a changed image from a new one, also in the next explanation. Raises the errors of an
+    extraction for data, recipes and weights, and StoreError for a cache that cannot be read.
     """
     cache = Cache.at(cache)
     memory = cache.digests
@@ -143,22 +149,28 @@ def explain(
     plans = [make_plan(recipe, memory) for recipe in recipes]
     memory.save()
     manifest = _with_digests(manifest, memory, on_step)
-    kept, notes = _kept_specs(cache.folder)
-    answers = [_answer(plan.recipe, rows, pictures, cache, kept) for plan, rows, pictures in _wanted(plans, manifest)]
-    return Explanation(manifest, tuple(answers), tuple(notes))
+    keys, notes = _read_keys(cache.folder)
+    lookups = [_look_up(plan.recipe, rows, pictures, cache, keys) for plan, rows, pictures in _needed(plans, manifest)]
+    return Explanation(manifest, tuple(lookups), tuple(notes))
 
 
-def _wanted(plans: Sequence[Plan], manifest: Manifest) -> list[tuple[Plan, Rows, tuple[Picture, ...]]]:
-    """The rows and the images that have them, in the order of an extraction; augmented are training images only."""
-    wanted = [(plan, rows, manifest.pictures) for plan in plans for rows in plan.parts]
+def _needed(plans: Sequence[Plan], manifest: Manifest) -> list[tuple[Plan, PlannedRows, tuple[Picture, ...]]]:
+    """Return the rows that are needed of which images, in the order of an extraction.
+
+    Augmented versions are of training images only.
+    """
+    needed = [(plan, rows, manifest.pictures) for plan in plans for rows in plan.parts]
     if any(plan.augmented for plan in plans):
         training = complete_splits(manifest).of_split("train")
-        wanted += [(plan, plan.augmented, training) for plan in plans if plan.augmented]
-    return wanted
+        needed += [(plan, plan.augmented, training) for plan in plans if plan.augmented]
+    return needed
 
 
 def _with_digests(manifest: Manifest, memory: DigestMemory, on_step: Callable[[int, int], None] | None) -> Manifest:
-    """The manifest with a digest for every image; files that cannot be read are in its `skipped`."""
+    """Return the manifest with a digest for every image; files that cannot be read are in its `skipped`.
+
+    Raises DataError if no file can be read.
+    """
     digests = {picture.path: memory.get(picture.path, picture.stat) for picture in manifest.pictures}
     unknown = [picture for picture in manifest.pictures if digests[picture.path] is None]
     skipped = []
@@ -176,27 +188,23 @@ def _with_digests(manifest: Manifest, memory: DigestMemory, on_step: Callable[[i
 
 
 def _no_pixels(raw: bytes) -> Any:
-    raise AssertionError("no pixels are needed")
+    raise AssertionError("no image is decoded here")
 
 
-def _answer(
-    recipe: Recipe,
-    rows: Rows,
-    pictures: Sequence[Picture],
-    cache: Cache,
-    kept: Sequence[_Kept],
-) -> Answer:
+def _look_up(
+    recipe: Recipe, rows: PlannedRows, pictures: Sequence[Picture], cache: Cache, keys: Sequence[_StoredKey]
+) -> CacheLookup:
     spec, views = rows
     store = cache.store(spec)
     stored, missing = 0, []
     for picture in pictures:
-        held = sum(row_id(picture.digest, view) in store for view in views)
-        stored += held
-        if held < len(views):
-            missing.append(Missing(picture.path, _why(picture, held, store, views, cache.digests)))
-    there = bool(len(store) or store.damaged)
-    nearest = None if there else _nearest(spec, kept, pictures)
-    return Answer(
+        found = sum(row_id(picture.digest, view) in store for view in views)
+        stored += found
+        if found < len(views):
+            reason: Reason = "views" if found else _reason(picture, store, views, cache.digests)
+            missing.append(MissingImage(picture.path, reason))
+    key_is_stored = bool(len(store) or store.damaged)
+    return CacheLookup(
         recipe=recipe,
         spec=spec,
         views=views,
@@ -204,62 +212,63 @@ def _answer(
         images=len(pictures),
         stored=stored,
         missing=tuple(missing),
-        key_is_stored=there,
+        key_is_stored=key_is_stored,
         damaged=store.damaged,
-        nearest=nearest,
+        nearest=None if key_is_stored else _nearest(spec, keys, pictures),
     )
 
 
-def _why(picture: Picture, held: int, store: RowReader, views: Sequence[int], memory: DigestMemory) -> Why:
-    if held:
-        return "views"
+def _reason(picture: Picture, store: RowReader, views: Sequence[int], memory: DigestMemory) -> Reason:
+    """Return why an image has no row."""
     before = memory.last_known(picture.path)
-    if before == picture.digest:  # its row was lost, or is of another key
+    if before == picture.digest:  # its row was lost, or belongs to another key
         return "known"
     changed = before is not None and any(row_id(before, view) in store for view in views)
     return "changed" if changed else "new"
 
 
-def _nearest(spec: FeatureSpec, kept: Sequence[_Kept], pictures: Sequence[Picture]) -> Nearest | None:
-    """The key with the fewest differences; of several, with the most of `pictures`, then with the nearest size."""
-    asked = spec.describe()
-    found = [(things, k) for k in kept if (things := differences(k.spec, asked))]
+def _nearest(spec: FeatureSpec, keys: Sequence[_StoredKey], pictures: Sequence[Picture]) -> NearestKey | None:
+    """Return the key with the fewest differences; None if there are no keys.
+
+    Of several, the one with the most of `pictures`, then with the nearest size, then the first by name.
+    """
+    requested = spec.describe()
+    found = [(differences, key) for key in keys if (differences := describe_differences(key.spec, requested))]
     if not found:
         return None
-    least = min(_distance(things) for things, _ in found)
-    tied = [(_images_in(k, pictures), things, k) for things, k in found if _distance(things) == least]
-    # The first of several as near: they are sorted by name.
-    images, things, best = min(tied, key=lambda item: (-item[0], _stretch(item[2].spec, asked)))
-    return Nearest(best.folder, things, images)
+    least = min(_distance(differences) for differences, _ in found)
+    tied = [(_count_images(key, pictures), diff, key) for diff, key in found if _distance(diff) == least]
+    images, differences, best = min(tied, key=lambda item: (-item[0], _size_ratio(item[2].spec, requested)))
+    return NearestKey(best.folder, differences, images)
 
 
-def _distance(things: Sequence[str]) -> tuple[int, bool]:
-    """How many they are, and whether one is another base or kind of views, which are more than a setting."""
-    return len(things), any(thing.startswith(("model ", "views ")) for thing in things)
+def _distance(differences: Sequence[str]) -> tuple[int, bool]:
+    """Return the number of differences, and whether one is the base or the kind of views: more than a setting."""
+    return len(differences), any(phrase.startswith(("model ", "views ")) for phrase in differences)
 
 
-def _stretch(stored: Mapping[str, Any], asked: Mapping[str, Any]) -> float:
-    """By which factor the input sizes differ, up or down, which orders as |log ratio| does. Both are any JSON."""
+def _size_ratio(stored: Mapping[str, Any], requested: Mapping[str, Any]) -> float:
+    """Return the factor between the input sizes, up or down (ordered as |log ratio|); infinity if there is none."""
     try:
-        sides = zip(stored["reading"]["size"], asked["reading"]["size"], strict=True)
+        sides = zip(stored["reading"]["size"], requested["reading"]["size"], strict=True)
         return float(math.prod(max(side) / min(side) for side in sides))
     except (LookupError, TypeError, ValueError, ArithmeticError):  # of another version, or written by hand
         return math.inf
 
 
-def _images_in(kept: _Kept, pictures: Sequence[Picture]) -> int:
-    """How many of `pictures` have a row there, in whatever view."""
-    store = RowReader(kept.folder, kept.key)
+def _count_images(key: _StoredKey, pictures: Sequence[Picture]) -> int:
+    """Return how many of `pictures` have a row of any view under a key."""
+    store = RowReader(key.folder, key.key)
     return sum(any(row_id(p.digest, view) in store for view in VIEWS["ten"]) for p in pictures)
 
 
-def _kept_specs(cache: Path) -> tuple[list[_Kept], list[str]]:
-    """Every key of the cache that can be read, sorted by folder, and a note for each that cannot."""
-    kept, notes = [], []
+def _read_keys(cache: Path) -> tuple[list[_StoredKey], list[str]]:
+    """Return the keys of the cache that can be read, sorted by folder, and a note for each of the others."""
+    keys, notes = [], []
     for path in sorted(cache.glob(f"*/*/{SPEC}")):
         try:
             content = read_key_file(path)
-            kept.append(_Kept(path.parent, content.key, content.spec))
-        except (StoreError, FileNotFoundError) as error:  # the latter if somebody prunes just now
+            keys.append(_StoredKey(path.parent, content.key, content.spec))
+        except (StoreError, FileNotFoundError) as error:  # FileNotFoundError: pruned meanwhile
             notes.append(f"passed over: {error}")
-    return kept, notes
+    return keys, notes

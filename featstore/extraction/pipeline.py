@@ -1,6 +1,6 @@
-"""The jobs that people come for, joined from the stages: extract features, and load them.
+"""Extraction from end to end: plan the rows, run the base over the images that lack them, and describe the result.
 
-The command line and the Python API both call these. Nothing here loads TensorFlow by itself.
+The command line and the Python API both call these functions. TensorFlow loads only if a row is missing.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from featstore.extraction import job
 from featstore.extraction.cache import Cache, CacheLike
 from featstore.extraction.canary import Guard
 from featstore.extraction.encoder import make_encoder
-from featstore.extraction.plan import Plan, Rows, make_plan
+from featstore.extraction.plan import Plan, PlannedRows, make_plan
 from featstore.extraction.recipe import Recipe
 from featstore.extraction.writer import Task
 from featstore.images.readers import make_views_reader
@@ -42,15 +42,15 @@ class FeatureSet:
     """The features of one recipe at one size for one data set, complete in the cache.
 
     Attributes:
-        recipe: The features as the user asked for them.
-        spec: The same in full; names their folder in the cache.
+        recipe: The options of the features, as the user wrote them.
+        spec: All that determines their values; its key names the folder in the cache.
         views: Numbers of the views of each image.
-        folder: Where the rows are.
+        folder: Folder of the rows.
         shape: Shape of one row.
         images: Number of images.
-        computed: Number of rows that the base computed just now.
-        seconds: What that took.
-        damaged: A line for each shard that was passed over.
+        computed: Number of rows that the base computed in this extraction; the others were stored before.
+        seconds: Time of this extraction.
+        damaged: A line for each shard that cannot be used.
     """
 
     recipe: Recipe
@@ -65,18 +65,19 @@ class FeatureSet:
 
     @property
     def rows(self) -> int:
+        """Number of rows: images x views."""
         return self.images * len(self.views)
 
     @property
     def bytes(self) -> int:
-        """What the rows take in the cache, shards' headers aside."""
+        """Bytes of the rows in the cache, without the headers of shards."""
         width = 1
         for side in self.shape:
             width *= side
         return self.rows * width * (2 if self.spec.dtype == "float16" else 4)
 
     def describe(self) -> dict[str, Any]:
-        """As `featstore extract --json` prints it."""
+        """Return plain JSON values, as `featstore extract --json` prints them."""
         return {
             "key": self.spec.key,
             "model": self.recipe.model,
@@ -99,9 +100,13 @@ class FeatureSet:
 
 @dataclass(frozen=True)
 class Extraction(Shown):
-    """`manifest` has the images that have all their rows, with digests; the rest is in `manifest.skipped`.
+    """The result of an extraction; `print` shows it as a table.
 
-    `features` has one entry for each size of each of the `plans`, in order.
+    Attributes:
+        manifest: The images that have all their rows, with digests. `manifest.skipped` lists the other files, with
+            reasons.
+        features: A set for each size of each recipe, then one for each recipe with augmented versions.
+        plans: The rows of each recipe.
     """
 
     manifest: Manifest
@@ -109,7 +114,7 @@ class Extraction(Shown):
     plans: tuple[Plan, ...]
 
     def parts(self) -> Iterator[Table]:
-        """Yield a row for each set of features; sizes and rows are shown where they differ from what is obvious."""
+        """Yield the table: a row for each set of features. Columns for sizes and rows appear only where they differ."""
         several = any(f.rows != f.images for f in self.features)
         sizes = len({(f.spec.reading.height, f.spec.reading.width) for f in self.features}) > 1
         header = ["preprocess", *(["size"] if sizes else []), "images", *(["rows"] if several else [])]
@@ -128,19 +133,19 @@ def extract_features(
     cache: CacheLike = None,
     progress: Progress | None = None,
 ) -> Extraction:
-    """Complete the features of all `recipes` for all images of `data`; each is decoded once per reading and base.
+    """Complete the features of all `recipes` for all images of `data`. An image is decoded once per reading and base.
 
-    Augmented versions are not among them: they need splits, see `extract_augmented`. Raises DataError if not one image
+    Augmented versions are not included, since they need splits: see `extract_augmented`. Raises DataError if no image
     can be read.
     """
     cache = Cache.at(cache)
     cache.digests.refresh()
     manifest = data if isinstance(data, Manifest) else scan(data)
-    if not manifest.pictures:  # before weights are loaded, or fetched, for nothing
+    if not manifest.pictures:  # before weights are loaded or downloaded in vain
         raise DataError(_none_readable(manifest))
     plans = tuple(make_plan(recipe, cache.digests) for recipe in recipes)
-    wanted = [(plan.recipe, part) for plan in plans for part in plan.parts]
-    manifest, features = _complete(manifest, wanted, cache, progress)
+    needed = [(plan.recipe, part) for plan in plans for part in plan.parts]
+    manifest, features = _complete(manifest, needed, cache, progress)
     if not manifest.pictures:
         raise DataError(_none_readable(manifest))
     return Extraction(manifest, features, plans)
@@ -152,46 +157,44 @@ def extract_augmented(
     cache: CacheLike = None,
     progress: Progress | None = None,
 ) -> tuple[FeatureSet, ...]:
-    """Complete the augmented versions of the training images of `manifest` where `plans` ask for them."""
-    wanted = [(plan.recipe, plan.augmented) for plan in plans if plan.augmented]
-    if not wanted:
+    """Complete the augmented versions of the training images of `manifest`, for each of `plans` that has them.
+
+    Raises DataError if an image cannot be read any more.
+    """
+    needed = [(plan.recipe, plan.augmented) for plan in plans if plan.augmented]
+    if not needed:
         return ()
     training = manifest.with_pictures(manifest.of_split("train"))
-    complete, features = _complete(training, wanted, Cache.at(cache), progress)
+    complete, features = _complete(training, needed, Cache.at(cache), progress)
     if len(complete) < len(training):
         path, reason = complete.skipped[-1]
-        raise DataError(f"{path}: was read a moment ago and cannot be augmented now: {reason}; run the command again")
+        raise DataError(f"{path}: was read before and cannot be augmented now: {reason}; run the same command again")
     return features
 
 
 def _complete(
     manifest: Manifest,
-    wanted: Sequence[tuple[Recipe, Rows]],
+    needed: Sequence[tuple[Recipe, PlannedRows]],
     cache: Cache,
     progress: Progress | None,
 ) -> tuple[Manifest, tuple[FeatureSet, ...]]:
-    """Complete all `wanted` rows, one run of the extraction for each reading and base, which decodes each image once.
+    """Complete all `needed` rows, with a run of the job for each reading and base, which decodes each image once.
 
-    Base by base, so that a grid of many holds one in memory at a time; to decode again costs little beside a base.
-    Of recipes that come to the same spec, such as `keras` and `tf`, the first does the work and has it on its account.
+    One base at a time, so that a grid of many holds one in memory; decoding again costs little compared with a base.
+    Several recipes may have the same spec, such as `keras` and `tf`: the rows count as computed for the first.
     """
-    stores = {rows.spec.key: cache.store(rows.spec) for _, rows in wanted}
-    runs: dict[tuple[Reading, str], dict[FeatureSpec, tuple[Recipe, set[int]]]] = {}
-    for recipe, (spec, views) in wanted:
-        runs.setdefault((spec.reading, spec.weights), {}).setdefault(spec, (recipe, set()))[1].update(views)
-    made: dict[FeatureSpec, tuple[int, float]] = {}
-    for (reading, _), specs in runs.items():
-        tasks = [
-            _task(cache, recipe, Rows(spec, tuple(sorted(views))), stores[spec.key])
-            for spec, (recipe, views) in specs.items()
-        ]
+    stores = {rows.spec.key: cache.store(rows.spec) for _, rows in needed}
+    costs: dict[FeatureSpec, tuple[int, float]] = {}  # rows computed, and seconds
+    for reading, specs in _group_into_runs(needed):
+        tasks = [_task(cache, recipe, rows, stores[rows.spec.key]) for recipe, rows in specs]
         outcome = job.run(manifest, tasks, partial(make_views_reader, reading), cache.digests, progress)
         manifest = outcome.manifest
-        made |= zip(specs, zip(outcome.computed, outcome.seconds, strict=True), strict=True)
+        for (_, rows), computed, seconds in zip(specs, outcome.computed, outcome.seconds, strict=True):
+            costs[rows.spec] = computed, seconds
     sets = []
-    for recipe, (spec, views) in wanted:
+    for recipe, (spec, views) in needed:
         store = stores[spec.key]
-        computed, seconds = made.pop(spec, (0, 0.0))
+        computed, seconds = costs.pop(spec, (0, 0.0))
         sets.append(
             FeatureSet(
                 recipe=recipe,
@@ -208,13 +211,30 @@ def _complete(
     return manifest, tuple(sets)
 
 
+def _group_into_runs(
+    needed: Sequence[tuple[Recipe, PlannedRows]],
+) -> list[tuple[Reading, list[tuple[Recipe, PlannedRows]]]]:
+    """Return the rows of each run: those of one reading and one base, with the views of one spec joined."""
+    runs: dict[tuple[Reading, str], dict[FeatureSpec, tuple[Recipe, set[int]]]] = {}
+    for recipe, (spec, views) in needed:
+        specs = runs.setdefault((spec.reading, spec.weights), {})
+        specs.setdefault(spec, (recipe, set()))[1].update(views)
+    return [
+        (reading, [(recipe, PlannedRows(spec, tuple(sorted(views)))) for spec, (recipe, views) in specs.items()])
+        for (reading, _), specs in runs.items()
+    ]
+
+
 def extract_all(
     data: str | os.PathLike[str] | Manifest,
     recipes: Sequence[Recipe],
     cache: CacheLike = None,
     progress: Progress | None = None,
 ) -> Extraction:
-    """Complete the features of `recipes`, augmented versions of the training images among them."""
+    """Complete the features of `recipes`, including augmented versions of the training images.
+
+    Raises DataError if no image can be read.
+    """
     extraction = extract_features(data, recipes, cache, progress)
     if not any(plan.augmented for plan in extraction.plans):
         return extraction
@@ -222,40 +242,40 @@ def extract_all(
     return replace(extraction, features=(*extraction.features, *augmented))
 
 
-def _task(cache: Cache, recipe: Recipe, rows: Rows, store: RowStore) -> Task:
+def _task(cache: Cache, recipe: Recipe, rows: PlannedRows, store: RowStore) -> Task:
     source, spec = recipe.source(), rows.spec
     pools_maps = spec.layer != LAST_ACTIVATION or source.info is None or source.info.map_pools
-    maps = _kept_maps(cache, spec) if spec.pool != "none" and pools_maps else None
+    maps = _stored_maps(cache, spec) if spec.pool != "none" and pools_maps else None
     pool = _average if spec.pool == "avg" else _maximum
     guard = Guard(store, _plain_reader(spec.reading), make_encoder(source, spec))
     return Task(store, guard, spec.dtype, maps, pool, rows.views, guard.canary)
 
 
 def _plain_reader(reading: Reading) -> Read:
-    """Reads one view, the same for all who use a key, whichever of its views they ask for; nothing is loaded yet.
+    """Return a reader of one view, the same for all users of a key, whichever views they need. Nothing loads yet.
 
-    Of augmented versions, which count from 1, it is number 0: no image of a data set has it.
+    For augmented versions, which are numbered from 1, the view is 0: no image of a data set has it.
     """
     return lambda raw: make_views_reader(reading, (reading.plain,))(raw)
 
 
-def _kept_maps(cache: Cache, spec: FeatureSpec) -> RowReader | None:
-    """The store of the same features unpooled, if there is one that is as exact as `spec` asks for."""
+def _stored_maps(cache: Cache, spec: FeatureSpec) -> RowReader | None:
+    """Return a store of the same features unpooled, at least as precise as `spec`; None if there is none."""
     for dtype in dict.fromkeys(("float32", spec.dtype)):
-        kept = replace(spec, pool="none", dtype=dtype)
-        if (cache.folder / kept.folder).is_dir():
-            return cache.store(kept)
+        unpooled = replace(spec, pool="none", dtype=dtype)
+        if (cache.folder / unpooled.folder).is_dir():
+            return cache.store(unpooled)
     return None
 
 
 def _average(maps: NDArray[Any]) -> NDArray[np.float32]:
-    averaged: NDArray[np.float32] = maps.mean(axis=(1, 2), dtype="float32")
-    return averaged
+    pooled: NDArray[np.float32] = maps.mean(axis=(1, 2), dtype="float32")
+    return pooled
 
 
 def _maximum(maps: NDArray[Any]) -> NDArray[np.float32]:
-    largest: NDArray[np.float32] = maps.max(axis=(1, 2)).astype("float32")
-    return largest
+    pooled: NDArray[np.float32] = maps.max(axis=(1, 2)).astype("float32")
+    return pooled
 
 
 def _none_readable(manifest: Manifest) -> str:

@@ -8,14 +8,14 @@ from typing import NamedTuple
 from featstore.datasets.digests import DigestMemory
 from featstore.errors import UsageError, param
 from featstore.extraction.recipe import Recipe
-from featstore.extraction.resolve import resolve
+from featstore.extraction.resolve import resolve_recipe
 from featstore.images.reading import parse_size
 from featstore.images.views import VIEWS, WHOLE, parse_augmentation, parse_views
 from featstore.spec import FeatureSpec
 
 
-class Rows(NamedTuple):
-    """The rows of each image in one store, by the numbers of their views."""
+class PlannedRows(NamedTuple):
+    """The rows that each image has in one store: the spec of the store and the numbers of the views."""
 
     spec: FeatureSpec
     views: tuple[int, ...]
@@ -23,33 +23,34 @@ class Rows(NamedTuple):
 
 @dataclass(frozen=True)
 class Plan:
-    """The rows of one recipe: `parts`, one for each size, for every image; `augmented` for training images only.
+    """The rows of one recipe.
 
-    plain: place, among the views of all parts in order, of the one that stands for the image by itself.
+    parts: rows of every image, one part for each size. augmented: rows of training images only. plain: position of the
+    plain view (the whole image or the centre crop) among the views of all parts.
     """
 
     recipe: Recipe
-    parts: tuple[Rows, ...]
+    parts: tuple[PlannedRows, ...]
     plain: int
-    augmented: Rows | None = None
+    augmented: PlannedRows | None = None
 
     @property
     def spec(self) -> FeatureSpec:
-        """That of the plain view."""
+        """The spec of the plain view."""
         return self.parts[0].spec
 
     @property
     def views(self) -> int:
-        """How many rows stand for an image."""
+        """The number of rows of an image."""
         return sum(len(part.views) for part in self.parts)
 
 
 def make_plan(recipe: Recipe, memory: DigestMemory) -> Plan:
-    """The plan of `recipe`; raises UsageError for views that do not go together."""
+    """Return the plan of `recipe`; raises UsageError for views that cannot be combined."""
     crops, versions = parse_views(recipe.views)
     sizes = [recipe.size, *_scales(recipe)]
-    specs = [resolve(replace(recipe, size=size, scales=None), memory) for size in sizes]
-    parts = tuple(Rows(spec, VIEWS[crops] if spec.reading.resize else (WHOLE,)) for spec in specs)
+    specs = [resolve_recipe(replace(recipe, size=size, scales=None), memory) for size in sizes]
+    parts = tuple(PlannedRows(spec, VIEWS[crops] if spec.reading.resize else (WHOLE,)) for spec in specs)
     if len({part.spec.key for part in parts}) < len(parts):
         raise UsageError(
             f"{param('scales', recipe.scales)}: each size may be named once, and not that of {param('size')} again"
@@ -64,11 +65,12 @@ def make_plan(recipe: Recipe, memory: DigestMemory) -> Plan:
     if versions:
         ranges = parse_augmentation(recipe.augment or "")
         reading = replace(specs[0].reading, resize=None, fit=recipe.fit or "squash", augmentation=ranges)
-        augmented = Rows(replace(specs[0], reading=reading), tuple(range(1, versions + 1)))
+        augmented = PlannedRows(replace(specs[0], reading=reading), tuple(range(1, versions + 1)))
     return Plan(recipe, parts, parts[0].views.index(specs[0].reading.plain), augmented)
 
 
 def _scales(recipe: Recipe) -> list[str]:
+    """Return the further sizes; raises UsageError if one is not a size."""
     if not recipe.scales:
         return []
     if recipe.resize is not None:

@@ -1,8 +1,8 @@
-"""A recipe: the features that a user asks for, in the user's words; resolved, it is a FeatureSpec.
+"""A recipe: the options of features as a user writes them. Resolved, it becomes a FeatureSpec.
 
-It is the one definition of these options: the command line makes its own of the fields, their types, defaults and help,
-and tests hold the typed dictionaries below and `Bottleneck` against them. It is light (no numpy, and what a base is
-loads with the first use of one), because the command line imports it for every command.
+These options are defined here only. The command line takes its options from the fields, their types, defaults and help;
+tests compare the typed dictionaries below and `Bottleneck` with them. The module is light (no numpy, and bases load
+with the first use of one), because the command line imports it for every command.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ OneOrMore: TypeAlias = T | Sequence[T]
 class Recipe:
     """Which features to compute: base, weights, preprocessing, input and cut.
 
-    With `top`, the base keeps its ImageNet classifier, whose probabilities are then the rows; that is for `check-base`,
-    and not an option of the command line.
+    With `top`, the base keeps its ImageNet classifier, and the rows are its probabilities. `check-base` uses this; the
+    command line has no option for it.
 
     Attributes:
         model: A base (see `featstore models`), `tiny`, or a .keras file.
@@ -76,13 +76,13 @@ class Recipe:
         check_fields(self)
 
     def source(self) -> BaseSource:
-        """Return where the base comes from; raises UsageError or BaseUnavailable."""
+        """Return the source of the base; raises UsageError or BaseUnavailable."""
         from featstore.bases.source import parse_source
 
         return parse_source(self.model, self.weights, self.alpha, self.weights_seed, self.top)
 
     def at_absolute_paths(self) -> Recipe:
-        """Return the recipe for use from another folder: the file that it names, if any, by its absolute path."""
+        """Return the recipe with an absolute path of the file that it names, if any, for use from another folder."""
         if self._names_file():
             return replace(self, model=os.path.abspath(self.model))
         if self.weights is None or self.weights in ("imagenet", "random"):
@@ -90,11 +90,11 @@ class Recipe:
         return replace(self, weights=os.path.abspath(self.weights))
 
     def with_weights(self, weights: str) -> Recipe:
-        """Return the recipe with its weights from elsewhere; a `.keras` file is base and weights in one."""
+        """Return the recipe with other weights. A `.keras` file is base and weights in one."""
         return replace(self, model=weights) if self._names_file() else replace(self, weights=weights)
 
     def on_pixels(self) -> Recipe:
-        """Return the same preparation of the images with no base; `keras` is what this base was trained with."""
+        """Return the recipe of the same pixels without a base; `keras` becomes the preprocessing of this base."""
         from featstore.bases.catalog import PIXELS
 
         info = self.source().info

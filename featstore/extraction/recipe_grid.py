@@ -14,14 +14,14 @@ from featstore.images.views import parse_views
 
 
 def make_recipes(**options: Unpack[GridOptions]) -> list[Recipe]:
-    """Return every base at every size with every kind of views and every preprocessing, in this order.
+    """Return a recipe for every base at every size with every kind of views and every preprocessing, in this order.
 
     Each of model, weights, alpha, size, views and preprocess is one value or a sequence of them; an empty sequence
     stands for the default. `weights` are one for all bases (imagenet, random or None), or one for each in their order;
     `alpha` is one for all bases that take one, or one for each of these. `augment` is for the augmented views alone.
 
     Raises:
-        UsageError: If there is no model, if the bases do not pair with their weights or multipliers, or for a value
+        UsageError: If a model is missing, if weights or multipliers do not match the bases in number, or for a value
             that a Recipe does not allow.
     """
     given: dict[str, Any] = {**options}
@@ -45,7 +45,7 @@ def _several(value: Any) -> list[Any]:
 
 
 def _pair(models: list[str], weights: list[str | None], alphas: list[float | None]) -> list[dict[str, Any]]:
-    """Return the fields model, weights and alpha of a Recipe, model by model."""
+    """Return the fields model, weights and alpha of each base; raises UsageError if their numbers do not match."""
     if not models:
         raise UsageError(f"{param('model')} is missing: name a base, as in {param('model', 'MobileNetV2')}")
     shared = weights in ([], [None], ["imagenet"], ["random"])
@@ -58,7 +58,7 @@ def _pair(models: list[str], weights: list[str | None], alphas: list[float | Non
         raise UsageError(
             f"{len(alphas)} {param('alpha')}, but {len(scaled)} of the bases take one: give one for each of these"
         )
-    # Where no base takes an alpha, the first is given it all the same: the error names those that do.
+    # If no base takes an alpha, the first gets it: the error of the Recipe then names the bases that take one.
     alpha_of = dict(zip(scaled or [0], alphas if len(alphas) != 1 else alphas * len(models), strict=False))
     weights_of = weights if len(weights) == len(models) else [*weights, None][:1] * len(models)
     return [

@@ -1,15 +1,15 @@
-"""Resolving a recipe: the user's words become a FeatureSpec, with the digest of the weights."""
+"""Resolving a recipe: options become a FeatureSpec, with the digest of the weights."""
 
 from __future__ import annotations
 
 import hashlib
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from featstore.bases.source import BaseSource
 from featstore.datasets.digests import DigestMemory
 from featstore.errors import BaseUnavailable, UsageError, param
+from featstore.extraction.recipe import Recipe
 from featstore.images.preprocessing import parse_variant
 from featstore.images.reading import Reading, parse_size
 from featstore.images.views import CANVAS, parse_views
@@ -17,17 +17,14 @@ from featstore.spec import LAST_ACTIVATION, FeatureSpec
 from featstore.system.files import FileStat, file_digest
 from featstore.system.tensorflow_loader import load_tensorflow
 
-if TYPE_CHECKING:
-    pass
-from featstore.extraction.recipe import Recipe
-
 _NO_FILE = FileStat(0, 0, 0, 0)
 
 
-def resolve(recipe: Recipe, memory: DigestMemory) -> FeatureSpec:
-    """The FeatureSpec of `recipe` at its own size, of whole images or of crops.
+def resolve_recipe(recipe: Recipe, memory: DigestMemory) -> FeatureSpec:
+    """Return the FeatureSpec of `recipe` at its own size, for whole images or crops.
 
-    TensorFlow loads only if the digest of the weights is not in `memory` yet.
+    TensorFlow loads only if the digest of the weights is not in `memory` yet. Raises UsageError for options that do not
+    fit the base, BaseUnavailable if the weights cannot be read.
     """
     source = recipe.source()
     trained_with = source.info.preprocessing if source.info else None
@@ -64,7 +61,10 @@ def _reading(recipe: Recipe, source: BaseSource) -> Reading:
 
 
 def weights_state(source: BaseSource, height: int, width: int) -> FileStat | None:
-    """The state of the file that holds the weights; None for random ones, and for a file still to be downloaded."""
+    """Return the state of the weights file; None for random weights, and for a file still to be downloaded.
+
+    Raises BaseUnavailable if the file cannot be opened.
+    """
     path = source.weights_file(height, width)
     if path is None or (source.weights == "imagenet" and not path.exists()):
         return None
@@ -75,7 +75,7 @@ def weights_state(source: BaseSource, height: int, width: int) -> FileStat | Non
 
 
 def _weights_digest(source: BaseSource, height: int, width: int, memory: DigestMemory) -> str:
-    """The digest for a spec: over the arrays in the network, or over the bytes of a user's `.keras` file."""
+    """Return the digest for a spec: of the arrays in the network, or of the bytes of a user's `.keras` file."""
     if source.is_pixels:
         return hashlib.sha256(b"pixels").hexdigest()
     path = source.weights_file(height, width)

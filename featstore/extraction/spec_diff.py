@@ -1,7 +1,7 @@
-"""What two feature specs differ in, in the field's words: `input size 224 -> 299`, `weights differ`.
+"""The differences between two feature specs in words: `input size 224 -> 299`, `weights differ`.
 
-It works on specs as they lie in `spec.json`, not on `FeatureSpec`: that refuses what another version of the reading
-code has written, and just then somebody wants to know why nothing is found.
+It compares the JSON of `spec.json`, not `FeatureSpec`: that class refuses the specs of other versions of the reading
+code, and these versions are a common reason why nothing is found.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from featstore.images.views import CANVAS
 
 _Flat = dict[str, Any]
 
-# What is named in which words and in which order; what has no words here is named as it is in the JSON.
+# The words for each field, in the order of the phrases. Any other field is named as in the JSON.
 _WORDS = {
     "model": "model",
     "alpha": "width",
@@ -39,22 +39,22 @@ _NUMBERS = ("order", "scale", "mean", "std")
 _NAMES = {json.dumps(map_.describe(), sort_keys=True): name for name, map_ in NAMED.items()}
 
 
-def differences(stored: Mapping[str, Any], asked: Mapping[str, Any]) -> tuple[str, ...]:
-    """One phrase for each thing that `asked` has otherwise than `stored`, both as `FeatureSpec.describe` gives them.
+def describe_differences(stored: Mapping[str, Any], requested: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return a phrase for each difference from `stored` to `requested`, both as `FeatureSpec.describe` returns them.
 
-    What comes along with another thing is no thing of its own: another model has other weights, crops are fitted in
-    another way. Any JSON objects will do; empty only if nothing differs.
+    What follows from another difference does not count separately: another model has other weights, crops have another
+    default fit. Any two JSON objects can be compared. The result is empty only if they are equal.
     """
-    old, new = _flatten(stored), _flatten(asked)
+    old, new = _flatten(stored), _flatten(requested)
     old["views"], new["views"] = _kind_of_views(old), _kind_of_views(new)
     names = dict.fromkeys((*_WORDS, *sorted({*old, *new})))
     differing = {name for name in names if old.get(name) != new.get(name)}
-    counted = differing - _brought_along(old, new, differing)
+    counted = differing - _implied(old, new, differing)
     return tuple(_phrase(name, old.get(name), new.get(name)) for name in names if name in counted)
 
 
 def _flatten(values: Mapping[str, Any], prefix: str = "") -> _Flat:
-    """The fields by their path, as in `reading.size`."""
+    """Return the fields by their path, such as `reading.size`."""
     flat: _Flat = {}
     for name, value in values.items():
         path = prefix + name
@@ -71,26 +71,26 @@ def _kind_of_views(flat: _Flat) -> str:
     return "crops" if "reading.resize" in flat else "whole images"
 
 
-def _brought_along(old: _Flat, new: _Flat, differing: set[str]) -> set[str]:
-    """What differs only because something else does."""
-    along: set[str] = set()
+def _implied(old: _Flat, new: _Flat, differing: set[str]) -> set[str]:
+    """Return the fields that differ only because another one does."""
+    implied: set[str] = set()
     if "model" in differing:
-        along |= {"alpha", "weights"}
-        along |= {name for name in ("preprocessing", "reading.size") if _is_own(name, old) and _is_own(name, new)}
+        implied |= {"alpha", "weights"}
+        implied |= {name for name in ("preprocessing", "reading.size") if _is_own(name, old) and _is_own(name, new)}
     if "alpha" in differing:
-        along.add("weights")
+        implied.add("weights")
     if "reading.name" in differing:  # each reading counts its own versions
-        along.add("reading.version")
+        implied.add("reading.version")
     if "views" in differing:
-        along |= {"reading.resize", *(name for name in differing if name.startswith("reading.augmentation"))}
-        along |= {"reading.fit"} if _has_default_fit(old) and _has_default_fit(new) else set()
+        implied |= {"reading.resize", *(name for name in differing if name.startswith("reading.augmentation"))}
+        implied |= {"reading.fit"} if _has_default_fit(old) and _has_default_fit(new) else set()
     elif "reading.size" in differing and _has_default_canvas(old) and _has_default_canvas(new):
-        along.add("reading.resize")
-    return along
+        implied.add("reading.resize")
+    return implied
 
 
 def _is_own(name: str, flat: _Flat) -> bool:
-    """Whether the preprocessing or the input size is that which the base was trained with."""
+    """Whether the preprocessing or the input size is the one that the base was trained with."""
     model = str(flat.get("model"))
     info = BUILT_IN.get(model) or BASES.get(model)
     if info is None:
@@ -107,7 +107,7 @@ def _has_default_fit(flat: _Flat) -> bool:
 def _has_default_canvas(flat: _Flat) -> bool:
     try:
         return [round(side / CANVAS) for side in flat["reading.size"]] == list(flat["reading.resize"])
-    except (KeyError, TypeError, OverflowError):  # whole images, or a file that somebody wrote by hand
+    except (KeyError, TypeError, OverflowError):  # whole images, or a file written by hand
         return False
 
 
@@ -121,7 +121,7 @@ def _phrase(name: str, old: Any, new: Any) -> str:
 
 
 def _variant(described: Any, other: Any = None) -> str:
-    """The name of a preprocessing; without one, what it has otherwise than `other`, as on the command line."""
+    """Return the name of a preprocessing; if it has none, the numbers that differ from `other`."""
     name = _NAMES.get(json.dumps(described, sort_keys=True))
     if name or not isinstance(described, dict):
         return name or _text(described)
@@ -135,7 +135,7 @@ def _numbers(value: Any) -> str:
 
 
 def _text(value: Any) -> str:
-    """A size as 224 or 224x320; what is missing is `none`."""
+    """Return a size as 224 or 224x320, a missing value as `none`, and any other value as text."""
     if value is None:
         return "none"
     if isinstance(value, list) and len(value) == 2:

@@ -1,4 +1,4 @@
-"""A shelf: rows on their way into one store. Images wait for a full batch, rows wait for a full shard."""
+"""A queue of rows for one store: images wait for a full batch, rows wait for a full shard."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ if TYPE_CHECKING:
 Encode = Callable[["NDArray[Any]"], "NDArray[np.float32]"]
 
 SHARD_SECONDS = 10.0  # a killed run loses at most this much work
-FLOAT16_TOLERANCE = 1e-3  # of a row's largest number; rounding takes half of it
+FLOAT16_TOLERANCE = 1e-3  # relative to the largest number of the row; rounding alone takes half of it
 
 
 @dataclass(frozen=True)
 class Task:
-    """One kind of features to be completed: RGB images (n, h, w, 3) go through `encode` and into `store`.
+    """One kind of features to complete.
 
-    dtype: float16, where rows that it cannot hold stay float32, or float32 for all. `maps`, where given, holds the
-    unpooled maps of the very same features, and `pool` makes rows of maps; images that have one need no base. `views`
-    are the numbers of the rows that each image gets. `canary` returns what is kept with the first rows of a key that
-    `encode` has made (see `canary.Guard`).
+    store: where the rows go. encode: turns RGB images (n, h, w, 3) into rows. dtype: float32 for all rows, or float16,
+    where rows that float16 cannot hold stay float32. maps: a store of the unpooled maps of the same features, if there
+    is one. pool: makes rows from maps; images that have a map need no base. views: numbers of the rows of each image.
+    canary: returns the canary to store with the first rows of a key (see `canary.Guard`).
     """
 
     store: RowStore
@@ -43,20 +43,20 @@ class Task:
     canary: Callable[[], Mapping[str, Any] | None] = lambda: None
 
     def rows(self, digest: str) -> list[RowId]:
-        """Ids of the rows of the image with this SHA-256 (hex)."""
+        """Return the ids of the rows of the image with this SHA-256 (hex)."""
         return [row_id(digest, view) for view in self.views]
 
 
-class _Waiting(NamedTuple):
+class _Item(NamedTuple):
     row: RowId
-    pixels: NDArray[Any] | None
+    pixels: NDArray[Any] | None  # None where the row is pooled from a map
 
 
-class Shelf:
-    """Takes images one by one.
+class RowQueue:
+    """A queue that takes images one by one, encodes them in batches and stores the rows in shards.
 
-    computed: number of rows that the base made. refused: rows with NaN or infinity, with the reason. seconds: of the
-    base and of storing.
+    computed: number of rows that the base made. refused: rows with NaN or infinity, with the reason. seconds: time
+    spent in the base and on storing.
     """
 
     def __init__(self, task: Task, writer: RowWriter) -> None:
@@ -65,40 +65,40 @@ class Shelf:
         self.computed = 0
         self.seconds = 0.0
         self.refused: dict[RowId, str] = {}
-        self._being_made: set[RowId] = set()
-        self._decoded: list[_Waiting] = []
-        self._mapped: list[_Waiting] = []
+        self._enqueued: set[RowId] = set()
+        self._to_encode: list[_Item] = []
+        self._to_pool: list[_Item] = []
         self._ids: list[RowId] = []
         self._rows: list[NDArray[np.float32]] = []
         self._stored_at = time.perf_counter()
 
     def needs_pixels(self, row: RowId) -> bool:
-        """Whether the base has to see the image of `row`."""
-        return self.lacks(row) and not self._has_map(row)
+        """Whether `row` is missing and only the base can make it."""
+        return self.is_missing(row) and not self._has_map(row)
 
-    def claims(self, row: RowId) -> bool:
-        """Claim a row that needs pixels; False if another process is making it, or if it needs none."""
+    def claim(self, row: RowId) -> bool:
+        """Claim a row that needs pixels; return False if another process computes it, or if it needs none."""
         return self.needs_pixels(row) and self.writer.claims.claim(row)
 
-    def take(self, row: RowId, pixels: NDArray[Any] | None) -> None:
-        """Take an image, unless its row is stored or a copy of it was taken before."""
-        if not self.lacks(row):
+    def enqueue(self, row: RowId, pixels: NDArray[Any] | None) -> None:
+        """Add an image, unless its row is stored or a copy of it was added before."""
+        if not self.is_missing(row):
             return
-        self._being_made.add(row)
-        waiting = self._mapped if self._has_map(row) else self._decoded
-        waiting.append(_Waiting(row, pixels))
-        if len(waiting) == BATCH:
-            self._make_rows(waiting)
+        self._enqueued.add(row)
+        items = self._to_pool if self._has_map(row) else self._to_encode
+        items.append(_Item(row, pixels))
+        if len(items) == BATCH:
+            self._make_rows(items)
 
-    def finish(self) -> None:
-        """Bring all that was taken to disk."""
-        for waiting in (self._mapped, self._decoded):
-            if waiting:
-                self._make_rows(waiting)
+    def flush(self) -> None:
+        """Make and store the rows of all images in the queue."""
+        for items in (self._to_pool, self._to_encode):
+            if items:
+                self._make_rows(items)
         self.store_rows()
 
     def store_rows(self) -> None:
-        """Bring the rows that are made to disk; images still waiting for their batch are left."""
+        """Store the rows that are made. Images that wait for a full batch stay in the queue."""
         if not self._ids:
             return
         import numpy as np
@@ -111,29 +111,29 @@ class Shelf:
         self._stored_at = time.perf_counter()
         self.seconds += self._stored_at - start
 
-    def lacks(self, row: RowId) -> bool:
-        """Whether `row` is neither stored nor being made."""
-        return row not in self.task.store and row not in self._being_made
+    def is_missing(self, row: RowId) -> bool:
+        """Whether `row` is neither stored nor in the queue."""
+        return row not in self.task.store and row not in self._enqueued
 
     def _has_map(self, row: RowId) -> bool:
         return self.task.maps is not None and row in self.task.maps
 
-    def _make_rows(self, waiting: list[_Waiting]) -> None:
+    def _make_rows(self, items: list[_Item]) -> None:
         import numpy as np
 
         start = time.perf_counter()
-        if waiting is self._mapped:
-            rows = self._pool_maps([item.row for item in waiting])
+        if items is self._to_pool:
+            rows = self._pool_maps([item.row for item in items])
         else:
-            rows = self.task.encode(np.stack([item.pixels for item in waiting if item.pixels is not None]))
+            rows = self.task.encode(np.stack([item.pixels for item in items if item.pixels is not None]))
         finite = np.asarray(np.isfinite(rows.reshape(len(rows), -1)).all(axis=1))
-        made = [item.row for item, good in zip(waiting, finite, strict=True) if good]
+        ids = [item.row for item, is_finite in zip(items, finite, strict=True) if is_finite]
         reason = "the base's features are not finite (NaN or infinity)"
-        self.refused |= {item.row: reason for item, good in zip(waiting, finite, strict=True) if not good}
-        self.computed += len(made) if waiting is self._decoded else 0
-        self._ids += made
+        self.refused |= {item.row: reason for item, is_finite in zip(items, finite, strict=True) if not is_finite}
+        self.computed += len(ids) if items is self._to_encode else 0
+        self._ids += ids
         self._rows.append(rows[finite])
-        waiting.clear()
+        items.clear()
         self.seconds += time.perf_counter() - start
         full = sum(part.nbytes for part in self._rows) >= SHARD_BYTES
         if full or time.perf_counter() - self._stored_at > SHARD_SECONDS:
@@ -146,11 +146,11 @@ class Shelf:
 
 
 def _storage_types(rows: NDArray[np.float32], dtype: str) -> list[tuple[NDArray[np.intp], str]]:
-    """(row numbers, dtype) per shard. Which dtype a row gets depends on the row alone, never on its neighbours."""
+    """Return (row numbers, dtype) of each shard. The dtype of a row depends on the row alone, not on its neighbours."""
     import numpy as np
 
     flat = rows.reshape(len(rows), -1)
-    with np.errstate(over="ignore"):  # what is too large becomes infinity and what is tiny loses digits: both show here
+    with np.errstate(over="ignore"):  # too large becomes infinity, tiny loses digits: `error` shows both
         error = np.abs(flat - flat.astype(np.float16)).max(axis=1)
     fits = (error <= FLOAT16_TOLERANCE * np.abs(flat).max(axis=1)) & (dtype == "float16")
     parts = ((np.flatnonzero(fits), "float16"), (np.flatnonzero(~fits), "float32"))

@@ -16,10 +16,12 @@ from featstore.store.rowid import PLAIN_VIEW, SIZE, RowId, row_id
 
 
 class Features(NamedTuple):
-    """Rows in the order of the pictures they belong to.
+    """The features of n images in memory, in the order of the manifest.
 
-    X: (n, width) float32, or (n, h, w, channels) where maps were kept. y: (n,) labels as str, '' where there is none.
-    ids: (n,) content digests of the image files, SHA-256 in hex.
+    Attributes:
+        X: Features, (n, width) float32, or (n, h, w, channels) for unpooled maps.
+        y: Labels, (n,) str; '' for an image without a label.
+        ids: Digests of the image files, (n,) str: SHA-256 in hex.
     """
 
     X: NDArray[np.float32]
@@ -28,9 +30,13 @@ class Features(NamedTuple):
 
 
 class OpenFeatures(NamedTuple):
-    """As Features, but the rows are read when they are asked for.
+    """The features of n images on disk, in the order of the manifest.
 
-    X: (n, width) or (n, h, w, channels), float16 or float32 as they are stored; see StoredArray for what it can do.
+    Attributes:
+        X: Features, (n, width) or (n, h, w, channels) in their stored dtype, float16 or float32. Rows are read when
+            they are used; see StoredArray.
+        y: Labels, (n,) str; '' for an image without a label.
+        ids: Digests of the image files, (n,) str: SHA-256 in hex.
     """
 
     X: StoredArray
@@ -39,37 +45,37 @@ class OpenFeatures(NamedTuple):
 
 
 def open_rows(pictures: Sequence[Picture], store: RowReader, view: int = PLAIN_VIEW) -> OpenFeatures:
-    """As `gather`, for more rows than memory holds."""
+    """Return the rows of one view of `pictures` without reading them; raises StoreError if one is not in the cache."""
     rows = b"".join(row for (row,) in _row_ids(pictures, store, (view,)))
     X = StoredArray(store, np.frombuffer(rows, f"V{SIZE}"))
     return OpenFeatures(X, labels_of(pictures), digests_of(pictures))
 
 
 def gather(pictures: Sequence[Picture], store: RowReader, view: int = PLAIN_VIEW) -> Features:
-    """The rows of one view of `pictures`, which need their digests; raises StoreError if one is not in the cache."""
+    """Return the rows of one view of `pictures`; raises StoreError if one is not in the cache."""
     rows = gather_views(pictures, store, (view,))[:, 0]
     return Features(rows, labels_of(pictures), digests_of(pictures))
 
 
 def gather_views(pictures: Sequence[Picture], store: RowReader, views: Sequence[int]) -> NDArray[np.float32]:
-    """The rows of `pictures` by view: (n, views, ...); raises StoreError if one is not in the cache."""
+    """Return the rows of `pictures`, (n, views, ...) float32; raises StoreError if one is not in the cache."""
     ids = _row_ids(pictures, store, views)
     rows = store.read([row for image in ids for row in image])
     return rows.astype(np.float32, copy=False).reshape(len(pictures), len(views), *rows.shape[1:])
 
 
 def labels_of(pictures: Sequence[Picture]) -> NDArray[np.str_]:
-    """(n,) labels as str, '' where there is none."""
+    """Return (n,) labels as str; '' for an image without a label."""
     return np.array(["" if p.label is None else p.label for p in pictures], str)
 
 
 def digests_of(pictures: Sequence[Picture]) -> NDArray[np.str_]:
-    """(n,) SHA-256 of the image files in hex."""
+    """Return (n,) SHA-256 of the image files in hex."""
     return np.array([p.digest for p in pictures], str)
 
 
 def _row_ids(pictures: Sequence[Picture], store: RowReader, views: Sequence[int]) -> list[list[RowId]]:
-    """By picture and view; raises StoreError if one is not in the cache."""
+    """Return the row ids by picture and view; raises StoreError if a row is not in the cache."""
     ids = [[row_id(p.digest, view) for view in views] if p.known_digest else [] for p in pictures]
     absent = [p.path for p, rows in zip(pictures, ids, strict=True) if not rows or any(r not in store for r in rows)]
     if absent:

@@ -1,4 +1,4 @@
-"""Rows of the cache in shuffled batches: all of them held in memory, or block by block where they are too many."""
+"""Rows of the cache in shuffled batches: all of them in memory if they fit, else block by block."""
 
 from __future__ import annotations
 
@@ -8,73 +8,76 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-RUN = 32  # the most rows that are read together: what lies side by side on the disk is read in one go
-_RUNS = 16  # the fewest in a block: neighbours are often of one class
+ROWS_PER_RUN = 32  # at most: neighbouring rows are read together
+_LEAST_RUNS = 16  # in a block: neighbours are often of one class
 
 
-class Rows(Protocol):
-    """What batches are made of: n rows, in memory or not."""
+class RowSource(Protocol):
+    """n rows to make batches of, in memory or on disk."""
 
     def __len__(self) -> int: ...
 
     @property
     def row_bytes(self) -> int:
-        """Of a row in memory."""
+        """Bytes of a row in memory."""
 
     @property
-    def numbers(self) -> int:
-        """How many a row has."""
+    def row_size(self) -> int:
+        """Number of values in a row."""
 
     def read(self, which: NDArray[np.intp]) -> NDArray[Any]:
-        """(len(which), ...), a copy."""
+        """Return a copy of some rows, (len(which), ...)."""
 
 
 class ShuffledBatches:
-    """Batches of `rows` with their `targets` (n,), in another order in every epoch.
+    """Batches of `rows` with their `targets` (n,), in a different order in every epoch.
 
-    At most `most_bytes` of rows are in memory at a time (but no less than a batch). If all fit, they are read once, and
-    every order is as likely as any other. Else runs of neighbouring rows are put in random order and read in blocks of
-    that size, each shuffled by itself.
+    At most `most_bytes` of rows are in memory at a time, but at least one batch. If all rows fit, they are read once,
+    and every order is equally likely. Otherwise, runs of neighbouring rows are put in random order and read in blocks
+    of that size, and each block is shuffled.
     """
 
     def __init__(
         self,
-        rows: Rows,
+        rows: RowSource,
         targets: NDArray[np.intp],
         batch: int,
         most_bytes: int,
         random: np.random.Generator,
         widen: bool = True,
     ) -> None:
-        """widen: hold the rows as float32 where there is room for that."""
+        """widen: keep the rows as float32 if memory suffices. random: the generator of the orders."""
         self._rows, self._targets, self._batch, self._random = rows, targets, batch, random
         at_once = most_bytes // max(rows.row_bytes, 1)
         self.block = max(batch, at_once // batch * batch)
         self.fits = max(batch, at_once) >= len(rows)
-        self._widens = widen and (2 + 4) * rows.numbers * len(rows) <= most_bytes  # once for all epochs, where both fit
-        self._held: NDArray[Any] | None = None
+        self._widens = (
+            widen and (2 + 4) * rows.row_size * len(rows) <= most_bytes
+        )  # once for all epochs, if both copies fit
+        self._in_memory: NDArray[Any] | None = None
 
     def epoch(self, number: int) -> Iterator[tuple[NDArray[Any], NDArray[np.intp]]]:
-        """(batch, ...) rows and (batch,) targets; every row once."""
+        """Yield (batch, ...) rows and (batch,) targets; every row once."""
         if self.fits:
-            if self._held is None:
-                held = self._rows.read(np.arange(len(self._rows)))
-                self._held = held.astype(np.float32, copy=False) if self._widens else held
-            yield from self._cut_up(self._held, self._random.permutation(len(self._rows)), 0)
+            if self._in_memory is None:
+                rows = self._rows.read(np.arange(len(self._rows)))
+                self._in_memory = rows.astype(np.float32, copy=False) if self._widens else rows
+            yield from self._split(self._in_memory, self._random.permutation(len(self._rows)), 0)
             return
-        run = min(RUN, max(1, self.block // _RUNS))
+        run = min(ROWS_PER_RUN, max(1, self.block // _LEAST_RUNS))
         first = self._random.permutation(-(-len(self._rows) // run)) * run
         order = (first[:, None] + np.arange(run)).ravel()
-        order = order[order < len(self._rows)]  # the last run may be a shorter one
+        order = order[order < len(self._rows)]  # the last run may be shorter
         for start in range(0, len(order), self.block):
             which = np.sort(order[start : start + self.block])
             block = self._rows.read(which)
-            yield from self._cut_up(block, self._random.permutation(len(which)), which)
+            yield from self._split(block, self._random.permutation(len(which)), which)
             del block  # before the next one is read
 
-    def _cut_up(
+    def _split(
         self, block: NDArray[Any], order: NDArray[np.intp], which: NDArray[np.intp] | int
     ) -> Iterator[tuple[NDArray[Any], NDArray[np.intp]]]:
+        """Yield the batches of a block in a given order; `which` are the numbers of its rows, 0 for all rows."""
         targets = self._targets[which] if isinstance(which, np.ndarray) else self._targets
         for start in range(0, len(order), self._batch):
             places = order[start : start + self._batch]

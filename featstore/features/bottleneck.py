@@ -1,4 +1,4 @@
-"""A scikit-learn transformer from paths of images to bottleneck features, fed from the cache."""
+"""A scikit-learn transformer from paths of images to bottleneck features, with the cache behind it."""
 
 from __future__ import annotations
 
@@ -26,11 +26,16 @@ ImagePath = str | os.PathLike[str]
 
 @dataclass(eq=False, repr=False)  # scikit-learn reads the parameters off the signature and has its own repr
 class Bottleneck(TransformerMixin, BaseEstimator):  # type: ignore[misc]
-    """Paths of image files (n,) to features (n, width) float32; the parameters are the fields of `Recipe`.
+    """A scikit-learn transformer from paths of image files (n,) to features (n, width) float32.
 
-    It learns nothing, so it may stand in a `Pipeline` and be searched over in a `GridSearchCV`; each way of making
-    features runs the base once and is read from the cache ever after. With several `views` the rows are their means.
-    Raises UnreadableImage for a file that cannot be read: a transformer cannot drop rows.
+    It learns nothing, so it works in a `Pipeline` and in a `GridSearchCV`. The base runs once for each setting; later
+    calls read the cache.
+
+    Args:
+        model: As every parameter not listed here, the field of `Recipe` with this name.
+        fit_mode: The field `fit` of `Recipe`; `fit` is a method here.
+        views: one, flip, five or ten. With several views a row is their mean.
+        cache: Folder of the features, or a Cache. Default: $FEATSTORE_CACHE, or `cache` in the working folder.
     """
 
     model: str = "tiny"
@@ -38,7 +43,7 @@ class Bottleneck(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     alpha: float | None = None
     preprocess: str = "keras"
     size: str | int | None = None
-    fit_mode: Fit | None = None  # the `fit` of a Recipe, which is the name of a method here
+    fit_mode: Fit | None = None
     interpolation: Interpolation = "bilinear"
     reading: ReadingName = "pillow"
     layer: str = LAST_ACTIVATION
@@ -51,17 +56,40 @@ class Bottleneck(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     cache: CacheLike = None
 
     def fit(self, X: Sequence[ImagePath], y: Any = None) -> Bottleneck:
-        """Nothing is learnt; the recipe is checked."""
+        """Check the parameters; nothing is learned.
+
+        Args:
+            X: Paths of images; not used.
+            y: Labels; not used.
+
+        Returns:
+            The transformer itself.
+
+        Raises:
+            UsageError: If the parameters do not fit each other, or if `views` are augmented.
+            BaseUnavailable: If the base or its weights are not available.
+        """
         self._recipe().source()
         if parse_views(self.views)[1]:
             raise UsageError(f"views {self.views!r}: a transformer does not know which images are for training")
         return self
 
     def transform(self, X: Sequence[ImagePath]) -> NDArray[np.float32]:
-        """Features of the images at the paths `X`, in that order."""
+        """Return the features of images, from the cache or computed now.
+
+        Args:
+            X: Paths of n image files.
+
+        Returns:
+            Features, (n, width) float32 in the order of `X`, or (n, h, w, channels) with pool="none".
+
+        Raises:
+            UnreadableImage: If a path is a folder, or if a file cannot be read: a transformer cannot drop rows.
+            StoreError: If the cache cannot be read or written.
+        """
         folders = [path for path in X if os.path.isdir(path)]
         if folders:
-            raise UnreadableImage(f"{folders[0]}: is a folder; name the images in it one by one")
+            raise UnreadableImage(f"{folders[0]}: is a folder: name its images one by one")
         cache = Cache.at(self.cache)
         extraction = extract_features(list_files(list(X)), [self._recipe()], cache)
         if extraction.manifest.skipped:

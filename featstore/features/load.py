@@ -1,15 +1,15 @@
-"""The features of a data set that were extracted: in memory, or left on disk."""
+"""Loading the features of a data set that were extracted: into memory, or as an array on disk."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from featstore.datasets.manifest import Manifest
+from featstore.extraction.cache import Cache, CacheLike
 from featstore.spec import FeatureSpec
 
 if TYPE_CHECKING:
     from featstore.features.arrays import Features, OpenFeatures
-from featstore.extraction.cache import Cache, CacheLike
 
 
 def load_features(
@@ -19,10 +19,19 @@ def load_features(
     split: str | None = None,
     cache: CacheLike = None,
 ) -> Features:
-    """(X, y, ids) of the plain view of the pictures of `manifest`, or of one split of it.
+    """Return the features of the plain view of each image: the whole image, or the centre crop.
 
-    Raises StoreError if a row is not there.
-    `manifest` is one that `extract` returned, so that its pictures have digests.
+    Args:
+        manifest: The images, from `extract(...).manifest`, so that their digests are known.
+        spec: The features, from `extract(...).features`.
+        split: Only images of this split: train, val or test. Default: all images.
+        cache: Folder of the features, or a Cache. Default: $FEATSTORE_CACHE, or `cache` in the working folder.
+
+    Returns:
+        X, y, ids: features (n, ...) float32, labels (n,) and digests (n,), in the order of the manifest.
+
+    Raises:
+        StoreError: If an image has no features in the cache, or if they cannot be read.
     """
     from featstore.features.arrays import gather
 
@@ -37,9 +46,20 @@ def open_features(
     split: str | None = None,
     cache: CacheLike = None,
 ) -> OpenFeatures:
-    """As `load_features`, but nothing is read until it is asked for: X may be larger than memory.
+    """Return the features of the plain view of each image without reading them. They may be larger than memory.
 
-    X is of the dtype that the rows are stored in, float16 unless they need more; `load_features` widens to float32.
+    Args:
+        manifest: The images, from `extract(...).manifest`, so that their digests are known.
+        spec: The features, from `extract(...).features`.
+        split: Only images of this split: train, val or test. Default: all images.
+        cache: Folder of the features, or a Cache. Default: $FEATSTORE_CACHE, or `cache` in the working folder.
+
+    Returns:
+        X, y, ids: features as a StoredArray (n, ...), labels (n,) and digests (n,), in the order of the manifest. X has
+        the dtype of the stored rows, float16 or float32; `load_features` converts it to float32.
+
+    Raises:
+        StoreError: If an image has no features in the cache.
     """
     from featstore.features.arrays import open_rows
 

@@ -1,4 +1,4 @@
-"""Rows of a store as an array that is not in memory: they are read when they are asked for."""
+"""Rows of a store as an array on disk: they are read when they are used."""
 
 from __future__ import annotations
 
@@ -14,23 +14,31 @@ from featstore.store.places import Places
 from featstore.store.reader import RowReader
 
 BLOCK_BYTES = 2**26
-LARGE_ROW = 2**14  # bytes, from which on it is no slower to read row by row than what lies side by side
+LARGE_ROW = 2**14  # bytes; from this size on, reading single rows is as fast as reading neighbours together
 
 
 class StoredArray:
-    """(n, ...) rows, read-only, of the dtype that they are stored in: float16, or float32 if the key has such rows.
+    """A read-only array of n rows on disk, in their stored dtype: float16, or float32 if the key has such rows.
 
-    They are not widened: a map of a file can only be of what is in it, and twice as many fit into memory. As in NumPy
-    `X[i]` and `X[a:b]` cannot be written to, and `X[[3, 1, 2]]` and `X[mask]` are copies; `np.asarray(X)` is all rows.
-    A slice that lies in one piece in one shard is a memory map of the file, any other is read, and rows from here and
-    there are copied out of maps where shards are not compressed. In each case the file is in the state in which its
-    digest was compared, or the digest is compared again. A row that was compacted meanwhile is found where it is;
-    StoreError is raised for one that is gone or damaged. As with every memory map, a disk that fails under it ends the
-    process (SIGBUS); `read` and `load_features` raise StoreError then.
+    `X[i]` and `X[a:b]` are read-only; `X[[3, 1, 2]]` and `X[mask]` are copies; `np.asarray(X)` reads all rows. Rows are
+    not converted to float32, so that a slice can be a memory map of the file, and twice as many rows fit into memory.
+
+    A slice of neighbouring rows of one uncompressed shard is a memory map of the file. Other slices are read, and
+    selected rows are copied, through maps where shards are not compressed. Before a file is used, its digest was
+    compared in its present state, or it is compared now. Rows that were compacted meanwhile are found in their new
+    shard. If the disk fails under a memory map, the process ends (SIGBUS), as with every memory map; `read` and
+    `load_features` raise StoreError instead.
+
+    Attributes:
+        shape: (n, ...).
+        dtype: float16 or float32.
+
+    Raises:
+        StoreError: From any access, if a row is gone or damaged.
     """
 
     def __init__(self, store: RowReader, ids: NDArray[np.void]) -> None:
-        """ids: (n,), 34 bytes each."""
+        """ids: (n,) row ids, 34 bytes each."""
         self.shape = (len(ids), *(store.row_shape or ()))
         self.dtype = np.dtype(np.float32 if store.item_bytes == 4 else np.float16)
         self._store, self._ids = store, ids
@@ -44,24 +52,26 @@ class StoredArray:
 
     @property
     def ndim(self) -> int:
+        """Number of dimensions."""
         return len(self.shape)
 
     @property
-    def numbers(self) -> int:
-        """How many a row has."""
+    def row_size(self) -> int:
+        """Number of values in a row."""
         return int(np.prod(self.shape[1:], dtype=np.intp))
 
     @property
     def row_bytes(self) -> int:
-        return self.numbers * self.dtype.itemsize
+        """Bytes of a row."""
+        return self.row_size * self.dtype.itemsize
 
     def __getitem__(self, key: Any) -> NDArray[Any]:
-        """Raises IndexError for what does not choose rows, and only rows."""
-        if isinstance(key, tuple) and len(key) == 2 and key[1] is Ellipsis:  # as scikit-learn asks
+        """Return some rows; raises IndexError for a key that does not select rows, or selects other axes too."""
+        if isinstance(key, tuple) and len(key) == 2 and key[1] is Ellipsis:  # scikit-learn's form
             key = key[0]
         if isinstance(key, slice) or key is Ellipsis:
             return self._slice(slice(None) if key is Ellipsis else key)
-        which = self._numbers(key)
+        which = self._row_numbers(key)
         if which.ndim:
             return self.read(which, mapped=True)
         row = self.read(which[None], mapped=True)
@@ -74,12 +84,21 @@ class StoredArray:
 
     def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
         if copy is False and (dtype not in (None, self.dtype) or self._map(slice(None)) is None):
-            raise ValueError("these rows are not one array of that type anywhere: they cannot be had without a copy")
+            raise ValueError(
+                "cannot return a view: the rows are not neighbours in one uncompressed shard, in this dtype"
+            )
         rows = self[:]
         return np.array(rows, dtype) if copy else np.asarray(rows, dtype)
 
     def blocks(self, most_bytes: int = BLOCK_BYTES) -> Iterator[NDArray[Any]]:
-        """All rows in order, so many at a time as take `most_bytes`, but at least one."""
+        """Yield all rows in order, in blocks.
+
+        Args:
+            most_bytes: Size of a block at most, but at least one row.
+
+        Yields:
+            Rows, (k, ...) read-only.
+        """
         at_once = max(1, most_bytes // max(1, self.row_bytes))
         for start in range(0, len(self), at_once):
             yield self[start : start + at_once]
@@ -87,11 +106,17 @@ class StoredArray:
     def batches(
         self, batch: int, *, seed: int = 0, most_bytes: int = BLOCK_BYTES
     ) -> Iterator[tuple[NDArray[Any], NDArray[np.intp]]]:
-        """Every row once, in an order that `seed` makes: (batch, ...) rows, and (batch,) which ones they are.
+        """Yield every row once, in random order, in batches.
 
-        Small rows are read in blocks of up to `most_bytes` and shuffled as `ShuffledBatches` says.
+        Args:
+            batch: Rows in a batch; the last batch may be smaller.
+            seed: Seed of the order.
+            most_bytes: Rows under 16 KB are read in blocks of up to this size, as `ShuffledBatches` describes.
+
+        Yields:
+            Rows, (batch, ...), and their numbers, (batch,).
         """
-        from featstore.features.batches import ShuffledBatches  # which stands on this module
+        from featstore.features.batches import ShuffledBatches
 
         random = np.random.default_rng(seed)
         if self.row_bytes < LARGE_ROW:
@@ -104,12 +129,23 @@ class StoredArray:
             yield self.read(which, mapped=True), which
 
     def read(self, which: NDArray[np.intp] | slice, mapped: bool = False) -> NDArray[Any]:
-        """A copy of some rows, which are given by numbers from 0 to n - 1. mapped: as in `RowReader.read_at`."""
+        """Return a copy of some rows.
+
+        Args:
+            which: Numbers from 0 to n - 1, (k,), or a slice.
+            mapped: Read through memory maps where possible. That is faster, but a disk error ends the process.
+
+        Returns:
+            Rows, (k, ...).
+
+        Raises:
+            StoreError: If a row is gone or damaged.
+        """
         places = self._located().of(which)
         try:
             rows = self._store.read_at(places, mapped)
-        except (OSError, StoreError):  # a shard is not as it was: its rows may be in another one by now
-            rows = self._read_anew(self._ids[which])
+        except (OSError, StoreError):  # a shard has changed: its rows may be in another one now
+            rows = self._read_again(self._ids[which])
         return rows.astype(self.dtype, copy=False)
 
     def _slice(self, part: slice) -> NDArray[Any]:
@@ -120,33 +156,35 @@ class StoredArray:
         return rows
 
     def _map(self, part: slice) -> NDArray[Any] | None:
+        """Return a slice as a memory map; None if its rows are not neighbours in one shard, or have another dtype."""
         rows = self._store.view(self._located().of(part))
         return None if rows is None or rows.dtype != self.dtype else rows
 
     def _located(self) -> Places:
         if self._places is None:
-            with self._one_error():
+            with self._gone_rows_as_store_error():
                 self._places = self._store.locate(self._ids)
         return self._places
 
-    def _read_anew(self, ids: NDArray[np.void]) -> NDArray[Any]:
-        with self._one_error():
+    def _read_again(self, ids: NDArray[np.void]) -> NDArray[Any]:
+        """Return rows from the places where they are now."""
+        with self._gone_rows_as_store_error():
             rows = self._store.read(ids)
-        with suppress(KeyError):  # others are gone: what is known of the rest still holds
+        with suppress(KeyError):  # other rows are gone: the known places of the rest still hold
             self._places = self._store.locate(self._ids)
         return rows
 
     @contextmanager
-    def _one_error(self) -> Iterator[None]:
-        """Rows were there when the array was made."""
+    def _gone_rows_as_store_error(self) -> Iterator[None]:
+        """Turn a KeyError into a StoreError: the rows were stored when the array was made."""
         try:
             yield
         except KeyError as error:
             raise StoreError(f"{self._store.folder}: rows that were stored are gone; extract them again") from error
 
-    def _numbers(self, key: Any) -> NDArray[np.intp]:
-        """() or (k,) numbers of rows, from 0 on."""
-        which = np.asarray(key, object if isinstance(key, tuple) else None)  # a tuple is about other axes too
+    def _row_numbers(self, key: Any) -> NDArray[np.intp]:
+        """Return the numbers of the selected rows, () or (k,), from 0 on."""
+        which = np.asarray(key, object if isinstance(key, tuple) else None)  # a tuple indexes other axes too
         if which.dtype == bool and which.shape == (len(self),):
             return np.flatnonzero(which)
         if not which.size:
@@ -155,5 +193,5 @@ class StoredArray:
             raise IndexError(f"expected a number, a slice, a list of numbers or a mask of {len(self)} rows")
         which = np.where(which < 0, which + len(self), which).astype(np.intp)
         if ((which < 0) | (which >= len(self))).any():
-            raise IndexError(f"a row beyond the {len(self)} that there are")
+            raise IndexError(f"row index out of range for {len(self)} rows")
         return which

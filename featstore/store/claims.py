@@ -26,7 +26,7 @@ from weakref import finalize
 
 from featstore.store.layout import CLAIMS
 from featstore.store.rowid import SIZE, RowId
-from featstore.system.disk import disk
+from featstore.system.disk import current_disk
 from featstore.system.files import make_folders
 
 BEAT_SECONDS = 10.0
@@ -124,7 +124,7 @@ class Claims:
                 other.check(now)
 
     def _now(self) -> float:
-        """Return the time by the clock of the file system, or of this machine if there is no file to touch."""
+        """Return the time by the clock of the file system, or of this machine if this process has no file."""
         if self._own is not None:
             with suppress(OSError):
                 return self._own.now()
@@ -150,13 +150,14 @@ class _OwnFile:
             raise
 
     def append(self, data: bytes) -> None:
+        """Append bytes; raises OSError."""
         rest = memoryview(data)
         while rest:
-            rest = rest[disk().write(self._descriptor, rest) :]
+            rest = rest[current_disk().write(self._descriptor, rest) :]
 
     def now(self) -> float:
         """Return the time by the clock of the file system; raises OSError if the file is gone."""
-        disk().touch(self.path)
+        current_disk().touch(self.path)
         return self.path.stat().st_mtime
 
 
@@ -165,11 +166,11 @@ def _close(path: Path, descriptor: int, stopped: threading.Event, owner: int) ->
     stopped.set()
     if os.getpid() == owner:
         with suppress(OSError):
-            disk().remove(path)
+            current_disk().remove(path)
     with suppress(OSError):
-        disk().close(descriptor)
+        current_disk().close(descriptor)
     with suppress(OSError):  # others have files there
-        disk().remove_folder(path.parent)
+        current_disk().remove_folder(path.parent)
 
 
 def _create(path: Path) -> int:
@@ -177,7 +178,7 @@ def _create(path: Path) -> int:
     for _ in range(3):
         make_folders(path.parent)
         with suppress(FileNotFoundError):  # the last process to leave has just removed the folder
-            return disk().create(path)
+            return current_disk().create(path)
     raise FileNotFoundError(path)
 
 
@@ -185,7 +186,7 @@ def _beat(path: Path, stopped: threading.Event) -> None:
     """Touch the file until it is closed. The thread has no reference to the object, and stops when it is collected."""
     while not stopped.wait(BEAT_SECONDS):
         with suppress(OSError):
-            disk().touch(path)
+            current_disk().touch(path)
 
 
 class _OtherFile:
@@ -209,7 +210,7 @@ class _OtherFile:
             self._is_alive = info.st_nlink > 0 and now - info.st_mtime <= DEAD_SECONDS
             if self._is_alive and self._machine == machine() and not is_locked(self._descriptor):
                 self._is_alive = False
-                disk().remove(self._path)
+                current_disk().remove(self._path)
         except OSError:
             self._is_alive = False
 

@@ -218,7 +218,7 @@ class Inventory:
             raise StoreError(f"{name}: cannot be read: {error.strerror}") from error
 
     def _check(self, name: str, file: BinaryIO, row_shape: tuple[int, ...] | None) -> tuple[ShardEntry, bytes]:
-        """As `_verify`, for an open shard."""
+        """Return the entry and the packed ids of an open shard; raises StoreError if it is not sound."""
         from featstore.store.sandbox import inspect_shard
 
         state = FileStat.of(os.fstat(file.fileno()))  # before the bytes: a later change then shows as another state

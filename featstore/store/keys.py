@@ -41,8 +41,8 @@ class KeyInfo:
 def key_folders(cache: Path, keys: Sequence[str] = ()) -> list[Path]:
     """Return the folders `cache/<model>/<...-key12>` that hold a spec or shards, sorted.
 
-    keys: only folders whose key begins with one of these. Raises StoreError if there is no cache, UsageError if no key
-    begins so.
+    keys: only folders whose key begins with one of these. Raises StoreError if the cache does not exist or cannot be
+    read, UsageError if no key begins with one of `keys`.
     """
     if not cache.is_dir():
         raise StoreError(f"{cache}: no such folder; name it with {param('cache')}, or extract first")
@@ -50,13 +50,13 @@ def key_folders(cache: Path, keys: Sequence[str] = ()) -> list[Path]:
         found = sorted(folder for folder in cache.glob("*/*") if _holds_rows(folder))
     except OSError as error:
         raise StoreError(f"{cache}: cannot be read: {error.strerror}; choose another {param('cache')}") from error
-    chosen: list[Path] = []
+    selected: list[Path] = []
     for key in keys:
-        fitting = [folder for folder in found if key and _begins(folder, key.lower())]
-        if not fitting:
-            raise UsageError(f"{param('key', key)}: no key in {cache} begins so; `featstore cache ls` lists them")
-        chosen += fitting
-    return sorted(set(chosen)) if keys else found
+        matching = [folder for folder in found if key and _begins(folder, key.lower())]
+        if not matching:
+            raise UsageError(f"{param('key', key)}: no key in {cache} begins with it; `featstore cache ls` lists them")
+        selected += matching
+    return sorted(set(selected)) if keys else found
 
 
 def describe_key(folder: Path) -> KeyInfo | None:

@@ -15,7 +15,7 @@ _TICK_NS = 20_000_000
 
 
 def list_shards(folder: Path) -> dict[str, FileStat]:
-    """Return the state of each file with the name of a shard, in the order of the names; {} if there is no folder.
+    """Return the state of each file with the name of a shard, in the order of the names; {} if the folder is missing.
 
     Raises StoreError for a folder that cannot be read.
     """
@@ -31,7 +31,7 @@ def list_shards(folder: Path) -> dict[str, FileStat]:
 
 
 def folder_mtime(folder: Path) -> int:
-    """Return when a name in the folder last changed, in ns; 0 if there is no folder."""
+    """Return when a name in the folder last changed, in ns; 0 if the folder is missing."""
     try:
         return folder.stat().st_mtime_ns
     except OSError:

@@ -1,6 +1,6 @@
 """The file `used` of a key: its time tells when the key was last used, and its lock who is working on the key.
 
-Writers share the lock. Prune, compaction and repair, which remove files, hold it alone and wait for nobody. Locks are
+Writers share the lock. Prune, compaction and repair, which remove files, hold it alone and never wait. Locks are
 flocks: the system drops them when a process dies. On a file system without locks, writers work without them, since
 they never harm each other, and nothing is removed.
 """
@@ -17,7 +17,7 @@ from weakref import finalize
 
 from featstore.errors import StoreError
 from featstore.store.layout import SPEC, USED
-from featstore.system.disk import disk
+from featstore.system.disk import current_disk
 from featstore.system.files import NOT_SUPPORTED
 
 
@@ -29,7 +29,7 @@ class SharedLock:
         self._close: Callable[[], object] | None = None
 
     def acquire(self, on_wait: Callable[[], None] = lambda: None) -> None:
-        """Wait until nobody holds the folder alone; `on_wait` is called once if there is a wait.
+        """Wait until no process holds the folder alone; `on_wait` is called once if it has to wait.
 
         Does nothing if the lock is held already, if the folder cannot be locked, or if it does not exist yet.
         """
@@ -79,7 +79,7 @@ def mark_used(folder: Path) -> None:
     """Note that the key is used now. A cache that cannot be written has no such notes."""
     with suppress(OSError):
         try:
-            disk().touch(folder / USED)
+            current_disk().touch(folder / USED)
         except FileNotFoundError:
             if (folder / SPEC).exists():  # else it is being pruned
                 os.close(_open(folder / USED))

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-Run = tuple[int, int, int]  # (place among the rows asked for, row in the shard, number of rows)
+RowRun = tuple[int, int, int]  # (place among the rows asked for, row in the shard, number of rows)
 
 
 class Places(NamedTuple):
@@ -31,7 +31,7 @@ class Places(NamedTuple):
         """Return the places of some of the rows."""
         return Places(self.names, self.shard[which], self.row[which])
 
-    def runs(self) -> Iterator[tuple[int, list[Run]]]:
+    def runs(self) -> Iterator[tuple[int, list[RowRun]]]:
         """Yield each shard (its place in `names`) with its runs in the order of the file.
 
         Rows of a run are neighbours in the file and among the rows asked for: one read serves them.

@@ -1,4 +1,4 @@
-"""Pruning: removing whole keys, chosen by age, by name, or until the cache is small enough."""
+"""Pruning: removing whole keys, selected by age, by name, or until the cache is small enough."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from featstore.store.keys import KeyInfo
 from featstore.store.layout import CLAIMS, INDEX, QUARANTINE, SHARD_NAME, SPEC, USED
 from featstore.store.locks import exclusive_lock
-from featstore.system.disk import disk
+from featstore.system.disk import current_disk
 from featstore.system.files import TEMPORARY, remove
 
 
@@ -23,18 +23,18 @@ def choose_keys(
     """Return the keys to remove, the longest unused first.
 
     named: only these folders; None for all. unused_since: keys last used before it, in seconds since the epoch.
-    most_bytes: further keys until what is left in the cache is no larger. Without the last two, all keys.
+    most_bytes: further keys, until the rest of the cache fits into it. Without the last two, all keys.
     """
-    able = sorted((key for key in keys if named is None or key.folder in named), key=lambda key: key.last_used)
+    candidates = sorted((key for key in keys if named is None or key.folder in named), key=lambda key: key.last_used)
     if unused_since is None and most_bytes is None:
-        return able
-    chosen, left = [], sum(key.bytes for key in keys)
-    for key in able:
-        old = unused_since is not None and key.last_used < unused_since
-        if old or (most_bytes is not None and left > most_bytes):
-            chosen.append(key)
+        return candidates
+    selected, left = [], sum(key.bytes for key in keys)
+    for key in candidates:
+        is_old = unused_since is not None and key.last_used < unused_since
+        if is_old or (most_bytes is not None and left > most_bytes):
+            selected.append(key)
             left -= key.bytes
-    return chosen
+    return selected
 
 
 def prune_key(folder: Path) -> list[str]:
@@ -53,9 +53,9 @@ def prune_key(folder: Path) -> list[str]:
             for path in (folder / inside).glob("*"):
                 remove(path)
             with suppress(OSError):
-                disk().remove_folder(folder / inside)
+                current_disk().remove_folder(folder / inside)
         remove(folder / USED)
     for empty in (folder, folder.parent):
         with suppress(OSError):
-            disk().remove_folder(empty)
+            current_disk().remove_folder(empty)
     return sorted(set(os.listdir(folder)) - {USED, CLAIMS, QUARANTINE}) if folder.is_dir() else []

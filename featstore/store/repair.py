@@ -18,7 +18,7 @@ from featstore.store.layout import CLAIMS, INDEX, QUARANTINE, SPEC
 from featstore.store.locks import exclusive_lock
 from featstore.store.spec_file import KeyFile
 from featstore.store.verify import Findings, verify_key
-from featstore.system.disk import disk
+from featstore.system.disk import current_disk
 from featstore.system.files import TEMPORARY, move, read_regular, remove
 
 
@@ -108,5 +108,5 @@ def clear_leftovers(folder: Path) -> int:
         finally:
             os.close(descriptor)
     with suppress(OSError):
-        disk().remove_folder(folder / CLAIMS)
+        current_disk().remove_folder(folder / CLAIMS)
     return cleared

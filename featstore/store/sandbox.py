@@ -41,7 +41,7 @@ def inspect_shard(name: str, data: bytes, key: str | None) -> Contents:
     The digest is compared first, in this process. Raises Unparsable if the inspector ends or hangs twice.
     """
     check_digest(name, data)
-    return _inspector.ask(name, data, key)
+    return _inspector.inspect(name, data, key)
 
 
 class _Inspector:
@@ -51,18 +51,18 @@ class _Inspector:
         self._lock = threading.Lock()
         self._child: subprocess.Popen[bytes] | None = None
 
-    def ask(self, name: str, data: bytes, key: str | None) -> Contents:
+    def inspect(self, name: str, data: bytes, key: str | None) -> Contents:
         with self._lock:
             if self._child is None and not self._start():
                 return parse(name, data, key)  # no child can be started here; the digest has been compared
-            answer = self._try(name, data, key, SECONDS)
-            if answer is None and self._start():  # the shard need not be why: stopped, killed or swapped out
-                answer = self._try(name, data, key, AGAIN_SECONDS)
-        if answer is None:
+            response = self._try(name, data, key, SECONDS)
+            if response is None and self._start():  # the shard need not be why: stopped, killed or swapped out
+                response = self._try(name, data, key, AGAIN_SECONDS)
+        if response is None:
             raise Unparsable(f"{name}: not a shard that HDF5 can read: it hangs or ends the process")
-        if isinstance(answer, StoreError):
-            raise answer
-        return answer
+        if isinstance(response, StoreError):
+            raise response
+        return response
 
     def stop(self) -> None:
         child, self._child = self._child, None
@@ -109,26 +109,26 @@ class _Inspector:
     def _try(self, name: str, data: bytes, key: str | None, seconds: float) -> Contents | StoreError | None:
         """Return what the child answers within `seconds`; None if it does not, and it is then stopped."""
         try:
-            return self._answer(name, data, key, time.monotonic() + seconds)
+            return self._exchange(name, data, key, time.monotonic() + seconds)
         except (OSError, ValueError):
             self.stop()
             return None
-        except BaseException:  # Ctrl-C: the answer would be read as that to the next question
+        except BaseException:  # Ctrl-C: the response would be read as that to the next request
             self.stop()
             raise
 
-    def _answer(self, name: str, data: bytes, key: str | None, deadline: float) -> Contents | StoreError:
-        """Return the answer of the child; raises OSError or ValueError if there is none."""
-        question = json.dumps({"name": name, "key": key, "bytes": len(data)}).encode()
-        self._write(len(question).to_bytes(4) + question, deadline)
+    def _exchange(self, name: str, data: bytes, key: str | None, deadline: float) -> Contents | StoreError:
+        """Return the response of the child; raises OSError or ValueError if there is none."""
+        request = json.dumps({"name": name, "key": key, "bytes": len(data)}).encode()
+        self._write(len(request).to_bytes(4) + request, deadline)
         self._write(data, deadline)
-        answer = json.loads(self._read(int.from_bytes(self._read(4, deadline)), deadline))
-        if answer.pop("name") != name:
-            raise ValueError("the answer to another question")
-        if "error" in answer:
-            return (NewerFormat if answer["newer"] else StoreError)(answer["error"])
-        ids = self._read(answer.pop("ids"), deadline)
-        return Contents(ids=ids, **{**answer, "shape": tuple(answer["shape"])})
+        response = json.loads(self._read(int.from_bytes(self._read(4, deadline)), deadline))
+        if response.pop("name") != name:
+            raise ValueError("the response to another request")
+        if "error" in response:
+            return (NewerFormat if response["newer"] else StoreError)(response["error"])
+        ids = self._read(response.pop("ids"), deadline)
+        return Contents(ids=ids, **{**response, "shape": tuple(response["shape"])})
 
     def _write(self, data: bytes, deadline: float) -> None:
         rest = memoryview(data)
@@ -144,7 +144,7 @@ class _Inspector:
             _wait(descriptor, select.POLLIN, deadline)
             part = os.read(descriptor, size)
             if not part:
-                raise ValueError("no answer")
+                raise ValueError("no response")
             parts.append(part)
             size -= len(part)
         return b"".join(parts)
@@ -168,7 +168,7 @@ def _wait(descriptor: int, event: int, deadline: float) -> None:
     ready = select.poll()  # `select` fails for descriptors beyond 1,023
     ready.register(descriptor, event)
     if not ready.poll(1000 * max(0.0, deadline - time.monotonic())):
-        raise TimeoutError("no answer")
+        raise TimeoutError("no response")
 
 
 _inspector = _Inspector()
@@ -181,13 +181,13 @@ def serve() -> None:
     import signal
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which stops the child
-    questions, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # nothing else may write into the answers
-    answers.write(_READY)
-    answers.flush()
-    while size := questions.read(4):
-        question = json.loads(questions.read(int.from_bytes(size)))
-        _write_answer(answers, *_inspect(question["name"], questions.read(question["bytes"]), question["key"]))
+    requests, responses = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # nothing else may write into the responses
+    responses.write(_READY)
+    responses.flush()
+    while size := requests.read(4):
+        request = json.loads(requests.read(int.from_bytes(size)))
+        _write_response(responses, *_inspect(request["name"], requests.read(request["bytes"]), request["key"]))
 
 
 def _inspect(name: str, data: bytes, key: str | None) -> tuple[dict[str, object], bytes]:
@@ -195,7 +195,7 @@ def _inspect(name: str, data: bytes, key: str | None) -> tuple[dict[str, object]
         found = parse(name, data, key)
     except StoreError as error:
         return {"name": name, "error": str(error), "newer": isinstance(error, NewerFormat)}, b""
-    answer: dict[str, object] = {
+    response: dict[str, object] = {
         "name": name,
         "dtype": found.dtype,
         "shape": list(found.shape),
@@ -204,10 +204,10 @@ def _inspect(name: str, data: bytes, key: str | None) -> tuple[dict[str, object]
         "versions": found.versions,
         "ids": len(found.ids),
     }
-    return answer, found.ids
+    return response, found.ids
 
 
-def _write_answer(answers: IO[bytes], answer: dict[str, object], ids: bytes) -> None:
-    text = json.dumps(answer).encode()
-    answers.write(len(text).to_bytes(4) + text + ids)
-    answers.flush()
+def _write_response(responses: IO[bytes], response: dict[str, object], ids: bytes) -> None:
+    text = json.dumps(response).encode()
+    responses.write(len(text).to_bytes(4) + text + ids)
+    responses.flush()

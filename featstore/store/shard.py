@@ -105,7 +105,7 @@ def check_digest(name: str, data: bytes) -> None:
 
 
 def parse(name: str, data: bytes, key: str | None) -> Contents:
-    """As `parse_shard`, for bytes whose digest has been compared."""
+    """Return the contents as `parse_shard` does, for bytes whose digest has been compared."""
     try:
         with h5py.File(BytesIO(data), "r") as file:
             return _contents(name, file, data, key)

@@ -14,7 +14,7 @@ from featstore.store.layout import SPEC
 from featstore.store.locks import SharedLock, mark_used
 from featstore.store.rowid import RowId
 from featstore.store.spec_file import KeyFile
-from featstore.system.files import settle_folder, write_whole
+from featstore.system.files import sync_folders, write_whole
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -23,7 +23,7 @@ _LEVELS = 3  # the folder of the key, that of the model, and the cache
 
 
 class RowWriter:
-    """Appends rows to a key. Until it is closed nobody prunes or compacts the key; use it in a `with` block.
+    """Appends rows to a key. While it is open, the key cannot be pruned or compacted; use it in a `with` block.
 
     claims: which rows this writer computes. Rows are readable as soon as `append` returns, here and elsewhere.
     """
@@ -75,7 +75,7 @@ class RowWriter:
         name, data = build_shard(self._inventory.key, self._spec_json, environment, ids, rows)
         contents = parse_shard(name, data, self._inventory.key)  # nothing is written that could not be read again
         if not self._folder_synced:
-            settle_folder(folder, _LEVELS)
+            sync_folders(folder, _LEVELS)
             self._folder_synced = True
         self._lock.acquire()  # before the first rows there was no folder to lock
         self._write_key_file(environment, canary)

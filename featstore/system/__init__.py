@@ -1,1 +1,1 @@
-"""The ground that the rest stands on: files, disk, versions, progress, text, and the loader of TensorFlow."""
+"""What all packages use: files, disk, versions, progress, text, and the loader of TensorFlow."""

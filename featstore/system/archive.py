@@ -14,24 +14,24 @@ if TYPE_CHECKING:
 
 @contextmanager
 def open_archive(path: Path) -> Iterator[zipfile.ZipFile]:
-    """Yield the archive, if its members are not compressed, named once, and together no larger than the file.
+    """Yield the archive if its members are uncompressed, have distinct names, and are not larger than the file.
 
-    Raises zipfile.BadZipFile for any other archive, FileNotFoundError, and what zipfile raises.
+    Raises zipfile.BadZipFile for any other archive, FileNotFoundError, and the errors of zipfile.
     """
     with zipfile.ZipFile(path) as archive:
         members = archive.infolist()
         is_compressed = any(member.compress_type != zipfile.ZIP_STORED for member in members)
         if is_compressed or sum(member.file_size for member in members) > path.stat().st_size:
-            raise zipfile.BadZipFile("it would be larger unpacked than it is")
+            raise zipfile.BadZipFile("its members are compressed, or larger than the file")
         if len(set(archive.namelist())) < len(members):
-            raise zipfile.BadZipFile("a file in it is there twice")
+            raise zipfile.BadZipFile("two of its members have the same name")
         yield archive
 
 
 def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
-    """Return the arrays of a `.npz` by name. Raises ValueError for arrays not of numbers, and as `open_archive`.
+    """Return the arrays of a `.npz` by name. Raises ValueError if one does not hold numbers, and as `open_archive`.
 
-    `numpy.load` would take as much memory as a header asks for before it looks at what follows.
+    `numpy.load` would allocate what a header claims before it reads the data.
     """
     import numpy as np
 

@@ -1,6 +1,6 @@
-"""The seam where bytes reach the disk: every operation by which featstore changes what is there, one method each.
+"""The disk: one method for each operation by which featstore changes files and folders.
 
-Tests put a disk in its place that fails at the n-th operation, that dies, or that forgets what was not synced.
+Tests replace it with a disk that fails at the n-th operation, ends the process, or forgets what was not synced.
 """
 
 from __future__ import annotations
@@ -10,14 +10,14 @@ from pathlib import Path
 
 
 class Disk:
-    """The real one. Every method raises OSError."""
+    """The real disk. Every method raises OSError."""
 
     def create(self, path: Path) -> int:
-        """A descriptor of a new file for writing; neither an existing file nor a link is opened."""
+        """Return a descriptor of a new file for writing. An existing file or a link is an error."""
         return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0), 0o666)
 
     def allocate(self, descriptor: int, size: int) -> None:
-        """Take the space, so that a full disk shows itself before a byte is written."""
+        """Reserve the space, so that a full disk is an error before a byte is written."""
         if hasattr(os, "posix_fallocate") and size:  # macOS has none
             os.posix_fallocate(descriptor, 0, size)
 
@@ -32,7 +32,7 @@ class Disk:
         os.close(descriptor)
 
     def rename(self, source: Path, target: Path) -> None:
-        """In one step; what is at `target` is replaced."""
+        """Rename in one step; a file at `target` is replaced."""
         os.replace(source, target)
 
     def remove(self, path: Path) -> None:
@@ -42,7 +42,7 @@ class Disk:
         folder.mkdir(exist_ok=True)
 
     def remove_folder(self, folder: Path) -> None:
-        """Raises OSError for a folder that is not empty."""
+        """Remove an empty folder; raises OSError if it is not empty."""
         os.rmdir(folder)
 
     def touch(self, path: Path) -> None:
@@ -61,13 +61,13 @@ class Disk:
 _disk = Disk()
 
 
-def disk() -> Disk:
-    """The disk in use."""
+def current_disk() -> Disk:
+    """Return the disk in use."""
     return _disk
 
 
-def use(other: Disk) -> Disk:
-    """Put another disk in its place; return the previous one."""
+def use_disk(other: Disk) -> Disk:
+    """Replace the disk in use; return the previous one."""
     global _disk
     before, _disk = _disk, other
     return before

@@ -1,4 +1,4 @@
-"""What a result was made with: versions, device and switches. They are recorded with it and never part of a key."""
+"""The environment of a result: versions, device and switches. It is recorded with the result, not part of a key."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ def versions() -> dict[str, str]:
     return found
 
 
-def environment() -> dict[str, str]:
-    """Return the versions and what else may change a feature: the library that decodes JPEG, the device, and oneDNN.
+def describe_environment() -> dict[str, str]:
+    """Return the versions and all else that may change a feature: the JPEG decoder, the device, and oneDNN.
 
-    Nothing is loaded for it. Pillow and TensorFlow are described only if they are loaded, which they are once a row has
-    been computed.
+    Nothing is loaded. Pillow and TensorFlow are described only if they are loaded, as they are once a row has been
+    computed.
     """
     return {**versions(), **_decoder(), **_device()}
 
@@ -47,7 +47,7 @@ def _device() -> dict[str, str]:
     config = sys.modules["tensorflow"].config
     gpus = config.get_visible_devices("GPU")
     names = {config.experimental.get_device_details(gpu).get("device_name", gpu.name) for gpu in gpus}
-    # Without the variable it depends on the processor, and no public function tells.
+    # Without the variable it depends on the processor, and no public function reports it.
     return {
         "device": ", ".join(sorted(names)) or "cpu",
         "onednn": os.environ.get("TF_ENABLE_ONEDNN_OPTS", "by default"),

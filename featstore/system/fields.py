@@ -1,4 +1,4 @@
-"""The fields of a dataclass of options: their choices, their ranges and their help, each in one place.
+"""The fields of a dataclass of options: their choices, ranges and help, each in one place.
 
 A field's type holds its choices (`Literal`) or its range (`Annotated[int, Between(1)]`). Its default stands in the
 dataclass, and its help is its entry below `Attributes:` in the docstring. The library checks values by these types; the
@@ -58,7 +58,7 @@ def field_help(kind: Any) -> dict[str, str]:
 
 
 def check_fields(record: Any) -> None:
-    """Raise UsageError for a field that is not one of its choices, or outside its range."""
+    """Raise UsageError for a value that is not one of the choices of its field, or outside its range."""
     for name, hint in field_types(record.__class__).items():
         value, known, range_ = getattr(record, name), choices(hint), bounds(hint)
         if value is None and type(None) in _parts(hint):
@@ -74,7 +74,7 @@ def _is_union(hint: Any) -> bool:
 
 
 def _parts(hint: Any) -> Iterator[Any]:
-    """Return the type, its alternatives if it is a union, and their annotations."""
+    """Yield the type, its alternatives if it is a union, and their annotations."""
     yield hint
     if _is_union(hint) or get_origin(hint) is Annotated:
         for part in get_args(hint):

@@ -1,8 +1,8 @@
 """Bytes to disk, whole or not at all. Everything that featstore keeps in a cache goes through `write_whole`.
 
-HDF5 and most libraries write in place: killed at a bad moment they leave a file that opens and lies, and on a full disk
-h5py ends the interpreter. So the bytes are finished in memory first and written here (the protocol of SQLite's and
-git's loose files): temporary name, fsync, rename, fsync of the folder.
+HDF5 and most libraries write in place. If they are killed meanwhile, they leave a file that opens and has wrong
+content, and on a full disk h5py ends the interpreter. So the bytes are completed in memory and written here, as SQLite
+and git do it: temporary name, fsync, rename, fsync of the folder.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from featstore.errors import StoreError, param
-from featstore.system.disk import disk
+from featstore.system.disk import current_disk
 
 TEMPORARY = ".tmp-"
 NOT_SUPPORTED = {errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS, errno.ENOLCK}
@@ -33,7 +33,7 @@ _REMEDIES = {
 
 
 class FileStat(NamedTuple):
-    """The state of a file: what changes when its content does. Times are in ns since the epoch."""
+    """The state of a file, which changes with its content. Times are in ns since the epoch."""
 
     size: int
     mtime_ns: int
@@ -42,6 +42,7 @@ class FileStat(NamedTuple):
 
     @classmethod
     def of(cls, info: os.stat_result) -> FileStat:
+        """Return the state from the result of `os.stat`."""
         return cls(info.st_size, info.st_mtime_ns, info.st_ctime_ns, info.st_ino)
 
 
@@ -52,25 +53,25 @@ class NotRegularFile(OSError):
 def write_whole(path: Path, data: bytes) -> FileStat:
     """Write `data` to `path` so that a reader sees all of it or nothing, also after a power cut.
 
-    Return the state of the file, which is on disk by then. Raises StoreError with a remedy: no temporary file is left
-    behind then, and `path` is as it was unless the failure came after the rename.
+    Return the state of the file; it is then on disk. Raises StoreError with a remedy. No temporary file is left in that
+    case, and `path` is unchanged unless the failure came after the rename.
     """
-    with _one_line(path, "written"):
+    with _as_store_error(path, "written"):
         make_folders(path.parent)
         temporary = path.with_name(f"{TEMPORARY}{os.getpid()}-{secrets.token_hex(8)}")
-        descriptor = disk().create(temporary)
+        descriptor = current_disk().create(temporary)
         try:
             _fill(descriptor, data)
-            disk().rename(temporary, path)  # the commit; an equal file already there is healed by it
-            # Not by name: another writer may have replaced the file since.
+            current_disk().rename(temporary, path)  # the commit; it also repairs a damaged file of this name
+            # By descriptor: another writer may have replaced the file since.
             written = FileStat.of(os.fstat(descriptor))
-        except BaseException:  # Ctrl-C as well: no temporary file outlives its writer
+        except BaseException:  # also Ctrl-C: no temporary file outlives its writer
             with suppress(OSError):
-                disk().remove(temporary)
+                current_disk().remove(temporary)
             with suppress(OSError):
-                disk().close(descriptor)
+                current_disk().close(descriptor)
             raise
-        disk().close(descriptor)  # NFS and quotas report a failed write here
+        current_disk().close(descriptor)  # NFS and quotas report a failed write here
         _sync_folder(path.parent)
     return written
 
@@ -96,64 +97,64 @@ def read_regular(path: Path) -> tuple[bytes, FileStat]:
 
 
 def move(source: Path, target: Path) -> None:
-    """Give a file another name, for good when this returns; raises StoreError."""
-    with _one_line(source, "moved"):
+    """Rename a file; the new name is on disk on return. Raises StoreError."""
+    with _as_store_error(source, "moved"):
         make_folders(target.parent)
-        disk().rename(source, target)
+        current_disk().rename(source, target)
         for folder in {source.parent, target.parent}:
             _sync_folder(folder)
 
 
 def remove(path: Path) -> None:
-    """Remove a file that may be gone already; raises StoreError. A power cut may bring it back."""
-    with _one_line(path, "removed"), suppress(FileNotFoundError):
-        disk().remove(path)
+    """Remove a file, if it exists; raises StoreError. After a power cut the file may exist again."""
+    with _as_store_error(path, "removed"), suppress(FileNotFoundError):
+        current_disk().remove(path)
 
 
 def make_folders(folder: Path) -> None:
-    """Make `folder` and what is missing above it; what is in it would be lost with it, so its name is synced too."""
+    """Make `folder` and its missing parents. Their names are synced: files in a lost folder are lost."""
     if not folder.is_dir():
         make_folders(folder.parent)
         try:
-            disk().make_folder(folder)
+            current_disk().make_folder(folder)
             _sync_folder(folder.parent)
-        except OSError:  # left behind, it would be taken for one whose name is on disk
+        except OSError:  # if it stayed, its name would be taken to be on disk
             with suppress(OSError):
-                disk().remove_folder(folder)
+                current_disk().remove_folder(folder)
             raise
 
 
-def settle_folder(folder: Path, levels: int) -> None:
-    """Make `folder`, and bring its name and those of `levels` - 1 folders above it to disk, even if others made them.
+def sync_folders(folder: Path, levels: int) -> None:
+    """Make `folder`, and sync its name and those of `levels` - 1 folders above it, even if they exist.
 
-    Another process may have made them just now and not have come to sync their names. Raises StoreError.
+    Another process may have made them without having synced their names yet. Raises StoreError.
     """
-    with _one_line(folder, "made"):
+    with _as_store_error(folder, "made"):
         make_folders(folder)
         for above in folder.parents[:levels]:
-            with suppress(PermissionError):  # a folder that may be passed through and not be opened
+            with suppress(PermissionError):  # a folder that may be traversed but not opened
                 _sync_folder(above)
 
 
 def _fill(descriptor: int, data: bytes) -> None:
-    with _ignoring_unsupported():
+    with _unsupported_ignored():
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)  # a sign of life: repair removes unlocked leftovers
-    with _ignoring_unsupported():
-        disk().allocate(descriptor, len(data))
+    with _unsupported_ignored():
+        current_disk().allocate(descriptor, len(data))
     rest = memoryview(data)
     while rest:
-        rest = rest[disk().write(descriptor, rest) :]
-    disk().sync(descriptor)  # never retried: after a failure the kernel may have dropped the dirty pages
+        rest = rest[current_disk().write(descriptor, rest) :]
+    current_disk().sync(descriptor)  # never retried: after a failure the kernel may have dropped the dirty pages
 
 
 def _sync_folder(folder: Path) -> None:
-    with _ignoring_unsupported():
-        disk().sync_folder(folder)
+    with _unsupported_ignored():
+        current_disk().sync_folder(folder)
 
 
 @contextmanager
-def _one_line(path: Path, what: str) -> Iterator[None]:
-    """Turns an OSError into a StoreError with a remedy."""
+def _as_store_error(path: Path, what: str) -> Iterator[None]:
+    """Turn an OSError into a StoreError with a remedy."""
     try:
         yield
     except OSError as error:
@@ -162,8 +163,8 @@ def _one_line(path: Path, what: str) -> Iterator[None]:
 
 
 @contextmanager
-def _ignoring_unsupported() -> Iterator[None]:
-    """Passes over an OSError that says "this file system cannot do that", and only that."""
+def _unsupported_ignored() -> Iterator[None]:
+    """Ignore an OSError that means "not supported by this file system", and only that."""
     try:
         yield
     except OSError as error:
@@ -172,6 +173,6 @@ def _ignoring_unsupported() -> Iterator[None]:
 
 
 def file_digest(path: Path) -> str:
-    """SHA-256 (hex) of a file's bytes."""
+    """Return the SHA-256 (hex) of the bytes of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 OnStep = Callable[[int, int], None]  # (steps done, steps in all at the most)
 
-_SECONDS = 10  # between lines, if there is no terminal for a bar
+_SECONDS = 10  # between lines, where standard error is not a terminal
 
 
 class Progress(Protocol):
@@ -30,13 +30,13 @@ class Progress(Protocol):
         """Count one more image."""
 
     def wait(self, images: int) -> None:
-        """Wait for another process that is extracting `images` images; called again while that lasts."""
+        """Note that the job waits for `images` images of another process; called repeatedly while it waits."""
 
     def hold(self) -> None:
-        """Wait until another process has repaired, compacted or pruned the cache."""
+        """Note that the job waits until another process has repaired, compacted or pruned the cache."""
 
     def steps(self, title: str, unit: str = "steps") -> OnStep:
-        """Return a function to call after each step of what is called `title`."""
+        """Return a function to call after each step of a phase of the job; `title` names the phase."""
 
 
 class Silent:
@@ -65,7 +65,7 @@ class Display:
         self._task: TaskID | None = None
         self._done = self._todo = 0
         self._start = self._last = 0.0
-        self._told = False
+        self._wait_shown = False
 
     def start(self, total: int, reused: int) -> None:
         self.stop()
@@ -93,8 +93,8 @@ class Display:
             _write(f"{self._done}/{self._todo} images, {rate:.1f} images/s, {left:.0f} s left")
 
     def wait(self, images: int) -> None:
-        if not self._told:
-            self._told = True
+        if not self._wait_shown:
+            self._wait_shown = True
             _write(f"{images} images are being extracted by another process: waiting for them")
 
     def hold(self) -> None:
@@ -142,7 +142,7 @@ def _line_every_ten_seconds(title: str, unit: str) -> OnStep:
 
     def on_step(done: int, total: int) -> None:
         nonlocal last
-        if last is None:  # what came before the first step does not count
+        if last is None:  # time before the first step does not count
             last = time.perf_counter()
         elif time.perf_counter() - last > _SECONDS:
             last = time.perf_counter()

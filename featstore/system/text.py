@@ -1,4 +1,4 @@
-"""Text for people: words for numbers, names of files that are safe to print, and tables."""
+"""Text for people: counted nouns, text that is safe to print, and tables."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def count(number: int, what: str) -> str:
 
 
 def safe(text: str) -> str:
-    """Escape characters of `text` that could steer a terminal: file names are strangers' words."""
+    """Escape characters of `text` that could control a terminal: file names are untrusted."""
     if text.isascii() and text.isprintable():
         return text
     import unicodedata
@@ -32,7 +32,7 @@ class Table(NamedTuple):
     rows: Sequence[Sequence[str]]
 
     def __str__(self) -> str:
-        """Align the columns; all but the first are set to the right where they look like numbers."""
+        """Align the columns; all but the first are right-aligned if they hold numbers."""
         cells = [[safe(cell) for cell in row] for row in (self.header, *self.rows)]
         widths = [max(len(row[i]) for row in cells) for i in range(len(self.header))]
         lines = []

@@ -19,7 +19,7 @@ from featstore.datasets.digests import DigestMemory
 from featstore.errors import BaseUnavailable
 from featstore.extraction.encoder import make_encoder
 from featstore.extraction.recipe import Recipe
-from featstore.extraction.resolve import resolve
+from featstore.extraction.resolve import resolve_recipe
 from featstore.images.preprocessing import NAMED
 from helpers.photos import draw
 
@@ -76,7 +76,7 @@ def test_running_a_base_leaves_it_as_it_was(tiny: Any) -> None:
 def test_a_base_runs_without_tf32(tmp_path: Path) -> None:
     """Also where the program had switched it on: the encoder goes through the loader, which switches it off."""
     recipe = Recipe(model="tiny")
-    encode = make_encoder(recipe.source(), resolve(recipe, DigestMemory(tmp_path)))
+    encode = make_encoder(recipe.source(), resolve_recipe(recipe, DigestMemory(tmp_path)))
     tf.config.experimental.enable_tensor_float_32_execution(True)
     encode(IMAGES[:1])
     assert not tf.config.experimental.tensor_float_32_execution_enabled()
@@ -93,7 +93,7 @@ def test_the_images_are_left_alone() -> None:
 def test_other_weights_than_those_of_the_spec_are_refused(tmp_path: Path) -> None:
     """Rows under a key are never made by a network that has other weights."""
     recipe = Recipe(model="tiny", weights="random")
-    spec = resolve(recipe, DigestMemory(tmp_path))
+    spec = resolve_recipe(recipe, DigestMemory(tmp_path))
     with pytest.raises(BaseUnavailable, match="the weights of tiny are not those"):
         load_network(recipe.source(), replace(spec, weights="0" * 64), None)
 
@@ -109,7 +109,7 @@ def save(path: Path, seed: int) -> Path:
 def test_a_user_file_runs_by_the_names_in_it(tmp_path: Path) -> None:
     """The layer that the user reads in their model's summary is the one that is kept."""
     recipe = Recipe(model=str(save(tmp_path / "b.keras", 0)), preprocess="raw", layer="conv2d_4", pool="none")
-    spec = resolve(recipe, DigestMemory(tmp_path))
+    spec = resolve_recipe(recipe, DigestMemory(tmp_path))
     assert make_encoder(recipe.source(), spec)(IMAGES[:3, :16, :16]).shape == (3, 14, 14, 4)
 
 
@@ -117,7 +117,7 @@ def test_a_user_file_that_was_exchanged_is_refused(tmp_path: Path) -> None:
     """Between naming the key and running the base the file may change; its rows would be another's."""
     path = save(tmp_path / "b.keras", 0)
     recipe = Recipe(model=str(path), preprocess="raw")
-    encode = make_encoder(recipe.source(), resolve(recipe, DigestMemory(tmp_path)))
+    encode = make_encoder(recipe.source(), resolve_recipe(recipe, DigestMemory(tmp_path)))
     save(path, 1)
     with pytest.raises(BaseUnavailable, match="changed just now"):
         encode(IMAGES[:1, :16, :16])

@@ -20,7 +20,7 @@ from featstore.bases.weights_file import IMAGENET_CLASSES, holds_classifier
 from featstore.datasets.digests import DigestMemory
 from featstore.errors import BaseUnavailable, UsageError
 from featstore.extraction.recipe import Recipe
-from featstore.extraction.resolve import resolve
+from featstore.extraction.resolve import resolve_recipe
 from helpers.networks import fresh, save_legacy, save_model, save_weights, shrink_efficientnet
 
 SIDE = 32
@@ -110,13 +110,13 @@ def test_a_top_that_flattens_has_one_size(tmp_path: Path, name: str, weights: st
 def test_the_rows_of_a_base_with_its_top_are_its_probabilities(tmp_path: Path) -> None:
     """Through spec and cut: a flat output without pooling is kept as it is."""
     recipe = Recipe(model="MobileNet", alpha=0.25, weights="random", size=SIDE, top=True, dtype="float32")
-    spec = resolve(recipe, DigestMemory(tmp_path))
+    spec = resolve_recipe(recipe, DigestMemory(tmp_path))
     assert (spec.layer, spec.pool) == ("last", "none")
     images = np.random.default_rng(0).integers(0, 256, (3, SIDE, SIDE, 3), dtype=np.uint8)
     rows = load_network(recipe.source(), spec, None)(images)
     expected = np.asarray(build(recipe.source(), SIDE, SIDE)(spec.preprocessing.apply(images)))
     np.testing.assert_allclose(rows, expected, rtol=1e-4)
-    assert spec.weights != resolve(Recipe(**{**recipe.describe(), "top": False}), DigestMemory(tmp_path)).weights
+    assert spec.weights != resolve_recipe(Recipe(**{**recipe.describe(), "top": False}), DigestMemory(tmp_path)).weights
 
 
 def test_efficientnet_with_its_top_is_scaled_as_published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -200,7 +200,7 @@ def test_the_refusal_says_what_and_what_to_do() -> None:
     assert re.fullmatch(
         r"cache/tiny/tf-32-0123: its rows were made with pillow 11\.3 \(canary [0-9a-f]{8}\); here, with pillow 13\.0 "
         r"\(canary [0-9a-f]{8}\), features of the same images differ by 1\.0e-02, where 1e-04 is allowed: go back to "
-        r"what they were made with, or extract into another --cache",
+        r"the versions they were made with, or extract into another `cache`",
         str(refused.value),
     )
     old, new = re.findall(r"canary (\w+)", str(refused.value))

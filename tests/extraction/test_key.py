@@ -23,7 +23,7 @@ from featstore.bases.build import build
 from featstore.bases.source import parse_source
 from featstore.datasets.digests import DigestMemory
 from featstore.extraction import cache as cache_module
-from featstore.extraction.misses import Answer, explain
+from featstore.extraction.misses import CacheLookup, explain
 from featstore.extraction.pipeline import Extraction
 from featstore.extraction.plan import make_plan
 from featstore.extraction.recipe import Recipe
@@ -50,7 +50,7 @@ def extract(options: Options, data: str = "photos") -> Extraction:
     return featstore.extract(data, **{"model": "pixels", "size": 32, **options})
 
 
-def ask(options: Options, data: str = "photos") -> Answer:
+def look_up(options: Options, data: str = "photos") -> CacheLookup:
     """What is said of the features that the options are about: the augmented ones, where there are some."""
     return explain(data, [Recipe(**{"model": "pixels", "size": 32, **options})]).features[-1]
 
@@ -103,16 +103,16 @@ NETWORKS: list[tuple[Options, Options, str]] = [
 def test_what_changes_a_value_misses(first: Options, then: Options, says: str) -> None:
     """All rows are computed anew, they are other numbers, and the old ones stay a hit."""
     before = extract(first)
-    answer = ask(then)
-    assert (answer.hit, answer.stored, answer.key_is_stored) == (False, 0, False)
-    assert answer.nearest is not None
-    assert ", ".join(answer.nearest.differences).partition(" (")[0] == says
-    assert (answer.nearest.folder, answer.nearest.images) == (before.features[0].folder, IMAGES)
+    lookup = look_up(then)
+    assert (lookup.hit, lookup.stored, lookup.key_is_stored) == (False, 0, False)
+    assert lookup.nearest is not None
+    assert ", ".join(lookup.nearest.differences).partition(" (")[0] == says
+    assert (lookup.nearest.folder, lookup.nearest.images) == (before.features[0].folder, IMAGES)
     after = extract(then)
     assert after.features[0].computed == after.features[0].rows == IMAGES * len(after.features[0].views)
     old, new = rows(before), rows(after)
     assert old.shape != new.shape or not np.array_equal(old, new)
-    assert ask(first).hit and ask(then).hit
+    assert look_up(first).hit and look_up(then).hit
 
 
 @pytest.mark.parametrize(("change", "says"), AUGMENTED)
@@ -120,13 +120,13 @@ def test_what_changes_augmented_versions_misses(change: Options, says: str) -> N
     """Each range, the seed, and how the image is fitted before; the plain view is shared where it is the same."""
     first = {"views": "augment:2"}
     extract(first)
-    answer = ask(first | change)
-    assert answer.nearest is not None
-    assert answer.nearest.differences == (says,)
+    lookup = look_up(first | change)
+    assert lookup.nearest is not None
+    assert lookup.nearest.differences == (says,)
     plain, versions = extract(first | change).features
     assert plain.computed == (IMAGES if "fit" in change else 0)
     assert versions.computed == versions.rows > 0
-    assert ask(first).hit and ask(first | change).hit
+    assert look_up(first).hit and look_up(first | change).hit
 
 
 @pytest.mark.parametrize("name", reading.VERSIONS)
@@ -136,9 +136,9 @@ def test_another_version_of_the_reading_code_misses(name: str, monkeypatch: pyte
     extract(options)
     old = reading.VERSIONS[name]
     monkeypatch.setitem(reading.VERSIONS, name, 99)
-    answer = ask(options)
-    assert answer.nearest is not None
-    assert answer.nearest.differences == (f"version of the reading code {old} -> 99",)
+    lookup = look_up(options)
+    assert lookup.nearest is not None
+    assert lookup.nearest.differences == (f"version of the reading code {old} -> 99",)
     assert extract(options).features[0].computed == IMAGES
 
 
@@ -151,10 +151,10 @@ def test_other_weights_in_the_same_file_miss() -> None:
     save_weights(build(parse_source("tiny", "random", None, 1), 32, 32), Path("w"))
     os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
     assert (file.stat().st_size, file.stat().st_mtime_ns) == (before.st_size, before.st_mtime_ns)
-    answer = ask(options)
-    assert answer.nearest is not None
-    digests = [spec.weights[:8] for spec in (old.features[0].spec, answer.spec)]
-    assert answer.nearest.differences == (f"weights differ ({digests[0]} -> {digests[1]})",)
+    lookup = look_up(options)
+    assert lookup.nearest is not None
+    digests = [spec.weights[:8] for spec in (old.features[0].spec, lookup.spec)]
+    assert lookup.nearest.differences == (f"weights differ ({digests[0]} -> {digests[1]})",)
     assert extract(options).features[0].computed == IMAGES
 
 
@@ -168,8 +168,8 @@ def test_other_bytes_of_an_image_miss() -> None:
     draw("discs", 101).save(path)
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
     assert (path.stat().st_size, path.stat().st_mtime_ns) == (before.st_size, before.st_mtime_ns)
-    answer = ask({})
-    assert [(Path(item.path), item.why) for item in answer.missing] == [(path, "changed")]
+    lookup = look_up({})
+    assert [(Path(item.path), item.why) for item in lookup.missing] == [(path, "changed")]
     again = extract({})
     assert again.features[0].computed == 1
     places = np.flatnonzero((rows(again) != old).reshape(IMAGES + 1, -1).any(axis=1))
@@ -213,8 +213,8 @@ def test_what_changes_no_value_is_a_hit(change: Callable[[], str], monkeypatch: 
     old = rows(extract({}))
     data = change()
     monkeypatch.setattr(decode, "open_image", pytest.fail)
-    answer = ask({}, data)
-    assert (answer.hit, answer.stored, answer.missing, answer.nearest) == (True, IMAGES, (), None)
+    lookup = look_up({}, data)
+    assert (lookup.hit, lookup.stored, lookup.missing, lookup.nearest) == (True, IMAGES, (), None)
     again = extract({}, data)
     assert (again.features[0].computed, again.features[0].images) == (0, IMAGES)
     assert np.array_equal(np.sort(rows(again), axis=0), np.sort(old, axis=0))
@@ -226,7 +226,7 @@ def test_ten_new_images_cost_ten() -> None:
     data = rename_and_relabel()
     for number in range(10):
         draw("discs", 500 + number).save(f"{data}/{number}.png")
-    assert len(ask({}, data).missing) == 10
+    assert len(look_up({}, data).missing) == 10
     found = extract({}, data).features[0]
     assert (found.images, found.computed) == (IMAGES + 10, 10)
 
@@ -237,7 +237,7 @@ def test_upgraded_libraries_are_no_reason_to_miss(options: Options, monkeypatch:
     extract(options)
     monkeypatch.setattr(importlib.metadata, "version", lambda package: "99.0")
     assert set(featstore.system.environment.versions().values()) >= {"99.0"}
-    assert ask(options).hit
+    assert look_up(options).hit
     assert extract(options).features[0].computed == 0
 
 

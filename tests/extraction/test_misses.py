@@ -22,7 +22,7 @@ from featstore.datasets.manifest import scan
 from featstore.errors import DataError, StoreError, UsageError
 from featstore.extraction import cache as cache_module
 from featstore.extraction.cache import Cache
-from featstore.extraction.misses import Answer, Explanation, explain
+from featstore.extraction.misses import CacheLookup, Explanation, explain
 from featstore.extraction.plan import make_plan
 from featstore.extraction.recipe import Recipe
 from featstore.images import reading
@@ -56,17 +56,17 @@ def store(data: str = "photos", *, images: int | None = None, **options: Any) ->
     return plan.spec
 
 
-def ask(data: str = "photos", **options: Any) -> Answer:
-    [answer] = ask_all(data, **options).features
-    return answer
+def look_up(data: str = "photos", **options: Any) -> CacheLookup:
+    [lookup] = look_up_all(data, **options).features
+    return lookup
 
 
-def ask_all(data: str = "photos", **options: Any) -> Explanation:
+def look_up_all(data: str = "photos", **options: Any) -> Explanation:
     return explain(data, [Recipe(**{"model": "pixels", "size": 8, **options})])
 
 
-def missing(answer: Answer) -> dict[str, str]:
-    return {str(Path(*Path(item.path).parts[1:])): item.why for item in answer.missing}
+def missing(lookup: CacheLookup) -> dict[str, str]:
+    return {str(Path(*Path(item.path).parts[1:])): item.why for item in lookup.missing}
 
 
 def state(folder: str) -> dict[str, tuple[int, bytes]]:
@@ -78,10 +78,10 @@ def test_what_is_stored_is_a_hit() -> None:
     """Of this key, whatever else is in the cache."""
     store(fit="crop")
     spec = store()
-    answer = ask()
-    assert (answer.hit, answer.images, answer.rows, answer.stored, answer.missing) == (True, 24, 24, 24, ())
-    assert (answer.spec, answer.nearest, answer.key_is_stored) == (spec, None, True)
-    assert answer.folder == Path("cache") / spec.folder
+    lookup = look_up()
+    assert (lookup.hit, lookup.images, lookup.rows, lookup.stored, lookup.missing) == (True, 24, 24, 24, ())
+    assert (lookup.spec, lookup.nearest, lookup.key_is_stored) == (spec, None, True)
+    assert lookup.folder == Path("cache") / spec.folder
 
 
 def test_moved_renamed_and_copied_images_are_hits() -> None:
@@ -90,8 +90,8 @@ def test_moved_renamed_and_copied_images_are_hits() -> None:
     Path("photos").rename("elsewhere")
     Path("elsewhere/discs/000.png").rename("elsewhere/stripes/new.png")
     Path("elsewhere/discs/copy.png").write_bytes(Path("elsewhere/discs/001.png").read_bytes())
-    answer = ask("elsewhere")
-    assert (answer.hit, answer.images, answer.stored) == (True, 25, 25)
+    lookup = look_up("elsewhere")
+    assert (lookup.hit, lookup.images, lookup.stored) == (True, 25, 25)
 
 
 def test_new_and_changed_images_are_named() -> None:
@@ -100,11 +100,11 @@ def test_new_and_changed_images_are_named() -> None:
     draw("discs", 50).save("photos/discs/003.png")
     draw("discs", 51).save("photos/discs/new.png")
     for _ in range(2):
-        answer = ask()
-        assert missing(answer) == {"discs/003.png": "changed", "discs/new.png": "new"}
-        assert (answer.hit, answer.images, answer.stored, answer.key_is_stored) == (False, 25, 23, True)
+        lookup = look_up()
+        assert missing(lookup) == {"discs/003.png": "changed", "discs/new.png": "new"}
+        assert (lookup.hit, lookup.images, lookup.stored, lookup.key_is_stored) == (False, 25, 23, True)
     assert extract("photos", model="pixels", size=8).features[0].computed == 2
-    assert ask().hit
+    assert look_up().hit
 
 
 def test_a_changed_image_without_rows_before_is_new() -> None:
@@ -112,24 +112,24 @@ def test_a_changed_image_without_rows_before_is_new() -> None:
     store(images=3)
     extract("photos", model="pixels", size=9)
     draw("discs", 50).save("photos/discs/007.png")
-    assert missing(ask())["discs/007.png"] == "new"
+    assert missing(look_up())["discs/007.png"] == "new"
 
 
 def test_an_image_may_have_some_of_its_views() -> None:
     """Crops are rows of one store: who has two of ten is told that the images are there."""
     store(views="flip")
-    answer = ask(views="ten")
-    assert (answer.rows, answer.stored) == (240, 48)
-    assert set(missing(answer).values()) == {"views"}
-    assert ask(views="one", resize=round(8 / 0.875)).hit
+    lookup = look_up(views="ten")
+    assert (lookup.rows, lookup.stored) == (240, 48)
+    assert set(missing(lookup).values()) == {"views"}
+    assert look_up(views="one", resize=round(8 / 0.875)).hit
 
 
 def test_a_key_with_rows_of_other_images_has_nothing_near() -> None:
     """Nothing of the key differs; all images are new."""
     write_photos(Path("others"), 2, first=100)
     store("others")
-    answer = ask()
-    assert (answer.key_is_stored, answer.nearest, answer.stored, len(answer.missing)) == (True, None, 0, 24)
+    lookup = look_up()
+    assert (lookup.key_is_stored, lookup.nearest, lookup.stored, len(lookup.missing)) == (True, None, 0, 24)
 
 
 def test_the_nearest_key_has_the_fewest_differences() -> None:
@@ -142,7 +142,7 @@ def test_the_nearest_key_has_the_fewest_differences() -> None:
     assert near(size=8) == ("interpolation box -> bilinear",)
     for interpolation in ("nearest", "lanczos"):
         store(interpolation=interpolation, images=20)
-    names = {str(ask().nearest.folder) for _ in range(3)}  # type: ignore[union-attr]
+    names = {str(look_up().nearest.folder) for _ in range(3)}  # type: ignore[union-attr]
     assert names == {min(str(p.parent) for p in Path("cache").glob("pixels/rescale-8-*/spec.json"))}
 
 
@@ -171,10 +171,10 @@ def test_a_size_that_makes_no_sense_is_the_farthest(size: Any) -> None:
 
 
 def near(**options: Any) -> tuple[str, ...]:
-    answer = ask(**options)
-    assert answer.nearest is not None
-    assert answer.nearest.folder.is_dir()
-    return answer.nearest.differences
+    lookup = look_up(**options)
+    assert lookup.nearest is not None
+    assert lookup.nearest.folder.is_dir()
+    return lookup.nearest.differences
 
 
 def test_a_setting_is_nearer_than_another_base() -> None:
@@ -184,7 +184,7 @@ def test_a_setting_is_nearer_than_another_base() -> None:
     ids = [row_id(p.digest) for p in explain("photos", []).manifest.pictures]
     put(Cache("cache").store(other), ids, np.zeros((24, 2), np.float16))
     assert near() == ("fit pad -> squash",)
-    assert ask().nearest.images == 1  # type: ignore[union-attr]
+    assert look_up().nearest.images == 1  # type: ignore[union-attr]
 
 
 def test_a_cache_of_another_version_is_explained(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -200,7 +200,7 @@ def test_a_spec_that_cannot_be_read_is_passed_over_with_a_note(text: str) -> Non
     store(fit="crop")
     Path("cache/pixels/broken").mkdir()
     Path("cache/pixels/broken/spec.json").write_text(text, "latin-1")
-    explanation = ask_all()
+    explanation = look_up_all()
     assert explanation.features[0].nearest is not None
     [note] = explanation.notes
     assert note.startswith("passed over: cache/pixels/broken/spec.json: cannot be read: ")
@@ -227,52 +227,52 @@ def test_a_damaged_key_is_there() -> None:
     store(fit="crop")
     spec = store()
     damage(spec, 1)
-    answer = ask()
-    assert (answer.key_is_stored, answer.nearest, answer.stored, len(answer.missing)) == (True, None, 0, 24)
-    [line] = answer.damaged
+    lookup = look_up()
+    assert (lookup.key_is_stored, lookup.nearest, lookup.stored, len(lookup.missing)) == (True, None, 0, 24)
+    [line] = lookup.damaged
     assert line.startswith("s-") and line.endswith("the bytes do not match the name: damaged")
-    assert answer.describe()["damaged"] == [line]
+    assert lookup.describe()["damaged"] == [line]
 
 
 def test_what_is_whole_of_a_damaged_key_counts() -> None:
     """A hit may be damaged too: two shards held the same rows."""
     store(images=2)
     spec = store()
-    assert ask().damaged == ()
+    assert look_up().damaged == ()
     damage(spec, 1)
-    assert (ask().hit, len(ask().damaged)) == (True, 1)
+    assert (look_up().hit, len(look_up().damaged)) == (True, 1)
     damage(spec, 2)
-    assert (ask().hit, len(ask().damaged)) == (False, 2)
+    assert (look_up().hit, len(look_up().damaged)) == (False, 2)
 
 
 def test_each_size_and_each_recipe_has_an_answer() -> None:
     """In the order of an extraction; recipes may come to the same key."""
     store()
     recipes = [Recipe(model="pixels", size=8, preprocess=name) for name in ("keras", "rescale", "tf")]
-    assert [answer.hit for answer in explain("photos", recipes).features] == [True, True, False]
+    assert [lookup.hit for lookup in explain("photos", recipes).features] == [True, True, False]
 
 
 def test_augmented_versions_are_asked_for_training_images_only() -> None:
     """As they are extracted."""
     extraction = extract("photos", model="pixels", size=8, views="augment:2")
-    plain, versions = ask_all(views="augment:2").features
+    plain, versions = look_up_all(views="augment:2").features
     assert plain.hit and versions.hit
     assert (versions.images, versions.rows) == (extraction.features[1].images, extraction.features[1].rows)
     assert versions.images < plain.images
-    plain, versions = ask_all(views="augment:3", augment="zoom=0.5").features
+    plain, versions = look_up_all(views="augment:3", augment="zoom=0.5").features
     assert plain.hit and versions.nearest is not None
     assert versions.nearest.differences == ("augmentation's zoom 0.2 -> 0.5",)
 
 
 def test_asking_writes_nothing_and_decodes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """Not even where there is no cache yet; a hit, a partial miss and a whole one."""
-    assert ask().nearest is None
+    assert look_up().nearest is None
     assert not Path("cache").exists()
     store(images=20)
     monkeypatch.setattr("featstore.images.decode.open_image", pytest.fail)
     before = state("cache")
     for options in ({}, {"fit": "pad"}, {"views": "five"}):
-        ask(**options)
+        look_up(**options)
     assert state("cache") == before
 
 
@@ -316,7 +316,7 @@ def test_files_that_cannot_be_read_are_listed() -> None:
 def test_what_cannot_be_extracted_cannot_be_explained(data: str, options: dict[str, Any], error: Any) -> None:
     """The same errors."""
     with pytest.raises(error):
-        ask_all(data, **options)
+        look_up_all(data, **options)
 
 
 def test_a_folder_of_another_key_is_an_error() -> None:
@@ -325,7 +325,7 @@ def test_a_folder_of_another_key_is_an_error() -> None:
     content = json.loads((folder / "spec.json").read_text())
     (folder / "spec.json").write_text(json.dumps({**content, "key": "0" * 64}))
     with pytest.raises(StoreError):
-        ask()
+        look_up()
 
 
 def test_the_last_known_digest_outlives_a_change() -> None:
@@ -445,7 +445,7 @@ def test_an_image_whose_row_was_lost_is_not_called_new() -> None:
     for shard in Path("cache").glob("pixels/*/s-*.h5"):
         shard.unlink()
     draw("discs", 99).save("photos/discs/new.png")
-    why = missing(ask())
+    why = missing(look_up())
     assert why.pop("discs/new.png") == "new"
     assert set(why.values()) == {"known"}
     assert len(why) == 24

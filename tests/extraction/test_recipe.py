@@ -13,7 +13,7 @@ from featstore.datasets.digests import DigestMemory
 from featstore.errors import UsageError
 from featstore.extraction import resolve as resolve_module
 from featstore.extraction.recipe import Recipe
-from featstore.extraction.resolve import resolve
+from featstore.extraction.resolve import resolve_recipe
 from helpers.keras_files import CONV, INPUT, model, write
 
 LATER = 10**19  # ns since the epoch, so that no file counts as changed just now
@@ -40,7 +40,7 @@ def computed(monkeypatch: pytest.MonkeyPatch) -> list[BaseSource]:
 
 
 def resolve_and_keep(recipe: Recipe, memory: DigestMemory) -> str:
-    key = resolve(recipe, memory).key
+    key = resolve_recipe(recipe, memory).key
     memory.save()
     return key
 
@@ -92,7 +92,8 @@ def test_a_user_file_is_known_by_its_bytes(remember: Remember, tmp_path: Path) -
     (tmp_path / "b.keras").write_bytes(first.read_bytes())
     other = write(tmp_path / "c.keras", model(INPUT, CONV, CONV))
     keys = [
-        resolve(Recipe(model=str(p), preprocess="raw"), remember()).key for p in (first, tmp_path / "b.keras", other)
+        resolve_recipe(Recipe(model=str(p), preprocess="raw"), remember()).key
+        for p in (first, tmp_path / "b.keras", other)
     ]
     assert keys[0] == keys[1] != keys[2]
 
@@ -101,7 +102,7 @@ def test_a_user_file_does_not_say_how_it_was_trained(remember: Remember, tmp_pat
     """`keras` stands for nothing there, and the message lists what may be chosen."""
     file = write(tmp_path / "a.keras", model(INPUT, CONV))
     with pytest.raises(UsageError, match="choose one of caffe, torch, tf"):
-        resolve(Recipe(model=str(file)), remember())
+        resolve_recipe(Recipe(model=str(file)), remember())
 
 
 @pytest.mark.parametrize(
@@ -109,7 +110,7 @@ def test_a_user_file_does_not_say_how_it_was_trained(remember: Remember, tmp_pat
 )
 def test_sizes(remember: Remember, size: str | int | None, expected: tuple[int, int]) -> None:
     """One side or height x width, as a number or as text; left out, it is that of the base."""
-    reading = resolve(Recipe(model="tiny", size=size), remember()).reading
+    reading = resolve_recipe(Recipe(model="tiny", size=size), remember()).reading
     assert (reading.height, reading.width) == expected
 
 
@@ -117,7 +118,7 @@ def test_sizes(remember: Remember, size: str | int | None, expected: tuple[int, 
 def test_sizes_that_cannot_be_are_refused(remember: Remember, size: str | int) -> None:
     """Nothing is guessed for them."""
     with pytest.raises(UsageError):
-        resolve(Recipe(model="tiny", size=size), remember())
+        resolve_recipe(Recipe(model="tiny", size=size), remember())
 
 
 def test_equal_features_have_one_key(remember: Remember) -> None:
@@ -129,7 +130,7 @@ def test_equal_features_have_one_key(remember: Remember) -> None:
         Recipe(model="tiny", size=32, weights_seed=5),
         Recipe(model="tiny", size="32x32", layer="last", pool="avg", dtype="float16", fit="squash"),
     ]
-    assert len({resolve(way, remember()).key for way in ways}) == 1
+    assert len({resolve_recipe(way, remember()).key for way in ways}) == 1
 
 
 def test_a_recipe_survives_as_json() -> None:

@@ -7,7 +7,7 @@ import hashlib
 import numpy as np
 import pytest
 
-from featstore.extraction.sketch import WIDTH, fingerprint, from_text, relative_difference, sketch, to_text
+from featstore.extraction.sketch import WIDTH, fingerprint, from_text, make_sketch, relative_difference, to_text
 
 
 def rows(length: int, count: int = 1) -> np.ndarray:
@@ -22,9 +22,9 @@ def relative(a: np.ndarray, b: np.ndarray) -> float:
 def test_short_rows_are_kept_whole() -> None:
     """Up to 256 numbers there is nothing to fold."""
     [row] = rows(WIDTH)
-    assert np.array_equal(sketch(row), row)
-    assert np.array_equal(sketch(row.reshape(4, 8, 8)), row)
-    assert sketch(row).dtype == np.float32
+    assert np.array_equal(make_sketch(row), row)
+    assert np.array_equal(make_sketch(row.reshape(4, 8, 8)), row)
+    assert make_sketch(row).dtype == np.float32
 
 
 @pytest.mark.parametrize("shape", [(257,), (1280,), (7, 7, 512), (7, 7, 2048)])
@@ -32,26 +32,26 @@ def test_distances_are_kept(shape: tuple[int, ...]) -> None:
     """Whether all numbers move a little, or one channel of a map by much, to within a quarter."""
     [row] = rows(int(np.prod(shape)))
     row = row.reshape(shape)
-    assert sketch(row).shape == (WIDTH,)
+    assert make_sketch(row).shape == (WIDTH,)
     noisy = row + np.random.default_rng(0).normal(0, 1e-3, shape).astype(np.float32)
     channel = row.copy()
     channel[..., 5] += 0.01
     for moved in (noisy, channel, row * np.float32(1.001)):
         expected = relative(row, moved)
-        assert relative_difference(sketch(row), sketch(moved)) == pytest.approx(expected, rel=0.25)
+        assert relative_difference(make_sketch(row), make_sketch(moved)) == pytest.approx(expected, rel=0.25)
 
 
 def test_the_error_of_a_distance_is_a_few_percent() -> None:
     """Over many pairs: 4 % is the theory for 256 sums, for the length of one vector."""
     pairs = rows(5000, 100).reshape(50, 2, 5000)
-    ratios = [np.linalg.norm(sketch(a) - sketch(b)) / np.linalg.norm(a - b) for a, b in pairs]
+    ratios = [np.linalg.norm(make_sketch(a) - make_sketch(b)) / np.linalg.norm(a - b) for a, b in pairs]
     assert np.std(ratios) < 0.06
     assert np.mean(ratios) == pytest.approx(1, abs=0.02)
 
 
 def test_the_sketch_never_changes() -> None:
     """What another release of numpy drew would not fit what is kept in caches."""
-    found = sketch(np.arange(1000, dtype=np.float32))
+    found = make_sketch(np.arange(1000, dtype=np.float32))
     assert found[:8].tolist() == [-791.0, -83.0, -1272.0, 1396.0, 602.0, 473.0, 111.0, 319.0]
     assert hashlib.sha256(found.astype("<f4").tobytes()).hexdigest()[:16] == "d6a802240c80d9f6"
 
@@ -67,7 +67,7 @@ def test_differences_of_what_cannot_be_divided() -> None:
 
 def test_the_fingerprint_shows_what_matters() -> None:
     """Rounding leaves it as it is, a real difference or a missing image does not, and it has no sign of zero."""
-    sketches = [sketch(row) for row in rows(1024, 4)]
+    sketches = [make_sketch(row) for row in rows(1024, 4)]
     kept = fingerprint([*sketches, None])
     assert len(kept) == 8
     noise = 1 + 1e-7 * np.random.default_rng(0).normal(size=WIDTH).astype(np.float32)

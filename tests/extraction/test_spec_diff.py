@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from featstore.extraction.spec_diff import differences
+from featstore.extraction.spec_diff import describe_differences
 from featstore.images import reading
 from featstore.images.preprocessing import NAMED, Preprocessing
 from featstore.images.reading import Reading
@@ -21,7 +21,7 @@ AUGMENTED = Reading(224, 224, augmentation=Augmentation())
 
 
 def words(stored: FeatureSpec, asked: FeatureSpec) -> tuple[str, ...]:
-    return differences(stored.describe(), asked.describe())
+    return describe_differences(stored.describe(), asked.describe())
 
 
 def read(**change: Any) -> dict[str, Any]:
@@ -90,7 +90,7 @@ def test_preprocessings_without_a_name_are_told_by_their_numbers() -> None:
     found = words(replace(BASE, preprocessing=one), replace(BASE, preprocessing=other))
     assert found == ("preprocessing order=rgb -> order=bgr",)
     newer = {**BASE.describe(), "preprocessing": {**BASE.preprocessing.describe(), "version": 2}}
-    assert differences(newer, BASE.describe()) == ("preprocessing version=2 -> tf",)
+    assert describe_differences(newer, BASE.describe()) == ("preprocessing version=2 -> tf",)
 
 
 def test_augmentations_differ_range_by_range() -> None:
@@ -106,7 +106,7 @@ def test_another_version_of_the_reading_code_is_named(monkeypatch: pytest.Monkey
     """Such a spec cannot be read as a FeatureSpec any more, and is explained all the same."""
     stored = BASE.describe()
     monkeypatch.setitem(reading.VERSIONS, "pillow", 2)
-    assert differences(stored, BASE.describe()) == ("version of the reading code 1 -> 2",)
+    assert describe_differences(stored, BASE.describe()) == ("version of the reading code 1 -> 2",)
 
 
 def test_what_has_no_words_is_named_as_it_is_written() -> None:
@@ -114,13 +114,13 @@ def test_what_has_no_words_is_named_as_it_is_written() -> None:
     asked = BASE.describe()
     stored = {**asked, "spec_version": 0, "reading": {**asked["reading"], "gamma": 2.2}, "colour": [1, 2, 3]}
     del stored["dtype"]
-    assert differences(stored, asked) == (
+    assert describe_differences(stored, asked) == (
         "dtype none -> float16",
         "colour [1, 2, 3] -> none",
         "reading.gamma 2.2 -> none",
         "spec_version 0 -> 1",
     )
-    assert differences({}, asked)
-    assert differences({"reading": None, "preprocessing": 7, "model": [], "alpha": {}}, asked)
+    assert describe_differences({}, asked)
+    assert describe_differences({"reading": None, "preprocessing": 7, "model": [], "alpha": {}}, asked)
     odd = {**asked, "reading": {**CROPS.describe(), "resize": 5, "size": "x"}}
-    assert differences(odd, {**asked, "reading": CROPS.describe()})
+    assert describe_differences(odd, {**asked, "reading": CROPS.describe()})

@@ -1,4 +1,4 @@
-"""Shelves: images wait for a full batch, rows for a full shard, and each row is stored as exactly as it must be."""
+"""The queue of rows: images wait for a full batch, rows for a full shard, and float16 is used where it suffices."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from hypothesis.extra.numpy import arrays
 
 from featstore.errors import StoreError
 from featstore.extraction import writer as module
-from featstore.extraction.writer import BATCH, Encode, Shelf, Task
+from featstore.extraction.writer import BATCH, Encode, RowQueue, Task
 from featstore.store.rowid import RowId, row_id
 from featstore.store.rowstore import RowStore
 from helpers.keyfolder import put
@@ -59,54 +59,54 @@ def shards(store: RowStore) -> list[tuple[str, int]]:
     return sorted(found)
 
 
-def new_shelf(store: RowStore, encode: Encode, *options: Any, **more: Any) -> Shelf:
-    return Shelf(Task(store, encode, *options, **more), store.writing())
+def new_queue(store: RowStore, encode: Encode, *options: Any, **more: Any) -> RowQueue:
+    return RowQueue(Task(store, encode, *options, **more), store.writing())
 
 
-def fill(shelf: Shelf, numbers: range) -> None:
+def fill(queue: RowQueue, numbers: range) -> None:
     for number in numbers:
-        assert shelf.needs_pixels(rid(number))
-        shelf.take(rid(number), image(number))
+        assert queue.needs_pixels(rid(number))
+        queue.enqueue(rid(number), image(number))
 
 
 def test_the_base_sees_full_batches_and_the_rest_at_the_end(store: RowStore) -> None:
     """In the order in which images were taken; then all rows are on disk."""
     base = Base()
-    shelf = new_shelf(store, base)
-    fill(shelf, range(BATCH + 5))
+    queue = new_queue(store, base)
+    fill(queue, range(BATCH + 5))
     assert base.batches == [[*range(BATCH)]]
     assert len(again(store)) == 0
-    shelf.finish()
+    queue.flush()
     assert base.batches == [[*range(BATCH)], [*range(BATCH, BATCH + 5)]]
-    assert shelf.computed == len(again(store)) == BATCH + 5
+    assert queue.computed == len(again(store)) == BATCH + 5
     assert again(store).read([rid(n) for n in (7, BATCH + 1)]).tolist() == [[7] * 3, [BATCH + 1] * 3]
-    shelf.finish()
+    queue.flush()
     assert len(base.batches) == 2
 
 
 def test_what_is_stored_or_in_hand_is_not_taken_again(store: RowStore) -> None:
     """Copies of one image, and images of an earlier run."""
     base = Base()
-    first = new_shelf(store, base)
+    first = new_queue(store, base)
     fill(first, range(3))
     for number in range(3):
         assert not first.needs_pixels(rid(number))
-        first.take(rid(number), image(99))
-    first.finish()
-    second = new_shelf(again(store), base)
+        first.enqueue(rid(number), image(99))
+    first.flush()
+    second = new_queue(again(store), base)
     assert not second.needs_pixels(rid(1))
-    second.take(rid(1), None)
-    second.finish()
+    second.enqueue(rid(1), None)
+    second.flush()
     assert base.batches == [[0, 1, 2]]
     assert second.computed == 0
 
 
 def test_made_rows_can_be_stored_while_images_wait(store: RowStore) -> None:
     """As at an interruption: the waiting images are left, and nothing is stored twice."""
-    shelf = new_shelf(store, Base())
-    fill(shelf, range(BATCH + 5))
+    queue = new_queue(store, Base())
+    fill(queue, range(BATCH + 5))
     for _ in range(2):
-        shelf.store_rows()
+        queue.store_rows()
         assert len(again(store)) == BATCH
         assert shards(store) == [("float16", BATCH)]
 
@@ -114,12 +114,12 @@ def test_made_rows_can_be_stored_while_images_wait(store: RowStore) -> None:
 def test_a_shard_is_written_when_it_is_full(store: RowStore, monkeypatch: pytest.MonkeyPatch) -> None:
     """By its bytes, counted as they are in memory."""
     monkeypatch.setattr(module, "SHARD_BYTES", 2 * BATCH * 3 * 4)
-    shelf = new_shelf(store, Base())
-    fill(shelf, range(2 * BATCH - 1))
+    queue = new_queue(store, Base())
+    fill(queue, range(2 * BATCH - 1))
     assert shards(store) == []
-    fill(shelf, range(2 * BATCH - 1, 2 * BATCH + 1))
+    fill(queue, range(2 * BATCH - 1, 2 * BATCH + 1))
     assert shards(store) == [("float16", 2 * BATCH)]
-    shelf.finish()
+    queue.flush()
     assert shards(store) == [("float16", 1), ("float16", 2 * BATCH)]
 
 
@@ -127,11 +127,11 @@ def test_a_shard_is_written_when_it_is_time(store: RowStore, monkeypatch: pytest
     """A slow base does not put much work at risk; the clock starts anew with each shard."""
     now = [0.0]
     monkeypatch.setattr(module.time, "perf_counter", lambda: now[0])
-    shelf = new_shelf(store, Base())
+    queue = new_queue(store, Base())
     stored = []
     for batch in range(6):
         now[0] += 6
-        fill(shelf, range(batch * BATCH, (batch + 1) * BATCH))
+        fill(queue, range(batch * BATCH, (batch + 1) * BATCH))
         stored.append(len(again(store)) // BATCH)
     assert stored == [0, 2, 2, 4, 4, 6]
 
@@ -146,18 +146,18 @@ def test_seconds_are_those_of_the_base_and_of_storing(store: RowStore, monkeypat
             now[0] += 3
             return super().__call__(images)
 
-    shelf = new_shelf(store, Slow())
-    append = shelf.writer.append
+    queue = new_queue(store, Slow())
+    append = queue.writer.append
 
     def slow_append(*arguments: Any) -> None:
         now[0] += 0.5
         append(*arguments)
 
-    monkeypatch.setattr(shelf.writer, "append", slow_append)
-    fill(shelf, range(3))
+    monkeypatch.setattr(queue.writer, "append", slow_append)
+    fill(queue, range(3))
     now[0] += 100
-    shelf.finish()
-    assert shelf.seconds == 3.5
+    queue.flush()
+    assert queue.seconds == 3.5
 
 
 @pytest.mark.parametrize("spoil", [np.nan, np.inf, -np.inf])
@@ -169,30 +169,30 @@ def test_rows_that_are_not_finite_are_refused(store: RowStore, spoil: float) -> 
         out[1::2, 2] = spoil
         return out
 
-    shelf = new_shelf(store, spoilt)
-    fill(shelf, range(4))
-    shelf.finish()
-    assert shelf.refused == dict.fromkeys([rid(1), rid(3)], "the base's features are not finite (NaN or infinity)")
+    queue = new_queue(store, spoilt)
+    fill(queue, range(4))
+    queue.flush()
+    assert queue.refused == dict.fromkeys([rid(1), rid(3)], "the base's features are not finite (NaN or infinity)")
     assert [rid(n) in again(store) for n in range(4)] == [True, False, True, False]
     assert again(store).read([rid(2)]).tolist() == [[2, 2, 2]]
-    assert shelf.computed == 2
+    assert queue.computed == 2
 
 
 def test_a_batch_of_refused_rows_only_is_fine(store: RowStore) -> None:
     """No empty shard is written."""
-    shelf = new_shelf(store, lambda images: np.full((len(images), 3), np.nan, np.float32))
-    fill(shelf, range(2))
-    shelf.finish()
-    assert (len(shelf.refused), shelf.computed, shards(store)) == (2, 0, [])
+    queue = new_queue(store, lambda images: np.full((len(images), 3), np.nan, np.float32))
+    fill(queue, range(2))
+    queue.flush()
+    assert (len(queue.refused), queue.computed, shards(store)) == (2, 0, [])
 
 
 def test_a_base_that_makes_more_or_fewer_rows_than_images_is_an_error(store: RowStore) -> None:
     """A row must never be stored under another image's id."""
     for count in (1, 3):
-        shelf = new_shelf(store, lambda images, count=count: np.zeros((count, 3), np.float32))
-        fill(shelf, range(2))
+        queue = new_queue(store, lambda images, count=count: np.zeros((count, 3), np.float32))
+        fill(queue, range(2))
         with pytest.raises(ValueError, match="zip"):
-            shelf.finish()
+            queue.flush()
     assert shards(store) == []
 
 
@@ -204,18 +204,18 @@ numbers = st.floats(width=32, allow_nan=False, allow_infinity=False)
 def test_every_row_is_stored_within_a_thousandth(tmp_path_factory: pytest.TempPathFactory, rows: np.ndarray) -> None:
     """Of its largest number, whatever its numbers are: in float16 if that can, else in float32."""
     store = RowStore(tmp_path_factory.mktemp("store"), "k", "{}", dict)
-    shelf = new_shelf(store, lambda images: rows)
-    fill(shelf, range(len(rows)))
-    shelf.finish()
+    queue = new_queue(store, lambda images: rows)
+    fill(queue, range(len(rows)))
+    queue.flush()
     kept = again(store).read([rid(n) for n in range(len(rows))]).astype(np.float64)
     error = np.abs(kept - rows).max(axis=1)
     assert (error <= 1e-3 * np.abs(rows.astype(np.float64)).max(axis=1)).all()
 
 
 def stored_as(store: RowStore, rows: list[list[float]], dtype: str = "float16") -> list[tuple[str, int]]:
-    shelf = new_shelf(store, lambda images: np.array(rows, np.float32), dtype)
-    fill(shelf, range(len(rows)))
-    shelf.finish()
+    queue = new_queue(store, lambda images: np.array(rows, np.float32), dtype)
+    fill(queue, range(len(rows)))
+    queue.flush()
     return shards(store)
 
 
@@ -253,8 +253,8 @@ def test_float32_is_for_all_rows_on_request(store: RowStore) -> None:
     assert np.array_equal(again(store).read([rid(0), rid(1)]), np.array(rows, np.float32))
 
 
-def pooled(store: RowStore, maps: RowStore, encode: Callable[[np.ndarray], np.ndarray]) -> Shelf:
-    return new_shelf(store, encode, maps=maps, pool=lambda m: m.mean(axis=(1, 2), dtype=np.float32))
+def pooled(store: RowStore, maps: RowStore, encode: Callable[[np.ndarray], np.ndarray]) -> RowQueue:
+    return new_queue(store, encode, maps=maps, pool=lambda m: m.mean(axis=(1, 2), dtype=np.float32))
 
 
 def test_images_with_a_kept_map_need_no_base(store: RowStore, tmp_path: Path) -> None:
@@ -262,13 +262,13 @@ def test_images_with_a_kept_map_need_no_base(store: RowStore, tmp_path: Path) ->
     maps = RowStore(tmp_path / "maps", "m", "{}", dict)
     put(maps, [rid(n) for n in range(3)], np.stack([image(n) for n in range(3)]).astype(np.float16))
     base = Base()
-    shelf = pooled(store, maps, base)
+    queue = pooled(store, maps, base)
     for number in range(3):
-        assert not shelf.needs_pixels(rid(number))
-        shelf.take(rid(number), None)
-    fill(shelf, range(3, 5))
-    shelf.finish()
-    assert (base.batches, shelf.computed) == ([[3, 4]], 2)
+        assert not queue.needs_pixels(rid(number))
+        queue.enqueue(rid(number), None)
+    fill(queue, range(3, 5))
+    queue.flush()
+    assert (base.batches, queue.computed) == ([[3, 4]], 2)
     assert again(store).read([rid(n) for n in range(5)])[:, 0].tolist() == [0, 1, 2, 3, 4]
 
 
@@ -276,27 +276,27 @@ def test_maps_are_pooled_by_the_batch(store: RowStore, tmp_path: Path) -> None:
     """So that no more than a batch of them is in memory."""
     maps = RowStore(tmp_path / "maps", "m", "{}", dict)
     put(maps, [rid(n) for n in range(BATCH + 1)], np.zeros((BATCH + 1, 2, 2, 3), np.float16))
-    shelf = pooled(store, maps, Base())
+    queue = pooled(store, maps, Base())
     sizes: list[int] = []
     read = maps.read
     maps.read = lambda ids: (sizes.append(len(ids)), read(ids))[1]  # type: ignore[method-assign]
     for number in range(BATCH + 1):
-        shelf.take(rid(number), None)
-    shelf.finish()
+        queue.enqueue(rid(number), None)
+    queue.flush()
     assert sizes == [BATCH, 1]
 
 
 def test_a_store_error_leaves_the_shelf_as_it_was(store: RowStore, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its rows are not lost while the process lives."""
-    shelf = new_shelf(store, Base())
-    fill(shelf, range(3))
+    queue = new_queue(store, Base())
+    fill(queue, range(3))
 
     def full(*arguments: object) -> None:
         raise StoreError("full")
 
     with monkeypatch.context() as patch:
-        patch.setattr(shelf.writer, "append", full)
+        patch.setattr(queue.writer, "append", full)
         with pytest.raises(StoreError, match="full"):
-            shelf.finish()
-    shelf.store_rows()
+            queue.flush()
+    queue.store_rows()
     assert len(again(store)) == 3

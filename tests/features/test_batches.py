@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from featstore.features.batches import RUN, ShuffledBatches
+from featstore.features.batches import ROWS_PER_RUN, ShuffledBatches
 from featstore.features.stored_rows import StoredRows
 from featstore.store.places import Places
 from featstore.store.rowid import RowId, row_id
@@ -117,7 +117,7 @@ def test_two_stores_are_one_set_of_rows(tmp_path: Path) -> None:
     assert len(rows) == 200
     assert rows.read(np.arange(200))[:, 0].tolist() == numbers.tolist()
     assert rows.read(np.array([3, 0, 199, 2]))[:, 0].tolist() == [101, 0, 199, 1]
-    assert max(one.asked + two.asked) <= RUN
+    assert max(one.asked + two.asked) <= ROWS_PER_RUN
     for memory in (ALL, 40 * ROW):
         batches = ShuffledBatches(rows, numbers, 16, memory, np.random.default_rng(0))
         assert sorted(order_of(batches)) == list(range(200))
@@ -190,7 +190,7 @@ def test_neighbours_do_not_stay_together_when_rows_are_streamed(store: AskedStor
     """Rows lie class by class: a batch has rows from many runs, and a block from everywhere."""
     order = order_of(batches_of(StoredRows(places(store, 1000)), memory=256 * ROW))
     batches = [order[start : start + 16] for start in range(0, 1000, 16)]
-    assert np.mean([len({number // RUN for number in batch}) for batch in batches[:-1]]) > 6  # of 8 in a block
+    assert np.mean([len({number // ROWS_PER_RUN for number in batch}) for batch in batches[:-1]]) > 6  # of 8 in a block
     assert np.mean(np.abs(np.diff(order)) == 1) < 0.05
     for start in range(0, 768, 256):
         block = order[start : start + 256]
@@ -204,4 +204,4 @@ def test_what_is_streamed_is_read_in_runs_and_in_the_order_of_the_disk(store: As
     assert len(rows.which) == 2
     for which in rows.which:
         assert (np.diff(which) > 0).all()
-        assert set(Counter((which // RUN).tolist()).values()) == {RUN}
+        assert set(Counter((which // ROWS_PER_RUN).tolist()).values()) == {ROWS_PER_RUN}

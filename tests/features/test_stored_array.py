@@ -61,7 +61,7 @@ def is_map(rows: np.ndarray) -> bool:
 def test_it_looks_like_an_array(X: StoredArray, plain: np.ndarray) -> None:
     """As far as scikit-learn and people ask; what it prints says where the rows are."""
     assert (len(X), X.shape, X.ndim, X.dtype) == (20, (20, 2, 3), 3, np.float16)
-    assert (X.numbers, X.row_bytes) == (6, 12)
+    assert (X.row_size, X.row_bytes) == (6, 12)
     assert repr(X).startswith("<StoredArray (20, 2, 3) float16 in ")
 
 
@@ -80,7 +80,7 @@ def test_without_a_copy_only_a_map_will_do(X: StoredArray, plain: np.ndarray, tm
     whole = stored(tmp_path, plain[:EACH])
     assert is_map(whole.__array__(copy=False))
     for wrong in (lambda: X.__array__(copy=False), lambda: whole.__array__(np.float32, copy=False)):
-        with pytest.raises(ValueError, match="cannot be had without a copy"):
+        with pytest.raises(ValueError, match="cannot return a view"):
             wrong()
 
 
@@ -113,7 +113,7 @@ def test_scikit_learn_and_numpy_ask_in_other_ways_too(X: StoredArray, plain: np.
 @pytest.mark.parametrize("key", [20, -21, [0, 20], 1.5, "a", None, True, [True], [[0]], (0, 1), np.ones(19, bool)])
 def test_what_does_not_choose_rows_is_refused(X: StoredArray, key: Any) -> None:
     """IndexError, which says what is expected."""
-    with pytest.raises(IndexError, match="a row beyond the 20 that there are|expected a number, a slice, a list"):
+    with pytest.raises(IndexError, match="row index out of range for 20 rows|expected a number, a slice, a list"):
         X[key]
 
 

@@ -21,7 +21,7 @@ from featstore.bases.held import release_bases
 from featstore.datasets.digests import DigestMemory
 from featstore.errors import BaseUnavailable, UsageError
 from featstore.extraction.recipe import Recipe
-from featstore.extraction.resolve import resolve
+from featstore.extraction.resolve import resolve_recipe
 from featstore.finetuning.diagram import parts_of
 from featstore.finetuning.network import (
     Body,
@@ -107,7 +107,7 @@ def sized(name: str) -> int:
 def calibrated(name: str, images: np.ndarray) -> tuple[Recipe, FeatureSpec]:
     """Random weights whose BatchNormalization has seen the images: otherwise deep networks answer next to nothing."""
     recipe = Recipe(model=name, weights="random", size=sized(name), dtype="float32")
-    source, spec = recipe.source(), resolve(recipe, DigestMemory(Path("/nowhere")))
+    source, spec = recipe.source(), resolve_recipe(recipe, DigestMemory(Path("/nowhere")))
     base = build(source, sized(name), sized(name), "none" if source.info.map_pools else "avg", None)  # type: ignore[union-attr]
     for layer in leaves(base):
         if isinstance(layer, keras.layers.BatchNormalization):
@@ -237,14 +237,14 @@ def test_a_layer_called_head_is_refused(tmp_path: Path) -> None:
     keras.Model(image, keras.layers.Conv2D(4, 3, name="head")(image)).save(tmp_path / "user.keras")
     recipe = Recipe(model=str(tmp_path / "user.keras"), preprocess="raw")
     with pytest.raises(UsageError, match="one of its layers is called 'head'"):
-        Body(recipe.source(), resolve(recipe, DigestMemory(tmp_path)), None)
+        Body(recipe.source(), resolve_recipe(recipe, DigestMemory(tmp_path)), None)
     release_bases()
 
 
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Body:
     recipe = Recipe(model="tiny", size=32)
-    return Body(recipe.source(), resolve(recipe, DigestMemory(tmp_path_factory.mktemp("digests"))), None)
+    return Body(recipe.source(), resolve_recipe(recipe, DigestMemory(tmp_path_factory.mktemp("digests"))), None)
 
 
 def head_for(body: Body) -> Any:
@@ -316,7 +316,7 @@ def test_a_base_may_be_any_of_a_users_networks(tmp_path: Path) -> None:
     for network, layer in ((model, "second"), (chain, "b")):
         network.save(tmp_path / "user.keras")
         recipe = Recipe(model=str(tmp_path / "user.keras"), preprocess="raw")
-        body = Body(recipe.source(), resolve(recipe, DigestMemory(tmp_path)), None)
+        body = Body(recipe.source(), resolve_recipe(recipe, DigestMemory(tmp_path)), None)
         head = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, activation="softmax")])
         top = body.network(body.find_cut(None, None, layer), head)
         release_bases()
@@ -355,6 +355,6 @@ def test_mixed_precision_computes_in_half_and_keeps_whole_weights(tiny: Body) ->
 
 def test_other_weights_than_those_of_the_head_are_refused(tmp_path: Path) -> None:
     """Before anything is trained."""
-    spec = resolve(Recipe(model="tiny", size=32), DigestMemory(tmp_path))
+    spec = resolve_recipe(Recipe(model="tiny", size=32), DigestMemory(tmp_path))
     with pytest.raises(BaseUnavailable, match="not those that the head was trained with"):
         Body(Recipe(model="tiny", weights="random").source(), spec, None)

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from featstore.errors import StoreError
-from featstore.system.disk import Disk, use
+from featstore.system.disk import Disk, use_disk
 
 OPERATIONS = tuple(name for name in vars(Disk) if not name.startswith("_"))
 DEATHS = ("kill", "torn write")
@@ -140,7 +140,7 @@ class FaultyDisk(DecoratedDisk):
 
 def live(disk: FaultyDisk, work: Callable[[], object]) -> StoreError | Killed | None:
     """Do `work` as a process with that disk; how it ended. Nothing of it is left then but what it did to the disk."""
-    before = use(disk)
+    before = use_disk(disk)
     try:
         work()
     except (StoreError, Killed) as error:
@@ -150,7 +150,7 @@ def live(disk: FaultyDisk, work: Callable[[], object]) -> StoreError | Killed | 
         error.__traceback__ = error.__cause__ = error.__context__ = None  # these hold objects that hold locks
         return error
     finally:
-        use(before)
+        use_disk(before)
         with suppress(OSError):
             disk.end()
     return None

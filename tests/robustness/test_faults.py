@@ -29,7 +29,7 @@ from featstore.store.rowstore import RowStore
 from featstore.store.spec_file import key_of
 from featstore.store.verify import verify_key
 from featstore.store.writer import RowWriter
-from featstore.system.disk import use
+from featstore.system.disk import use_disk
 from helpers.disks import DEATHS, FAULTS, FaultyDisk, HastyDisk, Killed, live
 from helpers.keyfolder import put, save
 from helpers.photos import write_photos
@@ -79,9 +79,9 @@ def repeatable(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(sandbox._Inspector, "_start", lambda self: False)
     monkeypatch.setattr(writer, "BATCH", 4)
     monkeypatch.setattr(writer, "SHARD_SECONDS", -1)
-    before = use(HastyDisk())
+    before = use_disk(HastyDisk())
     yield
-    use(before)
+    use_disk(before)
 
 
 def rows_of(store: RowStore, ids: Iterable[RowId]) -> Rows:

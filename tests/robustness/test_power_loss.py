@@ -30,7 +30,7 @@ from featstore.store.repair import repair_key
 from featstore.store.rowid import RowId, row_id
 from featstore.store.rowstore import RowStore
 from featstore.store.spec_file import key_of
-from featstore.system.disk import use
+from featstore.system.disk import use_disk
 from featstore.system.files import TEMPORARY
 from helpers.disks import DecoratedDisk, HastyDisk
 
@@ -284,13 +284,13 @@ def lose_power(
     if begin:
         begin(root, lambda *numbers: None)
     disk = kind(root)
-    before = use(disk)
+    before = use_disk(disk)
     try:
         work(root, lambda *numbers: disk.notes.append(("acknowledge", numbers, None)))
-        use(HastyDisk())  # the power stays on while states are looked at
+        use_disk(HastyDisk())  # the power stays on while states are looked at
         return look_at_all(disk, tmp_path / "state", most)
     finally:
-        use(before)
+        use_disk(before)
 
 
 def look_at_all(disk: NotedDisk, room: Path, most: int) -> Found:

@@ -29,7 +29,7 @@ from featstore.store.rowid import RowId, row_id
 from featstore.store.rowstore import RowStore
 from featstore.store.spec_file import key_of
 from featstore.store.verify import verify_key
-from featstore.system.disk import use
+from featstore.system.disk import use_disk
 from helpers.disks import FAULTS, FaultyDisk, HastyDisk, Killed, live
 from helpers.keyfolder import put, save
 
@@ -63,10 +63,10 @@ class StoreMachine(RuleBasedStateMachine):
         self.known: list[set[int]] = [set(), set()]
         self.behind = [False, False]
 
-        self.before = use(HastyDisk())
+        self.before = use_disk(HastyDisk())
 
     def teardown(self) -> None:
-        use(self.before)
+        use_disk(self.before)
         shutil.rmtree(self.cache)
 
     def open(self) -> RowStore:

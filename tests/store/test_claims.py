@@ -23,7 +23,7 @@ from featstore.store import claims
 from featstore.store.claims import Claims
 from featstore.store.layout import CLAIMS
 from featstore.store.rowid import SIZE, row_id
-from featstore.system.disk import Disk, use
+from featstore.system.disk import Disk, use_disk
 from helpers.disks import DEATHS, ERRORS, FaultyDisk, Killed, live
 
 HOLD = """
@@ -260,7 +260,7 @@ def test_a_read_only_folder_costs_no_time(tmp_path: Path) -> None:
             self.tried += 1
             raise OSError(errno.EROFS, os.strerror(errno.EROFS))
 
-    before = use(disk := ReadOnly())
+    before = use_disk(disk := ReadOnly())
     try:
         ours = Claims(tmp_path)
         assert all(ours.claim(row(n)) for n in range(100))
@@ -270,7 +270,7 @@ def test_a_read_only_folder_costs_no_time(tmp_path: Path) -> None:
         assert ours.claim(row(1))
         assert disk.tried == 2
     finally:
-        use(before)
+        use_disk(before)
 
 
 def test_others_claims_are_respected_by_one_who_cannot_write(tmp_path: Path) -> None:
@@ -330,11 +330,11 @@ def test_short_writes_are_completed(tmp_path: Path) -> None:
     """A system that takes half of the bytes does not shift the ids behind them."""
     for nth in range(1, 6):
         ours, folder = Claims(tmp_path / str(nth)), tmp_path / str(nth)
-        before = use(FaultyDisk(nth, "short write"))
+        before = use_disk(FaultyDisk(nth, "short write"))
         try:
             assert all(ours.claim(row(n)) for n in range(3))
         finally:
-            use(before)
+            use_disk(before)
         theirs = Claims(folder)
         assert not any(theirs.is_free(row(n)) for n in range(3))
 
@@ -397,12 +397,12 @@ def test_a_folder_that_others_remove_meanwhile_is_made_again(tmp_path: Path) -> 
                 path.parent.rmdir()
             return super().create(path)
 
-    before = use(Unlucky())
+    before = use_disk(Unlucky())
     try:
         ours = Claims(tmp_path)
         assert ours.claim(row(1))
     finally:
-        use(before)
+        use_disk(before)
     assert len(files(tmp_path)) == 1
 
 

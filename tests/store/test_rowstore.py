@@ -22,7 +22,7 @@ from featstore.store.listing import list_shards
 from featstore.store.rowid import RowId, row_id
 from featstore.store.rowstore import RowStore
 from featstore.store.shard import build_shard
-from featstore.system.disk import Disk, use
+from featstore.system.disk import Disk, use_disk
 from helpers.children import command, environment
 from helpers.disks import small_disk
 from helpers.keyfolder import put, save
@@ -507,7 +507,7 @@ def test_names_of_folders_are_on_disk_before_rows_are_acknowledged(tmp_path: Pat
             super().sync_folder(folder)
 
     (tmp_path / "key").mkdir()
-    writer, real = open_store(tmp_path).writing(), use(Noting())
+    writer, real = open_store(tmp_path).writing(), use_disk(Noting())
     try:
         writer.append(ids(1), rows(1))
         assert synced[:3] == [tmp_path, tmp_path.parent, tmp_path.parent.parent]
@@ -515,4 +515,4 @@ def test_names_of_folders_are_on_disk_before_rows_are_acknowledged(tmp_path: Pat
         writer.append(ids(2), rows(2))
         assert set(synced) == {tmp_path / "key"}
     finally:
-        use(real)
+        use_disk(real)

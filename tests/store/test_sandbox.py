@@ -71,7 +71,7 @@ def test_one_child_serves_many(sound: tuple[str, bytes]) -> None:
 
 def test_damage_does_not_reach_it(sound: tuple[str, bytes], monkeypatch: pytest.MonkeyPatch) -> None:
     """The digest is compared before anything is sent."""
-    monkeypatch.setattr(sandbox._inspector, "ask", None)
+    monkeypatch.setattr(sandbox._inspector, "inspect", None)
     with pytest.raises(StoreError, match="do not match the name"):
         inspect_shard(sound[0], sound[1][:-1], None)
 
