@@ -27,11 +27,11 @@ if TYPE_CHECKING:  # what a type checker and an editor see; a test holds it agai
     from featstore.features.bottleneck import Bottleneck as Bottleneck
     from featstore.features.load import load_features as load_features
     from featstore.features.load import open_features as open_features
-    from featstore.finetuning.job import FineTuned as FineTuned
+    from featstore.finetuning.result import FineTuned as FineTuned
     from featstore.runs.evaluation import Evaluation as Evaluation
+    from featstore.runs.files import load_run as load_run
     from featstore.runs.prediction import Prediction as Prediction
     from featstore.runs.run import Run as Run
-    from featstore.runs.run import load_run as load_run
     from featstore.spec import FeatureSpec as FeatureSpec
     from featstore.system.progress import Progress as Progress
     from featstore.system.text import Table as Table
@@ -44,7 +44,7 @@ _HOMES = {
     "Extraction": "featstore.extraction.pipeline",
     "FeatstoreError": "featstore.errors",
     "FeatureSpec": "featstore.spec",
-    "FineTuned": "featstore.finetuning.job",
+    "FineTuned": "featstore.finetuning.result",
     "LeakWarning": "featstore.errors",
     "Manifest": "featstore.datasets.manifest",
     "Prediction": "featstore.runs.prediction",
@@ -58,7 +58,7 @@ _HOMES = {
     "extract": "featstore.api",
     "fine_tune": "featstore.api",
     "load_features": "featstore.features.load",
-    "load_run": "featstore.runs.run",
+    "load_run": "featstore.runs.files",
     "open_features": "featstore.features.load",
     "predict": "featstore.api",
     "scan": "featstore.datasets.manifest",

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from featstore.evaluation.averaging import Average
     from featstore.extraction.cache import CacheLike
     from featstore.extraction.pipeline import Extraction
-    from featstore.finetuning.job import FineTuned
+    from featstore.finetuning.result import FineTuned
     from featstore.finetuning.settings import FineTuneOptions
     from featstore.heads.registry import HeadName
     from featstore.runs.evaluation import Evaluation
@@ -254,15 +254,15 @@ def fine_tune(
     Warns:
         LeakWarning: Copies of training images are in the validation or test split.
     """
+    from featstore.finetuning.cut_choice import CutChoice
     from featstore.finetuning.job import fine_tune_run
     from featstore.finetuning.settings import FineTuneSettings
-    from featstore.finetuning.setup import Unfreeze
 
     with displayed(progress) as display:
         tuned = fine_tune_run(
             _loaded(run),
             data,
-            Unfreeze(blocks=blocks, prefix=unfreeze, layer=unfreeze_from, whole=whole),
+            CutChoice(blocks=blocks, prefix=unfreeze, layer=unfreeze_from, whole=whole),
             FineTuneSettings(**settings),
             views=views,
             augment=augment,
@@ -347,7 +347,8 @@ def predict(
 
 
 def _loaded(run: Run | PathLike) -> Run:
-    from featstore.runs.run import Run, load_run
+    from featstore.runs.files import load_run
+    from featstore.runs.run import Run
 
     return run if isinstance(run, Run) else load_run(run)
 

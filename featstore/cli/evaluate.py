@@ -21,7 +21,7 @@ def command(
     """
     from featstore.evaluation.metrics import describe_splits
     from featstore.runs.evaluation import evaluate_run
-    from featstore.runs.run import load_run
+    from featstore.runs.files import load_run
 
     with displayed(not quiet) as progress:
         found = evaluate_run(load_run(run), data, weights=weights, cache=cache, progress=progress)

@@ -17,7 +17,7 @@ from featstore.finetuning.settings import FineTuneOptions, FineTuneSettings
 from featstore.system.progress import displayed
 
 if TYPE_CHECKING:
-    from featstore.finetuning.job import FineTuned
+    from featstore.finetuning.result import FineTuned
 
 
 @takes_fields
@@ -82,16 +82,16 @@ def command(
 
     Example: featstore fine-tune runs/photos-MobileNetV2-tf-224-logistic photos --rate 1e-3
     """
+    from featstore.finetuning.cut_choice import CutChoice
     from featstore.finetuning.job import fine_tune_run
-    from featstore.finetuning.setup import Unfreeze
-    from featstore.runs.run import load_run
+    from featstore.runs.files import load_run
 
     settings["rates"] = _unique(rate_of)
     with displayed(not quiet) as progress:
         tuned = fine_tune_run(
             load_run(run),
             data,
-            Unfreeze(blocks=blocks, prefix=unfreeze, layer=unfreeze_from, whole=whole),
+            CutChoice(blocks=blocks, prefix=unfreeze, layer=unfreeze_from, whole=whole),
             FineTuneSettings(**settings),
             views=views,
             augment=augment,

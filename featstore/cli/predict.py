@@ -31,8 +31,8 @@ def command(
 
     Example: featstore predict runs/photos-MobileNetV2-tf-224-logistic new/ --csv labels.csv
     """
+    from featstore.runs.files import load_run
     from featstore.runs.prediction import predict_images
-    from featstore.runs.run import load_run
 
     trained = load_run(run)
     with displayed(not quiet) as progress:

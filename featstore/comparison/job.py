@@ -250,7 +250,7 @@ def _measure(
         right_in_folds = []
         for fold in folds:
             estimator = make_head(head.head, head.parameters)
-            fitted = fit_head(fold, [plan], replace(head, seed=seed), estimator, ask=(split,))
+            fitted = fit_head(fold, [plan], replace(head, seed=seed), estimator, predict_on=(split,))
             seconds += fitted.seconds
             curves.append(estimator.curve)
             is_right, loss = _score(fitted.probabilities[split], fitted.labels[split], fold.manifest.classes)

@@ -1,1 +1,1 @@
-"""Training the top of a base together with its head, from cached inputs of that top."""
+"""Fine-tuning: the top of a base is trained together with its head, from cached inputs of that top."""

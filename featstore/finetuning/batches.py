@@ -1,4 +1,4 @@
-"""Batches of freshly augmented pixels."""
+"""Batches of images that are read and augmented again for every epoch."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 
 class AugmentedBatches:
-    """Batches of images read anew for every epoch, each time in another random version, prepared as for the base.
+    """Batches of augmented images, preprocessed for the base of `spec`; each epoch sees other random versions.
 
-    The version of an image in an epoch is that of its content, the seed of `ranges` and the number of the epoch.
+    The version depends on the content of the image, the seed of `ranges` and the number of the epoch.
     """
 
     def __init__(
@@ -39,19 +39,24 @@ class AugmentedBatches:
         self._batch, self._random = batch, random
 
     def epoch(self, number: int) -> Iterator[tuple[NDArray[Any], NDArray[np.intp]]]:
-        """(batch, height, width, 3) float32 and (batch,) targets; every image once. Raises DataError for a lost one."""
+        """Yield (batch, height, width, 3) float32 and (batch,) targets, with every image once.
+
+        Raises DataError if a file is missing, unreadable or changed.
+        """
         import numpy as np
 
         order = self._random.permutation(len(self._pictures))
         read = make_views_reader(self._reading, (number,))
-        chosen = [self._pictures[i] for i in order]
+        shuffled = [self._pictures[i] for i in order]
         images: list[NDArray[Any]] = []
-        fetched = fetch_all(chosen, read, lambda digest: True, default_threads())
-        for place, (item, picture) in enumerate(zip(fetched, chosen, strict=True), start=1):
+        fetched = fetch_all(shuffled, read, lambda digest: True, default_threads())
+        for place, (item, picture) in enumerate(zip(fetched, shuffled, strict=True), start=1):
             if item.pixels is None or item.picture.digest != picture.digest:
                 reason = item.reason or "its content has changed"
-                raise DataError(f"{picture.path}: was there a moment ago: {reason}; run the same command again")
+                raise DataError(
+                    f"{picture.path}: is not what it was when training began: {reason}; run the same command again"
+                )
             images.append(item.pixels[0])
-            if len(images) == self._batch or place == len(chosen):
+            if len(images) == self._batch or place == len(shuffled):
                 yield self._preprocessing.apply(np.stack(images)), self._targets[order[place - len(images) : place]]
                 images = []

@@ -1,4 +1,4 @@
-"""The part of a network that fine-tuning trains: from the activation at the cut to the probabilities of the classes."""
+"""The trained part of a network: from the activation at the cut to the probabilities of the classes."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from featstore.errors import BaseUnavailable, UsageError, param
 from featstore.spec import LAST_ACTIVATION, FeatureSpec
 from featstore.system.files import FileStat
 
-HEAD = "head"  # the name of the head among the layers
-POOL = "pool"
+HEAD_LAYER = "head"  # the name of the head, which is one layer of the trained part
+POOL_LAYER = "pool"  # the name of the pooling layer between base and head
 
 
 class Body:
-    """A base up to the features of `spec`, whose top is to be trained. The base is shared; its weights never change.
+    """A base from the image to the features of `spec`. Other users share it, so its weights never change.
 
-    Raises BaseUnavailable where its weights are not those of the spec.
+    Raises BaseUnavailable if its weights are not those of the spec, UsageError if one of its layers is called `head`.
     """
 
     def __init__(self, source: BaseSource, spec: FeatureSpec, state: FileStat | None) -> None:
@@ -40,11 +40,17 @@ class Body:
         self._info = source.info
         self._model = cut(base, spec.layer, "none" if pools_inside else spec.pool, saved=source.is_file)
         self.blocks = Blocks(base, self._model, saved=source.is_file)
-        if any(self.blocks.name(layer) == HEAD for layer in base.layers):
-            raise UsageError(f"{source.model}: one of its layers is called {HEAD!r}, as what is put on it; rename it")
+        if any(self.blocks.name(layer) == HEAD_LAYER for layer in base.layers):
+            raise UsageError(
+                f"{source.model}: one of its layers is called {HEAD_LAYER!r}, which is the name of the head; rename it"
+            )
 
     def find_cut(self, blocks: int | None, prefix: str | None, layer: str | None) -> Separator:
-        """The activation below which all stays frozen: that under so many `blocks`, or under what is named."""
+        """Return the activation where the trained part begins.
+
+        It is below the topmost `blocks` (default 1), below the first layer whose name begins with `prefix`, or below
+        `layer`.
+        """
         if layer is not None:
             return self.blocks.before(layer)
         if prefix is not None:
@@ -52,49 +58,53 @@ class Body:
         return self.blocks.top(1 if blocks is None else blocks, block_ends(self._info) if self._info else None)
 
     def block_ends(self) -> list[Separator]:
-        """All cuts that `find_cut` knows by a number, from the top down."""
+        """Return the cuts that `find_cut` finds by a number of blocks, from the top down."""
         return self.blocks.ends(block_ends(self._info) if self._info else None)
 
     @property
     def shape(self) -> tuple[int | None, ...]:
-        """Of the features of an image."""
+        """Shape of the features of an image."""
         return tuple(self._model.output_shape[1:])
 
-    def called(self, layer: Any) -> str:
-        """The name of a layer of the base in the trained part, where `pool` is the one that we add."""
+    def layer_name(self, layer: Any) -> str:
+        """Return the name that a layer of the base has in the trained part.
+
+        A layer called `pool` gets another name: `pool` is the pooling layer that is added.
+        """
         name = self.blocks.name(layer)
-        return f"{name}_of_base" if name == POOL else name
+        return f"{name}_of_base" if name == POOL_LAYER else name
 
     def layers_above(self, cut: Separator | None) -> list[Any]:
-        """Those of the base that are trained, as far as they learn anything."""
+        """Return the layers of the base above `cut`, or all; some of them may have no weights."""
         return self.blocks.layers_between(cut.place if cut else -1, None)
 
     def network(self, cut: Separator | None, head: Any, policy: str = "float32", seed: int = 0) -> Any:
-        """A copy of all above `cut`, or of the whole body, with `head` on it; the base computes under a dtype `policy`.
+        """Return a copy of the layers above `cut`, or of the whole body, with `head` on top.
 
-        Its layers are `called` as in the base, and `pool` and `head`. What they draw comes from `seed`.
+        The layers of the base compute under the dtype `policy` and keep their names (see `layer_name`). Dropout draws
+        from `seed`.
         """
         with keras_defaults():
-            named = keras.Sequential([keras.Input(head.input_shape[1:]), *head.layers], name=HEAD)
+            named = keras.Sequential([keras.Input(head.input_shape[1:]), *head.layers], name=HEAD_LAYER)
             model = keras.Model(cut.tensor if cut else self._model.inputs[0], named(self._model.outputs[0]))
 
         def rename(layer: Any) -> dict[str, Any]:
-            if name := self.called(layer):
+            if name := self.layer_name(layer):
                 return {"name": name, "dtype": policy}
             is_pooling = isinstance(layer, keras.layers.GlobalAveragePooling2D | keras.layers.GlobalMaxPooling2D)
-            return {"name": POOL} if is_pooling else {}
+            return {"name": POOL_LAYER} if is_pooling else {}
 
-        seeds = itertools.count(1000 * seed)  # each layer that drops has one of its own
+        seeds = itertools.count(1000 * seed)  # one for each dropout layer
         return _copy(model, lambda layer: {"seed": next(seeds), **rename(layer)})
 
 
-def in_float32(model: Any) -> Any:
-    """A copy of `model` that computes in float32, whatever it was trained in."""
+def copy_in_float32(model: Any) -> Any:
+    """Return a copy of `model` that computes in float32."""
     return _copy(model, lambda layer: {"dtype": "float32"})
 
 
 def _copy(model: Any, changes: Callable[[Any], dict[str, Any]]) -> Any:
-    """`model` with layers and weights of its own; `changes` apply where a layer's configuration has such a key."""
+    """Copy `model` with its weights; `changes(layer)` replaces the keys that the configuration of a layer has."""
 
     def clone(layer: Any) -> Any:
         config = layer.get_config()
@@ -106,15 +116,15 @@ def _copy(model: Any, changes: Callable[[Any], dict[str, Any]]) -> Any:
 
 
 def unfreeze(model: Any, train_bn: bool = False, rates: Mapping[str, float] | None = None) -> None:
-    """Let every weight of `model` be trained but those of BatchNormalization, which keeps its statistics too.
+    """Make every weight of `model` trainable except those of BatchNormalization, which keeps its statistics too.
 
-    `base(x, training=False)` does not protect them in Keras 3 (keras#20285): training passes its flag down. With
-    `train_bn` they are trained, and forget what they knew at their momentum. What has a rate of 0 in `rates` stays as
-    it is.
+    `base(x, training=False)` does not protect the statistics in Keras 3 (keras#20285): training passes its flag down.
+    With `train_bn` BatchNormalization is trained as well, and its statistics move at its momentum. Layers with a rate
+    of 0 in `rates` stay frozen.
     """
-    for layer in leaves(model):
-        layer.trainable = True  # also what a user saved as frozen
-    for layer in leaves(model):
+    for layer in all_layers(model):
+        layer.trainable = True  # a user may have saved it as frozen
+    for layer in all_layers(model):
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.trainable = train_bn
     for layer in model.layers:
@@ -122,25 +132,25 @@ def unfreeze(model: Any, train_bn: bool = False, rates: Mapping[str, float] | No
             layer.trainable = False
 
 
-def leaves(model: Any) -> Iterator[Any]:
-    """All layers, in nested models and wrappers as well."""
+def all_layers(model: Any) -> Iterator[Any]:
+    """Yield all layers, including those in nested models and wrappers."""
     yield from model._flatten_layers(include_self=False, recursive=True)
 
 
 def has_batch_norm(model: Any) -> bool:
-    """Whether there are statistics that could be kept."""
-    return any(isinstance(layer, keras.layers.BatchNormalization) for layer in leaves(model))
+    """Return whether `model` has a BatchNormalization layer."""
+    return any(isinstance(layer, keras.layers.BatchNormalization) for layer in all_layers(model))
 
 
 def trained_layers(model: Any) -> list[str]:
-    """Names of the layers with something to train, from the image upwards; `head` for all of the head."""
+    """Return the names of the layers with trainable weights, from the image upwards; the head is one layer."""
     return [layer.name for layer in model.layers if layer.trainable_variables]
 
 
-def by_rate(model: Any, rate: float, rates: Mapping[str, float]) -> dict[float, list[Any]]:
-    """The trainable variables of `model` by their rate, which is that of the longest of the prefixes `rates` that fits.
+def variables_by_rate(model: Any, rate: float, rates: Mapping[str, float]) -> dict[float, list[Any]]:
+    """Return the trainable variables of `model` by their learning rate.
 
-    A prefix is the beginning of a layer's name, such as block5 or `head`.
+    The keys of `rates` are prefixes of layer names, such as `block5` or `head`; the longest that fits a layer decides.
     """
     groups: dict[float, list[Any]] = {}
     for layer in model.layers:
@@ -150,11 +160,11 @@ def by_rate(model: Any, rate: float, rates: Mapping[str, float]) -> dict[float, 
 
 
 def check_rates(names: Sequence[str], rates: Mapping[str, float]) -> None:
-    """Raise UsageError for a prefix that none of the layers `names` that could be trained begins with."""
+    """Raise UsageError for a prefix in `rates` that no name of a trainable layer in `names` begins with."""
     unused = [prefix for prefix in rates if not any(begins(name, prefix) for name in names)]
     if unused:
         raise UsageError(
-            f"{param('rates', unused[0])}: no layer that is trained has such a name; they are {', '.join(names)}"
+            f"{param('rates', unused[0])}: no trained layer has a name that begins so; they are {', '.join(names)}"
         )
 
 

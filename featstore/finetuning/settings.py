@@ -1,4 +1,4 @@
-"""How the top of a network is trained: rates, warm-up and patience, and what it is fed with in every epoch."""
+"""The settings of fine-tuning: epochs, batch, learning rates, warm-up, patience, memory and precision."""
 
 from __future__ import annotations
 
@@ -17,24 +17,28 @@ AtLeastOne = Annotated[int, Between(1)]
 
 @dataclass(frozen=True, kw_only=True)
 class FineTuneSettings:
-    """How fine-tuning trains. The rate is low, because weights that are good already should move a little.
+    """Settings of fine-tuning.
 
-    With gradients clipped, one rate suits all bases, whose gradients differ by a factor of ten and more.
+    The default rate is low, because trained weights should move only a little. Gradients of bases differ by a factor
+    of ten and more; clipping makes one rate suit all of them.
+
+    Raises:
+        UsageError: A value is out of its range, or has no effect with the others.
 
     Attributes:
-        epochs: The most epochs.
-        batch: Images, or views of images, in a step.
+        epochs: Largest number of epochs.
+        batch: Number of images, or of views of images, in a step.
         rate: Learning rate.
-        optimizer: The optimizer; adam has no momentum to set.
-        momentum: Momentum of sgd. Default: 0.9.
-        warmup: Epochs in which the rate rises from 0 in a straight line.
-        rates: Other rates for layers by the beginning of their names, or for the head.
-        patience: Epochs without a smaller validation loss before training ends.
-        clip: Longest gradient, as a norm over all variables of one rate; 0 for no limit.
+        optimizer: Name of the optimizer.
+        momentum: Momentum of sgd; adam has its own. Default: 0.9.
+        warmup: Number of epochs in which the rate rises linearly from 0.
+        rates: Other rates, by the beginning of the layers' names: {"block5": 1e-5, "head": 1e-3}. 0 freezes a layer.
+        patience: Number of epochs without a smaller validation loss after which training ends.
+        clip: Largest norm of the gradient over all variables of one rate; 0 for no limit.
         train_bn: Train BatchNormalization too; by default it keeps its statistics.
-        memory: Bytes of cached activations held at a time; more are streamed from the cache. Default: 2 GiB.
-        precision: What the base computes in; mixed precisions are for a GPU, and weights stay float32.
-        seed: Seed of the order of the images, and of dropout.
+        memory: Most bytes of cached activations in memory; more are streamed from the cache. Default: 2 GiB.
+        precision: Dtype policy of the base; mixed precisions are for a GPU, and weights stay float32.
+        seed: Seed of the order of the images and of dropout.
     """
 
     epochs: AtLeastOne = 20
@@ -65,13 +69,13 @@ class FineTuneSettings:
             )
         if self.rates and self.precision == "mixed_float16":
             raise UsageError(
-                f"{param('rates')}: float16 needs one scale of the loss for all: use "
+                f"{param('rates')}: float16 needs one loss scale for all weights: use "
                 f"{param('precision', 'mixed_bfloat16')}"
             )
 
     @property
     def rows_bytes(self) -> int:
-        """The most that cached activations may take in memory."""
+        """Most bytes of cached activations in memory."""
         return 2 * 2**30 if self.memory is None else self.memory
 
 

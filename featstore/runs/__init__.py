@@ -1,1 +1,1 @@
-"""Runs: trained heads on disk, and what they answer."""
+"""Runs: trained heads on disk, their predictions, and their evaluation."""

@@ -1,4 +1,4 @@
-"""How good a run is on a data set: metrics with intervals, split by split."""
+"""The evaluation of a run on a data set: metrics with intervals, split by split."""
 
 from __future__ import annotations
 
@@ -12,22 +12,28 @@ from featstore.datasets.manifest import SPLITS, Manifest, Picture, Skipped, scan
 from featstore.errors import DataError
 from featstore.extraction.cache import Cache, CacheLike
 from featstore.extraction.pipeline import extract_features
+from featstore.runs.files import load_splits
 from featstore.runs.recipes import recipes_of
-from featstore.runs.run import Run, load_splits
+from featstore.runs.run import Run
 from featstore.system.text import Shown, Table
 
 if TYPE_CHECKING:
     from featstore.evaluation.metrics import Metrics
     from featstore.system.progress import Progress
 
-NEW = "new"  # images that the run was not made with, of a data set without splits
+NEW = "new"  # the split of images that were not in the data set of the run, if the data set has no splits
 
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation(Shown):
-    """Metrics by split, as in `Run.metrics`; `skipped` files could not be read, `unlabelled` images have no label.
+    """The metrics of a run on a data set.
 
-    notes: what makes the figures too good.
+    Attributes:
+        run: The run.
+        metrics: Metrics by split, as in `Run.metrics`.
+        skipped: Files that could not be read.
+        unlabelled: Number of images without a label, which are left out.
+        notes: Reasons why the metrics are too good.
     """
 
     run: Run
@@ -51,11 +57,10 @@ def evaluate_run(
     cache: CacheLike = None,
     progress: Progress | None = None,
 ) -> Evaluation:
-    """Ask `run` about the labelled images of `data`; features go through the cache.
+    """Measure `run` on the labelled images of `data`; see `featstore.evaluate`.
 
-    Splits that the data set brings are kept apart. Without them, the images that the run was made with are in the
-    splits of then, wherever they lie now, and all others are `new`. Raises DataError for a label that the run does not
-    know, RunError for other features.
+    An image without a split gets the one that it had when the run was trained, recognised by its content; any other is
+    in the split `new`. Raises DataError for a label that is not a class of the run, RunError for other features.
     """
     from featstore.evaluation.metrics import compute_metrics
     from featstore.features.views import load_in_blocks
@@ -63,29 +68,30 @@ def evaluate_run(
     cache = Cache.at(cache)
     recipes = recipes_of(run, weights, cache)
     manifest = data if isinstance(data, Manifest) else scan(data)
-    strange = [name for name in manifest.classes if name not in run.classes]
-    if strange or not manifest.classes:
-        found = f"the label {strange[0]!r}" if strange else "no labels"
+    unknown = [name for name in manifest.classes if name not in run.classes]
+    if unknown or not manifest.classes:
+        found = f"the label {unknown[0]!r}" if unknown else "no labels"
         raise DataError(f"{manifest.source}: has {found}; expected those of the run: {', '.join(run.classes)}")
-    known = load_splits(run)
+    splits = load_splits(run)
     extraction = extract_features(manifest, recipes, cache, progress)
     metrics = {}
-    for split, pictures in _by_split(known, extraction.manifest).items():
-        probabilities = run.answer(load_in_blocks(pictures, extraction.plans, cache))
+    for split, pictures in _by_split(splits, extraction.manifest).items():
+        probabilities = run.predict_blocks(load_in_blocks(pictures, extraction.plans, cache))
         metrics[split] = compute_metrics(probabilities, [p.class_name for p in pictures], run.classes)
     if not metrics:
         path, reason = extraction.manifest.skipped[-1]
         raise DataError(f"{manifest.source}: no labelled image could be read; the last: {path}: {reason}")
     unlabelled = sum(p.label is None for p in extraction.manifest.pictures)
-    notes = trained_on_notes(known, extraction.manifest)
+    notes = trained_on_notes(splits, extraction.manifest)
     return Evaluation(run=run, metrics=metrics, skipped=extraction.manifest.skipped, unlabelled=unlabelled, notes=notes)
 
 
-def _by_split(known: Mapping[str, str], manifest: Manifest) -> dict[str, list[Picture]]:
+def _by_split(splits: Mapping[str, str], manifest: Manifest) -> dict[str, list[Picture]]:
+    """Return the labelled images by split; `splits` are those of the run, by content digest."""
     found: dict[str, list[Picture]] = {}
     for picture in manifest.pictures:
         if picture.label is not None:
-            split = picture.split or known.get(picture.digest, NEW)
+            split = picture.split or splits.get(picture.digest, NEW)
             found.setdefault(split, []).append(picture)
     order = (*SPLITS, NEW)
     return dict(sorted(found.items(), key=lambda item: order.index(item[0])))

@@ -1,4 +1,4 @@
-"""What a run keeps of how its network was fine-tuned."""
+"""The record of a fine-tuning in its run."""
 
 from __future__ import annotations
 
@@ -11,7 +11,12 @@ from featstore.evaluation.metrics import Metrics, describe_splits
 
 @dataclass(frozen=True, kw_only=True)
 class HandOverAccuracy:
-    """Accuracy by split of the cached head, and of the network above the cut before its first step."""
+    """Accuracy by split at the hand-over.
+
+    Attributes:
+        head: Accuracy of the head on cached features.
+        network: Accuracy of the network above the cut.
+    """
 
     head: dict[str, float]
     network: dict[str, float]
@@ -19,11 +24,11 @@ class HandOverAccuracy:
 
 @dataclass(frozen=True, kw_only=True)
 class HandOver:
-    """How far the network is from the cached head before the first step, when both should answer alike.
+    """The comparison of the network with the cached head before the first step, when both should predict the same.
 
     Attributes:
-        largest_difference: The largest difference of a probability, over all images and classes.
-        accuracy: Accuracy of both by split.
+        largest_difference: Largest difference of a probability, over all images and classes.
+        accuracy: Accuracies of both by split.
     """
 
     largest_difference: float
@@ -32,13 +37,13 @@ class HandOver:
 
 @dataclass(frozen=True, kw_only=True)
 class FineTuning:
-    """How the network of a run came from a head.
+    """How the network of a run was made from a head.
 
     Attributes:
         head_run: Folder of the head's run.
-        cut: Name of the layer whose activation the network is fed with; `pixels` where nothing is frozen.
-        trainable_layers: Names of the layers that were trained, from the image upwards; `head` for the head.
-        hand_over: The network beside the head before the first step.
+        cut: Name of the layer whose activations are the input of the network; `pixels` if nothing is frozen.
+        trainable_layers: Names of the layers that were trained, from the image upwards; the last is `head`.
+        hand_over: Comparison of the network with the head before the first step.
         metrics_before: Metrics of the head by split.
         beats_head: Whether the network is better than the head on the validation split.
     """

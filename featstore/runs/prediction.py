@@ -1,4 +1,4 @@
-"""Labels and probabilities for new images, through the same reading, base and head as in training."""
+"""Predictions for new images, with the reading, base and head of the training."""
 
 from __future__ import annotations
 
@@ -18,8 +18,15 @@ if TYPE_CHECKING:
     from featstore.system.progress import Progress
 
 
-class Predicted(NamedTuple):
-    """One image: the most probable class, its probability, and those of all classes in the order of the run's."""
+class ImagePrediction(NamedTuple):
+    """The prediction for one image.
+
+    Attributes:
+        path: Path of the image.
+        label: The most probable class.
+        probability: Probability of that class, 0 to 1.
+        probabilities: Probabilities of all classes, in the order of `Run.classes`.
+    """
 
     path: str
     label: str
@@ -29,9 +36,14 @@ class Predicted(NamedTuple):
 
 @dataclass(frozen=True)
 class Prediction(Shown):
-    """`images` in the order given, folders sorted; files that could not be read are in `skipped`."""
+    """The predictions for a list of images.
 
-    images: tuple[Predicted, ...]
+    Attributes:
+        images: One for each image, in the order given; the images of a folder are sorted by path.
+        skipped: Files that could not be read.
+    """
+
+    images: tuple[ImagePrediction, ...]
     skipped: tuple[Skipped, ...]
 
     def parts(self) -> Iterator[Table]:
@@ -48,11 +60,11 @@ def predict_images(
     cache: CacheLike = None,
     progress: Progress | None = None,
 ) -> Prediction:
-    """Predict image files, and all those below folders.
+    """Predict image files and all images below folders; see `featstore.predict`.
 
-    The features go through the cache, so images seen before cost nothing. `weights` names the file of the weights, or
-    of the user's `.keras` base, anew where it was moved; one for each base of the run. Raises RunError if base or
-    weights are not those of the run, DataError if nothing can be read.
+    Features go through the cache, so images that were seen before cost nothing. `weights` are the new paths of moved
+    weights, or of the user's `.keras` bases, one for each base of the run. Raises RunError if they are not those of
+    the run, DataError if no image can be read.
     """
     from featstore.features.views import load_in_blocks
 
@@ -61,7 +73,9 @@ def predict_images(
     extraction = extract_features(list_files(images), recipes, cache, progress)
     pictures = extraction.manifest.pictures
     rows = []
-    for picture, row in zip(pictures, run.answer(load_in_blocks(pictures, extraction.plans, cache)), strict=True):
+    for picture, row in zip(
+        pictures, run.predict_blocks(load_in_blocks(pictures, extraction.plans, cache)), strict=True
+    ):
         best = int(row.argmax())
-        rows.append(Predicted(picture.path, run.classes[best], float(row[best]), tuple(map(float, row))))
+        rows.append(ImagePrediction(picture.path, run.classes[best], float(row[best]), tuple(map(float, row))))
     return Prediction(tuple(rows), extraction.manifest.skipped)

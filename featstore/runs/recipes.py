@@ -1,10 +1,9 @@
-"""The recipes that a run is asked with."""
+"""The recipes of a run's features, for prediction and evaluation."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from featstore.errors import RunError, UsageError, param
 from featstore.extraction.cache import Cache
@@ -14,19 +13,17 @@ from featstore.images.views import parse_views
 from featstore.runs.run import Run
 from featstore.spec import FeatureSpec
 
-if TYPE_CHECKING:
-    pass
-
 
 def recipes_of(run: Run, weights: str | Sequence[str] | None, cache: Cache) -> list[Recipe]:
-    """The recipes of the features that `run` is asked with, without the augmentation, which is for training only.
+    """Return the recipes of the features that `run` predicts from, without augmentation, which is for training only.
 
-    `weights` as in `predict`. Raises RunError where they do not come to the features that it was trained on.
+    weights: new paths of moved weights, one for each base. Raises RunError if the features would be others than those
+    that the run was trained on.
     """
     named = [weights] if isinstance(weights, str) else list(weights or ())
     if named and len(named) != len(run.recipes):
         raise UsageError(
-            f"{run.folder}: has {len(run.recipes)} bases: give {param('weights')} once for each, in their order"
+            f"{run.folder}: has {len(run.recipes)} bases; give {param('weights')} once for each, in their order"
         )
     recipes = [replace(r, views="one", augment=None) if parse_views(r.views)[1] else r for r in run.recipes]
     if named:
@@ -42,5 +39,6 @@ def recipes_of(run: Run, weights: str | Sequence[str] | None, cache: Cache) -> l
 
 
 def _differences(expected: Sequence[FeatureSpec], found: Sequence[FeatureSpec]) -> Iterator[str]:
+    """Yield the names of the fields that differ."""
     for one, other in zip(expected, found, strict=False):
         yield from (name for name, value in one.describe().items() if other.describe()[name] != value)

@@ -1,1 +1,1 @@
-"""Training one head from cached features."""
+"""Training: one head, from cached features, to a saved run."""

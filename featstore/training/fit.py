@@ -1,4 +1,4 @@
-"""Fitting one head to cached features, and its answers on every split."""
+"""The preparation of a data set, and the fit of one head to its cached features."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Prepared:
-    """Features complete in `cache`, and a manifest with a split on every labelled picture.
+    """A data set that is ready for training: its features are in `cache`, and every labelled image has a split.
 
-    given: the same pictures with the splits that the data set brought.
+    given: the images with the splits that the data set itself has. plans: the rows of each recipe.
     """
 
     given: Manifest
@@ -40,8 +40,8 @@ class Prepared:
     cache: Cache
 
 
-class Fitted(NamedTuple):
-    """A trained head; `probabilities` (n, classes) and `labels` (n,) by split, and the seconds of the fit."""
+class FitResult(NamedTuple):
+    """A trained head with its probabilities (n, classes) and the labels (n,) by split; seconds are those of the fit."""
 
     estimator: Head
     probabilities: dict[str, NDArray[np.float64]]
@@ -57,18 +57,18 @@ def prepare(
     cache: CacheLike = None,
     progress: Progress | None = None,
 ) -> Prepared:
-    """Complete the features of all `recipes` for `data`, augmented versions of its training split among them.
+    """Complete the features of all `recipes` for `data`, including augmented versions of its training images.
 
-    Raises DataError where there is nothing to train on, before anything is extracted.
+    Raises DataError if a class has no image to train on; labels and splits are checked before anything is extracted.
     """
     cache = Cache.at(cache)
     manifest = data if isinstance(data, Manifest) else scan(data)
     check_splittable(manifest, val_fraction, test_fraction)
     extraction = extract_features(manifest, recipes, cache, progress)
-    lost = [name for name in manifest.classes if name not in extraction.manifest.classes]
-    if lost:
+    unread = [name for name in manifest.classes if name not in extraction.manifest.classes]
+    if unread:
         path, reason = next((p, r) for p, r in extraction.manifest.skipped if p not in dict(manifest.skipped))
-        raise DataError(f"{manifest.source}: no image of class {lost[0]!r} could be read ({path}: {reason})")
+        raise DataError(f"{manifest.source}: no image of class {unread[0]!r} could be read ({path}: {reason})")
     manifest = complete_splits(extraction.manifest, val_fraction, test_fraction)
     _check_classes(manifest)
     augmented = extract_augmented(manifest, extraction.plans, cache, progress)
@@ -81,11 +81,12 @@ def fit_head(
     recipe: HeadRecipe,
     estimator: Head,
     on_step: OnStep | None = None,
-    ask: Sequence[str] = SPLITS,
-) -> Fitted:
-    """Train `estimator` on the training split and ask it about the splits `ask`; `plans` stand side by side.
+    predict_on: Sequence[str] = SPLITS,
+) -> FitResult:
+    """Train `estimator` on the training split and predict the splits `predict_on`.
 
-    While training, the validation split is seen in its plain view.
+    The features of several `plans` are put side by side. For early stopping the validation split is used in its plain
+    view.
     """
     from featstore.evaluation.averaging import predict_views
     from featstore.features.arrays import labels_of
@@ -103,13 +104,13 @@ def fit_head(
     seconds = time.perf_counter() - start
     average = recipe.average or "probabilities"
     probabilities = {
-        split: predict_views(estimator.predict_proba, X, average) for split, X in views.items() if split in ask
+        split: predict_views(estimator.predict_proba, X, average) for split, X in views.items() if split in predict_on
     }
-    return Fitted(estimator, probabilities, labels, seconds)
+    return FitResult(estimator, probabilities, labels, seconds)
 
 
 def _check_classes(manifest: Manifest) -> None:
-    """Raise DataError for a class of which nothing can be learnt."""
+    """Raise DataError for a class without training images."""
     trained = {p.label for p in manifest.of_split("train")}
     empty = [name for name in manifest.classes if name not in trained]
     if empty:
@@ -119,7 +120,10 @@ def _check_classes(manifest: Manifest) -> None:
 def _training_rows(
     prepared: Prepared, plans: Sequence[Plan], recipe: HeadRecipe, views: NDArray[np.float32]
 ) -> tuple[NDArray[np.float32], NDArray[np.str_], NDArray[np.str_] | None]:
-    """X (rows, ...), y (rows,) and the images that the rows are views of; the plain views come first."""
+    """Return X (rows, ...), y (rows,) and the digests (rows,) of the images that the rows are views of.
+
+    The plain views come first. The digests are None if each image has one row.
+    """
     import numpy as np
 
     from featstore.features.arrays import labels_of
@@ -129,11 +133,11 @@ def _training_rows(
     augmented = load_augmented(pictures, plans, prepared.cache)
     plain = plans[0].plain
     if augmented is not None:
-        seen = np.concatenate([views[:, plain : plain + 1], augmented], axis=1)
+        used = np.concatenate([views[:, plain : plain + 1], augmented], axis=1)
     elif recipe.train_on == "all":
-        seen = views
+        used = views
     else:
         return views[:, plain], labels_of(pictures), None
-    rows = np.swapaxes(seen, 0, 1).reshape(-1, *seen.shape[2:])
+    rows = np.swapaxes(used, 0, 1).reshape(-1, *used.shape[2:])
     digests = np.array([p.digest for p in pictures])
-    return rows, np.tile(labels_of(pictures), seen.shape[1]), np.tile(digests, seen.shape[1])
+    return rows, np.tile(labels_of(pictures), used.shape[1]), np.tile(digests, used.shape[1])

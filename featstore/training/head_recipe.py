@@ -1,4 +1,4 @@
-"""A head recipe: which head is trained, with which parameters, and how the views of an image count."""
+"""A head recipe: the head, its parameters, and the use of several views of an image."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ TrainOn = Literal["plain", "all"]
 
 @dataclass(frozen=True, kw_only=True)
 class HeadRecipe:
-    """How a head is trained and asked.
+    """How a head is trained, and how it predicts.
 
     Attributes:
         head: logistic (scikit-learn), bn-dropout or vgg-fc (Keras; vgg-fc sees the whole map), or scratch-cnn (Keras,
@@ -41,7 +41,7 @@ class HeadRecipe:
         check_fields(self)
 
     def check(self, recipes: Sequence[Recipe]) -> None:
-        """Raise UsageError for what would have no effect on features of any of `recipes`."""
+        """Raise UsageError for options that have no effect on the features of `recipes`."""
         if any(recipe.scales or parse_views(recipe.views)[0] != "one" for recipe in recipes):
             return
         for name, value in (("train_on", self.train_on), ("average", self.average)):

@@ -1,4 +1,4 @@
-"""Training one head from the cache, and measuring it on every split."""
+"""The training job: extract what is missing, train one head, measure it on every split, and save it as a run."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ from featstore.errors import UsageError, param
 from featstore.extraction.cache import CacheLike
 from featstore.extraction.pipeline import FeatureSet
 from featstore.extraction.recipe import Recipe
-from featstore.runs.run import Run, check_root, new_folder, save_run
+from featstore.runs.files import check_root, new_folder, save_run
+from featstore.runs.run import Run
 from featstore.system.environment import versions
 from featstore.system.files import file_digest
-from featstore.training.fit import Fitted, Prepared, fit_head, prepare
+from featstore.training.fit import FitResult, Prepared, fit_head, prepare
 from featstore.training.head_recipe import HeadRecipe
 
 if TYPE_CHECKING:
@@ -26,8 +27,8 @@ if TYPE_CHECKING:
 DEFAULT_RUNS = "runs"
 
 
-class Trained(NamedTuple):
-    """A saved run, the data set with its splits, and the features it was trained on."""
+class TrainResult(NamedTuple):
+    """A saved run, the data set with its splits, and the features that it was trained on."""
 
     run: Run
     manifest: Manifest
@@ -44,12 +45,12 @@ def train(
     cache: CacheLike = None,
     runs: str | os.PathLike[str] = DEFAULT_RUNS,
     progress: Progress | None = None,
-) -> Trained:
+) -> TrainResult:
     """Complete the features of `data`, train `head` on its training split, and save it as a new run below `runs`.
 
-    The features of several `recipes` stand side by side. Splits that the data set does not bring are made from content
-    digests. Raises DataError where a class has nothing to be learnt from, UsageError for a head or parameter that does
-    not exist, RunError where the run could not be saved: as far as can be known, before anything is extracted.
+    The features of several `recipes` are put side by side. Missing splits are made from content digests. Raises
+    UsageError for an unknown head or parameter, DataError for a class without training images, RunError if the run
+    cannot be saved. What can be checked at the start is checked before anything is extracted.
     """
     from featstore.heads.registry import HEADS, make_head
 
@@ -62,7 +63,7 @@ def train(
     own = HEADS[head.head].base
     recipes = [HEADS[head.head].prefer(recipe) for recipe in recipes]
     if own and any(recipe.model != own for recipe in recipes):
-        raise UsageError(f"head {head.head}: learns from the base {own} only: use {param('model', own)}")
+        raise UsageError(f"head {head.head}: is for the base {own} only; use {param('model', own)}")
     prepared = prepare(data, recipes, val_fraction, test_fraction, cache, progress)
     extracted = time.perf_counter()
     fitted = fit_head(prepared, prepared.plans, head, estimator, progress.steps(head.head) if progress else None)
@@ -73,18 +74,19 @@ def train(
     }
     fractions = {"val": val_fraction, "test": test_fraction}
     run = _save(prepared, head, fitted, seconds, fractions, Path(runs))
-    return Trained(run, prepared.manifest, prepared.features)
+    return TrainResult(run, prepared.manifest, prepared.features)
 
 
 def check_side_by_side(recipes: Sequence[Recipe], concat: bool) -> None:
-    """Raise UsageError unless there is one recipe, or several that are meant to stand side by side."""
+    """Raise UsageError unless there is one recipe, or several whose features are to be put side by side."""
     if concat and len(recipes) == 1:
         raise UsageError(
-            f"{param('concat', True)}: puts several bases side by side: give more than one {param('model')}"
+            f"{param('concat', True)}: puts the features of several bases side by side; give more than one "
+            f"{param('model')}"
         )
     if len(recipes) > 1 and not concat:
         raise UsageError(
-            f"{len(recipes)} recipes: give {param('concat', True)} to put their features side by side in one head, or "
+            f"{len(recipes)} recipes; give {param('concat', True)} to put their features side by side in one head, or "
             "measure them with compare"
         )
 
@@ -92,11 +94,12 @@ def check_side_by_side(recipes: Sequence[Recipe], concat: bool) -> None:
 def _save(
     prepared: Prepared,
     head: HeadRecipe,
-    fitted: Fitted,
+    fitted: FitResult,
     seconds: dict[str, float],
     fractions: dict[str, float],
     runs: Path,
 ) -> Run:
+    """Save the head and its run in a new folder below `runs`."""
     from featstore.evaluation.metrics import compute_metrics
 
     manifest, estimator = prepared.manifest, fitted.estimator

@@ -64,7 +64,7 @@ def test_scratch_cnn_needs_no_base_to_be_named(photos: Path) -> None:
     assert "photos-pixels-rescale-16-scratch-cnn" in done.out
     both = call("train-head", photos, "--model", "tiny", "--model", "pixels", "--concat", "--views", "flip")
     assert both.code == 0, both.err
-    assert "views: trained on the plain view; answers average the probabilities of 2 views" in both.out
+    assert "views: trained on the plain view; predictions average the probabilities of 2 views" in both.out
     folder = both.out.split("saved in ")[1].strip()
     predicted = call("predict", folder, photos / "discs", "--json")
     assert predicted.code == 0, predicted.err

@@ -61,7 +61,7 @@ def test_json_has_what_a_script_needs(work: Path) -> None:
 
 
 def test_a_table_for_people(work: Path) -> None:
-    """Before and after beside each other, whether they can be told apart, and where the run is."""
+    """The table has both metrics, the difference, the verdict, and the folder of the run."""
     done = tune(work, "--epochs", 1, "--blocks", 2, "--rate-of", "head=1e-3", "--memory", "1M", "--optimizer", "adam")
     assert done.code == 0, done.err
     lines = done.out.splitlines()

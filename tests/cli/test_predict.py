@@ -203,4 +203,4 @@ def test_a_run_of_a_stranger_cannot_name_files_of_ours(run: str, tmp_path: Path)
     (tmp_path / "run" / "run.json").write_text(json.dumps(content | {"head_file": "../../etc/passwd"}))
     done = call("predict", tmp_path / "run", "photos/grün/0.png")
     assert done.code == 1
-    assert "the head lies outside the run's folder" in done.err
+    assert "the head is outside the run's folder" in done.err

@@ -1,4 +1,4 @@
-"""Fine-tuning from the cache with the built-in base: the hand-over, the verdict, and the run that comes of it."""
+"""Fine-tuning from the cache with the built-in base: the hand-over, the verdict, and the saved run."""
 
 from __future__ import annotations
 
@@ -21,10 +21,12 @@ from featstore import fine_tune
 from featstore.errors import DataError, FeatstoreError, RunError, UsageError
 from featstore.evaluation.paired import Difference
 from featstore.finetuning import setup
-from featstore.finetuning.job import FineTuned, _verdict
+from featstore.finetuning.result import FineTuned
+from featstore.finetuning.verdict import judge
 from featstore.heads.fine_tuned import FineTunedNetwork
 from featstore.heads.loop import Training
-from featstore.runs.run import Run, load_curve, load_run, load_splits
+from featstore.runs.files import load_curve, load_run, load_splits
+from featstore.runs.run import Run
 from featstore.system.progress import OnStep, Silent
 from helpers.cli import WARNINGS
 from helpers.photos import draw, write_photos
@@ -45,7 +47,7 @@ def head_of(work: Path, head: str = "logistic", **options: Any) -> Run:
 
 @pytest.fixture(scope="module")
 def head_run(work: Path) -> Run:
-    """One that stopped early, so that there is something left to learn."""
+    """A head whose training stopped early, so that fine-tuning can improve it."""
     return head_of(work, "bn-dropout", parameters={"epochs": 4, "units": 32, "batch": 16})
 
 
@@ -56,12 +58,12 @@ def tune(work: Path, run: Run, **options: Any) -> FineTuned:
 
 @pytest.fixture(scope="module")
 def tuned(work: Path, head_run: Run) -> FineTuned:
-    """At a rate for a base that has never seen the like of the drawn images."""
+    """A fine-tuned run. The rate is high, because the base was trained on other images than these drawings."""
     return tune(work, head_run, epochs=6)
 
 
 def test_the_top_block_learns_with_the_head(tuned: FineTuned, head_run: Run) -> None:
-    """From the input of the last block; the metrics are those of the head before, and of the network after."""
+    """Training begins at the input of the last block; the metrics are those of the head and those of the network."""
     assert tuned.cut == "block1b_out"
     assert tuned.trainable_layers == (
         "block2a_1_conv",
@@ -77,7 +79,7 @@ def test_the_top_block_learns_with_the_head(tuned: FineTuned, head_run: Run) -> 
 
 
 def test_the_hand_over_is_recorded(tuned: FineTuned) -> None:
-    """Before the first step the network answers as the cached head, to rounding, and with the same accuracy."""
+    """Before the first step the network predicts what the cached head predicts, to rounding."""
     hand_over = tuned.fine_tuning.hand_over
     assert 0 < hand_over.largest_difference < 2e-3
     assert hand_over.accuracy.network == hand_over.accuracy.head
@@ -87,52 +89,55 @@ def test_the_hand_over_is_recorded(tuned: FineTuned) -> None:
 def test_a_hand_over_that_fails_trains_nothing(
     work: Path, head_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Predictions that differ beyond rounding are an error, and no run is made."""
+    """Predictions that differ by more than rounding are an error, and no run is saved."""
     broken = lambda self, X: np.full((len(X), 2), 0.5)  # noqa: E731
     monkeypatch.setattr(FineTunedNetwork, "predict_proba", broken)
-    with pytest.raises(RunError, match=r"does not answer as its head does: probabilities differ by up to 0\.\d+"):
+    with pytest.raises(
+        RunError, match=r"does not predict what its head predicts: probabilities differ by up to 0\.\d+"
+    ):
         tune(work, head_run, runs=tmp_path)
     assert not list(tmp_path.iterdir())
 
 
 def test_the_better_run_is_recommended(tuned: FineTuned) -> None:
-    """Where validation speaks for it, with the figures."""
+    """The new run beats the head on validation, and the verdict gives the figures."""
     assert tuned.recommended is tuned.run
     assert tuned.fine_tuning.beats_head is True
     best = tuned.run.chosen["best_epoch"]
     assert best > 0
-    assert f"validation beat the cached head in epoch {best} of" in tuned.verdict
-    assert tuned.difference.endswith("more than noise") or tuned.difference.endswith("cannot be told apart")
+    epochs = tuned.run.chosen["epochs"]
+    assert f"epoch {best} of {epochs} beats the cached head on validation" in tuned.verdict
+    assert tuned.difference.endswith((" images: significant", " images: not significant"))
 
 
 def test_training_that_only_harms_leaves_the_head_recommended(work: Path, head_run: Run) -> None:
-    """Its weights are put back, so the network is the head's again, and the note says so in plain words."""
+    """The weights are restored, so the network predicts as before, and the verdict says that no epoch was better."""
     harmed = tune(work, head_run, rate=1.0, warmup=0, epochs=2)
     assert harmed.run.chosen == {"epochs": 2, "best_epoch": 0}
     assert harmed.recommended is harmed.head_run
     assert harmed.fine_tuning.beats_head is False
-    assert "validation never beat the cached head" in harmed.verdict
+    assert "no epoch beats the cached head on validation" in harmed.verdict
     assert f"{head_run.folder} stays the recommended run" in harmed.verdict
     for split, metrics in harmed.metrics_after.items():
         assert metrics.accuracy == head_run.metrics[split].accuracy
         assert metrics.log_loss == pytest.approx(head_run.metrics[split].log_loss, abs=1e-3)
 
 
-def test_fewer_right_answers_speak_against_a_smaller_loss(head_run: Run) -> None:
-    """If they are fewer by more than noise; a gain below rounding is none."""
+def test_a_significantly_lower_accuracy_outweighs_a_smaller_loss(head_run: Run) -> None:
+    """The loss falls but the accuracy falls significantly: no gain. A smaller loss by less than rounding is no gain."""
     training = Training(None, None, "")  # type: ignore[arg-type]
     training.history = {"loss": [0.0] * 2, "val_loss": [0.5, 0.4], "val_accuracy": [0.9, 0.8]}
     training.best_epoch = 1
-    beats, note = _verdict(head_run, training, Difference(-0.1, -0.15, -0.05))
+    beats, text = judge(head_run.folder, training, Difference(-0.1, -0.15, -0.05))
     assert not beats
-    assert "fewer answers are right (log loss 0.500 -> 0.400, accuracy 0.900 -> 0.800)" in note
-    assert _verdict(head_run, training, Difference(-0.1, -0.25, 0.05))[0]
+    assert "accuracy on validation is significantly lower (log loss 0.500 -> 0.400, accuracy 0.900 -> 0.800)" in text
+    assert judge(head_run.folder, training, Difference(-0.1, -0.25, 0.05)).beats_head
     training.history["val_loss"] = [0.5, 0.4999]
-    assert not _verdict(head_run, training, Difference(0.1, 0.05, 0.15))[0]
+    assert not judge(head_run.folder, training, Difference(0.1, 0.05, 0.15)).beats_head
 
 
 def test_images_that_the_head_was_trained_on_are_noted(work: Path, head_run: Run, tmp_path: Path) -> None:
-    """Held out here, but not there: the figures are too good, before as well as after."""
+    """Held-out images that the head was trained on make both metrics too good."""
     splits = load_splits(head_run)
     for path in sorted((work / "photos").rglob("*.png")):
         split = splits[hashlib.sha256(path.read_bytes()).hexdigest()]
@@ -146,22 +151,22 @@ def test_images_that_the_head_was_trained_on_are_noted(work: Path, head_run: Run
 
 
 def test_the_run_folder_holds_the_trained_part_only(tuned: FineTuned) -> None:
-    """Not another copy of the frozen bottom; curves and the drawn network beside it."""
+    """The folder has no copy of the frozen layers; it has the curves and the diagram of the network."""
     names = sorted(path.name for path in tuned.run.folder.iterdir())
-    pictures = ["curve.png", "network.png", "network.svg"]
-    assert names == ["curve.csv", pictures[0], "images.csv", *pictures[1:], "run.json", "trained.keras"]
+    plots = ["curve.png", "network.png", "network.svg"]
+    assert names == ["curve.csv", plots[0], "images.csv", *plots[1:], "run.json", "trained.keras"]
     model = keras.saving.load_model(tuned.run.folder / "trained.keras", compile=False)
     assert {layer.name for layer in model.layers} >= {"block2a_1_conv", "widen_conv", "head"}
     assert not any(layer.name.startswith(("stem", "block1")) for layer in model.layers)
-    with Image.open(tuned.run.folder / "network.png") as picture:
-        assert picture.size[0] > 400
+    with Image.open(tuned.run.folder / "network.png") as plot:
+        assert plot.size[0] > 400
     curve = load_curve(tuned.run)
     assert curve.x[0] == 0
     assert curve.series["val_loss"][0] == pytest.approx(tuned.metrics_before["val"].log_loss, abs=1e-3)
 
 
 def test_a_fine_tuned_run_is_what_was_saved(tuned: FineTuned) -> None:
-    """Loaded again it is the same, and what it says can be read as JSON."""
+    """The loaded run equals the saved one, and run.json has the cut and the settings."""
     again = load_run(tuned.run.folder)
     assert again.fine_tuning == tuned.run.fine_tuning
     assert again.key == tuned.run.key
@@ -195,7 +200,7 @@ def test_predict_and_evaluate_take_a_fine_tuned_run(work: Path, tuned: FineTuned
 
 
 def test_the_same_seed_gives_the_same_network(work: Path, head_run: Run) -> None:
-    """Order and dropout come from the seed, whatever the process has drawn before; another seed gives another."""
+    """Order and dropout depend on the seed only, not on what the process drew before."""
     losses = []
     for seed in (0, 0, 1):
         keras.utils.set_random_seed(len(losses))
@@ -204,18 +209,18 @@ def test_the_same_seed_gives_the_same_network(work: Path, head_run: Run) -> None
     assert losses[0][1:] != losses[2][1:]
 
 
-def test_seeded_augmented_views_can_feed_the_stage(work: Path, head_run: Run) -> None:
-    """Each training image then has several rows at the cut; held-out images have one."""
+def test_augmented_views_can_be_trained_on(work: Path, head_run: Run) -> None:
+    """Each training image has several rows at the cut; held-out images have one."""
     fed = tune(work, head_run, views="augment:3", epochs=1)
     assert fed.run.recipes[0].views == "augment:3"
     assert fed.run.train_on == "all"
-    rows = unfreezing_rows(work, fed)
+    rows = rows_of_an_epoch(work, fed)
     assert rows == 4 * fed.metrics_after["train"].n
     assert featstore.evaluate(fed.run, work / "photos", cache=work / "cache").metrics == fed.metrics_after
 
 
-def unfreezing_rows(work: Path, fed: FineTuned) -> int:
-    """How many rows an epoch has."""
+def rows_of_an_epoch(work: Path, fed: FineTuned) -> int:
+    """Return the number of rows in an epoch."""
     seen: list[int] = []
     original = Training._run_epoch
 
@@ -230,8 +235,8 @@ def unfreezing_rows(work: Path, fed: FineTuned) -> int:
     return seen[0]
 
 
-def test_crops_are_averaged_as_by_the_head(work: Path) -> None:
-    """A logistic head that sees five crops hands over five crops."""
+def test_crops_are_averaged_as_in_the_head_run(work: Path) -> None:
+    """A head that was trained on five crops is fine-tuned on five crops."""
     run = head_of(work, views="five", train_on="all")
     crops = tune(work, run, epochs=1)
     assert crops.metrics_before == run.metrics
@@ -240,14 +245,14 @@ def test_crops_are_averaged_as_by_the_head(work: Path) -> None:
 
 
 def test_cached_maps_beyond_the_memory_are_streamed(work: Path, head_run: Run) -> None:
-    """And what is learnt is as good: only the order differs."""
+    """The streamed training improves the head as well; only the order of the rows differs."""
     row = 8 * 8 * 64 * 2
     streamed = tune(work, head_run, memory=8 * row, epochs=6)
     assert streamed.fine_tuning.beats_head
 
 
 def test_a_layer_and_a_prefix_say_where_to_cut(work: Path, head_run: Run) -> None:
-    """Half of a block can be trained only where a single tensor leads into it."""
+    """Half of a block can be trained only if a single tensor leads into it."""
     assert tune(work, head_run, unfreeze="widen", epochs=1).cut == "block2a_out"
     assert tune(work, head_run, unfreeze_from="widen_conv", epochs=1).cut == "block2a_out"
     assert tune(work, head_run, blocks=2, epochs=1).cut == "block1a_out"
@@ -259,7 +264,7 @@ def test_a_layer_and_a_prefix_say_where_to_cut(work: Path, head_run: Run) -> Non
 
 @pytest.mark.parametrize("augment", [None, "none"])
 def test_the_whole_network_from_pixels(work: Path, head_run: Run, augment: str | None) -> None:
-    """Nothing frozen; training images are drawn anew in each epoch unless that is switched off."""
+    """Nothing is frozen; training images are augmented in each epoch unless `augment` is none."""
     whole = tune(work, head_run, whole=True, augment=augment, epochs=2, rate=1e-3)
     assert whole.cut == "pixels"
     assert whole.trainable_layers[0] == "stem_conv"
@@ -269,8 +274,8 @@ def test_the_whole_network_from_pixels(work: Path, head_run: Run, augment: str |
     assert featstore.evaluate(whole.run, work / "photos", cache=work / "cache").metrics == whole.metrics_after
 
 
-def test_mixed_precision_trains_and_answers_in_float32(work: Path, head_run: Run) -> None:
-    """The saved network needs no device that knows half precision."""
+def test_mixed_precision_trains_and_predicts_in_float32(work: Path, head_run: Run) -> None:
+    """The saved network needs no device with half precision."""
     mixed = tune(work, head_run, precision="mixed_bfloat16", epochs=6)
     model = keras.saving.load_model(mixed.run.folder / "trained.keras", compile=False)
     assert {layer.compute_dtype for layer in model.layers} == {"float32"}
@@ -278,7 +283,7 @@ def test_mixed_precision_trains_and_answers_in_float32(work: Path, head_run: Run
 
 
 def test_the_blogs_own_network(work: Path) -> None:
-    """Its head has one sigmoid for two classes, on the whole map."""
+    """The head of the Keras blog post has one sigmoid for two classes, on the whole map."""
     run = head_of(work, "vgg-fc", parameters={"epochs": 3, "units": 16})
     own = tune(work, run, epochs=1)
     assert run.recipes[0].pool == "none"
@@ -287,7 +292,7 @@ def test_the_blogs_own_network(work: Path) -> None:
 
 
 def test_an_interruption_keeps_the_best_so_far(work: Path, head_run: Run, tmp_path: Path) -> None:
-    """Ctrl-C in the fifth epoch leaves a run of the best of four, and says where."""
+    """Ctrl-C in the fifth epoch saves the best of four epochs, and a note names the folder."""
 
     class Interrupting(Silent):
         def steps(self, title: str, unit: str = "steps") -> OnStep:
@@ -310,20 +315,20 @@ def test_an_interruption_keeps_the_best_so_far(work: Path, head_run: Run, tmp_pa
     ("change", "options", "message"),
     [
         ({"average": "features", "views": "flip"}, {}, "averages features over views"),
-        ({"views": "ten"}, {"whole": True}, "sees crops"),
-        ({"views": "five"}, {"views": "augment:2"}, "sees crops"),
-        ({"scales": "48"}, {}, "sees images at several sizes"),
+        ({"views": "ten"}, {"whole": True}, "uses crops"),
+        ({"views": "five"}, {"views": "augment:2"}, "uses crops"),
+        ({"scales": "48"}, {}, "uses images at several sizes"),
         ({"model": "pixels"}, {}, "has no base to unfreeze"),
     ],
 )
 def test_a_run_that_cannot_be_fine_tuned_is_refused(
     head_run: Run, change: dict[str, str], options: dict[str, Any], message: str
 ) -> None:
-    """Before anything is read: its head sees what the top of one base cannot."""
+    """The error comes before anything is read: the head uses inputs that the top of one base does not have."""
     average = change.pop("average", "probabilities")
-    strange = replace(head_run, recipes=(replace(head_run.recipes[0], **change),), average=average)
+    unusual = replace(head_run, recipes=(replace(head_run.recipes[0], **change),), average=average)
     with pytest.raises(UsageError, match=message):
-        fine_tune(strange, "/nowhere", **options)
+        fine_tune(unusual, "/nowhere", **options)
 
 
 @pytest.mark.parametrize(
@@ -331,13 +336,13 @@ def test_a_run_that_cannot_be_fine_tuned_is_refused(
     [
         ({"augment": "none"}, "augment='none': is for whole=True"),
         ({"views": "ten"}, "expected augment:K"),
-        ({"views": "augment:2", "whole": True}, "without whole=True"),
+        ({"views": "augment:2", "whole": True}, "not with whole=True"),
         ({"rate": 0}, "a rate above 0"),
         ({"momentum": 0.5, "optimizer": "adam"}, "momentum=0.5: is for optimizer='sgd'"),
         ({"augment": "zoom=0.1"}, "augment='zoom=0.1': is for augmented views"),
         ({"whole": True, "memory": 1000}, "`memory`: whole=True reads its images again"),
-        ({"rates": {"widen": 0.0, "head": 0.0, "block2a": 0.0}}, "leaves nothing that is trained"),
-        ({"rates": {"nothing": 1e-3}}, "rates='nothing': no layer"),
+        ({"rates": {"widen": 0.0, "head": 0.0, "block2a": 0.0}}, "nothing is left to train"),
+        ({"rates": {"nothing": 1e-3}}, "rates='nothing': no trained layer"),
         ({"precision": "float8"}, "precision='float8': is not known"),
         ({"weights": "/gone.h5"}, "no such file"),
     ],
@@ -345,7 +350,7 @@ def test_a_run_that_cannot_be_fine_tuned_is_refused(
 def test_options_that_make_no_sense_are_refused(
     work: Path, head_run: Run, tmp_path: Path, options: dict[str, Any], message: str
 ) -> None:
-    """In one line, and no run is left."""
+    """The error is one line, and no run is saved."""
     with pytest.raises(FeatstoreError, match=message) as caught:
         tune(work, head_run, runs=tmp_path, **options)
     assert "\n" not in str(caught.value)
@@ -353,7 +358,7 @@ def test_options_that_make_no_sense_are_refused(
 
 
 def test_a_fine_tuned_run_and_several_bases_are_refused(tuned: FineTuned) -> None:
-    """One stage is all there is."""
+    """A run with a head and one base is expected."""
     with pytest.raises(UsageError, match="is fine-tuned already; give the run of its head"):
         fine_tune(tuned.run, "/nowhere")
     with pytest.raises(UsageError, match="has several bases side by side"):
@@ -361,15 +366,15 @@ def test_a_fine_tuned_run_and_several_bases_are_refused(tuned: FineTuned) -> Non
 
 
 def test_data_of_other_classes_is_refused(work: Path, head_run: Run, tmp_path: Path) -> None:
-    """The head tells those of its run apart."""
+    """The head has outputs for the classes of its run only."""
     write_photos(tmp_path / "data", 8)
     (tmp_path / "data" / "discs").rename(tmp_path / "data" / "circles")
-    with pytest.raises(DataError, match="has the classes circles, stripes, the run discs, stripes"):
+    with pytest.raises(DataError, match="has the classes circles, stripes; expected those of the run: discs, stripes"):
         fine_tune(head_run, tmp_path / "data", cache=work / "cache")
 
 
 def test_a_trained_part_with_foreign_code_is_not_loaded(tuned: FineTuned, tmp_path: Path) -> None:
-    """Its layers have to be Keras' own, whatever the digest says."""
+    """All layers must be Keras' own, even if the digest is right."""
     model = keras.Sequential([keras.Input((2,)), keras.layers.Lambda(lambda x: x), keras.layers.Dense(2)])
     model.save(tmp_path / "trained.keras")
     with pytest.raises(RunError, match="is a Lambda and needs code"):
@@ -381,12 +386,12 @@ def test_a_trained_part_with_foreign_code_is_not_loaded(tuned: FineTuned, tmp_pa
 
 
 def test_the_limit_of_the_hand_over_is_far_above_rounding(tuned: FineTuned) -> None:
-    """So it stops mistakes and nothing else."""
+    """The limit is at least ten times the rounding, so rounding never fails the check."""
     assert tuned.fine_tuning.hand_over.largest_difference < setup.LARGEST_DIFFERENCE / 10
 
 
 def test_a_head_run_without_its_images_is_refused_before_any_work(work: Path, head_run: Run, tmp_path: Path) -> None:
-    """Nothing would say what the head was trained on; nothing is extracted or left behind for it."""
+    """Without images.csv it is not known what the head was trained on; nothing is extracted or saved."""
     shutil.copytree(head_run.folder, tmp_path / "run")
     (tmp_path / "run" / "images.csv").unlink()
     with pytest.raises(RunError, match=r"images\.csv: cannot be read"):

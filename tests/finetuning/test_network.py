@@ -1,4 +1,4 @@
-"""The part that fine-tuning trains, for one base of every family: what it learns, what it keeps, and its reload."""
+"""The trained part, for one base of every family: its training, its frozen statistics, and its reload."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ from featstore.datasets.digests import DigestMemory
 from featstore.errors import BaseUnavailable, UsageError
 from featstore.extraction.recipe import Recipe
 from featstore.extraction.resolve import resolve_recipe
-from featstore.finetuning.diagram import parts_of
+from featstore.finetuning.diagram import describe_parts
 from featstore.finetuning.network import (
     Body,
-    by_rate,
+    all_layers,
     check_rates,
-    in_float32,
-    leaves,
+    copy_in_float32,
     trained_layers,
     unfreeze,
+    variables_by_rate,
 )
 from featstore.heads.fine_tuned import FineTunedNetwork
 from featstore.heads.loop import Group, compile_step
@@ -60,7 +60,7 @@ Weights = list[np.ndarray]
 
 @dataclass
 class Family:
-    """What came of training the top of one base for two steps, alone and in the whole network."""
+    """The results of training the top of one base for two steps, alone and as part of the whole network."""
 
     body: Body
     cut: Separator
@@ -71,12 +71,12 @@ class Family:
     statistics_after: Weights
     trained: Path
     activations: np.ndarray
-    answers: np.ndarray
+    probabilities: np.ndarray
 
 
 @pytest.fixture(scope="module")
 def workshop(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Family]:
-    """Makes each family once; only the last is kept whole, for fourteen would take gigabytes."""
+    """Return a function that makes each family once; it keeps only the last, since fourteen would take gigabytes."""
     folder = tmp_path_factory.mktemp("families")
     made: dict[str, Family] = {}
 
@@ -100,16 +100,16 @@ def family(request: pytest.FixtureRequest, workshop: Callable[[str], Family]) ->
 
 
 def sized(name: str) -> int:
-    """The smallest, but for the EfficientNets: their last maps of 1x1 have statistics of four numbers, and explode."""
+    """Return the smallest input side; EfficientNets get 64 px, because batch statistics of 1x1 maps diverge."""
     return 64 if name.startswith("Eff") else BASES[name].min_size if name in BASES else 32
 
 
 def calibrated(name: str, images: np.ndarray) -> tuple[Recipe, FeatureSpec]:
-    """Random weights whose BatchNormalization has seen the images: otherwise deep networks answer next to nothing."""
+    """Return a base with random weights and real batch statistics; without them deep networks output almost zero."""
     recipe = Recipe(model=name, weights="random", size=sized(name), dtype="float32")
     source, spec = recipe.source(), resolve_recipe(recipe, DigestMemory(Path("/nowhere")))
     base = build(source, sized(name), sized(name), "none" if source.info.map_pools else "avg", None)  # type: ignore[union-attr]
-    for layer in leaves(base):
+    for layer in all_layers(base):
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.momentum = 0.0
     base(spec.preprocessing.apply(images), training=True)
@@ -132,9 +132,9 @@ def make_family(name: str, folder: Path) -> Family:
     alone, whole = body.network(cut, head), body.network(None, head)
     for network in (alone, whole):
         unfreeze(network)
-        for layer in leaves(network):
+        for layer in all_layers(network):
             if isinstance(layer, keras.layers.Dropout):
-                layer.rate = 0.0  # each network would draw its own
+                layer.rate = 0.0  # otherwise each network drops other units
     above = {layer.name for layer in alone.layers}
     for layer in whole.layers:
         layer.trainable = layer.trainable and layer.name in above
@@ -142,14 +142,14 @@ def make_family(name: str, folder: Path) -> Family:
     activations = np.asarray(keras.Model(body._model.input, cut.tensor)(prepared, training=False))
     start, statistics = values(alone.trainable_variables), values(kept(alone))
     train(alone, activations)
-    # To trace a graph of all these layers would take longer than two steps; ConvNeXt's convolutions need one on a CPU.
+    # Tracing a graph of all these layers takes longer than two steps; ConvNeXt's convolutions need one on a CPU.
     tf.config.run_functions_eagerly(name != "ConvNeXtTiny")
     train(whole, prepared)
     tf.config.run_functions_eagerly(False)
-    answering = FineTunedNetwork(3, alone)
+    classifier = FineTunedNetwork(3, alone)
     (folder / name).mkdir()
-    trained = folder / name / answering.save(folder / name)
-    np.savez(folder / name / "rows.npz", X=activations, answers=answering.predict_proba(activations))
+    trained = folder / name / classifier.save(folder / name)
+    np.savez(folder / name / "rows.npz", X=activations, probabilities=classifier.predict_proba(activations))
     return Family(
         body,
         cut,
@@ -160,7 +160,7 @@ def make_family(name: str, folder: Path) -> Family:
         values(kept(alone)),
         trained,
         activations,
-        answering.predict_proba(activations),
+        classifier.predict_proba(activations),
     )
 
 
@@ -176,32 +176,34 @@ def values(variables: list[Any]) -> Weights:
 
 
 def kept(network: Any) -> list[Any]:
-    """All four of each BatchNormalization: gamma, beta, mean and variance."""
-    return [v for layer in leaves(network) if isinstance(layer, keras.layers.BatchNormalization) for v in layer.weights]
+    """Return gamma, beta, mean and variance of each BatchNormalization."""
+    return [
+        v for layer in all_layers(network) if isinstance(layer, keras.layers.BatchNormalization) for v in layer.weights
+    ]
 
 
-def test_the_top_alone_learns_what_it_learns_in_the_whole_network(family: Family) -> None:
-    """To rounding the same weights come out as of the whole network with its bottom frozen."""
+def test_the_top_alone_gets_the_weights_that_it_gets_in_the_whole_network(family: Family) -> None:
+    """The weights are, to rounding, those of the whole network trained with its bottom frozen."""
     moved = [np.linalg.norm(b - a) for a, b in zip(family.start, family.within, strict=True)]
-    apart = [np.linalg.norm(b - a) for a, b in zip(family.alone, family.within, strict=True)]
+    error = [np.linalg.norm(b - a) for a, b in zip(family.alone, family.within, strict=True)]
     assert np.linalg.norm(moved) > 1e-5
-    assert np.linalg.norm(apart) < 1e-3 * np.linalg.norm(moved)
+    assert np.linalg.norm(error) < 1e-3 * np.linalg.norm(moved)
     assert sum(m > 0 for m in moved) > 0.8 * len(moved)
 
 
 def test_statistics_are_bit_identical_after_training(family: Family, request: pytest.FixtureRequest) -> None:
-    """BatchNormalization in the trained part goes on with the mean and variance that it came with."""
+    """BatchNormalization in the trained part keeps its mean and variance."""
     assert len(family.statistics_before) > (4 if FAMILIES[request.node.callspec.params["family"]] else 3)
     for before, after in zip(family.statistics_before, family.statistics_after, strict=True):
         assert np.array_equal(before, after)
 
 
-def test_the_parts_say_what_is_trained(family: Family) -> None:
-    """Frozen below the cut, trained above it; together all parameters of the network."""
+def test_the_parts_show_what_is_trained(family: Family) -> None:
+    """Parts below the cut are frozen and those above are trained; together they hold all parameters."""
     head = keras.Sequential([keras.Input(family.body._model.output_shape[1:]), keras.layers.Dense(3)])
     network = family.body.network(family.cut, head)
     unfreeze(network)
-    parts = parts_of(family.body, family.cut, network)
+    parts = describe_parts(family.body, family.cut, network)
     first = next(place for place, part in enumerate(parts) if part.trained)
     assert 0 < first < len(parts) - 1
     assert all(part.trained for part in parts[first:])
@@ -218,12 +220,12 @@ for name in sys.argv[2:]:
     network = FineTunedNetwork(3)
     network.load(folder / "trained.keras")
     rows = np.load(folder / "rows.npz")
-    assert np.array_equal(network.predict_proba(rows["X"]), rows["answers"]), name
+    assert np.array_equal(network.predict_proba(rows["X"]), rows["probabilities"]), name
 """
 
 
-def test_every_family_answers_the_same_in_another_process(workshop: Callable[[str], Family]) -> None:
-    """Bit by bit, EfficientNet's too, which has reloaded wrongly (keras#20147)."""
+def test_every_family_predicts_the_same_in_another_process(workshop: Callable[[str], Family]) -> None:
+    """Predictions are bit-identical after a reload, also for EfficientNet (keras#20147 reloaded it wrongly)."""
     folder = workshop("tiny").trained.parents[1]
     missing = [name for name in FAMILIES if not (folder / name / "rows.npz").exists()]
     for name in missing:
@@ -232,7 +234,7 @@ def test_every_family_answers_the_same_in_another_process(workshop: Callable[[st
 
 
 def test_a_layer_called_head_is_refused(tmp_path: Path) -> None:
-    """Before anything is computed."""
+    """The error comes before anything is computed."""
     image = keras.Input((16, 16, 3))
     keras.Model(image, keras.layers.Conv2D(4, 3, name="head")(image)).save(tmp_path / "user.keras")
     recipe = Recipe(model=str(tmp_path / "user.keras"), preprocess="raw")
@@ -252,18 +254,18 @@ def head_for(body: Body) -> Any:
 
 
 def test_the_base_itself_is_never_changed(tiny: Body) -> None:
-    """The trained part is a copy: what else the process extracts is made by the base as it was."""
+    """The trained part is a copy, so later extractions in this process use the unchanged base."""
     before = values(tiny._model.weights)
     network = tiny.network(tiny.find_cut(2, None, None), head_for(tiny))
     unfreeze(network)
     step = compile_step(network, [Group(keras.optimizers.SGD(1.0), network.trainable_variables)])
     step(RNG.normal(size=(4, *network.input_shape[1:])).astype("float32"), LABELS)
     assert all(np.array_equal(a, b) for a, b in zip(before, values(tiny._model.weights), strict=True))
-    assert not any(layer.trainable for layer in leaves(tiny._model)) or tiny._model.trainable
+    assert not any(layer.trainable for layer in all_layers(tiny._model)) or tiny._model.trainable
 
 
-def test_statistics_move_where_that_is_asked_for(tiny: Body) -> None:
-    """`train_bn` trains the scale as well, and forgets what was remembered."""
+def test_train_bn_changes_the_statistics(tiny: Body) -> None:
+    """The scale is trained too, and the mean and variance change."""
     network = tiny.network(tiny.find_cut(1, None, None), head_for(tiny))
     unfreeze(network, train_bn=True)
     before = values(kept(network))
@@ -273,11 +275,11 @@ def test_statistics_move_where_that_is_asked_for(tiny: Body) -> None:
 
 
 def test_rates_are_those_of_the_longest_prefix(tiny: Body) -> None:
-    """A layer at a rate of 0 stays as it is, BatchNormalization included, and is not among those that are trained."""
+    """A layer with a rate of 0 is frozen, BatchNormalization included, and is not listed as trained."""
     network = tiny.network(tiny.find_cut(1, None, None), head_for(tiny))
     rates = {"block2a": 0.5, "block2a_2": 0.25, "widen": 0.0, "head": 2.0}
     unfreeze(network, train_bn=True, rates=rates)
-    groups = by_rate(network, 1.0, rates)
+    groups = variables_by_rate(network, 1.0, rates)
     names = {rate: {v.path.split("/")[0] for v in variables} for rate, variables in groups.items()}
     assert names[0.25] == {"block2a_2_bn", "block2a_2_conv"}
     assert names[2.0] == {"head"}
@@ -287,26 +289,26 @@ def test_rates_are_those_of_the_longest_prefix(tiny: Body) -> None:
 
 
 def test_a_prefix_ends_with_its_number() -> None:
-    """block1 is not the beginning of block12; one that fits nothing is an error with the names that there are."""
+    """block1 is not a prefix of block12; a prefix that fits no layer is an error that lists the names."""
     check_rates(["conv1_a", "conv12_a", "head"], {"conv1": 1.0, "conv12_a": 1.0, "head": 0.0})
-    with pytest.raises(UsageError, match=r"rates='conv1': no layer that is trained has such a name; they are conv12"):
+    with pytest.raises(UsageError, match=r"rates='conv1': no trained layer has a name that begins so; they are conv12"):
         check_rates(["conv12_a"], {"conv1": 1.0})
 
 
 def test_statistics_are_kept_inside_wrappers_and_nested_models() -> None:
-    """Wherever a BatchNormalization is; what a user saved as frozen is trained all the same."""
+    """BatchNormalization is found in nested models and wrappers; layers that a user saved as frozen are trained."""
     inner = keras.Sequential([keras.Input((4, 3)), keras.layers.BatchNormalization(), keras.layers.Dense(3)])
     inner.trainable = False
     wrapped = keras.layers.TimeDistributed(keras.layers.BatchNormalization())
     model = keras.Sequential([keras.Input((4, 3)), inner, wrapped, keras.layers.Dense(2)])
     unfreeze(model)
     assert len(kept(model)) == 8
-    assert not any(layer.trainable for layer in leaves(model) if isinstance(layer, keras.layers.BatchNormalization))
+    assert not any(layer.trainable for layer in all_layers(model) if isinstance(layer, keras.layers.BatchNormalization))
     assert len(model.trainable_variables) == 4
 
 
 def test_a_base_may_be_any_of_a_users_networks(tmp_path: Path) -> None:
-    """With operations that are no layers, a layer called as ours, or as a Sequential; `head` alone is taken."""
+    """It may have operations that are not layers, a layer called `pool`, or be a Sequential."""
     image = keras.Input((16, 16, 3))
     x = keras.layers.Conv2D(4, 3, name="first")(image)
     x = keras.layers.Conv2D(4, 3, name="second")(x)
@@ -327,7 +329,7 @@ def test_a_base_may_be_any_of_a_users_networks(tmp_path: Path) -> None:
 
 
 def test_layers_have_the_names_of_the_base(tiny: Body) -> None:
-    """Whatever else the process has built before."""
+    """The names do not depend on other networks that the process has built."""
     network = tiny.network(tiny.find_cut(1, None, None), head_for(tiny))
     unfreeze(network)
     assert trained_layers(network) == [
@@ -341,13 +343,13 @@ def test_layers_have_the_names_of_the_base(tiny: Body) -> None:
 
 
 def test_mixed_precision_computes_in_half_and_keeps_whole_weights(tiny: Body) -> None:
-    """The base computes in bfloat16 and the head in float32; the copy for use computes in float32 throughout."""
+    """The base computes in bfloat16 and the head in float32; the copy for prediction computes in float32 throughout."""
     network = tiny.network(tiny.find_cut(1, None, None), head_for(tiny), "mixed_bfloat16")
     assert network.get_layer("widen_conv").compute_dtype == "bfloat16"
     assert {variable.dtype for variable in network.weights} == {"float32"}
     assert network.get_layer("head").layers[-1].compute_dtype == "float32"
-    whole = in_float32(network)
-    assert {layer.compute_dtype for layer in leaves(whole)} == {"float32"}
+    whole = copy_in_float32(network)
+    assert {layer.compute_dtype for layer in all_layers(whole)} == {"float32"}
     rows = RNG.normal(size=(4, *network.input_shape[1:])).astype("float32")
     assert np.asarray(network(rows)) == pytest.approx(np.asarray(whole(rows)), abs=0.05)
     assert not np.array_equal(np.asarray(network(rows)), np.asarray(whole(rows)))

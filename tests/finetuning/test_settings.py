@@ -1,4 +1,4 @@
-"""How the top of a network is trained: settings, rates, and images read anew for every epoch."""
+"""The settings of fine-tuning, the optimizers that they make, and the batches of augmented images."""
 
 from __future__ import annotations
 
@@ -50,20 +50,20 @@ from helpers.photos import draw
     ],
 )
 def test_settings_that_make_no_sense_are_refused(settings: dict[str, Any], message: str) -> None:
-    """In one line that says what was expected."""
+    """The error is one line that says what was expected."""
     with pytest.raises(UsageError, match=message) as caught:
         FineTuneSettings(**settings)
     assert "\n" not in str(caught.value)
 
 
-def test_settings_at_their_limits_are_taken() -> None:
-    """Nothing frozen, clipped or warmed up, one epoch of single images."""
+def test_settings_at_their_limits_are_accepted() -> None:
+    """Zero momentum, warm-up and clip, and one epoch with batches of one image."""
     FineTuneSettings(epochs=1, batch=1, patience=1, memory=1, momentum=0, warmup=0, clip=0, rates={"head": 0})
     FineTuneSettings(rates={"head": 1}, precision="mixed_bfloat16")
 
 
 def small_network() -> Any:
-    """Ones everywhere: `block1` (2, 2), `block2` (2, 2) and `head` (2, 1)."""
+    """Return a network whose weights are ones: `block1` (2, 2), `block2` (2, 2) and `head` (2, 1)."""
     import keras
 
     def dense(units: int, name: str) -> Any:
@@ -74,7 +74,7 @@ def small_network() -> Any:
 
 
 def moves(group: Any, steps: int, gradient: float = 1.0) -> list[float]:
-    """By how much each step takes the first number of the first variable down, if each has this gradient everywhere."""
+    """Return how much each step lowers the first number of the first variable, at a constant gradient."""
     found, last = [], float(np.asarray(group.variables[0]).flat[0])
     group.optimizer.build(group.variables)
     for _ in range(steps):
@@ -89,8 +89,8 @@ PLAIN: dict[str, Any] = {"rate": 0.01, "momentum": 0.0, "clip": 0, "warmup": 0}
 
 
 @pytest.mark.parametrize("precision", ["float32", "mixed_float16"])
-def test_the_rate_rises_in_a_straight_line_and_stays(precision: str) -> None:
-    """Over two epochs of four steps, from an eighth of the rate on."""
+def test_the_rate_rises_linearly_and_stays(precision: str) -> None:
+    """The warm-up takes two epochs of four steps, and begins at an eighth of the rate."""
     scale = 2.0**15 if precision == "mixed_float16" else 1.0  # gradients come with the scale of the loss
     (group,) = make_groups(small_network(), FineTuneSettings(**PLAIN | {"warmup": 2, "precision": precision}), 4)
     expected = [0.01 * min(1, step / 8) for step in range(1, 12)]
@@ -105,26 +105,26 @@ def test_a_warm_up_shorter_than_a_step_is_none(warmup: float) -> None:
 
 
 def test_momentum_is_that_of_sgd() -> None:
-    """What went before is added, by that factor."""
+    """Earlier steps are added, times the momentum."""
     (group,) = make_groups(small_network(), FineTuneSettings(**PLAIN | {"momentum": 0.5}), 4)
     assert moves(group, 3) == pytest.approx([0.01, 0.015, 0.0175], rel=1e-3)
 
 
 def test_a_momentum_may_be_a_whole_number() -> None:
-    """As people write it in Python, for none."""
+    """Users write 0 for no momentum."""
     (group,) = make_groups(small_network(), FineTuneSettings(**PLAIN | {"momentum": 0}), 4)
     assert moves(group, 2) == pytest.approx([0.01, 0.01], rel=1e-3)
 
 
-def test_adam_can_be_had() -> None:
-    """Its steps have the length of the rate, however long the gradient is."""
+def test_adam_is_an_optimizer() -> None:
+    """Its steps have the length of the rate, independent of the gradient."""
     (group,) = make_groups(small_network(), FineTuneSettings(**PLAIN | {"optimizer": "adam", "momentum": None}), 4)
     assert moves(group, 2, 1e3) == pytest.approx([0.01, 0.01], rel=1e-3)
 
 
 @pytest.mark.parametrize("precision", ["float32", "mixed_float16"])
 def test_gradients_are_clipped_by_their_norm_over_all_variables(precision: str) -> None:
-    """Ten numbers of 100 each become a vector of length 2; shorter ones stay, and so do all without a clip."""
+    """Ten numbers of 100 become a vector of length 2; shorter gradients stay, and so do all with a clip of 0."""
     scale = 2.0**15 if precision == "mixed_float16" else 1.0
     for clip, gradient, expected in ((2, 100.0, 0.01 * 2 / 10**0.5), (2, 0.1, 0.001), (0, 100.0, 1.0)):
         (group,) = make_groups(small_network(), FineTuneSettings(**PLAIN | {"clip": clip, "precision": precision}), 4)
@@ -132,7 +132,7 @@ def test_gradients_are_clipped_by_their_norm_over_all_variables(precision: str) 
 
 
 def test_each_rate_has_an_optimizer_of_its_own() -> None:
-    """With the variables of its layers; what is left out has the rate of all."""
+    """It has the variables of its layers; other layers have the common rate."""
     network = small_network()
     rest, block, head = make_groups(network, FineTuneSettings(**PLAIN | {"rates": {"block2": 0.001, "head": 0.02}}), 4)
     paths = [[v.path for v in group.variables] for group in (rest, block, head)]
@@ -141,15 +141,15 @@ def test_each_rate_has_an_optimizer_of_its_own() -> None:
 
 
 def test_nothing_left_to_train_is_an_error() -> None:
-    """With all layers at a rate of 0."""
+    """All layers have a rate of 0."""
     network = small_network()
     network.trainable = False
-    with pytest.raises(UsageError, match="`rates`: leaves nothing that is trained"):
+    with pytest.raises(UsageError, match="`rates`: nothing is left to train"):
         make_groups(network, FineTuneSettings(rates={"head": 0}), 4)
 
 
 def test_only_float16_scales_the_loss() -> None:
-    """Small gradients would vanish in it; bfloat16 reaches as far as float32."""
+    """Small gradients would be 0 in float16; bfloat16 has the range of float32."""
     kinds = {}
     for precision in ("float32", "mixed_float16", "mixed_bfloat16"):
         (group,) = make_groups(small_network(), FineTuneSettings(precision=precision), 4)
@@ -162,24 +162,24 @@ SEEN = Augmentation(seed=5)
 
 @pytest.fixture
 def pictures(photos: Path) -> list[Picture]:
-    """24 drawn images with their digests."""
+    """Return 24 drawn images with their digests."""
     found = scan(photos).pictures
     return [p.with_digest(hashlib.sha256(Path(p.path).read_bytes()).hexdigest()) for p in found]
 
 
 @pytest.fixture
 def spec(tmp_path: Path) -> FeatureSpec:
-    """A base on 16 x 20 px that was trained with `caffe`."""
+    """Return a spec of 16 x 20 px with the preprocessing `caffe`."""
     return make_plan(Recipe(model="pixels", size="16x20", preprocess="caffe"), DigestMemory(tmp_path)).spec
 
 
 def augmented(pictures: list[Picture], spec: FeatureSpec, seed: int = 0) -> AugmentedBatches:
-    """The target of an image is its place."""
+    """Return batches in which the target of an image is its index."""
     return AugmentedBatches(pictures, np.arange(len(pictures)), spec, SEEN, 10, np.random.default_rng(seed))
 
 
 def epoch_of(batches: AugmentedBatches, number: int) -> tuple[list[int], np.ndarray]:
-    """The targets in their order, and the images (n, height, width, 3) in that of the targets."""
+    """Return the targets in their order, and the images (n, height, width, 3) sorted by target."""
     images, targets = zip(*batches.epoch(number), strict=True)
     assert [len(some) for some in images] == [len(some) for some in targets]
     order = np.concatenate(targets)
@@ -187,7 +187,7 @@ def epoch_of(batches: AugmentedBatches, number: int) -> tuple[list[int], np.ndar
 
 
 def test_every_image_comes_once_as_the_version_of_its_epoch(pictures: list[Picture], spec: FeatureSpec) -> None:
-    """With its own target, in whole batches but for the last, read and prepared as for the base."""
+    """Every image has its own target, and is read and preprocessed as for the base; only the last batch is smaller."""
     batches = augmented(pictures, spec)
     assert [len(images) for images, _ in batches.epoch(1)] == [10, 10, 4]
     order, images = epoch_of(batches, 2)
@@ -199,7 +199,7 @@ def test_every_image_comes_once_as_the_version_of_its_epoch(pictures: list[Pictu
 
 
 def test_each_epoch_has_other_versions_in_another_order(pictures: list[Picture], spec: FeatureSpec) -> None:
-    """And a training with the same seed has the same ones again; its order does not touch the versions."""
+    """The same seed gives the same versions in the same order; the versions do not depend on the order."""
     first, again, other = (augmented(pictures, spec, seed) for seed in (0, 0, 1))
     epochs = [epoch_of(first, number) for number in (1, 2)]
     assert epochs[0][0] != epochs[1][0]
@@ -213,10 +213,8 @@ def test_each_epoch_has_other_versions_in_another_order(pictures: list[Picture],
 
 
 @pytest.mark.parametrize("change", ["gone", "another image", "no image"])
-def test_a_file_that_is_no_longer_what_it_was_ends_the_training(
-    pictures: list[Picture], spec: FeatureSpec, change: str
-) -> None:
-    """Its label, its split and its features belong to what was there before."""
+def test_a_file_that_changes_ends_the_training(pictures: list[Picture], spec: FeatureSpec, change: str) -> None:
+    """Its label, its split and its features are those of the earlier content."""
     batches = augmented(pictures, spec)
     epoch_of(batches, 1)
     path = Path(pictures[7].path)
@@ -228,7 +226,7 @@ def test_a_file_that_is_no_longer_what_it_was_ends_the_training(
         path.write_bytes(b"x")
     reason = {"gone": "No such file", "another image": "its content has changed", "no image": ""}[change]
     with pytest.raises(
-        DataError, match=rf"007\.png: was there a moment ago: .*{reason}.*; run the same command ag"
+        DataError, match=rf"007\.png: is not what it was when training began: .*{reason}.*; run the same command ag"
     ) as e:
         list(batches.epoch(2))
     assert "\n" not in str(e.value)

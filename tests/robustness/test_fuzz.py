@@ -36,7 +36,8 @@ from featstore.images.preprocessing import parse_variant
 from featstore.images.readers import make_reader
 from featstore.images.reading import Reading, parse_size
 from featstore.images.views import parse_augmentation, parse_views
-from featstore.runs.run import Run, load_curve, load_run, load_splits
+from featstore.runs.files import load_curve, load_run, load_splits
+from featstore.runs.run import Run
 from featstore.spec import FeatureSpec
 from featstore.store.rowstore import RowStore
 from featstore.system.files import FileStat, file_digest

@@ -455,7 +455,7 @@ def test_sklearn_heads(tmp_path: Path) -> None:
 
 
 def check_run_folders(text: str) -> None:
-    from featstore.runs.run import load_curve, load_run, load_splits
+    from featstore.runs.files import load_curve, load_run, load_splits
 
     folder = Path(text)
     run = saved_run(folder / "run", "logistic", folder / "none")

@@ -1,4 +1,4 @@
-"""Evaluation: a run is measured on its own data as it was when it was made, and on any other with its labels."""
+"""Evaluation: a run on its own data has its own metrics, and it is measured on any other labelled data."""
 
 from __future__ import annotations
 
@@ -20,18 +20,19 @@ from featstore.errors import DataError, RunError
 from featstore.evaluation.metrics import Metrics, compute_metrics, describe_splits
 from featstore.extraction.recipe import Recipe
 from featstore.heads.logistic import LogisticHead
-from featstore.runs.run import Run, load_run, load_splits
+from featstore.runs.files import load_run, load_splits
+from featstore.runs.run import Run
 from featstore.training.job import train
 from helpers.cli import Cli, call
 from helpers.light import forbid_tensorflow
 from helpers.photos import draw, write_photos
 
-FRACTIONS = {"val_fraction": 0.15, "test_fraction": 0.4}  # not the usual ones
+FRACTIONS = {"val_fraction": 0.15, "test_fraction": 0.4}  # not the defaults
 
 
 @pytest.fixture(scope="module")
 def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The run's own data `own`, with a broken file, and new images `new`, without splits."""
+    """Return a folder with the run's data `own`, which has a broken file, and new images `new` without splits."""
     folder = tmp_path_factory.mktemp("work")
     write_photos(folder / "own", 20)
     (folder / "own" / "discs" / "broken.png").write_bytes(b"x")
@@ -50,12 +51,12 @@ def run(work: Path) -> Run:
 
 
 def rounded(metrics: dict[str, Metrics]) -> dict[str, Metrics]:
-    """The log loss to 6 digits: rows may be multiplied in another order."""
+    """Return the metrics with the log loss to 6 digits: sums may be in another order."""
     return {split: replace(m, log_loss=pytest.approx(m.log_loss, rel=1e-6)) for split, m in metrics.items()}
 
 
-def test_on_its_own_data_a_run_is_as_good_as_it_says(work: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With its fractions, by whatever path, from the cache alone; what cannot be read is listed."""
+def test_a_run_on_its_own_data_has_its_own_metrics(work: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The path of the data may differ; no network is needed, and unreadable files are listed."""
     forbid_tensorflow(monkeypatch)
     monkeypatch.chdir(work)
     for data in (work / "own", "own", "new/../own"):
@@ -67,15 +68,15 @@ def test_on_its_own_data_a_run_is_as_good_as_it_says(work: Path, run: Run, monke
         assert found.unlabelled == 0
 
 
-def test_a_run_on_several_views_or_augmented_images_too(work: Path) -> None:
-    """It answers as it did: from all its views, but from no augmented version."""
+def test_runs_on_several_views_and_on_augmented_images_have_their_own_metrics(work: Path) -> None:
+    """Evaluation uses all views of the run, but no augmented version."""
     for options in ({"views": "flip"}, {"views": "augment:1"}):
         run = train_on(work, **options)
         assert featstore.evaluate(run, work / "own", cache=work / "cache").metrics == rounded(run.metrics)
 
 
-def test_other_data_without_splits_is_one(work: Path, run: Run) -> None:
-    """Measured as the run predicts it; features are computed where they are missing, and kept."""
+def test_other_data_without_splits_is_the_split_new(work: Path, run: Run) -> None:
+    """The metrics are those of the predictions; missing features are computed and stored."""
     found = featstore.evaluate(run, work / "new", cache=work / "cache")
     predicted = featstore.predict(run, [work / "new"], cache=work / "cache").images
     probabilities = np.array([image.probabilities for image in predicted])
@@ -86,7 +87,7 @@ def test_other_data_without_splits_is_one(work: Path, run: Run) -> None:
 
 
 def test_the_head_is_read_once_for_all_splits_and_calls(work: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The head of a network may be large, and each reading hashes its file."""
+    """A head may be large, and reading it hashes its file."""
     read: list[Path] = []
     load = LogisticHead.load
     monkeypatch.setattr(LogisticHead, "load", lambda head, file: (read.append(file), load(head, file))[1])
@@ -98,8 +99,8 @@ def test_the_head_is_read_once_for_all_splits_and_calls(work: Path, run: Run, mo
     assert read == [run.folder / run.head_file]
 
 
-def test_a_copy_of_the_data_is_divided_as_then(work: Path, run: Run, tmp_path: Path) -> None:
-    """By what its images hold, wherever they lie; images that were added are new."""
+def test_a_copy_of_the_data_has_the_splits_of_the_run(work: Path, run: Run, tmp_path: Path) -> None:
+    """Images are identified by their content, not by their path; added images are in the split new."""
     shutil.copytree(work / "own", tmp_path / "copy")
     shutil.copytree(work / "new" / "discs", tmp_path / "copy" / "discs", dirs_exist_ok=True)
     for image in (work / "new" / "discs").iterdir():
@@ -110,7 +111,7 @@ def test_a_copy_of_the_data_is_divided_as_then(work: Path, run: Run, tmp_path: P
 
 
 def test_held_out_images_that_were_trained_on_are_noted(work: Path, run: Run, tmp_path: Path) -> None:
-    """A figure that is too good is said to be, with the first of the images."""
+    """The note says how many they are, so that a metric that is too good is not taken for real."""
     splits = load_splits(run)
     pictures = scan(work / "own").pictures
     trained = [p.path for p in pictures if splits.get(hashlib.sha256(Path(p.path).read_bytes()).hexdigest()) == "train"]
@@ -125,7 +126,7 @@ def test_held_out_images_that_were_trained_on_are_noted(work: Path, run: Run, tm
 
 
 def test_splits_of_other_data_are_kept_apart(work: Path, run: Run, tmp_path: Path) -> None:
-    """Those that it brings, in their order, and nothing is taken from them for a validation."""
+    """The splits of the data are used in their order, and no validation split is made from them."""
     for split, each in (("test", 3), ("train", 2), ("validation", 1)):
         write_photos(tmp_path / "data" / split, each, first=200)
     found = featstore.evaluate(run, tmp_path / "data", cache=work / "cache").metrics
@@ -136,7 +137,7 @@ def test_splits_of_other_data_are_kept_apart(work: Path, run: Run, tmp_path: Pat
 
 
 def test_images_without_a_label_are_counted(work: Path, run: Run, tmp_path: Path) -> None:
-    """They are neither right nor wrong; those with a label but no split are apart from the others."""
+    """They do not count in the metrics; images with a label but no split have the split of the run."""
     lines = ["path,label,split", "own/discs/000.png,discs,test", "own/discs/001.png,discs,"]
     lines += ["own/stripes/000.png,,test", "own/stripes/001.png,,"]
     (work / "some.csv").write_text("\n".join(lines))
@@ -146,7 +147,7 @@ def test_images_without_a_label_are_counted(work: Path, run: Run, tmp_path: Path
 
 
 def test_some_of_the_classes_are_enough(work: Path, run: Run, tmp_path: Path) -> None:
-    """Probabilities are those among all classes of the run."""
+    """The probabilities are still those of all classes of the run."""
     shutil.copytree(work / "new" / "stripes", tmp_path / "data" / "stripes")
     found = featstore.evaluate(run, tmp_path / "data", cache=work / "cache").metrics["new"]
     images = featstore.predict(run, [tmp_path / "data"], cache=work / "cache").images
@@ -155,8 +156,8 @@ def test_some_of_the_classes_are_enough(work: Path, run: Run, tmp_path: Path) ->
     assert found.log_loss == pytest.approx(-np.log([image.probabilities[1] for image in images]).mean())
 
 
-def test_labels_that_the_run_does_not_know_are_refused(run: Run, tmp_path: Path) -> None:
-    """Before anything is computed; the message names one, and those of the run."""
+def test_labels_that_are_not_classes_of_the_run_are_refused(run: Run, tmp_path: Path) -> None:
+    """The error comes before anything is computed, and names one such label and the classes of the run."""
     data = write_photos(tmp_path / "data", 1)
     (data / "squares").mkdir()
     draw("discs", 1).save(data / "squares" / "1.png")
@@ -166,34 +167,34 @@ def test_labels_that_the_run_does_not_know_are_refused(run: Run, tmp_path: Path)
 
 
 def test_data_without_labels_is_refused(work: Path, run: Run, tmp_path: Path) -> None:
-    """There is nothing to compare the answers with."""
+    """Predictions cannot be compared with anything."""
     with pytest.raises(DataError, match="has no labels; expected those of the run: discs, stripes"):
         featstore.evaluate(run, list_files([work / "new"]), cache=tmp_path / "cache")
 
 
 def test_data_whose_labelled_images_cannot_be_read_is_refused(work: Path, run: Run, tmp_path: Path) -> None:
-    """Where images without a label can, no metrics at all come back."""
+    """Readable images without a label do not help."""
     (work / "broken.csv").write_text("path,label\nown/discs/broken.png,discs\nown/discs/000.png,\n")
     with pytest.raises(DataError, match="broken.png"):
         featstore.evaluate(run, work / "broken.csv", cache=work / "cache")
 
 
 def test_other_weights_are_refused(work: Path, run: Run, tmp_path: Path) -> None:
-    """As with predict: the metrics would be those of another network."""
+    """The metrics would be those of another network."""
     build(parse_source("tiny", "random", None, 2), 32, 32).save_weights(tmp_path / "2.weights.h5")
     with pytest.raises(RunError, match="was trained on other features"):
         featstore.evaluate(run, work / "new", weights=str(tmp_path / "2.weights.h5"), cache=tmp_path / "cache")
 
 
-def test_a_manifest_will_do(work: Path, run: Run) -> None:
-    """As read from the folder."""
+def test_data_may_be_a_manifest(work: Path, run: Run) -> None:
+    """The metrics are those of the folder."""
     found = featstore.evaluate(run, scan(work / "new"), cache=work / "cache")
     assert found.metrics == featstore.evaluate(run, work / "new", cache=work / "cache").metrics
 
 
 @pytest.fixture
 def odd(work: Path, tmp_path: Path) -> Path:
-    """Training images, test images without labels, and a broken file."""
+    """Return a folder with training images, test images without labels, and a broken file."""
     write_photos(tmp_path / "odd" / "train", 2, first=300)
     (tmp_path / "odd" / "train" / "discs" / "broken.png").write_bytes(b"x")
     (tmp_path / "odd" / "test").mkdir()
@@ -203,7 +204,7 @@ def odd(work: Path, tmp_path: Path) -> Path:
 
 
 def test_json_is_the_only_thing_on_standard_output(work: Path, run: Run, odd: Path, cli: Cli, tmp_path: Path) -> None:
-    """One object, in a process of its own, with TensorFlow's start-up; skipped files are in it, not beside it."""
+    """A process that starts TensorFlow prints one object; skipped files are in it, not on standard error."""
     done = cli("evaluate", run.folder, odd, "--cache", work / "cache", "--json")
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)
@@ -215,11 +216,11 @@ def test_json_is_the_only_thing_on_standard_output(work: Path, run: Run, odd: Pa
     assert (result["metrics"]["train"]["n"], result["unlabelled"]) == (4, 3)
     assert [set(item) for item in result["skipped"]] == [{"path", "reason"}]
     assert "broken.png" not in done.stderr
-    assert [path.name for path in tmp_path.iterdir()] == ["odd"]  # the cache is where it was said to be
+    assert [path.name for path in tmp_path.iterdir()] == ["odd"]  # nothing is written next to the data
 
 
 def test_a_table_for_people(work: Path, run: Run, odd: Path) -> None:
-    """A line per split; what was left out is said on standard error."""
+    """It has a line for each split; files and images that were left out are on standard error."""
     done = call("evaluate", run.folder, odd, "--cache", work / "cache")
     assert done.code == 0
     header, line = done.out.splitlines()
@@ -234,8 +235,8 @@ def test_a_table_for_people(work: Path, run: Run, odd: Path) -> None:
     assert "label" not in plain.err
 
 
-def test_weights_can_be_named_on_the_command_line(work: Path, tmp_path: Path) -> None:
-    """Where they were moved; a run on its own data prints what it printed when it was trained."""
+def test_moved_weights_are_given_on_the_command_line(work: Path, tmp_path: Path) -> None:
+    """The run then has its own metrics on its own data."""
     build(parse_source("tiny", "random", None, 3), 32, 32).save_weights(tmp_path / "old.weights.h5")
     run = train_on(work, weights=str(tmp_path / "old.weights.h5"))
     (tmp_path / "old.weights.h5").rename(tmp_path / "new.weights.h5")
@@ -254,7 +255,7 @@ def test_weights_can_be_named_on_the_command_line(work: Path, tmp_path: Path) ->
 def test_mistakes_are_one_line(
     work: Path, run: Run, arguments: tuple[str, str], message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An expected failure, without a traceback."""
+    """The error has no traceback."""
     monkeypatch.chdir(work)
     done = call("evaluate", *(run.folder if a == "RUN" else a for a in arguments), "--cache", work / "cache")
     assert (done.code, done.out, done.err.count("\n")) == (1, "", 1)

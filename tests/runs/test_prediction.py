@@ -1,4 +1,4 @@
-"""Prediction: the base and weights of the run, or none."""
+"""Prediction: with the base and weights of the run, or an error."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ from featstore.extraction.cache import Cache
 from featstore.extraction.pipeline import extract_features
 from featstore.extraction.recipe import Recipe
 from featstore.features.views import load_in_blocks
-from featstore.runs.run import Run, load_run
+from featstore.runs.files import load_run
+from featstore.runs.run import Run
 from featstore.training.job import train
 from helpers.light import forbid_tensorflow
 from helpers.photos import draw, write_photos
@@ -50,10 +51,10 @@ def save_weights(path: Path, seed: int) -> Path:
     return path
 
 
-def test_weights_are_found_from_any_folder_and_can_be_named_anew(
+def test_weights_are_found_from_any_folder_and_may_be_moved(
     tmp_path: Path, image: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Named by a relative path too; a moved file is said to be missing, and under its new path all is what it was."""
+    """A relative path works from any folder; if the file was moved, its new path gives the same predictions."""
     monkeypatch.chdir(tmp_path)
     old, new = save_weights(tmp_path / "old.weights.h5", 1), tmp_path / "new.weights.h5"
     run = train_on(tmp_path, model="tiny", weights="old.weights.h5")
@@ -68,14 +69,14 @@ def test_weights_are_found_from_any_folder_and_can_be_named_anew(
 
 
 def test_other_weights_are_refused_before_anything_is_computed(run: Run, tmp_path: Path, image: Path) -> None:
-    """Features of another network would be predicted with great confidence, and wrongly."""
+    """Predictions from features of another network would be wrong, and look confident."""
     with pytest.raises(RunError, match=r"\(weights differs\); name the weights that it was trained with"):
         predict(run, [image], weights=str(save_weights(tmp_path / "2.weights.h5", 2)), cache=tmp_path / "other")
     assert not list((tmp_path / "other").glob("*/*/*.h5"))
 
 
-def test_a_moved_base_of_the_user_can_be_named_anew(tmp_path: Path, image: Path) -> None:
-    """A `.keras` file is base and weights in one, so --weights names it."""
+def test_a_base_of_the_user_may_be_moved(tmp_path: Path, image: Path) -> None:
+    """A `.keras` file holds base and weights, so `weights` gives its new path."""
     inputs = keras.Input((16, 16, 3))
     keras.Model(inputs, keras.layers.Conv2D(8, 3, strides=2)(inputs)).save(tmp_path / "old.keras")
     run = train_on(tmp_path, model=str(tmp_path / "old.keras"), preprocess="rescale")
@@ -87,7 +88,7 @@ def test_a_moved_base_of_the_user_can_be_named_anew(tmp_path: Path, image: Path)
 
 
 def test_predictions_keep_the_order_and_list_what_cannot_be_read(workplace: Path, run: Run, tmp_path: Path) -> None:
-    """A file given twice has two rows, a broken one a reason."""
+    """A file given twice has two rows, and a broken file has a reason."""
     draw("stripes", 500).save(tmp_path / "s.png")
     draw("discs", 500).save(tmp_path / "d.png")
     (tmp_path / "broken.png").write_bytes(b"x")
@@ -100,7 +101,7 @@ def test_predictions_keep_the_order_and_list_what_cannot_be_read(workplace: Path
 
 
 def test_predictions_are_the_probabilities_of_the_head(workplace: Path, run: Run) -> None:
-    """The label is the class of the largest probability, and all of them add up to one."""
+    """The label is the class of the largest probability, and the probabilities add up to one."""
     prediction = predict(run, [workplace / "photos"], cache=workplace / "cache")
     assert len(prediction.images) == 16
     for image in prediction.images:
@@ -111,15 +112,15 @@ def test_predictions_are_the_probabilities_of_the_head(workplace: Path, run: Run
     assert sum(labels) >= 12
 
 
-def test_predictions_in_blocks_are_those_in_one_go(workplace: Path, run: Run) -> None:
-    """However many images of a large data set are in memory at a time."""
+def test_predictions_in_blocks_equal_those_in_one_call(workplace: Path, run: Run) -> None:
+    """The number of images in memory does not matter."""
     expected = predict(run, [workplace / "photos"], cache=workplace / "cache").images
     found = extract_features(workplace / "photos", run.recipes, workplace / "cache")
     pictures = found.manifest.pictures
     for images in (1, 5, 16):
         blocks = list(load_in_blocks(pictures, found.plans, Cache(workplace / "cache"), images * 4 * 256))
         assert len(blocks) == -(-16 // images)
-        assert run.answer(blocks) == pytest.approx(np.array([image.probabilities for image in expected]))
+        assert run.predict_blocks(blocks) == pytest.approx(np.array([image.probabilities for image in expected]))
 
 
 def test_images_that_were_seen_before_need_no_network(
@@ -133,14 +134,14 @@ def test_images_that_were_seen_before_need_no_network(
 
 @pytest.mark.parametrize("names", [[], ["nowhere.png"], ["empty"]])
 def test_nothing_to_predict_is_an_error(workplace: Path, run: Run, tmp_path: Path, names: list[str]) -> None:
-    """No paths, a missing file and an empty folder are answered in one line."""
+    """No paths, a missing file and an empty folder are errors."""
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError):
         predict(run, [tmp_path / name for name in names], cache=workplace / "cache")
 
 
 def test_a_cache_that_belongs_to_something_else_is_refused(workplace: Path, run: Run, tmp_path: Path) -> None:
-    """What is not the run's own store is neither read nor written."""
+    """A store that is not the run's own is neither read nor written."""
     folder = tmp_path / "cache" / run.specs[0].folder
     folder.mkdir(parents=True)
     (folder / "spec.json").write_text("{}")

@@ -1,4 +1,4 @@
-"""Runs: trained, kept in folders of their own, read from strangers."""
+"""Runs: trained, saved in folders of their own, and read safely if they are untrusted."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ from featstore.datasets.manifest import Picture
 from featstore.errors import DataError, FeatstoreError, RunError
 from featstore.extraction.recipe import Recipe
 from featstore.heads.interface import Curve
-from featstore.runs.run import Run, list_runs, load_curve, load_run, load_splits, new_folder, save_run
+from featstore.runs.files import list_runs, load_curve, load_run, load_splits, new_folder, save_run
+from featstore.runs.run import Run
 from featstore.system.files import FileStat
 from featstore.training.job import train
 from helpers.paths import TESTS
@@ -29,7 +30,7 @@ Change = Callable[[dict[str, Any]], object]
 
 @pytest.fixture(scope="module")
 def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with 80 drawn images."""
+    """Return a folder with 80 drawn images."""
     folder = tmp_path_factory.mktemp("work")
     write_photos(folder / "photos.v2", 40)
     return folder
@@ -41,13 +42,13 @@ def train_in(work: Path) -> Run:
 
 @pytest.fixture(scope="module")
 def saved(work: Path) -> Run:
-    """A head trained on them."""
+    """Return the run of a head trained on them."""
     return train_in(work)
 
 
 @pytest.fixture
 def run(saved: Run, tmp_path: Path) -> Run:
-    """A copy of it, to be spoilt."""
+    """Return a copy of it that a test may damage."""
     shutil.copytree(saved.folder, tmp_path / "run")
     return load_run(tmp_path / "run")
 
@@ -58,8 +59,8 @@ def rewrite(run: Run, change: Change) -> None:
     (run.folder / "run.json").write_text(json.dumps(content if changed is None else changed))
 
 
-def test_a_run_tells_stripes_from_discs(saved: Run) -> None:
-    """With metrics per split, an interval around each accuracy, and no top-5 for two classes."""
+def test_a_run_classifies_stripes_and_discs(saved: Run) -> None:
+    """It has metrics for each split, an interval around each accuracy, and no top-5 for two classes."""
     assert saved.classes == ("discs", "stripes")
     assert sum(m.n for m in saved.metrics.values()) == 80
     assert list(saved.metrics) == ["train", "val", "test"]
@@ -70,8 +71,8 @@ def test_a_run_tells_stripes_from_discs(saved: Run) -> None:
     assert saved.metrics["test"].accuracy > 0.8
 
 
-def test_a_run_folder_has_all_that_it_takes(saved: Run) -> None:
-    """The head and run.json, the images and their splits, and the curve as numbers and as a picture."""
+def test_a_run_folder_is_complete(saved: Run) -> None:
+    """It has the head, run.json, the images with their splits, and the curve as numbers and as a plot."""
     names = ["curve.csv", "curve.png", "head.npz", "images.csv", "run.json"]
     assert sorted(p.name for p in saved.folder.iterdir()) == names
     assert (saved.folder / "curve.csv").read_text().startswith("C,cv_log_loss,cv_accuracy\n1e-05,")
@@ -87,7 +88,7 @@ def test_the_second_run_has_a_folder_of_its_own(work: Path, saved: Run) -> None:
 
 
 def test_a_class_without_a_readable_image_is_an_error(tmp_path: Path) -> None:
-    """It is named."""
+    """The error names the class."""
     data = write_photos(tmp_path / "data", 4)
     (data / "empty").mkdir()
     (data / "empty" / "x.png").write_bytes(b"x")
@@ -96,12 +97,12 @@ def test_a_class_without_a_readable_image_is_an_error(tmp_path: Path) -> None:
 
 
 def test_what_was_saved_is_what_is_loaded(saved: Run) -> None:
-    """Every field comes back."""
+    """Every field is equal."""
     assert load_run(saved.folder) == saved
 
 
-def test_run_json_is_what_it_says(saved: Run) -> None:
-    """Format and version, the spec and its key, and all that is needed to say how good the head is."""
+def test_run_json_describes_the_run(saved: Run) -> None:
+    """It has the format and version, the specs and their key, the classes, seed, fractions, versions and metrics."""
     content = json.loads((saved.folder / "run.json").read_text())
     assert (content["format"], content["format_version"]) == ("featstore-run", 4)
     assert content["key"] == saved.key == saved.specs[0].key
@@ -155,7 +156,7 @@ def test_run_json_is_what_it_says(saved: Run) -> None:
     ],
 )
 def test_a_field_that_is_not_what_it_should_be_is_refused(run: Run, field: str, value: object) -> None:
-    """A run may come from a stranger: every field is looked at before it is used."""
+    """A run may be untrusted: every field is checked before it is used."""
     rewrite(run, lambda content: content.update({field: value}))
     with pytest.raises(RunError, match=r"run\.json: cannot be read") as caught:
         load_run(run.folder)
@@ -167,14 +168,14 @@ def test_a_field_that_is_not_what_it_should_be_is_refused(run: Run, field: str, 
     [lambda c: [], lambda c: "text", lambda c: 5, lambda c: c.pop("specs") and None, lambda c: c.pop("seed") and None],
 )
 def test_json_of_another_shape_is_refused(run: Run, change: Change) -> None:
-    """Anything but a whole run is an expected error."""
+    """Anything but a complete run is an expected error."""
     rewrite(run, change)
     with pytest.raises(RunError, match=r"run\.json: cannot be read"):
         load_run(run.folder)
 
 
 @pytest.mark.parametrize("content", [b"", b"\xff\xfe", b"{", b"[" * 100_000, b"NaN"])
-def test_a_garbled_run_is_refused(run: Run, content: bytes) -> None:
+def test_a_damaged_run_is_refused(run: Run, content: bytes) -> None:
     """Damaged bytes are an expected error."""
     (run.folder / "run.json").write_bytes(content)
     with pytest.raises(RunError, match=r"run\.json: cannot be read"):
@@ -182,7 +183,7 @@ def test_a_garbled_run_is_refused(run: Run, content: bytes) -> None:
 
 
 def test_a_run_of_a_newer_featstore_says_so(run: Run) -> None:
-    """A version that is not known is not guessed at; the release that wrote it is named, as for files of the cache."""
+    """An unknown version is an error that names the release that wrote it, as for files of the cache."""
     rewrite(run, lambda content: content.update(format_version=5, versions={"featstore-keras": "7.1"}))
     reason = "format version 5, this featstore reads 4: it was written by featstore-keras 7.1: install that release"
     with pytest.raises(RunError, match=reason):
@@ -192,8 +193,8 @@ def test_a_run_of_a_newer_featstore_says_so(run: Run) -> None:
         load_run(run.folder)
 
 
-def test_a_run_knows_the_fractions_it_was_made_with(work: Path) -> None:
-    """To divide the same data in the same way again."""
+def test_a_run_keeps_its_fractions(work: Path) -> None:
+    """The same data can be split in the same way again."""
     recipe = Recipe(model="tiny")
     found = train(
         work / "photos.v2", recipe, val_fraction=0.1, test_fraction=0, cache=work / "cache", runs=work / "others"
@@ -203,21 +204,21 @@ def test_a_run_knows_the_fractions_it_was_made_with(work: Path) -> None:
 
 
 def test_a_run_of_version_3_has_no_notes(run: Run) -> None:
-    """It is read as it was: version 4 only adds them."""
+    """It is read with empty notes: version 4 only adds them."""
     rewrite(run, lambda content: {k: v for k, v in content.items() if k != "notes"} | {"format_version": 3})
     assert load_run(run.folder) == run
 
 
 @pytest.mark.parametrize("version", [1, 2])
 def test_a_run_of_an_older_featstore_says_so(run: Run, version: int) -> None:
-    """Version 1 knew no views, version 2 not which images it was made with: nothing is made up for them."""
+    """Version 1 has no views and version 2 no list of images; neither is guessed."""
     rewrite(run, lambda content: content.update(format_version=version))
     with pytest.raises(RunError, match="was made by an older featstore; train the head again"):
         load_run(run.folder)
 
 
 def test_an_unfinished_run_says_so(tmp_path: Path) -> None:
-    """run.json is written last: without it there is no run, and in a file there is none either."""
+    """run.json is written last: a folder without it is not a run, and neither is a file."""
     (tmp_path / "head.npz").write_bytes(b"x")
     with pytest.raises(RunError, match="no finished run"):
         load_run(tmp_path)
@@ -237,14 +238,14 @@ def test_an_unfinished_run_says_so(tmp_path: Path) -> None:
     ],
 )
 def test_a_head_that_does_not_fit_its_run_is_refused(run: Run, change: dict[str, Any]) -> None:
-    """Where run.json is well formed and lies, the head is not loaded."""
+    """If run.json is well formed but wrong, the head is not loaded."""
     rewrite(run, lambda content: content.update(change))
     with pytest.raises(FeatstoreError):
         load_run(run.folder).load_head()
 
 
-def test_a_head_that_was_exchanged_is_not_loaded(run: Run) -> None:
-    """Its digest is compared first; a missing one is named."""
+def test_a_head_that_was_replaced_is_not_loaded(run: Run) -> None:
+    """Its digest is checked first; the error names a missing head."""
     file = run.folder / run.head_file
     file.write_bytes(file.read_bytes() + b"x")
     with pytest.raises(RunError, match="SHA-256"):
@@ -255,14 +256,14 @@ def test_a_head_that_was_exchanged_is_not_loaded(run: Run) -> None:
 
 
 def test_threads_share_one_head(run: Run) -> None:
-    """Whichever asks first, it is read once."""
+    """It is read once, by the first thread."""
     with ThreadPoolExecutor(8) as pool:
         heads = list(pool.map(lambda _: run.load_head(), range(24)))
     assert len({id(head) for head in heads}) == 1
 
 
 def test_a_head_that_changes_later_is_noticed_by_the_next_run(run: Run) -> None:
-    """A run goes on with the head whose digest it has checked; a new object checks again."""
+    """A run keeps the head whose digest it has checked; a new object checks again."""
     X = np.zeros((1, 256), np.float32)
     expected = run.predict_proba(X)
     (run.folder / run.head_file).write_bytes(b"x")
@@ -272,7 +273,7 @@ def test_a_head_that_changes_later_is_noticed_by_the_next_run(run: Run) -> None:
 
 
 def test_a_run_with_its_head_in_memory_is_the_same_run(run: Run) -> None:
-    """It is equal to one without, is described alike, and can be sent to another process."""
+    """It equals a run without, has the same description, and can be pickled."""
     run.load_head()
     assert load_run(run.folder) == run
     assert load_run(run.folder).describe() == run.describe()
@@ -281,13 +282,13 @@ def test_a_run_with_its_head_in_memory_is_the_same_run(run: Run) -> None:
 
 
 def test_a_head_for_other_classes_is_refused(run: Run) -> None:
-    """A class that was added by hand would shift all the names."""
+    """A class that was added by hand would shift the names of the others."""
     rewrite(run, lambda content: content.update(classes=["discs", "other", "stripes"]))
-    with pytest.raises(RunError, match="does not tell 3 classes apart"):
+    with pytest.raises(RunError, match="does not have 3 classes"):
         load_run(run.folder).predict_proba(np.zeros((2, 256), np.float32))
 
 
-def test_a_head_that_is_no_classifier_is_refused(run: Run) -> None:
+def test_a_head_that_is_not_a_classifier_is_refused(run: Run) -> None:
     """An archive of other arrays is not a head."""
     from featstore.system.files import file_digest
 
@@ -298,8 +299,8 @@ def test_a_head_that_is_no_classifier_is_refused(run: Run) -> None:
         load_run(run.folder).load_head()
 
 
-def test_a_run_of_version_3_answers_as_it_did() -> None:
-    """As the release that made it: its head is a file of skops, and it has no notes."""
+def test_a_run_of_version_3_predicts_as_before() -> None:
+    """Its predictions are those of the release that made it; its head is a skops file, and it has no notes."""
     run = load_run(TESTS / "format" / "run-version-3")
     with np.load(run.folder / "answers.npz") as kept:
         assert run.predict_proba(kept["X"]) == pytest.approx(kept["probabilities"], abs=1.2e-7)
@@ -307,8 +308,8 @@ def test_a_run_of_version_3_answers_as_it_did() -> None:
     assert len(load_splits(run)) == sum(metrics.n for metrics in run.metrics.values())
 
 
-def test_folders_are_made_beside_other_processes(tmp_path: Path) -> None:
-    """However many ask at once, each gets one of its own."""
+def test_several_processes_make_different_folders(tmp_path: Path) -> None:
+    """Concurrent calls each get a folder of their own."""
     with ThreadPoolExecutor(8) as pool:
         made = list(pool.map(lambda _: new_folder(tmp_path / "runs", "name"), range(24)))
     assert {folder.name for folder in made} == {"name", *(f"name-{n}" for n in range(2, 25))}
@@ -322,7 +323,7 @@ def test_a_folder_that_cannot_be_made_is_an_expected_error(tmp_path: Path) -> No
 
 
 def test_runs_are_listed_by_name(saved: Run, tmp_path: Path) -> None:
-    """Finished ones only."""
+    """Only finished runs are listed."""
     for name in ("b", "a"):
         shutil.copytree(saved.folder, tmp_path / name)
     (tmp_path / "unfinished").mkdir()
@@ -330,8 +331,8 @@ def test_runs_are_listed_by_name(saved: Run, tmp_path: Path) -> None:
     assert list(list_runs(tmp_path / "nowhere")) == []
 
 
-def test_a_head_without_a_curve_leaves_no_picture(run: Run) -> None:
-    """Where nothing was chosen there is nothing to draw; the run is complete all the same."""
+def test_a_head_without_a_curve_has_no_plot(run: Run) -> None:
+    """Without a curve nothing is drawn, and the run is complete."""
     for name in ("curve.csv", "curve.png", "run.json"):
         (run.folder / name).unlink()
     save_run(run, [], Curve("C", [], {}))
@@ -339,8 +340,8 @@ def test_a_head_without_a_curve_leaves_no_picture(run: Run) -> None:
     assert load_run(run.folder) == run
 
 
-def test_a_run_knows_its_images_wherever_they_go(saved: Run) -> None:
-    """By their content, with the split that each was in; a copy in the training split counts as trained on."""
+def test_a_run_keeps_the_splits_of_its_images(saved: Run) -> None:
+    """Images are identified by their content, so they may be moved; each has the split that it was in."""
     splits = load_splits(saved)
     counts = {split: list(splits.values()).count(split) for split in saved.metrics}
     assert counts == {split: metrics.n for split, metrics in saved.metrics.items()}
@@ -348,7 +349,7 @@ def test_a_run_knows_its_images_wherever_they_go(saved: Run) -> None:
 
 @pytest.mark.parametrize("text", ["", "digest\n", "digest,split\nx\n", "a,b\n"])
 def test_a_list_of_images_that_cannot_be_read_is_an_error(run: Run, text: str) -> None:
-    """Without it nothing says what was trained on."""
+    """Without it the training images are not known."""
     (run.folder / "images.csv").write_text(text)
     with pytest.raises(RunError, match=r"images\.csv: cannot be read"):
         load_splits(run)
@@ -358,7 +359,7 @@ def test_a_list_of_images_that_cannot_be_read_is_an_error(run: Run, text: str) -
 
 
 def test_a_copy_in_the_training_split_counts(run: Run) -> None:
-    """Whatever other split the same bytes are in."""
+    """An image with copies in several splits is in the training split."""
     stat = FileStat(0, 0, 0, 0)
     copies = [Picture(f"{s}.png", stat, "a", s, known_digest="d" * 64) for s in ("val", "train", "test")]
     save_run(run, copies, Curve("C", [], {}))
@@ -366,13 +367,13 @@ def test_a_copy_in_the_training_split_counts(run: Run) -> None:
 
 
 def test_the_curve_is_kept_as_numbers(run: Run) -> None:
-    """A column for the steps and one for each series, in full precision."""
+    """The file has a column for the steps and one for each series, in full precision."""
     save_run(run, [], Curve("epoch", [1.0, 2.0], {"loss": [0.1, 1 / 3], "accuracy": [0.5, 1.0]}))
     assert (run.folder / "curve.csv").read_text() == f"epoch,loss,accuracy\n1.0,0.1,0.5\n2.0,{1 / 3},1.0\n"
 
 
 def test_a_saved_curve_is_read_again(run: Run) -> None:
-    """With its steps and series; a loss that is no number, as before the first epoch, is one of them."""
+    """Steps and series are equal, including NaN, which is the loss before the first epoch."""
     curve = Curve("epoch", [0.0, 1.0], {"loss": [float("nan"), 1 / 3], "val_loss": [0.5, 1e-9]})
     save_run(run, [], curve)
     found = load_curve(run)
@@ -394,18 +395,18 @@ def test_a_saved_curve_is_read_again(run: Run) -> None:
     ],
 )
 def test_a_curve_that_cannot_be_read_has_no_points(run: Run, content: bytes | None) -> None:
-    """It is a picture of the past: nothing depends on it."""
+    """The curve is for display only, so this is not an error."""
     (run.folder / "curve.csv").unlink()
     if content is not None:
         (run.folder / "curve.csv").write_bytes(content)
     assert load_curve(run) == Curve("epoch", [], {})
 
 
-def test_answers_in_blocks_are_those_in_one_go(saved: Run) -> None:
-    """Blocks of any size, one after the other, each with all views of its images."""
+def test_predictions_in_blocks_equal_those_in_one_call(saved: Run) -> None:
+    """Blocks have any size, and hold all views of their images."""
     X = np.random.default_rng(0).normal(size=(10, 2, 256)).astype(np.float32)
     expected = saved.predict_views(X)
     assert expected.shape == (10, 2)
-    assert saved.answer(iter(np.split(X, [1, 4]))) == pytest.approx(expected, abs=1e-6)
-    assert saved.predict_proba(X[:, 0]) == pytest.approx(saved.answer([X[:, :1]]), abs=1e-6)
+    assert saved.predict_blocks(iter(np.split(X, [1, 4]))) == pytest.approx(expected, abs=1e-6)
+    assert saved.predict_proba(X[:, 0]) == pytest.approx(saved.predict_blocks([X[:, :1]]), abs=1e-6)
     assert not np.allclose(saved.predict_proba(X[:, 0]), expected)

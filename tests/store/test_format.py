@@ -20,7 +20,9 @@ from featstore.extraction import canary, writer
 from featstore.images.preprocessing import NAMED
 from featstore.images.reading import Reading
 from featstore.images.views import Augmentation
-from featstore.runs import run
+from featstore.runs.files import load_run
+from featstore.runs.run import FORMAT as RUN_FORMAT
+from featstore.runs.run import FORMAT_VERSION as RUN_VERSION
 from featstore.spec import FeatureSpec
 from featstore.store import chunks, claims, index, layout, rowid, shard, spec_file
 from featstore.store.rowid import row_id
@@ -311,10 +313,10 @@ def test_a_newer_spec_json_is_refused(store: RowStore) -> None:
 
 def test_a_newer_run_is_refused(tmp_path: Path) -> None:
     """In the same words."""
-    content = {"format": run.FORMAT, "format_version": run.FORMAT_VERSION + 1, "versions": {"featstore-keras": "7.1"}}
+    content = {"format": RUN_FORMAT, "format_version": RUN_VERSION + 1, "versions": {"featstore-keras": "7.1"}}
     (tmp_path / "run.json").write_text(json.dumps(content))
-    with pytest.raises(RunError, match=refusal(run.FORMAT_VERSION)) as caught:
-        run.load_run(tmp_path)
+    with pytest.raises(RunError, match=refusal(RUN_VERSION)) as caught:
+        load_run(tmp_path)
     assert "\n" not in str(caught.value)
 
 

@@ -18,7 +18,7 @@ from featstore.extraction.recipe import Recipe
 from featstore.features.load import load_features
 from featstore.features.views import load_views
 from featstore.heads.registry import make_head
-from featstore.runs.run import load_run
+from featstore.runs.files import load_run
 from featstore.training.fit import Prepared, fit_head, prepare
 from featstore.training.head_recipe import HeadRecipe
 from featstore.training.job import train
@@ -38,7 +38,7 @@ def prepared(work: Path, *recipes: Recipe, **options: Any) -> Prepared:
 
 
 class Watcher:
-    """A head that notes what it is given and answers with the first two features."""
+    """A head that records its input and predicts from the first two features."""
 
     def fit(self, X: np.ndarray, y: np.ndarray, validation: Any, seed: int, on_step: Any, groups: Any) -> None:
         self.X, self.y, self.validation, self.groups = X, y, validation, groups
@@ -55,7 +55,7 @@ def fit(work: Path, recipe: Recipe, **how: Any) -> tuple[Watcher, Any, Prepared]
 
 
 def test_ten_views_serve_all_others(work: Path) -> None:
-    """From one extraction, the plain view among them; and the rows are those of the crops one by one."""
+    """One extraction serves all views, including the plain one; its rows equal those of single crops."""
     ten = extract_features(work / "photos", [Recipe(model="tiny", views="ten")], work / "cache").features[0]
     assert (ten.images, ten.rows, ten.computed) == (32, 320, 320)
     for views in ("flip", "five", "ten"):
@@ -70,14 +70,14 @@ def test_ten_views_serve_all_others(work: Path) -> None:
 
 
 def test_one_spec_under_several_views_is_computed_once(work: Path, tmp_path: Path) -> None:
-    """Asked for in one call, the union is what is computed."""
+    """One call computes the union of the views."""
     recipes = [Recipe(model="tiny", views=views) for views in ("flip", "five")]
     found = extract_features(work / "photos", recipes, tmp_path)
     assert [f.computed for f in found.features] == [32 * 6, 0]
 
 
 def test_heads_train_on_the_plain_view(work: Path) -> None:
-    """One row for each training image, its centre crop; validation in that view too, answers from all."""
+    """A training image has one row, its centre crop; validation uses that view too; predictions use all views."""
     head, fitted, found = fit(work, Recipe(model="tiny", views="ten"))
     train_split = found.manifest.of_split("train")
     assert np.array_equal(head.X, load_views(train_split, found.plans, found.cache)[:, 4])
@@ -89,7 +89,7 @@ def test_heads_train_on_the_plain_view(work: Path) -> None:
 
 
 def test_heads_train_on_all_views_when_asked(work: Path) -> None:
-    """Each view as a row with its image's label, and the image as its group."""
+    """Each view is a row with the label of its image, and the image is its group."""
     head, _, found = fit(work, Recipe(model="tiny", views="flip"), train_on="all")
     images = found.manifest.of_split("train")
     assert len(head.X) == 2 * len(images)
@@ -101,7 +101,7 @@ def test_heads_train_on_all_views_when_asked(work: Path) -> None:
 
 
 def test_augmented_versions_are_for_training_only(work: Path) -> None:
-    """Beside the plain view; validation and test are seen plainly, and have no augmented rows at all."""
+    """Training uses them and the plain view; validation and test images have no augmented rows."""
     recipe = Recipe(model="tiny", views="augment:3", augment="rotation=20")
     head, fitted, found = fit(work, recipe)
     images = found.manifest.of_split("train")
@@ -116,7 +116,7 @@ def test_augmented_versions_are_for_training_only(work: Path) -> None:
 
 
 def test_several_sizes_are_averaged(work: Path) -> None:
-    """As the ResNet paper does it; trained at the first."""
+    """Predictions average over the sizes, as in the ResNet paper; training uses the first size."""
     head, fitted, found = fit(work, Recipe(model="tiny", scales="48,64"))
     test = load_views(found.manifest.of_split("test"), found.plans, found.cache)
     assert test.shape[1:] == (3, 256)
@@ -128,7 +128,7 @@ def test_several_sizes_are_averaged(work: Path) -> None:
 
 
 def test_bases_stand_side_by_side(work: Path) -> None:
-    """The features of each, in the order given; and the run predicts with all of them."""
+    """The features are joined in the order given, and the run predicts from all of them."""
     recipes = [Recipe(model="tiny"), Recipe(model="tiny", preprocess="raw")]
     trained = train(work / "photos", recipes, cache=work / "cache", runs=work / "runs")
     run = load_run(trained.run.folder)
@@ -145,7 +145,7 @@ def test_bases_stand_side_by_side(work: Path) -> None:
 
 
 def test_a_run_predicts_as_it_was_measured(work: Path) -> None:
-    """Ten views, averaged the same way; its test accuracy can be had again from the images."""
+    """Predictions average ten views in the same way, so they give the test accuracy of the run."""
     recipe = Recipe(model="tiny", views="ten")
     trained = train(work / "photos", recipe, HeadRecipe(average="logits"), cache=work / "cache", runs=work / "runs")
     run = load_run(trained.run.folder)
@@ -178,7 +178,7 @@ def test_an_augmented_run_predicts_from_the_plain_view(work: Path) -> None:
 def test_options_without_effect_are_refused(
     work: Path, tmp_path: Path, recipe: dict[str, Any], how: dict[str, Any], message: str
 ) -> None:
-    """None is parsed and ignored, and nothing is extracted first."""
+    """No option is ignored, and the error comes before anything is extracted."""
     with pytest.raises(UsageError, match=message):
         train(work / "photos", Recipe(model="tiny", **recipe), HeadRecipe(**how), cache=tmp_path / "cache")
     with pytest.raises(UsageError, match=message):
@@ -189,15 +189,15 @@ def test_options_without_effect_are_refused(
 
 
 def test_a_head_with_a_base_of_its_own_is_given_no_other(work: Path, tmp_path: Path) -> None:
-    """Before the features of another are extracted for nothing."""
+    """The error comes before features of another base are extracted."""
     for recipes in ([Recipe(model="tiny")], [Recipe(model="pixels"), Recipe(model="tiny")]):
-        with pytest.raises(UsageError, match="head scratch-cnn: learns from the base pixels only: use model='pixels'"):
+        with pytest.raises(UsageError, match="head scratch-cnn: is for the base pixels only; use model='pixels'"):
             train(work / "photos", recipes, HeadRecipe(head="scratch-cnn"), cache=tmp_path / "cache")
     assert not (tmp_path / "cache").exists()
 
 
 def test_what_cannot_be_trained_on_is_refused_before_anything_is_extracted(tmp_path: Path) -> None:
-    """Labels, classes and fractions need no features."""
+    """Labels, classes and fractions are checked without features."""
     (tmp_path / "data" / "only").mkdir(parents=True)
     write_photos(tmp_path / "two", 3)
     for path in (tmp_path / "two" / "discs").iterdir():
@@ -212,8 +212,8 @@ def test_what_cannot_be_trained_on_is_refused_before_anything_is_extracted(tmp_p
     assert not (tmp_path / "cache").exists()
 
 
-def test_make_head_is_untouched_by_views() -> None:
-    """Every head of the table takes groups."""
+def test_every_head_accepts_groups() -> None:
+    """Groups keep the views of an image together in a head's own cross-validation."""
     X, y = np.random.default_rng(0).normal(size=(12, 4)).astype(np.float32), np.array(list("ab") * 6)
     for name in ("logistic", "bn-dropout"):
         head = make_head(name, {"epochs": 1} if name == "bn-dropout" else {})

@@ -1,0 +1,78 @@
+"""The result of fine-tuning, as the caller gets and prints it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from featstore.datasets.manifest import Skipped
+from featstore.runs.fine_tuning import FineTuning
+from featstore.runs.run import Run
+from featstore.system.text import Shown, Table
+
+if TYPE_CHECKING:
+    from featstore.evaluation.metrics import Metrics
+
+
+@dataclass(frozen=True, kw_only=True)
+class FineTuned(Shown):
+    """A fine-tuned run and the run of the head that it started from, both measured on the same images.
+
+    Attributes:
+        run: The new run.
+        head_run: The run of the head.
+        metrics_before: Metrics of `head_run` by split.
+        metrics_after: Metrics of `run` by split.
+        recommended: `run` if it is better on the validation split, else `head_run`.
+        difference: Difference of the accuracies on the test split in points, with its 95 % interval, as text. Without
+            a test split it is that on the validation split.
+        verdict: The comparison on the validation split that `recommended` rests on, as text.
+        notes: Reasons why the metrics are too good, and plots that could not be written.
+        skipped: Files that could not be read.
+    """
+
+    run: Run
+    head_run: Run
+    metrics_before: dict[str, Metrics]
+    metrics_after: dict[str, Metrics]
+    recommended: Run
+    difference: str
+    verdict: str
+    notes: tuple[str, ...]
+    skipped: tuple[Skipped, ...]
+
+    @property
+    def fine_tuning(self) -> FineTuning:
+        """The record in `run` of how it was made from `head_run`."""
+        assert self.run.fine_tuning is not None
+        return self.run.fine_tuning
+
+    @property
+    def cut(self) -> str:
+        """Name of the layer whose activations are the input of the trained part; `pixels` if nothing is frozen."""
+        return self.fine_tuning.cut
+
+    @property
+    def trainable_layers(self) -> tuple[str, ...]:
+        """Names of the layers that were trained, from the image upwards."""
+        return self.fine_tuning.trainable_layers
+
+    def parts(self) -> Iterator[str | Table]:
+        """Yield the cut, the metrics before and after, the difference, the verdict, and the folders."""
+        layers = self.trainable_layers
+        yield f"cut at {self.cut}: {len(layers)} layers trained, {layers[0]} to {layers[-1]}"
+        rows = []
+        for split, before in self.metrics_before.items():
+            after = self.metrics_after[split]
+            accuracies = [
+                f"{m.accuracy:.3f} [{m.accuracy_ci95[0]:.3f}, {m.accuracy_ci95[1]:.3f}]" for m in (before, after)
+            ]
+            rows.append([split, str(before.n), *accuracies, f"{before.log_loss:.3f}", f"{after.log_loss:.3f}"])
+        yield Table(["split", "n", "accuracy before", "accuracy after", "log loss before", "log loss after"], rows)
+        yield f"difference: {self.difference}"
+        yield self.verdict
+        run = self.run
+        chosen = f"best epoch {run.chosen['best_epoch']} of {run.chosen['epochs']}"
+        yield f"fine-tuned ({chosen}): features {run.seconds['features']:.1f} s, fit {run.seconds['fit']:.1f} s"
+        yield f"saved in {run.folder}; recommended: {self.recommended.folder}"

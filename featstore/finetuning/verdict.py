@@ -1,0 +1,62 @@
+"""The verdict: whether fine-tuning made the network better than the cached head, and by how much."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from featstore.evaluation.paired import Difference
+    from featstore.heads.loop import Training
+
+LEAST_GAIN = 1e-3  # nats of validation loss: a smaller gain is rounding
+
+
+class Verdict(NamedTuple):
+    """Whether the network is better than the head on the validation split, and the reason as text."""
+
+    beats_head: bool
+    text: str
+
+
+def judge(head_folder: Path, training: Training, difference: Difference | None) -> Verdict:
+    """Return the verdict of the validation split.
+
+    The validation loss must fall, and the accuracy must not be significantly lower. `difference` is the accuracy after
+    training minus that before on the validation split; None without such a split.
+    """
+    stays = f"{head_folder} stays the recommended run"
+    losses, accuracies = (training.history.get(name, []) for name in ("val_loss", "val_accuracy"))
+    if not losses:
+        return Verdict(False, f"there is no validation split to compare on: {stays}")
+    best = training.best_epoch
+    if losses[best] > losses[0] - LEAST_GAIN:
+        return Verdict(
+            False,
+            f"no epoch beats the cached head on validation (log loss {losses[0]:.3f}, at best {min(losses[1:]):.3f} in "
+            f"{training.epochs} epochs): {stays}",
+        )
+    change = f"log loss {losses[0]:.3f} -> {losses[best]:.3f}, accuracy {accuracies[0]:.3f} -> {accuracies[best]:.3f}"
+    if difference is not None and difference.high < 0:
+        return Verdict(False, f"the accuracy on validation is significantly lower ({change}): {stays}")
+    return Verdict(True, f"epoch {best} of {training.epochs} beats the cached head on validation ({change})")
+
+
+def compare_accuracies(
+    before: NDArray[np.float64], after: NDArray[np.float64], targets: NDArray[np.intp]
+) -> Difference:
+    """Return the accuracy of the probabilities `after` (n, classes) minus that of `before`, on the same images."""
+    from featstore.evaluation.paired import paired_difference
+
+    right_after, right_before = ((p.argmax(axis=1) == targets).astype(float) for p in (after, before))
+    return paired_difference(right_after, right_before)
+
+
+def describe_difference(difference: Difference, count: int, split: str) -> str:
+    """Return the difference in points, the images that it was measured on, and whether it is significant."""
+    significance = "significant" if difference.is_significant else "not significant"
+    return f"{difference.in_points()} on {count} {split} images: {significance}"

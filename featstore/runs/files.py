@@ -1,0 +1,176 @@
+"""The folder of a run: `run.json`, the head, the images with their splits, and the curve of the training.
+
+`run.json` is written last, so a folder that has one is complete.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from featstore.errors import FeatstoreError, RunError, StoreError, param
+from featstore.plots.curve import draw_curve
+from featstore.runs.fine_tuning import FineTuning
+from featstore.runs.run import FORMAT, FORMAT_VERSION, Run
+from featstore.spec import FeatureSpec
+from featstore.store.spec_file import check_version
+from featstore.system.files import write_whole
+from featstore.system.records import read_record
+
+if TYPE_CHECKING:
+    from featstore.datasets.manifest import Picture
+    from featstore.heads.interface import Curve
+
+_IMAGES = "images.csv"
+
+
+def check_root(root: Path) -> None:
+    """Raise RunError if no run can be saved below `root`; call it before the expensive work."""
+    nearest = next(path for path in (root, *root.absolute().parents) if path.exists())
+    if not nearest.is_dir():
+        raise RunError(f"{nearest}: is not a folder; choose another folder for {param('runs')}")
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        raise RunError(f"{nearest}: cannot be written; choose another folder for {param('runs')}")
+
+
+def new_folder(root: Path, name: str) -> Path:
+    """Make and return `root/name`, or `name-2`, `name-3`, ... if it exists; safe with several processes."""
+    number = 1
+    while True:
+        folder = root / (name if number == 1 else f"{name}-{number}")
+        try:
+            folder.mkdir(parents=True)
+        except FileExistsError:
+            number += 1
+        except OSError as error:
+            raise RunError(
+                f"{folder}: cannot be made: {error.strerror}; choose another folder for {param('runs')}"
+            ) from error
+        else:
+            return folder
+
+
+def save_run(run: Run, pictures: Sequence[Picture], curve: Curve, plot: bytes | None = None) -> None:
+    """Write all files of a run except the head, which is in its folder already; `run.json` comes last.
+
+    pictures: the images of the data set, with splits and digests. plot: a PNG of the curve; None for the usual one.
+    """
+    labelled = [p for p in pictures if p.split and p.label is not None]
+    # An image may have copies in several splits; train comes last and wins, because the image was trained on.
+    splits = {p.digest: p.split for p in sorted(labelled, key=lambda p: p.split == "train")}
+    lines = ["digest,split", *(f"{digest},{split}" for digest, split in sorted(splits.items()))]
+    write_whole(run.folder / _IMAGES, "\n".join([*lines, ""]).encode())
+    if curve.x:
+        write_whole(run.folder / "curve.csv", _curve_csv(curve).encode())
+        bases = " + ".join(dict.fromkeys(spec.model for spec in run.specs))
+        write_whole(run.folder / "curve.png", plot or draw_curve(curve, f"{run.head} on {bases}"))
+    write_whole(run.folder / "run.json", json.dumps(run.describe(), indent=1, sort_keys=True).encode())
+
+
+def load_run(folder: str | os.PathLike[str]) -> Run:
+    """Load a run from its folder. The head is read when it is first used.
+
+    Args:
+        folder: The folder that `train_head` or `fine_tune` saved the run in.
+
+    Returns:
+        The run.
+
+    Raises:
+        RunError: The folder has no `run.json`, or one that this version cannot read.
+    """
+    path = Path(folder) / "run.json"
+    if not path.is_file():
+        raise RunError(f"{folder}: no finished run (it has no run.json); make one with featstore train-head")
+    try:
+        content = json.loads(path.read_bytes())
+        _check_version(path, content)
+        return _from_content(Path(folder), content)
+    except RunError:
+        raise
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, FeatstoreError) as error:
+        raise RunError(f"{path}: cannot be read: {type(error).__name__}: {error}; train the head again") from error
+
+
+def load_curve(run: Run) -> Curve:
+    """Return the curve that was saved with `run`; a curve without points if none was saved or it cannot be read."""
+    from featstore.heads.interface import Curve
+
+    try:
+        rows = _read_csv(run.folder / "curve.csv")
+        columns = list(zip(*([float(cell) for cell in row] for row in rows[1:]), strict=True))
+        series = dict(zip(rows[0], map(list, columns), strict=True))
+        return Curve(rows[0][0], series.pop(rows[0][0]), series)
+    except (OSError, ValueError, IndexError, csv.Error):
+        return Curve("epoch", [], {})
+
+
+def load_splits(run: Run) -> dict[str, str]:
+    """Return the split of every image of `run`, by the digest of its content (SHA-256 in hex); raises RunError."""
+    path = run.folder / _IMAGES
+    try:
+        rows = _read_csv(path)
+        if rows[0] != ["digest", "split"]:
+            raise ValueError("expected the columns digest and split")
+        return {digest: split for digest, split in rows[1:]}  # noqa: C416 - it checks that there are two
+    except (OSError, ValueError, IndexError, csv.Error) as error:
+        raise RunError(f"{path}: cannot be read: {error}; train again") from error
+
+
+def list_runs(root: Path) -> Iterator[Run]:
+    """Yield the finished runs directly below `root`, by name."""
+    for path in sorted(root.glob("*/run.json")):
+        yield load_run(path.parent)
+
+
+def _read_csv(path: Path) -> list[list[str]]:
+    if not path.is_file():  # reading a named pipe would block forever
+        raise ValueError("there is no such file")
+    return list(csv.reader(path.read_text().splitlines()))
+
+
+def _check_version(path: Path, content: dict[str, Any]) -> None:
+    """Raise RunError for a format version that is not read, ValueError for another format."""
+    if content["format"] != FORMAT:
+        raise ValueError(f"format {content['format']!r}; expected {FORMAT!r}")
+    version = content["format_version"]
+    if version in (1, 2):
+        raise RunError(f"{path}: was made by an older featstore; train the head again")
+    if type(version) is int and version == 3:
+        return
+    try:
+        check_version(path, version, FORMAT_VERSION, content.get("versions"))
+    except StoreError as error:
+        raise RunError(str(error)) from error
+
+
+def _from_content(folder: Path, content: dict[str, Any]) -> Run:
+    """Return the run that `describe` wrote; raises one of several errors for anything else."""
+    if content["format_version"] == 3:
+        content |= {"notes": []}
+    known = {name: value for name, value in content.items() if name not in ("format", "format_version", "key")}
+    specs = [FeatureSpec.from_json(json.dumps(spec)) for spec in content["specs"]]
+    fine_tuning = read_record(FineTuning, content["fine_tuning"]) if content["fine_tuning"] != {} else None
+    run = read_record(Run, known | {"folder": folder, "specs": specs, "fine_tuning": fine_tuning})
+    if Path(run.head_file).name != run.head_file:
+        raise ValueError("the head is outside the run's folder")
+    if not {"val", "test"} <= run.fractions.keys():
+        raise ValueError("fractions: expected val and test")
+    if not specs or run.key != content["key"]:
+        raise ValueError("the key is not that of the specs")
+    for name in run.classes:
+        os.fsencode(name)  # raises for text that cannot be the name of a folder, or be printed
+    return run
+
+
+def _curve_csv(curve: Curve) -> str:
+    text = io.StringIO()
+    rows = csv.writer(text, lineterminator="\n")
+    rows.writerow([curve.x_name, *curve.series])
+    rows.writerows(zip(curve.x, *curve.series.values(), strict=True))
+    return text.getvalue()
