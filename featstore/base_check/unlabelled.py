@@ -185,13 +185,13 @@ def _mismatches(recipes: Sequence[Recipe], pictures: Sequence[Picture], cache: C
         return {}
     load_tensorflow()
     from featstore.base_check.batchnorm import mismatch
-    from featstore.bases.build import build
+    from featstore.bases.build import load_base
 
     reading = spec.reading
     read = make_reader(reading)
     sample = pictures[:: max(1, len(pictures) // SAMPLE)][:SAMPLE]
     images = np.stack([read(read_file(p.path)[0]) for p in sample])
-    model = build(source, reading.height, reading.width, "none", weights_state(source, reading.height, reading.width))
+    model = load_base(source, reading.height, reading.width, "none", weights_state(source, reading.height, reading.width))
     found: dict[str, float] = {}
     for recipe in recipes:
         trained_with = source.info.preprocessing if source.info else None

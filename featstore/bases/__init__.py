@@ -1,4 +1,5 @@
-"""Frozen convolutional bases: where they come from, how they are built and cut, and how they run.
+"""Frozen convolutional bases: their sources, how they are built and cut, and how they run.
 
-`source` and `keras_file` are light; `tiny`, `build`, `cut` and `network` load TensorFlow.
+`catalog`, `source`, `keras_file`, `weights_file` and `held` are light. `blocks`, `build`, `cut`, `defaults`, `network`
+and `tiny` load TensorFlow.
 """

@@ -1,4 +1,4 @@
-"""Building a base with its weights, and the digest that says which weights it has."""
+"""Building a base with its weights, and the digest that identifies these weights."""
 
 from __future__ import annotations
 
@@ -24,25 +24,27 @@ from featstore.images.preprocessing import NAMED
 from featstore.system.files import FileStat
 
 
-def build(source: BaseSource, height: int, width: int, pool: str = "none", state: FileStat | None = None) -> Any:
-    """Return the base as a Keras model for RGB input (height, width, 3); it is shared, so its weights must not change.
+def load_base(source: BaseSource, height: int, width: int, pool: str = "none", state: FileStat | None = None) -> Any:
+    """Return the base as a Keras model for RGB input (height, width, 3).
 
-    It has no classifier unless `source.top`. `pool` is passed to Keras for the bases that pool before their last
-    normalization (ConvNeXt); other bases ignore it. `state` is that of the weights file: another state is another base.
+    The model is shared between callers, so its weights must not change. It has no classifier unless `source.top`.
+
+    pool: passed to Keras for the bases that pool before their last normalization (ConvNeXt); others ignore it.
+    state: state of the weights file; a changed file is loaded again.
 
     Raises:
         BaseUnavailable: The weights are missing or do not fit.
     """
-    return held_base(source, height, width, pool, state).model
+    return load_held(source, height, width, pool, state).model
 
 
-def held_base(source: BaseSource, height: int, width: int, pool: str, state: FileStat | None) -> HeldBase:
-    """Return the base with what is compiled from it; arguments and errors are those of `build`."""
+def load_held(source: BaseSource, height: int, width: int, pool: str, state: FileStat | None) -> HeldBase:
+    """Return the base with the functions compiled from it; arguments and errors are those of `load_base`."""
     return hold_base((source, height, width, pool, state), lambda: build_new(source, height, width, pool))
 
 
 def build_new(source: BaseSource, height: int, width: int, pool: str = "none") -> Any:
-    """Return the base as a model of the caller's own; arguments and errors are those of `build`."""
+    """Return the base as a new model that nothing else uses; arguments and errors are those of `load_base`."""
     if source.is_file:
         model = _load_user_model(Path(source.model))
         if source.top:
@@ -59,10 +61,10 @@ def build_new(source: BaseSource, height: int, width: int, pool: str = "none") -
 
 
 def weights_digest(model: Any) -> str:
-    """SHA-256 (hex) over the (place, dtype, shape, bytes) of each weight.
+    """Return the SHA-256 (hex) over the (place, dtype, shape, bytes) of each weight.
 
-    The place in the model stands for the path: names of layers, and in ConvNeXt of weights, may be automatic ones that
-    change between builds.
+    The place in the model stands for the path. Names are not used: those of layers, and in ConvNeXt of weights, may be
+    automatic ones that change between builds.
     """
     digest = hashlib.sha256()
     for place, weight in enumerate(model.weights):
@@ -91,33 +93,36 @@ def _build_application(source: BaseSource, height: int, width: int, pool: str) -
         keras.utils.set_random_seed(source.seed)
     try:
         with _tidy_download(wanted if source.weights == "imagenet" else None):
-            # Neither `name` nor an int alpha may be passed: Keras makes file names, and choices, of them.
+            # Neither `name` nor an int alpha may be passed: Keras derives file names and choices from them.
             return getattr(keras.applications, info.name)(
                 include_top=source.top,
                 weights="imagenet" if source.weights == "imagenet" else None,
                 input_shape=(height, width, 3),
                 **options,
             )
-    except Exception as error:  # Keras raises a bare Exception where a download fails, and others for damaged files
+    except Exception as error:  # Keras raises a bare Exception if a download fails, and others for damaged files
         if source.weights != "imagenet" or wanted is None:
-            raise BaseUnavailable(f"{source.model} cannot be built for {height}x{width} px: {_line(error)}") from error
+            raise BaseUnavailable(
+                f"{source.model} cannot be built for {height}x{width} px: {_summary(error)}"
+            ) from error
         if wanted.exists():
             raise BaseUnavailable(
-                f"{wanted}: cannot be loaded into {source.model}, perhaps a download that broke off "
-                f"({_line(error)}); delete it and try again"
+                f"{wanted}: cannot be loaded into {source.model}, perhaps an incomplete download "
+                f"({_summary(error)}); delete it and try again"
             ) from error
         raise BaseUnavailable(
-            f"the ImageNet weights of {source.model} could not be downloaded ({_line(error)}); fetch {wanted.name} on "
-            f"a machine with a network and put it into {wanted.parent}, or name it with {param('weights')}"
+            f"the ImageNet weights of {source.model} could not be downloaded ({_summary(error)}); download "
+            f"{wanted.name} on a machine with a network and put it into {wanted.parent}, or give its path as "
+            f"{param('weights')}"
         ) from error
 
 
 @contextmanager
 def _tidy_download(target: Path | None) -> Iterator[None]:
-    """Standard output is the user's, so Keras' reports go elsewhere; and what an interruption leaves half goes away.
+    """Send Keras' reports to standard error, and remove `target` if its download is interrupted.
 
-    Keras itself removes it after Ctrl-C, but not after a polite kill, and takes half a file for a whole one next time.
-    Its warning that the weights of 224 px stand for other sizes says what the catalogue knows.
+    Keras itself removes a partial file after Ctrl-C, but not after SIGTERM, and would use it as a complete one next
+    time. Its warning that weights of 224 px are used for other sizes is hidden: the catalogue knows that.
     """
     was_there = target is not None and target.exists()
     try:
@@ -133,41 +138,42 @@ def _tidy_download(target: Path | None) -> Iterator[None]:
 
 
 def _load_weights(model: Any, path: Path, source: BaseSource) -> None:
-    """By position for a legacy `.h5`, by structure for `.weights.h5` and `.keras`; nothing is skipped in silence.
+    """Load weights by position from a legacy `.h5`, by structure from `.weights.h5` and `.keras`.
 
-    By structure, a file with a classifier fills the network without one as well: there the surplus is harmless.
+    No weight is skipped silently. Loading by structure, a file with the classifier also fills a network without it;
+    its additional weights are harmless.
     """
     try:
         with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "Skipping nested container")  # an error with more to say follows
+            warnings.filterwarnings("ignore", "Skipping nested container")  # a more helpful error follows
             model.load_weights(path)
     except Exception as error:  # h5py, zipfile and Keras each raise their own
         raise BaseUnavailable(
-            f"{path}: these weights do not fit {_misfit(path, source, model.input_shape[1:3])} ({_line(error)})"
+            f"{path}: these weights do not fit {_expectation(path, source, model.input_shape[1:3])} ({_summary(error)})"
         ) from error
 
 
-def _misfit(path: Path, source: BaseSource, size: tuple[int, int]) -> str:
-    """What the weights do not fit, and which file is expected; if it is one of the other kind, that is said."""
-    where = f"{source.identity()} without its top"
+def _expectation(path: Path, source: BaseSource, size: tuple[int, int]) -> str:
+    """Return the text that names the network which the weights do not fit, and the file that it expects."""
+    network = f"{source.identity()} without its ImageNet classifier"
     kind, named = "without the classifier", "usually with no_top or notop in its name"
     if source.top:
-        where = f"{source.identity()} with its ImageNet classifier at {size[0]}x{size[1]} px"
+        network = f"{source.identity()} with its ImageNet classifier at {size[0]}x{size[1]} px"
         kind, named = "with the classifier", "without no_top or notop in its name"
     try:
         if holds_classifier(str(path)) != source.top:
-            where += f", for it is a file {'without' if source.top else 'with'} the classifier"
+            network += f", because the file is one {'without' if source.top else 'with'} the classifier"
     except BaseUnavailable:
-        pass  # no file of weights at all; why, the caller knows from Keras
-    return f"{where}; expected the file {kind} for this model and {param('alpha')}, {named}"
+        pass  # not a file of weights; the caller quotes what Keras says about it
+    return f"{network}; expected the file {kind} for this model and {param('alpha')}, {named}"
 
 
 def _scale_as_published(model: Any) -> None:
     """Give EfficientNet B0 to B7 the input scaling that Keras adds for weights="imagenet" only.
 
     The published networks divide by the variance where the layer divides by its root, so Keras appends a Rescaling by
-    1 / sqrt(std). With the same weights from a file it does not, and every feature would be wrong. Here the layer's
-    variance is multiplied by std, which is the same map. Weights in files descend from the published ones.
+    1 / sqrt(std). For the same weights from a file it does not, and every feature would be wrong. Multiplying the
+    layer's variance by std is the same map. Weights in files derive from the published ones.
     """
     layer = next(layer for layer in model.layers if isinstance(layer, keras.layers.Normalization))
     layer.adapt_variance.assign(np.asarray(layer.adapt_variance) * np.asarray(NAMED["torch"].std, "float32"))
@@ -177,8 +183,8 @@ def _scale_as_published(model: Any) -> None:
 def _load_user_model(path: Path) -> Any:
     try:
         model = keras.saving.load_model(path, compile=False, safe_mode=True)
-    except Exception as error:  # as above
-        raise BaseUnavailable(f"{path}: Keras cannot load it in safe mode: {_line(error)}") from error
+    except Exception as error:  # h5py, zipfile and Keras each raise their own
+        raise BaseUnavailable(f"{path}: Keras cannot load it in safe mode: {_summary(error)}") from error
     shapes = [tuple(tensor.shape) for tensor in _inputs(model)]
     if len(shapes) != 1 or len(shapes[0]) != 4 or shapes[0][-1] != 3:
         found = ", ".join(map(str, shapes)) or "a model without a fixed input"
@@ -187,7 +193,7 @@ def _load_user_model(path: Path) -> Any:
 
 
 def _check_probabilities(model: Any, path: Path, height: int, width: int) -> None:
-    """Raise BaseUnavailable unless images become probabilities: a network may end in logits, which look alike."""
+    """Raise BaseUnavailable unless the outputs are probabilities: logits have the same shape."""
     found = f"an output of shape {model.output_shape}"
     if model.output_shape == (None, IMAGENET_CLASSES):
         noise = np.random.default_rng(0).uniform(0, 1, (2, height, width, 3)).astype("float32")
@@ -202,14 +208,14 @@ def _check_probabilities(model: Any, path: Path, height: int, width: int) -> Non
 
 
 def _inputs(model: Any) -> list[Any]:
-    """None where the graph is not known: a Sequential that was never built, or something that is no network at all."""
+    """Return the inputs; none for a Sequential that was never built, and for an object that is not a network."""
     try:
         return list(model.inputs)
     except AttributeError:
         return []
 
 
-def _line(error: Exception) -> str:
-    """The heart of Keras' often long messages, which quote whole configurations before they come to the point."""
+def _summary(error: Exception) -> str:
+    """Return the last part of Keras' message, in one short line: the part before it quotes whole configurations."""
     text = " ".join(str(error).rpartition("Exception encountered: ")[2].split()) or type(error).__name__
     return text if len(text) <= 200 else f"{text[:197]}..."

@@ -1,8 +1,8 @@
-"""The bases of keras.applications as data: what has to be known before, or without, loading TensorFlow.
+"""The bases of keras.applications as data: everything that must be known without loading TensorFlow.
 
-Widths, parameter counts, minimum sizes and file names are those of Keras 3.15.1, read off the built networks and their
-sources. Top-1 and top-5 are the figures of https://keras.io/api/applications/, None where the table was given none.
-tests/bases/test_catalog.py holds the table against the Keras that is installed.
+Widths, parameter counts, minimum sizes and file names are those of Keras 3.15.1, taken from the built networks and
+their sources. Top-1 and top-5 are the figures of https://keras.io/api/applications/, None where that page has none.
+tests/bases/test_catalog.py compares the table with the Keras that is installed.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from featstore.errors import UsageError
 class BaseInfo:
     """One constructor of keras.applications.
 
-    The kept map of an image of size (rows, cols, 3) is (map rows, map cols, width); pooled it is (width,).
+    The last activation for an image (rows, cols, 3) is (map rows, map cols, width), or (width,) after pooling.
     """
 
     name: str  # the constructor, e.g. "MobileNet"
     module: str  # the submodule of keras.applications that holds its preprocess_input, e.g. "mobilenet"
-    input_size: int  # side in px that it was published at
+    input_size: int  # side in px that it was published for
     width: int  # channels of the last activation without the top, at alpha 1.0
-    preprocessing: str  # what it was trained with: "caffe", "tf", "torch", or "raw": built in, feed 0..255
-    min_size: int  # smallest side in px that the constructor accepts without its top
+    preprocessing: str  # what it was trained with: "caffe", "tf", "torch", or "raw" (built in: feed 0..255)
+    min_size: int  # smallest side in px that the constructor accepts without the top
     parameters: int  # exact count with the top (1000 classes), at alpha 1.0
     top1: float | None  # published, % on ImageNet
     top5: float | None
@@ -94,13 +94,13 @@ BASES: dict[str, BaseInfo] = {
 # The built-in base: no constructor of Keras, so not in BASES. Its figures are on CIFAR-10, not on ImageNet.
 TINY = BaseInfo("tiny", "", 32, 256, "tf", 32, 398_048, None, None, "tiny.h5", takes_alpha=False, map_pools=True)
 
-# The prepared pixels themselves, for networks trained from scratch. No network was trained, so `keras` is the custom of
-# those who do: 0..1.
+# The prepared pixels themselves, for networks trained from scratch. No base was trained, so `keras` stands for the
+# usual scaling, 0..1.
 PIXELS = BaseInfo("pixels", "", 64, 3, "rescale", 1, 0, None, None, "")
 BUILT_IN = {info.name: info for info in (TINY, PIXELS)}
 
-# How Keras writes the width multiplier into a file's name, for those that have ImageNet weights; and the sides in px
-# that have files of their own. Any other size, and any that is not square, gets the file of 224 px.
+# How Keras writes the width multiplier into the name of a file, for each multiplier with ImageNet weights; and the
+# sides in px that have files of their own. For any other size, and any that is not square, Keras uses that of 224 px.
 _ALPHAS = {
     "MobileNet": {0.25: "2_5", 0.5: "5_0", 0.75: "7_5", 1.0: "1_0"},
     "MobileNetV2": {0.35: "0.35", 0.5: "0.5", 0.75: "0.75", 1.0: "1.0", 1.3: "1.3", 1.4: "1.4"},
@@ -109,9 +109,9 @@ _ALPHAS = {
 }
 _SIZES = {"MobileNet": (128, 160, 192, 224), "MobileNetV2": (96, 128, 160, 192, 224)}
 
-# The layers whose output ends a block, from the top down, by constructor or module: what follows the first is the last
-# block. As patterns, of which the last match in the network counts: deeper networks of a family have more layers. All
-# are tensors that every path goes through. NASNet has none: each of its cells takes the outputs of two others.
+# Patterns for the layers whose output ends a block, from the top down, by constructor or module. The last block follows
+# the first of them. The last match of a pattern counts, since deeper networks of a family have more layers. Every path
+# goes through these outputs. NASNet has none: each of its cells takes the outputs of two others.
 _BLOCK_ENDS: dict[str, tuple[str, ...]] = {
     "vgg16": ("block4_pool", "block3_pool", "block2_pool", "block1_pool"),
     "vgg19": ("block4_pool", "block3_pool", "block2_pool", "block1_pool"),
@@ -136,12 +136,12 @@ _BLOCK_ENDS: dict[str, tuple[str, ...]] = {
 
 
 def block_ends(info: BaseInfo) -> tuple[str, ...]:
-    """Patterns for the layers whose output ends a block of this base, from the top down; the last block follows."""
+    """Return patterns for the layers whose output ends a block of this base, from the top down."""
     return _BLOCK_ENDS.get(info.name) or _BLOCK_ENDS.get(info.module, ())
 
 
 def lookup(name: str) -> BaseInfo:
-    """The entry of a base by its exact name; UsageError, with the names that come close, where there is none."""
+    """Return the entry of a base by its exact name; raises UsageError, with similar names, if there is none."""
     if name in BASES:
         return BASES[name]
     raise UsageError(
@@ -151,15 +151,15 @@ def lookup(name: str) -> BaseInfo:
 
 
 def weights_file_name(info: BaseInfo, alpha: float, rows: int, cols: int, top: bool = False) -> str:
-    """The file that Keras fetches for weights="imagenet", include_top=`top` and an input of (rows, cols, 3) px.
+    """Return the file that Keras downloads for weights="imagenet", include_top=`top` and an input (rows, cols, 3).
 
-    UsageError where there are no ImageNet weights of that width. Source: keras/src/applications/mobilenet*.py.
+    Raises UsageError if there are no ImageNet weights of that width. Source: keras/src/applications/mobilenet*.py.
     """
     texts = _ALPHAS.get(info.name, {1.0: ""})
     if alpha not in texts:
         raise UsageError(
-            f"ImageNet weights of {info.name}: expected alpha {_listed([str(a) for a in texts])}, found {alpha}; "
-            + ("choose one of these, or other weights" if info.takes_alpha else "leave alpha out, its width is fixed")
+            f"ImageNet weights of {info.name}: expected alpha {_joined([str(a) for a in texts])}, found {alpha}; "
+            + ("choose one of these, or other weights" if info.takes_alpha else "leave alpha out: the width is fixed")
         )
     side = rows if rows == cols and rows in _SIZES.get(info.name, ()) else 224
     name = info.weights_file.format(alpha=texts[alpha], rows=side)
@@ -167,17 +167,17 @@ def weights_file_name(info: BaseInfo, alpha: float, rows: int, cols: int, top: b
 
 
 def _suggestion(name: str) -> str:
-    """What to do about an unknown name: the same but for case and punctuation, the close ones, or the whole list."""
-    plain = {_plain(known): known for known in BASES}
-    if _plain(name) in plain:
-        return f"did you mean {plain[_plain(name)]}?"
-    close = difflib.get_close_matches(_plain(name), plain, n=3)
-    return f"did you mean {_listed([plain[match] for match in close])}?" if close else "`featstore models` lists them"
+    """Return a remedy for an unknown name: the same name in other case or punctuation, similar names, or the list."""
+    plain = {_normalized(known): known for known in BASES}
+    if _normalized(name) in plain:
+        return f"did you mean {plain[_normalized(name)]}?"
+    close = difflib.get_close_matches(_normalized(name), plain, n=3)
+    return f"did you mean {_joined([plain[match] for match in close])}?" if close else "`featstore models` lists them"
 
 
-def _plain(name: str) -> str:
+def _normalized(name: str) -> str:
     return "".join(filter(str.isalnum, name.lower()))
 
 
-def _listed(words: list[str]) -> str:
+def _joined(words: list[str]) -> str:
     return " or ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)

@@ -1,4 +1,4 @@
-"""Cutting a network at a layer, and pooling what comes out."""
+"""Cutting a network at a layer, and pooling the activation there."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ from featstore.errors import UsageError, param
 from featstore.spec import LAST_ACTIVATION
 
 
-def cut(model: Any, layer: str, pool: str, saved: bool = False) -> Any:
-    """A model from the input of `model` to the activation of `layer`, pooled over space where `pool` says so.
+def cut_at(model: Any, layer: str, pool: str, saved: bool = False) -> Any:
+    """Return a model from the input of `model` to the activation of `layer`, pooled over space unless `pool` is none.
 
-    The layers of a `saved` model are called as in its file, those of any other as `layer_names` has them.
+    The layers of a `saved` model have the names in its file, those of any other model the names of `layer_names`.
+    Raises UsageError if the layer does not exist, or if its output is not one map to pool.
     """
     names = [layer.name for layer in model.layers] if saved else layer_names(model)
     output = _output(model, layer, names)
@@ -26,7 +27,8 @@ def cut(model: Any, layer: str, pool: str, saved: bool = False) -> Any:
     if pool != "none":
         if len(output.shape) != 4:
             raise UsageError(
-                f"layer {layer!r} gives {tuple(output.shape[1:])}, not a map to be pooled: use {param('pool', 'none')}"
+                f"layer {layer!r} has outputs of shape {tuple(output.shape[1:])}, which are not maps and cannot be "
+                f"pooled: use {param('pool', 'none')}"
             )
         pooling = keras.layers.GlobalAveragePooling2D if pool == "avg" else keras.layers.GlobalMaxPooling2D
         with keras_defaults():
@@ -35,11 +37,11 @@ def cut(model: Any, layer: str, pool: str, saved: bool = False) -> Any:
 
 
 def layer_names(model: Any) -> list[str]:
-    """Names of the layers in order, with automatic numbers as in a fresh process.
+    """Return the names of the layers in order, with automatic numbers as in a fresh process.
 
-    Keras numbers unnamed layers (`conv2d_93`) on through a process, so the same layer has another name when the network
-    is built again. Numbers follow the order of building, which is not that of `model.layers`, so they are kept, less
-    that of the first such layer.
+    Keras numbers unnamed layers (`conv2d_93`) through the whole process, so a layer has another name when the network
+    is built again. Numbers follow the order of building, which is not that of `model.layers`. So they are not counted
+    again here: the number of the first such layer is subtracted.
     """
     numbered = [_automatic_number(layer) for layer in model.layers]
     first: dict[str, int] = {}
@@ -54,7 +56,7 @@ def layer_names(model: Any) -> list[str]:
 
 
 def _automatic_number(layer: Any) -> tuple[str, int] | None:
-    """(prefix, number) of a name that Keras gave, as in Conv2D -> conv2d_93, ReLU -> re_lu; None for any other."""
+    """Return (prefix, number) of an automatic name, as in Conv2D -> conv2d_93, ReLU -> re_lu; None for any other."""
     words = re.sub(r"(.)([A-Z][a-z0-9]+)", r"\1_\2", re.sub(r"\W+", "", type(layer).__name__))
     prefix = re.sub(r"([a-z])([A-Z])", r"\1_\2", words).lower()
     found = re.fullmatch(rf"{prefix}(?:_(\d+))?", layer.name)
@@ -62,7 +64,7 @@ def _automatic_number(layer: Any) -> tuple[str, int] | None:
 
 
 def _output(model: Any, layer: str, names: Sequence[str]) -> Any:
-    """Several outputs as a list; of a Sequential model, which has no graph of its own, the last layer's."""
+    """Return the output of `layer`, or that of the model; several outputs as a list."""
     if layer != LAST_ACTIVATION:
         return _find(model, layer, names).output
     return model.outputs[0] if len(model.outputs) == 1 else list(model.outputs)

@@ -1,4 +1,4 @@
-"""Keras as it is by default, whatever a process has set for networks of its own."""
+"""Keras' defaults, independent of what a process has set for its own networks."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import keras
 
 @contextmanager
 def keras_defaults() -> Iterator[None]:
-    """Mixed precision, or channels first, would change the features under a key, and what heads make of them."""
+    """Build networks in float32 with channels last: other settings would change the features of a key, and heads."""
     policy, layout = keras.config.dtype_policy(), keras.config.image_data_format()
     keras.config.set_dtype_policy("float32")
     keras.config.set_image_data_format("channels_last")

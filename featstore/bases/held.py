@@ -15,28 +15,29 @@ from dataclasses import dataclass, field
 from typing import Any
 
 MOST_BASES = 4
-MOST_BYTES = 128 * 2**20  # of their weights, while another base is built
-MOST_NETWORKS = 4  # of each base: tracing one takes seconds, and a grid asks for the same few again and again
+MOST_BYTES = 128 * 2**20  # of weights in the bases that stay while another is built
+MOST_NETWORKS = 4  # of each base: tracing one takes seconds, and a grid uses the same few repeatedly
 
 
 @dataclass
 class HeldBase:
-    """A Keras model, and the functions that were compiled from it: they are dropped with it."""
+    """A Keras model with the functions compiled from it, which are dropped with it."""
 
     model: Any
     networks: OrderedDict[Hashable, Any] = field(default_factory=OrderedDict)
 
     @property
     def weight_bytes(self) -> int:
+        """Size of the weights in bytes, counted as float32."""
         return sum(math.prod(weight.shape) * 4 for weight in self.model.weights)
 
 
-_held: OrderedDict[Hashable, HeldBase] = OrderedDict()  # the one that was used last stands last
+_held: OrderedDict[Hashable, HeldBase] = OrderedDict()  # least recently used first
 _lock = threading.RLock()
 
 
 def hold_base(identity: Hashable, build: Callable[[], Any]) -> HeldBase:
-    """Return the base of this `identity`, built by `build` unless it is held."""
+    """Return the base of this `identity`; `build` makes it unless it is held already."""
     with _lock:
         if identity not in _held:
             _make_room()
@@ -46,7 +47,7 @@ def hold_base(identity: Hashable, build: Callable[[], Any]) -> HeldBase:
 
 
 def hold_network(base: HeldBase, identity: Hashable, compile_network: Callable[[], Any]) -> Any:
-    """Return the function of this `identity` that is compiled from `base`, by `compile_network` unless it is held."""
+    """Return the function of this `identity`; `compile_network` compiles it from `base` unless it is held already."""
     with _lock:
         if identity not in base.networks:
             base.networks[identity] = compile_network()
@@ -57,19 +58,18 @@ def hold_network(base: HeldBase, identity: Hashable, compile_network: Callable[[
 
 
 def release_bases() -> None:
-    """Drop all bases that are held."""
+    """Drop all bases and their functions."""
     with _lock:
         _held.clear()
         gc.collect()
 
 
 def _make_room() -> None:
-    """Drop the bases that were not used for longest, until another one may be built beside the rest."""
-    dropped = False
+    """Drop the least recently used bases until there is room to build another."""
+    before = len(_held)
     while len(_held) >= MOST_BASES or sum(base.weight_bytes for base in _held.values()) > MOST_BYTES:
         _held.popitem(last=False)
-        dropped = True
-    if dropped:
-        # Models refer to themselves, so they stay until they are collected. It takes about a second, and is all that
-        # is needed: `keras.backend.clear_session` frees no more, and resets what a program has set, such as its policy.
+    if len(_held) < before:
+        # Models refer to themselves, so only a collection frees them, in about a second. It suffices:
+        # `keras.backend.clear_session` frees no more, and resets what a program has set, such as its dtype policy.
         gc.collect()

@@ -1,4 +1,4 @@
-"""A look into a `.keras` file without Keras: its input size, and whether loading it would need somebody's code."""
+"""Inspecting a `.keras` file without Keras: its input size, and whether loading it would run foreign code."""
 
 from __future__ import annotations
 
@@ -19,46 +19,48 @@ _MEMBERS = {"metadata.json", "config.json", "model.weights.h5"}
 
 
 def check_archive(path: Path) -> None:
-    """Raise BaseUnavailable unless `path` holds just what Keras writes for a network of images, and as it does.
+    """Raise BaseUnavailable unless `path` has the members that Keras writes for a network of images, and no others.
 
-    So nothing is unpacked into a folder of a stranger's choice, and nothing becomes larger than the file.
+    So nothing is unpacked into a folder that the file chooses, and nothing is larger unpacked than the file.
     """
     with _open_archive(path):
         pass
 
 
 def read_config(path: Path) -> dict[str, Any]:
-    """The `config.json` of a `.keras` archive, less what the model was compiled with, which is never loaded.
+    """Return the `config.json` of a `.keras` archive without its compile settings, which are never loaded.
 
-    Raises BaseUnavailable where the file is not one.
+    Raises BaseUnavailable if the file is not such an archive.
     """
     with _open_archive(path) as archive:
         if archive.getinfo("config.json").file_size > _MAX_CONFIG_BYTES:
             raise BaseUnavailable(f"{path}: its config.json is over {_MAX_CONFIG_BYTES >> 20} MB: not a Keras model")
         config = json.loads(archive.read("config.json"))
     if not isinstance(config, dict):
-        raise BaseUnavailable(f"{path}: its config.json is not that of a Keras model")
+        raise BaseUnavailable(f"{path}: its config.json is not a JSON object: not a Keras model")
     return {**config, "compile_config": None}
 
 
 @contextmanager
 def _open_archive(path: Path) -> Iterator[zipfile.ZipFile]:
-    """The archive for reading; raises BaseUnavailable for what is not as Keras writes it, or cannot be read."""
+    """Open the archive for reading; raises BaseUnavailable if it cannot be read or is not as Keras writes it."""
     try:
         with open_archive(path) as archive:
-            if strange := sorted(set(archive.namelist()) - _MEMBERS):
-                raise BaseUnavailable(f"{path}: holds {strange[0]!r}, which no network of images has; do not trust it")
+            if unexpected := sorted(set(archive.namelist()) - _MEMBERS):
+                raise BaseUnavailable(
+                    f"{path}: has a member {unexpected[0]!r}, which no network of images has; do not trust it"
+                )
             yield archive
     except FileNotFoundError as error:
         raise BaseUnavailable(f"{path}: no such file; give a model saved with model.save('name.keras')") from error
-    except (OSError, zipfile.BadZipFile, KeyError, ValueError, RuntimeError) as error:  # too deep JSON is the last
+    except (OSError, zipfile.BadZipFile, KeyError, ValueError, RuntimeError) as error:  # the last: too deep JSON
         raise BaseUnavailable(
-            f"{path}: not a .keras file that can be read ({error}); save it with model.save('name.keras')"
+            f"{path}: not a readable .keras file ({error}); save it with model.save('name.keras')"
         ) from error
 
 
 def input_size(path: Path) -> tuple[int, int] | None:
-    """(height, width) that the model is fixed to, None where it takes any size."""
+    """Return the (height, width) in px that the model is fixed to, None if it takes any size."""
     for layer in _objects(read_config(path)):
         shape = _settings(layer).get("batch_shape") if layer["class_name"] == "InputLayer" else None
         if isinstance(shape, list) and len(shape) == 4:
@@ -68,9 +70,9 @@ def input_size(path: Path) -> tuple[int, int] | None:
 
 
 def refuse_code(path: Path) -> None:
-    """Raise BaseUnavailable, with the layer's name, if the file holds anything but Keras' own layers.
+    """Raise BaseUnavailable, with the layer's name, if the file has anything but Keras' own layers.
 
-    A seat belt, not a wall: Keras had several ways around its safe mode. Load only files from people you trust.
+    This is not a sandbox: there have been several ways around Keras' safe mode. Load only files from people you trust.
     """
     for item in _objects(read_config(path)):
         if item["class_name"] in (*_RUN_CODE, *_READ_FILES) or _package(item) not in ("keras", "builtins"):
@@ -82,14 +84,14 @@ def refuse_code(path: Path) -> None:
 
 
 def refuse_layers(path: Path, allowed: Collection[str]) -> None:
-    """Raise RunError, with its name, for any object in the file whose class is not among `allowed`."""
+    """Raise RunError, with the name of the class, for any object in the file whose class is not in `allowed`."""
     for item in _objects(read_config(path)):
         if item["class_name"] not in allowed or _package(item) != "keras":
-            raise RunError(f"{path}: holds a {item['class_name']!r}, which no head of featstore has; do not trust it")
+            raise RunError(f"{path}: has a {item['class_name']!r}, which no head of featstore has; do not trust it")
 
 
 def _objects(config: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """All serialized objects in a config, in the order in which they stand; nested as deep as a stranger likes."""
+    """Yield all serialized objects of a config in order, without recursion: a file may nest them to any depth."""
     waiting: list[Any] = [config]
     while waiting:
         node = waiting.pop()
@@ -107,5 +109,5 @@ def _settings(item: dict[str, Any]) -> dict[str, Any]:
 
 
 def _package(item: dict[str, Any]) -> str:
-    """Where the class comes from: Keras writes null for one of the user's, and nothing for its own markers."""
+    """Return the package of the class: Keras writes null for a user's class, and no module for its own markers."""
     return str(item.get("module", "keras")).split(".")[0]

@@ -1,8 +1,8 @@
 """A base as a function from prepared images to features, in one compiled graph of fixed batch shape.
 
-One `tf.function` with a padded batch is steady in speed and memory (`model.predict` in a loop retraces and leaks,
-keras#13118). Every call computes a whole batch, so a row does not depend on its neighbours or on how many they are;
-its place in the batch shows in the last bit at most.
+One `tf.function` with a padded batch has constant speed and memory; `model.predict` in a loop retraces and leaks
+(keras#13118). Every call computes a whole batch, so a row does not depend on the other rows or on their number. Its
+place in the batch changes the last bit at most.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from featstore.bases.build import held_base, weights_digest
-from featstore.bases.cut import cut
+from featstore.bases.build import load_held, weights_digest
+from featstore.bases.cut import cut_at
 from featstore.bases.held import hold_network
 from featstore.bases.source import BATCH, BaseSource
 from featstore.errors import BaseUnavailable, param
@@ -24,7 +24,7 @@ from featstore.system.files import FileStat
 
 
 class Network:
-    """Callable: RGB images (n, height, width, 3) in 0..255 -> features (n, ...) float32, in inference mode."""
+    """A function from RGB images (n, height, width, 3) in 0..255 to features (n, ...) float32, in inference mode."""
 
     def __init__(self, model: Any, preprocessing: Preprocessing, batch: int = BATCH) -> None:
         indices, scale, offset = preprocessing.factors()
@@ -40,8 +40,8 @@ class Network:
         self._run = run
 
     def __call__(self, images: NDArray[Any]) -> NDArray[np.float32]:
-        parts = [self._run_batch(images[i : i + self._batch]) for i in range(0, len(images), self._batch)]
-        return np.concatenate(parts)
+        starts = range(0, len(images), self._batch)
+        return np.concatenate([self._run_batch(images[i : i + self._batch]) for i in starts])
 
     def _run_batch(self, images: NDArray[Any]) -> NDArray[np.float32]:
         padded = images
@@ -53,24 +53,26 @@ class Network:
 
 
 def load_network(source: BaseSource, spec: FeatureSpec, state: FileStat | None, batch: int = BATCH) -> Network:
-    """Return the base of `spec` as a function, compiled once; `state` is that of the weights file.
+    """Return the base of `spec` as a function, compiled once for each spec; `state` is that of the weights file.
 
     Raises:
         BaseUnavailable: The weights of `source` are missing or are not those of the spec.
     """
-    pooled = source.info is not None and not source.info.map_pools and spec.layer == LAST_ACTIVATION
-    pool = spec.pool if pooled else "none"
-    base = held_base(source, spec.reading.height, spec.reading.width, pool, state)
-    network: Network = hold_network(base, (spec, batch), lambda: _compile(base.model, source, spec, batch, pooled))
+    pools_inside = source.info is not None and not source.info.map_pools and spec.layer == LAST_ACTIVATION
+    pool = spec.pool if pools_inside else "none"
+    base = load_held(source, spec.reading.height, spec.reading.width, pool, state)
+    network: Network = hold_network(
+        base, (spec, batch), lambda: _compile(base.model, source, spec, batch, pools_inside)
+    )
     return network
 
 
-def _compile(model: Any, source: BaseSource, spec: FeatureSpec, batch: int, pooled: bool) -> Network:
-    """Cut `model` at the layer of `spec`; a model that is `pooled` pools inside already."""
+def _compile(model: Any, source: BaseSource, spec: FeatureSpec, batch: int, pools_inside: bool) -> Network:
+    """Cut `model` at the layer of `spec`, and pool its output unless the model `pools_inside`."""
     if not source.is_file and weights_digest(model) != spec.weights:
         raise BaseUnavailable(
-            f"the weights of {source.model} are not those that these features were made with; name their file "
-            f"with {param('weights')}, or extract again"
+            f"the weights of {source.model} are not those that made these features; give the right file as "
+            f"{param('weights')}, or extract again"
         )
-    body = cut(model, spec.layer, "none" if pooled else spec.pool, saved=source.is_file)
+    body = cut_at(model, spec.layer, "none" if pools_inside else spec.pool, saved=source.is_file)
     return Network(body, spec.preprocessing, batch)

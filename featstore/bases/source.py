@@ -1,4 +1,4 @@
-"""Where a base comes from: the network and its weights as the user named them, checked without TensorFlow."""
+"""The source of a base: the network and its weights as the user named them, checked without TensorFlow."""
 
 from __future__ import annotations
 
@@ -13,17 +13,19 @@ from featstore.spec import USER_MODEL
 
 BATCH = 32  # images in one call of a base
 MODEL_ENDING = ".keras"
-WEIGHT_ENDINGS = (".h5", ".keras")  # `.weights.h5` among them
-FLATTENING = ("vgg16", "vgg19")  # modules of the bases whose classifier has weights for each place of the map
+WEIGHT_ENDINGS = (".h5", ".keras")  # `.weights.h5` included
+FLATTENING = ("vgg16", "vgg19")  # modules of the bases whose classifier has weights for each position of the map
 
 
 @dataclass(frozen=True, slots=True)
 class BaseSource:
     """A network and its weights as the user named them.
 
-    model: a name of the catalogue, `tiny`, `pixels`, or the path of a `.keras` file.
-    weights: `imagenet`, `random` (drawn from `seed`), a path, or `shipped` with `tiny`, `pixels` and a `.keras` file.
-    top: with the ImageNet classifier, from images to 1000 probabilities.
+    model: name in the catalogue, `tiny`, `pixels`, or the path of a `.keras` file.
+    weights: `imagenet`, `random`, a path, or `shipped` for `tiny`, `pixels` and a `.keras` file.
+    alpha: width multiplier; None for a base without one.
+    seed: seed of random weights.
+    top: whether the ImageNet classifier is included, so that outputs are 1000 probabilities.
     """
 
     model: str
@@ -34,6 +36,7 @@ class BaseSource:
 
     @property
     def is_file(self) -> bool:
+        """Whether the network is a user's `.keras` file."""
         return self.model.endswith(MODEL_ENDING)
 
     @property
@@ -43,29 +46,29 @@ class BaseSource:
 
     @property
     def is_pixels(self) -> bool:
-        """Whether there is no network at all."""
+        """Whether the features are the prepared pixels, without a network."""
         return self.model == PIXELS.name
 
     @property
     def name(self) -> str:
-        """The name in a spec: that of a file would change when it is renamed, so it is not used."""
+        """The name in a spec; a user's file has a fixed one, so that it may be renamed."""
         return USER_MODEL if self.is_file else self.model
 
     def default_size(self) -> tuple[int, int]:
-        """(height, width) in px to use where the user gives none; raises UsageError where there is no such size."""
+        """Return the (height, width) in px to use if the user gives none; raises UsageError for a base of any size."""
         if self.info is not None:
             return self.info.input_size, self.info.input_size
         size = keras_file.input_size(Path(self.model))
         if size is None:
-            raise UsageError(f"{self.model} takes images of any size: choose one, as in {param('size', 224)}")
+            raise UsageError(f"{self.model} takes images of any size: give one, as in {param('size', 224)}")
         return size
 
     def check_size(self, height: int, width: int) -> None:
-        """Raises UsageError for an input that is too small for the base, or not the one it is fixed to."""
+        """Raise UsageError if the size is too small for the base, or not the one that it is fixed to."""
         if self.info is not None and min(height, width) < self.info.min_size:
             raise UsageError(
                 f"size {height}x{width} is too small for {self.model}: it needs at least {self.info.min_size} px per "
-                f"side; smaller images are enlarged to the {param('size')} you give"
+                f"side; give a larger {param('size')}, to which smaller images are enlarged"
             )
         if self.top and self.info is not None and (height, width) != self.default_size():
             self._check_size_of_top(height, width, self.info)
@@ -78,16 +81,16 @@ class BaseSource:
         if info.module in FLATTENING and self.weights != "random":
             raise UsageError(
                 f"with its ImageNet classifier, {self.model} takes images of {own}x{own} px only, not "
-                f"{height}x{width}: the classifier begins with the flattened map"
+                f"{height}x{width}: the classifier flattens the map"
             )
         if self.weights == "imagenet":
             raise UsageError(
-                f"with its ImageNet classifier, {self.model} is fetched at {own} px only; for {height}x{width} give "
-                f"the file of its weights with {param('weights')}"
+                f"with its ImageNet classifier, {self.model} is downloaded for {own} px only; for {height}x{width} "
+                f"give the file of its weights as {param('weights')}"
             )
 
     def weights_file(self, height: int, width: int) -> Path | None:
-        """The file that the weights are in (it need not exist yet); None for random ones, and for `pixels`."""
+        """Return the file with the weights, which may not exist yet; None for random weights and for `pixels`."""
         if self.weights == "random" or self.is_pixels:
             return None
         if self.is_file:
@@ -101,23 +104,28 @@ class BaseSource:
         return Path(self.weights)
 
     def identity(self) -> str:
-        """What fixes the values of the weights beside the state of their file."""
+        """Return a text that, with the state of the weights file, fixes the values of the weights."""
         text = self.name if self.alpha is None else f"{self.name}-{self.alpha:g}"
         if self.weights == "random":
             from importlib.metadata import version
 
             text += f"-seed{self.seed}-keras{version('keras')}-tensorflow{version('tensorflow')}"
-        if self.weights == "imagenet":  # Keras puts a layer more into EfficientNet than with the same file by its path
+        if self.weights == "imagenet":  # Keras then adds a layer to EfficientNet, but not for the same file by path
             text += "-imagenet"
         return text + ("-top" if self.top else "")
 
 
 def parse_source(model: str, weights: str | None, alpha: float | None, seed: int, top: bool = False) -> BaseSource:
-    """A BaseSource from the options of the command line; raises UsageError or BaseUnavailable for what cannot be."""
+    """Return the source that the user's options name.
+
+    Raises:
+        UsageError: The options contradict each other or the base.
+        BaseUnavailable: A file does not exist or cannot be used.
+    """
     source = BaseSource(model, weights or "", alpha, seed, top)
     info = source.info
     if alpha is not None and (info is None or not info.takes_alpha):
-        raise UsageError(f"{param('alpha', alpha)}: {model} has no width multiplier; MobileNet, V2 and V3 have")
+        raise UsageError(f"{param('alpha', alpha)}: {model} has no width multiplier; MobileNet, V2 and V3 have one")
     if info is not None and info.takes_alpha:
         source = replace(source, alpha=float(alpha or 1.0))
     if top and model in BUILT_IN:
@@ -129,28 +137,28 @@ def parse_source(model: str, weights: str | None, alpha: float | None, seed: int
             f"{param('weights', weights)}: pixels is not a network and has no weights; leave {param('weights')} out"
         )
     default = "shipped" if model in BUILT_IN else "imagenet"
-    chosen = weights or default
-    if model == TINY.name and chosen == "imagenet":
+    selected = weights or default
+    if model == TINY.name and selected == "imagenet":
         raise UsageError(
             f"tiny was not trained on ImageNet: leave {param('weights')} out, or give {param('weights', 'random')}"
         )
-    if chosen not in (default, "random"):
-        _check_weights_path(chosen)
-    return replace(source, weights=chosen, seed=seed if chosen == "random" else 0)
+    if selected not in (default, "random"):
+        _check_weights_path(selected)
+    return replace(source, weights=selected, seed=seed if selected == "random" else 0)
 
 
 def _parse_user_file(source: BaseSource) -> BaseSource:
     if source.weights:
-        raise UsageError(f"{param('weights', source.weights)}: {source.model} brings its own weights; leave it out")
+        raise UsageError(
+            f"{param('weights', source.weights)}: {source.model} has its own weights; leave {param('weights')} out"
+        )
     keras_file.refuse_code(Path(source.model))
     return BaseSource(source.model, "shipped", top=source.top)
 
 
 def _check_weights_path(weights: str) -> None:
     if not weights.endswith(WEIGHT_ENDINGS):
-        raise UsageError(
-            f"{param('weights', weights)}: expected imagenet, random, or a file that ends in .h5 or .keras"
-        )
+        raise UsageError(f"{param('weights', weights)}: expected imagenet, random, or the path of a .h5 or .keras file")
     if not os.path.isfile(weights):
         raise BaseUnavailable(f"{param('weights', weights)}: no such file")
     if weights.endswith(MODEL_ENDING):

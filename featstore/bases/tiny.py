@@ -1,7 +1,7 @@
 """The built-in base: a small residual network trained on CIFAR-10, shipped with the package.
 
-It needs no download, so the quickstart and the default tests see learned features. `examples/train_tiny.py` makes the
-weights; they are stored as float16 and widened to float32 when the network is built.
+It needs no download, so the quickstart and the default tests use learned features. `examples/train_tiny.py` makes the
+weights. They are stored as float16 and converted to float32 when the network is built.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ TINY_WEIGHTS = Path(__file__).with_name("tiny.h5")
 
 
 def build_tiny(input_shape: tuple[int | None, int | None, int] = (None, None, 3)) -> Any:
-    """The network without weights: (h, w, 3) in the `tf` scaling ([-1, 1]) to a map (h / 4, w / 4, 256).
+    """Return the network without its weights: (h, w, 3) in the `tf` scaling ([-1, 1]) to a map (h / 4, w / 4, 256).
 
     Post-activation residual units (He et al. 2015, section 3.3), then a 1x1 convolution; fully convolutional.
     """
@@ -33,7 +33,7 @@ def build_tiny(input_shape: tuple[int | None, int | None, int] = (None, None, 3)
 
 
 def load_tiny_weights(model: Any, path: Path = TINY_WEIGHTS) -> None:
-    """Fill `model` from `path`, where each variable is a data set under the variable's own path."""
+    """Fill `model` from the HDF5 file at `path`, in which each variable is a data set under the variable's path."""
     with h5py.File(path, "r") as file:
         for variable in model.weights:
             variable.assign(file[variable.path][()].astype("float32"))

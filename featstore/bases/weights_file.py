@@ -1,4 +1,4 @@
-"""What a file of weights holds, told without building a network."""
+"""Reading from a file of weights, without building a network, whether it has the classifier."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ IMAGENET_CLASSES = 1000
 
 
 def holds_classifier(path: str) -> bool:
-    """Whether the HDF5 or `.keras` file holds the bias of a layer with 1,000 outputs, ImageNet's classifier."""
+    """Return whether the HDF5 or `.keras` file has the bias of ImageNet's classifier, a layer with 1,000 outputs.
+
+    Raises BaseUnavailable if the file cannot be read.
+    """
     import h5py
 
     try:
@@ -25,7 +28,7 @@ def holds_classifier(path: str) -> bool:
             file.visititems(lambda name, item: found.append(name) if _is_bias(item) else None)
             return bool(found)
     except (OSError, KeyError, ValueError, RuntimeError, zipfile.BadZipFile) as error:
-        raise BaseUnavailable(f"{path}: no weights can be read from it: {error}") from error
+        raise BaseUnavailable(f"{path}: cannot be read as a file of weights: {error}") from error
 
 
 def _is_bias(item: object) -> bool:

@@ -93,6 +93,6 @@ def _compute_weights_digest(source: BaseSource, height: int, width: int, state: 
     if source.is_file:
         return file_digest(Path(source.model))
     load_tensorflow()
-    from featstore.bases.build import build, weights_digest
+    from featstore.bases.build import load_base, weights_digest
 
-    return weights_digest(build(source, height, width, "none", state))
+    return weights_digest(load_base(source, height, width, "none", state))

@@ -8,10 +8,10 @@ from typing import Any
 
 import keras
 
-from featstore.bases.blocks import Blocks, Separator, begins
-from featstore.bases.build import build, weights_digest
+from featstore.bases.blocks import Blocks, Separator, has_prefix
+from featstore.bases.build import load_base, weights_digest
 from featstore.bases.catalog import block_ends
-from featstore.bases.cut import cut
+from featstore.bases.cut import cut_at
 from featstore.bases.defaults import keras_defaults
 from featstore.bases.source import BaseSource
 from featstore.errors import BaseUnavailable, UsageError, param
@@ -31,14 +31,14 @@ class Body:
     def __init__(self, source: BaseSource, spec: FeatureSpec, state: FileStat | None) -> None:
         pools_inside = source.info is not None and not source.info.map_pools and spec.layer == LAST_ACTIVATION
         pool = spec.pool if pools_inside else "none"
-        base = build(source, spec.reading.height, spec.reading.width, pool, state)
+        base = load_base(source, spec.reading.height, spec.reading.width, pool, state)
         if not source.is_file and weights_digest(base) != spec.weights:
             raise BaseUnavailable(
                 f"the weights of {source.model} are not those that the head was trained with; name their "
                 f"file with {param('weights')}"
             )
         self._info = source.info
-        self._model = cut(base, spec.layer, "none" if pools_inside else spec.pool, saved=source.is_file)
+        self._model = cut_at(base, spec.layer, "none" if pools_inside else spec.pool, saved=source.is_file)
         self.blocks = Blocks(base, self._model, saved=source.is_file)
         if any(self.blocks.name(layer) == HEAD_LAYER for layer in base.layers):
             raise UsageError(
@@ -161,7 +161,7 @@ def variables_by_rate(model: Any, rate: float, rates: Mapping[str, float]) -> di
 
 def check_rates(names: Sequence[str], rates: Mapping[str, float]) -> None:
     """Raise UsageError for a prefix in `rates` that no name of a trainable layer in `names` begins with."""
-    unused = [prefix for prefix in rates if not any(begins(name, prefix) for name in names)]
+    unused = [prefix for prefix in rates if not any(has_prefix(name, prefix) for name in names)]
     if unused:
         raise UsageError(
             f"{param('rates', unused[0])}: no trained layer has a name that begins so; they are {', '.join(names)}"
@@ -169,5 +169,5 @@ def check_rates(names: Sequence[str], rates: Mapping[str, float]) -> None:
 
 
 def _rate_of(layer: Any, rate: float, rates: Mapping[str, float]) -> float:
-    prefix = max((p for p in rates if begins(layer.name, p)), key=len, default=None)
+    prefix = max((p for p in rates if has_prefix(layer.name, p)), key=len, default=None)
     return rate if prefix is None else rates[prefix]

@@ -20,7 +20,7 @@ from featstore.base_check.judgement import (
     mutual_information,
     prediction_statistics,
 )
-from featstore.bases.build import build
+from featstore.bases.build import load_base
 from featstore.bases.network import Network
 from featstore.bases.source import parse_source
 from featstore.images.preprocessing import NAMED
@@ -167,7 +167,7 @@ def real_outputs(real_data: Path, weights: str, n: int = 24) -> dict[str, NDArra
     """Probabilities of MobileNet 0.25 for n ImageNet photos under three variants, `keras` first."""
     files = sorted((real_data / "images" / "imagenet_val").glob("*.[jJ][pP]*[gG]"))[:n]
     images = np.stack([np.asarray(Image.open(f).convert("RGB").resize((224, 224))) for f in files])
-    model: Any = build(parse_source("MobileNet", weights, 0.25, 0, True), 224, 224)
+    model: Any = load_base(parse_source("MobileNet", weights, 0.25, 0, True), 224, 224)
     variants = {"keras": "tf", "rescale": "rescale", "raw": "raw"}
     return {name: Network(model, NAMED[given])(images).astype("float64") for name, given in variants.items()}
 

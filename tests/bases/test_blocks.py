@@ -1,4 +1,4 @@
-"""Blocks: where a network can be cut in two, for every family of bases and for a user's own network."""
+"""Places where a network can be cut in two, for every family of bases and for a user's own network."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from keras import layers
 
 from featstore.bases.blocks import Blocks
 from featstore.bases.catalog import BASES, TINY, block_ends
-from featstore.bases.cut import cut, layer_names
+from featstore.bases.cut import cut_at, layer_names
 from featstore.errors import UsageError
 
-# one of each module of keras.applications at its smallest size, with the cut before its last block
+# One base of each module of keras.applications, with the layer at whose output its last block begins.
 LAST_BLOCKS = {
     "VGG16": "block4_pool",
     "ResNet50": "conv4_block6_out",
@@ -46,16 +46,16 @@ def blocks_of(model: Any) -> Blocks:
 
 @pytest.mark.parametrize("name", LAST_BLOCKS)
 def test_the_last_block_of_every_family(name: str) -> None:
-    """Its input separates the network: from that activation alone the top gives what the whole network gives."""
+    """The input of the last block separates the network: the top needs no other activation."""
     model = application(name)
-    found = Blocks(model, cut(model, "last", "avg")).top(1, block_ends(BASES[name]))
+    found = Blocks(model, cut_at(model, "last", "avg")).top(1, block_ends(BASES[name]))
     assert found.layer == LAST_BLOCKS[name]
     assert found.tensor is model.layers[layer_names(model).index(found.layer)].output
     assert keras.Model(found.tensor, model.output).count_params() > 0  # Keras refuses a top with other inputs
 
 
 def test_every_entry_of_the_table_is_in_its_network() -> None:
-    """The deeper networks of a family share its patterns; those of other families have to be found as well."""
+    """Deeper networks of a family share its patterns, and their layers are found too."""
     assert [s.layer for s in blocks_of(application("VGG19")).ends(block_ends(BASES["VGG19"]))] == [
         f"block{number}_pool" for number in (4, 3, 2, 1)
     ]
@@ -67,8 +67,8 @@ def test_every_entry_of_the_table_is_in_its_network() -> None:
     assert block_ends(TINY) == ("block1b_out", "block1a_out", "stem_relu")
 
 
-def test_a_network_without_a_separator_says_so() -> None:
-    """Each cell of NASNet takes the outputs of two others: nothing but its stem can be cut off."""
+def test_a_network_without_a_separator_is_refused() -> None:
+    """Each cell of NASNet takes the outputs of two others, so only its stem can be cut off."""
     blocks = blocks_of(application("NASNetMobile"))
     with pytest.raises(UsageError, match=r"no single tensor leads into the last block; the nearest .* unfreeze_from="):
         blocks.top(1, block_ends(BASES["NASNetMobile"]))
@@ -80,43 +80,43 @@ def resnet() -> Any:
 
 
 def test_a_block_is_named_by_its_prefix(resnet: Any) -> None:
-    """Residual blocks whole; a prefix does not run on into a longer number."""
+    """Residual blocks are not divided, and a prefix does not match a longer number."""
     blocks = blocks_of(resnet)
     assert blocks.before_prefix("conv5").layer == "conv4_block6_out"
     assert blocks.before_prefix("conv5_block3").layer == "conv5_block2_out"
     assert blocks.before("conv5_block3_1_conv").layer == "conv5_block2_out"
-    with pytest.raises(UsageError, match="unfreeze='conv': no layer's name begins so"):
+    with pytest.raises(UsageError, match="unfreeze='conv': no layer has a name that begins so"):
         blocks.before_prefix("conv")
 
 
 def test_a_cut_through_a_residual_block_is_refused(resnet: Any) -> None:
-    """With the nearest layers on either side."""
+    """The message names the nearest layers on either side."""
     with pytest.raises(UsageError) as caught:
         blocks_of(resnet).before("conv5_block2_2_conv")
     assert str(caught.value) == (
-        "layer 'conv5_block2_2_conv': no single tensor separates it from what is below; the nearest that can be is "
+        "layer 'conv5_block2_2_conv': no single tensor separates it from the layers below; the nearest possible is "
         "unfreeze_from='conv5_block2_1_conv' or unfreeze_from='conv5_block3_1_conv'"
     )
 
 
 @pytest.mark.parametrize(
-    ("ask", "message"),
+    ("find", "message"),
     [
-        (lambda b: b.before("conv9"), r"no layer 'conv9' .*the nearest that can be is unfreeze_from='conv5_block3_1"),
-        (lambda b: b.before("conv1_pad"), "is the network's first; to train all of it use whole=True"),
-        (lambda b: b.before("conv5_block3_out"), "nothing that can be trained follows"),
-        (lambda b: b.top(5, block_ends(BASES["ResNet50"])), "has 4 that can be unfrozen; for all of it use whole=True"),
+        (lambda b: b.before("conv9"), r"no layer 'conv9' .*the nearest possible is unfreeze_from='conv5_block3_1"),
+        (lambda b: b.before("conv1_pad"), "is the first layer; to train the whole network use whole=True"),
+        (lambda b: b.before("conv5_block3_out"), "no layer after it can be trained"),
+        (lambda b: b.top(5, block_ends(BASES["ResNet50"])), "has 4 blocks that can be unfrozen; .* use whole=True"),
     ],
 )
-def test_what_cannot_be_unfrozen_is_refused(resnet: Any, ask: Callable[[Blocks], object], message: str) -> None:
-    """In one line that says what can be."""
+def test_what_cannot_be_unfrozen_is_refused(resnet: Any, find: Callable[[Blocks], object], message: str) -> None:
+    """The message is one line that says what is possible."""
     with pytest.raises(UsageError, match=message) as caught:
-        ask(blocks_of(resnet))
+        find(blocks_of(resnet))
     assert "\n" not in str(caught.value)
 
 
 def test_blocks_of_a_users_network_end_where_maps_shrink() -> None:
-    """After a pooling, for it learns nothing; before a convolution with strides, which does; padding is no end."""
+    """A block ends after a pooling, which has no weights, and before a convolution with strides; padding ends none."""
     image = keras.Input((32, 32, 3))
     x = layers.Conv2D(4, 3, padding="same", name="a")(image)
     x = layers.MaxPooling2D(name="pool")(x)
@@ -141,7 +141,7 @@ def test_a_layer_on_both_sides_is_never_cut_apart() -> None:
 
 
 def test_a_chain_can_be_cut_anywhere_and_branches_nowhere() -> None:
-    """Checked against the definition: without a separator's tensor, no path leads from the image to the output."""
+    """Every tensor of a chain separates; a tensor of one branch does not."""
     image = keras.Input((8, 8, 3), name="image")
     x = layers.Conv2D(3, 1, name="one")(image)
     left, right = layers.Conv2D(3, 1, name="left")(x), layers.Conv2D(3, 1, name="right")(x)
@@ -152,8 +152,8 @@ def test_a_chain_can_be_cut_anywhere_and_branches_nowhere() -> None:
         Blocks(model, model, saved=True).before("sum")
 
 
-def test_parts_follow_each_other_without_gap(resnet: Any) -> None:
-    """Every layer of the base but its input is between two neighbouring ends."""
+def test_blocks_follow_each_other_without_a_gap(resnet: Any) -> None:
+    """Every layer of the base except its input is in one block."""
     blocks = blocks_of(resnet)
     places = [0, *sorted(s.place for s in blocks.ends(block_ends(BASES["ResNet50"]))), None]
     found = [layer for a, b in pairwise(places) for layer in blocks.layers_between(a or 0, b)]

@@ -1,4 +1,4 @@
-"""Building bases: every way to name weights, and what is said where they cannot be had or do not fit."""
+"""Building bases: all ways to name weights, and the messages if they are not available or do not fit."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import keras
 import numpy as np
 import pytest
 
-from featstore.bases.build import build, weights_digest
+from featstore.bases.build import load_base, weights_digest
 from featstore.bases.catalog import TINY
 from featstore.bases.held import release_bases
 from featstore.bases.source import BaseSource, parse_source
@@ -33,7 +33,7 @@ SAVERS = [save_legacy, save_weights, save_model]
 
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, dict[Saver, Path]]:
-    """The digest of a MobileNet of a quarter of the width, and its weights in each format."""
+    """The digest of a MobileNet with alpha 0.25, and its weights in each format."""
     model = fresh(mobilenet(5), SIDE, SIDE)
     path = tmp_path_factory.mktemp("weights") / "w"
     return weights_digest(model), {save: save(model, path) for save in SAVERS}
@@ -41,14 +41,14 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, dict[Saver, Pa
 
 @pytest.fixture(autouse=True)
 def forget() -> Iterator[None]:
-    """Networks of one test are nothing to the next."""
+    """Drop the bases that a test has built."""
     yield
     release_bases()
 
 
 @pytest.fixture
 def download(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[Callable[..., str]], Path]:
-    """Puts a function in the place of Keras' download; gives the folder where Keras would put the file."""
+    """A function that replaces Keras' download; it returns the folder where Keras would put the file."""
     from keras.src.utils import file_utils
 
     def replace(get_file: Callable[..., str]) -> Path:
@@ -61,13 +61,13 @@ def download(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[Calla
 
 
 def test_random_weights_follow_their_seed_at_every_size(saved: tuple[str, dict[Saver, Path]]) -> None:
-    """A convolutional network has the same weights at every size, so its digest is found for one and holds for all."""
+    """A convolutional network has the same weights at every size, and so the same digest."""
     assert weights_digest(fresh(mobilenet(5), 64, 48)) == saved[0]
     assert weights_digest(fresh(mobilenet(6), SIDE, SIDE)) != saved[0]
 
 
 def test_the_digest_is_that_of_the_arrays_in_their_order() -> None:
-    """Written out; neither names nor hash seeds enter it (`cli/test_app.py` draws random weights in two processes)."""
+    """Neither names nor hash seeds change it (`cli/test_app.py` draws random weights in two processes)."""
     model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(3), keras.layers.Dense(1)])
     digest = hashlib.sha256()
     for place, array in enumerate(model.get_weights()):
@@ -76,7 +76,7 @@ def test_the_digest_is_that_of_the_arrays_in_their_order() -> None:
 
 
 def test_one_value_changes_the_digest() -> None:
-    """By the smallest possible step."""
+    """The smallest possible change suffices."""
     model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(2)])
     before = weights_digest(model)
     kernel = np.array(model.weights[0])
@@ -85,8 +85,8 @@ def test_one_value_changes_the_digest() -> None:
     assert weights_digest(model) != before
 
 
-def test_the_digest_sees_where_a_value_is() -> None:
-    """Two weights of one shape that change places are another network."""
+def test_the_digest_depends_on_the_place_of_a_weight() -> None:
+    """Exchanging two weights of one shape makes another network."""
     model = fresh(parse_source("tiny", "random", None, 0), SIDE, SIDE)
     before = weights_digest(model)
     gamma, beta = model.layers[2].weights[:2]  # of the first batch normalization
@@ -97,10 +97,10 @@ def test_the_digest_sees_where_a_value_is() -> None:
 
 
 def test_a_base_is_built_once_for_one_state_of_its_file() -> None:
-    """A second call gives the network at hand; another state of the weights' file gives another."""
+    """A second call returns the same network; another state of the weights file returns another."""
     source = parse_source("tiny", "random", None, 0)
-    assert build(source, SIDE, SIDE) is build(source, SIDE, SIDE)
-    assert build(source, SIDE, SIDE, state=FileStat(1, 1, 1, 1)) is not build(source, SIDE, SIDE)
+    assert load_base(source, SIDE, SIDE) is load_base(source, SIDE, SIDE)
+    assert load_base(source, SIDE, SIDE, state=FileStat(1, 1, 1, 1)) is not load_base(source, SIDE, SIDE)
 
 
 @pytest.mark.parametrize("save", SAVERS)
@@ -115,13 +115,13 @@ def test_weights_of_another_width_are_refused(saved: tuple[str, dict[Saver, Path
     path = saved[1][save]
     with pytest.raises(BaseUnavailable) as caught:
         fresh(mobilenet(weights=str(path), alpha=0.5), SIDE, SIDE)
-    assert str(caught.value).startswith(f"{path}: these weights do not fit MobileNet-0.5 without its top")
+    assert str(caught.value).startswith(f"{path}: these weights do not fit MobileNet-0.5 without its ImageNet")
     assert "\n" not in str(caught.value)
     assert len(str(caught.value)) < 500
 
 
 def test_published_weights_with_the_top_are_refused(tmp_path: Path) -> None:
-    """Such a file is taken by position, so a classifier more would be no harmless surplus; the remedy is named."""
+    """Such a file is loaded by position, so the weights of a classifier would be wrong; the message names a remedy."""
     whole = keras.applications.MobileNet(weights=None, alpha=0.25, input_shape=(SIDE, SIDE, 3), classes=7)
     path = save_legacy(whole, tmp_path / "w")
     with pytest.raises(BaseUnavailable, match="no_top or notop in its name"):
@@ -133,16 +133,16 @@ def test_published_weights_with_the_top_are_refused(tmp_path: Path) -> None:
 def test_a_truncated_file_is_refused(
     saved: tuple[str, dict[Saver, Path]], tmp_path: Path, save: Saver, keep: float
 ) -> None:
-    """A file that lacks its end, as after a copy that broke off, is an expected error."""
+    """An incomplete file, as after an interrupted copy, is an expected error."""
     whole = saved[1][save].read_bytes()
     path = tmp_path / saved[1][save].name
     path.write_bytes(whole[: int(len(whole) * keep)])
-    with pytest.raises(BaseUnavailable, match=r"do not fit|not a \.keras file"):
+    with pytest.raises(BaseUnavailable, match=r"do not fit|not a readable \.keras file"):
         fresh(mobilenet(weights=str(path)), SIDE, SIDE)
 
 
 def test_a_file_of_something_else_is_refused(tmp_path: Path) -> None:
-    """In one line, as damaged ones are."""
+    """The message is one line, as for a damaged file."""
     (tmp_path / "w.h5").write_bytes(b"not hdf5")
     with pytest.raises(BaseUnavailable, match="do not fit") as caught:
         fresh(parse_source("tiny", str(tmp_path / "w.h5"), None, 0), SIDE, SIDE)
@@ -150,7 +150,7 @@ def test_a_file_of_something_else_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_download_that_fails_names_the_file_and_how_to_give_it(download: Any, capfd: Any) -> None:
-    """One line says which file is wanted, from where Keras tried to get it, where it goes, and the option for it."""
+    """One line names the file, its address, the folder for it, and the option to give it with."""
 
     def no_network(fname: str, origin: str, **_: object) -> str:
         sys.stdout.write(f"Downloading data from {origin}\n")
@@ -161,7 +161,7 @@ def test_a_download_that_fails_names_the_file_and_how_to_give_it(download: Any, 
         fresh(parse_source("MobileNet", "imagenet", 0.25, 0), 160, 160)
     text = str(caught.value)
     assert "mobilenet_2_5_160_tf_no_top.h5 on a machine with a network" in text
-    assert f"put it into {folder}, or name it with `weights`" in text
+    assert f"put it into {folder}, or give its path as `weights`" in text
     assert "https://" in text
     assert "\n" not in text
     assert capfd.readouterr().out == ""
@@ -170,7 +170,7 @@ def test_a_download_that_fails_names_the_file_and_how_to_give_it(download: Any, 
 def test_a_download_keeps_standard_output_clean(
     download: Any, saved: tuple[str, dict[Saver, Path]], capfd: Any
 ) -> None:
-    """Standard output is for results: Keras' reports go beside it, and its warning about unusual sizes nowhere.
+    """Standard output is for results: Keras' reports go to standard error, its warning about other sizes is hidden.
 
     Warnings are errors here, so the weights would not come through one.
     """
@@ -187,7 +187,7 @@ def test_a_download_keeps_standard_output_clean(
 
 
 def test_a_damaged_download_is_named_with_the_remedy(download: Any) -> None:
-    """MobileNet's files carry no hash in Keras: half a file must not be taken for weights, nor retried for ever."""
+    """Keras has no hash of MobileNet's files: an incomplete file must not be used, nor fail every time."""
     file: list[Path] = []
     folder = download(lambda *_, **__: str(file[0]))
     file.append(folder / "mobilenet_2_5_224_tf_no_top.h5")
@@ -197,12 +197,12 @@ def test_a_damaged_download_is_named_with_the_remedy(download: Any) -> None:
 
 
 class Killed(BaseException):
-    """As the command line raises for a polite kill: no KeyboardInterrupt, so Keras does not tidy up."""
+    """The exception of the command line for SIGTERM: it is not a KeyboardInterrupt, so Keras does not clean up."""
 
 
 @pytest.mark.parametrize("was_there", [True, False])
-def test_an_interrupted_download_leaves_no_half_file(download: Any, was_there: bool) -> None:
-    """What was not there before is removed; a file that was there is the user's."""
+def test_an_interrupted_download_leaves_no_partial_file(download: Any, was_there: bool) -> None:
+    """A new file is removed; a file that existed before is the user's."""
     file: list[Path] = []
 
     def get_file(*_: object, **__: object) -> str:
@@ -217,8 +217,8 @@ def test_an_interrupted_download_leaves_no_half_file(download: Any, was_there: b
     assert file[0].exists() == was_there
 
 
-def test_what_a_process_has_set_for_its_own_networks_does_not_reach_a_base() -> None:
-    """Under mixed precision and channels first a base is what its key says, and the settings are there afterwards."""
+def test_settings_of_the_process_do_not_change_a_base() -> None:
+    """A base does not use the process's mixed precision or channels first, and these settings stay."""
     expected = weights_digest(fresh(mobilenet(), SIDE, SIDE))
     keras.config.set_dtype_policy("mixed_float16")
     keras.config.set_image_data_format("channels_first")
@@ -235,7 +235,7 @@ def test_what_a_process_has_set_for_its_own_networks_does_not_reach_a_base() -> 
 
 
 def test_tiny_is_as_the_catalogue_says() -> None:
-    """Its width, and a map of a quarter of the input at every size from the minimum on."""
+    """It has the width of the catalogue, and maps of a quarter of the input size."""
     for height, width in ((32, 32), (36, 64)):
         model = fresh(parse_source("tiny", None, None, 0), height, width)
         assert model.output_shape == (None, height // 4, width // 4, TINY.width)
@@ -243,7 +243,7 @@ def test_tiny_is_as_the_catalogue_says() -> None:
 
 
 def test_tiny_can_have_random_weights() -> None:
-    """They follow their seed and are not the learned ones."""
+    """Random weights depend on their seed and are not the learned ones."""
     learned, zero, one = (
         weights_digest(fresh(parse_source("tiny", weights, None, seed), SIDE, SIDE))
         for weights, seed in ((None, 0), ("random", 0), ("random", 1))
@@ -252,13 +252,13 @@ def test_tiny_can_have_random_weights() -> None:
 
 
 def test_the_learned_weights_of_tiny_are_loaded() -> None:
-    """Their batch statistics are not those of a network that has seen nothing."""
+    """The batch statistics are not those of an untrained network."""
     model = fresh(parse_source("tiny", None, None, 0), SIDE, SIDE)
     assert np.abs(np.array(model.get_layer("stem_bn").moving_mean)).max() > 0
 
 
 def test_efficientnet_from_a_file_is_scaled_as_published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keras adds a scaling for weights="imagenet" only; the same file given by name must give the same features."""
+    """Keras adds a scaling for weights="imagenet" only; the same file given by path must give the same features."""
     shrink_efficientnet(monkeypatch)
     path = save_legacy(fresh(parse_source("EfficientNetB0", "random", None, 1), SIDE, SIDE), tmp_path / "b0")
     monkeypatch.setattr("keras.src.applications.efficientnet.file_utils.get_file", lambda *_, **__: str(path))
@@ -272,7 +272,7 @@ def test_efficientnet_from_a_file_is_scaled_as_published(tmp_path: Path, monkeyp
 
 
 def test_convnext_is_pooled_before_its_last_normalization(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As Keras does with pooling="avg": pooling the kept map would give other numbers, with the same weights."""
+    """Features are those of Keras with pooling="avg"; pooling the kept map would give other values."""
     shrink_convnext(monkeypatch)
     source = parse_source("ConvNeXtTiny", "random", None, 1)
     pooled, kept = fresh(source, 64, 64, "avg"), fresh(source, 64, 64)
@@ -289,8 +289,8 @@ def user_file(model: Any, path: Path) -> BaseSource:
     return BaseSource(str(path), "shipped")
 
 
-def test_a_user_file_is_loaded_whole(tmp_path: Path) -> None:
-    """The network gives what it gave before it was saved."""
+def test_a_user_file_is_loaded_completely(tmp_path: Path) -> None:
+    """The network has the same outputs as before it was saved."""
     inputs = keras.Input((16, 20, 3))
     model = keras.Model(inputs, keras.layers.Conv2D(4, 3, activation="relu")(inputs))
     images = np.random.default_rng(0).uniform(0, 1, (2, 16, 20, 3)).astype("float32")
@@ -299,7 +299,7 @@ def test_a_user_file_is_loaded_whole(tmp_path: Path) -> None:
 
 
 def test_a_user_file_with_two_inputs_is_refused(tmp_path: Path) -> None:
-    """The message says what was expected, and the shapes that were found."""
+    """The message has the expected shape and those found."""
     a, b = keras.Input((8, 8, 3)), keras.Input((8, 8, 3))
     source = user_file(keras.Model([a, b], keras.layers.Add()([a, b])), tmp_path / "b.keras")
     with pytest.raises(BaseUnavailable, match=r"one input of \(height, width, 3\), found \(None, 8, 8, 3\), \(None"):
@@ -308,7 +308,7 @@ def test_a_user_file_with_two_inputs_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("shape", [(8, 8, 1), (8, 3), (3, 8, 8)])
 def test_a_user_file_for_anything_but_rgb_is_refused(tmp_path: Path, shape: tuple[int, ...]) -> None:
-    """One channel, no map, or channels first: not images as featstore makes them."""
+    """One channel, no map, or channels first: the inputs are not RGB images with channels last."""
     inputs = keras.Input(shape)
     source = user_file(keras.Model(inputs, keras.layers.ReLU()(inputs)), tmp_path / "b.keras")
     with pytest.raises(BaseUnavailable, match="expected one input"):
@@ -317,7 +317,7 @@ def test_a_user_file_for_anything_but_rgb_is_refused(tmp_path: Path, shape: tupl
 
 @pytest.mark.filterwarnings("ignore:You are saving a model that has not yet been built")
 def test_a_user_file_that_was_never_built_is_refused(tmp_path: Path) -> None:
-    """A Sequential without an input has no graph to be cut."""
+    """A Sequential without an input has no graph that could be cut."""
     source = user_file(keras.Sequential([keras.layers.Conv2D(3, 3)]), tmp_path / "b.keras")
     with pytest.raises(BaseUnavailable, match="found a model without a fixed input"):
         fresh(source, 8, 8)
@@ -328,7 +328,7 @@ def doubled(x: Any) -> Any:
 
 
 def test_a_user_file_with_a_function_of_its_own_is_refused_by_its_name(tmp_path: Path) -> None:
-    """Such a file gets past the look at its config, and Keras' long message is cut down to what matters."""
+    """Keras refuses such a file, not the check of its config; its long message is shortened to the reason."""
     inputs = keras.Input((8, 8, 3))
     model = keras.Model(inputs, keras.layers.Conv2D(4, 3, activation=doubled)(inputs))
     with pytest.raises(BaseUnavailable, match="'doubled'") as caught:
@@ -343,8 +343,8 @@ class Doubling(keras.layers.Layer):  # type: ignore[misc]
 
 
 @pytest.mark.parametrize("layer", [Doubling(name="twice"), keras.layers.Lambda(doubled, name="twice")])
-def test_a_layer_with_code_is_refused_even_where_it_is_known(tmp_path: Path, layer: Any) -> None:
-    """What a file means must not depend on what a process happens to have registered."""
+def test_a_layer_with_code_is_refused_even_if_it_is_registered(tmp_path: Path, layer: Any) -> None:
+    """The meaning of a file must not depend on the classes that a process has registered."""
     inputs = keras.Input((8, 8, 3))
     path = tmp_path / "b.keras"
     keras.Model(inputs, layer(inputs)).save(path)
@@ -352,8 +352,8 @@ def test_a_layer_with_code_is_refused_even_where_it_is_known(tmp_path: Path, lay
         parse_source(str(path), None, None, 0)
 
 
-def test_a_model_compiled_with_a_loss_of_its_own_is_welcome(tmp_path: Path) -> None:
-    """What it was trained with is not loaded, so it does not stand in the way."""
+def test_a_model_compiled_with_a_custom_loss_is_accepted(tmp_path: Path) -> None:
+    """The loss is not loaded."""
 
     def my_loss(truth: Any, found: Any) -> Any:
         return truth - found

@@ -31,11 +31,11 @@ Images = npt.NDArray[np.float64]  # (n, rows, cols, 3)
 
 
 class Asked(Exception):
-    """Raised in the place of a download; the message is the name of the file."""
+    """Raised instead of a download; the message is the name of the file."""
 
 
 class Stub:
-    """Stands for any layer and any tensor of shape (batch, 64, 64, 8), so that a constructor runs in milliseconds."""
+    """A replacement for any layer and any tensor (batch, 64, 64, 8), so that a constructor runs in milliseconds."""
 
     shape = (None, 64, 64, 8)
     made: ClassVar[list[str]] = []  # what has been taken from any stub, in order: the names of the layers
@@ -60,7 +60,7 @@ def constructor(name: str) -> Any:
 
 
 def stub_layers(monkeypatch: pytest.MonkeyPatch, module_name: str) -> None:
-    """Put stubs in the place of the module's `layers`, and of all the layers and models that it names itself."""
+    """Replace the module's `layers`, and all layers and models that it imports by name, by stubs."""
     import keras
 
     module = importlib.import_module(module_name)
@@ -102,7 +102,7 @@ def lazily() -> Iterator[None]:
 
 
 def prepared(variant: str, images: Images) -> Images:
-    """(n, rows, cols, 3) RGB 0..255 -> the same shape as the variant's network wants it, written out independently."""
+    """Apply the variant to RGB images (n, rows, cols, 3) in 0..255, independently of the package."""
     if variant == "raw":
         return images
     flipped = images[..., ::-1] if variant == "caffe" else images
@@ -146,20 +146,20 @@ def test_preprocessing_is_that_of_keras(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", BASES)
-def test_the_constructor_lives_beside_its_preprocessing(name: str) -> None:
-    """The module in the table is the one that defines the constructor."""
+def test_the_module_defines_the_constructor(name: str) -> None:
+    """So its preprocess_input is that of the base."""
     assert constructor(name).__module__ == f"keras.src.applications.{BASES[name].module}"
 
 
 @pytest.mark.parametrize("name", BASES)
 def test_alpha_is_an_argument_where_the_table_says_so(name: str) -> None:
-    """Exactly the bases that take alpha are marked as taking it."""
+    """Exactly the bases with an argument alpha are marked."""
     assert ("alpha" in inspect.signature(constructor(name)).parameters) == BASES[name].takes_alpha
 
 
 @pytest.mark.parametrize("name", BASES)
 def test_the_weights_file_is_the_one_that_keras_asks_for(name: str, asked: Any) -> None:
-    """At the published size and alpha 1.0, the file is that of Keras."""
+    """The name agrees with Keras at the published size and alpha 1.0."""
     info = BASES[name]
     size = info.input_size
     assert weights_file_name(info, 1.0, size, size) == asked(name, input_shape=(size, size, 3))
@@ -167,7 +167,7 @@ def test_the_weights_file_is_the_one_that_keras_asks_for(name: str, asked: Any) 
 
 @pytest.mark.parametrize("name", BASES)
 def test_the_file_with_the_classifier_is_the_one_that_keras_asks_for(name: str, asked: Any) -> None:
-    """At the published size, with the top of 1,000 classes."""
+    """The name agrees with Keras at the published size, with the top of 1,000 classes."""
     size = BASES[name].input_size
     file = weights_file_name(BASES[name], 1.0, size, size, top=True)
     assert file == asked(name, top=True, input_shape=(size, size, 3))
@@ -182,19 +182,19 @@ SIZES = [(96, 96), (128, 128), (150, 150), (160, 160), (192, 192), (224, 224), (
 @pytest.mark.parametrize("name, alpha", ALPHAS)
 @pytest.mark.parametrize("rows, cols", SIZES)
 def test_the_weights_file_follows_alpha_and_size(name: str, alpha: float, rows: int, cols: int, asked: Any) -> None:
-    """Where Keras has files by width and by size the same one is named, and that of 224 px for any other size."""
+    """The name agrees with Keras for all widths and sizes; sizes without a file use that of 224 px."""
     assert weights_file_name(BASES[name], alpha, rows, cols) == asked(name, alpha=alpha, input_shape=(rows, cols, 3))
 
 
 @pytest.mark.parametrize("name, alpha", ALPHAS)
 def test_the_file_with_the_classifier_follows_alpha(name: str, alpha: float, asked: Any) -> None:
-    """Of each width with ImageNet weights."""
+    """The name agrees with Keras for each width with ImageNet weights."""
     file = weights_file_name(BASES[name], alpha, 224, 224, top=True)
     assert file == asked(name, top=True, alpha=alpha, input_shape=(224, 224, 3))
 
 
 def test_a_few_file_names_by_hand() -> None:
-    """What the files are called, written out, so that a change of Keras shows in which way it changed."""
+    """Some names written out, so that a change in Keras shows what has changed."""
     v1, v2, vgg = BASES["MobileNet"], BASES["MobileNetV2"], BASES["VGG16"]
     assert weights_file_name(v1, 1, 128, 128) == "mobilenet_1_0_128_tf_no_top.h5"
     assert weights_file_name(v1, 0.25, 150, 150) == "mobilenet_2_5_224_tf_no_top.h5"
@@ -205,7 +205,7 @@ def test_a_few_file_names_by_hand() -> None:
 
 @pytest.mark.parametrize("name", ["MobileNetV2", "MobileNetV3Small", "ResNet50V2", "EfficientNetV2B0", "ConvNeXtTiny"])
 def test_the_stubs_do_not_change_what_is_asked_for(name: str, asked: Any, lazily: None) -> None:
-    """A real network asks for the same file as one of stubs."""
+    """A real network requests the same file as one of stubs."""
     arguments = {"input_shape": (96, 96, 3)}
     assert asked(name, stubs=False, **arguments) == asked(name, **arguments)
 
@@ -221,7 +221,7 @@ def test_a_width_that_keras_refuses_is_refused(name: str, alpha: float) -> None:
 
 
 def test_an_unknown_alpha_is_answered_with_the_list() -> None:
-    """The message says which widths there are, which was found and what to do."""
+    """The message has the possible widths, the one found and a remedy."""
     with pytest.raises(UsageError) as caught:
         weights_file_name(BASES["MobileNet"], 0.6, 224, 224)
     assert str(caught.value) == (
@@ -235,13 +235,13 @@ def test_alpha_for_a_base_that_has_none_is_refused() -> None:
     with pytest.raises(UsageError) as caught:
         weights_file_name(BASES["VGG16"], 0.5, 224, 224)
     assert str(caught.value) == (
-        "ImageNet weights of VGG16: expected alpha 1.0, found 0.5; leave alpha out, its width is fixed"
+        "ImageNet weights of VGG16: expected alpha 1.0, found 0.5; leave alpha out: the width is fixed"
     )
 
 
 @pytest.mark.parametrize("name", BASES)
 def test_a_map_pools_unless_keras_ends_on_another_layer(name: str, asked: Any) -> None:
-    """With pooling="avg" the last layer is the pooling, except where the table says that a map does not pool."""
+    """With pooling="avg" the last layer is the pooling, except for the bases marked otherwise."""
     asked(name, pooling="avg", input_shape=(224, 224, 3))
     assert Stub.made[-1] == ("GlobalAveragePooling2D" if BASES[name].map_pools else "LayerNormalization")
 
@@ -267,7 +267,7 @@ def test_width_and_minimum_size_are_those_of_the_network(name: str, lazily: None
 
 @pytest.mark.parametrize("name", BASES)
 def test_the_minimum_size_is_the_limit_of_every_constructor(name: str, asked: Any) -> None:
-    """Each constructor gets as far as its weights at the minimum size, and refuses one pixel less."""
+    """Each constructor requests its weights at the minimum size, and refuses one pixel less."""
     side = BASES[name].min_size
     asked(name, input_shape=(side, side, 3))
     with pytest.raises(ValueError, match="at least"):
@@ -275,7 +275,7 @@ def test_the_minimum_size_is_the_limit_of_every_constructor(name: str, asked: An
 
 
 def test_a_known_name_is_found() -> None:
-    """lookup gives the entry itself."""
+    """lookup returns the entry itself."""
     assert lookup("EfficientNetV2B0") is BASES["EfficientNetV2B0"]
 
 
@@ -290,8 +290,8 @@ def test_a_known_name_is_found() -> None:
         ("", "`featstore models` lists them"),
     ],
 )
-def test_an_unknown_name_is_answered_with_what_comes_close(name: str, remedy: str) -> None:
-    """The message says what was expected, what was found and what to do."""
+def test_an_unknown_name_is_answered_with_similar_names(name: str, remedy: str) -> None:
+    """The message has the expected names, the one found and a remedy."""
     with pytest.raises(UsageError) as caught:
         lookup(name)
     expected = f"expected one of the {len(BASES)} constructors of keras.applications, spelled as there"

@@ -1,4 +1,4 @@
-"""Bases in memory: small ones stay for the next call, a large one leaves before another is built."""
+"""Bases in memory: small ones stay for the next call, a large one is dropped before another is built."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ MB = 2**20
 
 
 class Model:
-    """A network with one weight of so many bytes, which refers to itself as Keras' do."""
+    """A network with one weight of `size` bytes, which refers to itself as Keras networks do."""
 
     def __init__(self, size: int) -> None:
         self.weights = [SimpleNamespace(shape=(size // 4,))]
@@ -32,14 +32,14 @@ class Model:
 
 @pytest.fixture(autouse=True)
 def forget() -> Iterator[None]:
-    """Networks of one test are nothing to the next."""
+    """Start and end each test without bases in memory."""
     release_bases()
     yield
     release_bases()
 
 
 def test_what_is_held_is_not_built_again() -> None:
-    """By its identity, and what is compiled from it likewise."""
+    """The same identity returns the same base and the same compiled function."""
     base = hold_base("a", lambda: Model(MB))
     assert hold_base("a", lambda: pytest.fail("built again")) is base
     network = hold_network(base, "n", object)
@@ -48,7 +48,7 @@ def test_what_is_held_is_not_built_again() -> None:
 
 
 def test_a_large_base_is_gone_before_the_next_is_built() -> None:
-    """With what was compiled from it: never are two of them in memory."""
+    """The base and its functions are collected first, so that two are never in memory."""
     base = hold_base("large", lambda: Model(held.MOST_BYTES + 4))
     network = hold_network(base, "n", lambda: Model(4))
     seen = [weakref.ref(base.model), weakref.ref(network)]
@@ -57,7 +57,7 @@ def test_a_large_base_is_gone_before_the_next_is_built() -> None:
 
 
 def test_small_bases_stay_together() -> None:
-    """Up to a number and a sum of bytes; the one that was not used for longest goes first."""
+    """There is a limit on their number and their bytes; the least recently used is dropped first."""
     bases = {name: hold_base(name, lambda: Model(MB)) for name in "abcd"}
     hold_base("a", lambda: pytest.fail("built again"))
     hold_base("e", lambda: Model(MB))
@@ -75,8 +75,8 @@ def test_a_base_that_cannot_be_built_is_not_held() -> None:
     assert hold_base("a", lambda: Model(4)).model.weights
 
 
-def test_the_networks_of_a_base_are_few() -> None:
-    """The one that was not used for longest goes first."""
+def test_a_base_keeps_few_networks() -> None:
+    """The least recently used is dropped first."""
     base = hold_base("a", lambda: Model(MB))
     networks = {name: hold_network(base, name, object) for name in "abcd"}
     hold_network(base, "a", object)
@@ -87,7 +87,7 @@ def test_the_networks_of_a_base_are_few() -> None:
 
 @pytest.fixture
 def built(monkeypatch: pytest.MonkeyPatch) -> list[Callable[[], Any]]:
-    """Weak references to the bases that are built, made when each is; `alive` at the time is checked by the tests."""
+    """Weak references to the bases, in the order in which they are built."""
     models: list[Callable[[], Any]] = []
     build_new = building.build_new
 
@@ -103,7 +103,7 @@ def built(monkeypatch: pytest.MonkeyPatch) -> list[Callable[[], Any]]:
 def test_a_grid_of_large_bases_holds_one_at_a_time(
     tmp_path: Path, built: list[Callable[[], Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The base of the first group, and its network, are collected before the second group builds its own."""
+    """A base and its network are collected before the next base is built."""
     monkeypatch.setattr(held, "MOST_BYTES", 0)  # tiny counts as large
     alive: list[int] = []
     build_and_note = building.build_new
@@ -119,7 +119,7 @@ def test_a_grid_of_large_bases_holds_one_at_a_time(
 
 
 def test_predict_does_not_build_its_base_again(tmp_path: Path, built: list[Callable[[], Any]]) -> None:
-    """However often it is called in a process; nor those of a run with two small bases side by side."""
+    """Several calls in a process build it once."""
     data, cache = write_photos(tmp_path / "photos", 6), tmp_path / "cache"
     run = featstore.train_head(data, model="tiny", cache=cache, runs=tmp_path / "runs")
     assert len(built) == 1

@@ -1,4 +1,4 @@
-"""Looking into `.keras` files that somebody else may have made, without Keras."""
+"""Inspecting untrusted `.keras` files without Keras."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from helpers.keras_files import CONV, INPUT, model, write
 
 
 def nested(depth: int) -> str:
-    """An object in `depth` lists, as JSON text."""
+    """Return an object in `depth` lists as JSON."""
     return '{"class_name": "A", "config": ' + "[" * depth + json.dumps(CONV) + "]" * depth + "}"
 
 
@@ -25,29 +25,29 @@ def file(tmp_path: Path) -> Path:
     return tmp_path / "base.keras"
 
 
-def test_a_missing_file_is_named_with_the_way_to_make_one(file: Path) -> None:
-    """Where there is no file the message says which, and how a model is saved."""
+def test_a_missing_file_is_named_with_the_remedy(file: Path) -> None:
+    """The message says how a model is saved."""
     with pytest.raises(BaseUnavailable, match=r"base\.keras: no such file; .*model\.save"):
         read_config(file)
 
 
 @pytest.mark.parametrize("content", [b"", b"no zip", b"PK\x03\x04" + bytes(200), b"\x89HDF\r\n\x1a\n" + bytes(99)])
-def test_a_file_that_is_no_archive_is_refused(file: Path, content: bytes) -> None:
-    """Empty, foreign and damaged files are one kind of error, with the path in it."""
+def test_a_file_that_is_not_an_archive_is_refused(file: Path, content: bytes) -> None:
+    """Empty, foreign and damaged files are one kind of error, with the path."""
     file.write_bytes(content)
-    with pytest.raises(BaseUnavailable, match=r"base\.keras: not a \.keras file"):
+    with pytest.raises(BaseUnavailable, match=r"base\.keras: not a readable \.keras file"):
         read_config(file)
 
 
 @pytest.mark.parametrize("config", ["", "{", "\0", "[" * 100_000, '{"a": ' * 100_000])
-def test_a_config_that_is_no_json_is_refused(file: Path, config: str) -> None:
-    """Text that is no JSON, or nested without end, is refused like a damaged file."""
-    with pytest.raises(BaseUnavailable, match=r"base\.keras: not a \.keras file"):
+def test_a_config_that_is_not_json_is_refused(file: Path, config: str) -> None:
+    """Other text and too deep JSON are refused like a damaged file."""
+    with pytest.raises(BaseUnavailable, match=r"base\.keras: not a readable \.keras file"):
         read_config(write(file, config))
 
 
 def test_an_archive_without_a_config_is_refused(file: Path) -> None:
-    """Any other zip archive is no model."""
+    """Another zip archive is not a model."""
     with zipfile.ZipFile(file, "w") as archive:
         archive.writestr("metadata.json", "{}")
     with pytest.raises(BaseUnavailable, match=r"config\.json"):
@@ -55,16 +55,16 @@ def test_an_archive_without_a_config_is_refused(file: Path) -> None:
 
 
 @pytest.mark.parametrize("config", [[], "text", 5, None])
-def test_a_config_that_is_no_object_is_refused(file: Path, config: object) -> None:
-    """JSON that is no object is no model."""
-    with pytest.raises(BaseUnavailable, match="not that of a Keras model"):
+def test_a_config_that_is_not_an_object_is_refused(file: Path, config: object) -> None:
+    """Other JSON is not a model."""
+    with pytest.raises(BaseUnavailable, match="not a Keras model"):
         read_config(write(file, json.dumps(config)))
 
 
 def test_a_folder_is_refused(tmp_path: Path) -> None:
-    """A folder of that name is an expected error too."""
+    """A folder with such a name is an expected error."""
     (tmp_path / "folder.keras").mkdir()
-    with pytest.raises(BaseUnavailable, match=r"not a \.keras file"):
+    with pytest.raises(BaseUnavailable, match=r"not a readable \.keras file"):
         read_config(tmp_path / "folder.keras")
 
 
@@ -94,7 +94,7 @@ def test_the_input_size_is_that_of_the_input_layer(file: Path, shape: object, ex
 
 
 def test_a_file_without_an_input_layer_has_no_size(file: Path) -> None:
-    """The size is None where no input layer says one."""
+    """The size is None if no input layer has one."""
     assert input_size(write(file, model(CONV, {**INPUT, "config": "text"}))) is None
 
 
@@ -111,7 +111,7 @@ def test_a_file_without_an_input_layer_has_no_size(file: Path) -> None:
     ],
 )
 def test_a_layer_that_needs_code_is_refused_by_its_name(file: Path, layer: dict[str, Any]) -> None:
-    """Lambda layers, registered classes and classes of other packages are refused, however deep they are."""
+    """Lambda layers, registered classes and classes of other packages are refused at any depth."""
     for config in (model(CONV, layer), model(CONV, model(model(layer))), model({**CONV, "config": {"inner": [layer]}})):
         with pytest.raises(BaseUnavailable, match=f"layer 'mine' is a {layer['class_name']}"):
             refuse_code(write(file, config))
@@ -125,27 +125,27 @@ def test_a_layer_that_needs_code_is_refused_by_its_name(file: Path, layer: dict[
         {"module": "os", "class_name": "function"},
     ],
 )
-def test_a_function_that_comes_with_the_file_is_refused(file: Path, item: dict[str, Any]) -> None:
+def test_a_function_in_the_file_is_refused(file: Path, item: dict[str, Any]) -> None:
     """Lambdas and functions of other modules are refused as settings of a layer too."""
     with pytest.raises(BaseUnavailable, match="needs code"):
         refuse_code(write(file, model({**CONV, "config": {"name": "conv", "activation": item}})))
 
 
-def test_layers_of_keras_are_let_through(file: Path) -> None:
-    """Keras' own layers, its markers and its functions by name pass."""
+def test_layers_of_keras_are_accepted(file: Path) -> None:
+    """Keras' own layers, its markers and its functions by name are accepted."""
     marker = {"class_name": "__keras_tensor__", "config": {"shape": [None, 3]}}
     function = {"module": "builtins", "class_name": "function", "config": "relu", "registered_name": "relu"}
     refuse_code(write(file, model(INPUT, {**CONV, "inbound": [marker], "config": {"activation": function}})))
 
 
-def test_what_a_model_was_compiled_with_does_not_matter(file: Path) -> None:
-    """A custom loss of the model itself is never loaded, so it is no reason to refuse the file."""
+def test_a_custom_loss_of_the_model_is_accepted(file: Path) -> None:
+    """It is never loaded."""
     loss = {"module": None, "class_name": "MyLoss", "config": {}, "registered_name": "MyLoss"}
     refuse_code(write(file, model(CONV, compile_config={"loss": loss})))
 
 
-def test_what_an_inner_model_was_compiled_with_matters(file: Path) -> None:
-    """Keras does load the custom loss of a model within the model."""
+def test_a_custom_loss_of_an_inner_model_is_refused(file: Path) -> None:
+    """Keras loads the loss of a model within the model."""
     loss = {"module": None, "class_name": "MyLoss", "config": {}, "registered_name": "MyLoss"}
     with pytest.raises(BaseUnavailable, match="MyLoss"):
         refuse_code(write(file, model(CONV, model(CONV, compile_config={"loss": loss}))))
@@ -153,21 +153,21 @@ def test_what_an_inner_model_was_compiled_with_matters(file: Path) -> None:
 
 @pytest.mark.parametrize("depth", [900, 950, 980])
 def test_no_depth_of_nesting_hides_a_layer(file: Path, depth: int) -> None:
-    """What the JSON parser takes is searched to the bottom; what it does not take is refused."""
+    """All that the JSON parser accepts is searched; the rest is refused."""
     config = nested(depth).replace("Conv2D", "Lambda")
     with pytest.raises(BaseUnavailable):
         refuse_code(write(file, config))
 
 
-def test_a_head_may_hold_only_the_layers_of_heads(file: Path) -> None:
-    """A class outside the list is refused, by its name."""
+def test_a_head_may_have_only_the_layers_of_heads(file: Path) -> None:
+    """A class outside the list is refused by its name."""
     refuse_layers(write(file, model(CONV)), {"Functional", "Conv2D"})
-    with pytest.raises(RunError, match="holds a 'Conv2D'"):
+    with pytest.raises(RunError, match="has a 'Conv2D'"):
         refuse_layers(file, {"Functional", "Dense"})
 
 
 @pytest.mark.parametrize("module", [None, 5, "os", "kerasx", "builtins", "my.keras"])
-def test_a_known_name_from_elsewhere_is_refused(file: Path, module: object) -> None:
-    """A class counts as known only if it is Keras' own."""
-    with pytest.raises(RunError, match="holds a 'Conv2D'"):
+def test_a_known_name_of_another_package_is_refused(file: Path, module: object) -> None:
+    """A class is known only if it is Keras' own."""
+    with pytest.raises(RunError, match="has a 'Conv2D'"):
         refuse_layers(write(file, model({**CONV, "module": module})), {"Functional", "Conv2D"})

@@ -1,4 +1,4 @@
-"""A network as a function: rows that depend on their image alone, from the weights that the spec names."""
+"""A network as a function: each row depends only on its image, and the weights are those of the spec."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from featstore.bases.build import build, weights_digest
-from featstore.bases.cut import cut
+from featstore.bases.build import load_base, weights_digest
+from featstore.bases.cut import cut_at
 from featstore.bases.network import Network, load_network
 from featstore.bases.source import parse_source
 from featstore.datasets.digests import DigestMemory
@@ -28,11 +28,11 @@ IMAGES = np.stack([np.asarray(draw("discs", number, (32, 32))) for number in ran
 
 @pytest.fixture(scope="module")
 def tiny() -> Any:
-    return build(parse_source("tiny", None, None, 0), 32, 32)
+    return load_base(parse_source("tiny", None, None, 0), 32, 32)
 
 
 def test_a_row_does_not_depend_on_its_neighbours(tiny: Any) -> None:
-    """Alone or among others an image has the same features; its place in the batch shows in the last bits at most."""
+    """An image has the same features alone and among others; its place in the batch changes the last bits at most."""
     network = Network(tiny, NAMED["tf"])
     together = network(IMAGES)
     assert together.shape == (40, 8, 8, 256)
@@ -44,10 +44,10 @@ def test_a_row_does_not_depend_on_its_neighbours(tiny: Any) -> None:
 
 
 def test_features_are_those_of_the_model_called_directly(tiny: Any) -> None:
-    """With preprocess_input in front, in inference mode, for any batch size, order and split into calls."""
+    """Features equal those of preprocess_input and the model, for any batch size, order and number of calls."""
     prepared = keras.applications.mobilenet.preprocess_input(IMAGES.astype("float32"))
     expected = np.asarray(tiny(prepared, training=False)).mean(axis=(1, 2))
-    pooled = cut(tiny, "last", "avg")
+    pooled = cut_at(tiny, "last", "avg")
     for batch in (1, 8, 64):
         np.testing.assert_allclose(Network(pooled, NAMED["tf"], batch)(IMAGES), expected, rtol=1e-4, atol=1e-5)
     order = np.random.default_rng(0).permutation(40)
@@ -58,7 +58,7 @@ def test_features_are_those_of_the_model_called_directly(tiny: Any) -> None:
 
 @pytest.mark.parametrize("variant", NAMED)
 def test_preprocessing_in_the_graph_is_the_formula(variant: str) -> None:
-    """What the network is fed equals Preprocessing.apply, for bytes and for the floats that keras-compat reads."""
+    """The input of the network equals Preprocessing.apply, for bytes and for the floats of keras-compat."""
     inputs = keras.Input((8, 8, 3))
     network = Network(keras.Model(inputs, keras.layers.Activation("linear")(inputs)), NAMED[variant])
     images = IMAGES[:5, :8, :8]
@@ -67,14 +67,14 @@ def test_preprocessing_in_the_graph_is_the_formula(variant: str) -> None:
 
 
 def test_running_a_base_leaves_it_as_it_was(tiny: Any) -> None:
-    """Its batch statistics are used and never updated."""
+    """Its batch statistics are used, and not updated."""
     before = weights_digest(tiny)
     Network(tiny, NAMED["tf"])(IMAGES)
     assert weights_digest(tiny) == before
 
 
 def test_a_base_runs_without_tf32(tmp_path: Path) -> None:
-    """Also where the program had switched it on: the encoder goes through the loader, which switches it off."""
+    """The encoder uses the loader, which turns TF32 off even if the program has turned it on."""
     recipe = Recipe(model="tiny")
     encode = make_encoder(recipe.source(), resolve_recipe(recipe, DigestMemory(tmp_path)))
     tf.config.experimental.enable_tensor_float_32_execution(True)
@@ -82,8 +82,8 @@ def test_a_base_runs_without_tf32(tmp_path: Path) -> None:
     assert not tf.config.experimental.tensor_float_32_execution_enabled()
 
 
-def test_the_images_are_left_alone() -> None:
-    """Preprocessing happens in the graph; the caller's array keeps its values."""
+def test_the_images_are_not_changed() -> None:
+    """Preprocessing is part of the graph; the caller's array keeps its values."""
     inputs = keras.Input((8, 8, 3))
     images = np.full((2, 8, 8, 3), 7, np.float32)
     Network(keras.Model(inputs, keras.layers.ReLU()(inputs)), NAMED["caffe"])(images)
@@ -91,7 +91,7 @@ def test_the_images_are_left_alone() -> None:
 
 
 def test_other_weights_than_those_of_the_spec_are_refused(tmp_path: Path) -> None:
-    """Rows under a key are never made by a network that has other weights."""
+    """Rows of a key are never made by a network with other weights."""
     recipe = Recipe(model="tiny", weights="random")
     spec = resolve_recipe(recipe, DigestMemory(tmp_path))
     with pytest.raises(BaseUnavailable, match="the weights of tiny are not those"):
@@ -106,15 +106,15 @@ def save(path: Path, seed: int) -> Path:
     return path
 
 
-def test_a_user_file_runs_by_the_names_in_it(tmp_path: Path) -> None:
-    """The layer that the user reads in their model's summary is the one that is kept."""
+def test_a_user_file_is_cut_by_the_names_in_it(tmp_path: Path) -> None:
+    """The layer is the one of that name in the model's summary."""
     recipe = Recipe(model=str(save(tmp_path / "b.keras", 0)), preprocess="raw", layer="conv2d_4", pool="none")
     spec = resolve_recipe(recipe, DigestMemory(tmp_path))
     assert make_encoder(recipe.source(), spec)(IMAGES[:3, :16, :16]).shape == (3, 14, 14, 4)
 
 
-def test_a_user_file_that_was_exchanged_is_refused(tmp_path: Path) -> None:
-    """Between naming the key and running the base the file may change; its rows would be another's."""
+def test_a_user_file_that_was_replaced_is_refused(tmp_path: Path) -> None:
+    """The file may change after its digest was computed for the key; its rows would be wrong."""
     path = save(tmp_path / "b.keras", 0)
     recipe = Recipe(model=str(path), preprocess="raw")
     encode = make_encoder(recipe.source(), resolve_recipe(recipe, DigestMemory(tmp_path)))

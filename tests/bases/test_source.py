@@ -1,4 +1,4 @@
-"""Where a base comes from, as the user named it: all that can be said without TensorFlow."""
+"""The source of a base as the user named it, without TensorFlow."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from helpers.keras_files import CONV, INPUT, model, write
 
 @pytest.fixture
 def base(tmp_path: Path) -> str:
-    """A `.keras` file for images of 32x48 px, as far as its config goes."""
+    """A `.keras` file whose config is for images of 32x48 px."""
     return str(write(tmp_path / "base.keras", model(INPUT, CONV)))
 
 
@@ -28,15 +28,13 @@ def base(tmp_path: Path) -> str:
         ("MobileNet", "imagenet", BaseSource("MobileNet", "imagenet", 1.0)),
     ],
 )
-def test_weights_left_out_are_those_that_a_base_comes_with(
-    name: str, weights: str | None, expected: BaseSource
-) -> None:
-    """tiny brings its own, the others take ImageNet's; a seed counts for random ones only."""
+def test_default_weights_are_those_of_the_base(name: str, weights: str | None, expected: BaseSource) -> None:
+    """tiny has its own, other bases use ImageNet's; the seed is kept only for random weights."""
     assert parse_source(name, weights, None, 7) == expected
 
 
-def test_alpha_is_a_number_where_a_base_has_one() -> None:
-    """An alpha left out is 1.0, an integer is a float, so that equal networks have equal sources."""
+def test_alpha_is_a_float_if_the_base_has_one() -> None:
+    """The default is 1.0 and an integer becomes a float, so that equal networks have equal sources."""
     assert parse_source("MobileNet", "random", None, 0) == parse_source("MobileNet", "random", 1, 0)
     assert parse_source("MobileNetV2", "random", 0.35, 0).alpha == 0.35
 
@@ -49,33 +47,33 @@ def test_alpha_for_a_base_of_one_width_is_refused(name: str) -> None:
 
 
 def test_alpha_for_a_file_is_refused(base: str) -> None:
-    """A user's network has the width it has."""
+    """The width of a user's network is fixed."""
     with pytest.raises(UsageError, match="no width multiplier"):
         parse_source(base, None, 0.5, 0)
 
 
 def test_an_unknown_base_is_answered_with_a_suggestion() -> None:
-    """A name that comes close is corrected."""
+    """A similar name is suggested."""
     with pytest.raises(UsageError, match="did you mean MobileNetV2"):
         parse_source("mobilenet-v2", None, None, 0)
 
 
 def test_tiny_has_no_imagenet_weights() -> None:
-    """The message says what to give instead."""
+    """The message names the remedy."""
     with pytest.raises(UsageError, match="leave (it|`weights`) out"):
         parse_source("tiny", "imagenet", None, 0)
 
 
 def test_a_file_that_is_neither_hdf5_nor_keras_is_refused(tmp_path: Path) -> None:
-    """Weights are known by their ending, and the message lists what there is."""
+    """The ending decides, and the message lists the possible ones."""
     (tmp_path / "w.pt").write_bytes(b"x")
-    with pytest.raises(UsageError, match=r"expected imagenet, random, or a file that ends in \.h5 or \.keras"):
+    with pytest.raises(UsageError, match=r"expected imagenet, random, or the path of a \.h5 or \.keras file"):
         parse_source("VGG16", str(tmp_path / "w.pt"), None, 0)
 
 
 @pytest.mark.parametrize("name", ["w.h5", "w.weights.h5", "w.keras"])
 def test_weights_may_be_a_file(tmp_path: Path, name: str) -> None:
-    """The three formats of Keras are taken by path, and must be there."""
+    """The three formats of Keras are given by path, and must exist."""
     path = tmp_path / name
     with pytest.raises(BaseUnavailable, match="no such file"):
         parse_source("VGG16", str(path), None, 0)
@@ -84,15 +82,15 @@ def test_weights_may_be_a_file(tmp_path: Path, name: str) -> None:
     assert (source.weights_file(64, 64), source.seed) == (path, 0)
 
 
-def test_a_folder_is_no_weights_file(tmp_path: Path) -> None:
-    """A folder of that name is said to be no file."""
+def test_a_folder_is_not_a_weights_file(tmp_path: Path) -> None:
+    """A folder with such a name is an expected error."""
     (tmp_path / "w.h5").mkdir()
     with pytest.raises(BaseUnavailable, match="no such file"):
         parse_source("VGG16", str(tmp_path / "w.h5"), None, 0)
 
 
-def test_a_user_file_brings_its_own_weights(base: str) -> None:
-    """It is its own weights file, has no entry in the catalogue, and goes by one name wherever it lies."""
+def test_a_user_file_has_its_own_weights(base: str) -> None:
+    """It is its own weights file, is not in the catalogue, and its name in a spec does not depend on its path."""
     source = parse_source(base, None, None, 7)
     assert source.is_file
     assert source.info is None
@@ -103,8 +101,8 @@ def test_a_user_file_brings_its_own_weights(base: str) -> None:
 
 @pytest.mark.parametrize("weights", ["imagenet", "random", "w.h5"])
 def test_weights_for_a_user_file_are_refused(base: str, weights: str) -> None:
-    """Two sets of weights would be one too many."""
-    with pytest.raises(UsageError, match="brings its own weights"):
+    """The file has its own weights."""
+    with pytest.raises(UsageError, match="has its own weights"):
         parse_source(base, weights, None, 0)
 
 
@@ -116,13 +114,13 @@ def test_a_user_file_with_code_is_refused_at_once(tmp_path: Path) -> None:
 
 
 def test_the_default_size_is_the_published_one(base: str) -> None:
-    """That of the catalogue, or the one a user's file is fixed to."""
+    """The default is the size in the catalogue, or the one that a user's file is fixed to."""
     assert parse_source("Xception", "random", None, 0).default_size() == (299, 299)
     assert parse_source(base, None, None, 0).default_size() == (32, 48)
 
 
-def test_a_user_file_for_any_size_asks_for_one(tmp_path: Path) -> None:
-    """Where nothing says a size, the message asks for --size."""
+def test_a_user_file_of_any_size_needs_a_size(tmp_path: Path) -> None:
+    """Without a fixed size, the message asks for --size."""
     layer = {**INPUT, "config": {"batch_shape": [None, None, None, 3]}}
     source = parse_source(str(write(tmp_path / "b.keras", model(layer))), None, None, 0)
     with pytest.raises(UsageError, match="size=224"):
@@ -132,7 +130,7 @@ def test_a_user_file_for_any_size_asks_for_one(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name, smallest", [("tiny", 32), ("VGG16", 32), ("Xception", 71), ("InceptionV3", 75)])
 def test_a_size_below_the_minimum_is_refused_with_the_minimum(name: str, smallest: int) -> None:
-    """Both sides count; the minimum itself is accepted."""
+    """Both sides must have the minimum."""
     source = parse_source(name, "random", None, 0)
     source.check_size(smallest, smallest)
     for size in ((smallest - 1, 300), (300, smallest - 1)):
@@ -141,8 +139,8 @@ def test_a_size_below_the_minimum_is_refused_with_the_minimum(name: str, smalles
         assert "\n" not in str(caught.value)
 
 
-def test_a_user_file_takes_no_size_but_its_own(base: str) -> None:
-    """The message says which size it is fixed to."""
+def test_a_user_file_takes_only_its_own_size(base: str) -> None:
+    """The message has the size that it is fixed to."""
     source = parse_source(base, None, None, 0)
     source.check_size(32, 48)
     with pytest.raises(UsageError, match="takes images of 32x48 px, not 48x32"):
@@ -150,7 +148,7 @@ def test_a_user_file_takes_no_size_but_its_own(base: str) -> None:
 
 
 def test_imagenet_weights_are_where_keras_keeps_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Below $KERAS_HOME, or ~/.keras, under the name that Keras gives them."""
+    """They are below $KERAS_HOME, or ~/.keras, under the name that Keras gives them."""
     source = parse_source("MobileNet", "imagenet", 0.25, 0)
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
     assert source.weights_file(160, 160) == tmp_path / "models" / "mobilenet_2_5_160_tf_no_top.h5"
@@ -160,7 +158,7 @@ def test_imagenet_weights_are_where_keras_keeps_them(tmp_path: Path, monkeypatch
 
 
 def test_imagenet_weights_that_were_never_published_are_refused() -> None:
-    """A width without ImageNet weights is answered with those that have them."""
+    """The message lists the widths that have ImageNet weights."""
     with pytest.raises(UsageError, match=r"expected alpha 0\.25, 0\.5, 0\.75 or 1\.0, found 0\.6"):
         parse_source("MobileNet", "imagenet", 0.6, 0).weights_file(224, 224)
 
@@ -173,8 +171,8 @@ def test_tiny_ships_its_weights() -> None:
     assert parse_source("tiny", "random", None, 0).weights_file(32, 32) is None
 
 
-def test_pixels_are_no_network() -> None:
-    """The built-in base without weights: any size from one pixel on, and what is customary as `keras`."""
+def test_pixels_are_not_a_network() -> None:
+    """The base has no weights, takes any size from one pixel, and `keras` stands for the usual scaling."""
     source = parse_source("pixels", None, None, 7)
     assert source == BaseSource("pixels", "shipped")
     assert (source.weights_file(64, 64), source.identity(), source.default_size()) == (None, "pixels", (64, 64))
@@ -185,13 +183,13 @@ def test_pixels_are_no_network() -> None:
 
 @pytest.mark.parametrize("weights, alpha", [("random", None), ("imagenet", None), ("w.h5", None), (None, 0.5)])
 def test_pixels_take_neither_weights_nor_a_width(weights: str | None, alpha: float | None) -> None:
-    """Whatever they are, they would be of no use."""
+    """They would have no effect."""
     with pytest.raises(UsageError, match="has no weights" if weights else "no width multiplier"):
         parse_source("pixels", weights, alpha, 0)
 
 
-def test_the_identity_tells_apart_what_one_file_can_become(tmp_path: Path) -> None:
-    """Base, width, seed, versions and Keras' own way of loading: each gives other weights from the same place."""
+def test_the_identity_differs_where_the_weights_differ(tmp_path: Path) -> None:
+    """Base, width, seed, versions and Keras' own loading each give other weights from the same file."""
     file = tmp_path / "w.h5"
     file.touch()
     given = [
@@ -207,7 +205,7 @@ def test_the_identity_tells_apart_what_one_file_can_become(tmp_path: Path) -> No
     assert len(set(identities)) == len(given)
 
 
-def test_the_identity_of_random_weights_holds_the_versions_that_draw_them() -> None:
+def test_the_identity_of_random_weights_has_the_versions_that_draw_them() -> None:
     """Another Keras or TensorFlow may draw other numbers from the same seed."""
     from importlib.metadata import version
 
@@ -218,12 +216,12 @@ def test_the_identity_of_random_weights_holds_the_versions_that_draw_them() -> N
 
 
 def test_tops_have_names_and_identities_of_their_own() -> None:
-    """So that one is never taken for the other; tiny and pixels have none, other sizes want a file."""
+    """A base with its top differs from the base without; tiny and pixels have none, and other sizes need a file."""
     top, without = (parse_source("MobileNet", "imagenet", None, 0, kind) for kind in (True, False))
     assert top.identity() != without.identity()
     assert top.weights_file(224, 224).name == "mobilenet_1_0_224_tf.h5"  # type: ignore[union-attr]
     top.check_size(224, 224)
-    with pytest.raises(UsageError, match="MobileNet is fetched at 224 px only"):
+    with pytest.raises(UsageError, match="MobileNet is downloaded for 224 px only"):
         top.check_size(160, 160)
     for name in ("tiny", "pixels"):
         with pytest.raises(UsageError, match="has no ImageNet classifier"):

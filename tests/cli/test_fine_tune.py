@@ -76,8 +76,8 @@ def test_a_table_for_people(work: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--blocks", 9), "this base has 3 that can be unfrozen; for all of it use --whole"),
-        (("--unfreeze-from", "block9"), "no layer 'block9' among those below the features; the nearest that can be is"),
+        (("--blocks", 9), "this base has 3 blocks that can be unfrozen; to train the whole network use --whole"),
+        (("--unfreeze-from", "block9"), "no layer 'block9' below the features; the nearest possible is"),
         (("--unfreeze", "block2a", "--whole"), "exclude each other: give one of them"),
     ],
 )

@@ -16,9 +16,9 @@ import pytest
 import tensorflow as tf
 from PIL import Image, JpegImagePlugin
 
-from featstore.bases.build import build
+from featstore.bases.build import load_base
 from featstore.bases.catalog import BASES
-from featstore.bases.cut import cut
+from featstore.bases.cut import cut_at
 from featstore.bases.network import Network
 from featstore.bases.source import parse_source
 from featstore.errors import StoreError, UnreadableImage
@@ -292,7 +292,7 @@ def test_a_canary_that_cannot_be_read_is_refused(damage: dict[str, Any], reason:
 
 @pytest.fixture(scope="module")
 def model() -> Any:
-    return cut(build(parse_source("tiny", None, None, 0), 32, 32), "last", "avg")
+    return cut_at(load_base(parse_source("tiny", None, None, 0), 32, 32), "last", "avg")
 
 
 @pytest.fixture(scope="module")

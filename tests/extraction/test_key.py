@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 
 import featstore
-from featstore.bases.build import build
+from featstore.bases.build import load_base
 from featstore.bases.source import parse_source
 from featstore.datasets.digests import DigestMemory
 from featstore.extraction import cache as cache_module
@@ -144,11 +144,11 @@ def test_another_version_of_the_reading_code_misses(name: str, monkeypatch: pyte
 
 def test_other_weights_in_the_same_file_miss() -> None:
     """Under the same name, with the same size and mtime."""
-    file = save_weights(build(parse_source("tiny", "random", None, 0), 32, 32), Path("w"))
+    file = save_weights(load_base(parse_source("tiny", "random", None, 0), 32, 32), Path("w"))
     options = {"model": "tiny", "weights": str(file)}
     old = extract(options)
     before = file.stat()
-    save_weights(build(parse_source("tiny", "random", None, 1), 32, 32), Path("w"))
+    save_weights(load_base(parse_source("tiny", "random", None, 1), 32, 32), Path("w"))
     os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
     assert (file.stat().st_size, file.stat().st_mtime_ns) == (before.st_size, before.st_mtime_ns)
     lookup = look_up(options)

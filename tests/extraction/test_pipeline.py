@@ -16,7 +16,7 @@ from PIL import Image
 
 import featstore
 from featstore import extract
-from featstore.bases.build import build
+from featstore.bases.build import load_base
 from featstore.bases.held import release_bases
 from featstore.bases.source import parse_source
 from featstore.datasets.digests import DigestMemory
@@ -70,7 +70,7 @@ def rows(extraction: Extraction, cache: Path, number: int = 0) -> np.ndarray:
 
 def direct(folder: Path, side: int, pool: Any = np.mean) -> np.ndarray:
     """The pooled features of the PNG images in `folder`, with nothing of featstore but the network and its reading."""
-    model = build(parse_source("tiny", None, None, 0), side, side)
+    model = load_base(parse_source("tiny", None, None, 0), side, side)
     paths = [picture.path for picture in scan(folder).pictures]
     pixels = [decode.decode_rgb(Path(p).read_bytes()).resize((side, side), Image.Resampling.BILINEAR) for p in paths]
     prepared = keras.applications.imagenet_utils.preprocess_input(np.stack(pixels).astype("float32"), mode="tf")

@@ -323,7 +323,7 @@ def test_keras_heads(tmp_path: Path) -> None:
 
 def check_bases(text: str) -> None:
     folder = Path(text)
-    from featstore.bases.build import build
+    from featstore.bases.build import load_base
     from featstore.bases.source import parse_source
     from featstore.system.tensorflow_loader import load_tensorflow
 
@@ -334,12 +334,12 @@ def check_bases(text: str) -> None:
     flat = keras.layers.Flatten()(keras.layers.Conv2D(4, 3)(inputs))
     good, proof, secret = folder / "good.keras", folder / "proof", folder / "secret.h5"
     keras.Model(inputs, keras.layers.Dense(2)(flat)).save(good)
-    assert build(parse_source(str(good), None, None, 0), 16, 16).output_shape == (None, 2)
+    assert load_base(parse_source(str(good), None, None, 0), 16, 16).output_shape == (None, 2)
     files = zip_tricks(good, folder / "x")
     for what, change in (config_changes(proof) | array_changes(secret)).items():
         files[what] = repacked(good, folder / f"{len(files)}.keras", change)
     for what, file in files.items():
-        refused(what, lambda file=file: build(parse_source(str(file), None, None, 0), 16, 16))
+        refused(what, lambda file=file: load_base(parse_source(str(file), None, None, 0), 16, 16))
     for what in ("leads out of the folder", "absolute path", "assets"):
         refused(what, lambda what=what: parse_source(str(files[what]), None, None, 0), "which no network of images has")
     assert not proof.exists()
@@ -349,7 +349,7 @@ def check_bases(text: str) -> None:
 
 def check_weights(folder: Path) -> None:
     from featstore.bases import tiny
-    from featstore.bases.build import build
+    from featstore.bases.build import load_base
     from featstore.bases.source import parse_source
     from featstore.bases.weights_file import holds_classifier
 
@@ -366,7 +366,7 @@ def check_weights(folder: Path) -> None:
     files["bomb"], files["not weights at all"] = folder / "bomb.keras", folder / "w.h5"
     files["not weights at all"].write_bytes(pickle.dumps(print))
     for what, file in files.items():
-        refused(what, lambda file=file: build(parse_source("tiny", str(file), None, 0), 32, 32))
+        refused(what, lambda file=file: load_base(parse_source("tiny", str(file), None, 0), 32, 32))
         try:
             holds_classifier(str(file))
         except FeatstoreError:

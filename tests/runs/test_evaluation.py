@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import featstore
-from featstore.bases.build import build
+from featstore.bases.build import load_base
 from featstore.bases.source import parse_source
 from featstore.datasets.manifest import list_files, scan
 from featstore.errors import DataError, RunError
@@ -181,7 +181,7 @@ def test_data_whose_labelled_images_cannot_be_read_is_refused(work: Path, run: R
 
 def test_other_weights_are_refused(work: Path, run: Run, tmp_path: Path) -> None:
     """The metrics would be those of another network."""
-    build(parse_source("tiny", "random", None, 2), 32, 32).save_weights(tmp_path / "2.weights.h5")
+    load_base(parse_source("tiny", "random", None, 2), 32, 32).save_weights(tmp_path / "2.weights.h5")
     with pytest.raises(RunError, match="was trained on other features"):
         featstore.evaluate(run, work / "new", weights=str(tmp_path / "2.weights.h5"), cache=tmp_path / "cache")
 
@@ -237,7 +237,7 @@ def test_a_table_for_people(work: Path, run: Run, odd: Path) -> None:
 
 def test_moved_weights_are_given_on_the_command_line(work: Path, tmp_path: Path) -> None:
     """The run then has its own metrics on its own data."""
-    build(parse_source("tiny", "random", None, 3), 32, 32).save_weights(tmp_path / "old.weights.h5")
+    load_base(parse_source("tiny", "random", None, 3), 32, 32).save_weights(tmp_path / "old.weights.h5")
     run = train_on(work, weights=str(tmp_path / "old.weights.h5"))
     (tmp_path / "old.weights.h5").rename(tmp_path / "new.weights.h5")
     command = ("evaluate", run.folder, work / "own", "--cache", work / "cache", "--json")

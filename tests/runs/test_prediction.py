@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from featstore import predict
-from featstore.bases.build import build
+from featstore.bases.build import load_base
 from featstore.bases.source import parse_source
 from featstore.errors import BaseUnavailable, DataError, FeatstoreError, RunError
 from featstore.extraction.cache import Cache
@@ -47,7 +47,7 @@ def train_on(folder: Path, **options: Any) -> Run:
 
 
 def save_weights(path: Path, seed: int) -> Path:
-    build(parse_source("tiny", "random", None, seed), 32, 32).save_weights(path)
+    load_base(parse_source("tiny", "random", None, seed), 32, 32).save_weights(path)
     return path
 
 
