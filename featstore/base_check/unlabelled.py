@@ -191,7 +191,9 @@ def _mismatches(recipes: Sequence[Recipe], pictures: Sequence[Picture], cache: C
     read = make_reader(reading)
     sample = pictures[:: max(1, len(pictures) // SAMPLE)][:SAMPLE]
     images = np.stack([read(read_file(p.path)[0]) for p in sample])
-    model = load_base(source, reading.height, reading.width, "none", weights_state(source, reading.height, reading.width))
+    model = load_base(
+        source, reading.height, reading.width, "none", weights_state(source, reading.height, reading.width)
+    )
     found: dict[str, float] = {}
     for recipe in recipes:
         trained_with = source.info.preprocessing if source.info else None

@@ -69,7 +69,7 @@ def make_grid(
     cells: list[GridCell] = []
     for name in heads:
         inputs = (
-            [HEADS[name].prefer(recipe) for recipe in recipes]
+            [HEADS[name].with_preferred_pool(recipe) for recipe in recipes]
             if HEADS[name].base is None
             else dict.fromkeys(recipe.on_pixels() for recipe in recipes)
         )

@@ -19,7 +19,7 @@ from featstore.finetuning.batches import AugmentedBatches
 from featstore.finetuning.network import copy_in_float32, has_batch_norm, unfreeze
 from featstore.finetuning.optimizers import make_groups
 from featstore.finetuning.settings import FineTuneSettings
-from featstore.heads.fine_tuned import ASK_BATCH, FineTunedNetwork
+from featstore.heads.fine_tuned import PREDICT_BATCH, FineTunedNetwork
 from featstore.heads.loop import Batch, Training, compile_step, loss_and_accuracy
 from featstore.images.views import Augmentation
 from featstore.store.rowid import row_id
@@ -129,7 +129,7 @@ class Trainer:
         targets, network = self.targets("val"), FineTunedNetwork(len(self.classes), self.network)
 
         def validate() -> NDArray[np.float64]:
-            places = np.array_split(np.arange(len(rows)), range(ASK_BATCH, len(rows), ASK_BATCH))
+            places = np.array_split(np.arange(len(rows)), range(PREDICT_BATCH, len(rows), PREDICT_BATCH))
             return loss_and_accuracy(np.concatenate([network.predict_proba(rows.read(p)) for p in places]), targets)
 
         return validate

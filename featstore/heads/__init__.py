@@ -1,1 +1,1 @@
-"""Heads: classifiers on cached features, Keras or scikit-learn, behind one interface."""
+"""Heads: classifiers on cached features, from Keras or scikit-learn, with one interface."""

@@ -1,4 +1,4 @@
-"""Head `bn-dropout`: dense layers with BN and dropout, in the manner of fast.ai's `get_bn_layers(p)`."""
+"""Head `bn-dropout`: dense layers with BatchNormalization and dropout, after fast.ai's `get_bn_layers(p)`."""
 
 from __future__ import annotations
 
@@ -10,10 +10,14 @@ from featstore.heads.keras_head import KerasHead
 
 @dataclass
 class BnDropoutHead(KerasHead):
-    """Max-pooling if given a map, flatten, dropout p/2, then twice dense + BN with dropout p/2 and p, softmax."""
+    """Max-pooling of a map, flatten, dropout p/2, dense + BN, dropout p/2, dense + BN, dropout p, softmax.
+
+    p: dropout rate before the softmax, from 0 to below 1.
+    units: width of each dense layer.
+    """
 
     NAME: ClassVar[str] = "bn-dropout"
-    CLASSES: ClassVar[frozenset[str]] = frozenset(
+    SAVED_CLASSES: ClassVar[frozenset[str]] = frozenset(
         {
             "Sequential",
             "InputLayer",

@@ -1,4 +1,4 @@
-"""What every head can do, and the curve of its training."""
+"""The interface of all heads, and the curve of their training."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ Labelled = tuple[NDArray[np.float32], NDArray[np.str_]]
 
 
 class Curve(NamedTuple):
-    """How training went: `series` of equal length over `x`, e.g. loss and val_loss over the epochs."""
+    """The course of a training: `series` of equal length over `x`, such as loss and val_loss over the epochs.
+
+    log_x: whether the axis of `x` is logarithmic.
+    """
 
     x_name: str
     x: list[float]
@@ -24,24 +27,24 @@ class Curve(NamedTuple):
 
 
 class Classifier(Protocol):
-    """What has been trained and can be asked, saved and loaded."""
+    """A trained model that predicts, and can be saved and loaded."""
 
     def predict_proba(self, X: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Probabilities (n, classes), columns in the sorted order of the labels learnt from."""
+        """Return probabilities (n, classes), columns in the sorted order of the training labels."""
 
     def network(self, shape: tuple[int, ...]) -> Any:
-        """[TensorFlow] The same as a Keras model from rows of `shape` to its probabilities."""
+        """Return the same classifier as a Keras model from rows of `shape` to probabilities. Loads TensorFlow."""
 
     def save(self, folder: Path) -> str:
-        """Write what was trained into `folder`; its file name comes back."""
+        """Write the trained parameters into `folder`; return the name of the file."""
 
     def load(self, file: Path) -> None:
-        """Take over what was saved. The caller has checked the file's digest. Raises RunError for what it cannot be."""
+        """Load what `save` wrote; raises RunError for any other file. The caller has checked the file's digest."""
 
 
 @dataclass
 class Head(Classifier, Protocol):
-    """An estimator in the manner of scikit-learn; its dataclass fields are what `--set key=value` may change."""
+    """An estimator like those of scikit-learn, a dataclass whose fields are the parameters that a user can set."""
 
     def fit(
         self,
@@ -52,14 +55,16 @@ class Head(Classifier, Protocol):
         on_step: OnStep | None = None,
         groups: NDArray[np.str_] | None = None,
     ) -> None:
-        """Learn from X (n, width) or (n, h, w, channels) and y (n,); `validation` may decide when to stop.
+        """Train on rows X (n, width) or (n, h, w, channels) with labels y (n,).
 
-        groups: (n,) the images that the rows are views of; a cross-validation of the head's own keeps them together.
+        validation: rows and labels that may decide when to stop.
+        groups: (n,) names of the images that the rows are views of; a cross-validation within the head keeps the views
+            of an image together.
         """
 
     @property
     def curve(self) -> Curve:
-        """Of the last fit."""
+        """The curve of the last `fit`."""
 
-    def chosen(self) -> dict[str, Any]:
-        """What training decided by itself, such as C or the best epoch."""
+    def selected(self) -> dict[str, Any]:
+        """Return the values that training selected by itself, such as C or the best epoch."""

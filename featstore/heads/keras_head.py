@@ -1,4 +1,4 @@
-"""What the Keras heads share: a network, its training, saving and loading."""
+"""The common part of the Keras heads: a network, its training, saving and loading."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from numpy.typing import NDArray
 from featstore.bases.keras_file import refuse_layers
 from featstore.heads.interface import Curve, Labelled
 from featstore.heads.loop import Batch, Group, Training, compile_step, loss_and_accuracy
-from featstore.heads.saving import compile_answers, read_network, save_network
+from featstore.heads.saving import compile_predict, read_network, save_network
 from featstore.system.progress import OnStep
 from featstore.system.tensorflow_loader import load_tensorflow
 
-_ASK_BATCH = 256
+_PREDICT_BATCH = 256
 
 
 @dataclass
 class KerasHead:
-    """A small network trained with Adam at `rate`, in batches of `batch` rows.
+    """A small network trained with Adam at the learning rate `rate`, in batches of `batch` rows.
 
     Training ends when the validation loss has not fallen for `patience` epochs, and the best weights are kept. Without
-    a validation split it runs all `epochs`. `groups` are not needed: nothing is cross-validated.
+    a validation split it runs all `epochs`. `groups` is not used: nothing is cross-validated.
     """
 
     NAME: ClassVar[str]
-    CLASSES: ClassVar[frozenset[str]]  # all that a saved head holds; anything else in its file did not come from us
+    SAVED_CLASSES: ClassVar[frozenset[str]]  # of all objects in a saved head; a file with others is not ours
 
     epochs: int = 100
     batch: int = 64
@@ -45,7 +45,7 @@ class KerasHead:
             raise ValueError("expected a rate above 0, and epochs, batch and patience of at least 1")
 
     def build(self, shape: tuple[int, ...], classes: int) -> Any:
-        """The untrained network from rows of `shape` to probabilities (classes,)."""
+        """Return the untrained network from rows of `shape` to probabilities (classes,)."""
         raise NotImplementedError
 
     def fit(
@@ -65,7 +65,7 @@ class KerasHead:
         labels, targets = np.unique(y, return_inverse=True)
         keras.utils.set_random_seed(seed)
         with keras_defaults():
-            self._take(self.build(X.shape[1:], len(labels)))
+            self._set_network(self.build(X.shape[1:], len(labels)))
         step = compile_step(self._model, [Group(keras.optimizers.Adam(self.rate), self._model.trainable_variables)])
         random = np.random.default_rng(seed)
 
@@ -84,14 +84,14 @@ class KerasHead:
         )
 
     def predict_proba(self, X: NDArray[np.float32]) -> NDArray[np.float64]:
-        parts = [np.asarray(self._forward(X[i : i + _ASK_BATCH])) for i in range(0, len(X), _ASK_BATCH)]
+        parts = [np.asarray(self._forward(X[i : i + _PREDICT_BATCH])) for i in range(0, len(X), _PREDICT_BATCH)]
         return np.concatenate(parts).astype(np.float64)
 
     @property
     def curve(self) -> Curve:
         return self._training.curve if self._training else Curve("epoch", [], {})
 
-    def chosen(self) -> dict[str, Any]:
+    def selected(self) -> dict[str, Any]:
         assert self._training is not None
         return {"epochs": self._training.epochs, "best_epoch": self._training.best_epoch}
 
@@ -103,8 +103,8 @@ class KerasHead:
         return "head.keras"
 
     def load(self, file: Path) -> None:
-        refuse_layers(file, set(self.CLASSES))
-        self._take(read_network(file))
+        refuse_layers(file, set(self.SAVED_CLASSES))
+        self._set_network(read_network(file))
 
-    def _take(self, model: Any) -> None:
-        self._model, self._forward = model, compile_answers(model)
+    def _set_network(self, model: Any) -> None:
+        self._model, self._forward = model, compile_predict(model)

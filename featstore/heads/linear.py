@@ -1,4 +1,4 @@
-"""The classifier that logistic regression ends in, and its file of plain arrays."""
+"""The classifier that logistic regression results in, and its file of plain arrays."""
 
 from __future__ import annotations
 
@@ -18,11 +18,13 @@ from featstore.system.files import write_whole
 class LinearClassifier:
     """A softmax over a linear map of standardised features; two classes have one logit, that of the second class.
 
-    Answering needs numpy alone: to import scikit-learn takes 1.2 s.
+    Prediction needs only numpy: importing scikit-learn takes 1.2 s. Raises ValueError if the fields do not match.
 
-    mean, scale: (width,), subtracted from the features and then divided by. coefficients: (classes, width), or
-    (1, width) for two classes. intercept: (classes,) or (1,). C: inverse strength of the regularisation that they were
-    trained with. samples: how many rows they were trained on. Raises ValueError where these do not fit each other.
+    mean, scale: (width,); features are standardised as (x - mean) / scale.
+    coefficients: (classes, width), or (1, width) for two classes.
+    intercept: (classes,), or (1,) for two classes.
+    C: inverse strength of the regularisation in training.
+    samples: number of rows trained on.
     """
 
     mean: NDArray[np.floating[Any]]
@@ -35,19 +37,19 @@ class LinearClassifier:
     def __post_init__(self) -> None:
         for array in (self.mean, self.scale, self.coefficients, self.intercept):
             if not isinstance(array, np.ndarray) or array.dtype.kind != "f":
-                raise ValueError("it holds something other than arrays of floats")
-        if self.mean.ndim != 1 or self.intercept.ndim != 1 or self.scale.shape != self.mean.shape:
-            raise ValueError("its arrays do not fit each other")
-        if self.coefficients.shape != (*self.intercept.shape, *self.mean.shape):
-            raise ValueError("its arrays do not fit each other")
+                raise ValueError("it has something other than arrays of floats")
+        width, outputs = self.mean.shape, self.intercept.shape
+        shapes = self.scale.shape, self.coefficients.shape
+        if len(width) != 1 or len(outputs) != 1 or shapes != (width, (*outputs, *width)):
+            raise ValueError("the shapes of its arrays do not match")
         if not (np.isfinite(self.C) and self.C > 0 and self.samples >= 1):
             raise ValueError("C or the number of samples is not above 0")
 
     def predict_proba(self, X: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Probabilities (n, classes) for X (n, width); raises ValueError for another width.
+        """Return probabilities (n, classes) for X (n, width); raises ValueError for another width.
 
-        The logits are scikit-learn's to the last bit. The probabilities are rounded to the precision of X, as there:
-        the logits have no more, and BLAS may round those of one image differently in another batch.
+        The logits are those of scikit-learn to the last bit. The probabilities are rounded to the precision of X, as in
+        scikit-learn. The logits have no more, and BLAS may round those of an image differently in another batch.
         """
         if X.shape[1:] != self.mean.shape:
             raise ValueError(f"expected rows of {len(self.mean)} features, found {X.shape}")
@@ -56,8 +58,8 @@ class LinearClassifier:
         logits = (scaled @ self.coefficients.T + self.intercept).astype(np.float64)
         if logits.shape[1] == 1:
             logits = np.hstack([np.zeros_like(logits), logits])
-        odds = np.exp(logits - logits.max(axis=1, keepdims=True))
-        return np.asarray((odds / odds.sum(axis=1, keepdims=True)).astype(X.dtype), np.float64)
+        exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
+        return np.asarray((exponentials / exponentials.sum(axis=1, keepdims=True)).astype(X.dtype), np.float64)
 
     def save(self, path: Path) -> None:
         """Write a `.npz` with one array for each field; raises StoreError."""
@@ -67,9 +69,12 @@ class LinearClassifier:
 
 
 def load_linear(path: Path) -> LinearClassifier:
-    """Return what `save` wrote. Raises ValueError for a file of something else, and what `read_arrays` raises."""
+    """Return the classifier that `save` wrote.
+
+    Raises ValueError for a file with other content, and what `read_arrays` raises.
+    """
     arrays = read_arrays(path)
     if set(arrays) != set(LinearClassifier.__dataclass_fields__):
-        raise ValueError(f"it holds {', '.join(sorted(arrays)) or 'nothing'}")
+        raise ValueError(f"it has the arrays {', '.join(sorted(arrays)) or 'none'}")
     C, samples = float(arrays.pop("C").item()), int(arrays.pop("samples").item())
     return LinearClassifier(**arrays, C=C, samples=samples)

@@ -1,4 +1,4 @@
-"""Head `logistic`: standard scaling and multinomial logistic regression, its C chosen on the training split."""
+"""Head `logistic`: standard scaling and multinomial logistic regression, with C selected on the training split."""
 
 from __future__ import annotations
 
@@ -18,18 +18,20 @@ from featstore.system.imports import collection_paused
 from featstore.system.progress import OnStep
 from featstore.system.tensorflow_loader import load_tensorflow
 
-GRID = (1e-5, 1e-4, 1e-3, 1e-2, 0.1, 1.0, 10.0)
-UNDIVIDED_C = 0.01  # where a class of one image cannot be divided into folds
-TURNED = 1.1  # times the smallest loss so far: beyond the noise of five folds
-COARSE = 1e-3  # tolerance while choosing: on photos of flowers it moved no loss near the best by more than 0.0003
+C_GRID = (1e-5, 1e-4, 1e-3, 1e-2, 0.1, 1.0, 10.0)
+DEFAULT_C = 0.01  # if a class has one image, which cannot be divided into folds
+STOP_RATIO = 1.1  # of the loss to the smallest one so far: more than the noise of five folds
+CV_TOLERANCE = 1e-3  # of the solver: on photos of flowers it changed no loss near the best by more than 0.0003
 
 
 @dataclass
 class LogisticHead:
     """L2-regularised logistic regression on standardised features.
 
-    C: inverse strength of the regularisation; None chooses it from 1e-5 ... 10 by stratified cross-validation of the
-    log loss with `folds` folds (fewer where a class is small), each fold scaled by itself, views of one image together.
+    C: inverse strength of the regularisation. None selects it from 1e-5 ... 10 by stratified cross-validation of the
+        log loss. Each fold is scaled by itself, and views of one image stay together.
+    folds: number of folds; fewer are used if a class has fewer images.
+    max_iter: most iterations of the solver.
     """
 
     C: float | None = None
@@ -59,9 +61,9 @@ class LogisticHead:
         X = _flat(X)
         images = np.arange(len(y)).astype(str) if groups is None else groups
         smallest = min(len(np.unique(images[y == label])) for label in np.unique(y))
-        # The matrices are too small to share: on 4 cores the threads of BLAS took 24 s for what one does in 2 s.
+        # The matrices are too small for several threads: on 4 cores BLAS took 24 s for what one thread does in 2 s.
         with threadpool_limits(1, "blas"):
-            C = self.C if self.C is not None else UNDIVIDED_C
+            C = self.C if self.C is not None else DEFAULT_C
             if self.C is None and smallest >= 2:
                 C = self._choose_strength(X, y, min(self.folds, smallest), seed, on_step, groups)
             self._fitted = _fit_pipeline(X, y, C, self.max_iter)
@@ -73,11 +75,11 @@ class LogisticHead:
     def curve(self) -> Curve:
         return self._curve
 
-    def chosen(self) -> dict[str, Any]:
+    def selected(self) -> dict[str, Any]:
         return {"C": self._classifier.C}
 
     def network(self, shape: tuple[int, ...]) -> Any:
-        """Scaling as a layer of its own, and the penalty that C stands for: further training begins at the optimum."""
+        """Return a network with a scaling layer and the L2 penalty of C, so further training starts at the optimum."""
         load_tensorflow()
         from keras import Input, Sequential, layers, regularizers
 
@@ -85,12 +87,12 @@ class LogisticHead:
 
         trained = self._classifier
         kernel, bias = trained.coefficients.T, trained.intercept
-        penalty = 1 / (2 * trained.C * trained.samples)  # of the mean loss; C is for the sum
-        if len(bias) == 1:  # a sigmoid is the softmax of half the logit on either side
+        penalty = 1 / (2 * trained.C * trained.samples)  # for the mean of the losses; C is for their sum
+        if len(bias) == 1:  # a sigmoid is the softmax of minus and plus half the logit
             kernel, bias = np.hstack([-kernel, kernel]) / 2, np.array([-bias[0], bias[0]]) / 2
             penalty *= 2  # the squares of two halves add up to half the square
         with keras_defaults():
-            # not Normalization, which takes a very small deviation for zero
+            # Not Normalization, which treats a very small deviation as zero.
             scaling = layers.Rescaling((1 / trained.scale).tolist(), (-trained.mean / trained.scale).tolist())
             dense = layers.Dense(len(bias), activation="softmax", kernel_regularizer=regularizers.L2(penalty))
             network = Sequential([Input(shape), layers.Flatten(), scaling, dense])
@@ -121,33 +123,36 @@ class LogisticHead:
         on_step: OnStep | None,
         groups: NDArray[np.str_] | None,
     ) -> float:
-        """Cross-validate up GRID until the loss has clearly turned: a model that over-fits only gets worse with C."""
+        """Return the best C of C_GRID by cross-validation, from small to large.
+
+        It stops when the loss has clearly risen: a model that over-fits only gets worse with a larger C.
+        """
         from concurrent.futures import ThreadPoolExecutor
 
         from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
         kind = StratifiedKFold if groups is None else StratifiedGroupKFold
-        divided = kind(folds, shuffle=True, random_state=seed).split(X, y, groups)
+        parts = kind(folds, shuffle=True, random_state=seed).split(X, y, groups)
         labels = np.unique(y)
         losses: list[float] = []
         accuracies: list[float] = []
         with ThreadPoolExecutor(min(folds, default_threads())) as threads:
-            walkers = list(threads.map(lambda fold: _Fold(X, y, fold, labels, self.max_iter), divided))
-            for place, C in enumerate(GRID):
-                found = np.array(list(threads.map(lambda fold, C=C: fold.ask(C), walkers)))
-                losses.append(float(found[:, 0].mean()))
-                accuracies.append(float(found[:, 1].mean()))
+            fold_models = list(threads.map(lambda part: _Fold(X, y, part, labels, self.max_iter), parts))
+            for place, C in enumerate(C_GRID):
+                scores = np.array(list(threads.map(lambda fold, C=C: fold.score(C), fold_models)))
+                losses.append(float(scores[:, 0].mean()))
+                accuracies.append(float(scores[:, 1].mean()))
                 if on_step:
-                    on_step(place + 1, len(GRID))
-                if losses[-1] > TURNED * min(losses):
+                    on_step(place + 1, len(C_GRID))
+                if losses[-1] > STOP_RATIO * min(losses):
                     break
         series = {"cv_log_loss": losses, "cv_accuracy": accuracies}
-        self._curve = Curve("C", list(GRID[: len(losses)]), series, log_x=True)
-        return GRID[int(np.argmin(losses))]
+        self._curve = Curve("C", list(C_GRID[: len(losses)]), series, log_x=True)
+        return C_GRID[int(np.argmin(losses))]
 
 
 class _Fold:
-    """One fold on its walk up the grid; each fit starts from the last solution, which is near the next one."""
+    """One fold of the cross-validation; each fit starts from the solution for the C before, which is close."""
 
     def __init__(
         self,
@@ -165,10 +170,10 @@ class _Fold:
         self._train = scaler.transform(X[train]), y[train]
         self._held_out = scaler.transform(X[held_out]), y[held_out]
         self._labels = labels
-        self._model = LogisticRegression(max_iter=max_iter, warm_start=True, tol=COARSE)
+        self._model = LogisticRegression(max_iter=max_iter, warm_start=True, tol=CV_TOLERANCE)
 
-    def ask(self, C: float) -> tuple[float, float]:
-        """(log loss, accuracy) on the held-out rows."""
+    def score(self, C: float) -> tuple[float, float]:
+        """Fit with this C; return (log loss, accuracy) on the held-out rows."""
         from sklearn.metrics import log_loss
 
         X, y = self._held_out
@@ -184,7 +189,7 @@ def _fit_pipeline(X: NDArray[np.float32], y: NDArray[np.str_], C: float, max_ite
 
     scaler = StandardScaler()
     model = LogisticRegression(C=C, max_iter=max_iter).fit(scaler.fit_transform(X), y)
-    # A copy in memory is laid out as in the file: BLAS may round otherwise for another layout.
+    # Contiguous, as after loading from the file: BLAS may round differently for another layout.
     coefficients = np.ascontiguousarray(model.coef_)
     samples = int(np.max(scaler.n_samples_seen_))
     return LinearClassifier(scaler.mean_, scaler.scale_, coefficients, model.intercept_, C, samples)

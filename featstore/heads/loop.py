@@ -1,7 +1,7 @@
-"""The training loop of all Keras networks here: epochs, early stopping, and the best weights put back.
+"""The training loop of all Keras networks here: epochs, early stopping, and the best weights restored.
 
-The loop is our own. `Model.fit` makes an iterator over a data set for each epoch and each evaluation, which takes
-longer than the steps where a network is small: an epoch of 600 rows took 100 ms, and takes 25 here.
+`Model.fit` is not used. It makes an iterator over a data set for each epoch and each evaluation, which takes longer
+than the steps of a small network: an epoch of 600 rows took 100 ms, and takes 25 ms here.
 """
 
 from __future__ import annotations
@@ -17,22 +17,23 @@ from featstore.heads.interface import Curve
 from featstore.system.progress import OnStep
 
 Batch = tuple[NDArray[Any], NDArray[np.intp]]
-Step = Callable[[Any, Any], Any]  # (rows, targets) -> (sum of losses, right answers), one step of the optimizer
+Step = Callable[[Any, Any], Any]  # one optimizer step: (rows, targets) -> (sum of losses, number correct)
 
 
 class Group(NamedTuple):
-    """Variables that share an optimizer, and so a rate."""
+    """Variables that share an optimizer, and so a learning rate."""
 
     optimizer: Any
     variables: list[Any]
 
 
 class Training:
-    """One training of `network`; its history and its best epoch can be asked at any time, also after an interruption.
+    """One training of `network`. Its history and best epoch are valid at any time, also after an interruption.
 
-    history: `loss` and `accuracy`, each batch as it was before its step, and `val_loss`, `val_accuracy` by epoch.
-    best_epoch: the one whose weights the network has when `run` ends, in whatever way: that of the smallest validation
-    loss, or the last where nothing is validated.
+    history: `loss`, `accuracy`, `val_loss` and `val_accuracy` by epoch. The first two are means over the batches, each
+        measured before its step.
+    best_epoch: the epoch whose weights the network has when `run` ends, normally or not. It is that of the smallest
+        validation loss, or the last one without validation.
     """
 
     def __init__(self, network: Any, step: Step, name: str) -> None:
@@ -52,11 +53,13 @@ class Training:
         on_step: OnStep | None = None,
         trained_before: bool = False,
     ) -> None:
-        """Train for up to `epochs` on what `batches` gives for each, from 1 on.
+        """Train for up to `epochs` epochs; raises UsageError for a loss of NaN or infinity.
 
-        It ends when the loss of `validate`, which gives (loss, accuracy), has not fallen for `patience` epochs. A
-        network that was `trained_before` is validated first, as epoch 0, and is the one to be beaten. Raises UsageError
-        for a loss that is no number.
+        batches: returns the batches of an epoch, counted from 1.
+        validate: returns (loss, accuracy); None trains all epochs.
+        patience: number of epochs without a smaller validation loss after which training ends.
+        trained_before: whether the network is trained already. It is then validated first, as epoch 0, and its weights
+            stay if no epoch is better.
         """
         best, smallest, waited = None, np.inf, 0
         try:
@@ -88,11 +91,11 @@ class Training:
 
     @property
     def epochs(self) -> int:
-        """How many were run."""
+        """The number of epochs that were run."""
         return max(0, len(self.history.get("loss", ())) - 1 + self._first_epoch)
 
     def _run_epoch(self, batches: Iterable[Batch]) -> NDArray[np.float64]:
-        """(loss, accuracy) over the epoch."""
+        """Train on `batches`; return the mean (loss, accuracy) over their rows."""
         sums, rows = np.zeros(2), 0
         for X, y in batches:
             sums += [float(value) for value in self._step(X, y)]
@@ -105,7 +108,7 @@ class Training:
         return figures
 
     def _note(self, trained: NDArray[np.float64], validated: NDArray[np.float64] | None) -> float:
-        """Add an epoch to the history, all of it at once; its loss comes back, that of validation if there is any."""
+        """Add an epoch to all series of the history at once; return its validation loss, or else its training loss."""
         for prefix, figures in (("", trained), ("val_", validated)):
             if figures is not None:
                 for name, value in zip(("loss", "accuracy"), figures.tolist(), strict=True):
@@ -114,7 +117,7 @@ class Training:
 
 
 def compile_step(network: Any, groups: Sequence[Group]) -> Step:
-    """A step down the cross-entropy of the network's probabilities, and the penalties of its layers, for `groups`."""
+    """Return an optimizer step on the cross-entropy of the network and the penalties of its layers, for `groups`."""
     import keras
     import tensorflow as tf
 
@@ -124,20 +127,20 @@ def compile_step(network: Any, groups: Sequence[Group]) -> Step:
 
     def step(rows: Any, targets: Any) -> Any:
         with tf.GradientTape() as tape:
-            probabilities = each_class(tf.cast(network(rows, training=True), tf.float32))
+            probabilities = class_columns(tf.cast(network(rows, training=True), tf.float32))
             losses = keras.losses.sparse_categorical_crossentropy(targets, probabilities)
             penalties = [tf.cast(penalty, tf.float32) for penalty in network.losses]
             loss = groups[0].optimizer.scale_loss(tf.add_n([tf.reduce_mean(losses), *penalties]))
         gradients = iter(tape.gradient(loss, variables))
-        for optimizer, of_group in groups:
-            optimizer.apply([next(gradients) for _ in of_group], of_group)
-        right = tf.equal(tf.argmax(probabilities, axis=1), targets)
-        return tf.reduce_sum(losses), tf.reduce_sum(tf.cast(right, tf.float32))
+        for group in groups:
+            group.optimizer.apply([next(gradients) for _ in group.variables], group.variables)
+        correct = tf.equal(tf.argmax(probabilities, axis=1), targets)
+        return tf.reduce_sum(losses), tf.reduce_sum(tf.cast(correct, tf.float32))
 
     compiled: dict[tuple[int, ...], Step] = {}
 
     def run(rows: NDArray[Any], targets: NDArray[np.intp]) -> Any:
-        """Rows stored as float16 are widened here: as part of the graph that would take far longer."""
+        """Run the step on rows converted to float32; conversion within the graph takes far longer."""
         shape = rows.shape[1:]
         if shape not in compiled:
             signature = [tf.TensorSpec((None, *shape), tf.float32), tf.TensorSpec((None,), tf.int64)]
@@ -147,14 +150,14 @@ def compile_step(network: Any, groups: Sequence[Group]) -> Step:
     return run
 
 
-def each_class(probabilities: Any) -> Any:
-    """(n, classes) from a network's output; a single column is the probability of the second of two classes."""
+def class_columns(probabilities: Any) -> Any:
+    """Return probabilities (n, classes) from an output, whose single column stands for the second of two classes."""
     import tensorflow as tf
 
     return tf.concat([1 - probabilities, probabilities], axis=1) if probabilities.shape[1] == 1 else probabilities
 
 
 def loss_and_accuracy(probabilities: NDArray[np.float64], targets: NDArray[np.intp]) -> NDArray[np.float64]:
-    """(2,): the mean cross-entropy in nats, no probability below 1e-7, and the share of right answers."""
-    of_truth = np.clip(probabilities[np.arange(len(targets)), targets], 1e-7, 1.0)
-    return np.array([-np.log(of_truth).mean(), (probabilities.argmax(axis=1) == targets).mean()])
+    """Return (2,): the mean cross-entropy in nats, with probabilities of at least 1e-7, and the accuracy."""
+    of_target = np.clip(probabilities[np.arange(len(targets)), targets], 1e-7, 1.0)
+    return np.array([-np.log(of_target).mean(), (probabilities.argmax(axis=1) == targets).mean()])

@@ -1,4 +1,4 @@
-"""The one table of heads, and how their parameters are read from text."""
+"""The table of heads, and parsing their parameters from text."""
 
 from __future__ import annotations
 
@@ -17,8 +17,14 @@ if TYPE_CHECKING:
 HeadName = Literal["logistic", "bn-dropout", "vgg-fc", "scratch-cnn"]
 
 
-class Entry(NamedTuple):
-    """Where a head is, what it is in a few words, the base that it insists on, and the pooling that it prefers."""
+class HeadEntry(NamedTuple):
+    """One head of the table.
+
+    module, attribute: where its class is defined.
+    summary: a short description.
+    base: the only base that it works with; None for any.
+    pool: the pooling that it is designed for; None for any.
+    """
 
     module: str
     attribute: str
@@ -26,25 +32,30 @@ class Entry(NamedTuple):
     base: str | None = None
     pool: Pool | None = None
 
-    def prefer(self, recipe: Recipe) -> Recipe:
-        """`recipe` with the pooling that this head is made for, where the user has not named one."""
+    def with_preferred_pool(self, recipe: Recipe) -> Recipe:
+        """Return `recipe` with the pooling that this head is designed for, unless the user has given one."""
         return replace(recipe, pool=self.pool) if self.pool and recipe.pool is None else recipe
 
 
-HEADS: dict[HeadName, Entry] = {
-    "logistic": Entry("featstore.heads.logistic", "LogisticHead", "scikit-learn, scaled, C by cross-validation"),
-    "bn-dropout": Entry("featstore.heads.bn_dropout", "BnDropoutHead", "Keras, two dense layers with BN and dropout"),
-    "vgg-fc": Entry(
+HEADS: dict[HeadName, HeadEntry] = {
+    "logistic": HeadEntry("featstore.heads.logistic", "LogisticHead", "scikit-learn, scaled, C by cross-validation"),
+    "bn-dropout": HeadEntry(
+        "featstore.heads.bn_dropout", "BnDropoutHead", "Keras, two dense layers with BN and dropout"
+    ),
+    "vgg-fc": HeadEntry(
         "featstore.heads.vgg_fc", "VggFcHead", "Keras, dense 256 on the whole map, as on VGG16", pool="none"
     ),
-    "scratch-cnn": Entry(
+    "scratch-cnn": HeadEntry(
         "featstore.heads.scratch_cnn", "ScratchCnnHead", "Keras, a small CNN on the pixels themselves", base="pixels"
     ),
 }
 
 
 def make_head(name: str, parameters: Mapping[str, Any] | None = None) -> Head:
-    """The untrained head `name`; text values are read as the type of the parameter. Raises UsageError."""
+    """Return the untrained head `name`; text is parsed as the type of the parameter.
+
+    Raises UsageError for an unknown head or parameter, and for a wrong value.
+    """
     if name not in HEADS:
         raise UsageError(f"head {name!r} is not known: use one of {', '.join(HEADS)}")
     entry = HEADS[name]

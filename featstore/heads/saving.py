@@ -1,4 +1,4 @@
-"""Keras networks to disk and back, and as a function of rows."""
+"""Saving and loading Keras networks, and compiling them to a function of rows."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from featstore.errors import RunError, StoreError
-from featstore.heads.loop import each_class
+from featstore.heads.loop import class_columns
 from featstore.system.files import write_whole
 from featstore.system.tensorflow_loader import load_tensorflow
 
 
 def save_network(model: Any, path: Path) -> None:
-    """Save a Keras `model`; raises StoreError, and leaves no half file, where the disk refuses."""
+    """Save a Keras `model`; raises StoreError, and leaves no partial file, if it cannot be written."""
     try:
-        with tempfile.TemporaryDirectory() as folder:  # Keras writes to a path only, and not safely
+        with tempfile.TemporaryDirectory() as folder:  # Keras writes to a path only, and not atomically
             model.save(Path(folder) / path.name)
             data = (Path(folder) / path.name).read_bytes()
     except OSError as error:
@@ -25,7 +25,7 @@ def save_network(model: Any, path: Path) -> None:
 
 
 def read_network(path: Path) -> Any:
-    """The Keras model in `path`, whose layers the caller has looked at; raises RunError."""
+    """Return the Keras model in `path`, whose layers the caller has checked; raises RunError."""
     load_tensorflow()
     import keras
 
@@ -35,15 +35,15 @@ def read_network(path: Path) -> Any:
         raise RunError(f"{path}: Keras cannot load it: {' '.join(str(error).split())[:300]}") from error
 
 
-def compile_answers(model: Any) -> Callable[[Any], Any]:
-    """A function from rows to probabilities (n, classes), in inference mode.
+def compile_predict(model: Any) -> Callable[[Any], Any]:
+    """Return a function from rows to probabilities (n, classes), in inference mode.
 
-    One graph for all batches: `Model.predict` would trace one for each network and warn about their number.
+    It has one graph for all batches. `Model.predict` traces one for each network, and warns about their number.
     """
     import tensorflow as tf
 
     signature = [tf.TensorSpec(model.input_shape, tf.float32)]
-    answers: Callable[[Any], Any] = tf.function(
-        lambda rows: each_class(model(rows, training=False)), signature, autograph=False
+    predict: Callable[[Any], Any] = tf.function(
+        lambda rows: class_columns(model(rows, training=False)), signature, autograph=False
     )
-    return answers
+    return predict

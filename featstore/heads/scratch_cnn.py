@@ -1,4 +1,4 @@
-"""Head `scratch-cnn`: a small convolutional network trained on the pixels alone, the baseline of transfer learning."""
+"""Head `scratch-cnn`: a small convolutional network trained on the pixels, the baseline for transfer learning."""
 
 from __future__ import annotations
 
@@ -8,19 +8,20 @@ from typing import Any, ClassVar
 from featstore.errors import UsageError, param
 from featstore.heads.keras_head import KerasHead
 
-SMALLEST = 16  # px per side: two of them are left after three halvings
+MIN_SIDE = 16  # px: three halvings leave a map of 2x2
 
 
 @dataclass
 class ScratchCnnHead(KerasHead):
     """The small network of "Building powerful image classification models using very little data" (Keras blog, 2016).
 
-    Convolutions 32, 32 and 64 of 3x3 with max-pooling after each, dense 64, dropout p, softmax; of prepared pixels
-    (n, h, w, 3). No BatchNormalization: it would hide how the pixels are scaled, which is what this head is to show.
+    It has convolutions of 3x3 with 32, 32 and 64 filters, max-pooling after each, dense 64, dropout p and softmax. Its
+    rows are prepared pixels (n, h, w, 3). It has no BatchNormalization, which would hide the scaling of the pixels:
+    this head shows the effect of that scaling.
     """
 
     NAME: ClassVar[str] = "scratch-cnn"
-    CLASSES: ClassVar[frozenset[str]] = frozenset(
+    SAVED_CLASSES: ClassVar[frozenset[str]] = frozenset(
         {
             "Sequential",
             "InputLayer",
@@ -46,10 +47,10 @@ class ScratchCnnHead(KerasHead):
             raise ValueError("expected 0 <= p < 1")
 
     def build(self, shape: tuple[int, ...], classes: int) -> Any:
-        if len(shape) != 3 or shape[2] != 3 or min(shape[:2]) < SMALLEST:
+        if len(shape) != 3 or shape[2] != 3 or min(shape[:2]) < MIN_SIDE:
             raise UsageError(
-                f"head scratch-cnn: learns from pixels of at least {SMALLEST}x{SMALLEST}, not from rows of "
-                f"{'x'.join(map(str, shape))}: use {param('model', 'pixels')}"
+                f"head scratch-cnn: expected pixels, at least {MIN_SIDE}x{MIN_SIDE}, found rows of "
+                f"{'x'.join(map(str, shape))}; use {param('model', 'pixels')}"
             )
         from keras import Input, Sequential, layers
 

@@ -1,4 +1,4 @@
-"""Logistic heads as runs of format version 3 keep them: a scikit-learn pipeline written by skops."""
+"""Reading logistic heads of runs of format version 3: a scikit-learn pipeline written by skops."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from featstore.system.archive import open_archive
 
 
 def load_skops(path: Path) -> LinearClassifier:
-    """Return the classifier in `path`. Raises ValueError for other objects, and what skops raises for untrusted types.
+    """Return the classifier in `path`; raises ValueError for other objects, and what skops raises for other types.
 
-    skops trusts all of scikit-learn with whatever state it has, so only the arrays are taken from it.
+    skops trusts every object of scikit-learn in any state, so only the arrays are used.
     """
     import skops.io
     from sklearn.linear_model import LogisticRegression
@@ -23,7 +23,7 @@ def load_skops(path: Path) -> LinearClassifier:
     with open_archive(path):
         found = skops.io.load(path, trusted=[])
     if type(found) is not Pipeline or [type(step) for _, step in found.steps] != [StandardScaler, LogisticRegression]:
-        raise ValueError(f"it holds a {type(found).__name__}, not a scaler and a logistic regression")
+        raise ValueError(f"it has a {type(found).__name__}, not a scaler and a logistic regression")
     scaler, model = (vars(step) for _, step in found.steps)
     return LinearClassifier(
         mean=scaler["mean_"],

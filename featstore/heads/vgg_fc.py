@@ -1,4 +1,4 @@
-"""Head `vgg-fc`: the dense layers that a well-known blog post puts on VGG16's last map."""
+"""Head `vgg-fc`: the dense layers that the Keras blog puts on the last map of VGG16."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from featstore.heads.keras_head import KerasHead
 class VggFcHead(KerasHead):
     """Flatten, dense `units` with ReLU, dropout p; one sigmoid for two classes, softmax for more.
 
-    The top model of "Building powerful image classification models using very little data" (Keras blog, 2016), which
-    takes the whole map, not its average.
+    It is the top model of "Building powerful image classification models using very little data" (Keras blog, 2016).
+    Its input is the whole map, not the average.
     """
 
     NAME: ClassVar[str] = "vgg-fc"
-    CLASSES: ClassVar[frozenset[str]] = frozenset(
+    SAVED_CLASSES: ClassVar[frozenset[str]] = frozenset(
         {"Sequential", "InputLayer", "Flatten", "Dense", "Dropout", "DTypePolicy", "GlorotUniform", "Zeros"}
     )
 

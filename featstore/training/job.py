@@ -61,7 +61,7 @@ def train(
     recipes = [recipes] if isinstance(recipes, Recipe) else list(recipes)
     head.check(recipes)
     own = HEADS[head.head].base
-    recipes = [HEADS[head.head].prefer(recipe) for recipe in recipes]
+    recipes = [HEADS[head.head].with_preferred_pool(recipe) for recipe in recipes]
     if own and any(recipe.model != own for recipe in recipes):
         raise UsageError(f"head {head.head}: is for the base {own} only; use {param('model', own)}")
     prepared = prepare(data, recipes, val_fraction, test_fraction, cache, progress)
@@ -109,7 +109,7 @@ def _save(
         folder=folder,
         head=head.head,
         parameters=_parameters(estimator),
-        chosen=estimator.chosen(),
+        chosen=estimator.selected(),
         recipes=tuple(plan.recipe.at_absolute_paths() for plan in prepared.plans),
         specs=tuple(part.spec for plan in prepared.plans for part in plan.parts),
         train_on="all" if any(plan.augmented for plan in prepared.plans) else head.train_on or "plain",

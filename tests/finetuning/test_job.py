@@ -381,7 +381,7 @@ def test_a_trained_part_with_foreign_code_is_not_loaded(tuned: FineTuned, tmp_pa
         FineTunedNetwork(2).load(tmp_path / "trained.keras")
     plain = keras.Sequential([keras.Input((2,)), keras.layers.Dense(5)])
     plain.save(tmp_path / "five.keras")
-    with pytest.raises(RunError, match=r"gives \(5,\), not the probabilities of 2 classes"):
+    with pytest.raises(RunError, match=r"has outputs \(5,\), not the probabilities of 2 classes"):
         FineTunedNetwork(2).load(tmp_path / "five.keras")
 
 

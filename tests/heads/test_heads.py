@@ -1,4 +1,4 @@
-"""Heads: what they learn, what they save, and whom they trust."""
+"""Heads: training, saving, and refusing untrusted files."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 
 from featstore.errors import FeatstoreError, RunError, UsageError
 from featstore.heads import logistic
-from featstore.heads.logistic import GRID, TURNED
+from featstore.heads.logistic import C_GRID, STOP_RATIO
 from featstore.heads.registry import HEADS, make_head
 
 QUICK: dict[str, dict[str, Any]] = {
@@ -26,7 +26,7 @@ SHAPES = {"scratch-cnn": (16, 16, 3)}
 
 
 def clusters(count: int = 60, classes: str = "abç", shape: tuple[int, ...] = (12,)) -> tuple[np.ndarray, np.ndarray]:
-    """Points around one centre per class, labels as text."""
+    """Return points around one centre per class, and labels as text."""
     rng = np.random.default_rng(0)
     centres = rng.normal(size=(len(classes), *shape)) * 2
     labels = rng.integers(0, len(classes), count)
@@ -42,7 +42,7 @@ def trained(request: pytest.FixtureRequest) -> tuple[str, Any]:
 
 
 def test_probabilities_are_per_class_in_sorted_order(trained: tuple[str, Any]) -> None:
-    """They add up to one, and most points are recognised."""
+    """The sum is one, and most points are classified correctly."""
     X, y = clusters(shape=SHAPES.get(trained[0], (12,)))
     probabilities = trained[1].predict_proba(X)
     assert probabilities.shape == (60, 3)
@@ -51,7 +51,7 @@ def test_probabilities_are_per_class_in_sorted_order(trained: tuple[str, Any]) -
 
 
 def test_the_same_seed_gives_the_same_head(trained: tuple[str, Any]) -> None:
-    """To the last bit on one machine."""
+    """Predictions are equal to the last bit on one machine."""
     name, first = trained
     again = make_head(name, QUICK[name])
     X, y = clusters(shape=SHAPES.get(name, (12,)))
@@ -60,7 +60,7 @@ def test_the_same_seed_gives_the_same_head(trained: tuple[str, Any]) -> None:
 
 
 def test_a_saved_head_predicts_the_same_in_another_process(trained: tuple[str, Any], tmp_path: Path) -> None:
-    """What was trained is what is loaded; the logistic head loads neither TensorFlow nor scikit-learn for it."""
+    """Predictions are equal; the logistic head needs neither TensorFlow nor scikit-learn for them."""
     name, head = trained
     X, _ = clusters(shape=SHAPES.get(name, (12,)))
     np.save(tmp_path / "X.npy", X)
@@ -80,7 +80,7 @@ assert {name!r} != "logistic" or not {{"sklearn", "scipy", "skops"}} & set(sys.m
 
 
 def test_the_curve_has_a_point_per_step(trained: tuple[str, Any]) -> None:
-    """C for the logistic head, epochs for the Keras one, all series of one length."""
+    """Steps are values of C or epochs, and all series have the same length."""
     name, head = trained
     curve = head.curve
     assert curve.x_name == ("C" if name == "logistic" else "epoch")
@@ -89,7 +89,7 @@ def test_the_curve_has_a_point_per_step(trained: tuple[str, Any]) -> None:
 
 
 def test_parameters_are_read_as_their_type() -> None:
-    """Text from the command line becomes numbers; what does not exist or makes no sense is refused."""
+    """Text from the command line becomes numbers; unknown parameters and wrong values are refused."""
     head: Any = make_head("bn-dropout", {"p": "0.25", "epochs": "3"})
     assert (head.p, head.epochs) == (0.25, 3)
     assert make_head("logistic", {"C": "none"}).C is None  # type: ignore[attr-defined]
@@ -103,8 +103,8 @@ def test_parameters_are_read_as_their_type() -> None:
             make_head(name, settings)
 
 
-def test_C_is_chosen_by_cross_validation_of_the_training_data() -> None:
-    """The lowest loss of its curve decides; a given C is kept; validation data play no part."""
+def test_C_is_selected_by_cross_validation_of_the_training_data() -> None:
+    """The lowest loss of the curve decides; a given C is kept; validation data are not used."""
     X, _ = clusters(80)
     y = np.array(["a", "b"])[np.random.default_rng(1).integers(0, 2, 80)]
     head, fixed, other = make_head("logistic"), make_head("logistic", {"C": 3.0}), make_head("logistic")
@@ -112,28 +112,28 @@ def test_C_is_chosen_by_cross_validation_of_the_training_data() -> None:
     fixed.fit(X, y, None, 0)
     other.fit(X, y, (X * 100, y[::-1]), 0)
     losses = head.curve.series["cv_log_loss"]
-    assert head.chosen()["C"] == GRID[int(np.argmin(losses))]
+    assert head.selected()["C"] == C_GRID[int(np.argmin(losses))]
     assert losses[-1] > min(losses)
-    assert fixed.chosen()["C"] == 3.0
+    assert fixed.selected()["C"] == 3.0
     assert np.array_equal(head.predict_proba(X), other.predict_proba(X))
 
 
-def test_the_walk_up_the_grid_ends_where_the_loss_has_turned() -> None:
-    """What over-fits gets no better with less regularisation; the points that were left out are not in the curve."""
+def test_the_search_for_C_ends_when_the_loss_has_risen() -> None:
+    """Less regularisation would over-fit more; the values of C that are not tried are not in the curve."""
     X, _ = clusters(80)
     y = np.array(["a", "b"])[np.random.default_rng(1).integers(0, 2, 80)]
     steps: list[tuple[int, int]] = []
     head = make_head("logistic")
     head.fit(X, y, None, 0, lambda done, most: steps.append((done, most)))
     losses = head.curve.series["cv_log_loss"]
-    assert losses[-1] > TURNED * min(losses)
-    assert all(loss <= TURNED * min(losses[: n + 1]) for n, loss in enumerate(losses[:-1]))
-    assert tuple(head.curve.x) == GRID[: len(losses)]
-    assert steps == [(n + 1, len(GRID)) for n in range(len(losses))]
+    assert losses[-1] > STOP_RATIO * min(losses)
+    assert all(loss <= STOP_RATIO * min(losses[: n + 1]) for n, loss in enumerate(losses[:-1]))
+    assert tuple(head.curve.x) == C_GRID[: len(losses)]
+    assert steps == [(n + 1, len(C_GRID)) for n in range(len(losses))]
 
 
 def test_views_of_one_image_stay_in_one_fold(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Else a head would be tested on what it has learnt, and choose too weak a regularisation."""
+    """Otherwise a head would be tested on its training images, and select too weak a regularisation."""
     X, y = clusters(24)
     groups = np.array([f"image {n}" for n in range(24)])
     seen: list[tuple[set[float], set[float]]] = []
@@ -150,7 +150,7 @@ def test_views_of_one_image_stay_in_one_fold(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_scratch_cnn_is_the_recipe() -> None:
-    """Three times convolution and pooling, dense, dropout, softmax; no normalization that would hide the scaling."""
+    """Convolution and pooling three times, dense, dropout, softmax; no normalization that would hide the scaling."""
     head: Any = make_head("scratch-cnn", {"epochs": 1})
     head.fit(*clusters(12, "ab", (17, 20, 3)), None, 0)
     kinds = [type(layer).__name__ for layer in head._model.layers]
@@ -159,14 +159,14 @@ def test_scratch_cnn_is_the_recipe() -> None:
 
 
 @pytest.mark.parametrize("shape", [(12,), (7, 7, 1024), (15, 32, 3), (32, 15, 3)])
-def test_scratch_cnn_wants_pixels(shape: tuple[int, ...]) -> None:
-    """And says which base has them."""
+def test_scratch_cnn_needs_pixels(shape: tuple[int, ...]) -> None:
+    """The message names the base that has them."""
     with pytest.raises(UsageError, match="use model='pixels'"):
         make_head("scratch-cnn").fit(*clusters(4, "ab", shape), None, 0)
 
 
 def test_training_is_that_of_keras() -> None:
-    """One epoch of plain steps gives the losses and weights that Keras' own train_on_batch gives."""
+    """One epoch gives the losses and weights of Keras' own train_on_batch."""
     import keras
 
     X, y = clusters(40)
@@ -182,8 +182,8 @@ def test_training_is_that_of_keras() -> None:
     assert np.allclose(twin.predict(X, verbose=0), head.predict_proba(X), atol=1e-5)
 
 
-def test_a_class_with_one_image_can_be_learnt() -> None:
-    """Cross-validation is left out where a class cannot be divided."""
+def test_a_class_may_have_one_image() -> None:
+    """There is no cross-validation if a class cannot be divided."""
     X, y = clusters(9, "ab")
     y[:] = "a"
     y[0] = "b"
@@ -193,7 +193,7 @@ def test_a_class_with_one_image_can_be_learnt() -> None:
 
 
 def test_bn_dropout_is_the_recipe() -> None:
-    """Max-pooling if given a map, flatten, then dropout and dense with BN twice, dropout, softmax."""
+    """Max-pooling of a map, flatten, twice dropout and dense with BN, dropout, softmax."""
     head: Any = make_head("bn-dropout", {"p": 0.6, "epochs": 1})
     X, y = clusters(30, "ab", (4, 4, 2))
     head.fit(X, y, None, 0)
@@ -207,7 +207,7 @@ def test_bn_dropout_is_the_recipe() -> None:
 
 
 def test_early_stopping_keeps_the_best_weights() -> None:
-    """The head that comes out has the lowest validation loss of its curve."""
+    """The trained head has the lowest validation loss of its curve."""
     X, y = clusters(40)
     rng = np.random.default_rng(2)
     validation = clusters(40)[0] + rng.normal(size=X.shape).astype(np.float32), y
@@ -222,15 +222,15 @@ def test_early_stopping_keeps_the_best_weights() -> None:
 
 @pytest.mark.parametrize("content", [b"", b"PK\3\4", b"\x80\4."])
 @pytest.mark.parametrize("name", HEADS)
-def test_files_that_are_no_heads_are_refused(tmp_path: Path, name: str, content: bytes) -> None:
-    """With featstore's own error, whatever is in them."""
+def test_files_that_are_not_heads_are_refused(tmp_path: Path, name: str, content: bytes) -> None:
+    """Any content raises featstore's own error."""
     (tmp_path / "head").write_bytes(content)
     with pytest.raises(FeatstoreError):
         make_head(name).load(tmp_path / "head")
 
 
 def test_foreign_layers_in_a_head_are_refused(tmp_path: Path) -> None:
-    """Before Keras sees the file."""
+    """They are refused before Keras reads the file."""
     with zipfile.ZipFile(tmp_path / "head.keras", "w") as archive:
         archive.writestr("config.json", '{"class_name": "Lambda", "module": "keras.layers", "config": {}}')
     with pytest.raises(RunError, match="Lambda"):
@@ -238,7 +238,7 @@ def test_foreign_layers_in_a_head_are_refused(tmp_path: Path) -> None:
 
 
 def test_a_pickled_estimator_is_refused(tmp_path: Path) -> None:
-    """skops loads the types it trusts, and a function of the operating system is none."""
+    """skops loads only types that it trusts; a function of the operating system is not one of them."""
     import skops.io
     from sklearn.preprocessing import FunctionTransformer
 
@@ -247,8 +247,8 @@ def test_a_pickled_estimator_is_refused(tmp_path: Path) -> None:
         make_head("logistic").load(tmp_path / "head.skops")
 
 
-def test_a_head_as_a_network_answers_as_the_head(trained: tuple[str, Any]) -> None:
-    """What fine-tuning goes on from: the same probabilities, to float32."""
+def test_a_head_as_a_network_predicts_as_the_head(trained: tuple[str, Any]) -> None:
+    """Fine-tuning starts from the same probabilities, to float32."""
     name, head = trained
     X, _ = clusters(shape=SHAPES.get(name, (12,)))
     network = head.network(X.shape[1:])
@@ -257,8 +257,8 @@ def test_a_head_as_a_network_answers_as_the_head(trained: tuple[str, Any]) -> No
 
 @pytest.mark.parametrize("classes", ["ab", "abc"])
 @pytest.mark.parametrize("C", [0.01, 1.0])
-def test_further_training_of_a_logistic_head_begins_at_its_optimum(classes: str, C: float) -> None:
-    """The network has the penalty that C stands for, so its gradient is zero where the solver stopped."""
+def test_further_training_of_a_logistic_head_starts_at_its_optimum(classes: str, C: float) -> None:
+    """The network has the L2 penalty of C, so its gradient is zero at the solution."""
     import keras
     import tensorflow as tf
 
@@ -275,7 +275,7 @@ def test_further_training_of_a_logistic_head_begins_at_its_optimum(classes: str,
 
 
 def test_two_classes_have_one_sigmoid_and_more_a_softmax() -> None:
-    """The head of the blog post; its answers have a column for each class all the same."""
+    """The predictions of the blog's head have a column for each class in both cases."""
     for classes, outputs in (("ab", 1), ("abc", 3)):
         X, y = clusters(classes=classes)
         head = make_head("vgg-fc", QUICK["vgg-fc"])
@@ -286,10 +286,10 @@ def test_two_classes_have_one_sigmoid_and_more_a_softmax() -> None:
         assert (np.array(list(classes))[head.predict_proba(X).argmax(axis=1)] == y).mean() > 0.9
 
 
-def test_the_blogs_head_sees_the_whole_map_unless_told_otherwise() -> None:
-    """Its table entry prefers kept maps; what the user names stands."""
+def test_the_blogs_head_uses_the_whole_map_by_default() -> None:
+    """Its table entry prefers kept maps; the user's pooling has precedence."""
     from featstore.extraction.recipe import Recipe
 
-    assert HEADS["vgg-fc"].prefer(Recipe(model="tiny")).pool == "none"
-    assert HEADS["vgg-fc"].prefer(Recipe(model="tiny", pool="max")).pool == "max"
-    assert HEADS["logistic"].prefer(Recipe(model="tiny")).pool is None
+    assert HEADS["vgg-fc"].with_preferred_pool(Recipe(model="tiny")).pool == "none"
+    assert HEADS["vgg-fc"].with_preferred_pool(Recipe(model="tiny", pool="max")).pool == "max"
+    assert HEADS["logistic"].with_preferred_pool(Recipe(model="tiny")).pool is None

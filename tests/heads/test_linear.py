@@ -1,4 +1,4 @@
-"""Linear classifiers: they answer as scikit-learn does, their file keeps every bit, and other files are refused."""
+"""Linear classifiers: they predict as scikit-learn does, their file keeps every bit, and other files are refused."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def classifiers(draw: st.DrawFn) -> LinearClassifier:
 @settings(max_examples=150, deadline=None)
 @given(classifiers(), st.integers(0, 2**32 - 1))
 def test_a_file_keeps_every_bit(trained: LinearClassifier, seed: int) -> None:
-    """All fields are equal in value and type, and so is each answer."""
+    """All fields are equal in value and type, and so are the predictions."""
     X = np.random.default_rng(seed).normal(size=(7, len(trained.mean))).astype(np.float32)
     with tempfile.TemporaryDirectory() as folder:
         trained.save(Path(folder) / "head.npz")
@@ -60,8 +60,8 @@ def test_a_file_keeps_every_bit(trained: LinearClassifier, seed: int) -> None:
     assert loaded.predict_proba(X).sum(axis=1) == pytest.approx(1, abs=1e-6)
 
 
-def test_a_head_that_was_saved_answers_to_the_bit(tmp_path: Path) -> None:
-    """Also where scikit-learn has laid out its coefficients otherwise in memory, as it does for several classes."""
+def test_a_saved_head_predicts_the_same_to_the_bit(tmp_path: Path) -> None:
+    """For several classes scikit-learn's coefficients have another memory layout, which must not matter."""
     for classes in ("ab", "abc"):
         X, y = points(classes, width=513)
         head = make_head("logistic", {"C": 1.0})
@@ -80,8 +80,8 @@ def points(classes: str, width: int, seed: int = 0) -> tuple[np.ndarray, np.ndar
 
 @pytest.mark.parametrize("classes", ["ab", "abc", "abcdefg"])
 @pytest.mark.parametrize("seed", range(4))
-def test_answers_are_those_of_scikit_learn(classes: str, seed: int) -> None:
-    """The logits to the last bit; the probabilities to the last digits of float32, to which both are rounded."""
+def test_predictions_are_those_of_scikit_learn(classes: str, seed: int) -> None:
+    """Logits are equal to the last bit, probabilities to the last digits of float32, to which both are rounded."""
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
@@ -100,13 +100,13 @@ def test_answers_are_those_of_scikit_learn(classes: str, seed: int) -> None:
     assert head.predict_proba(X) == pytest.approx(model.predict_proba(X), abs=2.5e-7)
 
 
-def test_a_head_of_version_3_answers_as_it_did() -> None:
-    """Its file was written by skops; what is saved from it is of the new kind, and answers the same."""
+def test_a_head_of_version_3_predicts_as_before() -> None:
+    """Its file was written by skops; saved again as plain arrays, it predicts the same."""
     with np.load(VERSION_3 / "answers.npz") as file:
         kept = dict(file)
     head = make_head("logistic")
     head.load(VERSION_3 / "head.skops")
-    assert head.chosen() == {"C": 0.1}
+    assert head.selected() == {"C": 0.1}
     assert head.predict_proba(kept["X"]) == pytest.approx(kept["probabilities"], abs=1.2e-7)
     with tempfile.TemporaryDirectory() as folder:
         again = make_head("logistic")
@@ -125,7 +125,7 @@ TWO = LinearClassifier(
 
 
 def test_two_classes_have_one_logit() -> None:
-    """That of the second class; one far out of range gives a probability of 0 or 1, not a warning."""
+    """It is that of the second class; a very large one gives a probability of 0 or 1 without a warning."""
     X = np.array([[0, 0, 0], [1e4, 0, 0], [-1e4, 0, 0]], np.float32)
     p = 1 / (1 + np.exp(-0.25))
     assert TWO.predict_proba(X) == pytest.approx(np.array([[1 - p, p], [0, 1], [1, 0]]), abs=1e-7)
@@ -133,7 +133,7 @@ def test_two_classes_have_one_logit() -> None:
 
 @pytest.mark.parametrize("shape", [(4, 2), (4, 1), (4,), (4, 3, 1)])
 def test_features_of_another_width_are_refused(shape: tuple[int, ...]) -> None:
-    """One column too, which numpy would stretch to all."""
+    """A single column, which numpy would broadcast, is refused too."""
     with pytest.raises(ValueError, match="expected rows of 3 features"):
         TWO.predict_proba(np.zeros(shape, np.float32))
 
@@ -156,9 +156,9 @@ def test_features_of_another_width_are_refused(shape: tuple[int, ...]) -> None:
         {"samples": 0},
     ],
 )
-def test_parts_that_do_not_fit_each_other_are_refused(change: dict[str, Any]) -> None:
-    """Before anything is asked."""
-    with pytest.raises(ValueError, match="do not fit each other|other than arrays|not above 0"):
+def test_fields_that_do_not_match_are_refused(change: dict[str, Any]) -> None:
+    """The constructor raises ValueError."""
+    with pytest.raises(ValueError, match="do not match|other than arrays|not above 0"):
         replace(TWO, **change)
 
 
@@ -168,7 +168,7 @@ def written(path: Path, **members: Any) -> Path:
 
 
 def test_other_archives_are_refused(tmp_path: Path) -> None:
-    """Fields that are missing or too many, text, objects; what is pickled in one is not run."""
+    """Missing and additional fields, text and objects are refused, and nothing is unpickled."""
 
     class Dangerous:
         def __reduce__(self) -> Any:
@@ -197,8 +197,8 @@ def test_other_archives_are_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("shape", ["(1099511627776,)", "(1099511627776, 1099511627776)", "(-1, 2)", "(3, 0)"])
-def test_a_header_that_asks_for_too_much_gets_nothing(tmp_path: Path, shape: str) -> None:
-    """Whatever shape it names, only the bytes that are there are read: 8 TB would not fit into memory."""
+def test_a_header_of_a_huge_array_allocates_nothing(tmp_path: Path, shape: str) -> None:
+    """Only the bytes in the file are read, for any shape in the header: 8 TB would not fit into memory."""
     header = f"{{'descr': '<f8', 'fortran_order': False, 'shape': {shape}, }}".ljust(117).encode() + b"\n"
     array = b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header + bytes(24)
     with zipfile.ZipFile(tmp_path / "head.npz", "w") as archive:

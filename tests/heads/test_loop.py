@@ -1,4 +1,4 @@
-"""The training loop: when it ends, which weights are left, what it notes, and that a step is that of Keras."""
+"""The training loop: its end, the final weights, the history, and steps equal to those of Keras."""
 
 from __future__ import annotations
 
@@ -10,17 +10,18 @@ import numpy as np
 import pytest
 
 from featstore.errors import UsageError
-from featstore.heads.loop import Batch, Group, Step, Training, compile_step, each_class, loss_and_accuracy
+from featstore.heads.loop import Batch, Group, Step, Training, class_columns, compile_step, loss_and_accuracy
 
 NAN = float("nan")
 
 
 class Counted:
-    """A training of a network with one weight, which counts the steps: two in each epoch, on 3 rows and on 1.
+    """A training of a network with one weight, which counts the steps: two in each epoch, with 3 rows and with 1.
 
-    A row's loss is 100 in the first step and 10 less in each further one; one row of each batch is right. `losses` are
-    the answers of the validation, one after the other, `step_losses` those of single steps; what is an exception is
-    raised.
+    The loss of a row is 100 in the first step and 10 less in each further one. One row of each batch is correct.
+
+    losses: validation losses in order; an exception among them is raised.
+    step_losses: losses or exceptions of single steps.
     """
 
     def __init__(
@@ -65,15 +66,15 @@ def given(loss: float | BaseException) -> float:
 
 
 def lengths(training: Training) -> set[int]:
-    """Of what was noted, and of the curve; a curve with series of several lengths cannot be saved."""
+    """Return the lengths of the history and the curve; a curve with several lengths cannot be saved."""
     curve = training.curve
     assert curve.x_name == "epoch"
     assert curve.series == training.history
     return {len(curve.x), *map(len, training.history.values())}
 
 
-def test_training_ends_when_the_validation_loss_has_not_fallen_for_so_many_epochs() -> None:
-    """And the weights of the best epoch are put back; a loss that stays has not fallen."""
+def test_training_ends_when_the_validation_loss_has_not_fallen_for_patience_epochs() -> None:
+    """The weights of the best epoch are restored; an equal loss has not fallen."""
     found = Counted([3, 2, 2, 2.5, 1])
     training = found.run(patience=2)
     assert training.history["val_loss"] == [3, 2, 2, 2.5]
@@ -82,14 +83,14 @@ def test_training_ends_when_the_validation_loss_has_not_fallen_for_so_many_epoch
 
 
 def test_every_better_epoch_renews_the_patience() -> None:
-    """What counts is the distance from the best one."""
+    """Epochs are counted from the best one."""
     training = Counted([5, 6, 4, 6, 3, 7, 8, 1]).run(patience=2)
     assert training.history["val_loss"] == [5, 6, 4, 6, 3, 7, 8]
     assert training.best_epoch == 5
 
 
 def test_without_validation_all_epochs_are_run() -> None:
-    """The last weights stay, and the history says nothing of a validation."""
+    """The last weights stay, and the history has no validation."""
     found = Counted()
     training = found.run(epochs=4, patience=1, validated=False)
     assert set(training.history) == {"loss", "accuracy"}
@@ -97,7 +98,7 @@ def test_without_validation_all_epochs_are_run() -> None:
 
 
 def test_the_history_has_the_means_over_the_rows_of_each_epoch() -> None:
-    """Batches count by their rows: 3 of loss 100 and 1 of loss 90, then 3 of 80 and 1 of 70."""
+    """Batches are weighted by their rows: 3 of loss 100 and 1 of loss 90, then 3 of 80 and 1 of 70."""
     training = Counted([2, 1]).run(epochs=2)
     assert training.history == {
         "loss": [97.5, 77.5],
@@ -109,16 +110,16 @@ def test_the_history_has_the_means_over_the_rows_of_each_epoch() -> None:
     assert lengths(training) == {2}
 
 
-def test_progress_is_told_after_each_epoch() -> None:
-    """(epochs done, epochs at the most), also in that which ends the training."""
+def test_progress_is_reported_after_each_epoch() -> None:
+    """The report is (epochs done, most epochs), also after the last one."""
     seen: list[tuple[int, int]] = []
     Counted([1, 2]).run(epochs=7, patience=1, on_step=lambda done, most: seen.append((done, most)))
     assert seen == [(1, 7), (2, 7)]
 
 
 @pytest.mark.parametrize("stop", [KeyboardInterrupt(), SystemExit(), ValueError("no memory")])
-def test_the_best_weights_are_put_back_after_an_interruption(stop: BaseException) -> None:
-    """In the second batch of the fourth epoch, whatever it is; the history ends with the third."""
+def test_the_best_weights_are_restored_after_an_interruption(stop: BaseException) -> None:
+    """Any exception in the second batch of the fourth epoch leaves the history of three."""
     found = Counted([3, 1, 2], {7: stop})
     with pytest.raises(type(stop)):
         found.run()
@@ -128,7 +129,7 @@ def test_the_best_weights_are_put_back_after_an_interruption(stop: BaseException
 
 @pytest.mark.parametrize("trained_before", [False, True])
 def test_an_interruption_while_validating_leaves_a_curve_that_can_be_saved(trained_before: bool) -> None:
-    """The epoch whose validation did not end is in none of its series."""
+    """The epoch with the incomplete validation is in none of the series."""
     found = Counted([3, 1, KeyboardInterrupt()])
     with pytest.raises(KeyboardInterrupt):
         found.run(trained_before=trained_before)
@@ -136,8 +137,8 @@ def test_an_interruption_while_validating_leaves_a_curve_that_can_be_saved(train
     assert lengths(found.training) == {2}
 
 
-def test_a_trained_network_is_the_one_to_be_beaten() -> None:
-    """It is validated as epoch 0, with no loss of a training, and comes back where no epoch is better."""
+def test_the_weights_of_a_trained_network_stay_if_no_epoch_is_better() -> None:
+    """The network is validated as epoch 0, without a training loss, and its weights are restored."""
     found = Counted([2, 3, 2.5, 4, 1], weight=50)
     training = found.run(patience=3, trained_before=True)
     assert (training.best_epoch, training.epochs, found.weight) == (0, 3, 50)
@@ -148,7 +149,7 @@ def test_a_trained_network_is_the_one_to_be_beaten() -> None:
 
 
 def test_a_trained_network_can_be_beaten() -> None:
-    """By a smaller loss in a later epoch, whose weights are put back then."""
+    """A later epoch with a smaller loss has the final weights."""
     found = Counted([2, 3, 1, 4], weight=50)
     training = found.run(epochs=3, trained_before=True)
     assert (training.best_epoch, training.epochs, found.weight) == (2, 3, 54)
@@ -156,32 +157,32 @@ def test_a_trained_network_can_be_beaten() -> None:
 
 
 @pytest.mark.parametrize("validated", [False, True])
-def test_a_trained_network_comes_back_when_the_first_epoch_is_cut_off(validated: bool) -> None:
-    """Half an epoch is worth nothing."""
+def test_a_trained_network_is_restored_if_the_first_epoch_is_interrupted(validated: bool) -> None:
+    """An incomplete epoch does not count."""
     found = Counted([2], {1: KeyboardInterrupt()}, weight=50)
     with pytest.raises(KeyboardInterrupt):
         found.run(trained_before=True, validated=validated)
     assert (found.training.best_epoch, found.training.epochs, found.weight) == (0, 0, 50)
 
 
-def test_a_trained_network_stays_when_it_is_stopped_before_it_is_known() -> None:
-    """No epoch has been run then."""
+def test_a_trained_network_stays_if_its_first_validation_is_interrupted() -> None:
+    """No epoch has been run."""
     found = Counted([KeyboardInterrupt()], weight=50)
     with pytest.raises(KeyboardInterrupt):
         found.run(trained_before=True)
     assert (found.training.best_epoch, found.training.epochs, found.weight) == (0, 0, 50)
 
 
-def test_a_trained_network_goes_on_for_all_epochs_without_validation() -> None:
-    """There is no epoch 0 then, for nothing is known of it."""
+def test_a_trained_network_is_trained_for_all_epochs_without_validation() -> None:
+    """There is no epoch 0, since it has no loss."""
     found = Counted(weight=50)
     training = found.run(epochs=3, validated=False, trained_before=True)
     assert (training.best_epoch, training.epochs, found.weight) == (3, 3, 56)
     assert training.curve.x == [1, 2, 3]
 
 
-def test_without_validation_the_last_whole_epoch_comes_back() -> None:
-    """`best_epoch` is the one whose weights the network has, in whatever way the training ends."""
+def test_without_validation_the_last_complete_epoch_is_restored() -> None:
+    """`best_epoch` is the epoch whose weights the network has, also after an interruption."""
     found = Counted(step_losses={5: KeyboardInterrupt()})
     with pytest.raises(KeyboardInterrupt):
         found.run(validated=False)
@@ -190,8 +191,8 @@ def test_without_validation_the_last_whole_epoch_comes_back() -> None:
 
 @pytest.mark.parametrize("loss", [NAN, float("inf")])
 @pytest.mark.parametrize("where", ["training", "validation", "epoch 0"])
-def test_a_loss_that_is_no_number_names_the_cure(loss: float, where: str) -> None:
-    """And the best weights before it are put back."""
+def test_a_loss_that_is_not_finite_names_the_remedy(loss: float, where: str) -> None:
+    """The best weights before it are restored."""
     losses: dict[str, list[float | BaseException]] = {"training": [2, 1], "validation": [2, 1, loss], "epoch 0": [loss]}
     found = Counted(losses[where], {2: loss} if where == "training" else None, weight=50)
     with pytest.raises(UsageError, match=r"^head x at rate 2: training diverged: .* not finite; lower the rate$"):
@@ -200,7 +201,7 @@ def test_a_loss_that_is_no_number_names_the_cure(loss: float, where: str) -> Non
 
 
 def test_before_it_is_run_a_training_has_no_history() -> None:
-    """A curve without points, and no best epoch."""
+    """The curve has no points, and there is no best epoch."""
     training = Counted().training
     assert (training.history, training.best_epoch, training.epochs) == ({}, 0, 0)
     assert training.curve.x == []
@@ -212,7 +213,7 @@ def rows_of(count: int = 30, classes: int = 3) -> tuple[np.ndarray, np.ndarray]:
 
 
 def twins(outputs: int = 3, **options: Any) -> tuple[Any, Any]:
-    """Two networks with the same weights, penalties on weights and activities, and a BatchNormalization."""
+    """Return two networks with equal weights, penalties on weights and activities, and a BatchNormalization."""
     keras.utils.set_random_seed(0)
     image = keras.Input((6,))
     x = keras.layers.Dense(5, "relu", kernel_regularizer="l2", bias_regularizer="l1", name="base")(image)
@@ -226,7 +227,7 @@ def twins(outputs: int = 3, **options: Any) -> tuple[Any, Any]:
 
 
 def step_of(network: Any, *optimizers: Any) -> Step:
-    """A step with one optimizer, or with one for all but the head and another for that."""
+    """Return a step with one optimizer, or with one for the head and another for the rest."""
     if len(optimizers) == 1:
         return compile_step(network, [Group(optimizers[0], network.trainable_variables)])
     parts = network.trainable_variables[:-2], network.trainable_variables[-2:]
@@ -246,7 +247,7 @@ OPTIMIZERS = {
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_steps_are_those_of_keras(name: str) -> None:
-    """Of `fit` on the same batches in the same order, penalties included; so are the loss and the right answers."""
+    """Steps, losses and correct rows equal those of `fit` on the same batches in the same order, with penalties."""
     X, y = rows_of()
     network, twin = twins()
     before = [weight.copy() for weight in network.get_weights()]
@@ -264,7 +265,7 @@ def test_steps_are_those_of_keras(name: str) -> None:
 
 
 def test_one_column_is_a_step_down_the_binary_cross_entropy() -> None:
-    """As Keras trains a sigmoid."""
+    """Keras trains a sigmoid in the same way."""
     X, y = rows_of(classes=2)
     network, twin = twins(1)
     twin.compile(keras.optimizers.SGD(0.1), "binary_crossentropy", metrics=["binary_crossentropy", "accuracy"])
@@ -274,8 +275,8 @@ def test_one_column_is_a_step_down_the_binary_cross_entropy() -> None:
     assert same_weights(network, twin)
 
 
-def test_rows_of_either_width_make_the_same_step() -> None:
-    """float16 travels as such and is widened at its goal; batches of both may follow each other."""
+def test_rows_of_either_dtype_make_the_same_step() -> None:
+    """float16 is converted in the step; batches of both dtypes may follow each other."""
     X, y = rows_of()
     network, twin = twins()
     narrow, wide = step_of(network, keras.optimizers.SGD(0.1)), step_of(twin, keras.optimizers.SGD(0.1))
@@ -286,8 +287,8 @@ def test_rows_of_either_width_make_the_same_step() -> None:
     assert same_weights(network, twin)
 
 
-def test_each_group_is_moved_by_its_own_optimizer() -> None:
-    """By one backward pass for all: the head ten times as far as with the rate of the rest."""
+def test_each_group_is_updated_by_its_own_optimizer() -> None:
+    """With one backward pass for all, the head moves ten times as far as with the rate of the rest."""
     X, y = rows_of()
     network, twin = twins()
     before = [np.array(v) for v in network.trainable_variables]
@@ -300,8 +301,8 @@ def test_each_group_is_moved_by_its_own_optimizer() -> None:
         assert np.allclose(np.array(one) - old, factor * (np.array(other) - old), atol=1e-6)
 
 
-def test_what_no_group_has_stays_as_it_is() -> None:
-    """Only the head's variables are given to an optimizer here."""
+def test_variables_without_a_group_are_not_changed() -> None:
+    """Only the head's variables have an optimizer here."""
     X, y = rows_of()
     network, _ = twins()
     head, rest = network.trainable_variables[-2:], network.trainable_variables[:-2]
@@ -312,7 +313,7 @@ def test_what_no_group_has_stays_as_it_is() -> None:
 
 
 def test_a_scaled_loss_makes_the_same_step() -> None:
-    """The scale is for numbers that float16 cannot hold; it is taken out before the weights are moved."""
+    """The scale keeps small gradients in the range of float16; it is removed before the update."""
     X, y = rows_of()
     network, twin = twins()
     scaled = keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD(0.1, momentum=0.9), initial_scale=1024)
@@ -332,7 +333,7 @@ def test_a_scaled_loss_makes_the_same_step() -> None:
 )
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
 def test_a_layer_may_compute_in_another_precision(policy: str, penalty: str | None) -> None:
-    """Its penalties come in it as well; the step is about that of float32."""
+    """Its penalties have that precision too; the step is close to that of float32."""
     X, y = rows_of()
     network, _ = twins(dtype=policy, activity_regularizer=penalty)
     twin, _ = twins(activity_regularizer=penalty)
@@ -344,12 +345,12 @@ def test_a_layer_may_compute_in_another_precision(policy: str, penalty: str | No
 def test_a_column_stands_for_the_second_of_two_classes() -> None:
     """More columns stay as they are."""
     column, columns = np.array([[0.25], [1.0]], np.float32), np.array([[0.2, 0.3, 0.5]], np.float32)
-    assert np.array_equal(each_class(column), [[0.75, 0.25], [0.0, 1.0]])
-    assert np.array_equal(each_class(columns), columns)
+    assert np.array_equal(class_columns(column), [[0.75, 0.25], [0.0, 1.0]])
+    assert np.array_equal(class_columns(columns), columns)
 
 
 def test_loss_and_accuracy_of_probabilities() -> None:
-    """Nats on average, no probability counting as less than 1e-7, and the share of right answers."""
+    """The loss is a mean in nats, with probabilities of at least 1e-7; the accuracy is a share."""
     probabilities = np.array([[0.5, 0.5, 0.0], [0.1, 0.2, 0.7], [1.0, 0.0, 0.0], [1.0, 0.0, 0.0]])
     found = loss_and_accuracy(probabilities, np.array([0, 2, 0, 1]))
     assert found == pytest.approx([-(np.log(0.5) + np.log(0.7) + np.log(1e-7)) / 4, 0.75])

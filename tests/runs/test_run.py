@@ -295,7 +295,7 @@ def test_a_head_that_is_not_a_classifier_is_refused(run: Run) -> None:
     file = run.folder / run.head_file
     np.savez(file, no=np.ones(3))
     rewrite(run, lambda content: content.update(head_sha256=file_digest(file)))
-    with pytest.raises(RunError, match="not a head that can be trusted: it holds no"):
+    with pytest.raises(RunError, match="not a head that can be trusted: it has the arrays no"):
         load_run(run.folder).load_head()
 
 
