@@ -1,4 +1,4 @@
-"""FeatureSpec: all that can change the value of a feature, and nothing else; its canonical JSON hashes to the key."""
+"""FeatureSpec: everything that can change the value of a feature, and nothing else. Its canonical JSON is the key."""
 
 from __future__ import annotations
 
@@ -24,12 +24,23 @@ USER_MODEL = "keras-file"
 
 @dataclass(frozen=True, slots=True)
 class FeatureSpec:
-    """What a row of features is: base, cut, reading, preprocessing and storage.
+    """The definition of a row of features: base, layer, reading, preprocessing and storage.
 
-    model: a name of the catalogue, `tiny`, or `keras-file` for a user's own, which is identified by its weights alone.
-    weights: SHA-256 (hex) over the arrays in the network, or over the bytes of a user's `.keras` file.
-    layer: name of the layer whose activation is kept, or `last`.
-    Neither batch size nor versions of libraries belong here: they move a value by less than 1e-5.
+    Batch size and versions of libraries are not part of it: they change a value by less than 1e-5.
+
+    Attributes:
+        model: Name in the catalogue, `tiny`, `pixels`, or `keras-file` for a user's own file, which is identified by
+            its weights alone.
+        weights: SHA-256 (hex) over the arrays in the network, or over the bytes of a user's `.keras` file.
+        reading: How a file becomes an RGB image: size in px, fit, interpolation, and for views resizing, augmentation.
+        preprocessing: The map from RGB values in 0..255 to the input of the network.
+        alpha: Width multiplier; None for a base without one.
+        layer: Name of the layer whose activation is kept, or `last`.
+        pool: `avg` or `max` over the positions of the map, so a row is (channels,); `none` keeps the map.
+        dtype: Type that rows are stored in, `float16` or `float32`.
+
+    Raises:
+        UsageError: A field has a value that is not possible.
     """
 
     model: str
@@ -51,7 +62,7 @@ class FeatureSpec:
             )
 
     def describe(self) -> dict[str, Any]:
-        """The spec as plain JSON values."""
+        """Return the spec as plain JSON values."""
         return {
             "spec_version": SPEC_VERSION,
             "model": self.model,
@@ -66,26 +77,36 @@ class FeatureSpec:
         }
 
     def to_json(self) -> str:
-        """Canonical: sorted, no white space, ASCII. Equal specs give equal texts on every machine."""
+        """Return canonical JSON: sorted, without white space, ASCII. Equal specs give equal text on every machine."""
         return _canonical(self.describe())
 
     @classmethod
     def from_json(cls, text: str | bytes) -> FeatureSpec:
-        """The inverse of `to_json`; raises StoreError for anything that this version would not write."""
+        """Return the spec that `to_json` wrote.
+
+        Args:
+            text: JSON; its white space and the order of its fields do not matter.
+
+        Returns:
+            The spec.
+
+        Raises:
+            StoreError: It is not a spec of this version.
+        """
         try:
             given = json.loads(text)
             spec = cls._from_dict(given)
             if spec.to_json() != _canonical(given):  # compared as text, since 1, 1.0 and true are equal
-                raise ValueError("fields or versions that this featstore does not know")
+                raise ValueError("unknown fields, values or versions")
         except (ValueError, KeyError, TypeError, OverflowError, UsageError, RecursionError) as error:
             raise StoreError(
-                f"no feature spec of version {SPEC_VERSION}: {error}; a newer featstore may read it"
+                f"not a feature spec of version {SPEC_VERSION}: {error}; a newer featstore may read it"
             ) from error
         return spec
 
     @classmethod
     def _from_dict(cls, given: dict[str, Any]) -> FeatureSpec:
-        """The nearest thing to a spec in `given`: a value of another type becomes one of the right type."""
+        """Return the spec in `given`, with values of other types converted; `from_json` compares it with the text."""
         preprocessing = given["preprocessing"]
         return cls(
             model=given["model"],
@@ -110,12 +131,12 @@ class FeatureSpec:
 
     @property
     def variant(self) -> str:
-        """The name of the preprocessing, `custom` where it has none."""
+        """Name of the preprocessing; `custom` if it has none."""
         return next((name for name, map_ in NAMED.items() if map_ == self.preprocessing), "custom")
 
     @property
     def folder(self) -> str:
-        """Where its rows live below the cache: `<model>/<variant>-<size>-<key12>`."""
+        """Folder of its rows in the cache: `<model>/<variant>-<size>-<first 12 digits of the key>`."""
         height, width = self.reading.height, self.reading.width
         size = str(height) if height == width else f"{height}x{width}"
         model = self.model if self.alpha in (None, 1.0) else f"{self.model}-{self.alpha:g}"

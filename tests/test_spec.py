@@ -78,28 +78,28 @@ specs = st.builds(
 
 
 def test_the_key_never_changes_by_accident() -> None:
-    """A known spec with its text and its key: whoever changes them makes every cache in the world miss."""
+    """A known spec has a known text and key: a change would make every existing cache miss."""
     assert SPEC.to_json() == CANONICAL
     assert SPEC.key == "82716c7590b96c2a95b9a7e25e1812fe51dd628cb817983f65bc2d1cf799a6b8"
     assert SPEC.key == hashlib.sha256(CANONICAL.encode()).hexdigest()
 
 
 def test_whatever_changes_a_value_changes_the_key() -> None:
-    """One thing at a time, every field of the spec among them."""
+    """Each change of one field changes the key, for every field of the spec."""
     keys = {replace(SPEC, **change).key for change in CHANGES}
     assert len(keys | {SPEC.key}) == len(CHANGES) + 1
     assert {name for change in CHANGES for name in change} == {field.name for field in fields(FeatureSpec)}
 
 
 def test_what_changes_no_value_is_not_in_the_key() -> None:
-    """Batch size, threads and versions of libraries: a row may be computed anywhere."""
+    """Batch size, threads, paths and versions of libraries are not part of a spec."""
     described = json.dumps(SPEC.describe())
     assert not [word for word in ("batch", "thread", "keras", "tensorflow", "numpy", "path") if word in described]
 
 
 @pytest.mark.parametrize("name", ["pillow", "keras-compat"])
 def test_the_version_of_the_reading_is_in_the_key(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Raised, it makes all old features miss."""
+    """A new version makes all old features miss."""
     spec = replace(SPEC, reading=Reading(224, 224, name))
     before = spec.key
     monkeypatch.setitem(reading.VERSIONS, name, 99)
@@ -107,8 +107,8 @@ def test_the_version_of_the_reading_is_in_the_key(name: str, monkeypatch: pytest
 
 
 @given(specs)
-def test_json_is_canonical_and_comes_back(spec: FeatureSpec) -> None:
-    """Any spec survives the round trip, with the same key, also where somebody laid the JSON out for people."""
+def test_json_is_canonical_and_is_read_again(spec: FeatureSpec) -> None:
+    """Any spec is equal after a round trip, also through indented JSON."""
     text = spec.to_json()
     assert text.isascii()
     assert json.dumps(json.loads(text), sort_keys=True, separators=(",", ":")) == text
@@ -173,14 +173,14 @@ CHANGED = [
 
 @pytest.mark.parametrize("name, value", CHANGED)
 def test_foreign_json_is_refused(name: str, value: object) -> None:
-    """What this version would not write it does not read; the message says which version it reads."""
-    with pytest.raises(StoreError, match="no feature spec of version 1: .*; a newer featstore may read it"):
+    """JSON that this version would not write is not read; the message has the version that it reads."""
+    with pytest.raises(StoreError, match="not a feature spec of version 1: .*; a newer featstore may read it"):
         FeatureSpec.from_json(json.dumps(SPEC.describe() | {name: value}))
 
 
 @pytest.mark.parametrize("name", SPEC.describe())
 def test_json_without_a_field_is_refused(name: str) -> None:
-    """Every one is needed."""
+    """All fields are required."""
     described = SPEC.describe()
     del described[name]
     with pytest.raises(StoreError):
@@ -196,7 +196,7 @@ json_values = st.recursive(
 
 @given(st.sampled_from(list(SPEC.describe())), json_values)
 def test_any_value_of_a_field_is_read_as_it_is_or_refused(name: str, value: object) -> None:
-    """It is never bent into shape: what is read would be written again."""
+    """No value is converted: a spec that is read would be written as the same text."""
     text = json.dumps(SPEC.describe() | {name: value}, sort_keys=True, separators=(",", ":"))
     try:
         found = FeatureSpec.from_json(text)
@@ -213,14 +213,14 @@ def test_any_text_is_refused(text: str | bytes) -> None:
 
 
 @pytest.mark.parametrize("text", ["[" * 100_000, "null", "[]", "1", '"x"', "1" * 5000, '{"reading":' * 50_000])
-def test_json_that_is_no_spec_is_refused(text: str) -> None:
-    """However deep, long or short."""
+def test_json_that_is_not_a_spec_is_refused(text: str) -> None:
+    """Deep, long and short JSON raises StoreError."""
     with pytest.raises(StoreError):
         FeatureSpec.from_json(text)
 
 
 def test_the_folder_says_what_it_is() -> None:
-    """Model with its alpha unless that is 1, variant, size and the beginning of the key."""
+    """Its name has the model, its alpha unless that is 1, the variant, the size and the first digits of the key."""
     assert SPEC.folder == f"MobileNet-0.75/tf-224-{SPEC.key[:12]}"
     for alpha in (None, 1.0):
         spec = replace(SPEC, alpha=alpha)
@@ -231,7 +231,7 @@ def test_the_folder_says_what_it_is() -> None:
 
 @pytest.mark.parametrize("name", NAMED)
 def test_a_named_variant_has_its_name(name: str) -> None:
-    """However it was given."""
+    """Equal numbers have the name, even if the user gave numbers."""
     named = NAMED[name]
     spec = replace(SPEC, preprocessing=Preprocessing(named.order, named.scale, named.mean, named.std))
     assert spec.variant == name
@@ -239,7 +239,7 @@ def test_a_named_variant_has_its_name(name: str) -> None:
 
 @given(specs)
 def test_the_folder_stays_below_the_cache(spec: FeatureSpec) -> None:
-    """Two names that are neither hidden nor lead elsewhere."""
+    """It has two names, neither hidden nor with a path."""
     parts = spec.folder.split("/")
     assert len(parts) == 2
     assert all(part[0].isalnum() and part.isascii() and os.path.basename(part) == part for part in parts)
@@ -248,15 +248,15 @@ def test_the_folder_stays_below_the_cache(spec: FeatureSpec) -> None:
 @pytest.mark.parametrize(
     "model", ["", ".", "..", ".hidden", "-rf", "a/b", "a\\b", "/", "ä", "VGG١٦", "a b", "a\n", "a\0"]
 )
-def test_a_model_that_is_no_name_is_refused(model: str) -> None:
-    """It becomes the name of a folder."""
+def test_a_model_that_is_not_a_name_is_refused(model: str) -> None:
+    """The model becomes the name of a folder."""
     with pytest.raises(UsageError, match="expected a name"):
         replace(SPEC, model=model)
 
 
 @pytest.mark.parametrize("weights", ["", "AB" * 32, "ab" * 31, "ab" * 33, "ab" * 32 + "\n"])
-def test_weights_that_are_no_digest_are_refused(weights: str) -> None:
-    """A SHA-256 in lower-case hex."""
+def test_weights_that_are_not_a_digest_are_refused(weights: str) -> None:
+    """A SHA-256 in lower-case hex is expected."""
     with pytest.raises(UsageError, match="SHA-256"):
         replace(SPEC, weights=weights)
 
@@ -265,6 +265,6 @@ def test_weights_that_are_no_digest_are_refused(weights: str) -> None:
     "what, value, remedy", [("pool", "sum", "avg, max, none"), ("dtype", "f2", "float16, float32")]
 )
 def test_unknown_words_are_answered_with_the_list(what: str, value: str, remedy: str) -> None:
-    """What was found, and what there is."""
+    """The message has the word and the possible ones."""
     with pytest.raises(UsageError, match=f"{what} '{value}' is not known: use one of {remedy}"):
         replace(SPEC, **{what: value})

@@ -1,1 +1,1 @@
-"""Data sets: which images there are, their labels, splits, digests and leaks."""
+"""Data sets: their images with labels, splits and digests, and leaks between the splits."""

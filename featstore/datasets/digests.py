@@ -1,9 +1,9 @@
 """Content digests of image files, remembered so that a re-run reads no image bytes.
 
-One small file per folder of images keeps name -> (stat, SHA-256). The stat holds the change time as well as size,
-mtime and inode, since a program can set an mtime back but not a ctime. A file that changed within two seconds of being
-read is not remembered (git's racy rule): a second change could hide in the granularity of the clock. The time that
-counts is that of the look-up that missed, just before the bytes are read: `remember` may follow many seconds later.
+One small file for each folder of images maps name -> (stat, SHA-256). The stat has the change time as well as size,
+mtime and inode, since a program can set an mtime back but not a ctime. A file that changed less than two seconds before
+it was read is not remembered (git's racy rule): a second change could hide in the granularity of the clock. The time
+that counts is that of the unsuccessful look-up just before the bytes are read; `remember` may follow much later.
 """
 
 from __future__ import annotations
@@ -27,6 +27,9 @@ class DigestMemory:
     """A mapping from (path, stat) to digest in one folder of the cache. Losing it costs only time.
 
     Threads may share it.
+
+    folder: where its files are.
+    clock: returns the time in ns since the epoch.
     """
 
     def __init__(self, folder: Path, clock: Callable[[], int] = time.time_ns) -> None:
@@ -74,14 +77,17 @@ class DigestMemory:
             self._changed.add(parent)
 
     def refresh(self) -> None:
-        """Take in what other processes have saved, except for folders that have changes here."""
+        """Drop the folders that other processes have saved again, so that they are loaded again when needed.
+
+        Folders with unsaved changes stay.
+        """
         with self._lock:
             for parent in self._loaded.keys() - self._changed:
                 if _state(self._file(parent)) != self._states[parent]:
                     del self._loaded[parent]
 
     def save(self) -> None:
-        """Save what is new. A cache that cannot be written is not an error: only time is lost."""
+        """Save the new digests. A cache that cannot be written is not an error: only time is lost."""
         with self._lock:
             for parent in self._changed:
                 content = {"format": _FORMAT, "folder": os.path.abspath(parent), "files": self._loaded[parent]}

@@ -1,4 +1,4 @@
-"""The whole job on built-in data and the built-in base: no network, no images of one's own."""
+"""The data of the quickstart: handwritten digits that need no download."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from featstore.errors import DataError, param
 
 
 def write_digits(folder: Path) -> int:
-    """Write scikit-learn's 1,797 handwritten digits (8x8 grey) as `folder/<digit>/<number>.png`; the count comes back.
+    """Write scikit-learn's 1,797 handwritten digits (8x8 grey) as `folder/<digit>/<number>.png`; return their number.
 
-    Files that are whole already are left alone, so that a second quickstart has nothing to extract. They are written
-    plainly: what can be made again need not survive a power cut, and syncing each would take ten seconds.
+    Complete files are not written again, so that a second quickstart has nothing to extract. Files are not synced to
+    the disk: they can be made again after a power cut, and syncing all would take ten seconds. Raises DataError.
     """
     import numpy as np
     from PIL import Image
     from sklearn.datasets import load_digits
 
     digits = load_digits()
-    levels = np.round(digits.images * (255 / 16)).astype(np.uint8)  # 0..16 as scanned
+    levels = np.round(digits.images * (255 / 16)).astype(np.uint8)  # the scans have 0..16
     for number, (image, digit) in enumerate(zip(levels, digits.target, strict=True)):
         png = io.BytesIO()
         Image.fromarray(image).save(png, "PNG")

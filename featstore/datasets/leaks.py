@@ -1,4 +1,4 @@
-"""Leaks: images that are held out and were trained on all the same."""
+"""Leaks: held-out images that were also trained on."""
 
 from __future__ import annotations
 
@@ -8,33 +8,36 @@ from featstore.datasets.manifest import Manifest, Picture
 
 
 def leak_notes(manifest: Manifest) -> tuple[str, ...]:
-    """A line where copies of an image stand in the training split and in another."""
+    """Return a line if copies of a training image are in another split, else nothing."""
     shared = shared_between_splits(manifest)
     if not shared:
         return ()
     trained, held_out = shared[0]
     return (
-        f"{len(shared)} held-out images are byte for byte in the training split too, as {held_out.path} and "
+        f"{len(shared)} held-out images are byte for byte in the training split too, such as {held_out.path} and "
         f"{trained.path}: the accuracy is too high by their share",
     )
 
 
-def trained_on_notes(known: Mapping[str, str], manifest: Manifest) -> tuple[str, ...]:
-    """A line for each held-out split of `manifest` with images that a run was trained on; `known` is their splits."""
+def trained_on_notes(split_in_run: Mapping[str, str], manifest: Manifest) -> tuple[str, ...]:
+    """Return a line for each held-out split of `manifest` with images that a run was trained on.
+
+    split_in_run: digest of each image of the run -> its split there.
+    """
     notes = []
     for split in sorted({p.split for p in manifest.pictures if p.split not in (None, "train")}):
         pictures = [p for p in manifest.of_split(split) if p.label is not None]
-        seen = [p for p in pictures if known.get(p.digest) == "train"]
+        seen = [p for p in pictures if split_in_run.get(p.digest) == "train"]
         if seen:
             notes.append(
                 f"{len(seen)} of the {len(pictures)} images of the split {split} are among those that the run was "
-                f"trained on, as {seen[0].path}: its accuracy is too high"
+                f"trained on, such as {seen[0].path}: its accuracy is too high"
             )
     return tuple(notes)
 
 
 def shared_between_splits(manifest: Manifest) -> list[tuple[Picture, Picture]]:
-    """Pairs of a training picture and a held-out one with the same bytes: their accuracy is not to be believed."""
+    """Return the pairs of a training picture and a held-out one with the same bytes."""
     trained = {p.digest: p for p in manifest.of_split("train")}
     held_out = (p for p in manifest.pictures if p.split in ("val", "test"))
     return [(trained[p.digest], p) for p in held_out if p.digest in trained]

@@ -1,11 +1,11 @@
 """The manifest: the images of a data set with path, label, split and group.
 
-Three layouts are read, told apart by what is there:
+The folders that exist decide which of three layouts is read:
     DATA/train/<class>/, DATA/{val,valid,validate,validation}/<class>/, DATA/test/<class>/   (any of the three)
     DATA/<class>/                                                                            (to be split)
     DATA/*.jpg                                                                               (no labels)
-`test` may also hold unlabelled images, directly or below one folder that is not a class. A CSV names paths and labels.
-What lies beside the folders that count is listed as skipped, and so are links to folders.
+`test` may also have unlabelled images, directly or below one folder that is not a class. A CSV lists paths and labels.
+Files next to the class or split folders are listed as skipped, and so are links to folders.
 """
 
 from __future__ import annotations
@@ -38,14 +38,14 @@ _CSV_COLUMNS = ("path", "label", "split", "group")
 
 
 class Picture(NamedTuple):
-    """One image of a data set, read or not read yet.
+    """One image of a data set. Its bytes may not have been read yet.
 
     Attributes:
         path: Path of the file.
         stat: State of the file when it was found or read.
         label: Name of its class; None where it is unknown.
         split: `train`, `val` or `test`; None where none was given.
-        group: Name of the group that has to stay in one split; None where none was given.
+        group: Name of the group of images that must stay in one split; None where none was given.
         known_digest: SHA-256 (hex) of the bytes; None until they are read.
     """
 
@@ -58,25 +58,30 @@ class Picture(NamedTuple):
 
     @property
     def digest(self) -> str:
-        """SHA-256 (hex) of the bytes; raises DataError for a picture that was not read yet."""
+        """SHA-256 (hex) of the bytes; raises DataError if they have not been read yet."""
         if self.known_digest is None:
             raise DataError(f"{self.path}: has not been read, so its digest is not known; extract its features first")
         return self.known_digest
 
     @property
     def class_name(self) -> str:
-        """The label; raises DataError where it is unknown."""
+        """The label; raises DataError if it is unknown."""
         if self.label is None:
             raise DataError(f"{self.path}: has no label, and one is needed here")
         return self.label
 
     def with_digest(self, digest: str) -> Picture:
-        """Return the same picture as one that was read."""
+        """Return the same picture with the digest of its bytes."""
         return Picture(*self[:5], digest)  # half the time of _replace, and there may be a million
 
 
 class Skipped(NamedTuple):
-    """A file that became no row, and why."""
+    """A file that is not used as an image.
+
+    Attributes:
+        path: Path of the file or folder.
+        reason: Why it is not used, in a few words.
+    """
 
     path: str
     reason: str
@@ -84,12 +89,20 @@ class Skipped(NamedTuple):
 
 @dataclass(frozen=True)
 class Manifest:
-    """The images of a data set in a fixed order, and the files that were left out with the reason."""
+    """The images of a data set in a fixed order, and the files that are left out.
+
+    Attributes:
+        source: The folder, CSV or image that was scanned.
+        pictures: The images, in the order of the rows of their features.
+        skipped: Files that are not used as images, with the reasons.
+        ignored: Number of hidden files and of files that operating systems leave behind, such as Thumbs.db.
+        classes: The labels, sorted and without duplicates.
+    """
 
     source: str
     pictures: tuple[Picture, ...]
     skipped: tuple[Skipped, ...] = ()
-    ignored: int = 0  # hidden files and what operating systems leave behind
+    ignored: int = 0
     classes: tuple[str, ...] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -97,20 +110,29 @@ class Manifest:
         object.__setattr__(self, "classes", tuple(sorted(labels)))
 
     def __len__(self) -> int:
+        """Return the number of images."""
         return len(self.pictures)
 
     def of_split(self, split: str) -> tuple[Picture, ...]:
+        """Return the images of `split`: `train`, `val` or `test`."""
         return tuple(p for p in self.pictures if p.split == split)
 
     def with_pictures(self, pictures: Sequence[Picture], skipped: Sequence[Skipped] = ()) -> Manifest:
-        """The same data set with other pictures, and more that was skipped."""
+        """Return the same data set with these pictures instead, and with more skipped files."""
         return replace(self, pictures=tuple(pictures), skipped=(*self.skipped, *skipped))
 
 
 def scan(data: str | os.PathLike[str]) -> Manifest:
-    """The manifest of a folder, a CSV (`path,label[,split][,group]`) or one image file.
+    """List the images of a data set, without reading them.
 
-    Reads no image. Raises DataError where the layout cannot be told or holds no file at all.
+    Args:
+        data: A folder of images, a CSV (`path,label[,split][,group]`, paths relative to it), or one image file.
+
+    Returns:
+        The manifest: a row for each image, with its label and split where the folders or the CSV give them.
+
+    Raises:
+        DataError: `data` does not exist, its layout is not one of the known ones, or it has no image.
     """
     source = os.fspath(data)
     if not os.path.exists(source):
@@ -122,7 +144,7 @@ def scan(data: str | os.PathLike[str]) -> Manifest:
     else:
         manifest = list_files([source])
     if not manifest.pictures:
-        left_out = "".join(f"; left out: {path}: {reason}" for path, reason in manifest.skipped[:1])
+        left_out = "".join(f"; skipped: {path}: {reason}" for path, reason in manifest.skipped[:1])
         raise DataError(
             f"{source}: no image files found; expected DATA/<class>/*, DATA/train/<class>/* or DATA/*{left_out}"
         )
@@ -130,7 +152,7 @@ def scan(data: str | os.PathLike[str]) -> Manifest:
 
 
 def list_files(paths: Sequence[str | os.PathLike[str]]) -> Manifest:
-    """A manifest without labels of files, and of all files below folders, in the order given (folders sorted)."""
+    """Return a manifest without labels of files, in the given order, and of all files below folders, sorted."""
     pictures: list[Picture] = []
     walk = _Walk()
     for given in paths:
@@ -144,14 +166,14 @@ def list_files(paths: Sequence[str | os.PathLike[str]]) -> Manifest:
 
 
 class _Walk:
-    """A sorted walk that remembers what it left out. `os.scandir` spares a system call per file for the type."""
+    """A sorted walk over folders that records the skipped files. `os.scandir` saves a system call for each file."""
 
     def __init__(self) -> None:
         self.skipped: list[Skipped] = []
         self.ignored = 0
 
     def folders(self, top: str) -> list[str]:
-        """Names of the folders directly below `top`; links are none, `files` lists them with the reason."""
+        """Return the names of the folders directly below `top`, without links: `files` lists those as skipped."""
         try:
             with os.scandir(top) as entries:
                 return sorted(e.name for e in entries if not self._is_junk(e.name) and e.is_dir(follow_symlinks=False))
@@ -159,9 +181,9 @@ class _Walk:
             raise DataError(f"{top}: folder cannot be listed: {error.strerror}") from error
 
     def files(self, top: str, root: str, deep: bool = True) -> Iterator[tuple[str, FileStat]]:
-        """Path and stat of the regular files below `top`; links that lead out of `root` are left out.
+        """Yield path and stat of the regular files below `top`, without links to outside of `root`.
 
-        A stack, since a chain of folders may be longer than Python's recursion is deep.
+        It uses a stack: folders may be nested more deeply than Python's recursion limit.
         """
         waiting = [top]
         while waiting:
@@ -181,17 +203,19 @@ class _Walk:
                 elif entry.is_dir(follow_symlinks=False):
                     below.append(entry.path)
                 elif entry.is_symlink() and os.path.isdir(entry.path):
-                    self.skipped.append(Skipped(entry.path, "link to a folder: its files are listed where they are"))
+                    self.skipped.append(
+                        Skipped(entry.path, "link to a folder; its files are listed under their own path")
+                    )
                 elif (info := self.stat(entry.path)) is not None:
                     yield entry.path, info
             if deep:
                 waiting += reversed(below)
 
     def stat(self, path: str) -> FileStat | None:
-        """The state of a regular file; None, with the reason among `skipped`, for anything else."""
+        """Return the state of a regular file; anything else is added to `skipped`, and None is returned."""
         try:
             info = os.stat(path)
-        except (OSError, ValueError) as error:  # ValueError: a name that no file can have
+        except (OSError, ValueError) as error:  # ValueError: not a valid file name
             self.skipped.append(Skipped(path, f"cannot be opened: {getattr(error, 'strerror', error)}"))
             return None
         if stat.S_ISREG(info.st_mode):
@@ -200,7 +224,7 @@ class _Walk:
         return None
 
     def skip_files(self, top: str, root: str, reason: str) -> None:
-        """List what lies directly in `top`, its folders aside, as skipped."""
+        """Add the files directly in `top` to `skipped`."""
         self.skipped += [Skipped(path, reason) for path, _ in self.files(top, root, deep=False)]
 
     @staticmethod
@@ -211,7 +235,7 @@ class _Walk:
     def _stays_inside(path: str, root: str) -> bool:
         try:
             return os.path.realpath(path).startswith(root + os.sep)
-        except OSError:  # it leads through what we may not look into
+        except OSError:  # it leads through a folder without permission
             return False
 
 
@@ -225,15 +249,15 @@ def _scan_folder(source: str) -> Manifest:
     pictures: list[Picture] = []
     if splits and outside and not training:
         raise DataError(
-            f"{source}: {next(iter(splits))!r} names a split, but {outside[0]!r} does not and there is no train "
-            "folder: move the classes into train, or rename the folder if it is a class"
+            f"{source}: {next(iter(splits))!r} names a split, but {outside[0]!r} does not, and a train folder "
+            "is missing: move the classes into train, or rename the folder if it is a class"
         )
     if splits:
-        known = walk.folders(os.path.join(source, training)) if training else []
+        train_classes = walk.folders(os.path.join(source, training)) if training else []
         for name, split in splits.items():
-            pictures += _scan_split(walk, os.path.join(source, name), root, split, known)
-        walk.skipped += (Skipped(os.path.join(source, n), "folder beside train: neither val nor test") for n in outside)
-        walk.skip_files(source, root, "beside the split folders")
+            pictures += _scan_split(walk, os.path.join(source, name), root, split, train_classes)
+        walk.skipped += (Skipped(os.path.join(source, n), "folder next to train is not val or test") for n in outside)
+        walk.skip_files(source, root, "not in a split folder")
     elif names:
         pictures += _scan_classes(walk, source, root, names, None)
     else:
@@ -241,17 +265,17 @@ def _scan_folder(source: str) -> Manifest:
     return Manifest(source, tuple(pictures), tuple(walk.skipped), walk.ignored)
 
 
-def _scan_split(walk: _Walk, top: str, root: str, split: str, known: Sequence[str]) -> Iterator[Picture]:
-    """The images of one split; `known` are the classes of the training split, none if there is no such split."""
+def _scan_split(walk: _Walk, top: str, root: str, split: str, train_classes: Sequence[str]) -> Iterator[Picture]:
+    """Return the images of one split; `train_classes` is empty without a training split."""
     names = walk.folders(top)
-    unknown = [name for name in names if name not in known]
+    unknown = [name for name in names if name not in train_classes]
     if split == "test" and names == unknown and len(names) < 2:
         return (Picture(path, info, None, split) for path, info in walk.files(top, root))
     if not names:
         raise DataError(f"{top}: no class folders; expected {top}/<class>/ with the images of each class")
-    if known and unknown:
+    if train_classes and unknown:
         raise DataError(
-            f"{top}: class {unknown[0]!r} is not in the training split, which has {', '.join(known)}; "
+            f"{top}: class {unknown[0]!r} is not in the training split, which has {', '.join(train_classes)}; "
             "rename or move the folder"
         )
     return _scan_classes(walk, top, root, names, split)
@@ -261,11 +285,11 @@ def _scan_classes(walk: _Walk, top: str, root: str, names: Sequence[str], split:
     for label in names:
         for path, info in walk.files(os.path.join(top, label), root):
             yield Picture(path, info, label, split)
-    walk.skip_files(top, root, "beside the class folders")
+    walk.skip_files(top, root, "not in a class folder")
 
 
 def _scan_csv(path: Path) -> Manifest:
-    """Paths in the CSV are relative to its folder; they may lead anywhere, since the user wrote them."""
+    """Return the manifest of a CSV. Its paths are relative to its folder and may lead anywhere: the user wrote them."""
     walk = _Walk()
     pictures: list[Picture] = []
     try:
@@ -275,7 +299,7 @@ def _scan_csv(path: Path) -> Manifest:
             for row in rows:
                 pictures += _csv_picture(walk, path, rows.line_num, row)
     except (csv.Error, OSError) as error:
-        raise DataError(f"{path}: not a CSV that can be read: {error}") from error
+        raise DataError(f"{path}: cannot be read as a CSV: {error}") from error
     twice = [p for p, n in Counter(p.path for p in pictures).items() if n > 1]
     if twice:
         raise DataError(f"{path}: {twice[0]} is named more than once; keep one line per image")

@@ -1,4 +1,4 @@
-"""The memory of file digests: right or silent, never wrong."""
+"""The memory of file digests: it returns the right digest or none."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def remembered(tmp_path: Path, image: Path) -> None:
 
 
 def test_a_digest_outlives_the_process(tmp_path: Path, image: Path) -> None:
-    """What was saved is known to the next memory, for that state of the file only."""
+    """A saved digest is known to the next memory, for that state of the file only."""
     remembered(tmp_path, image)
     memory = DigestMemory(tmp_path / "digests")
     assert memory.get(str(image), state(image)) == DIGEST
@@ -63,8 +63,8 @@ def test_files_changed_just_now_are_not_remembered(tmp_path: Path, image: Path, 
     assert (memory.get(str(image), state(image)) == DIGEST) is known
 
 
-def test_a_damaged_file_is_as_good_as_none(tmp_path: Path, image: Path) -> None:
-    """Every flipped byte is noticed, and the digest simply not known."""
+def test_a_damaged_file_counts_as_missing(tmp_path: Path, image: Path) -> None:
+    """Every changed byte is noticed, and the digest is unknown."""
     remembered(tmp_path, image)
     [file] = (tmp_path / "digests").iterdir()
     good = file.read_bytes()
@@ -73,8 +73,8 @@ def test_a_damaged_file_is_as_good_as_none(tmp_path: Path, image: Path) -> None:
         assert DigestMemory(tmp_path / "digests").get(str(image), state(image)) is None
 
 
-def test_a_pipe_in_the_place_of_a_file_is_as_good_as_none(tmp_path: Path, image: Path) -> None:
-    """Nobody waits for its writer; the next save replaces it."""
+def test_a_pipe_in_the_place_of_a_file_counts_as_missing(tmp_path: Path, image: Path) -> None:
+    """It is not waited for, and the next save replaces it."""
     remembered(tmp_path, image)
     [file] = (tmp_path / "digests").iterdir()
     file.unlink()
@@ -91,8 +91,8 @@ def test_a_cache_that_cannot_be_written_costs_only_time(tmp_path: Path, image: P
     remembered(tmp_path, image)
 
 
-def test_what_others_have_saved_is_known_after_a_refresh(tmp_path: Path, image: Path) -> None:
-    """And what a memory has not saved yet is kept."""
+def test_digests_saved_by_other_processes_are_known_after_a_refresh(tmp_path: Path, image: Path) -> None:
+    """Digests that are not saved yet are kept."""
     other = tmp_path / "elsewhere" / "image.png"
     other.parent.mkdir()
     other.write_bytes(b"other")
@@ -107,8 +107,8 @@ def test_what_others_have_saved_is_known_after_a_refresh(tmp_path: Path, image: 
     assert DigestMemory(tmp_path / "digests").get(str(other), state(other)) == DIGEST
 
 
-def test_a_refresh_reads_only_what_has_changed(tmp_path: Path, image: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its own file is not read again."""
+def test_a_refresh_reads_only_changed_files(tmp_path: Path, image: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file that the memory itself wrote is not read again."""
     memory = DigestMemory(tmp_path / "digests", clock=lambda: LATER)
     memory.remember(str(image), state(image), DIGEST)
     memory.save()
@@ -118,8 +118,8 @@ def test_a_refresh_reads_only_what_has_changed(tmp_path: Path, image: Path, monk
         assert memory.get(str(image), state(image)) == DIGEST
 
 
-def test_the_first_look_up_in_vain_is_the_time_that_counts(tmp_path: Path, image: Path) -> None:
-    """Of two threads that read a file at once, the one that read it earlier may have read other bytes."""
+def test_the_first_unsuccessful_look_up_is_the_time_that_counts(tmp_path: Path, image: Path) -> None:
+    """If two threads read a file at once, the earlier one may have read other bytes."""
     changed = max(state(image).mtime_ns, state(image).ctime_ns)
     times = iter([changed + 1, changed + RACY_NS + 1, changed + RACY_NS + 2, changed + RACY_NS + 3])
     memory = DigestMemory(tmp_path / "digests", clock=lambda: next(times))

@@ -15,7 +15,7 @@ from featstore.errors import DataError
 
 
 def test_the_digits_are_those_of_scikit_learn(tmp_path: Path) -> None:
-    """All 1,797, one folder per digit, with the 17 levels of the scan spread over those of an image."""
+    """There are 1,797 in one folder per digit, with the 17 levels of the scan scaled to 0..255."""
     assert write_digits(tmp_path / "digits") == 1797
     manifest = scan(tmp_path / "digits")
     digits = load_digits()
@@ -28,21 +28,21 @@ def test_the_digits_are_those_of_scikit_learn(tmp_path: Path) -> None:
         assert np.abs(levels * (16 / 255) - digits.images[number]).max() <= 0.05
 
 
-def test_whole_digits_are_left_alone(tmp_path: Path) -> None:
-    """Only what is missing or was cut off is written again, so a second quickstart has nothing to extract."""
+def test_complete_digits_are_not_written_again(tmp_path: Path) -> None:
+    """Only missing and incomplete files are written, so a second quickstart has nothing to extract."""
     write_digits(tmp_path)
-    missing, torn, whole = (tmp_path / name for name in ("0/0000.png", "1/0001.png", "2/0002.png"))
-    content, before = torn.read_bytes(), whole.stat().st_mtime_ns
+    missing, partial, whole = (tmp_path / name for name in ("0/0000.png", "1/0001.png", "2/0002.png"))
+    content, before = partial.read_bytes(), whole.stat().st_mtime_ns
     missing.unlink()
-    torn.write_bytes(content[:20])
+    partial.write_bytes(content[:20])
     write_digits(tmp_path)
     assert missing.exists()
-    assert torn.read_bytes() == content
+    assert partial.read_bytes() == content
     assert whole.stat().st_mtime_ns == before
 
 
 def test_a_folder_that_cannot_be_written_is_an_expected_error(tmp_path: Path) -> None:
-    """The message names the option to change it with."""
+    """The message names the option to change."""
     (tmp_path / "file").touch()
     with pytest.raises(DataError, match="choose another `folder`"):
         write_digits(tmp_path / "file" / "digits")

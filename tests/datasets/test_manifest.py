@@ -1,4 +1,4 @@
-"""Listing data sets: layouts, what is left out, and CSV files."""
+"""Listing data sets: layouts, skipped files, and CSV files."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ def listed(root: Path) -> set[tuple[str, str | None, str | None]]:
 
 
 def test_class_folders(tmp_path: Path) -> None:
-    """DATA/<class>/, files in folders below it included, gives labels and no splits."""
+    """DATA/<class>/ gives labels and no splits, also for files in folders below it."""
     touch(tmp_path, "cat/1.jpg", "cat/more/2.jpg", "dog/3.jpg")
     assert listed(tmp_path) == {("cat/1.jpg", "cat", None), ("cat/more/2.jpg", "cat", None), ("dog/3.jpg", "dog", None)}
 
 
 @pytest.mark.parametrize("name", ["val", "valid", "validate", "validation"])
 def test_split_folders(tmp_path: Path, name: str) -> None:
-    """DATA/train/<class>/ beside a validation folder of any usual name, and test."""
+    """DATA/train/<class>/, a validation folder of any usual name, and test."""
     touch(tmp_path, "train/cat/1.jpg", "train/dog/2.jpg", f"{name}/cat/3.jpg", "test/dog/4.jpg")
     assert {(label, split) for _, label, split in listed(tmp_path)} == {
         ("cat", "train"),
@@ -47,7 +47,7 @@ def test_split_folders(tmp_path: Path, name: str) -> None:
 
 @pytest.mark.parametrize("where", ["test/1.jpg", "test/unknown/1.jpg"])
 def test_unlabelled_test_images(tmp_path: Path, where: str) -> None:
-    """Images directly below test, or below a folder there that is no class, have no label."""
+    """Images directly below test, or below a folder there that is not a class, have no label."""
     touch(tmp_path, "train/cat/1.jpg", "train/dog/2.jpg", where)
     assert (where, None, "test") in listed(tmp_path)
 
@@ -58,20 +58,20 @@ def test_a_flat_folder_has_no_labels(tmp_path: Path) -> None:
 
 
 def test_a_class_that_was_never_trained_is_an_error(tmp_path: Path) -> None:
-    """A validation class that training lacks is named."""
+    """The message names a validation class that is not in the training split."""
     touch(tmp_path, "train/cat/1.jpg", "train/dog/2.jpg", "val/cat/3.jpg", "val/bird/4.jpg")
     with pytest.raises(DataError, match="'bird'"):
         scan(tmp_path)
 
 
 def test_the_order_is_sorted(tmp_path: Path) -> None:
-    """Whatever the file system says."""
+    """It does not depend on the file system."""
     touch(tmp_path, "b/2.jpg", "b/10.jpg", "a/z.jpg")
     assert [os.path.relpath(p.path, tmp_path) for p in scan(tmp_path).pictures] == ["a/z.jpg", "b/10.jpg", "b/2.jpg"]
 
 
-def test_what_systems_leave_behind_is_ignored_and_counted(tmp_path: Path) -> None:
-    """Thumbs.db, desktop.ini, .DS_Store, ._x.jpg and __MACOSX are no images."""
+def test_files_of_operating_systems_are_ignored_and_counted(tmp_path: Path) -> None:
+    """Thumbs.db, desktop.ini, .DS_Store, ._x.jpg and __MACOSX are not images."""
     touch(tmp_path, "cat/1.jpg", "cat/Thumbs.db", "cat/desktop.ini", "cat/.DS_Store", "cat/._1.jpg", "__MACOSX/x/1.jpg")
     manifest = scan(tmp_path)
     assert [p.label for p in manifest.pictures] == ["cat"]
@@ -80,7 +80,7 @@ def test_what_systems_leave_behind_is_ignored_and_counted(tmp_path: Path) -> Non
 
 
 def test_links_that_leave_the_data_set_are_skipped(tmp_path: Path) -> None:
-    """With that reason, while links inside it are read."""
+    """The reason says so; links within the data set are read."""
     touch(tmp_path, "outside.jpg", "data/cat/1.jpg")
     (tmp_path / "data" / "cat" / "in.jpg").symlink_to(tmp_path / "data" / "cat" / "1.jpg")
     (tmp_path / "data" / "cat" / "out.jpg").symlink_to(tmp_path / "outside.jpg")
@@ -97,7 +97,7 @@ def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
 
 
 def test_a_name_that_is_not_unicode(tmp_path: Path) -> None:
-    """Any name that the file system has is listed."""
+    """Any name in the file system is listed."""
     folder = os.fsencode(tmp_path / "cat")
     os.mkdir(folder)
     Path(os.fsdecode(folder + b"/\xff[red]\n.jpg")).write_bytes(b"x")
@@ -106,7 +106,7 @@ def test_a_name_that_is_not_unicode(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("make", [lambda p: p / "absent", lambda p: p])
 def test_nothing_to_read_is_an_error(tmp_path: Path, make: object) -> None:
-    """A missing and an empty folder are told apart from data."""
+    """A missing and an empty folder are refused."""
     with pytest.raises(DataError):
         scan(make(tmp_path))  # type: ignore[operator]
 
@@ -135,8 +135,8 @@ def test_a_csv_names_paths_labels_splits_and_groups(tmp_path: Path) -> None:
         ("", "expected the columns"),
     ],
 )
-def test_a_csv_that_makes_no_sense(tmp_path: Path, text: str, message: str) -> None:
-    """Is refused with the line or column."""
+def test_a_csv_that_makes_no_sense_is_refused(tmp_path: Path, text: str, message: str) -> None:
+    """The message has the line or the columns."""
     touch(tmp_path, "a.jpg")
     (tmp_path / "d.csv").write_text(text)
     with pytest.raises(DataError, match=message):
@@ -146,7 +146,7 @@ def test_a_csv_that_makes_no_sense(tmp_path: Path, text: str, message: str) -> N
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=200)
 @given(st.binary(max_size=60) | st.text(alphabet='path,labelsg"\n\r\0/x', max_size=60).map(str.encode))
 def test_any_bytes_are_a_csv_or_refused(tmp_path: Path, raw: bytes) -> None:
-    """No other exception than DataError comes out of a CSV."""
+    """A CSV raises no other exception than DataError."""
     (tmp_path / "d.csv").write_bytes(b"path,label\n" + raw)
     try:
         scan(tmp_path / "d.csv")
@@ -155,7 +155,7 @@ def test_any_bytes_are_a_csv_or_refused(tmp_path: Path, raw: bytes) -> None:
 
 
 def test_given_files_keep_their_order(tmp_path: Path) -> None:
-    """As predict needs it; a folder among them is sorted."""
+    """A folder among them is sorted."""
     touch(tmp_path, "z.jpg", "f/2.jpg", "f/1.jpg", "a.jpg")
     names = [tmp_path / "z.jpg", tmp_path / "f", tmp_path / "a.jpg", tmp_path / "gone.jpg"]
     manifest = list_files(names)
@@ -163,8 +163,8 @@ def test_given_files_keep_their_order(tmp_path: Path) -> None:
     assert len(manifest.skipped) == 1
 
 
-def test_a_picture_that_was_not_read_has_no_digest(tmp_path: Path) -> None:
-    """To ask for it is an error that names the file, and so it is with the class of an unlabelled one."""
+def test_an_image_that_was_not_read_has_no_digest(tmp_path: Path) -> None:
+    """Its digest, and the class of an unlabelled image, raise an error that names the file."""
     (tmp_path / "x.png").write_bytes(b"x")
     [picture] = scan(tmp_path).pictures
     assert picture.known_digest is None
@@ -178,7 +178,7 @@ def test_a_picture_that_was_not_read_has_no_digest(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("use", [leak_notes, complete_splits])
 def test_splits_and_leaks_need_the_digests(tmp_path: Path, use: Callable[[Manifest], object]) -> None:
-    """Without them a copy in two splits would go unseen."""
+    """Without digests a copy in two splits would not be found."""
     for split in ("train", "val"):
         for label in ("cat", "dog"):
             (tmp_path / split / label).mkdir(parents=True)

@@ -35,7 +35,7 @@ def two_classes(count: int, **options: str) -> list[Picture]:
 
 
 def test_proportions_are_about_the_fractions() -> None:
-    """Of 4,000 images, class by class, within four standard deviations."""
+    """For 4,000 images each class is divided to within four standard deviations."""
     done = complete_splits(manifest(*two_classes(4000)), 0.2, 0.1)
     for label in "ab":
         splits = [p.split for p in done.pictures if p.label == label]
@@ -45,15 +45,17 @@ def test_proportions_are_about_the_fractions() -> None:
 
 @given(st.integers(20, 60), st.integers(1, 60))
 def test_new_images_and_new_places_move_no_old_image(count: int, more: int) -> None:
-    """Splits hold when the folder is moved and grows, as long as no class is tiny."""
+    """Splits stay when the folder is moved and grows, unless a class is tiny."""
     before = by_digest(complete_splits(manifest(*two_classes(count))))
     after = by_digest(complete_splits(manifest(*reversed(two_classes(count + more, folder="elsewhere")))))
     moved = [d for d in before if before[d] != after[d]]
-    assert len(moved) <= sum(list(before.values()).count(s) <= 2 for s in ("val", "test")) * 2  # lent to an empty split
+    assert (
+        len(moved) <= sum(list(before.values()).count(s) <= 2 for s in ("val", "test")) * 2
+    )  # borrowed for an empty split
 
 
 def test_copies_and_groups_stay_together() -> None:
-    """Two files of one image, and all images of one group, fall into one split."""
+    """Two files of one image, and all images of one group, are in one split."""
     copies = [picture(i, "ab"[i % 2], folder=f) for i in range(200) for f in ("x", "y")]
     done = complete_splits(manifest(*copies))
     assert len({(p.digest, p.split) for p in done.pictures}) == 200
@@ -63,7 +65,7 @@ def test_copies_and_groups_stay_together() -> None:
 
 @given(st.integers(3, 8), st.integers(0, 1000))
 def test_small_classes_have_one_in_each_split(count: int, first: int) -> None:
-    """Where a class has three images or more, none of its splits is empty."""
+    """If a class has three images or more, none of its splits is empty."""
     pictures = [picture(first + i, label) for label, first in (("a", first), ("b", first + 5000)) for i in range(count)]
     done = complete_splits(manifest(*pictures))
     for label in "ab":
@@ -89,19 +91,19 @@ def test_given_splits_stay() -> None:
     ],
 )
 def test_nothing_to_learn_from_is_an_error(pictures: list[Picture], message: str) -> None:
-    """One class, no labels or no training images."""
+    """One class, no labels and no training images are refused."""
     with pytest.raises(DataError, match=message):
         complete_splits(manifest(*pictures))
 
 
 @pytest.mark.parametrize("fractions", [(0.0, 0.2), (0.6, 0.5), (-1, 0), (1.0, 0.0)])
 def test_fractions_must_leave_training_images(fractions: tuple[float, float]) -> None:
-    """Others are refused."""
+    """Fractions that leave none are refused."""
     with pytest.raises(UsageError):
         complete_splits(manifest(*two_classes(10)), *fractions)
 
 
 def test_an_image_in_two_splits_is_found() -> None:
-    """The same bytes in training and in test."""
+    """The pair has the same bytes in training and in test."""
     trained, tested = picture(1, "a", "train"), picture(1, "a", "test", folder="e")
     assert shared_between_splits(manifest(trained, tested, picture(2, "b", "test"))) == [(trained, tested)]
