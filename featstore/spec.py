@@ -1,4 +1,4 @@
-"""FeatureSpec: everything that can change the value of a feature, and nothing else. Its canonical JSON is the key."""
+"""FeatureSpec: everything that can change the value of a feature, and nothing else. Its hash is the key."""
 
 from __future__ import annotations
 

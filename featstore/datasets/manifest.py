@@ -92,7 +92,7 @@ class Manifest:
     """The images of a data set in a fixed order, and the files that are left out.
 
     Attributes:
-        source: The folder, CSV or image that was scanned.
+        source: The folder, CSV or image that was scanned; the first one of several.
         pictures: The images, in the order of the rows of their features.
         skipped: Files that are not used as images, with the reasons.
         ignored: Number of hidden files and of files that operating systems leave behind, such as Thumbs.db.
@@ -126,7 +126,7 @@ def scan(data: str | os.PathLike[str]) -> Manifest:
     """List the images of a data set, without reading them.
 
     Args:
-        data: A folder of images, a CSV (`path,label[,split][,group]`, paths relative to it), or one image file.
+        data: A folder of images, a CSV (`path,label[,split][,group]`, paths relative to its folder), or one image.
 
     Returns:
         The manifest: a row for each image, with its label and split where the folders or the CSV give them.
