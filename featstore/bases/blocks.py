@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import keras
 
 from featstore.bases.cut import layer_names
+from featstore.bases.keras_internals import Node, graph_nodes
 from featstore.errors import UsageError, param
 
 
@@ -40,7 +41,7 @@ class Blocks:
     def __init__(self, base: Any, body: Any, saved: bool = False) -> None:
         names = [layer.name for layer in base.layers] if saved else layer_names(base)
         self._name_of = {id(layer): name for layer, name in zip(base.layers, names, strict=True)}
-        self._nodes = [n for depth in sorted(body._nodes_by_depth, reverse=True) for n in body._nodes_by_depth[depth]]
+        self._nodes = graph_nodes(body)
         self._place = {id(node): place for place, node in enumerate(self._nodes)}
         self.separators = self._find_separators()
 
@@ -170,7 +171,7 @@ class Blocks:
         )
         return self._name(node)
 
-    def _name(self, node: Any) -> str:
+    def _name(self, node: Node) -> str:
         return self.name(node.operation)
 
 

@@ -9,7 +9,8 @@ import keras
 import numpy as np
 
 from featstore.bases.blocks import Separator
-from featstore.finetuning.network import HEAD_LAYER, Body, all_layers
+from featstore.bases.keras_internals import all_layers
+from featstore.finetuning.network import HEAD_LAYER, Body
 from featstore.plots.network import Part
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -13,6 +13,7 @@ from featstore.bases.build import load_base, weights_digest
 from featstore.bases.catalog import block_ends
 from featstore.bases.cut import cut_at
 from featstore.bases.defaults import keras_defaults
+from featstore.bases.keras_internals import all_layers
 from featstore.bases.source import BaseSource
 from featstore.errors import BaseUnavailable, UsageError, param
 from featstore.spec import LAST_ACTIVATION, FeatureSpec
@@ -130,11 +131,6 @@ def unfreeze(model: Any, train_bn: bool = False, rates: Mapping[str, float] | No
     for layer in model.layers:
         if _rate_of(layer, 1.0, rates or {}) == 0:
             layer.trainable = False
-
-
-def all_layers(model: Any) -> Iterator[Any]:
-    """Yield all layers, including those in nested models and wrappers."""
-    yield from model._flatten_layers(include_self=False, recursive=True)
 
 
 def has_batch_norm(model: Any) -> bool:

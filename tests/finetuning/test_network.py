@@ -18,6 +18,7 @@ from featstore.bases.blocks import Separator
 from featstore.bases.build import load_base, weights_digest
 from featstore.bases.catalog import BASES
 from featstore.bases.held import release_bases
+from featstore.bases.keras_internals import all_layers
 from featstore.datasets.digests import DigestMemory
 from featstore.errors import BaseUnavailable, UsageError
 from featstore.extraction.recipe import Recipe
@@ -25,7 +26,6 @@ from featstore.extraction.resolve import resolve_recipe
 from featstore.finetuning.diagram import describe_parts
 from featstore.finetuning.network import (
     Body,
-    all_layers,
     check_rates,
     copy_in_float32,
     trained_layers,
