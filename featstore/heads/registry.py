@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import fields, replace
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 
 from featstore.errors import UsageError
+from featstore.system.fields import field_types
 
 if TYPE_CHECKING:
     from featstore.extraction.recipe import Recipe
@@ -60,20 +61,23 @@ def make_head(name: str, parameters: Mapping[str, Any] | None = None) -> Head:
         raise UsageError(f"head {name!r} is not known: use one of {', '.join(HEADS)}")
     entry = HEADS[name]
     kind = getattr(import_module(entry.module), entry.attribute)
-    types = {field.name: field.type for field in fields(kind) if field.init}
+    hints = field_types(kind)
+    types = {field.name: hints[field.name] for field in fields(kind) if field.init}
     unknown = [key for key in parameters or {} if key not in types]
     if unknown:
         raise UsageError(f"head {name} has no parameter {unknown[0]!r}: it takes {', '.join(types)}")
     try:
-        head: Head = kind(**{key: _parse(value, str(types[key])) for key, value in (parameters or {}).items()})
+        head: Head = kind(**{key: _parse(value, types[key]) for key, value in (parameters or {}).items()})
     except (ValueError, TypeError) as error:
         raise UsageError(f"head {name}: {error}") from error
     return head
 
 
-def _parse(value: Any, type_name: str) -> Any:
-    if not isinstance(value, str) or type_name == "str":
+def _parse(value: Any, kind: Any) -> Any:
+    """Return a parameter that was given as text as its type: a number, or None where `none` may stand for it."""
+    kinds = get_args(kind) or (kind,)
+    if not isinstance(value, str) or str in kinds:
         return value
-    if value == "none" and "None" in type_name:
+    if value == "none" and type(None) in kinds:
         return None
-    return int(value) if type_name.startswith("int") else float(value)
+    return int(value) if int in kinds else float(value)

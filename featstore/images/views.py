@@ -9,10 +9,11 @@ one extraction of ten views serves the smaller numbers as well. Augmented versio
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 from featstore.errors import UsageError
+from featstore.system.fields import field_types
 
 WHOLE = 0
 CENTRE = 4
@@ -61,9 +62,7 @@ class Augmentation:
 
     def describe(self) -> dict[str, Any]:
         """Return the part of the key; equal augmentations have equal text."""
-        kinds = {"float": float, "bool": bool, "int": int}
-        values = asdict(self)
-        return {"version": 1, **{field.name: kinds[str(field.type)](values[field.name]) for field in fields(self)}}
+        return {"version": 1, **{name: kind(getattr(self, name)) for name, kind in field_types(Augmentation).items()}}
 
 
 def parse_views(text: str) -> tuple[str, int]:
@@ -79,7 +78,7 @@ def parse_views(text: str) -> tuple[str, int]:
 def parse_augmentation(text: str) -> Augmentation:
     """Return an Augmentation from changes to the defaults, as `rotation=15,zoom=0.1,mirror=0`; raise UsageError."""
     given: dict[str, Any] = {}
-    kinds = {field.name: str(field.type) for field in fields(Augmentation)}
+    kinds = field_types(Augmentation)
     for item in filter(None, text.split(",")):
         name, _, value = item.partition("=")
         if name not in kinds:
@@ -90,14 +89,14 @@ def parse_augmentation(text: str) -> Augmentation:
     return Augmentation(**given)
 
 
-def _parse(name: str, value: str, kind: str) -> float | int | bool:
-    if kind == "bool" and value.lower() in ("0", "1", "false", "true"):
+def _parse(name: str, value: str, kind: type[float | int | bool]) -> float | int | bool:
+    if kind is bool and value.lower() in ("0", "1", "false", "true"):
         return value.lower() in ("1", "true")
     try:
-        number = int(value) if kind == "int" else float(value) if kind == "float" else math.nan
+        number = math.nan if kind is bool else kind(value)
         is_number = math.isfinite(number)
     except (ValueError, OverflowError):
         is_number = False
     if not is_number:
-        raise UsageError(f"augment: {name}={value}: expected {'0 or 1' if kind == 'bool' else 'a number'}")
+        raise UsageError(f"augment: {name}={value}: expected {'0 or 1' if kind is bool else 'a number'}")
     return number
