@@ -95,14 +95,12 @@ class Manifest:
         source: The folder, CSV or image that was scanned; the first one of several.
         pictures: The images, in the order of the rows of their features.
         skipped: Files that are not used as images, with the reasons.
-        ignored: Number of hidden files and of files that operating systems leave behind, such as Thumbs.db.
         classes: The labels, sorted and without duplicates.
     """
 
     source: str
     pictures: tuple[Picture, ...]
     skipped: tuple[Skipped, ...] = ()
-    ignored: int = 0
     classes: tuple[str, ...] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -162,7 +160,7 @@ def list_files(paths: Sequence[str | os.PathLike[str]]) -> Manifest:
         else:
             info = walk.stat(path)
             pictures += [] if info is None else [Picture(path, info)]
-    return Manifest(str(paths[0]) if paths else "", tuple(pictures), tuple(walk.skipped), walk.ignored)
+    return Manifest(str(paths[0]) if paths else "", tuple(pictures), tuple(walk.skipped))
 
 
 class _Walk:
@@ -170,7 +168,6 @@ class _Walk:
 
     def __init__(self) -> None:
         self.skipped: list[Skipped] = []
-        self.ignored = 0
 
     def folders(self, top: str) -> list[str]:
         """Return the names of the folders directly below `top`, without links: `files` lists those as skipped."""
@@ -197,8 +194,8 @@ class _Walk:
             below: list[str] = []
             for entry in ordered:
                 if self._is_junk(entry.name):
-                    self.ignored += 1
-                elif entry.is_symlink() and not self._stays_inside(entry.path, root):
+                    continue
+                if entry.is_symlink() and not self._stays_inside(entry.path, root):
                     self.skipped.append(Skipped(entry.path, "link that leaves the data set"))
                 elif entry.is_dir(follow_symlinks=False):
                     below.append(entry.path)
@@ -262,7 +259,7 @@ def _scan_folder(source: str) -> Manifest:
         pictures += _scan_classes(walk, source, root, names, None)
     else:
         pictures += (Picture(path, info) for path, info in walk.files(source, root))
-    return Manifest(source, tuple(pictures), tuple(walk.skipped), walk.ignored)
+    return Manifest(source, tuple(pictures), tuple(walk.skipped))
 
 
 def _scan_split(walk: _Walk, top: str, root: str, split: str, train_classes: Sequence[str]) -> Iterator[Picture]:

@@ -9,7 +9,7 @@ import csv
 import io
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -120,12 +120,6 @@ def load_splits(run: Run) -> dict[str, str]:
         return {digest: split for digest, split in rows[1:]}  # noqa: C416 - it checks that there are two
     except (OSError, ValueError, IndexError, csv.Error) as error:
         raise RunError(f"{path}: cannot be read: {error}; train again") from error
-
-
-def list_runs(root: Path) -> Iterator[Run]:
-    """Yield the finished runs directly below `root`, by name."""
-    for path in sorted(root.glob("*/run.json")):
-        yield load_run(path.parent)
 
 
 def _read_csv(path: Path) -> list[list[str]]:

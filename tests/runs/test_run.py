@@ -18,7 +18,7 @@ from featstore.datasets.manifest import Picture
 from featstore.errors import DataError, FeatstoreError, RunError
 from featstore.extraction.recipe import Recipe
 from featstore.heads.interface import Curve
-from featstore.runs.files import list_runs, load_curve, load_run, load_splits, new_folder, save_run
+from featstore.runs.files import load_curve, load_run, load_splits, new_folder, save_run
 from featstore.runs.run import Run
 from featstore.system.files import FileStat
 from featstore.training.job import train
@@ -320,15 +320,6 @@ def test_a_folder_that_cannot_be_made_is_an_expected_error(tmp_path: Path) -> No
     (tmp_path / "file").touch()
     with pytest.raises(RunError, match="`runs`"):
         new_folder(tmp_path / "file", "name")
-
-
-def test_runs_are_listed_by_name(saved: Run, tmp_path: Path) -> None:
-    """Only finished runs are listed."""
-    for name in ("b", "a"):
-        shutil.copytree(saved.folder, tmp_path / name)
-    (tmp_path / "unfinished").mkdir()
-    assert [run.folder.name for run in list_runs(tmp_path)] == ["a", "b"]
-    assert list(list_runs(tmp_path / "nowhere")) == []
 
 
 def test_a_head_without_a_curve_has_no_plot(run: Run) -> None:
