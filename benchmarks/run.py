@@ -3,7 +3,7 @@
 extraction  from disk, against the bare network on batches in memory, and against the script that a user would write
 idle        `extract` with nothing to do, against a bare walk of the same tree
 heads       `train-head` from the cache, against a bare script on a saved array
-memory      peak memory of an extraction of 1,000 and of 10,000 images
+memory      peak memory of an extraction of 1,000 and of 10,000 images, and of a grid of two large bases
 finetuning  the last block from the cache against the whole network, and the memory of cached activations
 grid        `compare` from the cache against its cells one by one, and ten views of an image against ten images
 scale       what is done with a key of 10,000 to 1,000,000 rows, and random batches against numpy.memmap
