@@ -1,4 +1,4 @@
-"""The cache as an object: opened once, always as it is on disk, and shared by threads and forked processes."""
+"""The cache as an object: stores open once, show what is on disk, and are shared by threads and forked processes."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def test_the_folder_is_the_one_given_or_of_the_environment_or_cache(monkeypatch:
 
 
 def test_a_cache_is_taken_as_it_is() -> None:
-    """So a verb that calls another one hands over what it has opened."""
+    """A verb that calls another one passes on what it has opened."""
     cache = Cache("here")
     assert Cache.at(cache) is cache
     assert copy.deepcopy(cache) is cache  # as `sklearn.base.clone` does
@@ -83,7 +83,7 @@ def test_a_cache_is_taken_as_it_is() -> None:
 
 
 def test_nothing_is_made_before_there_are_rows(tmp_path: Path) -> None:
-    """To ask is not to write."""
+    """Reading does not create the folder."""
     cache = Cache(tmp_path / "cache")
     assert len(cache.store(SPEC)) == 0
     cache.digests.refresh()
@@ -93,7 +93,7 @@ def test_nothing_is_made_before_there_are_rows(tmp_path: Path) -> None:
 
 
 def test_a_store_is_opened_once(tmp_path: Path, loads: Counter[str]) -> None:
-    """The index is read with the first use and not with the second."""
+    """The second use does not read the index again."""
     folder = store(tmp_path, 1, 2)
     cache = Cache(tmp_path)
     loads.clear()
@@ -105,7 +105,7 @@ def test_a_store_is_opened_once(tmp_path: Path, loads: Counter[str]) -> None:
 
 
 def test_the_stores_used_last_are_kept(tmp_path: Path, loads: Counter[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Up to so many rows in all, and at least the last one."""
+    """They are kept up to a number of rows in all, and at least the last one."""
     monkeypatch.setattr(module, "KEPT_ROWS", 4)
     folders = [store(tmp_path, 1, 2, spec=spec) for spec in OTHERS]
     cache = Cache(tmp_path)
@@ -121,7 +121,7 @@ def test_the_stores_used_last_are_kept(tmp_path: Path, loads: Counter[str], monk
 
 
 def test_rows_of_other_processes_are_seen(tmp_path: Path) -> None:
-    """With the next use, as if the store were opened anew."""
+    """The next use shows them, as if the store were opened again."""
     cache = Cache(tmp_path)
     held = cache.store(SPEC)
     store(tmp_path, 1)
@@ -132,7 +132,7 @@ def test_rows_of_other_processes_are_seen(tmp_path: Path) -> None:
 
 
 def test_a_key_may_be_compacted(tmp_path: Path) -> None:
-    """The rows are read from the new shard, also by those who located them before."""
+    """Rows are read from the new shard, also if they were located before."""
     for number in range(4):
         folder = store(tmp_path, number)
     held = Cache(tmp_path).store(SPEC)
@@ -142,7 +142,7 @@ def test_a_key_may_be_compacted(tmp_path: Path) -> None:
 
 
 def test_a_key_may_be_pruned_and_begun_again(tmp_path: Path) -> None:
-    """By another environment: what a writer compares with is what `spec.json` says now."""
+    """A writer in another environment compares with the present content of `spec.json`."""
     cache = Cache(tmp_path)
     folder = store(tmp_path, 1, 2)
     assert cache.store(SPEC).key_file is not None
@@ -175,7 +175,7 @@ def test_the_space_of_removed_shards_is_freed(tmp_path: Path) -> None:
 
 
 def test_damage_in_place_is_seen(tmp_path: Path) -> None:
-    """The folder is as it was and the file is not: the rows are not served, and are computed again."""
+    """The folder is unchanged and the file is not: its rows are not served, and are computed again."""
     folder = store(tmp_path, 1)
     cache = Cache(tmp_path)
     assert ids(1)[0] in cache.store(SPEC)
@@ -192,7 +192,7 @@ def test_damage_in_place_is_seen(tmp_path: Path) -> None:
 
 
 def test_a_shard_that_could_not_be_read_is_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An error of the disk or of the network may pass; the file is as it was."""
+    """An error of the disk or the network may pass, with the file unchanged."""
     folder = store(tmp_path, 1)
     (folder / "index").unlink()
     cache, real = Cache(tmp_path), Path.open
@@ -210,7 +210,7 @@ def test_a_shard_that_could_not_be_read_is_tried_again(tmp_path: Path, monkeypat
 
 @pytest.mark.parametrize("care", [compact_key, repair_key, prune_key])
 def test_a_kept_store_holds_no_lock(tmp_path: Path, care: Callable[[Path], object]) -> None:
-    """Whether it has written or read: others may compact, repair and prune."""
+    """Others may compact, repair and prune, whether it was read or written."""
     cache = Cache(tmp_path)
     with cache.store(SPEC).writing() as writer:
         writer.append(ids(1), rows(1))
@@ -221,7 +221,7 @@ def test_a_kept_store_holds_no_lock(tmp_path: Path, care: Callable[[Path], objec
 
 
 def test_a_kept_store_goes_on_noting_its_use(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """At most once a minute, so that `cache prune --older-than` never takes a key that is read every day."""
+    """It does so at most once a minute: `cache prune --older-than` never removes a key that is read every day."""
     folder = store(tmp_path, 1)
     now = [1000.0]
     monkeypatch.setattr(reader, "monotonic", lambda: now[0])
@@ -285,7 +285,7 @@ def read_in_a_fork(folder: str) -> None:
     thread = threading.Thread(target=held._inventory.rescan)
     thread.start()
     scanning.wait(60)
-    warnings.simplefilter("ignore", DeprecationWarning)  # of Python 3.12 on, about forks beside threads
+    warnings.simplefilter("ignore", DeprecationWarning)  # of Python 3.12 on, about forks with threads
     pid = os.fork()
     if not pid:
         inventory.load_index = real
@@ -308,7 +308,7 @@ def test_a_forked_process_goes_on_with_it(tmp_path: Path) -> None:
 
 
 def test_stores_of_one_key_may_be_opened_at_once(tmp_path: Path) -> None:
-    """Threads that come at the same instant get one and the same."""
+    """Threads that open a key at the same instant get the same store."""
     store(tmp_path, 1)
     cache, barrier = Cache(tmp_path), threading.Barrier(8)
 

@@ -1,4 +1,4 @@
-"""The canary: its images, what it catches, what it lets through, and that refused rows are not stored."""
+"""The canary: its images, which changes it detects, which it permits, and that refused rows are not stored."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ DIGESTS = {
 
 @dataclass
 class FakeStore:
-    """What the guard sees of a store."""
+    """The part of a store that the guard uses."""
 
     key_file: KeyFile | None = None
     folder: Path = Path("cache/tiny/tf-32-0123")
@@ -63,7 +63,7 @@ def read(raw: bytes) -> np.ndarray:
 
 
 def flat(images: np.ndarray) -> np.ndarray:
-    """A base that leaves pixels as they are, so that rows are folded."""
+    """Return the pixels as features, so that rows are folded."""
     return images.reshape(len(images), -1).astype(np.float32)
 
 
@@ -72,7 +72,7 @@ def key_file(canary: dict[str, Any] | None = None) -> KeyFile:
 
 
 def begun(read: Any = read, encode: Any = flat) -> FakeStore:
-    """A store that has rows of the environment OLD."""
+    """Return a store with rows of the environment OLD."""
     guard = Guard(FakeStore(), read, encode, lambda: OLD)
     guard(PHOTOS)
     return FakeStore(key_file(canary=guard.canary()))
@@ -86,14 +86,14 @@ def append(store: FakeStore, read: Any = read, encode: Any = flat, here: dict[st
 
 
 def test_the_images_never_change() -> None:
-    """Canaries that are kept in caches are those of these very files."""
+    """Canaries in caches were computed from these very files."""
     found = {name: hashlib.sha256((IMAGES / name).read_bytes()).hexdigest() for name in NAMES}
     assert found == DIGESTS
     assert sorted(path.name for path in IMAGES.iterdir()) == sorted(NAMES)
 
 
 def test_each_image_asks_something_else() -> None:
-    """Subsampled colours, transparency, 16 bits, and a picture that has to be turned."""
+    """Subsampled colours, transparency, 16 bits, and an image with an EXIF rotation."""
     images = {name: Image.open(BytesIO((IMAGES / name).read_bytes())) for name in NAMES}
     assert JpegImagePlugin.get_sampling(images["subsampled.jpg"]) == 2  # 4:2:0
     assert {value for _, value in images["alpha.png"].getchannel("A").getcolors()} >= {0, 255, 102}
@@ -102,7 +102,7 @@ def test_each_image_asks_something_else() -> None:
 
 
 def test_one_image_is_scaled_down_for_every_base() -> None:
-    """Enlarged, an image does not show whether resizing antialiases."""
+    """An enlarged image does not show whether resizing antialiases."""
     largest = max(info.input_size for info in BASES.values())
     assert min(decode.decode_rgb((IMAGES / "alpha.png").read_bytes()).size) > largest
 
@@ -111,7 +111,7 @@ def test_one_image_is_scaled_down_for_every_base() -> None:
 
 
 def test_a_new_store_gets_a_canary() -> None:
-    """As plain JSON of a few kilobytes, whatever the size of a row, and the rows are those of the base."""
+    """It is plain JSON of a few kilobytes, whatever the size of a row, and the rows are those of the base."""
     guard = Guard(FakeStore(), read, flat, lambda: NEW)
     assert guard.canary() is None
     assert np.array_equal(guard(PHOTOS), flat(PHOTOS))
@@ -123,7 +123,7 @@ def test_a_new_store_gets_a_canary() -> None:
 
 
 def test_the_same_environment_computes_nothing_more() -> None:
-    """Nor does a store without a canary, of an older featstore: there is nothing to compare with."""
+    """Neither does a store of an older featstore without a canary: there is nothing to compare."""
     asked: list[int] = []
 
     def encode(images: np.ndarray) -> np.ndarray:
@@ -139,7 +139,7 @@ def test_the_same_environment_computes_nothing_more() -> None:
 
 
 def test_the_guard_asks_once() -> None:
-    """With the first call; the others cost nothing."""
+    """Only the first call checks; the others cost nothing."""
     asked: list[int] = []
 
     def encode(images: np.ndarray) -> np.ndarray:
@@ -153,7 +153,7 @@ def test_the_guard_asks_once() -> None:
 
 
 def test_the_environment_is_asked_for_when_the_base_has_run() -> None:
-    """Before, TensorFlow may not be loaded, and the device not known."""
+    """Before that, TensorFlow may not be loaded, and the device is unknown."""
     loaded: list[bool] = []
 
     def encode(images: np.ndarray) -> np.ndarray:
@@ -169,7 +169,7 @@ def test_the_environment_is_asked_for_when_the_base_has_run() -> None:
 
 @pytest.mark.parametrize("noise, passes", [(0, True), (1e-6, True), (2e-5, True), (5e-4, False), (1e-2, False)])
 def test_the_limit_is_1e_4(noise: float, passes: bool) -> None:
-    """Rounding goes on, more is refused, and refused again if the caller insists."""
+    """Differences from rounding pass. Larger ones are refused, and refused again at the next call."""
     random = np.random.default_rng(0)
 
     def encode(images: np.ndarray) -> np.ndarray:
@@ -186,7 +186,7 @@ def test_the_limit_is_1e_4(noise: float, passes: bool) -> None:
 
 
 def test_one_image_is_enough() -> None:
-    """A kind of file that is read in another way is not averaged away by the others."""
+    """One format that is read differently is not averaged away by the others."""
     raw = (IMAGES / "turned.jpg").read_bytes()
     store = begun()
     with pytest.raises(StoreError):
@@ -194,7 +194,7 @@ def test_one_image_is_enough() -> None:
 
 
 def test_the_refusal_says_what_and_what_to_do() -> None:
-    """One line: the folder, what differs of the environments, both fingerprints, how much, and the way out."""
+    """One line: the folder, the versions that differ, both fingerprints, the difference, and the remedy."""
     with pytest.raises(StoreError) as refused:
         append(begun(), encode=lambda images: flat(images) * np.float32(1.01))
     assert re.fullmatch(
@@ -208,7 +208,7 @@ def test_the_refusal_says_what_and_what_to_do() -> None:
 
 
 def test_what_only_one_environment_names_differs_too() -> None:
-    """A device that was not recorded is unknown, in either."""
+    """A device that was not recorded is unknown, on either side."""
     with pytest.raises(StoreError, match=r"made with device unknown, pillow 11.3 .* with device cpu, pillow 13.0 "):
         append(begun(), encode=lambda images: flat(images) + 1, here={**NEW, "device": "cpu"})
 
@@ -224,7 +224,7 @@ def nothing(raw: bytes) -> np.ndarray:
 
 
 def test_images_that_the_old_environment_could_not_read_are_left_out() -> None:
-    """The others still count, and where none is left there is nothing to hold against the new one."""
+    """The other images still count; if none is left, nothing is compared."""
     partly = begun(colour_only)
     assert [name for name, text in partly.canary["features"].items() if text is None] == ["grey-16-bit.png"]
     append(partly)
@@ -237,26 +237,26 @@ def test_images_that_the_old_environment_could_not_read_are_left_out() -> None:
 
 @pytest.mark.parametrize("reader, named", [(colour_only, "grey-16-bit.png"), (nothing, ", ".join(NAMES))])
 def test_an_environment_that_cannot_read_an_image_any_more_is_refused(reader: Any, named: str) -> None:
-    """One image is enough; the line names it, both environments, and what to do."""
+    """One image is enough; the line names it, both environments, and the remedy."""
     with pytest.raises(StoreError) as refused:
         append(begun(), reader)
     assert re.fullmatch(
         r"cache/tiny/tf-32-0123: its rows were made with pillow 11\.3 \(canary [0-9a-f]{8}\); here, with pillow 13\.0 "
         rf"\(canary [0-9a-f]{{8}}\), {re.escape(named)} cannot be read or give NaN or infinity, so images that were "
-        r"read would be refused: go back to what they were made with, or extract into another --cache",
+        r"read would be refused: go back to the versions they were made with, or extract into another `cache`",
         str(refused.value),
     )
 
 
 def overflowing(images: np.ndarray) -> np.ndarray:
-    """Half of the canary has an infinity."""
+    """Return features with infinity for half of the canary."""
     rows = flat(images)
     rows[rows.mean(axis=1) > np.median(rows.mean(axis=1)), 0] = np.inf
     return rows
 
 
 def test_features_that_were_not_finite_are_left_out() -> None:
-    """Such rows are never stored, so they cannot spoil any."""
+    """Such rows are never stored, so they need no comparison."""
     store = begun(encode=overflowing)
     assert list(store.canary["features"].values()).count(None) == 2
     append(store)
@@ -265,7 +265,7 @@ def test_features_that_were_not_finite_are_left_out() -> None:
 
 @pytest.mark.parametrize("encode", [overflowing, lambda images: flat(images) * np.float32("nan")])
 def test_an_environment_whose_features_are_not_finite_is_refused(encode: Any) -> None:
-    """Of images whose features once were: a base that computes NaN is not one that differs by nothing."""
+    """NaN for an image that had features is a difference, though it compares as none."""
     with pytest.raises(StoreError, match=r"\.(png|jpg) cannot be read or give NaN or infinity"):
         append(begun(), encode=encode)
 
@@ -273,7 +273,7 @@ def test_an_environment_whose_features_are_not_finite_is_refused(encode: Any) ->
 @pytest.mark.parametrize(
     "damage, reason",
     [
-        ({"version": 2}, "has a canary of version 2, this featstore knows 1: upgrade it"),
+        ({"version": 2}, "has a canary of version 2, this featstore reads 1: upgrade it"),
         ({"features": {}}, "cannot be read"),
         ({"features": None}, "cannot be read"),
         ({"features": dict.fromkeys(NAMES, "*")}, "cannot be read"),
@@ -281,7 +281,7 @@ def test_an_environment_whose_features_are_not_finite_is_refused(encode: Any) ->
     ],
 )
 def test_a_canary_that_cannot_be_read_is_refused(damage: dict[str, Any], reason: str) -> None:
-    """It was there, so somebody meant it; damaged, or of a newer featstore."""
+    """It is damaged, or of a newer featstore; rows without the comparison could be wrong."""
     store = FakeStore(key_file(canary=begun().canary | damage))
     with pytest.raises(StoreError, match=reason):
         append(store)
@@ -306,7 +306,7 @@ def kept(tiny: Network) -> FakeStore:
 
 
 def by_tensorflow(raw: bytes, **options: Any) -> np.ndarray:
-    """As `read`, with JPEG decoded by TensorFlow."""
+    """Read an image with JPEG decoded by TensorFlow."""
     if not raw.startswith(b"\xff\xd8"):
         return read(raw)
     image = Image.fromarray(tf.io.decode_jpeg(raw, channels=3, **options).numpy())
@@ -319,7 +319,7 @@ def without_antialiasing(raw: bytes) -> np.ndarray:
 
 
 def with_patched(name: str, value: Any) -> Callable[[bytes], np.ndarray]:
-    """`read` with something else for `decode.<name>`."""
+    """Return `read` with something else for `decode.<name>`."""
 
     def patched(raw: bytes) -> np.ndarray:
         with pytest.MonkeyPatch.context() as patch:
@@ -360,18 +360,18 @@ PLANTED = {
 
 @pytest.mark.parametrize("change", PLANTED)
 def test_another_reading_is_caught(kept: FakeStore, tiny: Network, change: str) -> None:
-    """Each way in which a decoder or a filter may differ."""
+    """Every way in which a decoder or a filter may differ is detected."""
     with pytest.raises(StoreError, match="features of the same images differ by"):
         append(kept, PLANTED[change], tiny)
 
 
 def test_the_same_pixels_from_another_decoder_pass(kept: FakeStore, tiny: Network) -> None:
-    """TensorFlow's accurate DCT gives what Pillow gives: it is values that count, not who computed them."""
+    """TensorFlow's accurate DCT gives Pillow's pixels: only values count."""
     append(kept, lambda raw: by_tensorflow(raw, dct_method="INTEGER_ACCURATE"), tiny)
 
 
 def test_another_batch_passes(kept: FakeStore, tiny: Network, model: Any) -> None:
-    """What only rounds differently goes on."""
+    """Differences from rounding are permitted."""
     append(kept, read, Network(model, NAMED["tf"], batch=4))
     append(kept, read, lambda images: np.concatenate([tiny(images[i : i + 1]) for i in range(len(images))]))
 
@@ -381,13 +381,13 @@ def perturbed(weight: np.ndarray) -> np.ndarray:
 
 
 def as_bfloat16(weight: np.ndarray) -> np.ndarray:
-    """As mixed precision rounds one of the two factors of a product."""
+    """Round a weight as mixed precision rounds one of the two factors of a product."""
     return tf.cast(tf.cast(weight, tf.bfloat16), tf.float32).numpy()
 
 
 @pytest.mark.parametrize("change", [perturbed, as_bfloat16])
 def test_another_computation_is_caught(kept: FakeStore, model: Any, change: Callable[[np.ndarray], np.ndarray]) -> None:
-    """Weights that are one percent off, and products of rounded factors."""
+    """Weights that are one percent off, and products of rounded factors, are detected."""
     before = model.get_weights()
     try:
         model.set_weights([change(weight) for weight in before])
@@ -433,7 +433,7 @@ def of_another_network(content: dict[str, Any]) -> None:
 
 
 def test_the_canary_is_kept_with_the_spec(photos: Path, cache: Path) -> None:
-    """Beside the environment, which tells the device; a second run in the same one does not compute it again."""
+    """The environment with its device is stored next to it; a second run in the same one does not compute it again."""
     assert extract().code == 0
     content = json.loads(spec_file(cache).read_bytes())
     assert list(content["canary"]["features"]) == sorted(NAMES)
@@ -445,7 +445,7 @@ def test_the_canary_is_kept_with_the_spec(photos: Path, cache: Path) -> None:
 
 
 def test_a_new_environment_that_makes_the_same_goes_on(photos: Path, cache: Path) -> None:
-    """Only recorded versions differ: the new image comes among the old, and the key keeps what it began with."""
+    """Only recorded versions differ: the new row joins the old ones, and `spec.json` stays as it was."""
     extract()
     edit(spec_file(cache), of_another_environment)
     kept = spec_file(cache).read_bytes()
@@ -457,7 +457,7 @@ def test_a_new_environment_that_makes_the_same_goes_on(photos: Path, cache: Path
 
 
 def test_a_new_environment_that_makes_others_is_refused(photos: Path, cache: Path) -> None:
-    """Exit code 1, one line and nothing stored; what is there is still served, and another cache takes the new."""
+    """Exit code 1, one line, nothing stored. Stored rows are still served, and another cache takes the new ones."""
     extract()
     edit(spec_file(cache), of_another_network)
     shards = sorted(cache.glob("tiny/*/*.h5"))
@@ -476,14 +476,14 @@ def test_a_new_environment_that_makes_others_is_refused(photos: Path, cache: Pat
 
 @pytest.mark.parametrize("options", [("--reading", "keras-compat"), ("--pool", "none"), ("--layer", "stem_relu")])
 def test_every_kind_of_features_has_one(photos: Path, cache: Path, options: tuple[str, ...]) -> None:
-    """Other readings, maps and inner layers; all four images in each."""
+    """Other readings, maps and inner layers have sketches of all four images."""
     assert extract(*options).code == 0
     content = json.loads(spec_file(cache).read_bytes())["canary"]["features"]
     assert {len(from_text(text)) for text in content.values()} <= {32, 256}
 
 
 def test_pixels_without_a_network_have_one(photos: Path, cache: Path) -> None:
-    """There the reading is all that may differ."""
+    """Only the reading can differ there."""
     assert call("extract", "photos", "--model", "pixels", "--size", "8").code == 0
     [path] = cache.glob("pixels/*/spec.json")
     found = json.loads(path.read_bytes())["canary"]["features"]["turned.jpg"]
@@ -491,7 +491,7 @@ def test_pixels_without_a_network_have_one(photos: Path, cache: Path) -> None:
 
 
 def test_all_views_of_a_key_have_the_same_canary(photos: Path, cache: Path) -> None:
-    """A key serves several sets of views, so which of them came first does not matter."""
+    """A key serves several sets of views, and the order of extraction does not matter."""
     found = []
     for views in ("one", "ten"):
         assert extract("--views", views, "--resize", "37", "--cache", views).code == 0
@@ -500,7 +500,7 @@ def test_all_views_of_a_key_have_the_same_canary(photos: Path, cache: Path) -> N
 
 
 def test_augmented_versions_have_one_that_repeats(photos: Path, cache: Path) -> None:
-    """They are random, and the same every time."""
+    """They are random, and the same in every run."""
     found = []
     for folder in ("first", "second"):
         assert extract("--views", "augment:1", "--cache", folder).code == 0

@@ -1,4 +1,4 @@
-"""The main job with a fake base: what is computed, what is reused, and what happens when it is cut off."""
+"""The main job with a fake base: what is computed, what is reused, and what happens at an interruption."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ SECRET = b"unreadable"
 
 
 class Base:
-    """Mean colour of an image, times `factor`; counts what it sees, and fails when it is told to."""
+    """Mean colour of an image, times `factor`. It counts its images, and can be set to fail."""
 
     def __init__(self, factor: float = 1.0, fail_at: int | None = None, error: BaseException | None = None) -> None:
         self.factor, self.fail_at, self.error = factor, fail_at, error
@@ -53,7 +53,7 @@ class Base:
 
 
 def untouched(*arguments: object) -> Any:
-    """Stands for what must not be called."""
+    """Stand for a function that must not be called."""
     raise AssertionError("nothing was to be done")
 
 
@@ -78,7 +78,7 @@ def half(manifest: Manifest, count: int) -> Manifest:
 
 
 def watching_reader(seen: list[bytes]) -> Callable[[], Any]:
-    """A reader that notes the bytes it is given, and cannot read what starts with SECRET."""
+    """Return a factory of readers that note the bytes they get, and cannot read bytes that start with SECRET."""
 
     def make() -> Any:
         read = make_reader(Reading(16, 16))
@@ -116,7 +116,7 @@ def test_a_second_run_computes_and_reads_nothing(photos: Path, tmp_path: Path, o
 
 
 def test_an_unknown_file_with_a_known_row_is_hashed_and_not_decoded(photos: Path, tmp_path: Path) -> None:
-    """Copied elsewhere, an image costs the reading of its bytes."""
+    """A copy elsewhere costs the reading of its bytes."""
     extract(photos, tmp_path, Task(store(tmp_path), Base()))
     (photos / "discs" / "000.png").rename(tmp_path / "moved.png")
     decoded: list[bytes] = []
@@ -140,7 +140,7 @@ def test_only_new_images_cost(photos: Path, tmp_path: Path) -> None:
 
 
 def test_changed_bytes_under_the_same_name_are_computed(photos: Path, tmp_path: Path) -> None:
-    """A row belongs to the content, not to the path, also where the time of the file was set back."""
+    """A row belongs to the content, not to the path, even if the time of the file was reset."""
     extract(photos, tmp_path, Task(store(tmp_path), Base()))
     path = photos / "discs" / "000.png"
     before = path.stat()
@@ -154,7 +154,7 @@ def test_changed_bytes_under_the_same_name_are_computed(photos: Path, tmp_path: 
 
 
 def test_copies_are_computed_once(photos: Path, tmp_path: Path) -> None:
-    """Files with the same bytes share a row, under whatever label, and all are in the manifest."""
+    """Files with the same bytes share a row, under any label, and all are in the manifest."""
     for copy in ("copy.png", "another.png"):
         (photos / "stripes" / copy).write_bytes((photos / "discs" / "000.png").read_bytes())
     for computed in (24, 0):
@@ -168,7 +168,7 @@ def test_copies_are_computed_once(photos: Path, tmp_path: Path) -> None:
 
 
 def test_several_tasks_decode_each_image_once(photos: Path, tmp_path: Path) -> None:
-    """Two kinds of features, with other rows missing in each, and one reading of each file that is needed."""
+    """Two kinds of features lack different rows; each file that is needed is read once."""
     manifest = scan(photos)
     extract(half(manifest, 12), tmp_path, Task(store(tmp_path, "a"), Base()))
     extract(replace(manifest, pictures=manifest.pictures[8:16]), tmp_path, Task(store(tmp_path, "b"), Base(2.0)))
@@ -187,7 +187,7 @@ def test_several_tasks_decode_each_image_once(photos: Path, tmp_path: Path) -> N
 def test_rows_depend_on_neither_threads_nor_batches(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, threads: int, batch: int, window: int
 ) -> None:
-    """Each row is that of its own image, whatever order it was made in, with label and digest beside it."""
+    """Each row is that of its own image, with its label and digest, in whatever order rows were computed."""
     monkeypatch.setattr(writer, "BATCH", batch)
     monkeypatch.setattr(prefetch, "WINDOW", window)
     manifest = extract(photos, tmp_path, Task(store(tmp_path), Base(), "float32"), threads=threads).manifest
@@ -204,7 +204,7 @@ def test_rows_depend_on_neither_threads_nor_batches(
 def test_files_are_read_by_the_threads_asked_for(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: int | None, used: int
 ) -> None:
-    """By default, as many as there are cores."""
+    """The default is the number of cores."""
     asked: list[int] = []
     real = prefetch.fetch_all
     monkeypatch.setattr(job, "fetch_all", lambda *a: (asked.append(a[3]), real(*a))[1])
@@ -213,7 +213,7 @@ def test_files_are_read_by_the_threads_asked_for(
 
 
 def test_unreadable_files_are_listed_and_never_replaced(photos: Path, tmp_path: Path) -> None:
-    """Broken, empty, vanished and oversized files are skipped with the reason, once; the others have their rows."""
+    """Broken, empty, missing and oversized files are skipped once with the reason; the others have their rows."""
     (photos / "discs" / "broken.png").write_bytes((photos / "discs" / "000.png").read_bytes()[:200])
     (photos / "discs" / "empty.png").write_bytes(b"")
     (photos / "discs" / "gone.png").write_bytes(b"x")
@@ -232,7 +232,7 @@ def test_unreadable_files_are_listed_and_never_replaced(photos: Path, tmp_path: 
 
 
 def test_a_picture_that_has_a_digest_and_cannot_be_read_any_more_is_skipped(photos: Path, tmp_path: Path) -> None:
-    """As in a second extraction from the manifest of a first: the old digest is no row, and is not remembered."""
+    """The old digest, from the manifest of an earlier extraction, gives no row and is not remembered."""
     manifest = extract(photos, tmp_path, Task(store(tmp_path), Base())).manifest
     gone, secret = (Path(p.path) for p in manifest.pictures[:2])
     gone.unlink()
@@ -248,7 +248,7 @@ def test_a_picture_that_has_a_digest_and_cannot_be_read_any_more_is_skipped(phot
 
 
 def test_the_digest_is_that_of_the_bytes_not_that_of_the_manifest(photos: Path, tmp_path: Path) -> None:
-    """A manifest may be older than the files; its digests are never taken on trust."""
+    """A manifest may be older than the files, so its digests are never trusted."""
     manifest = scan(photos)
     lying = replace(manifest, pictures=tuple(p._replace(known_digest="f" * 64) for p in manifest.pictures))
     outcome = extract(lying, tmp_path, Task(store(tmp_path), Base()))
@@ -258,7 +258,7 @@ def test_the_digest_is_that_of_the_bytes_not_that_of_the_manifest(photos: Path, 
 
 
 def test_a_file_that_is_replaced_between_scan_and_run_has_its_new_content(photos: Path, tmp_path: Path) -> None:
-    """And the state of that content is what is remembered."""
+    """The state of the new content is remembered."""
     manifest = scan(photos)
     path = photos / "discs" / "000.png"
     draw("stripes", 999, (30, 30)).save(path)
@@ -269,15 +269,15 @@ def test_a_file_that_is_replaced_between_scan_and_run_has_its_new_content(photos
 
 
 def test_rows_that_are_not_finite_are_skipped_with_the_reason(photos: Path, tmp_path: Path) -> None:
-    """A base that makes NaN of an image gives no row for it, nor for its copies, and does not count it as computed."""
+    """An image whose features have NaN gets no row, nor do its copies, and does not count as computed."""
     (photos / "stripes" / "copy.png").write_bytes((photos / "discs" / "000.png").read_bytes())
 
-    def spoilt(images: np.ndarray) -> np.ndarray:
+    def with_nan(images: np.ndarray) -> np.ndarray:
         out = images.astype(np.float32).mean(axis=(1, 2))
         out[0] = np.nan
         return out
 
-    outcome = extract(photos, tmp_path, Task(store(tmp_path, "a"), spoilt), Task(store(tmp_path, "b"), Base()))
+    outcome = extract(photos, tmp_path, Task(store(tmp_path, "a"), with_nan), Task(store(tmp_path, "b"), Base()))
     reason = "the base's features are not finite (NaN or infinity)"
     assert [(Path(s.path).name, s.reason) for s in outcome.manifest.skipped] == [
         ("000.png", reason),
@@ -290,7 +290,7 @@ def test_rows_that_are_not_finite_are_skipped_with_the_reason(photos: Path, tmp_
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), RuntimeError("out of memory"), SystemExit()])
 def test_an_interruption_keeps_finished_batches(tmp_path: Path, error: BaseException) -> None:
-    """What any base made before is stored and in the index, and the next run computes the rest."""
+    """The rows that any base has made are stored and in the index, and the next run computes the rest."""
     data = write_photos(tmp_path / "photos", 50)
     failing = Task(store(tmp_path, "b"), Base(fail_at=2, error=error))
     with pytest.raises(type(error)):
@@ -302,7 +302,7 @@ def test_an_interruption_keeps_finished_batches(tmp_path: Path, error: BaseExcep
 
 
 def test_an_interruption_while_files_are_read_keeps_finished_batches(tmp_path: Path) -> None:
-    """Ctrl-C comes at any moment, most often while the main thread waits for a file."""
+    """Ctrl-C comes most often while the main thread waits for a file."""
     data = write_photos(tmp_path / "photos", 50)
 
     class Interrupting:
@@ -325,7 +325,7 @@ def test_an_interruption_while_files_are_read_keeps_finished_batches(tmp_path: P
 def test_an_interruption_while_rows_are_stored_stores_them(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The file that was being written goes, and is written again."""
+    """The file being written is removed, and written again."""
     real, calls = os.fsync, [0]
 
     def interrupted(descriptor: int) -> None:
@@ -342,7 +342,7 @@ def test_an_interruption_while_rows_are_stored_stores_them(
 
 
 def test_what_was_read_is_remembered_after_an_interruption(tmp_path: Path, opened: list[str]) -> None:
-    """The next run does not hash again what has its rows."""
+    """The next run does not hash images again that have their rows."""
     data = write_photos(tmp_path / "photos", 50)
     with pytest.raises(KeyboardInterrupt):
         extract(data, tmp_path, Task(store(tmp_path), Base(fail_at=2)))
@@ -352,7 +352,7 @@ def test_what_was_read_is_remembered_after_an_interruption(tmp_path: Path, opene
 
 
 def test_a_full_disk_is_met_once(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A store that cannot be written ends the run with its own error, not with a second one."""
+    """A store that cannot be written ends the run with the first error, not with a second one."""
     attempts = []
 
     def full(*arguments: object) -> None:
@@ -366,7 +366,7 @@ def test_a_full_disk_is_met_once(photos: Path, tmp_path: Path, monkeypatch: pyte
 
 
 def test_rows_are_stored_while_the_run_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A process that is killed loses no more than a shard that was not full."""
+    """A killed process loses at most one unfinished shard."""
     monkeypatch.setattr("featstore.extraction.writer.SHARD_SECONDS", 0.0)
     data = write_photos(tmp_path / "photos", 50)
     counts: list[int] = []
@@ -381,7 +381,7 @@ def test_rows_are_stored_while_the_run_goes_on(tmp_path: Path, monkeypatch: pyte
 
 
 def test_two_runs_at_once_finish_with_the_union(tmp_path: Path) -> None:
-    """Both complete, on data that they share in part, and no row is lost or wrong."""
+    """Both complete on data that they share in part, and no row is lost or wrong."""
     data = write_photos(tmp_path / "photos", 40)
     manifest = scan(data)
     parts = half(manifest, 60), replace(manifest, pictures=manifest.pictures[20:])
@@ -404,7 +404,7 @@ def test_two_runs_at_once_finish_with_the_union(tmp_path: Path) -> None:
 
 
 def test_float16_keeps_what_it_can_and_no_more(photos: Path, tmp_path: Path) -> None:
-    """Rows that overflow are kept as float32, each by itself."""
+    """Rows that overflow are stored as float32, each by itself."""
     pictures = extract(photos, tmp_path, Task(store(tmp_path), Base(400.0))).manifest.pictures
     brightest = gather(pictures, store(tmp_path)).X
     exact = np.stack(
@@ -429,7 +429,7 @@ def test_kept_maps_serve_pooled_rows_without_the_base(photos: Path, tmp_path: Pa
 
 
 def test_all_from_kept_maps_needs_neither_base_nor_reader(photos: Path, tmp_path: Path, opened: list[str]) -> None:
-    """As after extracting with `--pool none`."""
+    """This is an extraction after one with `--pool none`."""
     extract(photos, tmp_path, Task(store(tmp_path, "maps"), lambda images: images.astype(np.float32)))
     opened.clear()
     task = Task(store(tmp_path), untouched, maps=store(tmp_path, "maps"), pool=lambda m: m.max((1, 2)))
@@ -438,7 +438,7 @@ def test_all_from_kept_maps_needs_neither_base_nor_reader(photos: Path, tmp_path
 
 
 def test_memory_is_bounded(tmp_path: Path) -> None:
-    """No more images are alive than the window, a batch per task, and those just handed over."""
+    """At most the window, a batch per task, and the images being handed over are in memory."""
     data = write_photos(tmp_path / "photos", 150)
     alive, peak, lock = [0], [0], threading.Lock()
 
@@ -467,36 +467,36 @@ def test_memory_is_bounded(tmp_path: Path) -> None:
     assert writer.BATCH < peak[0] <= prefetch.WINDOW + 2 * writer.BATCH + 2
 
 
-def told() -> tuple[list[Any], Any]:
-    """What a Progress was told, and the Progress."""
+def noted_progress() -> tuple[list[Any], Any]:
+    """Return a log and a Progress that writes to it."""
     log: list[Any] = []
 
-    class Told:
+    class Noting:
         def start(self, total: int, reused: int) -> None:
             log.append((total, reused))
 
         def advance(self, computed: bool) -> None:
             log.append(computed)
 
-    return log, Told()
+    return log, Noting()
 
 
-def test_progress_is_told_of_every_image(photos: Path, tmp_path: Path) -> None:
-    """First how many there are and how many are reused, then each one that is read, and whether it was decoded."""
+def test_progress_gets_every_image(photos: Path, tmp_path: Path) -> None:
+    """It gets the number of images and of reused ones, then each image that is read, and whether it was decoded."""
     manifest = scan(photos)
     extract(half(manifest, 20), tmp_path, Task(store(tmp_path), Base()))
     (photos / "stripes" / "010.png").write_bytes(b"broken")
     (photos / "stripes" / "011.png").write_bytes((photos / "discs" / "000.png").read_bytes())
-    log, progress = told()
+    log, progress = noted_progress()
     extract(photos, tmp_path, Task(store(tmp_path), Base()), progress=progress)
     assert log == [(24, 20), True, True, False, False]
-    log, progress = told()
+    log, progress = noted_progress()
     extract(photos / "discs", tmp_path, Task(store(tmp_path), untouched), reader=untouched, progress=progress)
     assert log == [(12, 12)]
 
 
 def test_the_seconds_add_up_to_those_of_the_run(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is shared, as decoding, is divided evenly among the tasks."""
+    """Shared time, such as decoding, is divided evenly among the tasks."""
     now = [0.0]
 
     class Slow(Base):
@@ -514,7 +514,7 @@ def test_the_seconds_add_up_to_those_of_the_run(photos: Path, tmp_path: Path, mo
 
 
 def test_a_path_that_is_given_twice_is_there_twice(photos: Path, tmp_path: Path) -> None:
-    """As in `predict a.png b.png a.png`: the rows come in the order given."""
+    """`predict a.png b.png a.png` needs rows in the order given."""
     a, b = photos / "discs" / "000.png", photos / "stripes" / "000.png"
     outcome = extract(list_files([a, b, a]), tmp_path, Task(store(tmp_path), Base()))
     assert [p.path for p in outcome.manifest.pictures] == [str(a), str(b), str(a)]
@@ -522,7 +522,7 @@ def test_a_path_that_is_given_twice_is_there_twice(photos: Path, tmp_path: Path)
 
 
 def test_a_reader_that_cannot_be_made_keeps_what_is_pooled(photos: Path, tmp_path: Path) -> None:
-    """An error before the first image is read is an error of the run like any other."""
+    """An error before the first image is read is handled like any other error of the run."""
     manifest = scan(photos)
     extract(half(manifest, 10), tmp_path, Task(store(tmp_path, "maps"), lambda images: images.astype(np.float32)))
 
@@ -556,7 +556,7 @@ def pictures_of(numbers: range) -> Iterator[Picture]:
 
 
 def test_nothing_readable_is_an_outcome_too(tmp_path: Path) -> None:
-    """Whoever asked decides whether that is an error."""
+    """The caller decides whether that is an error."""
     outcome = extract(Manifest("x", tuple(pictures_of(range(3)))), tmp_path, Task(store(tmp_path), untouched))
     assert (len(outcome.manifest), len(outcome.manifest.skipped), outcome.computed) == (0, 3, (0,))
     assert not (tmp_path / "key").exists()

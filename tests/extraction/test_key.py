@@ -39,7 +39,7 @@ Options = dict[str, Any]
 
 @pytest.fixture(autouse=True)
 def in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With 24 images in `photos`; digests are remembered although the files have just been drawn."""
+    """Work in a folder with 24 images in `photos`. Digests are remembered although the files are new."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("FEATSTORE_CACHE", raising=False)
     monkeypatch.setattr(cache_module, "DigestMemory", LATER)
@@ -51,7 +51,7 @@ def extract(options: Options, data: str = "photos") -> Extraction:
 
 
 def look_up(options: Options, data: str = "photos") -> CacheLookup:
-    """What is said of the features that the options are about: the augmented ones, where there are some."""
+    """Return the look-up of the features that the options are about: the augmented ones, if there are any."""
     return explain(data, [Recipe(**{"model": "pixels", "size": 32, **options})]).features[-1]
 
 
@@ -101,7 +101,7 @@ NETWORKS: list[tuple[Options, Options, str]] = [
 
 @pytest.mark.parametrize(("first", "then", "says"), PIXELS + NETWORKS)
 def test_what_changes_a_value_misses(first: Options, then: Options, says: str) -> None:
-    """All rows are computed anew, they are other numbers, and the old ones stay a hit."""
+    """All rows are computed again, with other numbers, and the old ones stay a hit."""
     before = extract(first)
     lookup = look_up(then)
     assert (lookup.hit, lookup.stored, lookup.key_is_stored) == (False, 0, False)
@@ -117,7 +117,7 @@ def test_what_changes_a_value_misses(first: Options, then: Options, says: str) -
 
 @pytest.mark.parametrize(("change", "says"), AUGMENTED)
 def test_what_changes_augmented_versions_misses(change: Options, says: str) -> None:
-    """Each range, the seed, and how the image is fitted before; the plain view is shared where it is the same."""
+    """Each range, the seed, and the fit before; the plain view is shared if it is the same."""
     first = {"views": "augment:2"}
     extract(first)
     lookup = look_up(first | change)
@@ -131,7 +131,7 @@ def test_what_changes_augmented_versions_misses(change: Options, says: str) -> N
 
 @pytest.mark.parametrize("name", reading.VERSIONS)
 def test_another_version_of_the_reading_code_misses(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Raised by whoever changes a pixel (test_golden.py sees to that), it makes all old rows miss."""
+    """Any change of pixels raises the version (test_golden.py checks that), and all old rows miss."""
     options = {"reading": name}
     extract(options)
     old = reading.VERSIONS[name]
@@ -143,7 +143,7 @@ def test_another_version_of_the_reading_code_misses(name: str, monkeypatch: pyte
 
 
 def test_other_weights_in_the_same_file_miss() -> None:
-    """Under the same name, with the same size and mtime."""
+    """They miss under the same name, with the same size and mtime."""
     file = save_weights(load_base(parse_source("tiny", "random", None, 0), 32, 32), Path("w"))
     options = {"model": "tiny", "weights": str(file)}
     old = extract(options)
@@ -159,7 +159,7 @@ def test_other_weights_in_the_same_file_miss() -> None:
 
 
 def test_other_bytes_of_an_image_miss() -> None:
-    """Under the same name, with the same size and mtime: this image alone is computed."""
+    """They miss under the same name, with the same size and mtime: only this image is computed."""
     path = Path("photos/discs/changed.bmp")  # of which every picture takes as many bytes
     draw("discs", 100).save(path)
     old = rows(extract({}))
@@ -221,7 +221,7 @@ def test_what_changes_no_value_is_a_hit(change: Callable[[], str], monkeypatch: 
 
 
 def test_ten_new_images_cost_ten() -> None:
-    """Among others that were moved and relabelled."""
+    """The other images were moved and relabelled."""
     extract({})
     data = rename_and_relabel()
     for number in range(10):
@@ -233,7 +233,7 @@ def test_ten_new_images_cost_ten() -> None:
 
 @pytest.mark.parametrize("options", [{}, RANDOM])
 def test_upgraded_libraries_are_no_reason_to_miss(options: Options, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Versions are recorded beside rows; random weights are drawn anew, since another Keras might draw others."""
+    """Versions are recorded next to the rows."""
     extract(options)
     monkeypatch.setattr(importlib.metadata, "version", lambda package: "99.0")
     assert set(featstore.system.environment.versions().values()) >= {"99.0"}
@@ -242,7 +242,7 @@ def test_upgraded_libraries_are_no_reason_to_miss(options: Options, monkeypatch:
 
 
 def test_every_field_of_a_spec_has_been_changed() -> None:
-    """Whoever adds one has to add a case here."""
+    """A new field needs a case here."""
     memory = LATER(Path("cache/digests"))
 
     def described(options: Options) -> set[tuple[str, str]]:

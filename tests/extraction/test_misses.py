@@ -1,4 +1,4 @@
-"""`featstore cache explain`: hits, misses, what they hang by, and that asking changes nothing."""
+"""`featstore cache explain`: hits, misses, why rows are missing, and that explaining changes nothing."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ LATER = functools.partial(DigestMemory, clock=lambda: 10**19)
 
 @pytest.fixture(autouse=True)
 def in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With 24 images in `photos`; digests are remembered although the files have just been drawn. No TensorFlow."""
+    """Work with 24 images in `photos`, without TensorFlow. Digests are remembered although the files are new."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("FEATSTORE_CACHE", raising=False)
     monkeypatch.setattr(cache_module, "DigestMemory", LATER)
@@ -47,7 +47,7 @@ def in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def store(data: str = "photos", *, images: int | None = None, **options: Any) -> FeatureSpec:
-    """Rows of zeros for the first `images` of `data`, as if they had been extracted."""
+    """Store rows of zeros for the first `images` of `data`, as if they had been extracted."""
     plan = make_plan(Recipe(**{"model": "pixels", "size": 8, **options}), LATER(Path("cache/digests")))
     pictures = explain(scan(data), []).manifest.pictures[:images]
     for spec, views in plan.parts:
@@ -75,7 +75,7 @@ def state(folder: str) -> dict[str, tuple[int, bytes]]:
 
 
 def test_what_is_stored_is_a_hit() -> None:
-    """Of this key, whatever else is in the cache."""
+    """Other keys in the cache do not matter."""
     store(fit="crop")
     spec = store()
     lookup = look_up()
@@ -95,7 +95,7 @@ def test_moved_renamed_and_copied_images_are_hits() -> None:
 
 
 def test_new_and_changed_images_are_named() -> None:
-    """Also when asked again: asking does not make a changed image forget that it was another."""
+    """A second explanation says the same: the first does not overwrite the remembered digests."""
     extract("photos", model="pixels", size=8)
     draw("discs", 50).save("photos/discs/003.png")
     draw("discs", 51).save("photos/discs/new.png")
@@ -108,7 +108,7 @@ def test_new_and_changed_images_are_named() -> None:
 
 
 def test_a_changed_image_without_rows_before_is_new() -> None:
-    """What it was is not in this store."""
+    """Its former content has no row in this store."""
     store(images=3)
     extract("photos", model="pixels", size=9)
     draw("discs", 50).save("photos/discs/007.png")
@@ -116,7 +116,7 @@ def test_a_changed_image_without_rows_before_is_new() -> None:
 
 
 def test_an_image_may_have_some_of_its_views() -> None:
-    """Crops are rows of one store: who has two of ten is told that the images are there."""
+    """Crops are rows of one store: with two of ten, the images are known."""
     store(views="flip")
     lookup = look_up(views="ten")
     assert (lookup.rows, lookup.stored) == (240, 48)
@@ -125,7 +125,7 @@ def test_an_image_may_have_some_of_its_views() -> None:
 
 
 def test_a_key_with_rows_of_other_images_has_nothing_near() -> None:
-    """Nothing of the key differs; all images are new."""
+    """The key is the same; all images are new."""
     write_photos(Path("others"), 2, first=100)
     store("others")
     lookup = look_up()
@@ -133,7 +133,7 @@ def test_a_key_with_rows_of_other_images_has_nothing_near() -> None:
 
 
 def test_the_nearest_key_has_the_fewest_differences() -> None:
-    """Of several with as many: one of the same base and kind of views, with the most of these images, then by name."""
+    """Ties go to the same base and kind of views, then to the most of these images, then to the first name."""
     store(size=16, fit="crop")
     assert near(size=8) == ("input size 16 -> 8", "fit crop -> squash")
     store(preprocess="raw", images=2)
@@ -151,7 +151,7 @@ def test_the_nearest_key_has_the_fewest_differences() -> None:
     [(192, (150, 224), 224), (10, (8, 64), 8), (32, (8, 100), 100), (12, (8, 18), 18), ("8x4", ("4x8", 8), 8)],
 )
 def test_of_sizes_as_good_the_nearest_is_chosen(asked: Any, sizes: Any, nearest: Any) -> None:
-    """By their ratio, up or down, then by the folder's name; more of the images go before."""
+    """The ratio of sizes decides, up or down, then the name of the folder; the number of images comes before both."""
     for size in sizes:
         store(size=size)
     assert near(size=asked)[0].startswith(f"input size {nearest} ->")
@@ -178,7 +178,7 @@ def near(**options: Any) -> tuple[str, ...]:
 
 
 def test_a_setting_is_nearer_than_another_base() -> None:
-    """One difference each, but a base is all that a row comes from."""
+    """Both are one difference, but a base determines the row."""
     spec = store(fit="pad", images=1)
     other = FeatureSpec("Abc", spec.weights, Reading(8, 8), spec.preprocessing, pool="none")
     ids = [row_id(p.digest) for p in explain("photos", []).manifest.pictures]
@@ -188,7 +188,7 @@ def test_a_setting_is_nearer_than_another_base() -> None:
 
 
 def test_a_cache_of_another_version_is_explained(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its specs cannot be used any more, and still say why."""
+    """Its specs cannot be used any more, but they still give the reason."""
     store()
     monkeypatch.setitem(reading.VERSIONS, "pillow", 7)
     assert near() == ("version of the reading code 1 -> 7",)
@@ -196,7 +196,7 @@ def test_a_cache_of_another_version_is_explained(monkeypatch: pytest.MonkeyPatch
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"key": "x", "spec": 5}', "[" * 100_000, "\xff"])
 def test_a_spec_that_cannot_be_read_is_passed_over_with_a_note(text: str) -> None:
-    """The others are still looked at."""
+    """The other keys are still compared."""
     store(fit="crop")
     Path("cache/pixels/broken").mkdir()
     Path("cache/pixels/broken/spec.json").write_text(text, "latin-1")
@@ -207,7 +207,7 @@ def test_a_spec_that_cannot_be_read_is_passed_over_with_a_note(text: str) -> Non
 
 
 def test_a_key_without_shards_is_no_key_of_its_own() -> None:
-    """Its spec is that which is asked for, so that nothing could be said to differ."""
+    """Its spec equals the request, so there would be no difference to name."""
     store(fit="crop")
     folder = Path("cache") / store().folder
     for shard in folder.glob("s-*.h5"):
@@ -216,14 +216,14 @@ def test_a_key_without_shards_is_no_key_of_its_own() -> None:
 
 
 def damage(spec: FeatureSpec, shards: int) -> None:
-    """Cuts the last byte off the smallest shards of the key."""
+    """Cut the last byte off the smallest shards of the key."""
     paths = sorted((Path("cache") / spec.folder).glob("s-*.h5"), key=lambda path: path.stat().st_size)
     for path in paths[:shards]:
         path.write_bytes(path.read_bytes()[:-1])
 
 
 def test_a_damaged_key_is_there() -> None:
-    """Another key is not offered in its stead, and every damaged shard has its line."""
+    """No other key is offered instead, and every damaged shard has its line."""
     store(fit="crop")
     spec = store()
     damage(spec, 1)
@@ -235,7 +235,7 @@ def test_a_damaged_key_is_there() -> None:
 
 
 def test_what_is_whole_of_a_damaged_key_counts() -> None:
-    """A hit may be damaged too: two shards held the same rows."""
+    """A hit may be damaged too, if two shards have the same rows."""
     store(images=2)
     spec = store()
     assert look_up().damaged == ()
@@ -246,14 +246,14 @@ def test_what_is_whole_of_a_damaged_key_counts() -> None:
 
 
 def test_each_size_and_each_recipe_has_an_answer() -> None:
-    """In the order of an extraction; recipes may come to the same key."""
+    """They are in the order of an extraction; recipes may have the same key."""
     store()
     recipes = [Recipe(model="pixels", size=8, preprocess=name) for name in ("keras", "rescale", "tf")]
     assert [lookup.hit for lookup in explain("photos", recipes).features] == [True, True, False]
 
 
 def test_augmented_versions_are_asked_for_training_images_only() -> None:
-    """As they are extracted."""
+    """This is what an extraction does."""
     extraction = extract("photos", model="pixels", size=8, views="augment:2")
     plain, versions = look_up_all(views="augment:2").features
     assert plain.hit and versions.hit
@@ -265,7 +265,7 @@ def test_augmented_versions_are_asked_for_training_images_only() -> None:
 
 
 def test_asking_writes_nothing_and_decodes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Not even where there is no cache yet; a hit, a partial miss and a whole one."""
+    """This holds without a cache, for a hit, for a partial miss and for a complete one."""
     assert look_up().nearest is None
     assert not Path("cache").exists()
     store(images=20)
@@ -277,7 +277,7 @@ def test_asking_writes_nothing_and_decodes_nothing(monkeypatch: pytest.MonkeyPat
 
 
 def test_the_digest_of_weights_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It costs the start of TensorFlow, and unlike those of images it hides nothing."""
+    """It costs the start of TensorFlow, and unlike the digests of images it is not needed to explain changes."""
     computed: list[object] = []
     monkeypatch.setattr(
         "featstore.extraction.resolve._compute_weights_digest", lambda *a: computed.append(a) or "ab" * 32
@@ -314,13 +314,13 @@ def test_files_that_cannot_be_read_are_listed() -> None:
     ],
 )
 def test_what_cannot_be_extracted_cannot_be_explained(data: str, options: dict[str, Any], error: Any) -> None:
-    """The same errors."""
+    """The errors are the same."""
     with pytest.raises(error):
         look_up_all(data, **options)
 
 
 def test_a_folder_of_another_key_is_an_error() -> None:
-    """As for an extraction."""
+    """An extraction raises the same error."""
     folder = Path("cache") / store().folder
     content = json.loads((folder / "spec.json").read_text())
     (folder / "spec.json").write_text(json.dumps({**content, "key": "0" * 64}))
@@ -364,7 +364,7 @@ app.command()(cache_explain.command)
 
 
 def call(*arguments: str) -> tuple[str, str]:
-    """Standard output and standard error of the command; it must succeed."""
+    """Return standard output and standard error of the command, which must succeed."""
     done = CliRunner().invoke(app, ["photos", "--model", "pixels", "--size", "8", *arguments], catch_exceptions=False)
     assert done.exit_code == 0
     return done.stdout, done.stderr
@@ -387,7 +387,7 @@ def test_the_command_says_it_in_lines() -> None:
 
 
 def test_damage_has_a_line_with_what_to_do() -> None:
-    """Before the images, of a hit as well, and as lines in JSON."""
+    """It comes before the images, also for a hit, and JSON has all lines."""
     store(images=2)
     spec = store()
     damage(spec, 1)
@@ -431,7 +431,7 @@ def test_json_has_everything() -> None:
 
 
 def test_quiet_leaves_the_notes() -> None:
-    """Warnings on standard error and nothing else."""
+    """Only warnings on standard error are left."""
     store(fit="crop")
     Path("cache/pixels/broken").mkdir()
     Path("cache/pixels/broken/spec.json").write_text("")
@@ -440,7 +440,7 @@ def test_quiet_leaves_the_notes() -> None:
 
 
 def test_an_image_whose_row_was_lost_is_not_called_new() -> None:
-    """An extraction has read it; its shard went."""
+    """An extraction has read the image; its shard is gone."""
     extract("photos", model="pixels", size=8)
     for shard in Path("cache").glob("pixels/*/s-*.h5"):
         shard.unlink()

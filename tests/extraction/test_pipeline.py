@@ -1,4 +1,4 @@
-"""The jobs from end to end with the built-in base: what is computed, what is reused, and that the numbers are right."""
+"""Extraction from end to end with the built-in base: what is computed and reused, and that the numbers are right."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ from helpers.photos import write_photos
 
 @pytest.fixture(autouse=True)
 def no_file_is_young(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Digests are remembered although the files have just been drawn."""
+    """Remember digests although the files are new."""
     monkeypatch.setattr(cache_module, "DigestMemory", functools.partial(DigestMemory, clock=lambda: 10**19))
 
 
 @pytest.fixture
 def decoded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """The sizes in bytes of the images that were decoded, those of the canary aside."""
+    """The sizes in bytes of the images that were decoded, without the canary."""
     seen: list[int] = []
     decode_rgb = decode.decode_rgb
     canary = {(IMAGES / name).read_bytes() for name in NAMES}
@@ -69,7 +69,7 @@ def rows(extraction: Extraction, cache: Path, number: int = 0) -> np.ndarray:
 
 
 def direct(folder: Path, side: int, pool: Any = np.mean) -> np.ndarray:
-    """The pooled features of the PNG images in `folder`, with nothing of featstore but the network and its reading."""
+    """Return the pooled features of the PNG images in `folder`, computed without featstore's extraction."""
     model = load_base(parse_source("tiny", None, None, 0), side, side)
     paths = [picture.path for picture in scan(folder).pictures]
     pixels = [decode.decode_rgb(Path(p).read_bytes()).resize((side, side), Image.Resampling.BILINEAR) for p in paths]
@@ -78,12 +78,12 @@ def direct(folder: Path, side: int, pool: Any = np.mean) -> np.ndarray:
 
 
 def difference(found: np.ndarray, expected: np.ndarray) -> float:
-    """The largest relative L2 difference of a row."""
+    """Return the largest relative L2 difference of a row."""
     return float((np.linalg.norm(found - expected, axis=1) / np.linalg.norm(expected, axis=1)).max())
 
 
 class Stop(BaseException):
-    """As an interruption."""
+    """An interruption."""
 
 
 class StopAfter:
@@ -105,7 +105,7 @@ class StopAfter:
 def test_features_are_those_of_the_network_called_directly(
     images: Path, tmp_path: Path, dtype: str, tolerance: float, pool: str
 ) -> None:
-    """Read, stored and loaded again: within 1e-5 of the direct way in float32 and 1e-3 in float16."""
+    """Stored and loaded again, they agree within 1e-5 in float32 and 1e-3 in float16."""
     extraction = extract(images, model="tiny", pool=pool, dtype=dtype, cache=tmp_path)
     expected = direct(images, 32, np.mean if pool == "avg" else np.max)
     assert difference(rows(extraction, tmp_path), expected) < tolerance
@@ -113,7 +113,7 @@ def test_features_are_those_of_the_network_called_directly(
 
 @pytest.mark.parametrize("stop", [1, 33, 47])
 def test_a_run_goes_on_where_it_was_cut_off(images: Path, tmp_path: Path, stop: int) -> None:
-    """Wherever the first run ends, the second computes only what is missing, and the rows are those of one run."""
+    """The second run computes only the missing rows, and all rows are those of one run."""
     with pytest.raises(Stop):
         extract(images, model="tiny", dtype="float32", cache=tmp_path / "cut", progress=StopAfter(stop))
     resumed = extract(images, model="tiny", dtype="float32", cache=tmp_path / "cut")
@@ -123,7 +123,7 @@ def test_a_run_goes_on_where_it_was_cut_off(images: Path, tmp_path: Path, stop: 
 
 
 def test_the_order_of_the_images_does_not_matter(images: Path, tmp_path: Path) -> None:
-    """A row belongs to its image, whatever stood beside it."""
+    """A row depends on its image only, not on the others in the batch."""
     forwards = [picture.path for picture in scan(images).pictures]
     one = extract(list_files(forwards), model="tiny", dtype="float32", cache=tmp_path / "1")
     two = extract(list_files(forwards[::-1]), model="tiny", dtype="float32", cache=tmp_path / "2")
@@ -133,7 +133,7 @@ def test_the_order_of_the_images_does_not_matter(images: Path, tmp_path: Path) -
 def test_nothing_is_done_twice(
     images: Path, tmp_path: Path, decoded: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A second run decodes no image and runs no network, and says so."""
+    """A second run decodes no image and runs no network, and reports that."""
     first = extract(images, model="tiny", cache=tmp_path).features[0]
     assert (first.images, first.computed, len(decoded)) == (48, 48, 48)
     forbid_tensorflow(monkeypatch)
@@ -159,7 +159,7 @@ def test_a_map_of_any_shape(images: Path, tmp_path: Path) -> None:
 
 
 def test_maps_serve_only_as_exact_as_they_are(images: Path, tmp_path: Path) -> None:
-    """Pooled float32 features are not made of maps in float16; the other way round they are."""
+    """Pooled float32 features are not made from float16 maps; the reverse is."""
     extract(images, model="tiny", pool="none", dtype="float16", cache=tmp_path / "16")
     assert extract(images, model="tiny", dtype="float32", cache=tmp_path / "16").features[0].computed == 48
     extract(images, model="tiny", pool="none", dtype="float32", cache=tmp_path / "32")
@@ -172,7 +172,7 @@ def test_maps_serve_only_as_exact_as_they_are(images: Path, tmp_path: Path) -> N
 
 @pytest.fixture
 def small_convnext(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """No build of the whole before, and none of the small one afterwards."""
+    """Release the networks before and after, so that the small ConvNeXt is not mixed with the whole one."""
     shrink_convnext(monkeypatch)
     release_bases()
     yield
@@ -181,7 +181,7 @@ def small_convnext(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.mark.usefixtures("small_convnext")
 def test_convnext_is_not_pooled_from_its_maps(images: Path, tmp_path: Path) -> None:
-    """It pools before its last normalization: its features are those of Keras with pooling="avg", maps or no maps."""
+    """It pools before its last normalization, so its features are those of Keras with pooling="avg"."""
     few = list_files([p.path for p in scan(images).pictures][:2])
     options: dict[str, Any] = {"model": "ConvNeXtTiny", "weights": "random", "size": 64, "dtype": "float32"}
     options["cache"] = tmp_path
@@ -198,7 +198,7 @@ def test_convnext_is_not_pooled_from_its_maps(images: Path, tmp_path: Path) -> N
 def test_the_default_cache_can_be_set_in_the_environment(
     images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """$FEATSTORE_CACHE comes before `cache` in the working folder, an argument before both."""
+    """$FEATSTORE_CACHE has priority over `cache` in the working folder, an argument over both."""
     monkeypatch.chdir(tmp_path)
     few = list_files([scan(images).pictures[0].path])
     monkeypatch.setenv("FEATSTORE_CACHE", str(tmp_path / "variable"))
@@ -210,7 +210,7 @@ def test_the_default_cache_can_be_set_in_the_environment(
 
 
 def test_files_that_cannot_be_read_are_listed(tmp_path: Path) -> None:
-    """They have no row and no place in X, and the others keep theirs."""
+    """They have no row in X, and the others keep theirs."""
     folder = tmp_path / "photos"
     write_photos(folder, 2)
     (folder / "discs" / "0.png").write_bytes(b"")
@@ -225,7 +225,7 @@ def test_files_that_cannot_be_read_are_listed(tmp_path: Path) -> None:
     "files, reason", [(0, "no image files found"), (2, "none of 2 files could be read; the first")]
 )
 def test_data_without_a_single_image_is_an_error(tmp_path: Path, files: int, reason: str) -> None:
-    """The message says whether there was nothing, or what was wrong with the first file."""
+    """The message says that there were no files, or what was wrong with the first one."""
     (tmp_path / "photos").mkdir()
     for number in range(files):
         (tmp_path / "photos" / f"{number}.png").write_bytes(b"x")
@@ -241,7 +241,7 @@ def test_features_that_were_not_extracted_are_asked_for(images: Path, tmp_path: 
 
 
 def test_a_split_can_be_loaded_alone(tmp_path: Path) -> None:
-    """Only the rows of its pictures, in their order."""
+    """It has the rows of its pictures, in their order."""
     for split, each in (("train", 3), ("test", 2)):
         write_photos(tmp_path / "photos" / split, each, first=10 * each)
     extraction = extract(tmp_path / "photos", model="tiny", cache=tmp_path / "cache")
@@ -270,7 +270,7 @@ def test_a_run_with_nothing_to_do_loads_no_network(images: Path, tmp_path: Path)
 
 
 def test_the_front_door_is_complete() -> None:
-    """Every exported name can be had, and no module bears the name of an exported function."""
+    """Every exported name exists, and no module has the name of an exported function."""
     for name in featstore.__all__:
         assert getattr(featstore, name).__name__ == name
     assert set(featstore.__all__) == set(featstore._HOMES)
@@ -279,7 +279,7 @@ def test_the_front_door_is_complete() -> None:
 
 
 def test_light_names_load_no_tensorflow() -> None:
-    """Naming anything of the front door is cheap."""
+    """Importing any exported name is cheap."""
     code = """
 import sys, featstore
 for name in featstore.__all__:

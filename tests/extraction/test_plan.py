@@ -17,7 +17,7 @@ from helpers.light import forbid_tensorflow
 
 @pytest.fixture
 def plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Makes plans for `pixels`, which needs no TensorFlow."""
+    """Return a function that makes plans for `pixels`, which needs no TensorFlow."""
     forbid_tensorflow(monkeypatch)
     return lambda **options: make_plan(Recipe(model="pixels", **options), DigestMemory(tmp_path))
 
@@ -27,7 +27,7 @@ def sizes(plan: Plan) -> list[tuple[int, int]]:
 
 
 def test_by_default_an_image_is_one_row_of_the_whole(plan: Any) -> None:
-    """Squashed, as it always was."""
+    """The image is squashed."""
     found = plan()
     assert (found.views, found.plain, found.augmented) == (1, 0, None)
     assert found.parts[0].views == (0,)
@@ -44,14 +44,14 @@ def test_crops_come_from_a_canvas_of_the_shorter_side(plan: Any, views: str, num
 
 
 def test_the_canvas_can_be_chosen(plan: Any) -> None:
-    """One side or two, and squashed instead of cropped."""
+    """It has one side or two, and images may be squashed instead of cropped."""
     found = plan(views="ten", size="48x64", resize="70x80", fit="squash")
     assert (found.spec.reading.fit, found.spec.reading.resize) == ("squash", (70, 80))
     assert plan(views="ten", size="48x64").spec.reading.resize == (55, 73)
 
 
 def test_several_sizes_are_several_parts(tmp_path: Path) -> None:
-    """The first is that of --size, and stands for the image."""
+    """The first is that of `size`, and has the plain view."""
     found = make_plan(Recipe(model="tiny", views="flip", scales="48,64"), DigestMemory(tmp_path))
     assert sizes(found) == [(32, 32), (48, 48), (64, 64)]
     assert (found.views, found.plain) == (6, 0)
@@ -59,7 +59,7 @@ def test_several_sizes_are_several_parts(tmp_path: Path) -> None:
 
 
 def test_augmented_versions_are_rows_of_their_own(plan: Any) -> None:
-    """For training, beside the plain view, which has the key that it always had."""
+    """They are for training, next to the plain view, whose key does not change."""
     found = plan(views="augment:3", augment="zoom=0.5")
     assert found.parts == plan().parts
     assert found.augmented.views == (1, 2, 3)
@@ -85,6 +85,6 @@ def test_augmented_versions_are_rows_of_their_own(plan: Any) -> None:
     ],
 )
 def test_what_does_not_go_together_is_refused(plan: Any, options: dict[str, Any], message: str) -> None:
-    """Before anything is computed."""
+    """The error comes before anything is computed."""
     with pytest.raises(UsageError, match=message):
         plan(**options)

@@ -1,4 +1,4 @@
-"""Recipes: what the user asked for, and the key that it comes to without loading a network."""
+"""Recipes: the options of a user, and the key that they resolve to without loading a network."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Remember = Callable[[], DigestMemory]
 
 @pytest.fixture
 def remember(tmp_path: Path) -> Remember:
-    """Opens the memory of a cache anew, as another run does."""
+    """Open the memory of a cache again, as another run does."""
     return lambda: DigestMemory(tmp_path / "digests", lambda: LATER)
 
 
@@ -46,14 +46,14 @@ def resolve_and_keep(recipe: Recipe, memory: DigestMemory) -> str:
 
 
 def test_weights_are_read_once(remember: Remember, computed: list[BaseSource]) -> None:
-    """A later run knows the key from the state of the weights' file."""
+    """A later run knows the key from the state of the weights file."""
     first = resolve_and_keep(Recipe(model="tiny"), remember())
     assert resolve_and_keep(Recipe(model="tiny", preprocess="tf"), remember()) == first
     assert len(computed) == 1
 
 
 def test_random_weights_are_drawn_once(remember: Remember, computed: list[BaseSource]) -> None:
-    """Their digest is remembered by base and seed, in whatever folder one works."""
+    """Their digest is remembered by base and seed, in any working folder."""
     keys = {resolve_and_keep(Recipe(model="VGG16", weights="random", weights_seed=s), remember()) for s in (0, 1, 0)}
     assert len(keys) == len(computed) == 2
 
@@ -61,7 +61,7 @@ def test_random_weights_are_drawn_once(remember: Remember, computed: list[BaseSo
 def test_another_file_under_the_same_name_is_another_key(
     remember: Remember, computed: list[BaseSource], tmp_path: Path
 ) -> None:
-    """Weights are known by what is in the file; an exchange is noticed even if size and mtime are set back."""
+    """A replaced weights file is noticed even if size and mtime are the same."""
     file = tmp_path / "w.h5"
     file.write_bytes(b"one")
     recipe = Recipe(model="VGG16", weights=str(file))
@@ -76,7 +76,7 @@ def test_another_file_under_the_same_name_is_another_key(
 def test_one_file_in_two_networks_has_two_digests(
     remember: Remember, computed: list[BaseSource], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """EfficientNet's published file is loaded in one way for `imagenet` and in another by its path."""
+    """EfficientNet's published file loads in one way for `imagenet` and in another by its path."""
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
     file = tmp_path / "models" / "efficientnetb0_notop.h5"
     file.parent.mkdir()
@@ -99,7 +99,7 @@ def test_a_user_file_is_known_by_its_bytes(remember: Remember, tmp_path: Path) -
 
 
 def test_a_user_file_does_not_say_how_it_was_trained(remember: Remember, tmp_path: Path) -> None:
-    """`keras` stands for nothing there, and the message lists what may be chosen."""
+    """`keras` has no meaning there, and the message lists the choices."""
     file = write(tmp_path / "a.keras", model(INPUT, CONV))
     with pytest.raises(UsageError, match="choose one of caffe, torch, tf"):
         resolve_recipe(Recipe(model=str(file)), remember())
@@ -109,20 +109,20 @@ def test_a_user_file_does_not_say_how_it_was_trained(remember: Remember, tmp_pat
     "size, expected", [(None, (32, 32)), (48, (48, 48)), ("48", (48, 48)), ("40x64", (40, 64)), ("40X64", (40, 64))]
 )
 def test_sizes(remember: Remember, size: str | int | None, expected: tuple[int, int]) -> None:
-    """One side or height x width, as a number or as text; left out, it is that of the base."""
+    """One side or height x width, as a number or as text; the default is that of the base."""
     reading = resolve_recipe(Recipe(model="tiny", size=size), remember()).reading
     assert (reading.height, reading.width) == expected
 
 
 @pytest.mark.parametrize("size", [0, "0", "", "x", "48x", "1x2x3", "-48", "48.0", "31", "32x31", "9999", "٤٨"])
 def test_sizes_that_cannot_be_are_refused(remember: Remember, size: str | int) -> None:
-    """Nothing is guessed for them."""
+    """No size is guessed."""
     with pytest.raises(UsageError):
         resolve_recipe(Recipe(model="tiny", size=size), remember())
 
 
 def test_equal_features_have_one_key(remember: Remember) -> None:
-    """However they are asked for: by a name, another name of the same map, numbers, or defaults written out."""
+    """A name, another name of the same map, numbers, or explicit defaults give the same key."""
     ways = [
         Recipe(model="tiny"),
         Recipe(model="tiny", preprocess="tf"),
@@ -134,13 +134,13 @@ def test_equal_features_have_one_key(remember: Remember) -> None:
 
 
 def test_a_recipe_survives_as_json() -> None:
-    """Described and made again it is the same."""
+    """The recipe made from its description is equal to it."""
     recipe = Recipe(model="MobileNet", alpha=0.5, weights="random", weights_seed=3, size=96, pool="max")
     assert Recipe(**recipe.describe()) == recipe
 
 
 def test_a_recipe_can_leave_its_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The file that it names is then known by its absolute path; words are left as they are."""
+    """A file that it names gets its absolute path; other words stay as they are."""
     monkeypatch.chdir(tmp_path)
     assert Recipe(model="b.keras").at_absolute_paths().model == str(tmp_path / "b.keras")
     assert Recipe(model="VGG16", weights="w.h5").at_absolute_paths().weights == str(tmp_path / "w.h5")

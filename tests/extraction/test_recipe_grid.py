@@ -14,7 +14,7 @@ THREE = ["MobileNet", "DenseNet121", "MobileNetV2"]
 
 
 def test_one_value_of_each_is_one_recipe() -> None:
-    """What is not given, or given as an empty sequence, has the default of a Recipe."""
+    """An option that is left out, or given as an empty sequence, has the default of a Recipe."""
     assert make_recipes(model="tiny") == [Recipe(model="tiny")]
     options: dict[str, Any] = {name: [] for name in ("weights", "alpha", "preprocess", "size", "views")}
     assert make_recipes(model=["tiny"], **options) == [Recipe(model="tiny")]
@@ -54,13 +54,13 @@ def test_weights_and_multipliers_are_paired_with_their_bases() -> None:
     ],
 )
 def test_what_makes_no_grid_is_refused(options: Any, message: str) -> None:
-    """In terms of the parameters."""
+    """The message names the parameters."""
     with pytest.raises(UsageError, match=message):
         make_recipes(**options)
 
 
 def test_augmentation_is_for_augmented_views() -> None:
-    """Other views of the same grid go without; where none is augmented it is kept, so that the plan refuses it."""
+    """Other views of the same grid do without it. If no views are augmented, it stays, and the plan refuses it."""
     recipes = make_recipes(model="tiny", views=["one", "augment:2"], augment="zoom=0.1")
     assert [recipe.augment for recipe in recipes] == [None, "zoom=0.1"]
     assert make_recipes(model="tiny", views="one", augment="zoom=0.1")[0].augment == "zoom=0.1"

@@ -1,4 +1,4 @@
-"""The sketch of a row: small, the same everywhere, and as far from another as the rows are."""
+"""The sketch of a row: small, the same on every machine, and distances are preserved."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from featstore.extraction.sketch import WIDTH, fingerprint, from_text, make_sket
 
 
 def rows(length: int, count: int = 1) -> np.ndarray:
-    """As features are: not negative, many zero."""
+    """Return rows like features: not negative, many zero."""
     return np.random.default_rng(length).normal(size=(count, length)).clip(0).astype(np.float32)
 
 
@@ -20,7 +20,7 @@ def relative(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def test_short_rows_are_kept_whole() -> None:
-    """Up to 256 numbers there is nothing to fold."""
+    """Up to 256 numbers need no folding."""
     [row] = rows(WIDTH)
     assert np.array_equal(make_sketch(row), row)
     assert np.array_equal(make_sketch(row.reshape(4, 8, 8)), row)
@@ -29,7 +29,7 @@ def test_short_rows_are_kept_whole() -> None:
 
 @pytest.mark.parametrize("shape", [(257,), (1280,), (7, 7, 512), (7, 7, 2048)])
 def test_distances_are_kept(shape: tuple[int, ...]) -> None:
-    """Whether all numbers move a little, or one channel of a map by much, to within a quarter."""
+    """They are preserved to a quarter, if all numbers change a little, or one channel of a map by much."""
     [row] = rows(int(np.prod(shape)))
     row = row.reshape(shape)
     assert make_sketch(row).shape == (WIDTH,)
@@ -42,7 +42,7 @@ def test_distances_are_kept(shape: tuple[int, ...]) -> None:
 
 
 def test_the_error_of_a_distance_is_a_few_percent() -> None:
-    """Over many pairs: 4 % is the theory for 256 sums, for the length of one vector."""
+    """Theory gives 4 % for 256 sums, for the length of one vector; here it is measured over many pairs."""
     pairs = rows(5000, 100).reshape(50, 2, 5000)
     ratios = [np.linalg.norm(make_sketch(a) - make_sketch(b)) / np.linalg.norm(a - b) for a, b in pairs]
     assert np.std(ratios) < 0.06
@@ -50,14 +50,14 @@ def test_the_error_of_a_distance_is_a_few_percent() -> None:
 
 
 def test_the_sketch_never_changes() -> None:
-    """What another release of numpy drew would not fit what is kept in caches."""
+    """Other random numbers, from another release of numpy, would not fit the sketches in caches."""
     found = make_sketch(np.arange(1000, dtype=np.float32))
     assert found[:8].tolist() == [-791.0, -83.0, -1272.0, 1396.0, 602.0, 473.0, 111.0, 319.0]
     assert hashlib.sha256(found.astype("<f4").tobytes()).hexdigest()[:16] == "d6a802240c80d9f6"
 
 
 def test_differences_of_what_cannot_be_divided() -> None:
-    """Rows of zeros are equal or infinitely far; rows of another length are another network's."""
+    """Rows of zeros are equal or infinitely far; rows of different lengths come from different networks."""
     zeros, ones = np.zeros(3, np.float32), np.ones(3, np.float32)
     assert relative_difference(zeros, zeros) == 0
     assert relative_difference(zeros, ones) == float("inf")
@@ -66,7 +66,7 @@ def test_differences_of_what_cannot_be_divided() -> None:
 
 
 def test_the_fingerprint_shows_what_matters() -> None:
-    """Rounding leaves it as it is, a real difference or a missing image does not, and it has no sign of zero."""
+    """Rounding does not change it; a real difference or a missing image does; the sign of zero does not count."""
     sketches = [make_sketch(row) for row in rows(1024, 4)]
     kept = fingerprint([*sketches, None])
     assert len(kept) == 8
@@ -79,7 +79,7 @@ def test_the_fingerprint_shows_what_matters() -> None:
 
 
 def test_numbers_as_text() -> None:
-    """Bit by bit, on one line; what is no such text is refused."""
+    """The text is exact and has one line; any other text is refused."""
     [row] = rows(100)
     text = to_text(row)
     assert "\n" not in text

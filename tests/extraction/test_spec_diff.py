@@ -1,4 +1,4 @@
-"""What two specs differ in, in words."""
+"""The differences between two specs, in words."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ ONE_THING: list[tuple[dict[str, Any], str]] = [
 
 @pytest.mark.parametrize(("change", "phrase"), ONE_THING)
 def test_one_thing_is_one_phrase(change: dict[str, Any], phrase: str) -> None:
-    """From what is stored to what is asked for; nothing where nothing differs."""
+    """Phrases lead from stored to requested; equal specs have none."""
     changed = replace(BASE, **change)
     assert words(BASE, changed) == (phrase,)
     assert len(words(changed, BASE)) == 1
@@ -60,7 +60,7 @@ def test_one_thing_is_one_phrase(change: dict[str, Any], phrase: str) -> None:
 
 
 def test_a_base_brings_its_own_preprocessing_and_size_along() -> None:
-    """Where both are used as they were trained; whoever chose a size or a variant is told about it."""
+    """They do not count if both bases use what they were trained with; a chosen size or variant counts."""
     usual = FeatureSpec("InceptionV3", OTHER, Reading(299, 299), NAMED["tf"])
     caffe = FeatureSpec("VGG16", OTHER, Reading(224, 224), NAMED["caffe"])
     assert words(caffe, usual) == ("model VGG16 -> InceptionV3",)
@@ -73,7 +73,7 @@ def test_a_base_brings_its_own_preprocessing_and_size_along() -> None:
 
 
 def test_crops_bring_their_fit_and_their_canvas_along() -> None:
-    """Unless these were chosen."""
+    """Chosen ones count."""
     larger = Reading(280, 280, fit="crop", resize=(320, 320))
     assert words(replace(BASE, reading=CROPS), replace(BASE, reading=larger)) == ("input size 224 -> 280",)
     canvas = replace(CROPS, resize=(292, 292))
@@ -84,8 +84,8 @@ def test_crops_bring_their_fit_and_their_canvas_along() -> None:
     assert words(BASE, replace(BASE, reading=padded)) == ("views whole images -> crops", "fit squash -> pad")
 
 
-def test_preprocessings_without_a_name_are_told_by_their_numbers() -> None:
-    """By those that differ, as on the command line; the version of their meaning too."""
+def test_preprocessings_without_a_name_are_named_by_their_numbers() -> None:
+    """Only numbers that differ are named, as on the command line, and the version."""
     one, other = (Preprocessing(order, 0.5, (1.0, 2.0, 3.0)) for order in ("rgb", "bgr"))
     found = words(replace(BASE, preprocessing=one), replace(BASE, preprocessing=other))
     assert found == ("preprocessing order=rgb -> order=bgr",)
@@ -94,7 +94,7 @@ def test_preprocessings_without_a_name_are_told_by_their_numbers() -> None:
 
 
 def test_augmentations_differ_range_by_range() -> None:
-    """Each by its name on the command line."""
+    """Each range has its name on the command line."""
     other = replace(AUGMENTED, augmentation=Augmentation(zoom=0.5, mirror=False))
     assert words(replace(BASE, reading=AUGMENTED), replace(BASE, reading=other)) == (
         "augmentation's mirror True -> False",
@@ -103,14 +103,14 @@ def test_augmentations_differ_range_by_range() -> None:
 
 
 def test_another_version_of_the_reading_code_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Such a spec cannot be read as a FeatureSpec any more, and is explained all the same."""
+    """Such a spec cannot be read as a FeatureSpec any more, and is explained nevertheless."""
     stored = BASE.describe()
     monkeypatch.setitem(reading.VERSIONS, "pillow", 2)
     assert describe_differences(stored, BASE.describe()) == ("version of the reading code 1 -> 2",)
 
 
 def test_what_has_no_words_is_named_as_it_is_written() -> None:
-    """Fields of versions to come, and fields that are missing."""
+    """These are fields of later versions, and missing fields."""
     asked = BASE.describe()
     stored = {**asked, "spec_version": 0, "reading": {**asked["reading"], "gamma": 2.2}, "colour": [1, 2, 3]}
     del stored["dtype"]

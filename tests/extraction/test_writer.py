@@ -46,12 +46,12 @@ def store(tmp_path: Path) -> RowStore:
 
 
 def again(store: RowStore) -> RowStore:
-    """The same rows, as another process finds them."""
+    """Return a store with the same rows, as another process finds them."""
     return RowStore(store.folder, store.key, "{}", dict)
 
 
 def shards(store: RowStore) -> list[tuple[str, int]]:
-    """(dtype, rows) of each shard."""
+    """Return (dtype, rows) of each shard."""
     found = []
     for path in store.folder.glob("s-*.h5"):
         with h5py.File(path) as file:
@@ -70,7 +70,7 @@ def fill(queue: RowQueue, numbers: range) -> None:
 
 
 def test_the_base_sees_full_batches_and_the_rest_at_the_end(store: RowStore) -> None:
-    """In the order in which images were taken; then all rows are on disk."""
+    """Images are in the order in which they were enqueued; then all rows are on disk."""
     base = Base()
     queue = new_queue(store, base)
     fill(queue, range(BATCH + 5))
@@ -84,8 +84,8 @@ def test_the_base_sees_full_batches_and_the_rest_at_the_end(store: RowStore) -> 
     assert len(base.batches) == 2
 
 
-def test_what_is_stored_or_in_hand_is_not_taken_again(store: RowStore) -> None:
-    """Copies of one image, and images of an earlier run."""
+def test_stored_and_enqueued_rows_are_not_enqueued_again(store: RowStore) -> None:
+    """These are copies of one image, and images of an earlier run."""
     base = Base()
     first = new_queue(store, base)
     fill(first, range(3))
@@ -102,7 +102,7 @@ def test_what_is_stored_or_in_hand_is_not_taken_again(store: RowStore) -> None:
 
 
 def test_made_rows_can_be_stored_while_images_wait(store: RowStore) -> None:
-    """As at an interruption: the waiting images are left, and nothing is stored twice."""
+    """This happens at an interruption: waiting images are left, and nothing is stored twice."""
     queue = new_queue(store, Base())
     fill(queue, range(BATCH + 5))
     for _ in range(2):
@@ -112,7 +112,7 @@ def test_made_rows_can_be_stored_while_images_wait(store: RowStore) -> None:
 
 
 def test_a_shard_is_written_when_it_is_full(store: RowStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    """By its bytes, counted as they are in memory."""
+    """Its bytes in memory count."""
     monkeypatch.setattr(module, "SHARD_BYTES", 2 * BATCH * 3 * 4)
     queue = new_queue(store, Base())
     fill(queue, range(2 * BATCH - 1))
@@ -124,7 +124,7 @@ def test_a_shard_is_written_when_it_is_full(store: RowStore, monkeypatch: pytest
 
 
 def test_a_shard_is_written_when_it_is_time(store: RowStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A slow base does not put much work at risk; the clock starts anew with each shard."""
+    """A slow base does not put much work at risk; the time counts from the last shard."""
     now = [0.0]
     monkeypatch.setattr(module.time, "perf_counter", lambda: now[0])
     queue = new_queue(store, Base())
@@ -137,7 +137,7 @@ def test_a_shard_is_written_when_it_is_time(store: RowStore, monkeypatch: pytest
 
 
 def test_seconds_are_those_of_the_base_and_of_storing(store: RowStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Not those of waiting for images."""
+    """Time spent waiting for images does not count."""
     now = [0.0]
     monkeypatch.setattr(module.time, "perf_counter", lambda: now[0])
 
@@ -162,14 +162,14 @@ def test_seconds_are_those_of_the_base_and_of_storing(store: RowStore, monkeypat
 
 @pytest.mark.parametrize("spoil", [np.nan, np.inf, -np.inf])
 def test_rows_that_are_not_finite_are_refused(store: RowStore, spoil: float) -> None:
-    """With the reason; the others of the batch are stored, and only they count as computed."""
+    """The reason is noted. The others of the batch are stored, and only they count as computed."""
 
-    def spoilt(images: np.ndarray) -> np.ndarray:
+    def with_nan(images: np.ndarray) -> np.ndarray:
         out = images.mean(axis=(1, 2), dtype=np.float32)
         out[1::2, 2] = spoil
         return out
 
-    queue = new_queue(store, spoilt)
+    queue = new_queue(store, with_nan)
     fill(queue, range(4))
     queue.flush()
     assert queue.refused == dict.fromkeys([rid(1), rid(3)], "the base's features are not finite (NaN or infinity)")
@@ -202,7 +202,7 @@ numbers = st.floats(width=32, allow_nan=False, allow_infinity=False)
 @settings(deadline=None)
 @given(arrays(np.float32, st.tuples(st.integers(1, 6), st.integers(1, 4)), elements=numbers))
 def test_every_row_is_stored_within_a_thousandth(tmp_path_factory: pytest.TempPathFactory, rows: np.ndarray) -> None:
-    """Of its largest number, whatever its numbers are: in float16 if that can, else in float32."""
+    """The error is relative to the largest number of the row, in float16 if that suffices, else in float32."""
     store = RowStore(tmp_path_factory.mktemp("store"), "k", "{}", dict)
     queue = new_queue(store, lambda images: rows)
     fill(queue, range(len(rows)))
@@ -225,7 +225,7 @@ def stored_as(store: RowStore, rows: list[list[float]], dtype: str = "float16") 
         ([1.0, 2.0], "float16"),
         ([0.0, 0.0], "float16"),
         ([65504.0, -65504.0], "float16"),  # the largest number of float16
-        ([1.0, 1e-7], "float16"),  # what is lost is nothing beside the other
+        ([1.0, 1e-7], "float16"),  # the loss is negligible compared with the other number
         ([1.0, 65536.0], "float32"),
         ([-70000.0, 0.0], "float32"),
         ([3e38, 1.0], "float32"),
@@ -234,12 +234,12 @@ def stored_as(store: RowStore, rows: list[list[float]], dtype: str = "float16") 
     ],
 )
 def test_float16_is_for_rows_that_it_can_hold(store: RowStore, row: list[float], dtype: str) -> None:
-    """Too large becomes infinity there, and too small becomes zero."""
+    """Numbers that are too large become infinity there, and numbers that are too small become zero."""
     assert stored_as(store, [row]) == [(dtype, 1)]
 
 
 def test_a_row_does_not_depend_on_its_neighbours(store: RowStore) -> None:
-    """Those that float16 can hold stay float16 beside one that it cannot, and each keeps its own id."""
+    """Rows that float16 can hold stay float16 in a batch with one that it cannot, and each keeps its own id."""
     rows = [[1.0, 1.0], [1e6, 0.0], [3.0, 4.0]]
     assert stored_as(store, rows) == [("float16", 2), ("float32", 1)]
     assert again(store).read([rid(0), rid(2)]).dtype == np.float16
@@ -247,7 +247,7 @@ def test_a_row_does_not_depend_on_its_neighbours(store: RowStore) -> None:
 
 
 def test_float32_is_for_all_rows_on_request(store: RowStore) -> None:
-    """Bit for bit."""
+    """Rows are stored bit for bit."""
     rows = [[1 / 3, 1.0], [1e6, 1e-30]]
     assert stored_as(store, rows, "float32") == [("float32", 2)]
     assert np.array_equal(again(store).read([rid(0), rid(1)]), np.array(rows, np.float32))
@@ -273,7 +273,7 @@ def test_images_with_a_kept_map_need_no_base(store: RowStore, tmp_path: Path) ->
 
 
 def test_maps_are_pooled_by_the_batch(store: RowStore, tmp_path: Path) -> None:
-    """So that no more than a batch of them is in memory."""
+    """At most one batch of maps is in memory."""
     maps = RowStore(tmp_path / "maps", "m", "{}", dict)
     put(maps, [rid(n) for n in range(BATCH + 1)], np.zeros((BATCH + 1, 2, 2, 3), np.float16))
     queue = pooled(store, maps, Base())
@@ -286,7 +286,7 @@ def test_maps_are_pooled_by_the_batch(store: RowStore, tmp_path: Path) -> None:
     assert sizes == [BATCH, 1]
 
 
-def test_a_store_error_leaves_the_shelf_as_it_was(store: RowStore, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_store_error_leaves_the_queue_as_it_was(store: RowStore, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its rows are not lost while the process lives."""
     queue = new_queue(store, Base())
     fill(queue, range(3))

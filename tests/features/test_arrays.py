@@ -26,14 +26,14 @@ def picture(number: int, label: str | None = None, path: str | None = None) -> P
 
 
 def filled(folder: Path, rows: np.ndarray) -> RowStore:
-    """A store with a row for each of the pictures 0, 1, ..."""
+    """Return a store with a row for each of the pictures 0, 1, ..."""
     store = RowStore(folder, "k", "{}", dict)
     put(store, [row_id(f"{n:064x}") for n in range(len(rows))], rows)
     return store
 
 
 def test_rows_labels_and_ids_are_in_the_order_of_the_pictures(tmp_path: Path) -> None:
-    """In any order; '' stands for no label."""
+    """Pictures may be in any order; '' stands for no label."""
     store = filled(tmp_path, np.arange(8, dtype=np.float16).reshape(4, 2))
     X, y, ids = gather([picture(3, "dog"), picture(0), picture(2, "cat")], store)
     assert (X.dtype, X.tolist()) == (np.float32, [[6, 7], [0, 1], [4, 5]])
@@ -51,7 +51,7 @@ def test_one_image_under_two_labels_has_one_row_and_both_labels(tmp_path: Path) 
 
 
 def test_maps_keep_their_shape(tmp_path: Path) -> None:
-    """(n, h, w, channels), in float32 without a loss."""
+    """They are (n, h, w, channels), in float32 without loss."""
     maps = np.random.default_rng(0).normal(size=(2, 3, 3, 4)).astype(np.float32) * 1e-9
     X = gather([picture(1), picture(0)], filled(tmp_path, maps)).X
     assert np.array_equal(X, maps[::-1])
@@ -66,13 +66,13 @@ def test_float32_rows_are_handed_on_without_a_copy(tmp_path: Path, monkeypatch: 
 
 
 def test_no_pictures_give_no_rows(tmp_path: Path) -> None:
-    """Of the right shape."""
+    """The empty array has the right shape."""
     X, y, ids = gather([], filled(tmp_path, np.ones((1, 2), np.float16)))
     assert (X.shape, y.shape, ids.shape) == ((0, 2), (0,), (0,))
 
 
 def test_a_picture_without_features_is_an_error(tmp_path: Path) -> None:
-    """Never a row in its place; the message says how many, names one, and says what to do."""
+    """There is never a row in its place. The message has the number, an example, and the remedy."""
     store = filled(tmp_path, np.ones((1, 2), np.float16))
     unread = picture(0)._replace(known_digest=None, path="unread.png")
     with pytest.raises(StoreError, match=r"^2 of 3 images have no features yet \(5.png\): extract them first$"):
@@ -81,13 +81,13 @@ def test_a_picture_without_features_is_an_error(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("digest", ["", "00", "0" * 62, "0" * 66, "x" * 64])
 def test_a_row_has_a_whole_digest(digest: str) -> None:
-    """The id of no image at all would only look like one that is not stored."""
+    """An incomplete id would only look like one that is not stored."""
     with pytest.raises(ValueError):
         row_id(digest)
 
 
 def test_open_rows_are_the_same_rows_but_not_in_memory_yet(tmp_path: Path) -> None:
-    """In the dtype that they are stored in, with the same labels and ids."""
+    """They have their stored dtype, and the same labels and ids."""
     store = filled(tmp_path, np.arange(8, dtype=np.float16).reshape(4, 2))
     pictures = [picture(3, "dog"), picture(0), picture(2, "cat")]
     loaded, opened = gather(pictures, store), open_rows(pictures, store)
@@ -98,7 +98,7 @@ def test_open_rows_are_the_same_rows_but_not_in_memory_yet(tmp_path: Path) -> No
 
 
 def test_open_rows_need_features_too(tmp_path: Path) -> None:
-    """Said when they are opened, not in the middle of a training; of no pictures there are no rows."""
+    """The error comes when they are opened, not in the middle of a training. No pictures give no rows."""
     store = filled(tmp_path, np.ones((1, 2), np.float16))
     with pytest.raises(StoreError, match=r"^1 of 2 images have no features yet \(5.png\): extract them first$"):
         open_rows([picture(0), picture(5)], store)
@@ -107,7 +107,7 @@ def test_open_rows_need_features_too(tmp_path: Path) -> None:
 
 
 def test_the_front_door_opens_one_split_in_the_cache(tmp_path: Path) -> None:
-    """`open_features` as `load_features`."""
+    """`open_features` has the parameters of `load_features`."""
     spec = FeatureSpec("tiny", "ab" * 32, Reading(32, 32), NAMED["tf"])
     filling = [row_id(f"{n:064x}") for n in range(4)]
     put(Cache(tmp_path).store(spec), filling, np.arange(8, dtype=np.float16).reshape(4, 2))

@@ -1,4 +1,4 @@
-"""Rows in shuffled batches: each once per epoch and with its own target, held in memory or block by block."""
+"""Rows in shuffled batches: each once per epoch and with its own target, from memory or block by block."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ALL = 10**9
 
 
 class AskedStore(RowStore):
-    """Notes how many rows it is asked for at a time."""
+    """A store that notes how many rows each read asks for."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder, folder.name, "{}", dict)
@@ -36,7 +36,7 @@ class AskedStore(RowStore):
 
 
 class WatchedRows(StoredRows):
-    """Notes what is read, and the most bytes of the blocks it has handed out that were alive at a time."""
+    """Rows that note what is read, and the most bytes of their blocks that were in memory at a time."""
 
     def __init__(self, places: Sequence[tuple[RowStore, RowId]]) -> None:
         super().__init__(places)
@@ -58,7 +58,7 @@ def store_of(folder: Path, rows: np.ndarray) -> AskedStore:
 
 
 def numbered(count: int, first: int = 0, dtype: Any = np.float16) -> np.ndarray:
-    """(count, WIDTH); a row holds its number."""
+    """Return (count, WIDTH) rows; each holds its number."""
     return np.repeat(np.arange(first, first + count, dtype=dtype)[:, None], WIDTH, axis=1)
 
 
@@ -73,12 +73,12 @@ def store(tmp_path: Path) -> AskedStore:
 
 
 def batches_of(rows: StoredRows, batch: int = 16, memory: int = ALL, seed: int = 0) -> ShuffledBatches:
-    """The target of a row is its place, and so the number that it holds."""
+    """Return batches in which the target of a row is its place, and so the number that it holds."""
     return ShuffledBatches(rows, np.arange(len(rows)), batch, memory, np.random.default_rng(seed))
 
 
 def order_of(batches: ShuffledBatches, epoch: int = 1) -> list[int]:
-    """The numbers of the rows in the order of an epoch, after a look at each row and its target."""
+    """Return the numbers of the rows in the order of an epoch, after a check of each row and its target."""
     seen: list[int] = []
     for rows, targets in batches.epoch(epoch):
         assert np.array_equal(rows, np.repeat(targets[:, None], WIDTH, axis=1))
@@ -91,7 +91,7 @@ MEMORIES = [pytest.param(ALL, id="held"), pytest.param(200 * ROW, id="streamed")
 
 @pytest.mark.parametrize("memory", MEMORIES)
 def test_every_row_comes_once_in_each_epoch_with_its_own_target(store: AskedStore, memory: int) -> None:
-    """However many rows are held at a time."""
+    """The number of rows in memory does not matter."""
     batches = batches_of(StoredRows(places(store, 1000)), memory=memory)
     for epoch in (1, 2, 3):
         assert sorted(order_of(batches, epoch)) == list(range(1000))
@@ -109,7 +109,7 @@ def test_the_order_is_new_in_each_epoch_and_the_same_for_the_same_seed(store: As
 
 
 def test_two_stores_are_one_set_of_rows(tmp_path: Path) -> None:
-    """Plain rows and augmented ones: in the order of their places, a few of the second store at a time."""
+    """Plain rows and augmented ones keep the order of their places; a few of the second store are read at a time."""
     one, two = (store_of(tmp_path / name, numbered(100, first)) for name, first in (("one", 0), ("two", 100)))
     mixed = [pair for both in zip(places(one, 100), places(two, 100), strict=True) for pair in both]
     numbers = np.arange(200).reshape(2, 100).T.ravel()
@@ -124,7 +124,7 @@ def test_two_stores_are_one_set_of_rows(tmp_path: Path) -> None:
 
 
 def test_float32_rows_among_float16_keep_every_digit(tmp_path: Path) -> None:
-    """Rows that float16 cannot hold, beside others in a store of their own or in the same one."""
+    """Rows that float16 cannot hold are in a store of their own or in the same one."""
     tiny = numbered(10, 1, np.float32) * np.float32(1e-9)
     mixed = store_of(tmp_path / "mixed", numbered(10))
     put(mixed, [row_id(f"{n:064x}") for n in range(10, 20)], tiny)
@@ -141,7 +141,7 @@ def test_float32_rows_among_float16_keep_every_digit(tmp_path: Path) -> None:
 
 
 def test_what_fits_is_read_once(store: AskedStore) -> None:
-    """All epochs are of the rows that are held then."""
+    """All epochs use the rows in memory."""
     batches = batches_of(StoredRows(places(store, 960)), memory=960 * ROW)
     assert batches.fits
     for epoch in (1, 2, 3):
@@ -150,12 +150,12 @@ def test_what_fits_is_read_once(store: AskedStore) -> None:
 
 
 def test_what_just_fits_is_held_too(store: AskedStore) -> None:
-    """Also where the rows are no whole batches."""
+    """The last batch need not be full."""
     assert batches_of(StoredRows(places(store, 1000)), memory=1000 * ROW).fits
 
 
 def test_of_rows_that_are_held_every_order_is_as_likely(store: AskedStore) -> None:
-    """All six of three rows come up about as often."""
+    """All six orders of three rows are about equally frequent."""
     batches = batches_of(StoredRows(places(store, 3)))
     counts = Counter(tuple(order_of(batches, epoch)) for epoch in range(600))
     assert len(counts) == 6
@@ -163,7 +163,7 @@ def test_of_rows_that_are_held_every_order_is_as_likely(store: AskedStore) -> No
 
 
 def test_never_more_rows_are_in_memory_than_was_said(store: AskedStore) -> None:
-    """A block is given up before the next one is read, and one more row would not have been asked for."""
+    """A block is released before the next one is read, and a block has no row too many."""
     rows = WatchedRows(places(store, 1000))
     batches = batches_of(rows, memory=210 * ROW)
     assert not batches.fits
@@ -174,7 +174,7 @@ def test_never_more_rows_are_in_memory_than_was_said(store: AskedStore) -> None:
 
 
 def test_a_batch_is_the_least_that_is_read(store: AskedStore) -> None:
-    """However little memory is given."""
+    """This holds however small the memory is."""
     order_of(batches_of(StoredRows(places(store, 40)), memory=1))
     assert store.asked == [16, 16, 8]
 
@@ -187,7 +187,7 @@ def test_all_batches_are_whole_but_the_last(store: AskedStore, memory: int) -> N
 
 
 def test_neighbours_do_not_stay_together_when_rows_are_streamed(store: AskedStore) -> None:
-    """Rows lie class by class: a batch has rows from many runs, and a block from everywhere."""
+    """Rows are ordered by class: a batch has rows from many runs, and a block from everywhere."""
     order = order_of(batches_of(StoredRows(places(store, 1000)), memory=256 * ROW))
     batches = [order[start : start + 16] for start in range(0, 1000, 16)]
     assert np.mean([len({number // ROWS_PER_RUN for number in batch}) for batch in batches[:-1]]) > 6  # of 8 in a block
@@ -198,7 +198,7 @@ def test_neighbours_do_not_stay_together_when_rows_are_streamed(store: AskedStor
 
 
 def test_what_is_streamed_is_read_in_runs_and_in_the_order_of_the_disk(store: AskedStore) -> None:
-    """What lies side by side is read in one go: a block is in rising order, with whole runs in it."""
+    """Neighbours are read together: a block is in rising order and has whole runs."""
     rows = WatchedRows(places(store, 960))
     order_of(batches_of(rows, memory=512 * ROW))
     assert len(rows.which) == 2

@@ -34,7 +34,7 @@ def bottleneck(work: Path, **options: Any) -> Bottleneck:
 
 
 def test_its_parameters_are_those_of_a_recipe() -> None:
-    """With the same defaults; `fit` is the name of a method here, nothing is augmented, and bases have no top."""
+    """The defaults are the same. `fit` is a method here, nothing is augmented, and bases have no top."""
     parameters = Bottleneck().get_params()
     assert parameters.pop("cache") is None
     parameters["fit"] = parameters.pop("fit_mode")
@@ -52,7 +52,7 @@ def test_a_clone_is_the_same_transformer(work: Path, paths: list[str]) -> None:
 
 
 def test_rows_are_in_the_order_of_the_paths(work: Path, paths: list[str]) -> None:
-    """Also where a path is given twice, as a Path, or in an array."""
+    """A path may be repeated, be a Path, or be in an array."""
     rows = bottleneck(work).fit_transform(paths)
     assert rows.shape == (20, 256)
     assert rows.dtype == np.float32
@@ -89,7 +89,7 @@ def test_a_file_that_cannot_be_read_is_an_error(work: Path, paths: list[str], tm
 
 @pytest.mark.parametrize("many", [0, 1])
 def test_a_folder_is_no_image(work: Path, paths: list[str], many: int) -> None:
-    """Its files would be rows that nobody asked for, however many there are."""
+    """Its files would be rows that no path stands for."""
     folder = work / ("photos" if many else "empty")
     folder.mkdir(exist_ok=True)
     with pytest.raises(UnreadableImage, match=f"{folder.name}: is a folder"):
@@ -97,12 +97,12 @@ def test_a_folder_is_no_image(work: Path, paths: list[str], many: int) -> None:
 
 
 def test_no_paths_are_an_error(work: Path) -> None:
-    """There is no shape that no features have."""
+    """The shape of the features would be unknown."""
     with pytest.raises(FeatstoreError, match="no paths given"):
         bottleneck(work).transform([])
 
 
 def test_a_recipe_that_cannot_be_is_refused_by_fit() -> None:
-    """Before any image is read."""
+    """The error comes before any image is read."""
     with pytest.raises(UsageError, match="unknown base"):
         Bottleneck("ResNet5O").fit(["a.png"])

@@ -1,4 +1,4 @@
-"""Rows that are read when they are asked for: indexed as NumPy does, never damaged ones, found after a compaction."""
+"""Rows on disk as an array: indexed as in NumPy, never damaged, and found after a compaction."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def array_of(store: RowStore, *numbers: int) -> StoredArray:
 
 
 def stored(folder: Path, rows: np.ndarray) -> StoredArray:
-    """`rows` in shards of EACH, in their order."""
+    """Store `rows` in shards of EACH, in their order."""
     store = RowStore(folder, "k" * 64, "{}", dict)
     for first in range(0, len(rows), EACH):
         part = rows[first : first + EACH]
@@ -40,7 +40,7 @@ def stored(folder: Path, rows: np.ndarray) -> StoredArray:
 
 @pytest.fixture(scope="module")
 def plain() -> np.ndarray:
-    """(20, 2, 3); the rows and their numbers are all different."""
+    """(20, 2, 3) rows; all numbers are different."""
     return np.arange(120, dtype=np.float16).reshape(20, 2, 3)
 
 
@@ -51,7 +51,7 @@ def X(plain: np.ndarray, tmp_path_factory: pytest.TempPathFactory) -> StoredArra
 
 
 def is_map(rows: np.ndarray) -> bool:
-    """Whether it is memory of a file."""
+    """Whether an array is a memory map of a file."""
     base: Any = rows
     while isinstance(base, np.ndarray) and base.base is not None:
         base = base.base
@@ -59,14 +59,14 @@ def is_map(rows: np.ndarray) -> bool:
 
 
 def test_it_looks_like_an_array(X: StoredArray, plain: np.ndarray) -> None:
-    """As far as scikit-learn and people ask; what it prints says where the rows are."""
+    """It has what scikit-learn and users need; its repr names the folder."""
     assert (len(X), X.shape, X.ndim, X.dtype) == (20, (20, 2, 3), 3, np.float16)
     assert (X.row_size, X.row_bytes) == (6, 12)
     assert repr(X).startswith("<StoredArray (20, 2, 3) float16 in ")
 
 
 def test_as_an_array_it_is_all_rows(X: StoredArray, plain: np.ndarray) -> None:
-    """Of the dtype asked for; a copy can be written to, as NumPy has it."""
+    """It has the dtype asked for, and a copy can be written to, as in NumPy."""
     assert np.array_equal(np.asarray(X), plain)
     assert np.asarray(X, np.float32).dtype == np.float32
     assert np.array(X).flags.writeable
@@ -76,7 +76,7 @@ def test_as_an_array_it_is_all_rows(X: StoredArray, plain: np.ndarray) -> None:
 
 
 def test_without_a_copy_only_a_map_will_do(X: StoredArray, plain: np.ndarray, tmp_path: Path) -> None:
-    """NumPy 2's `copy=False`: all rows in one shard and as they are stored, or ValueError."""
+    """NumPy 2's `copy=False` needs all rows in one shard and in their stored dtype, else ValueError."""
     whole = stored(tmp_path, plain[:EACH])
     assert is_map(whole.__array__(copy=False))
     for wrong in (lambda: X.__array__(copy=False), lambda: whole.__array__(np.float32, copy=False)):
@@ -94,7 +94,7 @@ keys = st.one_of(
 @settings(deadline=None, max_examples=300)
 @given(keys)
 def test_rows_are_chosen_as_numpy_does(X: StoredArray, plain: np.ndarray, key: Any) -> None:
-    """Numbers from either end, slices with any step, lists with repetitions, and masks."""
+    """Keys are numbers from either end, slices with any step, lists with repetitions, and masks."""
     chosen = X[key]
     expected = plain[np.array(key, np.intp) if isinstance(key, list) else key]
     assert np.array_equal(chosen, expected)
@@ -103,7 +103,7 @@ def test_rows_are_chosen_as_numpy_does(X: StoredArray, plain: np.ndarray, key: A
 
 
 def test_scikit_learn_and_numpy_ask_in_other_ways_too(X: StoredArray, plain: np.ndarray) -> None:
-    """With an ellipsis behind, all rows, and numbers of NumPy's."""
+    """Keys may have an ellipsis, stand for all rows, or be NumPy's numbers."""
     assert np.array_equal(X[np.array([1, 0]), ...], plain[[1, 0]])
     assert np.array_equal(X[...], plain)
     assert np.array_equal(X[np.int64(3)], plain[3])
@@ -112,13 +112,13 @@ def test_scikit_learn_and_numpy_ask_in_other_ways_too(X: StoredArray, plain: np.
 
 @pytest.mark.parametrize("key", [20, -21, [0, 20], 1.5, "a", None, True, [True], [[0]], (0, 1), np.ones(19, bool)])
 def test_what_does_not_choose_rows_is_refused(X: StoredArray, key: Any) -> None:
-    """IndexError, which says what is expected."""
+    """IndexError says what is expected."""
     with pytest.raises(IndexError, match="row index out of range for 20 rows|expected a number, a slice, a list"):
         X[key]
 
 
 def test_what_lies_in_one_shard_is_a_map(X: StoredArray, plain: np.ndarray) -> None:
-    """Read-only, and of the file; a slice over two shards is gathered."""
+    """It is read-only; a slice over two shards is copied."""
     for part in (slice(0, 8), slice(9, 12), slice(16, None)):
         assert is_map(X[part])
         with pytest.raises(ValueError, match="read-only"):
@@ -127,7 +127,7 @@ def test_what_lies_in_one_shard_is_a_map(X: StoredArray, plain: np.ndarray) -> N
 
 
 def test_blocks_are_all_rows_in_order(X: StoredArray, plain: np.ndarray) -> None:
-    """Of so many bytes at most, and one row at least."""
+    """Blocks have a largest size, and at least one row."""
     blocks = list(X.blocks(3 * X.row_bytes + 1))
     assert [len(block) for block in blocks] == [3] * 6 + [2]
     assert np.array_equal(np.concatenate(blocks), plain)
@@ -138,7 +138,7 @@ def test_blocks_are_all_rows_in_order(X: StoredArray, plain: np.ndarray) -> None
 @pytest.mark.parametrize("width", [4, LARGE_ROW])
 @pytest.mark.parametrize("most_bytes", [10**9, 1])
 def test_batches_are_every_row_once(tmp_path: Path, width: int, most_bytes: int) -> None:
-    """With their numbers, for the labels; in the same order for the same seed; small rows and large ones."""
+    """Rows come with their numbers, for the labels, and the same seed gives the same order, for any size of row."""
     plain = np.repeat(np.arange(50, dtype=np.float16)[:, None], width, axis=1)
     X = stored(tmp_path, plain)
     orders = []
@@ -153,7 +153,7 @@ def test_batches_are_every_row_once(tmp_path: Path, width: int, most_bytes: int)
 
 
 def test_rows_that_need_float32_make_all_float32(tmp_path: Path) -> None:
-    """In whatever way they are read; only what is stored so can be mapped."""
+    """Every way of reading gives float32; only rows stored in float32 can be mapped."""
     plain = np.arange(3 * EACH, dtype=np.float32)[:, None] * np.float32(1e-9)
     plain[:EACH] = 1
     store = RowStore(tmp_path, "k" * 64, "{}", dict)
@@ -168,7 +168,7 @@ def test_rows_that_need_float32_make_all_float32(tmp_path: Path) -> None:
 
 
 def test_no_rows_are_an_empty_array(tmp_path: Path) -> None:
-    """With the shape of a row."""
+    """It has the shape of a row."""
     X = stored(tmp_path, np.ones((3, 2), np.float16))
     none = array_of(X._store)
     assert none.shape == none[:].shape == none[[]].shape == (0, 2)
@@ -204,7 +204,7 @@ def test_a_damaged_shard_is_never_served(tmp_path: Path, read: Callable[[StoredA
 @ways
 @pytest.mark.parametrize("used_before", [False, True])
 def test_pruned_rows_are_one_error(tmp_path: Path, read: Callable[[StoredArray], Any], used_before: bool) -> None:
-    """However often they are asked for; a map that is held goes on."""
+    """Every access raises it; a map that is still in use stays valid."""
     X = stored(tmp_path, np.ones((EACH, 2), np.float16))
     held = X[:4]
     if used_before:
@@ -220,7 +220,7 @@ def test_pruned_rows_are_one_error(tmp_path: Path, read: Callable[[StoredArray],
 
 
 def test_other_rows_do_not_suffer_from_a_damaged_shard(tmp_path: Path) -> None:
-    """They are served before and after it was asked for."""
+    """They are served before and after the damage was found."""
     X = stored(tmp_path, np.arange(3 * EACH, dtype=np.float16)[:, None])
     os.truncate(next(path for path in shard_files(tmp_path) if ids(EACH)[0] in path.read_bytes()), 100)
     for _ in range(2):
@@ -236,7 +236,7 @@ def test_other_rows_do_not_suffer_from_a_damaged_shard(tmp_path: Path) -> None:
 def test_compacted_rows_are_found_where_they_are(
     tmp_path: Path, read: Callable[[StoredArray], Any], used_before: bool, compress: str | None
 ) -> None:
-    """In the new shard, plain or compressed, and then without another look at the folder."""
+    """They are read from the new shard, plain or compressed, and the folder is not listed again."""
     if compress:
         pytest.importorskip("hdf5plugin")
     folder = filled_key(tmp_path, shards=3, each=2)
@@ -251,7 +251,7 @@ def test_compacted_rows_are_found_where_they_are(
 
 
 def test_a_compaction_waits_for_no_pipe(tmp_path: Path) -> None:
-    """Put where a shard was, after the folder was looked into: one line."""
+    """A pipe that replaced a shard after the folder was listed is a one-line error."""
     [path] = shard_files(filled_key(tmp_path, shards=1))
     store = open_key(tmp_path)
     path.unlink()
@@ -261,7 +261,7 @@ def test_a_compaction_waits_for_no_pipe(tmp_path: Path) -> None:
 
 
 def test_compressed_rows_are_gathered(tmp_path: Path) -> None:
-    """There is no map of them; all else is the same."""
+    """They cannot be mapped; all else is the same."""
     pytest.importorskip("hdf5plugin")
     compact_key(filled_key(tmp_path, shards=3, each=2), "zstd")
     X = array_of(open_key(tmp_path), *range(6))
@@ -271,7 +271,7 @@ def test_compressed_rows_are_gathered(tmp_path: Path) -> None:
 
 
 def test_scikit_learn_learns_from_batches(tmp_path: Path) -> None:
-    """`partial_fit`, on float16 rows as they come; and any estimator on the array, which it asks for all rows."""
+    """`partial_fit` takes float16 batches; other estimators take the array and read all rows."""
     from sklearn.linear_model import LogisticRegression, SGDClassifier
     from sklearn.model_selection import cross_val_score
 
@@ -288,7 +288,7 @@ def test_scikit_learn_learns_from_batches(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_a_look_at_all_rows_in_blocks_takes_the_memory_of_a_block(tmp_path: Path) -> None:
-    """Of 64 MB of rows, none is copied; the system takes back what is mapped when it likes to."""
+    """64 MB of rows are mapped, not copied, and the system reclaims the memory when it needs it."""
     X = stored(tmp_path, np.zeros((8 * EACH, 2**19), np.float16))
     next(X.blocks(2**20))
     before = _resident()
@@ -300,6 +300,6 @@ def test_a_look_at_all_rows_in_blocks_takes_the_memory_of_a_block(tmp_path: Path
 
 
 def _resident() -> int:
-    """Bytes of this process that are no files."""
+    """Return the bytes of this process that are not backed by files."""
     text = Path("/proc/self/status").read_text()
     return 1024 * int(text.split("RssAnon:")[1].split()[0])

@@ -1,4 +1,4 @@
-"""What a head is fed: rows of several views and bases, all at once or in blocks."""
+"""The input of a head: rows of several views and bases, all at once or in blocks."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def fed(work: Path, *recipes: Recipe) -> tuple[tuple[Picture, ...], tuple[Plan, ...], Cache]:
-    """The ten pictures, the plans of `recipes`, and the cache in which their rows are complete."""
+    """Return the ten pictures, the plans of `recipes`, and the cache in which their rows are complete."""
     cache = Cache(work / "cache")
     found = extract_features(work / "photos", recipes, cache)
     return found.manifest.pictures, found.plans, cache
@@ -43,7 +43,7 @@ def fed(work: Path, *recipes: Recipe) -> tuple[tuple[Picture, ...], tuple[Plan, 
     ("most", "blocks"), [(3 * IMAGE, [3, 3, 3, 1]), (4 * IMAGE - 1, [3, 3, 3, 1]), (10 * IMAGE, [10]), (1, [1] * 10)]
 )
 def test_a_block_takes_no_more_than_was_said(work: Path, most: int, blocks: list[int]) -> None:
-    """All views of all bases counted, as float32, but no less than an image; in their order, with nothing left out."""
+    """All views of all bases count, as float32; a block has at least one image, and nothing is left out."""
     pictures, plans, cache = fed(work, *SIDE_BY_SIDE)
     found = list(load_in_blocks(pictures, plans, cache, most))
     assert [len(block) for block in found] == blocks
@@ -52,7 +52,7 @@ def test_a_block_takes_no_more_than_was_said(work: Path, most: int, blocks: list
 
 
 def test_a_block_is_read_when_it_is_asked_for(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """So one is in memory at a time."""
+    """One block is in memory at a time."""
     pictures, plans, cache = fed(work, *SIDE_BY_SIDE)
     read: list[int] = []
     real = RowReader.read
@@ -66,7 +66,7 @@ def test_a_block_is_read_when_it_is_asked_for(work: Path, monkeypatch: pytest.Mo
 
 
 def test_stores_are_opened_once_for_all_blocks(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Neither the index nor `spec.json` is read again, and a shard is opened once, however many blocks there are."""
+    """Neither the index nor `spec.json` is read again, and a shard is opened once, for any number of blocks."""
     pictures, plans, _ = fed(work, *SIDE_BY_SIDE)
     opened: Counter[str] = Counter()
 
@@ -89,7 +89,7 @@ def test_by_default_a_small_data_set_is_one_block(work: Path) -> None:
 
 
 def test_rows_of_one_base_keep_their_shape_and_those_of_several_are_flattened(work: Path) -> None:
-    """(n, views, ...) as the base gives them, or the bases' numbers one after the other."""
+    """(n, views, ...) from one base, or the concatenated numbers of several."""
     maps = [load_views(*fed(work, recipe)) for recipe in SIDE_BY_SIDE]
     assert [m.shape for m in maps] == [(10, 2, 8, 8, 3), (10, 2, 6, 6, 3)]
     both = load_views(*fed(work, *SIDE_BY_SIDE))
@@ -97,7 +97,7 @@ def test_rows_of_one_base_keep_their_shape_and_those_of_several_are_flattened(wo
 
 
 def test_bases_side_by_side_need_the_same_views(work: Path) -> None:
-    """A row of one would have no neighbour."""
+    """Rows of different views cannot be concatenated."""
     pictures, plans, cache = fed(work, SIDE_BY_SIDE[0], Recipe(model="pixels", size="6"))
     with pytest.raises(UsageError, match="need the same number of views"):
         list(load_in_blocks(pictures, plans, cache))

@@ -135,7 +135,7 @@ def test_is_free_claims_nothing(tmp_path: Path) -> None:
 
 
 def test_withdrawn_claims_are_free(tmp_path: Path) -> None:
-    """Whoever withdraws gives up all, leaves no file, no folder and no thread, and may claim again."""
+    """Releasing all claims leaves no file, folder or thread, and rows can be claimed again."""
     a, b = Claims(tmp_path), Claims(tmp_path)
     assert all(a.claim(row(n)) for n in range(5))
     assert not b.claim(row(0))
@@ -185,7 +185,7 @@ def test_a_killed_process_has_no_claims(tmp_path: Path) -> None:
 
 
 def test_a_process_that_only_waits_sees_a_death(tmp_path: Path) -> None:
-    """Also for whoever has no file of its own, since it has claimed nothing yet."""
+    """It has claimed nothing yet, so it has no file of its own."""
     with holder(tmp_path, row(1)) as child:
         ours = Claims(tmp_path)
         assert not ours.is_free(row(1))
@@ -243,7 +243,7 @@ def test_a_stopped_process_is_dead_after_a_while(tmp_path: Path, monkeypatch: py
 
 
 def test_a_clock_that_is_wrong_kills_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ages are told by the file system's clock, not by this machine's."""
+    """Ages are measured by the clock of the file system, not of this machine."""
     theirs, ours = Claims(tmp_path), Claims(tmp_path)
     assert theirs.claim(row(1))
     monkeypatch.setattr(time, "time", lambda: 4e9)
@@ -251,7 +251,7 @@ def test_a_clock_that_is_wrong_kills_nobody(tmp_path: Path, monkeypatch: pytest.
 
 
 def test_a_read_only_folder_costs_no_time(tmp_path: Path) -> None:
-    """Where no claims can be written all is granted, and it is tried once and not for each row."""
+    """Every claim is granted, and writing is tried once, not for each row."""
 
     class ReadOnly(Disk):
         tried = 0
@@ -310,8 +310,8 @@ def test_no_fault_of_the_disk_comes_out(tmp_path: Path, fault: str) -> None:
 
 
 @pytest.mark.parametrize("fault", DEATHS)
-def test_whoever_dies_at_any_operation_leaves_no_claims(tmp_path: Path, fault: str) -> None:
-    """The next one is granted everything."""
+def test_a_process_that_dies_at_any_operation_leaves_no_claims(tmp_path: Path, fault: str) -> None:
+    """The next process is granted everything."""
     nth, died = 1, True
     while died:
         ours = Claims(tmp_path)
@@ -355,7 +355,7 @@ def test_without_locks_the_time_of_the_file_decides(
 
 
 def test_a_vanished_folder_is_made_again(tmp_path: Path) -> None:
-    """Somebody removed the cache: claims go on, and each tells all of its own again at its next one."""
+    """The cache was removed: claims continue, and each process writes all of its claims again at the next one."""
     a, b = Claims(tmp_path / "key"), Claims(tmp_path / "key")
     assert a.claim(row(1))
     assert b.claim(row(2))
@@ -374,7 +374,7 @@ def test_a_vanished_folder_is_made_again(tmp_path: Path) -> None:
 
 
 def test_a_lost_file_is_written_again_with_all_claims(tmp_path: Path) -> None:
-    """Whoever notices that its own file is gone tells the others anew."""
+    """A process whose file is gone writes a new one with all of its claims."""
     a, b = Claims(tmp_path), Claims(tmp_path)
     assert a.claim(row(1))
     assert b.claim(row(2))
@@ -459,7 +459,7 @@ def test_rows_that_arrive_in_pieces_are_put_together(tmp_path: Path) -> None:
 
 
 def test_claims_that_are_dropped_without_a_word_end(tmp_path: Path) -> None:
-    """In a notebook a failed job's store may just be forgotten: nobody must wait for it then."""
+    """In a notebook the store of a failed job may just be forgotten: no process must wait for it."""
     ours = Claims(tmp_path)
     assert ours.claim(row(1))
     before = beats()
@@ -495,7 +495,7 @@ def test_threads_share_the_claims_of_a_process(tmp_path: Path) -> None:
 
 
 def test_nothing_leaks(tmp_path: Path) -> None:
-    """Many rounds of claiming beside others leave as many descriptors and threads as there were."""
+    """Many rounds of claiming leave as many descriptors and threads as before."""
     before = descriptors()
     for _ in range(20):
         a, b = Claims(tmp_path), Claims(tmp_path)
@@ -509,7 +509,7 @@ def test_nothing_leaks(tmp_path: Path) -> None:
 
 
 def test_a_claim_costs_microseconds(tmp_path: Path) -> None:
-    """Alone a claim costs next to nothing beside reading an image (about 4 µs; the limit allows for a busy machine)."""
+    """It costs almost nothing compared with reading an image (about 4 µs; the limit allows for a busy machine)."""
     ours = Claims(tmp_path)
     rows = [row(n) for n in range(5000)]
     start = time.perf_counter()

@@ -22,7 +22,7 @@ from helpers.keyfolder import VERSIONS, filled, ids, key_of, open_key, put, put_
 
 
 def test_many_small_shards_become_one(tmp_path: Path) -> None:
-    """With the same rows, right by verification, and an index that knows them."""
+    """It has the same rows, verifies, and is in the index."""
     folder = filled(tmp_path, shards=10)
     done = compact_key(folder)
     assert (done.shards, len(shard_files(folder))) == ((10, 1), 1)
@@ -133,7 +133,7 @@ def text_default() -> str:
 
 
 def test_a_damaged_source_is_never_given_a_new_digest(tmp_path: Path) -> None:
-    """Also where the file's state is the one that the index knows: the bytes are compared, the damage stays visible."""
+    """The bytes are compared even if the state of the file is in the index, so the damage stays visible."""
     folder = filled(tmp_path, shards=4)
     victim = shard_files(folder)[0]
     real = compaction.parse_shard
@@ -205,7 +205,7 @@ def test_a_writer_at_work_is_not_disturbed(tmp_path: Path) -> None:
 
 
 def test_two_compactions_at_once(tmp_path: Path) -> None:
-    """One works, the other is told so or finds nothing to do; no row is lost."""
+    """One works; the other is refused, or finds nothing to do. No row is lost."""
     folder = filled(tmp_path, shards=20)
     code = f"""
 import sys

@@ -1,4 +1,4 @@
-"""Compressed shards: the same numbers to the bit, one line for whoever lacks the plug-in, and nothing for strangers."""
+"""Compressed shards: the same numbers to the bit, one line without the plug-in, and crafted files are refused."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_numbers_come_back_to_the_bit(dtype: str, count: int, shape: list[int], 
     ("shape", "chunk"), [((700, 1000), 131), ((5, 1000), 5), ((3, 7, 7, 4096), 1), ((300_000,), 131_072)]
 )
 def test_chunks_are_whole_rows_of_256_kb(shape: tuple[int, ...], chunk: int) -> None:
-    """As many rows as fit, one where none does, and all where there are few; the last chunk is shorter or not."""
+    """A chunk has as many rows as fit, at least one, and at most all; the last one may be shorter."""
     rows = (np.arange(np.prod(shape)) % 1000).astype(np.float16).reshape(shape)
     name, data = shard(rows)
     with h5py.File(io.BytesIO(data), "r") as file:
@@ -90,12 +90,12 @@ def print_name() -> None:
 
 
 def test_bytes_are_reproducible_in_another_process() -> None:
-    """With the same versions of HDF5 and hdf5plugin; others make other bytes of the same numbers."""
+    """This holds for the same versions of HDF5 and hdf5plugin; others write other bytes of the same numbers."""
     assert in_child(print_name, seconds=60, PYTHONHASHSEED="1").strip() == shard()[0]
 
 
 def test_the_ban_on_plug_ins_does_not_hinder_this_one() -> None:
-    """HDF5 is told to load no filters by itself; hdf5plugin hands over its own."""
+    """HDF5 loads no filters by itself; hdf5plugin registers its own."""
     code = """
 import os
 import featstore.store.shard
@@ -110,7 +110,7 @@ assert (featstore.store.shard.decompress(*shard, key) == rows).all()
 
 
 def test_a_store_reads_both_kinds_at_once(tmp_path: Path) -> None:
-    """In the order asked for, also of a mixture of dtypes."""
+    """Rows are in the order asked for, also for mixed dtypes."""
     plain = shard(ROWS + 1, first=3, compress=None)
     store = store_of(tmp_path, shard(), plain, shard((ROWS + 2).astype(np.float32), first=6))
     wanted = [8, 0, 4, 2, 7, 3]
@@ -138,13 +138,13 @@ def check_without_plugin(folder: str) -> None:
         assert "\n" not in str(caught.value)
 
 
-def test_a_reader_without_the_plug_in_is_told_what_to_install(tmp_path: Path) -> None:
-    """In one line, and only when it asks for compressed rows."""
+def test_a_reader_without_the_plug_in_learns_what_to_install(tmp_path: Path) -> None:
+    """The error is one line, and only for compressed rows."""
     store_of(tmp_path, shard(), shard(ROWS + 1, first=3, compress=None))
     in_child(check_without_plugin, tmp_path, seconds=60)
 
 
-def test_so_is_whoever_trains_a_head(photos: Path, cli: Cli, tmp_path: Path) -> None:
+def test_so_does_a_command_that_trains_a_head(photos: Path, cli: Cli, tmp_path: Path) -> None:
     """One line on standard error, and exit code 1."""
     cache, hidden = tmp_path / "cache", tmp_path / "hidden"
     hidden.mkdir()
@@ -167,7 +167,7 @@ def test_so_is_whoever_trains_a_head(photos: Path, cli: Cli, tmp_path: Path) -> 
 @settings(deadline=None, max_examples=60)
 @given(st.integers(1, 2**20) | st.sampled_from([255, 256, 257, 65535, 65536, 65791, 65792]), st.sampled_from([1, 19]))
 def test_the_size_that_a_frame_claims_is_read(size: int, level: int) -> None:
-    """As Zstandard writes it, in 1, 2 or 4 bytes."""
+    """Zstandard writes it in 1, 2 or 4 bytes."""
     assert frame_size(frame(bytes(size), level)) == size
 
 
@@ -196,7 +196,7 @@ def test_headers_of_every_kind(header: bytes, size: int | None) -> None:
 
 @given(st.binary(max_size=40))
 def test_bytes_of_any_kind_have_a_size_or_none(data: bytes) -> None:
-    """Nothing is raised for what is no frame."""
+    """Bytes that are not a frame raise nothing."""
     assert frame_size(data) is None or data.startswith(b"\x28\xb5\x2f\xfd")
 
 
@@ -216,7 +216,7 @@ def named(data: bytes) -> tuple[str, bytes]:
 
 
 def hostile(change: Change) -> tuple[str, bytes]:
-    """A compressed shard changed by somebody who knows how shards are named."""
+    """Return a changed compressed shard under the right name for its bytes."""
     image = io.BytesIO(shard()[1])
     with h5py.File(image, "r+") as file:
         change(file)

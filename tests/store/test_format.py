@@ -83,7 +83,7 @@ def test_the_example_reads_what_featstore_wrote(store: RowStore) -> None:
 
 
 def test_the_example_reads_compressed_rows_as_well(tmp_path: Path) -> None:
-    """With hdf5plugin imported, as building one does."""
+    """hdf5plugin is imported, as in building a shard."""
     rows = np.arange(6, dtype=np.float32).reshape(2, 3)
     name, data = build_shard(SPEC.key, SPEC.to_json(), VERSIONS, IDS[:2], rows, "zstd")
     (tmp_path / name).write_bytes(data)
@@ -91,7 +91,7 @@ def test_the_example_reads_compressed_rows_as_well(tmp_path: Path) -> None:
 
 
 def test_the_example_refuses_a_damaged_shard(store: RowStore) -> None:
-    """By its name, before HDF5 sees it."""
+    """The name does not match the bytes, before HDF5 sees them."""
     [path] = store.folder.glob("s-*.h5")
     path.write_bytes(path.read_bytes()[:-1] + b"x")
     with pytest.raises(ValueError, match="is damaged"):
@@ -100,7 +100,7 @@ def test_the_example_refuses_a_damaged_shard(store: RowStore) -> None:
 
 @pytest.mark.parametrize("dtype", ["float16", "float32"])
 def test_what_the_example_writes_is_served(dtype: str, store: RowStore) -> None:
-    """As stored, by a store that was opened before and by a new one, and it is what featstore would have written."""
+    """An open store and a new one serve it, and the bytes are those that featstore writes."""
     rows = np.arange(16).astype(dtype).reshape(4, 2, 2) / 8
     functions()["write_shard"](store.folder, dict(zip(IDS[2:], rows, strict=True)))
     for opened in (store, new_store(store.folder.parents[1])):
@@ -114,7 +114,7 @@ def test_what_the_example_writes_is_served(dtype: str, store: RowStore) -> None:
 
 
 def test_the_document_names_the_id_of_an_image() -> None:
-    """As `row_id` makes it."""
+    """`row_id` makes the same id."""
     assert '`hashlib.sha256(open(image, "rb").read()).digest() + bytes(2)`' in PROSE
     assert row_id(hashlib.sha256(b"image").hexdigest()) == hashlib.sha256(b"image").digest() + bytes(2)
 
@@ -135,7 +135,7 @@ def test_the_document_names_every_field_of_a_spec() -> None:
 
 
 def test_the_document_names_every_field_of_spec_json(tmp_path: Path) -> None:
-    """With the canary."""
+    """The canary is included."""
     kept = {"version": canary.VERSION, "features": {}}
     KeyFile(key=SPEC.key, spec=SPEC.describe(), versions=VERSIONS, canary=kept).write(tmp_path / "spec.json")
     assert set(table("spec.json")) == set(json.loads((tmp_path / "spec.json").read_text()))
@@ -174,7 +174,7 @@ def test_the_figures_in_the_document_are_those_of_the_code() -> None:
 
 
 def test_the_names_in_the_document_are_those_of_the_code(store: RowStore) -> None:
-    """Of all that a store leaves in its folder, and of what other commands may leave there."""
+    """These are all files that a store or a command leaves in its folder."""
     tree = section("What lies where")
     for name in (layout.SPEC, layout.INDEX, layout.USED, f"{layout.CLAIMS}/", f"{layout.QUARANTINE}/", "s-<sha256>.h5"):
         assert f"    {name} " in tree
@@ -230,7 +230,7 @@ def kept_folders() -> list[Path]:
 
 
 def test_a_folder_is_kept_of_each_version() -> None:
-    """Of shards and of spec.json, past and present: who raises a version adds a folder and leaves what is there."""
+    """There is one for each version of shards and of spec.json; a new version adds one and changes none."""
     found: dict[str, set[int]] = {"spec": set(), "shard": set()}
     for folder in kept_folders():
         found["spec"].add(json.loads((folder / "spec.json").read_text())["format_version"])
@@ -244,7 +244,7 @@ def test_a_folder_is_kept_of_each_version() -> None:
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("folder", kept_folders(), ids=lambda folder: folder.parents[1].name)
 def test_kept_files_are_read_to_the_bit(folder: Path, kind: str, tmp_path: Path) -> None:
-    """By the store, under the key of the spec that is kept, and nothing in the folder is passed over."""
+    """The store reads them under the key of the stored spec, and passes nothing over."""
     copy = shutil.copytree(folder, tmp_path / folder.parent.name / folder.name)
     content = read_key_file(copy / "spec.json")
     spec = FeatureSpec.from_json(content.spec_json)
@@ -259,7 +259,7 @@ def test_kept_files_are_read_to_the_bit(folder: Path, kind: str, tmp_path: Path)
 
 
 def test_kept_files_are_never_made_again() -> None:
-    """The list of what is kept, with digests, is in README.md beside them."""
+    """README.md in their folder lists them with their digests."""
     listed = dict(re.findall(r"^    (\w{64})  (\S+)$", (KEPT / "README.md").read_text(), re.MULTILINE))
     files = [path for path in KEPT.rglob("*") if path.is_file() and path.name != "README.md"]
     found = {hashlib.sha256(path.read_bytes()).hexdigest(): path.relative_to(KEPT).as_posix() for path in files}
@@ -287,7 +287,7 @@ def refusal(known: int) -> str:
 
 
 def test_a_newer_shard_is_refused(store: RowStore) -> None:
-    """In one line with the release that wrote it; the other shards of the key are served."""
+    """One line names the release that wrote it; the other shards of the key are served."""
     [path] = store.folder.glob("s-*.h5")
     name, data = newer(path.read_bytes())
     with pytest.raises(StoreError, match=refusal(shard.FORMAT_VERSION)) as caught:
@@ -312,7 +312,7 @@ def test_a_newer_spec_json_is_refused(store: RowStore) -> None:
 
 
 def test_a_newer_run_is_refused(tmp_path: Path) -> None:
-    """In the same words."""
+    """The words are the same."""
     content = {"format": RUN_FORMAT, "format_version": RUN_VERSION + 1, "versions": {"featstore-keras": "7.1"}}
     (tmp_path / "run.json").write_text(json.dumps(content))
     with pytest.raises(RunError, match=refusal(RUN_VERSION)) as caught:

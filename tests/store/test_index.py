@@ -33,7 +33,7 @@ def entry(name: str, rows: int) -> ShardEntry:
 
 
 def named(lists: list[list[bytes]]) -> Shards:
-    """In an order of names that is not that of the lists."""
+    """Return shards in an order of names that differs from that of the lists."""
     return {f"s-{hashlib.sha256(bytes([n])).hexdigest()}.h5": ids for n, ids in enumerate(lists)}
 
 
@@ -43,7 +43,7 @@ def built(shards: Shards) -> Index:
 
 
 def served(shards: Shards) -> dict[bytes, tuple[str, int]]:
-    """Where each id is: in the first shard by name that has it."""
+    """Return where each id is: in the first shard by name that has it."""
     return {row: (name, n) for name in sorted(shards, reverse=True) for n, row in enumerate(shards[name])}
 
 
@@ -74,7 +74,7 @@ def test_it_is_a_dict(lists: list[list[bytes]]) -> None:
 @settings(deadline=None, max_examples=50)
 @given(contents)
 def test_it_is_a_dict_when_there_are_many(lists: list[list[bytes]]) -> None:
-    """Also where ids are sought and not listed."""
+    """Ids are then searched for and not listed."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(index_module, "_FEW", -1)
         agrees(built(named(lists)), named(lists))
@@ -94,7 +94,7 @@ def test_shards_come_and_go(first: list[list[bytes]], second: list[list[bytes]],
 @settings(deadline=None, max_examples=50)
 @given(contents)
 def test_what_is_saved_is_loaded(tmp_path_factory: pytest.TempPathFactory, lists: list[list[bytes]]) -> None:
-    """With every field of every entry, and the same bytes in whatever order the shards were found."""
+    """Every field of every entry is the same, and the bytes do not depend on the order of the shards."""
     path, shards = tmp_path_factory.mktemp("index") / "index", named(lists)
     save_index(path, built(shards))
     loaded, first = load_index(path), path.read_bytes()
@@ -191,7 +191,7 @@ NO_NUMBERS = (-1, 10**11, 10**400, 0.5, float("inf"), float("nan"), True, None, 
 @pytest.mark.parametrize("value", NO_NUMBERS, ids=lambda value: str(value)[:12])
 @pytest.mark.parametrize("field", ["bits", "distinct", "rows", "offset", "size"])
 def test_numbers_that_cannot_be_do_not_count(index: Path, field: str, value: Any) -> None:
-    """Whoever made them, at once: 2 to the power of 10**11 would take hours, and a part of a row is no row."""
+    """They are refused at once: 2 to the power of 10**11 would take hours, and a part of a row is not a row."""
     _, text, rest = index.read_bytes().split(b"\n", 2)
     header = json.loads(text)
     [first, *_] = header["shards"]
@@ -218,7 +218,7 @@ def test_an_index_that_was_made_to_lie_is_refused(tmp_path: Path, place: int, wh
 
 
 def test_a_folder_that_cannot_be_written_is_a_store_error(index: Path) -> None:
-    """Whoever saves decides whether that matters."""
+    """The caller decides whether that matters."""
     with pytest.raises(StoreError, match="cannot be written"):
         save_index(index / "below", load_index(index))
 

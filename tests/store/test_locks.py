@@ -87,7 +87,7 @@ def refuse_locks(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
 
 
 def test_writers_share(tmp_path: Path) -> None:
-    """Any number may write; whoever wants the folder alone is refused until the last has ended."""
+    """Any number may write; an exclusive lock is refused until the last has ended."""
     a, b = SharedLock(tmp_path), SharedLock(tmp_path)
     a.acquire()
     a.acquire()
@@ -169,7 +169,7 @@ def test_a_writer_whose_key_was_pruned_while_it_waited_has_a_new_lock(tmp_path: 
 
 
 def test_a_lock_file_made_again_while_a_writer_waited_counts(tmp_path: Path) -> None:
-    """Not the file that was opened but the one that has the name is locked in the end."""
+    """The lock is on the file with the name, not on the removed one that was opened."""
     waiting = SharedLock(tmp_path)
     with exclusive_lock(tmp_path):
         thread = in_thread(waiting.acquire)
@@ -181,8 +181,8 @@ def test_a_lock_file_made_again_while_a_writer_waited_counts(tmp_path: Path) -> 
     waiting.release()
 
 
-def test_whoever_waited_for_a_folder_that_is_gone_goes_on(tmp_path: Path) -> None:
-    """Prune took all of it: there is nothing to lock, and the first rows make the folder again."""
+def test_a_writer_that_waited_for_a_removed_folder_goes_on(tmp_path: Path) -> None:
+    """The key was pruned: there is nothing to lock, and the first rows make the folder again."""
     write(key(tmp_path))
     store, folder = key(tmp_path), tmp_path / "key"
     with exclusive_lock(folder):
@@ -226,7 +226,7 @@ def test_one_alone_does_not_hold_a_file_that_is_gone(tmp_path: Path, monkeypatch
 def test_without_locks_all_write_and_nothing_is_removed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
-    """Writers never harm each other; whether one is at work cannot be told, so removal is refused, with a way out."""
+    """Writers never harm each other. Removal is refused, with a remedy, since a writer could be unnoticed."""
     refuse_locks(monkeypatch, number)
     write(key(tmp_path))
     write(key(tmp_path), 10)
@@ -237,7 +237,7 @@ def test_without_locks_all_write_and_nothing_is_removed(
 
 
 def test_a_folder_that_is_not_there_is_not_made(tmp_path: Path) -> None:
-    """To begin is no reason to write: a run that has nothing to store leaves nothing behind."""
+    """A run that has nothing to store leaves nothing behind."""
     share = SharedLock(tmp_path / "key")
     share.acquire()
     share.release()
@@ -248,7 +248,7 @@ def test_a_folder_that_is_not_there_is_not_made(tmp_path: Path) -> None:
 
 
 def test_a_file_that_may_only_be_read_is_shared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In a team's cache the file may be a colleague's: to share it, it is opened for reading only."""
+    """The file may be a colleague's, so it is opened for reading only."""
     opened, real = [], os.open
 
     def note(path: Any, flags: int, *rest: int) -> int:
@@ -294,7 +294,7 @@ def test_the_time_of_the_last_use_is_noted(tmp_path: Path) -> None:
 
 
 def test_a_key_without_notes_was_used_when_its_folder_was_changed(tmp_path: Path) -> None:
-    """As for a cache that was copied without them; the next use makes the file."""
+    """A cache may be copied without them; the next use makes the file."""
     (tmp_path / "spec.json").touch()
     os.utime(tmp_path, (OLD, OLD))
     assert last_used(tmp_path) == OLD
@@ -358,8 +358,8 @@ def test_a_folder_without_a_spec_gets_no_note(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == []
 
 
-def test_whoever_may_write_into_the_folder_may_note_a_use(tmp_path: Path) -> None:
-    """A colleague's use counts as well: the file is as open as the folder, whatever the umask is."""
+def test_every_user_who_may_write_into_the_folder_may_note_a_use(tmp_path: Path) -> None:
+    """A colleague's use counts as well: the file has the permissions of the folder, whatever the umask is."""
     for mode, expected in ((0o777, 0o666), (0o775, 0o664), (0o700, 0o600)):
         folder = tmp_path / f"{mode:o}"
         folder.mkdir()
@@ -374,17 +374,17 @@ def test_whoever_may_write_into_the_folder_may_note_a_use(tmp_path: Path) -> Non
 
 def test_a_writer_that_has_to_wait_says_so(tmp_path: Path) -> None:
     """Once, and only then."""
-    told: list[str] = []
+    waits: list[str] = []
     share = SharedLock(tmp_path)
-    share.acquire(lambda: told.append("waits"))
+    share.acquire(lambda: waits.append("waits"))
     share.release()
-    assert told == []
+    assert waits == []
     with exclusive_lock(tmp_path):
-        waiting = threading.Thread(target=lambda: share.acquire(lambda: told.append("waits")))
+        waiting = threading.Thread(target=lambda: share.acquire(lambda: waits.append("waits")))
         waiting.start()
         deadline = time.monotonic() + 20
-        while not told and time.monotonic() < deadline:
+        while not waits and time.monotonic() < deadline:
             time.sleep(0.01)
     waiting.join(20)
     share.release()
-    assert told == ["waits"]
+    assert waits == ["waits"]

@@ -32,7 +32,7 @@ def numbered(first: int, count: int, dtype: Any = np.float16) -> np.ndarray:
 
 
 def filled(folder: Path, shards: int = 4, each: int = 5) -> RowStore:
-    """Rows 0, 1, 2, ... in several shards, opened anew."""
+    """Return a new reader of rows 0, 1, 2, ... in several shards."""
     store = open_store(folder)
     for first in range(0, shards * each, each):
         put(store, ids(*range(first, first + each)), numbered(first, each))
@@ -80,7 +80,7 @@ def opened(folder: Path) -> set[str]:
 
 @both
 def test_rows_come_in_the_order_asked_for(tmp_path: Path, read: Read) -> None:
-    """From several shards, backwards, and one more than once."""
+    """They come from several shards, backwards, and one of them twice."""
     store = filled(tmp_path)
     for numbers in ([0, 1, 2], [19, 3, 3, 12, 0], [*range(19, -1, -1)], [*range(20)]):
         assert np.array_equal(read(store, numbers)[:, 0], numbers)
@@ -90,7 +90,7 @@ def test_rows_come_in_the_order_asked_for(tmp_path: Path, read: Read) -> None:
 @linux
 @both
 def test_only_so_many_files_are_open(tmp_path: Path, read: Read, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of more shards the one that was not used for longest is closed, and opened again when it is wanted."""
+    """The least recently used shard is closed, and opened again when it is needed."""
     monkeypatch.setattr(open_shards, "MOST_OPEN", 2)
     store = filled(tmp_path, shards=6)
     for _ in range(3):
@@ -125,7 +125,7 @@ def test_more_shards_than_files_may_be_open_are_read(
 
 @pytest.mark.parametrize("limit, most", [(64, 8), (1024, 128), (20000, 2048), (resource.RLIM_INFINITY, 2048)])
 def test_as_many_files_are_open_as_the_process_may_have(monkeypatch: pytest.MonkeyPatch, limit: int, most: int) -> None:
-    """An eighth, which are a quarter with their maps: a batch over more shards opens them anew, ten times as slow."""
+    """An eighth, a quarter with the maps: a batch over more shards opens them again, ten times as slow."""
     monkeypatch.setattr(resource, "getrlimit", lambda _: (limit, limit))
     assert open_shards._most_open() == most
 
@@ -152,7 +152,7 @@ def test_nothing_is_left_open(tmp_path: Path, read: Read) -> None:
 
 
 def test_a_read_may_bring_less_than_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As on network file systems: the rest is read then."""
+    """Network file systems do that; the rest is then read."""
     store, real = filled(tmp_path), os.preadv
     monkeypatch.setattr(os, "preadv", lambda number, buffers, at: real(number, [buffers[0][:3]], at))
     assert np.array_equal(by_call(store, range(20))[:, 0], range(20))
@@ -176,7 +176,7 @@ def test_an_error_of_the_disk_is_an_error_and_not_the_end(tmp_path: Path, monkey
 @both
 @pytest.mark.parametrize("opened_before", [False, True])
 def test_a_file_that_is_cut_short_is_not_served(tmp_path: Path, read: Read, opened_before: bool) -> None:
-    """Whether it was open or not: a line that names it; the rows of others still come."""
+    """A line names it, whether it was open or not; rows of other shards are still served."""
     store = filled(tmp_path)
     if opened_before:
         read(store, range(20))
@@ -204,7 +204,7 @@ def test_a_file_that_ends_while_it_is_read_is_an_error(tmp_path: Path, monkeypat
 @both
 @pytest.mark.parametrize("opened_before", [False, True])
 def test_a_flipped_bit_is_never_served(tmp_path: Path, read: Read, opened_before: bool) -> None:
-    """In place, so that name and size are as they were."""
+    """Name and size of the file are unchanged."""
     store = filled(tmp_path)
     if opened_before:
         read(store, range(20))
@@ -218,7 +218,7 @@ def test_a_flipped_bit_is_never_served(tmp_path: Path, read: Read, opened_before
 def test_a_file_in_another_state_is_verified_once_more(
     tmp_path: Path, read: Read, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """And then served without that."""
+    """Later reads do not verify it again."""
     store = filled(tmp_path)
     rewrite(shard_with(tmp_path, 7))
     assert read(store, [7])[0, 0] == 7
@@ -247,7 +247,7 @@ def test_rows_without_a_number_are_refused(tmp_path: Path) -> None:
 
 
 def test_rows_of_a_single_number_are_rows(tmp_path: Path) -> None:
-    """Of shape ()."""
+    """Their shape is ()."""
     store = open_store(tmp_path)
     put(store, ids(0, 1, 2), np.arange(3, dtype=np.float16))
     for read in (by_call, by_map):
@@ -256,7 +256,7 @@ def test_rows_of_a_single_number_are_rows(tmp_path: Path) -> None:
 
 @linux
 def test_a_map_survives_its_file_and_its_store(tmp_path: Path) -> None:
-    """Whoever holds it goes on reading, as is usual on Unix; it cannot be written to."""
+    """It stays valid, as usual on Unix; it cannot be written to."""
     store = filled(tmp_path)
     rows = store.view(store.locate(ids(5, 6, 7)))
     assert rows is not None

@@ -33,7 +33,7 @@ def packed(ids: list[RowId]) -> np.ndarray:
 @settings(deadline=None, max_examples=200)
 @given(st.lists(st.lists(some_ids, min_size=1, max_size=6, unique=True), max_size=4), st.lists(some_ids, max_size=20))
 def test_many_ids_are_found_where_each_is(shards: list[list[RowId]], asked: list[RowId]) -> None:
-    """In the first shard that has it, in name order; -1 where none has."""
+    """The first shard in name order that has the id; -1 if none has it."""
     ids = {f"s-{number}.h5": b"".join(rows) for number, rows in enumerate(shards)}
     index = empty_index().with_shards({name: entry(name, len(rows) // 34) for name, rows in ids.items()}, ids)
     shard, row = index.find_all(packed(asked))
@@ -43,7 +43,7 @@ def test_many_ids_are_found_where_each_is(shards: list[list[RowId]], asked: list
 
 
 def test_an_id_that_is_not_there_is_named(tmp_path: Path) -> None:
-    """As KeyError, among others that are there; rows that were stored a moment ago are."""
+    """KeyError names it; rows that were just stored are found."""
     store = RowStore(tmp_path, "k", "{}", dict)
     ids = [row_id(digest) for digest in DIGESTS]
     put(store, ids[:2], np.zeros((2, 1), np.float16))
@@ -58,7 +58,7 @@ def test_an_id_that_is_not_there_is_named(tmp_path: Path) -> None:
 
 
 def test_what_lies_side_by_side_is_one_run() -> None:
-    """On both sides, in the file and among what was asked for; shard by shard and in the order of the file."""
+    """The rows are neighbours in the file and in the request; runs are in the order of shards and of the file."""
     places = Places(["a", "b"], np.array([1, 0, 0, 0, 1, 1, 0]), np.array([8, 3, 4, 5, 2, 3, 0]))
     assert list(places.runs()) == [(0, [(6, 0, 1), (1, 3, 3)]), (1, [(4, 2, 2), (0, 8, 1)])]
     assert list(places.of(slice(0, 0)).runs()) == []

@@ -45,12 +45,12 @@ KEYS = [info("a", 30, 10), info("b", 10, 20), info("c", 20, 30), info("d", 40, 4
     ],
 )
 def test_the_longest_unused_go_first(options: dict[str, object], chosen: str) -> None:
-    """By age, by name, and until all that is left fits."""
+    """Keys are selected by age, by name, or until the rest fits."""
     assert "".join(key.key for key in choose_keys(KEYS, **options)) == chosen  # type: ignore[arg-type]
 
 
 def test_a_key_goes_whole(tmp_path: Path) -> None:
-    """With its leftovers and its quarantine, and the folder of the model if it is empty then."""
+    """Leftovers and quarantine are removed too, and the folder of the model if it is then empty."""
     folder = filled(tmp_path)
     filled(tmp_path, spec=OTHER)
     (folder / ".tmp-1-00").touch()
@@ -65,7 +65,7 @@ def test_a_key_goes_whole(tmp_path: Path) -> None:
 
 
 def test_files_of_others_stay(tmp_path: Path) -> None:
-    """And are named."""
+    """They are listed."""
     folder = filled(tmp_path)
     (folder / "notes.txt").write_text("mine")
     assert prune_key(folder) == ["notes.txt"]
@@ -73,7 +73,7 @@ def test_files_of_others_stay(tmp_path: Path) -> None:
 
 
 def test_a_key_in_use_stays(tmp_path: Path) -> None:
-    """Whoever extracts into it has been told that its rows are stored."""
+    """A process that extracts into it relies on the stored rows."""
     folder = filled(tmp_path)
     writer = open_key(tmp_path).writing()
     with pytest.raises(StoreError, match="in use by another process: try again later; nothing was changed"):
@@ -83,7 +83,7 @@ def test_a_key_in_use_stays(tmp_path: Path) -> None:
 
 
 def test_a_writer_goes_on_after_its_key_was_pruned(tmp_path: Path) -> None:
-    """It had opened it before, and begins anew."""
+    """It opened the key before, and begins it again."""
     writer, reader = open_key(tmp_path), open_key(tmp_path)
     folder = filled(tmp_path)
     reader.refresh()
@@ -123,7 +123,7 @@ def test_reading_and_extracting_are_uses(tmp_path: Path) -> None:
 
 
 def test_a_key_that_cannot_be_opened_is_listed_with_the_reason(tmp_path: Path) -> None:
-    """And may be pruned."""
+    """It can be pruned."""
     folder = filled(tmp_path)
     (folder / "spec.json").unlink()
     found = describe_key(folder)
@@ -224,7 +224,7 @@ def test_bad_options_are_usage_errors(tmp_path: Path, options: list[str], messag
 
 
 def test_no_cache_is_an_error(tmp_path: Path) -> None:
-    """In one line that names the option."""
+    """One line names the option."""
     for command in ("ls", "verify", "repair", "compact"):
         done = call("cache", command, "--cache", tmp_path / "none")
         assert done.code == 1

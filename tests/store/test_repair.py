@@ -45,7 +45,7 @@ def test_whatever_was_damaged_is_sound_afterwards(what: str, tmp_path: Path) -> 
 
 @pytest.fixture(autouse=True)
 def quarantine_exists(tmp_path: Path) -> None:
-    """So that its content can be listed where nothing was moved."""
+    """Make the folder, so that it can be listed if nothing was moved."""
     (folder_of(tmp_path) / "quarantine").mkdir(parents=True)
 
 
@@ -63,7 +63,7 @@ def test_a_sound_key_is_left_as_it_is(tmp_path: Path) -> None:
 
 
 def test_the_bad_file_is_kept(tmp_path: Path) -> None:
-    """Moved, with its bytes, and a second one of the same name beside it."""
+    """It is moved unchanged, and a second one of the same name gets another name."""
     folder = filled(tmp_path)
     bad = shard_files(folder)[0]
     for number, place in enumerate((f"quarantine/{bad.name}", f"quarantine/{bad.name}.2")):
@@ -149,7 +149,7 @@ def test_rows_that_another_shard_has_as_well_are_not_lost(tmp_path: Path) -> Non
 
 
 def test_the_command_names_the_images_to_extract_again(tmp_path: Path) -> None:
-    """By their paths; and the next extraction computes those and no others."""
+    """It names their paths, and the next extraction computes just those."""
     photos, cache = write_photos(tmp_path / "photos", 4), tmp_path / "real"
     for path in photos.rglob("*.png"):  # else their digests are too fresh to be remembered
         os.utime(path, (1, 1))

@@ -60,7 +60,7 @@ def flip(path: Path) -> None:
 
 
 def test_an_empty_store_has_nothing_and_makes_nothing(tmp_path: Path) -> None:
-    """To look is not to write."""
+    """Reading does not create the folder."""
     store = open_store(tmp_path)
     assert (len(store), store.row_shape, store.bytes_on_disk, store.damaged) == (0, None, 0, ())
     assert ids(1)[0] not in store
@@ -69,7 +69,7 @@ def test_an_empty_store_has_nothing_and_makes_nothing(tmp_path: Path) -> None:
 
 
 def test_shape_and_size_are_those_of_the_files(tmp_path: Path) -> None:
-    """Of one row, and of all shards."""
+    """The shape of one row, and the bytes of all shards."""
     store = open_store(tmp_path)
     put(store, ids(1, 2), rows(1, 2))
     put(store, ids(3), rows(3))
@@ -79,7 +79,7 @@ def test_shape_and_size_are_those_of_the_files(tmp_path: Path) -> None:
 
 
 def test_no_ids_give_no_rows(tmp_path: Path) -> None:
-    """Of the right shape, once there is one."""
+    """The empty array has the right shape, once a row is stored."""
     store = open_store(tmp_path)
     assert store.read([]).shape == (0,)
     put(store, ids(1), rows(1))
@@ -87,7 +87,7 @@ def test_no_ids_give_no_rows(tmp_path: Path) -> None:
 
 
 def test_a_row_may_be_asked_for_twice(tmp_path: Path) -> None:
-    """As for two files with the same bytes."""
+    """Two files may have the same bytes."""
     store = open_store(tmp_path)
     put(store, ids(1, 2), rows(1, 2))
     assert np.array_equal(store.read(ids(2, 1, 2)), rows(2, 1, 2))
@@ -112,7 +112,7 @@ def test_rows_can_be_read_that_were_just_appended_and_nothing_else_is_left(tmp_p
 
 
 def test_the_spec_is_beside_the_rows(tmp_path: Path) -> None:
-    """Written before the first of them, and again where somebody removed it."""
+    """It is written before the first row, and again if it was removed."""
     store = open_store(tmp_path)
     put(store, ids(1), rows(1))
     spec = tmp_path / "key" / "spec.json"
@@ -231,7 +231,7 @@ def test_a_shard_that_the_disk_cannot_read_is_listed(tmp_path: Path, monkeypatch
 
 
 def test_a_known_shard_is_not_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With the index and an unchanged file, opening looks at its stat only; without, it is verified again."""
+    """With the index and an unchanged file, opening reads only its stat; without, it is verified again."""
     store = open_store(tmp_path)
     put(store, ids(1), rows(1))
     save(store)
@@ -358,7 +358,7 @@ def write_and_read(folder: str, number: str) -> None:
 
 
 def test_processes_that_write_at_once_lose_nothing(tmp_path: Path) -> None:
-    """Three of them, with rows of their own, rows in common and shards in common, and a reader beside them."""
+    """Three of them have rows of their own, rows in common and shards in common, while another one reads."""
     with ExitStack() as running:
         writers = [
             running.enter_context(subprocess.Popen(command(write_and_read, tmp_path, mine), env=environment()))
@@ -397,7 +397,7 @@ def test_what_cannot_be_stored_is_refused(tmp_path: Path) -> None:
 
 
 def test_float32_rows_widen_what_is_read_with_them(tmp_path: Path) -> None:
-    """A row that float16 cannot hold is read as float32 beside others, exactly."""
+    """A row that float16 cannot hold is read as float32 with the others, exactly."""
     store = open_store(tmp_path)
     put(store, ids(1), rows(1))
     put(store, ids(2), np.array([[1e6, 1e-9, 0]], np.float32))
@@ -415,7 +415,7 @@ def test_a_folder_of_another_key_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_newer_format_is_refused(tmp_path: Path) -> None:
-    """With the advice to upgrade."""
+    """The remedy is to upgrade."""
     put(open_store(tmp_path), ids(1), rows(1))
     spec = tmp_path / "key" / "spec.json"
     spec.write_text(spec.read_text().replace('"format_version": 1', '"format_version": 2'))
@@ -433,7 +433,7 @@ def test_a_spec_that_is_none_is_refused(tmp_path: Path, content: bytes) -> None:
 
 
 def test_a_folder_that_cannot_be_listed_is_a_store_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Not allowed to, or a file where the folder should be."""
+    """Permission is denied, or a file has the name of the folder."""
 
     def refused(path: object) -> None:
         raise PermissionError(errno.EACCES, "Permission denied")

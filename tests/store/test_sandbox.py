@@ -45,8 +45,8 @@ def test_it_finds_what_the_parser_finds(sound: tuple[str, bytes]) -> None:
         inspect_shard(*sound, "0" * 64)
 
 
-def test_a_newer_format_is_told_from_damage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The kind of error comes across."""
+def test_a_newer_format_is_distinguished_from_damage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The kind of error is passed on."""
     folder = filled(tmp_path, shards=1)
     with monkeypatch.context() as patch:
         patch.setattr("featstore.store.shard.FORMAT_VERSION", 2)
@@ -90,7 +90,7 @@ harms = pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
 def test_a_shard_that_kills_or_stops_two_is_refused(
     sound: tuple[str, bytes], monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
-    """With an error of its own; and the next one is looked into by a new child."""
+    """The error has a class of its own, and a new child inspects the next shard."""
     monkeypatch.setattr(sandbox, "SECONDS", 0.5)
     monkeypatch.setattr(sandbox, "AGAIN_SECONDS", 0.5)
     real = sandbox._Inspector._start
@@ -160,7 +160,7 @@ assert [os.waitpid(pid, 0)[1] for pid in pids] == [0, 0]
 look(second)
 assert _inspector._child.pid == child
 """
-    warnings = ("-W", "error", "-W", "ignore::DeprecationWarning")  # newer Pythons warn of forks beside threads
+    warnings = ("-W", "error", "-W", "ignore::DeprecationWarning")  # newer Pythons warn of forks with threads
     command = [sys.executable, *warnings, "-c", code]
     done = subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stderr) == (0, "")
@@ -178,7 +178,7 @@ def test_an_interruption_ends_it(sound: tuple[str, bytes], monkeypatch: pytest.M
 
 
 def test_without_a_child_the_shard_is_parsed_here(sound: tuple[str, bytes], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where no process can be started, or the program is no Python."""
+    """No process can be started, or the program is not Python."""
     for executable in ("/bin/false", "/nowhere", "", None):
         sandbox._inspector.stop()
         monkeypatch.setattr(sys, "executable", executable)
@@ -217,7 +217,7 @@ def test_a_program_with_many_files_open_has_a_child(sound: tuple[str, bytes]) ->
 
 
 def test_it_ends_with_the_program(tmp_path: Path) -> None:
-    """However that ends."""
+    """The way the program ends does not matter."""
     filled(tmp_path, shards=1)
     code = f"""
 import sys

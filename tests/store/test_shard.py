@@ -33,7 +33,7 @@ def shard(rows: np.ndarray = ROWS) -> tuple[str, bytes]:
 
 
 def named(data: bytes) -> tuple[str, bytes]:
-    """What somebody makes who knows how shards are named."""
+    """Return a file with the right name for its bytes, as an attacker can make it."""
     return f"s-{hashlib.sha256(data).hexdigest()}.h5", data
 
 
@@ -49,7 +49,7 @@ def test_a_row_id_holds_digest_and_view(digest: bytes, view: int) -> None:
 @settings(deadline=None, max_examples=60)
 @given(st.sampled_from(["float16", "float32"]), st.integers(1, 3), st.lists(st.integers(1, 5), max_size=3), st.data())
 def test_what_is_built_is_parsed(dtype: str, count: int, shape: list[int], data: st.DataObject) -> None:
-    """Ids, dtype, shape and the bytes of the features come back, whatever the numbers are."""
+    """Ids, dtype, shape and the bytes of the features are returned, for any numbers."""
     limit = float(np.finfo(dtype).max)
     numbers = st.floats(-limit, limit, width=16 if dtype == "float16" else 32)
     size = count * int(np.prod(shape, dtype=int))
@@ -95,7 +95,7 @@ def test_bytes_are_the_same_with_every_hdf5() -> None:
 
 
 def test_plain_h5py_reads_a_shard(tmp_path: Path) -> None:
-    """Without featstore: two data sets, and attributes that say what they are."""
+    """Without featstore, there are two data sets, and attributes that describe them."""
     path = tmp_path / "plain.h5"
     path.write_bytes(build_shard(KEY, '{"a":1}', {"b": "2", "a": "1"}, IDS, ROWS)[1])
     with h5py.File(path, "r") as file:
@@ -138,7 +138,7 @@ def test_every_flipped_bit_is_caught_before_hdf5_sees_it(monkeypatch: pytest.Mon
 
 
 def hostile(change: Change) -> tuple[str, bytes]:
-    """A shard changed by somebody who knows how shards are named."""
+    """Return a changed shard under the right name for its bytes."""
     image = io.BytesIO(shard()[1])
     with h5py.File(image, "r+") as file:
         change(file)
@@ -236,7 +236,7 @@ CHANGES: dict[str, tuple[Change, str]] = {  # what is done to a shard, and what 
 
 @pytest.mark.parametrize("what", CHANGES)
 def test_anything_else_than_we_write_is_refused(what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also where the digest fits the name; the message is one line that says why."""
+    """The digest may match the name; the message is one line with the reason."""
     monkeypatch.chdir(tmp_path)  # where a shard that points elsewhere would lead
     change, reason = CHANGES[what]
     with pytest.raises(StoreError, match=reason) as caught:
@@ -248,7 +248,7 @@ def test_anything_else_than_we_write_is_refused(what: str, tmp_path: Path, monke
 @settings(deadline=None, max_examples=200)
 @given(st.binary(max_size=200))
 def test_bytes_that_are_no_hdf5_are_refused(data: bytes) -> None:
-    """With a StoreError, not with h5py's own."""
+    """The error is a StoreError, not one of h5py."""
     with pytest.raises(StoreError, match="not a shard"):
         parse_shard(*named(data), KEY)
 
@@ -262,7 +262,7 @@ def test_a_shard_cut_short_is_refused_although_its_name_fits(length: int) -> Non
 
 
 def test_features_that_reach_beyond_the_file_are_refused() -> None:
-    """Also where the file's own idea of its end was cut with it; mapped, they would be another's memory."""
+    """The end of the file in its metadata was changed too; mapped, the features would be foreign memory."""
     data = bytearray(shard()[1][:-2])
     struct.pack_into("<Q", data, 40, len(data))  # end of file address, in version 0 of the superblock
     with pytest.raises(StoreError):
@@ -280,8 +280,8 @@ def test_features_lie_where_the_offset_says_behind_a_user_block(tmp_path: Path) 
     assert data[parse_shard(*named(data), KEY).offset :].startswith(ROWS.tobytes())
 
 
-def test_hdf5_is_told_to_load_no_plug_ins() -> None:
-    """A filter plug-in is code that a file may name; the setting must be there before HDF5 starts."""
+def test_hdf5_loads_no_plug_ins() -> None:
+    """A filter plug-in is code that a file may name; the setting must precede the start of HDF5."""
     code = """
 import os, sys
 class Watch:

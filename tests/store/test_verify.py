@@ -48,7 +48,7 @@ def test_planted_damage_is_found(what: str, tmp_path: Path) -> None:
 
 
 def test_a_sound_key_has_no_fault(tmp_path: Path) -> None:
-    """With all that may lie about in it, and what was read is counted."""
+    """Harmless leftovers are allowed, and what was read is counted."""
     folder = filled(tmp_path)
     size = sum(path.stat().st_size for path in shard_files(folder))
     findings = verify_key(folder)

@@ -1,4 +1,4 @@
-"""What is recorded of the environment, and that nothing is loaded for it."""
+"""The recorded environment, and that recording it loads nothing."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from PIL import Image, features
 from featstore.system.environment import describe_environment, versions
 
 
-def test_nothing_is_loaded_to_tell() -> None:
-    """What is not loaded has had no part in any value: the environment is the versions then."""
+def test_describing_loads_nothing() -> None:
+    """Libraries that are not loaded had no influence, so the environment is then only the versions."""
     code = (
         "import json, sys; from featstore.system.environment import describe_environment, versions\n"
         "loaded = sorted({'tensorflow', 'PIL', 'numpy'} & set(sys.modules))\n"
@@ -26,7 +26,7 @@ def test_nothing_is_loaded_to_tell() -> None:
 
 
 def test_decoder_device_and_switches(monkeypatch: pytest.MonkeyPatch) -> None:
-    """They belong to the environment beside the versions, all as text."""
+    """They are recorded with the versions, all as text."""
     assert Image.__name__ == "PIL.Image" and np.__name__  # loaded
     monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", "0")
     found = describe_environment()
@@ -40,7 +40,7 @@ def test_decoder_device_and_switches(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_gpu_goes_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Another kind of GPU is another environment, another number of the same kind is not."""
+    """Another kind of GPU is another environment; another number of the same kind is not."""
     gpus = [tf.config.PhysicalDevice(f"/physical_device:GPU:{number}", "GPU") for number in range(2)]
     monkeypatch.setattr(tf.config, "get_visible_devices", lambda kind: gpus)
     monkeypatch.setattr(tf.config.experimental, "get_device_details", lambda gpu: {"device_name": "Some GPU"})
@@ -50,6 +50,6 @@ def test_a_gpu_goes_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_another_library_for_jpeg_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Pillow may be built with the original one."""
+    """Pillow may be built with the original libjpeg."""
     monkeypatch.setattr(features, "version", {"libjpeg_turbo": None, "jpg": "9.6"}.get)
     assert describe_environment()["libjpeg"] == "9.6"

@@ -1,4 +1,4 @@
-"""The fields of dataclasses of options: choices, ranges and help, and what is made of them."""
+"""The fields of dataclasses of options: choices, ranges and help, and what uses them."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Drawing:
 
 
 def test_a_field_has_choices_or_a_range_and_help() -> None:
-    """Also where it may be None; help is joined to one line."""
+    """The type may allow None; help is joined to one line."""
     types = field_types(Drawing)
     assert [choices(types[name]) for name in types] == [("red", "blue"), (), ()]
     assert [bounds(types[name]) for name in types] == [None, Between(1, 9), None]
@@ -79,7 +79,7 @@ def test_values_that_are_allowed() -> None:
     ],
 )
 def test_options_are_checked_when_they_are_made(kind: type, options: dict[str, Any]) -> None:
-    """Before any work is done with them."""
+    """The error comes before any work is done with them."""
     name = list(options)[-1]
     with pytest.raises(UsageError, match=f"{name}="):
         kind(**options)
@@ -89,12 +89,12 @@ def test_options_are_checked_when_they_are_made(kind: type, options: dict[str, A
     ("kind", "without"), [(Recipe, {"top"}), (HeadRecipe, set()), (Measurement, set()), (FineTuneSettings, set())]
 )
 def test_each_field_has_help(kind: type, without: set[str]) -> None:
-    """And there is no help for a field that does not exist."""
+    """No help is left of a field that was removed."""
     assert list(field_help(kind)) == [field.name for field in fields(kind) if field.name not in without]
 
 
 def test_typed_dictionaries_have_the_fields_of_their_dataclasses() -> None:
-    """With the same types; a grid takes several values of six of them."""
+    """The types are the same; a grid takes several values of six of them."""
     recipe = get_type_hints(Recipe)
     assert get_type_hints(RecipeOptions) == recipe
     assert get_type_hints(FineTuneOptions) == get_type_hints(FineTuneSettings)
@@ -103,7 +103,7 @@ def test_typed_dictionaries_have_the_fields_of_their_dataclasses() -> None:
 
 
 def test_a_transformer_has_the_fields_of_a_recipe() -> None:
-    """With the same types; the defaults are tested with the transformer."""
+    """The types are the same; the defaults are tested with the transformer."""
     types = get_type_hints(Bottleneck)
     del types["cache"]
     types["fit"] = types.pop("fit_mode")

@@ -33,7 +33,7 @@ CALLS = {  # every system call of a write into a folder that exists, and what is
 
 
 def fail_nth(monkeypatch: pytest.MonkeyPatch, call: str, nth: int, error: BaseException) -> list[int]:
-    """Makes the nth call of os.<call>, and only that, raise; the count of calls comes back."""
+    """Make the nth call of os.<call>, and only that, raise; return the counter of calls."""
     real, count = getattr(os, call), [0]
 
     def faulty(*arguments: object, **options: object) -> object:
@@ -61,7 +61,7 @@ def target(tmp_path: Path) -> Path:
 def test_a_failing_call_leaves_the_old_or_the_new_file(
     target: Path, monkeypatch: pytest.MonkeyPatch, call: str, nth: int, number: int
 ) -> None:
-    """Whatever fails: a StoreError, no temporary file, no open file, and old content until the rename."""
+    """Any failure is a StoreError, with no temporary file, no open file, and old content until the rename."""
     open_files = len(os.listdir("/dev/fd"))
     with monkeypatch.context() as patch:
         fail_nth(patch, call, nth, OSError(number, os.strerror(number)))
@@ -87,7 +87,7 @@ def test_an_interruption_leaves_the_old_or_the_new_file(
 
 @pytest.mark.parametrize("call, nth", CALLS)
 def test_a_killed_writer_leaves_the_old_or_the_new_file(target: Path, call: str, nth: int) -> None:
-    """A process that ends before any call harms nothing; a leftover has a name that nobody takes for a file."""
+    """A process that ends before any call does no harm; a leftover has the name of a temporary file."""
     code = f"""
 import os, pathlib, featstore.system.files
 real, count = os.{call}, [0]
@@ -106,7 +106,7 @@ featstore.system.files.write_whole(pathlib.Path({str(target)!r}), {NEW!r})
 
 
 def with_path() -> dict[str, str]:
-    """The environment, with this package importable without site-packages, whose hooks cost a tenth of a second."""
+    """Return the environment with this package importable without site-packages, whose hooks cost 0.1 s."""
     return {**os.environ, "PYTHONPATH": str(Path(sys.modules["featstore"].__file__ or "").parents[1])}
 
 
@@ -157,7 +157,7 @@ def test_the_order_is_lock_write_sync_rename_sync(target: Path, monkeypatch: pyt
 
 
 def test_new_folders_outlast_a_power_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A folder's name is on disk before anything is put into it: with it, all that it holds would be lost."""
+    """The name of a folder is on disk before a file is put into it; otherwise its files could be lost."""
     log: list[tuple[str, int]] = []
     mkdir, fsync = os.mkdir, os.fsync
 
@@ -193,7 +193,7 @@ def test_a_folder_made_by_another_process_meanwhile_is_fine(tmp_path: Path, monk
 
 
 def test_a_folder_that_cannot_be_made_is_a_store_error(target: Path) -> None:
-    """A file is where a folder is wanted."""
+    """A file has the name of the folder."""
     with pytest.raises(StoreError, match="cannot be written"):
         write_whole(target / "below" / "y", NEW)
 
@@ -209,7 +209,7 @@ def test_short_writes_are_completed(target: Path, monkeypatch: pytest.MonkeyPatc
 
 @pytest.mark.parametrize("number", [errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS, errno.ENOLCK])
 def test_file_systems_that_can_do_less_are_fine(target: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
-    """Locks, allocation and the sync of a folder are passed over where the system says that it has none."""
+    """Locks, allocation and the sync of a folder are skipped if the system does not support them."""
 
     def unsupported(*arguments: object) -> None:
         raise OSError(number, "not supported")
@@ -237,7 +237,7 @@ def test_the_sync_of_the_file_is_neither_passed_over_nor_tried_again(
 
 
 def test_a_full_disk_shows_before_a_byte_is_written(target: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The space is taken first."""
+    """The space is allocated first."""
     fail_nth(monkeypatch, "posix_fallocate", 1, OSError(errno.ENOSPC, "no space"))
     written = fail_nth(monkeypatch, "write", 0, OSError())
     with pytest.raises(StoreError):
@@ -246,7 +246,7 @@ def test_a_full_disk_shows_before_a_byte_is_written(target: Path, monkeypatch: p
 
 
 def test_the_temporary_file_is_made_new(target: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The flags say so to the system: neither an existing file nor a link is opened."""
+    """Its flags exclude an existing file and a link."""
     flags: list[int] = []
     real = os.open
     monkeypatch.setattr(os, "open", lambda path, how, *rest: (flags.append(how), real(path, how, *rest))[1])
@@ -254,8 +254,8 @@ def test_the_temporary_file_is_made_new(target: Path, monkeypatch: pytest.Monkey
     assert flags[0] == os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
 
 
-def test_the_temporary_file_is_never_somebody_elses(target: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A link that was laid where the temporary file would be is neither followed nor removed with what it points to."""
+def test_the_temporary_file_never_belongs_to_another_user(target: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A link with the name of the temporary file is neither followed nor removed with its target."""
     monkeypatch.setattr("secrets.token_hex", lambda n: "guessed")
     victim = target.with_name("victim")
     victim.write_bytes(b"precious")
@@ -276,8 +276,8 @@ def test_a_link_at_the_target_is_replaced_not_followed(target: Path) -> None:
     assert (link.is_symlink(), link.read_bytes(), target.read_bytes()) == (False, NEW, OLD)
 
 
-def test_the_state_of_the_written_file_comes_back(target: Path) -> None:
-    """It is the one that a reader will find."""
+def test_the_state_of_the_written_file_is_returned(target: Path) -> None:
+    """A reader will find the same state."""
     assert write_whole(target, NEW) == FileStat.of(target.stat())
     assert target.stat().st_size == len(NEW)
 
@@ -289,7 +289,7 @@ def test_no_bytes_are_written_too(target: Path) -> None:
 
 
 def test_readers_see_one_writers_file_or_anothers(target: Path) -> None:
-    """Several writers of one name, and never a mixture, nor a moment without the file."""
+    """Several writers of one name never leave a mixture, nor a moment without the file."""
     contents = [bytes([n]) * 50_000 for n in range(3)]
     write_whole(target, contents[0])
     writers = [threading.Thread(target=lambda c=c: [write_whole(target, c) for _ in range(15)]) for c in contents]
@@ -301,7 +301,7 @@ def test_readers_see_one_writers_file_or_anothers(target: Path) -> None:
 
 
 def test_a_disk_that_is_really_full(tmp_path: Path) -> None:
-    """One line, what was stored is whole, and it goes on once there is space."""
+    """One line; stored files are whole, and writing works again once there is space."""
     with small_disk(tmp_path / "disk", 2**20) as disk:
         write_whole(disk / "first", b"1" * 600_000)
         with pytest.raises(StoreError, match="No space left on device; free some space"):
@@ -314,7 +314,7 @@ def test_a_disk_that_is_really_full(tmp_path: Path) -> None:
 
 
 def test_only_regular_files_are_read(tmp_path: Path) -> None:
-    """A pipe in the place of a file is not waited for, nor is a folder or a device read."""
+    """A pipe, a folder or a device in the place of a file is an error, without waiting."""
     (tmp_path / "x").write_bytes(b"bytes")
     data, state = read_regular(tmp_path / "x")
     assert (data, state) == (b"bytes", FileStat.of((tmp_path / "x").stat()))

@@ -14,7 +14,7 @@ from helpers.children import in_child
 
 
 def test_threads_take_turns() -> None:
-    """And one that holds the lock may take it again."""
+    """A thread that holds the lock may take it again."""
     lock, inside, most = ForkLock(), [0], [0]
 
     def work(number: int) -> None:
@@ -40,7 +40,7 @@ def fork_while_it_is_held() -> None:
     thread = threading.Thread(target=hold)
     thread.start()
     held.wait(60)
-    warnings.simplefilter("ignore", DeprecationWarning)  # of Python 3.12 on, about forks beside threads
+    warnings.simplefilter("ignore", DeprecationWarning)  # of Python 3.12 on, about forks with threads
     pid = os.fork()
     if not pid:
         with lock:
@@ -53,7 +53,7 @@ def fork_while_it_is_held() -> None:
 
 
 def test_it_is_free_in_a_forked_process() -> None:
-    """The thread that held it is not there; in the parent it goes on holding it."""
+    """The thread that held it does not exist there; in the parent it still holds it."""
     in_child(fork_while_it_is_held, seconds=60)
 
 

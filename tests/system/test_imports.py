@@ -1,4 +1,4 @@
-"""Imports of large packages: the search for garbage pauses, and goes on afterwards."""
+"""Imports of large packages: garbage collection pauses, and resumes afterwards."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from featstore.system.imports import collection_paused
 
 
 def test_collection_pauses_and_goes_on() -> None:
-    """Also after an import that failed."""
+    """It resumes after a failed import too."""
     with pytest.raises(ImportError), collection_paused():
         assert not gc.isenabled()
         import featstore.nonsense  # type: ignore[import-not-found]  # noqa: F401

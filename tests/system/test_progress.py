@@ -1,4 +1,4 @@
-"""The display of progress, where there is no terminal and where there is one."""
+"""The display of progress, with and without a terminal."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from featstore.system.progress import Display, Silent, displayed
 
 
 def test_nothing_is_shown_unless_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
-    """The default of the verbs: a library is silent."""
+    """The verbs are silent by default, as a library should be."""
     with displayed(False) as progress:
         assert isinstance(progress, Silent)
         progress.start(10, reused=2)
@@ -22,8 +22,8 @@ def test_nothing_is_shown_unless_asked_for(capsys: pytest.CaptureFixture[str]) -
     assert capsys.readouterr() == ("", "")
 
 
-def test_a_progress_of_ones_own_is_told() -> None:
-    """Anything with the methods of `Progress` will do; it is not stopped, for it is the caller's."""
+def test_a_progress_of_ones_own_is_called() -> None:
+    """Any object with the methods of `Progress` works; it is not stopped, since it belongs to the caller."""
     own = Silent()
     with displayed(own) as progress:
         assert progress is own
@@ -51,7 +51,7 @@ def test_lines_where_there_is_no_terminal(capsys: pytest.CaptureFixture[str], mo
 
 
 def test_an_extraction_with_nothing_to_do_is_silent(capsys: pytest.CaptureFixture[str]) -> None:
-    """A re-run tells nothing."""
+    """A re-run prints nothing."""
     Display().start(5, reused=5)
     assert capsys.readouterr() == ("", "")
 

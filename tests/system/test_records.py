@@ -1,4 +1,4 @@
-"""Records from JSON: what fits the annotations is taken, all else is refused with the name of its field."""
+"""Records from JSON: values that fit the annotations are accepted, others are refused with the name of the field."""
 
 from __future__ import annotations
 

@@ -16,22 +16,22 @@ class Result(Shown):
 
 
 def test_numbers_stand_on_the_right() -> None:
-    """A column of numbers is read from the right; text from the left."""
+    """Columns of numbers are right-aligned, text is left-aligned."""
     assert str(TABLE).splitlines() == ["split     n  label", "train  1087  <b>", "val      35  a\\x1b[31m"]
 
 
 def test_an_empty_table_has_its_header() -> None:
-    """A data set may have no image that could be read."""
+    """A data set may have no readable image."""
     assert str(Table(["image", "label"], [])) == "image  label"
 
 
 def test_a_result_is_its_text_and_its_tables() -> None:
-    """What it quotes cannot steer the terminal."""
+    """Quoted text cannot control the terminal."""
     assert str(Result()) == "a & b\\x07\n" + str(TABLE)
 
 
 def test_html_is_escaped() -> None:
-    """Names of files and classes are strangers' words in a notebook too."""
+    """Names of files and classes are untrusted in a notebook too."""
     html = Result()._repr_html_()
     assert "<div>a &amp; b\\x07</div>" in html
     assert "&lt;b&gt;" in html
