@@ -32,7 +32,7 @@ def judge(head_folder: Path, training: Training, difference: Difference | None) 
     stays = f"{head_folder} stays the recommended run"
     losses, accuracies = (training.history.get(name, []) for name in ("val_loss", "val_accuracy"))
     if not losses:
-        return Verdict(False, f"there is no validation split to compare on: {stays}")
+        return Verdict(False, f"a validation split is missing, so the network and the head cannot be compared: {stays}")
     best = training.best_epoch
     if losses[best] > losses[0] - LEAST_GAIN:
         return Verdict(

@@ -124,7 +124,7 @@ def load_splits(run: Run) -> dict[str, str]:
 
 def _read_csv(path: Path) -> list[list[str]]:
     if not path.is_file():  # reading a named pipe would block forever
-        raise ValueError("there is no such file")
+        raise ValueError("no such file")
     return list(csv.reader(path.read_text().splitlines()))
 
 
