@@ -142,6 +142,20 @@ def test_what_is_in_use_stays_open(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 @linux
 @both
+def test_the_limit_is_that_of_the_process(tmp_path: Path, read: Read, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cache keeps several stores, and each may have many shards."""
+    monkeypatch.setattr(open_shards, "MOST_OPEN", 3)
+    stores = [filled(tmp_path / name) for name in "abc"]
+    for _ in range(2):
+        for number, store in enumerate(stores):
+            assert np.array_equal(read(store, [number, 19])[:, 0], [number, 19])
+            assert sum(len(opened(tmp_path / name)) for name in "abc") <= 3
+    del store, stores[0]
+    assert not opened(tmp_path / "a")
+
+
+@linux
+@both
 def test_nothing_is_left_open(tmp_path: Path, read: Read) -> None:
     """Files are closed with the store that opened them."""
     store = filled(tmp_path)

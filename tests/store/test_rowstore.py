@@ -423,7 +423,12 @@ def test_a_newer_format_is_refused(tmp_path: Path) -> None:
         open_store(tmp_path)
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"1", b"null", b"{}", b"\xff", b"[" * 100_000, b'"\\ud800"'])
+NO_JSON = b'{"format": "featstore-key", "format_version": 1, "key": "x", "spec": {"a": NaN}, "versions": {}}'
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"{", b"[]", b"1", b"null", b"{}", b"\xff", b"[" * 100_000, b'"\\ud800"', NO_JSON]
+)
 def test_a_spec_that_is_none_is_refused(tmp_path: Path, content: bytes) -> None:
     """Whatever is in the file: one line that says what to do."""
     (tmp_path / "key").mkdir()

@@ -168,7 +168,7 @@ def test_the_command_has_a_line_for_each_fault(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("subset", ["10", "0%", "101%", "-1%", "a%", "%", "1e1%"])
 def test_a_subset_that_is_none_is_a_usage_error(tmp_path: Path, subset: str) -> None:
-    """One line, exit code 2."""
+    """With exit code 2."""
     filled(tmp_path)
     code, out, err = run("verify", "--cache", tmp_path, "--subset", subset)
     assert (code, out) == (2, "")
