@@ -65,8 +65,8 @@ def fetch_all(
 def read_file(path: str) -> tuple[bytes, FileStat]:
     """Return the bytes of a regular file of up to 64 MB, with the state of the file; raise UnreadableImage."""
     try:
-        with open_regular(path) as file:
-            before = FileStat.of(os.fstat(file.fileno()))
+        file, before = open_regular(path)
+        with file:
             if before.size > MAX_BYTES:
                 raise UnreadableImage(f"is {before.size / 2**20:.0f} MB, the limit is {MAX_BYTES >> 20} MB")
             raw = file.read(before.size + 1)

@@ -76,23 +76,24 @@ def write_whole(path: Path, data: bytes) -> FileStat:
     return written
 
 
-def open_regular(path: str | Path) -> BinaryIO:
-    """Open a regular file for reading.
+def open_regular(path: str | Path) -> tuple[BinaryIO, FileStat]:
+    """Open a regular file for reading; return it with its state, taken before any byte is read.
 
     Raises NotRegularFile for anything else, for a pipe at once: a plain `open` would wait for its writer. Raises
     OSError if the file cannot be opened.
     """
     file = open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK))  # noqa: SIM115
-    if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-        return file
+    info = os.fstat(file.fileno())  # before the bytes: a later change then shows as another state
+    if stat.S_ISREG(info.st_mode):
+        return file, FileStat.of(info)
     file.close()
     raise NotRegularFile(errno.EINVAL, "not a regular file")
 
 
 def read_regular(path: Path) -> tuple[bytes, FileStat]:
     """Return the bytes of a regular file and its state when they were read; raises OSError as `open_regular` does."""
-    with open_regular(path) as file:
-        state = FileStat.of(os.fstat(file.fileno()))  # before the bytes: a later change then shows as another state
+    file, state = open_regular(path)
+    with file:
         return file.read(), state
 
 
