@@ -220,7 +220,7 @@ def test_a_file_that_changes_while_it_is_read_gives_no_row(
     def changing(descriptor: int) -> os.stat_result:
         info = real(descriptor)
         calls[0] += 1
-        if calls[0] == 2:  # the first says whether it is a regular file
+        if calls[0] == 1:
             CHANGES[what](path)
         return info
 
