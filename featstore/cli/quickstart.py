@@ -15,7 +15,7 @@ from featstore.spec import Pool
 from featstore.system.progress import displayed
 
 # The heads, and how their features are pooled: the kept map serves the average.
-HEADS: dict[HeadName, Pool] = {"bn-dropout": "none", "logistic": "avg"}
+POOL_OF_HEAD: dict[HeadName, Pool] = {"bn-dropout": "none", "logistic": "avg"}
 
 
 def command(
@@ -39,7 +39,7 @@ def command(
         note(f"writing 1797 handwritten digits to {data}")
     write_digits(data)
     trained = []
-    for head, pool in HEADS.items():
+    for head, pool in POOL_OF_HEAD.items():
         with displayed(not quiet) as progress:
             trained.append(
                 train(
