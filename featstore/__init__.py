@@ -15,7 +15,7 @@ if TYPE_CHECKING:  # what a type checker and an editor see; a test holds it agai
     from featstore.api import fine_tune as fine_tune
     from featstore.api import predict as predict
     from featstore.api import train_head as train_head
-    from featstore.comparison.job import Comparison as Comparison
+    from featstore.comparison.result import Comparison as Comparison
     from featstore.datasets.manifest import Manifest as Manifest
     from featstore.datasets.manifest import scan as scan
     from featstore.datasets.splits import complete_splits as complete_splits
@@ -39,7 +39,7 @@ if TYPE_CHECKING:  # what a type checker and an editor see; a test holds it agai
 _HOMES = {
     "Bottleneck": "featstore.features.bottleneck",
     "Cache": "featstore.extraction.cache",
-    "Comparison": "featstore.comparison.job",
+    "Comparison": "featstore.comparison.result",
     "Evaluation": "featstore.runs.evaluation",
     "Extraction": "featstore.extraction.pipeline",
     "FeatstoreError": "featstore.errors",

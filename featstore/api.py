@@ -20,7 +20,7 @@ from featstore.system.progress import Progress, displayed
 from featstore.training.head_recipe import HeadRecipe
 
 if TYPE_CHECKING:
-    from featstore.comparison.job import Comparison
+    from featstore.comparison.result import Comparison
     from featstore.evaluation.averaging import Average
     from featstore.extraction.cache import CacheLike
     from featstore.extraction.pipeline import Extraction

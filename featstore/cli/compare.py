@@ -17,7 +17,7 @@ from featstore.system.progress import displayed
 from featstore.training.head_recipe import HeadRecipe
 
 if TYPE_CHECKING:
-    from featstore.comparison.job import Comparison, ComparisonRow
+    from featstore.comparison.result import Comparison, ComparisonRow
 
 
 @takes_fields

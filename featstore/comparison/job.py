@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from featstore.comparison.grid import GridCell, Measurement, command_line, make_grid
+from featstore.comparison.result import Comparison, ComparisonRow, FailedCell
 from featstore.datasets.leaks import leak_notes
-from featstore.datasets.manifest import Manifest, Skipped, scan
+from featstore.datasets.manifest import Manifest, scan
 from featstore.datasets.splits import fold_splits
 from featstore.errors import DataError, FeatstoreError
-from featstore.evaluation.paired import Difference
 from featstore.extraction.cache import Cache, CacheLike
 from featstore.extraction.pipeline import FeatureSet, extract_augmented
 from featstore.extraction.plan import Plan
 from featstore.extraction.recipe import Recipe
 from featstore.heads.interface import Curve
 from featstore.heads.registry import HeadName
-from featstore.system.text import Shown, Table
 from featstore.training.fit import Prepared, fit_head, prepare
 from featstore.training.head_recipe import HeadRecipe
 
@@ -28,125 +27,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from featstore.system.progress import OnStep, Progress
-
-
-@dataclass(frozen=True, kw_only=True)
-class ComparisonRow:
-    """One cell of the grid, measured.
-
-    Attributes:
-        cell: Recipe and head.
-        factors: `model`, `preprocess`, `size`, `views` and `head` as a table names them.
-        size: Input size (height, width) in px.
-        n: Number of held-out images.
-        accuracy: Share of right predictions, 0 to 1, mean over the seeds.
-        accuracy_ci95: 95 % interval (low, high) of the accuracy.
-        log_loss: Mean over images and seeds, in nats.
-        difference_to_best: Accuracy less that of the best row on the same images; 0 or negative.
-        difference_ci95: 95 % interval (low, high) of this difference.
-        seconds_extract: Seconds that the extraction took in this call; 0 where all features were cached.
-        seconds_fit: Seconds of all fits of the head.
-        width: Number of values in a row of features.
-        bytes: Size of the features in the cache.
-        command: The `featstore train-head` command that makes this cell.
-    """
-
-    cell: GridCell
-    factors: Mapping[str, str]
-    size: tuple[int, int]
-    n: int
-    accuracy: float
-    accuracy_ci95: tuple[float, float]
-    log_loss: float
-    difference_to_best: float
-    difference_ci95: tuple[float, float]
-    seconds_extract: float
-    seconds_fit: float
-    width: int
-    bytes: int
-    command: str
-
-    def describe(self) -> dict[str, Any]:
-        """Return the row as `featstore compare --json` prints it."""
-        recipe = self.cell.recipe
-        return {
-            "model": recipe.model,
-            "alpha": recipe.alpha,
-            "preprocess": recipe.preprocess,
-            "size": list(self.size),
-            "views": recipe.views,
-            "head": self.cell.head.head,
-            "n": self.n,
-            "accuracy": self.accuracy,
-            "accuracy_ci95": list(self.accuracy_ci95),
-            "log_loss": self.log_loss,
-            "difference_to_best": self.difference_to_best,
-            "difference_ci95": list(self.difference_ci95),
-            "seconds_extract": round(self.seconds_extract, 3),
-            "seconds_fit": round(self.seconds_fit, 3),
-            "width": self.width,
-            "bytes": self.bytes,
-            "command": self.command,
-        }
-
-    def cells(self) -> list[str]:
-        """Return the row as the texts of a table."""
-        low, high = self.accuracy_ci95
-        to_best = "best"
-        if (self.difference_to_best, *self.difference_ci95) != (0.0, 0.0, 0.0):
-            to_best = Difference(self.difference_to_best, *self.difference_ci95).in_points().replace(" points", "")
-        return [
-            *self.factors.values(),
-            f"{self.accuracy:.3f}",
-            f"{low:.3f} to {high:.3f}",
-            f"{self.log_loss:.3f}",
-            to_best,
-            f"{self.seconds_extract:.1f}",
-            f"{self.seconds_fit:.1f}",
-            str(self.width),
-            f"{self.bytes / 1e6:.1f}",
-        ]
-
-
-class FailedCell(NamedTuple):
-    """A cell that could not be measured: its command, and the reason."""
-
-    command: str
-    reason: str
-
-
-@dataclass(frozen=True)
-class Comparison(Shown):
-    """The cells of a grid, measured on the same images.
-
-    Attributes:
-        rows: Measured cells, best first.
-        findings: Sentences on the best cell and on each factor.
-        curves: Learning curve of the first fit of each cell whose head has epochs.
-        failed: Cells that could not be measured.
-        skipped: Files that could not be read, with the reason.
-        notes: Warnings about leaks, which make the figures too good.
-        split: What was measured on, such as "the test split".
-    """
-
-    rows: tuple[ComparisonRow, ...]
-    findings: tuple[str, ...]
-    curves: Mapping[GridCell, Curve]
-    failed: tuple[FailedCell, ...]
-    skipped: tuple[Skipped, ...]
-    notes: tuple[str, ...]
-    split: str
-
-    def parts(self) -> Iterator[str | Table]:
-        """Yield the findings, a table of the cells, best first, and the command that measures each alone."""
-        yield from self.findings
-        yield ""
-        yield f"measured on {self.split}, {self.rows[0].n} images:"
-        results = ("accuracy", "95 % interval", "log loss", "to the best", "extract s", "fit s", "width", "MB")
-        yield Table([*self.rows[0].factors, *results], [row.cells() for row in self.rows])
-        yield ""
-        yield "each row alone, in the same order:"
-        yield from (f"  {row.command}" for row in self.rows)
 
 
 class _MeasuredCell(NamedTuple):

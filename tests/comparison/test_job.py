@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 from featstore.comparison.grid import GridCell, Measurement, command_line, make_grid
-from featstore.comparison.job import Comparison, measure_grid
+from featstore.comparison.job import measure_grid
+from featstore.comparison.result import Comparison
 from featstore.datasets.digests import DigestMemory
 from featstore.datasets.manifest import Manifest, scan
 from featstore.datasets.splits import fold_splits
