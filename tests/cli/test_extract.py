@@ -143,7 +143,7 @@ def test_small_grey_images_are_enlarged() -> None:
     assert json.loads(extract("digits", "--size", "48", "--json").out)["features"][0]["shape"] == [256]
     refused = extract("digits", "--size", "28")
     assert refused.code == 2
-    assert "at least 32 px per side; smaller images are enlarged" in refused.err
+    assert "at least 32 px per side; give a larger --size, to which smaller images are enlarged" in refused.err
 
 
 INTERRUPTED = "featstore: interrupted; stored rows are kept: run the same command to resume\n"

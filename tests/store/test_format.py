@@ -346,6 +346,6 @@ def test_a_newer_digest_memory_is_made_again(tmp_path: Path) -> None:
 
 def test_a_newer_canary_is_refused(tmp_path: Path) -> None:
     """Before it is compared with anything."""
-    with pytest.raises(StoreError, match=f"canary of version {canary.VERSION + 1}, this featstore knows") as caught:
+    with pytest.raises(StoreError, match=f"canary of version {canary.VERSION + 1}, this featstore reads") as caught:
         canary._parse({"version": canary.VERSION + 1, "features": {}}, tmp_path)
     assert "\n" not in str(caught.value)
