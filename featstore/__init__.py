@@ -19,8 +19,14 @@ if TYPE_CHECKING:  # what a type checker and an editor see; a test holds it agai
     from featstore.datasets.manifest import Manifest as Manifest
     from featstore.datasets.manifest import scan as scan
     from featstore.datasets.splits import complete_splits as complete_splits
+    from featstore.errors import BaseUnavailable as BaseUnavailable
+    from featstore.errors import DataError as DataError
     from featstore.errors import FeatstoreError as FeatstoreError
     from featstore.errors import LeakWarning as LeakWarning
+    from featstore.errors import RunError as RunError
+    from featstore.errors import StoreError as StoreError
+    from featstore.errors import UnreadableImage as UnreadableImage
+    from featstore.errors import UsageError as UsageError
     from featstore.extraction.cache import Cache as Cache
     from featstore.extraction.pipeline import Extraction as Extraction
     from featstore.extraction.recipe import Recipe as Recipe
@@ -37,9 +43,11 @@ if TYPE_CHECKING:  # what a type checker and an editor see; a test holds it agai
     from featstore.system.text import Table as Table
 
 _HOMES = {
+    "BaseUnavailable": "featstore.errors",
     "Bottleneck": "featstore.features.bottleneck",
     "Cache": "featstore.extraction.cache",
     "Comparison": "featstore.comparison.result",
+    "DataError": "featstore.errors",
     "Evaluation": "featstore.runs.evaluation",
     "Extraction": "featstore.extraction.pipeline",
     "FeatstoreError": "featstore.errors",
@@ -51,7 +59,11 @@ _HOMES = {
     "Progress": "featstore.system.progress",
     "Recipe": "featstore.extraction.recipe",
     "Run": "featstore.runs.run",
+    "RunError": "featstore.errors",
+    "StoreError": "featstore.errors",
     "Table": "featstore.system.text",
+    "UnreadableImage": "featstore.errors",
+    "UsageError": "featstore.errors",
     "compare": "featstore.api",
     "complete_splits": "featstore.datasets.splits",
     "evaluate": "featstore.api",
@@ -66,9 +78,11 @@ _HOMES = {
 }
 
 __all__ = [
+    "BaseUnavailable",
     "Bottleneck",
     "Cache",
     "Comparison",
+    "DataError",
     "Evaluation",
     "Extraction",
     "FeatstoreError",
@@ -80,7 +94,11 @@ __all__ = [
     "Progress",
     "Recipe",
     "Run",
+    "RunError",
+    "StoreError",
     "Table",
+    "UnreadableImage",
+    "UsageError",
     "compare",
     "complete_splits",
     "evaluate",

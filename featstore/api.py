@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Unpack
 
 from featstore.datasets.manifest import Manifest
-from featstore.errors import LeakWarning
+from featstore.errors import LeakWarning, UsageError, param
 from featstore.extraction.recipe import GridOptions
 from featstore.extraction.recipe_grid import make_recipes
 from featstore.system.progress import Progress, displayed
@@ -97,7 +97,7 @@ def train_head(
         average: With several views, what is averaged over them. Default: `probabilities`.
         val_fraction: Share of the images for validation where there is no such split, 0 to 1.
         test_fraction: Share of the images for testing where there are no splits, 0 to 1.
-        seed: Seed of the head.
+        seed: Seed of the head, and of random weights unless `weights_seed` is given.
         cache: A `Cache`, or the folder of one. Default: $FEATSTORE_CACHE, or `cache` in the working folder.
         runs: Folder in which the run is saved.
         progress: Whether to show a display on standard error, or a `Progress` of your own.
@@ -122,6 +122,7 @@ def train_head(
     recipe = HeadRecipe(head=head, parameters=parameters or {}, seed=seed, train_on=train_on, average=average)
     if own_base := HEADS[head].base:
         options.setdefault("model", own_base)
+    options.setdefault("weights_seed", seed)
     recipes = make_recipes(**options)
     check_side_by_side(recipes, concat)
     with displayed(progress) as display:
@@ -167,7 +168,7 @@ def compare(
         average: With several views, what is averaged over them. Default: `probabilities`.
         val_fraction: Share of the images for validation where there is no such split, 0 to 1.
         test_fraction: Share of the images for testing where there are no splits, 0 to 1.
-        seed: First seed of the heads.
+        seed: First seed of the heads, and the seed of random weights.
         cache: A `Cache`, or the folder of one. Default: $FEATSTORE_CACHE, or `cache` in the working folder.
         progress: Whether to show a display on standard error, or a `Progress` of your own.
         **options: The fields of `Recipe`; `model`, `weights`, `alpha`, `preprocess`, `size` and `views` may be lists.
@@ -188,6 +189,8 @@ def compare(
     from featstore.comparison.grid import Measurement
     from featstore.comparison.job import measure_grid
 
+    if options.setdefault("weights_seed", seed) != seed:
+        raise UsageError(f"{param('weights_seed', options['weights_seed'])}: compare has one {param('seed')} for all")
     names: list[HeadName] = [heads] if isinstance(heads, str) else list(heads)
     measurement = Measurement(
         seed=seed, seeds=seeds, folds=folds, val_fraction=val_fraction, test_fraction=test_fraction
@@ -272,6 +275,8 @@ def fine_tune(
             progress=display,
         )
     _warn(tuned.run.notes)
+    for note in tuned.notes[len(tuned.run.notes) :]:  # plots that could not be written
+        warnings.warn(note, RuntimeWarning, stacklevel=2)
     return tuned
 
 
@@ -285,8 +290,8 @@ def evaluate(
 ) -> Evaluation:
     """Measure a run on labelled images, split by split.
 
-    Without splits, images that the run was made with are in the splits of then, wherever they are now; all others are
-    in the split `new`.
+    Without splits, an image that the run was made with is in the split that it had then, wherever it is now. All other
+    images are in the split `new`.
 
     Args:
         run: A run, or its folder.

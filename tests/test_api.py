@@ -31,19 +31,20 @@ extraction = featstore.extract(manifest, model="tiny", preprocess=["keras", "raw
 spec = extraction.features[0].spec
 X, y, ids = featstore.load_features(extraction.manifest, spec, split="train")
 rows = featstore.open_features(extraction.manifest, spec).X
-run = featstore.train_head("photos", "logistic", {"C": 0.1}, model="tiny")
+run = featstore.train_head("photos", "logistic", model="tiny")
 comparison = featstore.compare("photos", ["logistic", "bn-dropout"], model="tiny", size=[32, 48], folds=5)
 tuned = featstore.fine_tune(run, "photos", blocks=1, rate=3e-4)
 accuracy: float = featstore.evaluate(tuned.recommended, "photos").metrics["test"].accuracy
 label: str = featstore.predict(run, "photos/a.jpg").images[0].label
 features = featstore.Bottleneck(model="tiny", preprocess="raw")
 """
-THREE_TYPOS = """
+FOUR_TYPOS = """
 import featstore
 
 run = featstore.train_head("photos", hed="logistic")
 featstore.extract("photos", modle="tiny")
 featstore.compare("photos", "logistc", model="tiny")
+featstore.Bottleneck(modle="tiny")
 """
 
 
@@ -58,9 +59,18 @@ def leaky(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def check_types(tmp_path: Path, script: str) -> str:
-    """Return what `mypy --strict` says about a user's script."""
+    """Return what `mypy --strict` says about a user's script; an expression of type Any is an error too."""
     (tmp_path / "script.py").write_text(script)
-    command = [sys.executable, "-m", "mypy", "--strict", "--cache-dir", str(tmp_path / "cache"), "script.py"]
+    command = [
+        sys.executable,
+        "-m",
+        "mypy",
+        "--strict",
+        "--disallow-any-expr",
+        "--cache-dir",
+        str(tmp_path / "cache"),
+        "script.py",
+    ]
     return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True).stdout
 
 
@@ -71,10 +81,10 @@ def test_a_script_of_ten_calls_is_typed(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_three_typos_are_three_errors(tmp_path: Path) -> None:
-    """A misspelled argument, option and head are found before anything runs."""
-    found = check_types(tmp_path, THREE_TYPOS)
-    assert [line.split(":")[1] for line in found.splitlines() if ": error:" in line] == ["4", "5", "6"]
+def test_four_typos_are_four_errors(tmp_path: Path) -> None:
+    """A misspelled argument, option, head and parameter of a transformer are found before anything runs."""
+    found = check_types(tmp_path, FOUR_TYPOS)
+    assert [line.split(":")[1] for line in found.splitlines() if ": error:" in line] == ["4", "5", "6", "7"]
 
 
 def test_exports_are_the_same_for_the_interpreter_and_for_a_type_checker() -> None:

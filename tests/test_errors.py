@@ -32,8 +32,8 @@ def test_any_value_is_shown_as_it_is(value: object) -> None:
     assert str(FeatstoreError(param("model", value))) == f"model={value!r}"
 
 
-def test_a_file_name_cannot_pass_for_a_parameter() -> None:
-    """It is shown as it is; the command line escapes control characters."""
+def test_a_file_name_that_is_half_a_parameter_is_shown_as_it_is() -> None:
+    """Its value is not one; the command line escapes control characters."""
     assert str(FeatstoreError("\x02views=ten\x03: no such file")) == "\x02views=ten\x03: no such file"
 
 

@@ -113,7 +113,15 @@ class Recipe:
         return self.model.endswith(MODEL_ENDING)
 
 
-class _SharedOptions(TypedDict, total=False):
+class GridOptions(TypedDict, total=False):
+    """The fields of a `Recipe` as keyword arguments; six of them take several values, as `make_recipes` says."""
+
+    model: OneOrMore[str]
+    weights: OneOrMore[str | None]
+    alpha: OneOrMore[float | None]
+    preprocess: OneOrMore[str]
+    size: OneOrMore[str | int | None]
+    views: OneOrMore[str]
     fit: Fit | None
     interpolation: Interpolation
     reading: ReadingName
@@ -125,25 +133,3 @@ class _SharedOptions(TypedDict, total=False):
     augment: str | None
     weights_seed: int
     top: bool
-
-
-class RecipeOptions(_SharedOptions, total=False):
-    """The fields of a `Recipe` as keyword arguments; a head with a base of its own needs no `model`."""
-
-    model: str
-    weights: str | None
-    alpha: float | None
-    preprocess: str
-    size: str | int | None
-    views: str
-
-
-class GridOptions(_SharedOptions, total=False):
-    """The fields of a `Recipe` as keyword arguments; six of them take several values, as `make_recipes` says."""
-
-    model: OneOrMore[str]
-    weights: OneOrMore[str | None]
-    alpha: OneOrMore[float | None]
-    preprocess: OneOrMore[str]
-    size: OneOrMore[str | int | None]
-    views: OneOrMore[str]

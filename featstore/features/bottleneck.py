@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
 
 from featstore.datasets.manifest import list_files
-from featstore.errors import UnreadableImage, UsageError
+from featstore.errors import UnreadableImage, UsageError, param
 from featstore.extraction.cache import Cache, CacheLike
 from featstore.extraction.pipeline import extract_features
 from featstore.extraction.recipe import Recipe
@@ -24,8 +24,23 @@ from featstore.spec import LAST_ACTIVATION, Dtype, Pool
 ImagePath = str | os.PathLike[str]
 
 
+if TYPE_CHECKING:  # scikit-learn has no types: with its classes as bases a type checker would take any argument
+
+    class _Transformer:
+        def fit_transform(self, X: Sequence[ImagePath], y: Any = None) -> NDArray[np.float32]: ...
+
+        def get_params(self, deep: bool = True) -> dict[str, Any]: ...
+
+        def set_params(self, **params: Any) -> Self: ...
+
+else:
+
+    class _Transformer(TransformerMixin, BaseEstimator):
+        """What scikit-learn adds to a transformer."""
+
+
 @dataclass(eq=False, repr=False)  # scikit-learn reads the parameters off the signature and has its own repr
-class Bottleneck(TransformerMixin, BaseEstimator):  # type: ignore[misc]
+class Bottleneck(_Transformer):
     """A scikit-learn transformer from paths of image files (n,) to features (n, width) float32.
 
     It learns nothing, so it works in a `Pipeline` and in a `GridSearchCV`. The base runs once for each setting; later
@@ -71,7 +86,7 @@ class Bottleneck(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         """
         self._recipe().source()
         if parse_views(self.views)[1]:
-            raise UsageError(f"views {self.views!r}: a transformer does not know which images are for training")
+            raise UsageError(f"{param('views', self.views)}: a transformer does not know which images are for training")
         return self
 
     def transform(self, X: Sequence[ImagePath]) -> NDArray[np.float32]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import threading
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, fields
 from functools import cached_property
@@ -17,6 +16,7 @@ from featstore.heads.registry import make_head
 from featstore.runs.fine_tuning import FineTuning
 from featstore.spec import FeatureSpec
 from featstore.system.files import file_digest
+from featstore.system.fork_lock import ForkLock
 from featstore.system.text import Shown, Table
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 FORMAT = "featstore-run"
 FORMAT_VERSION = 4  # 2: several bases and views; 3: the images and their splits, and fine-tuning; 4: notes, head.npz
-_READING_HEAD = threading.Lock()  # one for all runs: a lock in a run could not be copied or pickled
+_READING_HEAD = ForkLock()  # one for all runs: a lock in a run could not be copied or pickled
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -227,14 +227,14 @@ class _Pool:
     def keep_features(self, owner: int, name: str, features: NDArray[Any]) -> None:
         with self._lock:
             self._features[owner, name] = features
-            while len(self._features) > 1 and sum(f.nbytes for f in self._features.values()) > MOST_DECOMPRESSED:
+            while len(self._features) > 1 and sum(f.nbytes for f in list(self._features.values())) > MOST_DECOMPRESSED:
                 self._features.popitem(last=False)
 
     def drop(self, owner: int, keep: Collection[str]) -> None:
         """Forget what belongs to `owner`, except the names to `keep`."""
         with self._lock:
             for kept in (self._files, self._features):
-                for key in [key for key in kept if key[0] == owner and key[1] not in keep]:
+                for key in [key for key in list(kept) if key[0] == owner and key[1] not in keep]:
                     kept.pop(key, None)
 
 

@@ -40,6 +40,7 @@ class RowReader:
         self.key = key
         self._inventory = Inventory(folder, key)
         self._open: OpenShards | None = None
+        self._tidied: object = None  # the snapshot whose removed shards are closed
         self._marked = -USED_SECONDS
 
     @staticmethod
@@ -102,11 +103,12 @@ class RowReader:
             except KeyError as missing:
                 if not attempt:
                     raise
-                error = missing
+                error = missing.with_traceback(None)  # its frames would keep the old files open
             except (OSError, StoreError) as gone:  # compacted, pruned or damaged: the folder says where rows are now
-                error = gone
+                error = gone.with_traceback(None)
             before = self._inventory.now.files
             self._inventory.rescan()
+            self._close_removed()
             if attempt and self._inventory.now.files == before:
                 break
         raise StoreError(
@@ -148,13 +150,22 @@ class RowReader:
         opening does. Damage in place then shows, and damaged shards are tried again.
         """
         changed = self._inventory.refresh(every_file)
-        if changed and self._open is not None:
-            self._open.keep_only(self.shards)
+        self._close_removed()
         return changed
 
     def save_index(self) -> None:
         """Write the index if it has changed. A cache that cannot be written loses only time."""
         self._inventory.save()
+
+    def _close_removed(self) -> None:
+        """Close the files of shards that are gone, so that the disk gets their space back.
+
+        A reader, a writer or a rescan may have noticed that they are gone, so the snapshots are compared.
+        """
+        now = self._inventory.now
+        if self._open is not None and self._tidied is not now:
+            self._open.keep_only(now.shards)
+            self._tidied = now
 
     def _open_shards(self) -> OpenShards:
         if monotonic() - self._marked >= USED_SECONDS:

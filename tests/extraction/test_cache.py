@@ -174,6 +174,27 @@ def test_the_space_of_removed_shards_is_freed(tmp_path: Path) -> None:
     assert not is_open()
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="open files are listed in /proc")
+@pytest.mark.parametrize("notice", ["read", "write", "refresh"])
+def test_removed_shards_are_closed_by_whatever_notices_them(tmp_path: Path, notice: str) -> None:
+    """A reader that meets a missing shard, a writer that begins, and a look at the folder all take in the change."""
+    cache = Cache(tmp_path)
+    for number in (1, 2):
+        store(tmp_path, number)
+    kept = cache.store(SPEC)
+    kept.read([*ids(1), *ids(2)])
+    compact_key(kept.folder)
+    if notice == "read":
+        kept.read([*ids(1), *ids(2)])
+    elif notice == "write":
+        with kept.writing():
+            pass
+    cache.store(SPEC)
+    links = [f"/proc/self/fd/{number}" for number in os.listdir("/proc/self/fd")]
+    targets = [os.readlink(link) for link in links if os.path.lexists(link)]
+    assert not [target for target in targets if str(kept.folder) in target and "(deleted)" in target]
+
+
 def test_damage_in_place_is_seen(tmp_path: Path) -> None:
     """The folder is unchanged and the file is not: its rows are not served, and are computed again."""
     folder = store(tmp_path, 1)

@@ -10,7 +10,7 @@ import pytest
 from featstore import Bottleneck
 from featstore.comparison.grid import Measurement
 from featstore.errors import UsageError
-from featstore.extraction.recipe import GridOptions, OneOrMore, Recipe, RecipeOptions
+from featstore.extraction.recipe import GridOptions, OneOrMore, Recipe
 from featstore.finetuning.settings import FineTuneOptions, FineTuneSettings
 from featstore.heads.registry import HEADS, HeadName
 from featstore.images.reading import VERSIONS, ReadingName
@@ -96,7 +96,6 @@ def test_each_field_has_help(kind: type, without: set[str]) -> None:
 def test_typed_dictionaries_have_the_fields_of_their_dataclasses() -> None:
     """The types are the same; a grid takes several values of six of them."""
     recipe = get_type_hints(Recipe)
-    assert get_type_hints(RecipeOptions) == recipe
     assert get_type_hints(FineTuneOptions) == get_type_hints(FineTuneSettings)
     expected = {name: OneOrMore[hint] if name in REPEATABLE else hint for name, hint in recipe.items()}
     assert get_type_hints(GridOptions) == expected
