@@ -208,7 +208,7 @@ def finds_a_bug() -> None:
     try:
         run_state_machine_as_test(
             StoreMachine,
-            settings=settings(QUICK, phases=[Phase.generate], print_blob=False),
+            settings=settings(QUICK, max_examples=300, phases=[Phase.generate], print_blob=False),
         )
     except (AssertionError, StoreError):
         return
