@@ -16,6 +16,7 @@ from featstore.datasets.manifest import Manifest
 from featstore.errors import LeakWarning, UsageError, param
 from featstore.extraction.recipe import GridOptions
 from featstore.extraction.recipe_grid import make_recipes
+from featstore.system.fields import check_names
 from featstore.system.progress import Progress, displayed
 from featstore.training.head_recipe import HeadRecipe
 
@@ -259,8 +260,9 @@ def fine_tune(
     """
     from featstore.finetuning.cut_choice import CutChoice
     from featstore.finetuning.job import fine_tune_run
-    from featstore.finetuning.settings import FineTuneSettings
+    from featstore.finetuning.settings import FineTuneOptions, FineTuneSettings
 
+    check_names("option", settings, FineTuneOptions.__annotations__)
     with displayed(progress) as display:
         tuned = fine_tune_run(
             _loaded(run),

@@ -217,3 +217,28 @@ def test_a_run_may_be_named_by_its_folder(leaky: Path, run: Run) -> None:
     image = leaky / "photos" / "test" / "discs" / "030.png"
     by_folder = featstore.predict(str(run.folder), image, cache=leaky / "cache")
     assert by_folder == featstore.predict(run, image, cache=leaky / "cache")
+
+
+def test_a_misspelled_option_is_answered_with_the_nearest(leaky: Path, run: Run) -> None:
+    """Not with a TypeError about a class that the user never called."""
+    verbs: list[tuple[Callable[[], object], str]] = [
+        (lambda: featstore.extract(leaky / "photos", modle="tiny"), "'modle': did you mean model?"),  # type: ignore[call-arg]
+        (lambda: featstore.compare(leaky / "photos", model="tiny", preproces="raw"), "did you mean preprocess?"),  # type: ignore[call-arg]
+        (lambda: featstore.fine_tune(run, leaky / "photos", epoch=2), "did you mean epochs?"),  # type: ignore[call-arg]
+    ]
+    for call_verb, message in verbs:
+        with pytest.raises(featstore.UsageError) as caught:
+            call_verb()
+        assert message in str(caught.value)
+    with pytest.raises(featstore.UsageError, match="`heads`: expected at least one head"):
+        featstore.compare(leaky / "photos", [], model="tiny")
+
+
+def test_the_seed_is_that_of_random_weights_too(leaky: Path) -> None:
+    """As on the command line; a comparison has one seed, so that the commands it prints give its figures."""
+    options: dict[str, Any] = {"model": "tiny", "weights": "random", "cache": leaky / "cache"}
+    with pytest.warns(LeakWarning):
+        found = featstore.train_head(leaky / "photos", seed=3, runs=leaky / "runs", **options)
+    assert found.recipes[0].weights_seed == 3
+    with pytest.raises(featstore.UsageError, match="weights_seed=7: compare has one `seed` for all"):
+        featstore.compare(leaky / "photos", weights_seed=7, **options)

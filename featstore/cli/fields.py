@@ -33,7 +33,7 @@ def _models() -> list[str]:
 
 _REPEATED = defaultdict(
     lambda: "Repeatable.",
-    weights="Repeatable: once for all bases, or for each in their order.",
+    weights="Repeatable: imagenet or random once for all bases; otherwise one for each, in their order.",
     alpha="Repeatable: once for all of these, or for each in their order.",
 )
 
@@ -71,6 +71,8 @@ class Fields:
         default = next(item.default for item in fields(self.of) if item.name == name)
         text = re.sub(r"`(\w+)`", self._as_flag, field_help(self.of)[name])
         more: dict[str, Any] = {"parser": self.parsers.get(name)}
+        if name in self.parsers:
+            more["metavar"] = "SIZE"  # the only kind of field with a parser
         if str in get_args(kind):
             kind = str | None  # a size is text or a number; here it is text
         if name in self.repeatable:

@@ -126,6 +126,7 @@ def _describe(tuned: FineTuned) -> dict[str, Any]:
         "recommended": str(tuned.recommended.folder),
         "seconds": tuned.run.seconds,
         "notes": list(tuned.notes),
+        "skipped": [item._asdict() for item in tuned.skipped],
     }
 
 

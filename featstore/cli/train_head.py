@@ -62,7 +62,8 @@ def command(
     for text in trained.run.notes:
         note(f"warning: {text}")
     if json:
-        print_json(describe(trained.run))
+        skipped = [item._asdict() for item in trained.manifest.skipped]
+        print_json(describe(trained.run) | {"skipped": skipped})
         return
     list_skipped(trained.manifest.skipped)
     if not quiet:

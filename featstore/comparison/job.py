@@ -12,7 +12,7 @@ from featstore.comparison.result import Comparison, ComparisonRow, FailedCell
 from featstore.datasets.leaks import leak_notes
 from featstore.datasets.manifest import Manifest, scan
 from featstore.datasets.splits import fold_splits
-from featstore.errors import DataError, FeatstoreError
+from featstore.errors import DataError, FeatstoreError, UsageError, param
 from featstore.extraction.cache import Cache, CacheLike
 from featstore.extraction.pipeline import FeatureSet, extract_augmented
 from featstore.extraction.plan import Plan
@@ -61,6 +61,8 @@ def measure_grid(
     measurement = measurement or Measurement()
     head = replace(head or HeadRecipe(), seed=measurement.seed)
     head.check(recipes)
+    if not heads:
+        raise UsageError(f"{param('heads')}: expected at least one head, found none")
     cells = make_grid(list(dict.fromkeys(recipes)), list(dict.fromkeys(heads)), settings or {}, head)
     manifest = data if isinstance(data, Manifest) else scan(data)
     unique = list(dict.fromkeys(cell.recipe for cell in cells))

@@ -11,6 +11,7 @@ from featstore.bases.catalog import BASES
 from featstore.errors import UsageError, param
 from featstore.extraction.recipe import GridOptions, Recipe
 from featstore.images.views import parse_views
+from featstore.system.fields import check_names
 
 
 def make_recipes(**options: Unpack[GridOptions]) -> list[Recipe]:
@@ -21,10 +22,11 @@ def make_recipes(**options: Unpack[GridOptions]) -> list[Recipe]:
     `alpha` is one for all bases that take one, or one for each of these. `augment` is for the augmented views alone.
 
     Raises:
-        UsageError: If a model is missing, if weights or multipliers do not match the bases in number, or for a value
-            that a Recipe does not allow.
+        UsageError: If an option is not known, if a model is missing, if weights or multipliers do not match the bases
+            in number, or for a value that a Recipe does not allow.
     """
     given: dict[str, Any] = {**options}
+    check_names("option", given, GridOptions.__annotations__)
     bases = _pair(*(_several(given.pop(name, ())) for name in ("model", "weights", "alpha")))
     axes = [
         [{name: value} for value in _several(given.pop(name, ()))] or [{}] for name in ("size", "views", "preprocess")

@@ -36,7 +36,8 @@ class FineTuneSettings:
         patience: Number of epochs without a smaller validation loss after which training ends.
         clip: Largest norm of the gradient over all variables of one rate; 0 for no limit.
         train_bn: Train BatchNormalization too; by default it keeps its statistics.
-        memory: Most bytes of cached activations in memory; more are streamed from the cache. Default: 2 GiB.
+        memory: Largest size of the cached activations in memory, in bytes, or as in 512M on the command line; more are
+            streamed from the cache. Default: 2 GiB.
         precision: Dtype policy of the base; mixed precisions are for a GPU, and weights stay float32.
         seed: Seed of the order of the images and of dropout.
     """

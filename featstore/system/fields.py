@@ -7,7 +7,8 @@ command line makes its options of all three.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from difflib import get_close_matches
 from functools import cache
 from inspect import cleandoc
 from re import MULTILINE, findall
@@ -55,6 +56,16 @@ def field_help(kind: Any) -> dict[str, str]:
     return {
         name: " ".join(text.split()) for name, text in findall(r"^ {4}(\w+): (.*(?:\n {8}.*)*)", entries, MULTILINE)
     }
+
+
+def check_names(what: str, given: Iterable[str], known: Iterable[str]) -> None:
+    """Raise UsageError for a name that is not known, with the one that was probably meant."""
+    names = list(known)
+    for name in given:
+        if name not in names:
+            near = get_close_matches(name, names, 1)
+            remedy = f"did you mean {near[0]}?" if near else f"use one of {', '.join(names)}"
+            raise UsageError(f"unknown {what} {name!r}: {remedy}")
 
 
 def check_fields(record: Any) -> None:

@@ -86,8 +86,8 @@ def check_side_by_side(recipes: Sequence[Recipe], concat: bool) -> None:
         )
     if len(recipes) > 1 and not concat:
         raise UsageError(
-            f"{len(recipes)} recipes; give {param('concat', True)} to put their features side by side in one head, or "
-            "measure them with compare"
+            f"{len(recipes)} sets of features, but a head takes one: give {param('concat', True)} to put them side by "
+            "side, or measure them with compare"
         )
 
 

@@ -27,6 +27,7 @@ FIELDS = {
     "recommended",
     "seconds",
     "notes",
+    "skipped",
 }
 
 

@@ -62,7 +62,7 @@ def test_json_is_the_only_thing_on_standard_output() -> None:
     """The object of the description, with classes as they are called and no top-5 for four of them."""
     done = train("--json", "--set", "C=0.1", "--runs", "others")
     result = json.loads(done.out)
-    assert list(result) == ["run", "head", "key", "classes", "metrics", "seconds", "notes"]
+    assert list(result) == ["run", "head", "key", "classes", "metrics", "seconds", "notes", "skipped"]
     assert result["classes"] == CLASSES
     assert list(result["metrics"]) == ["train", "val", "test"]
     assert all(list(m) == ["n", "accuracy", "accuracy_ci95", "log_loss"] for m in result["metrics"].values())

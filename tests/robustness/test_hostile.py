@@ -618,7 +618,6 @@ def text_bomb() -> bytes:
 
 
 def check_images() -> None:
-    import resource
 
     from featstore.images.decode import decode_rgb
 
@@ -655,6 +654,8 @@ def peak_memory() -> int:
     if sys.platform == "linux":
         status = Path("/proc/self/status").read_text()
         return 1024 * int(status.partition("VmHWM:")[2].split()[0])
+    import resource
+
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
