@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from featstore.bases.build import load_held, weights_digest
 from featstore.bases.cut import cut_at
 from featstore.bases.held import hold_network
+from featstore.bases.products import check_products
 from featstore.bases.source import BATCH, BaseSource
 from featstore.errors import BaseUnavailable, param
 from featstore.images.preprocessing import Preprocessing
@@ -58,8 +59,10 @@ def load_network(source: BaseSource, spec: FeatureSpec, state: FileStat | None, 
     """Return the base of `spec` as a function, compiled once for each spec; `state` is that of the weights file.
 
     Raises:
-        BaseUnavailable: The weights of `source` are missing or are not those of the spec.
+        BaseUnavailable: The weights of `source` are missing or are not those of the spec, or products are not as
+            precise as float32.
     """
+    check_products()
     pools_inside = source.info is not None and not source.info.map_pools and spec.layer == LAST_ACTIVATION
     pool = spec.pool if pools_inside else "none"
     base = load_held(source, spec.reading.height, spec.reading.width, pool, state)
