@@ -12,6 +12,7 @@ import logging
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 from featstore.system.fork_lock import ForkLock
@@ -78,37 +79,24 @@ def _attribute(module: str, name: str, value: Any) -> _Switch:
     return _Switch(module, lambda found: getattr(found, name), lambda found, new: setattr(found, name, new), value)
 
 
+def _functions(module: str, read: str, write: str, value: Any) -> _Switch:
+    """Return a switch with a function that reads it and one that sets it, both by their names in `module`."""
+    get, put = attrgetter(read), attrgetter(write)
+    return _Switch(module, lambda found: get(found)(), lambda found, new: put(found)(new), value)
+
+
+_TF32 = "config.experimental.tensor_float_32_execution_enabled", "config.experimental.enable_tensor_float_32_execution"
 _SWITCHES = (
     _Switch("tensorflow", _read_optimizer, _set_optimizer, _OPTIMIZER),
-    _Switch(
-        "tensorflow",
-        lambda tf: tf.config.optimizer.get_jit(),
-        lambda tf, jit: tf.config.optimizer.set_jit(jit),
-        "",
-    ),
-    _Switch(
-        "tensorflow",
-        lambda tf: tf.config.functions_run_eagerly(),
-        lambda tf, eager: tf.config.run_functions_eagerly(eager),
-        False,
-    ),
+    _functions("tensorflow", "config.optimizer.get_jit", "config.optimizer.set_jit", ""),
+    _functions("tensorflow", "config.functions_run_eagerly", "config.run_functions_eagerly", False),
     # From Ampere on, GPUs round the factors of float32 products to 10 bits by default: other features than on a CPU,
     # under a key that says float32.
-    _Switch(
-        "tensorflow",
-        lambda tf: tf.config.experimental.tensor_float_32_execution_enabled(),
-        lambda tf, enabled: tf.config.experimental.enable_tensor_float_32_execution(enabled),
-        False,
-    ),
+    _functions("tensorflow", *_TF32, False),
     _Switch("tensorflow", lambda tf: _no_retracing in logging.getLogger("tensorflow").filters, _mute_retracing, True),
-    _Switch("keras", lambda keras: keras.config.floatx(), lambda keras, x: keras.config.set_floatx(x), "float32"),
-    _Switch("keras", lambda keras: keras.config.epsilon(), lambda keras, x: keras.config.set_epsilon(x), 1e-7),
-    _Switch(
-        "keras",
-        lambda keras: keras.config.image_data_format(),
-        lambda keras, layout: keras.config.set_image_data_format(layout),
-        "channels_last",
-    ),
+    _functions("keras", "config.floatx", "config.set_floatx", "float32"),
+    _functions("keras", "config.epsilon", "config.set_epsilon", 1e-7),
+    _functions("keras", "config.image_data_format", "config.set_image_data_format", "channels_last"),
     _attribute("PIL.Image", "MAX_IMAGE_PIXELS", 1024**3 // 4 // 3),
     _attribute("PIL.ImageFile", "LOAD_TRUNCATED_IMAGES", False),  # it invents pixels
     _attribute("PIL.PngImagePlugin", "MAX_TEXT_CHUNK", 2**20),
