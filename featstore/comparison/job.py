@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from featstore.comparison.grid import GridCell, Measurement, command_line, make_grid
+from featstore.comparison.naming import Factors, name_cells, row_name
 from featstore.comparison.result import Comparison, ComparisonRow, FailedCell
 from featstore.datasets.leaks import leak_notes
 from featstore.datasets.manifest import Manifest, scan
@@ -63,19 +64,20 @@ def measure_grid(
     head.check(recipes)
     if not heads:
         raise UsageError(f"{param('heads')}: expected at least one head, found none")
-    cells = make_grid(list(dict.fromkeys(recipes)), list(dict.fromkeys(heads)), settings or {}, head)
+    grid = make_grid(list(dict.fromkeys(recipes)), list(dict.fromkeys(heads)), settings or {}, head)
     manifest = data if isinstance(data, Manifest) else scan(data)
-    unique = list(dict.fromkeys(cell.recipe for cell in cells))
+    unique = list(dict.fromkeys(cell.recipe for cell in grid))
     prepared = prepare(manifest, unique, measurement.val_fraction, measurement.test_fraction, cache, progress)
+    factors = name_cells(grid, prepared.plans)
     folds, split = _make_folds(prepared, measurement, progress)
     source = os.fspath(data) if not isinstance(data, Manifest) else data.source
     cache_folder = str(Cache.at(cache).folder) if cache else None
-    commands = {cell: command_line(source, cell, measurement, cache_folder) for cell in cells}
+    commands = {cell: command_line(source, cell, measurement, cache_folder) for cell in factors}
     on_cell = progress.steps("measuring", "cells") if progress else None
     measured, failed = _measure_all(commands, folds, split, measurement.seeds, on_cell)
     if not measured:
         raise DataError(f"{source}: no cell of the grid could be measured; the first: {failed[0].reason}")
-    rows, findings = _rank(measured, prepared)
+    rows, findings = _rank(measured, prepared, factors)
     return Comparison(
         rows,
         findings,
@@ -125,14 +127,13 @@ def _measure(
 
     from featstore.heads.registry import make_head
 
-    head = cell.head if plan.views > 1 else replace(cell.head, train_on=None, average=None)
     right, losses, seconds = [], [], 0.0
     curves: list[Curve] = []
-    for seed in range(head.seed, head.seed + seeds):
+    for seed in range(cell.head.seed, cell.head.seed + seeds):
         right_in_folds = []
         for fold in folds:
-            estimator = make_head(head.head, head.parameters)
-            fitted = fit_head(fold, [plan], replace(head, seed=seed), estimator, predict_on=(split,))
+            estimator = make_head(cell.head.head, cell.head.parameters)
+            fitted = fit_head(fold, [plan], replace(cell.head, seed=seed), estimator, predict_on=(split,))
             seconds += fitted.seconds
             curves.append(estimator.curve)
             is_right, loss = _score(fitted.probabilities[split], fitted.labels[split], fold.manifest.classes)
@@ -153,19 +154,23 @@ def _score(
     return (probabilities.argmax(axis=1) == truth).astype(float), log_losses(probabilities, truth)
 
 
-def _rank(measured: Sequence[_MeasuredCell], prepared: Prepared) -> tuple[tuple[ComparisonRow, ...], tuple[str, ...]]:
+def _rank(
+    measured: Sequence[_MeasuredCell], prepared: Prepared, factors: Mapping[GridCell, Factors]
+) -> tuple[tuple[ComparisonRow, ...], tuple[str, ...]]:
     """Return the rows, best first, and the findings."""
     from featstore.comparison.findings import CellResult, describe_findings, rank
 
-    cells = [CellResult(_factors(m.cell, prepared), m.right, m.log_loss) for m in measured]
+    cells = [CellResult(factors[m.cell], m.right, m.log_loss) for m in measured]
     rows = []
+    shown = [cell.factors for cell in cells]
     for ranked in rank(cells):
         m = measured[ranked.position]
         features = [f for f in prepared.features if f.recipe == m.cell.recipe]
         rows.append(
             ComparisonRow(
                 cell=m.cell,
-                factors=cells[ranked.position].factors,
+                factors=factors[m.cell],
+                name=row_name(factors[m.cell], shown),
                 size=_size(features),
                 n=len(m.right),
                 accuracy=ranked.accuracy,
@@ -181,20 +186,6 @@ def _rank(measured: Sequence[_MeasuredCell], prepared: Prepared) -> tuple[tuple[
             )
         )
     return tuple(rows), tuple(describe_findings(cells))
-
-
-def _factors(cell: GridCell, prepared: Prepared) -> dict[str, str]:
-    """Return the level of each factor, as a table names it."""
-    height, width = _size([f for f in prepared.features if f.recipe == cell.recipe])
-    size = str(height) if height == width else f"{height}x{width}"
-    recipe = cell.recipe
-    return {
-        "model": cell.model,
-        "preprocess": recipe.preprocess,
-        "size": size,
-        "views": recipe.views,
-        "head": cell.head.head,
-    }
 
 
 def _size(features: Sequence[FeatureSet]) -> tuple[int, int]:

@@ -20,6 +20,7 @@ class ComparisonRow:
     Attributes:
         cell: Recipe and head.
         factors: `model`, `preprocess`, `size`, `views` and `head` as a table names them.
+        name: Those of the factors that vary among the rows, as the findings and the chart name the row.
         size: Input size (height, width) in px.
         n: Number of held-out images.
         accuracy: Share of right predictions, 0 to 1, mean over the seeds.
@@ -36,6 +37,7 @@ class ComparisonRow:
 
     cell: GridCell
     factors: Mapping[str, str]
+    name: str
     size: tuple[int, int]
     n: int
     accuracy: float
@@ -53,7 +55,9 @@ class ComparisonRow:
         """Return the row as `featstore compare --json` prints it."""
         recipe = self.cell.recipe
         return {
+            "name": self.name,
             "model": recipe.model,
+            "weights": recipe.weights,
             "alpha": recipe.alpha,
             "preprocess": recipe.preprocess,
             "size": list(self.size),
