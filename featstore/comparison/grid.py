@@ -38,6 +38,7 @@ class Measurement:
         folds: Cross-validate over all images but a given test split. Default: the splits.
         val_fraction: Share taken for validation where there is no such split.
         test_fraction: Share taken for testing where there are no splits.
+        val_as_test: Measure on the validation split, where there is no test split; training images take its place.
     """
 
     seed: Seed = 0
@@ -45,6 +46,7 @@ class Measurement:
     folds: Annotated[int, Between(2)] | None = None
     val_fraction: float = 0.2
     test_fraction: float = 0.2
+    val_as_test: bool = False
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -97,7 +99,7 @@ def command_line(data: str, cell: GridCell, measurement: Measurement, cache: str
         words += [flag, value] if value else []
     for field in fields(measurement):
         if (value := getattr(measurement, field.name)) != field.default:
-            words += [f"--{field.name.replace('_', '-')}", str(value)]
+            words += [f"--{field.name.replace('_', '-')}", *([] if value is True else [str(value)])]
     words += ["--cache", cache] if cache else []
     return shlex.join(words)
 

@@ -23,11 +23,12 @@ class ComparisonRow:
         name: Those of the factors that vary among the rows, as the findings and the chart name the row.
         size: Input size (height, width) in px.
         n: Number of held-out images.
+        groups: Number of groups that these fall into; None if each is one of its own.
         accuracy: Share of right predictions, 0 to 1, mean over the seeds.
-        accuracy_ci95: 95 % interval (low, high) of the accuracy.
+        accuracy_ci95: 95 % interval (low, high) of the accuracy. If the row may be the best, it allows for that choice.
         log_loss: Mean over images and seeds, in nats.
         difference_to_best: Accuracy less that of the best row on the same images; 0 or negative.
-        difference_ci95: 95 % interval (low, high) of this difference.
+        difference_ci95: Interval (low, high) of this difference; 95 % for all comparisons of the grid together.
         seconds_extract: Seconds that the extraction took in this call; 0 where all features were cached.
         seconds_fit: Seconds of all fits of the head.
         width: Number of values in a row of features.
@@ -40,6 +41,7 @@ class ComparisonRow:
     name: str
     size: tuple[int, int]
     n: int
+    groups: int | None
     accuracy: float
     accuracy_ci95: tuple[float, float]
     log_loss: float
@@ -64,6 +66,7 @@ class ComparisonRow:
             "views": recipe.views,
             "head": self.cell.head.head,
             "n": self.n,
+            "groups": self.groups,
             "accuracy": self.accuracy,
             "accuracy_ci95": list(self.accuracy_ci95),
             "log_loss": self.log_loss,

@@ -7,12 +7,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, fields
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from featstore.errors import RunError
 from featstore.evaluation.metrics import Metrics, describe_splits, metrics_table
 from featstore.extraction.recipe import Recipe
-from featstore.heads.registry import make_head
+from featstore.heads.registry import HEADS, HeadName, make_head
 from featstore.runs.fine_tuning import FineTuning
 from featstore.spec import FeatureSpec
 from featstore.system.files import file_digest
@@ -82,6 +82,11 @@ class Run(Shown):
         if len(self.specs) == 1:
             return self.specs[0].key
         return hashlib.sha256("\n".join(spec.key for spec in self.specs).encode()).hexdigest()
+
+    @property
+    def stops_on_val(self) -> bool:
+        """Whether the validation split decided when the training stopped."""
+        return self.fine_tuning is not None or HEADS[cast(HeadName, self.head)].stops_on_val
 
     def load_head(self) -> Classifier:
         """Return the trained head. It is read at the first call and then kept in memory; the method is thread-safe.

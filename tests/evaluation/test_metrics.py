@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from scipy.stats import binomtest
 from sklearn.metrics import accuracy_score, log_loss
 
-from featstore.evaluation.metrics import compute_metrics, wilson_interval
+from featstore.evaluation.intervals import wilson_interval
+from featstore.evaluation.metrics import compute_metrics
 
 CLASSES = list("abcdefg")
 
