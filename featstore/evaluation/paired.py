@@ -44,7 +44,8 @@ def paired_difference(
     """
     d = np.asarray(a, float) - np.asarray(b, float)
     units = units or Units.single(len(d))
-    effect = units.design_effect(d, -1.0, 1.0)
+    size = math.sqrt(float((d**2).mean()))
+    effect = units.design_effect(d, -size, size)
     n, total, squares = len(d) / effect, float(d.sum()) / effect, float((d**2).sum()) / effect
     centre = total / (n + 2)
     half = units.quantile(error) * math.sqrt(max(0.0, squares + 1 - total**2 / (n + 2))) / (n + 2)

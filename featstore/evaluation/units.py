@@ -44,7 +44,7 @@ class Units:
         return totals
 
     def design_effect(self, values: NDArray[np.float64], low: float, high: float) -> float:
-        """Return how many images count as one in the mean of `values` (n,), which lie between `low` and `high`.
+        """Return how many images count as one in the mean of `values` (n,), whose scale is from `low` to `high`.
 
         It is the variance of the mean with units as drawn, divided by that with images drawn singly: from 1, where
         units do not matter, to the mean size of the unit of an image, where all images of a unit are alike. Few
@@ -61,6 +61,8 @@ class Units:
         ends = (high - mean) ** 2 + (low - mean) ** 2
         of_units = float((self.totals(values - mean) ** 2).sum()) + _PRIOR * largest**2 * ends
         of_images = float(((values - mean) ** 2).sum()) + _PRIOR * largest * ends
+        if of_images == 0:
+            return largest
         return min(max(1.0, units / (units - 1) * of_units / of_images), largest)
 
     def quantile(self, error: float) -> float:

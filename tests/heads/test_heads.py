@@ -149,6 +149,26 @@ def test_views_of_one_image_stay_in_one_fold(monkeypatch: pytest.MonkeyPatch) ->
     assert all(not train & held_out for train, held_out in seen)
 
 
+@pytest.mark.parametrize("shared", [8, 2])
+def test_a_class_that_a_fold_does_not_know_is_not_scored_there(shared: int) -> None:
+    """Groups that classes share may leave a fold without a class: no answer is read as one for another class."""
+    X, y = clusters(40, "abc")
+    groups = np.array([f"patient {n % shared}" if label == "c" else f"{label} {n}" for n, label in enumerate(y)])
+    groups[y == "b"] = [f"patient {n % 8}" for n in range(int((y == "b").sum()))]
+    head = make_head("logistic")
+    head.fit(X, y, None, 0, None, groups)
+    assert head.predict_proba(X).shape == (len(X), 3)
+    assert max(head.curve.series["cv_log_loss"]) < 1.2  # a class that is not known would cost 36 nats an image
+
+
+def test_without_two_classes_in_any_fold_nothing_is_selected() -> None:
+    """As with a single image of a class, C is the default."""
+    X, y = clusters(8, "ab")
+    head = make_head("logistic", {"folds": 2})
+    head.fit(X, y, None, 0, None, y)  # a group is a class
+    assert head.selected() == {"C": logistic.DEFAULT_C}
+
+
 def test_scratch_cnn_is_the_recipe() -> None:
     """Convolution and pooling three times, dense, dropout, softmax; no normalization that would hide the scaling."""
     head: Any = make_head("scratch-cnn", {"epochs": 1})
