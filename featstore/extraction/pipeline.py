@@ -26,6 +26,7 @@ from featstore.images.readers import make_views_reader
 from featstore.spec import LAST_ACTIVATION, FeatureSpec
 from featstore.store.reader import RowReader
 from featstore.store.rowstore import RowStore
+from featstore.system.pinned import pinned
 from featstore.system.text import Shown, Table
 
 if TYPE_CHECKING:
@@ -127,6 +128,7 @@ class Extraction(Shown):
         yield Table([*header, "computed", "reused", "shape", "seconds", "path"], rows)
 
 
+@pinned()
 def extract_features(
     data: str | os.PathLike[str] | Manifest,
     recipes: Sequence[Recipe],
@@ -151,6 +153,7 @@ def extract_features(
     return Extraction(manifest, features, plans)
 
 
+@pinned()
 def extract_augmented(
     manifest: Manifest,
     plans: Sequence[Plan],

@@ -25,6 +25,7 @@ from featstore.runs.measuring import measure_splits
 from featstore.runs.run import Run
 from featstore.system.environment import versions
 from featstore.system.files import file_digest, write_whole
+from featstore.system.pinned import pinned
 
 if TYPE_CHECKING:
     from featstore.evaluation.metrics import Metrics
@@ -50,6 +51,7 @@ class _Times:
         return {name: round(value, 3) for name, value in stages.items()}
 
 
+@pinned()
 def fine_tune_run(
     head_run: Run,
     data: str | os.PathLike[str] | Manifest,

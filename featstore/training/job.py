@@ -19,6 +19,7 @@ from featstore.runs.measuring import measure_splits
 from featstore.runs.run import Run
 from featstore.system.environment import versions
 from featstore.system.files import file_digest
+from featstore.system.pinned import pinned
 from featstore.training.fit import FitResult, Prepared, fit_head, prepare
 from featstore.training.head_recipe import HeadRecipe
 
@@ -36,6 +37,7 @@ class TrainResult(NamedTuple):
     features: tuple[FeatureSet, ...]
 
 
+@pinned()
 def train(
     data: str | os.PathLike[str] | Manifest,
     recipes: Recipe | Sequence[Recipe],
