@@ -17,7 +17,7 @@ from featstore.datasets.splits import complete_splits
 from featstore.errors import DataError
 from featstore.extraction import job
 from featstore.extraction.cache import Cache, CacheLike
-from featstore.extraction.canary import Guard
+from featstore.extraction.canary import NAMES, Guard
 from featstore.extraction.encoder import make_encoder
 from featstore.extraction.plan import Plan, PlannedRows, make_plan
 from featstore.extraction.recipe import Recipe
@@ -250,8 +250,10 @@ def _task(cache: Cache, recipe: Recipe, rows: PlannedRows, store: RowStore) -> T
     pools_maps = spec.layer != LAST_ACTIVATION or source.info is None or source.info.map_pools
     maps = _stored_maps(cache, spec) if spec.pool != "none" and pools_maps else None
     pool = _average if spec.pool == "avg" else _maximum
-    guard = Guard(store, _plain_reader(spec.reading), make_encoder(source, spec))
-    return Task(store, guard, spec.dtype, maps, pool, rows.views, guard.canary)
+    pools = {"avg": _average, "max": _maximum} if spec.pool == "none" and pools_maps else {}
+    read, encode = _plain_reader(spec.reading), make_encoder(source, spec)
+    guard = Guard(store, read, encode, pools=pools, maps=maps, pool=spec.pool)
+    return Task(store, guard, spec.dtype, maps, guard.pooling(pool), rows.views, guard.canary, beside=len(NAMES))
 
 
 def _plain_reader(reading: Reading) -> Read:

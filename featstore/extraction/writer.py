@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 Encode = Callable[["NDArray[Any]"], "NDArray[np.float32]"]
+Pooling = Callable[["NDArray[Any]"], "NDArray[np.float32]"]  # of maps (n, height, width, channels)
 
 SHARD_SECONDS = 10.0  # a killed run loses at most this much work
 FLOAT16_TOLERANCE = 1e-3  # relative to the largest number of the row; rounding alone takes half of it
@@ -31,16 +32,18 @@ class Task:
     store: where the rows go. encode: turns RGB images (n, h, w, 3) into rows. dtype: float32 for all rows, or float16,
     where rows that float16 cannot hold stay float32. maps: a store of the unpooled maps of the same features, if there
     is one. pool: makes rows from maps; images that have a map need no base. views: numbers of the rows of each image.
-    canary: returns the canary to store with the first rows of a key (see `canary.Guard`).
+    canary: returns the canary to store with a key that has none (see `canary.Guard`). beside: number of images that
+    `encode` adds to its first batch.
     """
 
     store: RowStore
     encode: Encode
     dtype: str = "float16"
     maps: RowReader | None = None
-    pool: Callable[[NDArray[Any]], NDArray[np.float32]] | None = None
+    pool: Pooling | None = None
     views: tuple[int, ...] = (PLAIN_VIEW,)
     canary: Callable[[], Mapping[str, Any] | None] = lambda: None
+    beside: int = 0
 
     def rows(self, digest: str) -> list[RowId]:
         """Return the ids of the rows of the image with this SHA-256 (hex)."""
@@ -70,6 +73,7 @@ class RowQueue:
         self._to_pool: list[_Item] = []
         self._ids: list[RowId] = []
         self._rows: list[NDArray[np.float32]] = []
+        self._batch = BATCH - task.beside
         self._stored_at = time.perf_counter()
 
     def needs_pixels(self, row: RowId) -> bool:
@@ -87,7 +91,7 @@ class RowQueue:
         self._enqueued.add(row)
         items = self._to_pool if self._has_map(row) else self._to_encode
         items.append(_Item(row, pixels))
-        if len(items) == BATCH:
+        if len(items) >= self._batch:
             self._make_rows(items)
 
     def flush(self) -> None:
@@ -126,6 +130,7 @@ class RowQueue:
             rows = self._pool_maps([item.row for item in items])
         else:
             rows = self.task.encode(np.stack([item.pixels for item in items if item.pixels is not None]))
+            self._batch = BATCH
         finite = np.asarray(np.isfinite(rows.reshape(len(rows), -1)).all(axis=1))
         ids = [item.row for item, is_finite in zip(items, finite, strict=True) if is_finite]
         reason = "the base's features are not finite (NaN or infinity)"
