@@ -7,6 +7,7 @@ memory      peak memory of an extraction of 1,000 and of 10,000 images, and of a
 finetuning  the last block from the cache against the whole network, and the memory of cached activations
 grid        `compare` from the cache against its cells one by one, and ten views of an image against ten images
 intervals   how often intervals hold the truth, and how often a grid of equal cells is told apart (simulated)
+canary      extractions that add rows to a key, with the comparison of the canary and without
 scale       what is done with a key of 10,000 to 1,000,000 rows, and random batches against numpy.memmap
 """
 
@@ -21,6 +22,7 @@ from pathlib import Path
 
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # as featstore has it: what is compared must not differ in this
 
+from canary import measure_canary
 from extraction import measure_extraction
 from finetuning import measure_finetuning
 from grid import measure_grid
@@ -39,6 +41,7 @@ BENCHMARKS: dict[str, Callable[[Path, Path], None]] = {
     "finetuning": measure_finetuning,
     "intervals": measure_intervals,
     "scale": measure_scale,
+    "canary": measure_canary,
 }
 
 
