@@ -3,8 +3,8 @@
 Versions of libraries are not part of a key, since they hardly ever change a feature: by 5e-6 relative L2 at most where
 only rounding differs (threads, batches, oneDNN). A decoder, a filter or a precision that really differs changes it by
 8e-4 or more, and such rows must not be mixed with the old ones. So a process that adds rows to a key first has to
-compute the same features of these images. They are computed beside the first images, in a batch of fixed size, so a
-run that adds a few rows pays only for reading them.
+compute the same features of these images. They are computed together with the first images, in a batch of fixed size,
+so a run that adds a few rows pays only for reading them.
 """
 
 from __future__ import annotations

@@ -253,7 +253,7 @@ def _task(cache: Cache, recipe: Recipe, rows: PlannedRows, store: RowStore) -> T
     pools = {"avg": _average, "max": _maximum} if spec.pool == "none" and pools_maps else {}
     read, encode = _plain_reader(spec.reading), make_encoder(source, spec)
     guard = Guard(store, read, encode, pools=pools, maps=maps, pool=spec.pool)
-    return Task(store, guard, spec.dtype, maps, guard.pooling(pool), rows.views, guard.canary, beside=len(NAMES))
+    return Task(store, guard, spec.dtype, maps, guard.pooling(pool), rows.views, guard.canary, extra=len(NAMES))
 
 
 def _plain_reader(reading: Reading) -> Read:

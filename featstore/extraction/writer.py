@@ -32,7 +32,7 @@ class Task:
     store: where the rows go. encode: turns RGB images (n, h, w, 3) into rows. dtype: float32 for all rows, or float16,
     where rows that float16 cannot hold stay float32. maps: a store of the unpooled maps of the same features, if there
     is one. pool: makes rows from maps; images that have a map need no base. views: numbers of the rows of each image.
-    canary: returns the canary to store with a key that has none (see `canary.Guard`). beside: number of images that
+    canary: returns the canary to store with a key that has none (see `canary.Guard`). extra: number of images that
     `encode` adds to its first batch.
     """
 
@@ -43,7 +43,7 @@ class Task:
     pool: Pooling | None = None
     views: tuple[int, ...] = (PLAIN_VIEW,)
     canary: Callable[[], Mapping[str, Any] | None] = lambda: None
-    beside: int = 0
+    extra: int = 0
 
     def rows(self, digest: str) -> list[RowId]:
         """Return the ids of the rows of the image with this SHA-256 (hex)."""
@@ -73,7 +73,7 @@ class RowQueue:
         self._to_pool: list[_Item] = []
         self._ids: list[RowId] = []
         self._rows: list[NDArray[np.float32]] = []
-        self._batch = BATCH - task.beside
+        self._batch = BATCH - task.extra
         self._stored_at = time.perf_counter()
 
     def needs_pixels(self, row: RowId) -> bool:
