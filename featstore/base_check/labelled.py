@@ -16,6 +16,7 @@ from featstore.extraction.recipe import Recipe
 from featstore.images.preprocessing import NAMED
 from featstore.images.reading import parse_size
 from featstore.images.views import CANVAS, VIEWS
+from featstore.system.figures import figure, interval, with_interval
 from featstore.system.pinned import pinned
 from featstore.system.text import Shown, Table
 
@@ -80,9 +81,8 @@ class LabelledCheck(Shown):
         yield ""
         rows = []
         for row in self.rows:
-            low, high = row.top1_ci95
-            shown = f"{low:.3f} to {high:.3f}"
-            rows.append([row.preprocess, str(row.views), str(row.n), f"{row.top1:.3f}", shown, f"{row.top5:.3f}"])
+            shares = figure(row.top1), interval(row.top1_ci95), figure(row.top5)
+            rows.append([row.preprocess, str(row.views), str(row.n), *shares])
         yield Table(["preprocess", "views", "n", "top-1", "95 % interval", "top-5"], rows)
 
 
@@ -226,8 +226,9 @@ def _verdict(
     fewest, most = min(row.views for row in rows), max(row.views for row in rows)
     compared = [row for row in rows if row.views == fewest]
     best = max(compared, key=lambda row: (row.top1, row.top5))
-    text = f"`{best.preprocess}` is right: top-1 {best.top1:.3f} [{best.top1_ci95[0]:.3f}, {best.top1_ci95[1]:.3f}]"
-    text += f", top-5 {best.top5:.3f} on {best.n} images" + (" in one view" if fewest == 1 else f" in {fewest} views")
+    text = f"`{best.preprocess}` is right: top-1 {with_interval(best.top1, best.top1_ci95)}"
+    seen = "one view" if fewest == 1 else f"{fewest} views"
+    text += f", top-5 {figure(best.top5)} on {best.n} images in {seen}"
     leads = {
         row.preprocess: compare(right_by[best.preprocess, fewest], right_by[row.preprocess, fewest])
         for row in compared
@@ -246,7 +247,7 @@ def _verdict(
         gain = compare(right_by[best.preprocess, most], right_by[best.preprocess, fewest])
         text += f". {most} views against {fewest}: {gain.in_points()}"
     if published[0] is not None:
-        text += f". Published top-1 on all of ImageNet's validation images: {published[0]:.3f}"
+        text += f". Published top-1 on all of ImageNet's validation images: {figure(published[0])}"
     return text
 
 

@@ -111,7 +111,7 @@ def _as_csv(comparison: Comparison) -> str:
     writer.writeheader()
     for row in rows:
         size = "x".join(map(str, row["size"]))
-        intervals = {key: " ".join(f"{v:.6g}" for v in row[key]) for key in ("accuracy_ci95", "difference_ci95")}
+        intervals = {key: " ".join(map(str, row[key])) for key in ("accuracy_ci95", "difference_ci95")}
         texts = {key: spreadsheet_text(value) for key, value in row.items() if isinstance(value, str)}
         writer.writerow(row | texts | intervals | {"size": size})
     return text.getvalue()

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from featstore.evaluation.paired import Difference, paired_difference
 from featstore.evaluation.ranking import CellResult, RankedCell
 from featstore.evaluation.units import Units
+from featstore.system.figures import with_interval
 
 Context = tuple[tuple[str, str], ...]  # (factor, level) of a cell, for all factors but one
 Pairs = Mapping[Context, tuple[NDArray[np.float64], NDArray[np.float64]]]  # two levels of that one factor, (n,) each
@@ -47,9 +48,8 @@ def _ordered(names: Iterable[str], order: Sequence[str]) -> list[str]:
 def _describe_best(cells: Sequence[CellResult], ranked: Sequence[RankedCell], varied: Sequence[str]) -> str:
     first = ranked[0]
     name = ", ".join(cells[first.position].factors[factor] for factor in _ordered(varied, NAMES_ORDER))
-    low, high = first.accuracy_ci95
     text = f"best: {name}: " if name else "accuracy "
-    text += f"{first.accuracy:.3f} [{low:.3f}, {high:.3f}] on {len(cells[0].right)} images"
+    text += f"{with_interval(first.accuracy, first.accuracy_ci95)} on {len(cells[0].right)} images"
     others = len(cells) - 1
     close = sum(not other.difference_to_best.is_significant for other in ranked[1:])
     if others == 0:

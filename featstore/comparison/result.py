@@ -10,6 +10,7 @@ from featstore.comparison.grid import GridCell
 from featstore.datasets.manifest import Skipped
 from featstore.evaluation.paired import Difference
 from featstore.heads.interface import Curve
+from featstore.system.figures import figure, interval, loss, megabytes
 from featstore.system.text import Shown, Table
 
 
@@ -32,7 +33,7 @@ class ComparisonRow:
         seconds_extract: Seconds that the extraction took in this call; 0 where all features were cached.
         seconds_fit: Seconds of all fits of the head.
         width: Number of values in a row of features.
-        bytes: Size of the features in the cache.
+        bytes: Size of the features as they are stored.
         command: The `featstore train-head` command that makes this cell.
     """
 
@@ -81,20 +82,19 @@ class ComparisonRow:
 
     def cells(self) -> list[str]:
         """Return the row as the texts of a table."""
-        low, high = self.accuracy_ci95
         to_best = "best"
         if (self.difference_to_best, *self.difference_ci95) != (0.0, 0.0, 0.0):
             to_best = Difference(self.difference_to_best, *self.difference_ci95).in_points().replace(" points", "")
         return [
             *self.factors.values(),
-            f"{self.accuracy:.3f}",
-            f"{low:.3f} to {high:.3f}",
-            f"{self.log_loss:.3f}",
+            figure(self.accuracy),
+            interval(self.accuracy_ci95),
+            loss(self.log_loss),
             to_best,
             f"{self.seconds_extract:.1f}",
             f"{self.seconds_fit:.1f}",
             str(self.width),
-            f"{self.bytes / 1e6:.1f}",
+            megabytes(self.bytes),
         ]
 
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from featstore.evaluation.intervals import accuracy_interval
 from featstore.evaluation.units import Units
+from featstore.system.figures import figure, interval, loss
 from featstore.system.text import Table
 
 UsedFor = Literal["training", "stopping", "measuring"]
@@ -90,11 +91,10 @@ def metrics_table(metrics: Mapping[str, Metrics]) -> Table:
     has_top5 = any(m.top5 is not None for m in metrics.values())
     rows = []
     for split, m in metrics.items():
-        low, high = m.accuracy_ci95
-        top5 = [] if not has_top5 else ["" if m.top5 is None else f"{m.top5:.3f}"]
-        accuracy = [f"{m.accuracy:.3f}", f"{low:.3f} to {high:.3f}"]
+        top5 = [] if not has_top5 else ["" if m.top5 is None else figure(m.top5)]
+        use = [m.used_for or ""] if has_use else []
         rows.append(
-            [split, m.describe_size(), *accuracy, *top5, f"{m.log_loss:.3f}", *([m.used_for or ""] if has_use else [])]
+            [split, m.describe_size(), figure(m.accuracy), interval(m.accuracy_ci95), *top5, loss(m.log_loss), *use]
         )
     header = ["split", "n", "accuracy", "95 % interval", *(["top-5"] if has_top5 else []), "log loss"]
     return Table([*header, *(["used for"] if has_use else [])], rows)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featstore.evaluation.units import ERROR, Units
+from featstore.system.figures import in_points
 
 
 class Difference(NamedTuple):
@@ -25,8 +26,7 @@ class Difference(NamedTuple):
 
     def in_points(self) -> str:
         """Return the difference in percentage points, as `1.2 points [0.3, 2.1]`."""
-        value, low, high = (round(100 * part, 1) + 0.0 for part in self)  # + 0.0: no "-0.0"
-        return f"{value:.1f} points [{low:.1f}, {high:.1f}]"
+        return in_points(self.value, (self.low, self.high))
 
 
 def paired_difference(

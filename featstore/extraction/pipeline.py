@@ -25,6 +25,7 @@ from featstore.extraction.writer import Task
 from featstore.images.readers import make_views_reader
 from featstore.spec import LAST_ACTIVATION, FeatureSpec
 from featstore.store.reader import RowReader
+from featstore.store.rowid import row_id
 from featstore.store.rowstore import RowStore
 from featstore.system.pinned import pinned
 from featstore.system.text import Shown, Table
@@ -49,6 +50,7 @@ class FeatureSet:
         folder: Folder of the rows.
         shape: Shape of one row.
         images: Number of images.
+        bytes: Size of the rows as they are stored, uncompressed. A row that float16 cannot hold is stored as float32.
         computed: Number of rows that the base computed in this extraction; the others were stored before.
         seconds: Time of this extraction.
         damaged: A line for each shard that cannot be used.
@@ -60,6 +62,7 @@ class FeatureSet:
     folder: Path
     shape: tuple[int, ...]
     images: int
+    bytes: int
     computed: int
     seconds: float
     damaged: tuple[str, ...] = ()
@@ -68,14 +71,6 @@ class FeatureSet:
     def rows(self) -> int:
         """Number of rows: images x views."""
         return self.images * len(self.views)
-
-    @property
-    def bytes(self) -> int:
-        """Bytes of the rows in the cache, without the headers of shards."""
-        width = 1
-        for side in self.shape:
-            width *= side
-        return self.rows * width * (2 if self.spec.dtype == "float16" else 4)
 
     def describe(self) -> dict[str, Any]:
         """Return plain JSON values, as `featstore extract --json` prints them."""
@@ -92,6 +87,7 @@ class FeatureSet:
             "path": str(self.folder),
             "images": self.images,
             "rows": self.rows,
+            "bytes": self.bytes,
             "computed": self.computed,
             "reused": self.rows - self.computed,
             "seconds": round(self.seconds, 3),
@@ -206,6 +202,7 @@ def _complete(
                 folder=store.folder,
                 shape=store.row_shape or (),
                 images=len(manifest),
+                bytes=store.bytes_of([row_id(p.digest, view) for p in manifest.pictures for view in views]),
                 computed=computed,
                 seconds=seconds,
                 damaged=tuple(store.damaged),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from featstore.system.figures import figures
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -36,12 +38,14 @@ def judge(head_folder: Path, training: Training, difference: Difference | None) 
         return Verdict(False, f"a validation split is missing, so the network and the head cannot be compared: {stays}")
     best = training.best_epoch
     if losses[best] > losses[0] - LEAST_GAIN:
+        head, network = figures(losses[0], min(losses[1:]), limits=(0.0,))
         return Verdict(
             False,
-            f"no epoch beats the cached head on validation (log loss {losses[0]:.3f}, at best {min(losses[1:]):.3f} in "
-            f"{training.epochs} epochs): {stays}",
+            f"no epoch beats the cached head on validation (log loss {head}, at best {network} in {training.epochs} "
+            f"epochs): {stays}",
         )
-    change = f"log loss {losses[0]:.3f} -> {losses[best]:.3f}, accuracy {accuracies[0]:.3f} -> {accuracies[best]:.3f}"
+    loss = " -> ".join(figures(losses[0], losses[best], limits=(0.0,)))
+    change = f"log loss {loss}, accuracy {' -> '.join(figures(accuracies[0], accuracies[best]))}"
     if difference is not None and difference.high < 0:
         return Verdict(False, f"the accuracy on validation is significantly lower ({change}): {stays}")
     return Verdict(True, f"epoch {best} of {training.epochs} beats the cached head on validation ({change})")
