@@ -2,7 +2,7 @@
 
 All have one shape: what the verb is about comes first, then keyword arguments. `cache` and `runs` say where results go,
 `progress` shows a display, and the rest are the options of the command line under the same names. Images that are held
-out and were trained on make a verb warn with `LeakWarning`.
+out and were trained on make a verb warn with `LeakWarning`, and so do images that changed their split.
 """
 
 from __future__ import annotations
@@ -118,7 +118,8 @@ def train_head(
         RunError: The run cannot be saved.
 
     Warns:
-        LeakWarning: Copies of training images are in the validation or test split.
+        LeakWarning: Copies of training images are in the validation or test split, or images were in another split in
+            earlier runs of the same data.
     """
     from featstore.heads.registry import HEADS
     from featstore.training.job import check_side_by_side, train
@@ -268,7 +269,8 @@ def fine_tune(
         BaseUnavailable: The base or its weights are not those of the run.
 
     Warns:
-        LeakWarning: Copies of training images are in the validation or test split.
+        LeakWarning: Copies of training images are in the validation or test split, or images were in another split in
+            earlier runs of the same data.
     """
     from featstore.finetuning.cut_choice import CutChoice
     from featstore.finetuning.job import fine_tune_run

@@ -22,6 +22,7 @@ from featstore.finetuning.verdict import compare_accuracies, describe_difference
 from featstore.runs.files import check_root, load_curve, new_folder, save_run
 from featstore.runs.fine_tuning import FineTuning
 from featstore.runs.measuring import measure_splits
+from featstore.runs.moves import moved_notes
 from featstore.runs.run import Run
 from featstore.system.environment import versions
 from featstore.system.files import file_digest, write_whole
@@ -174,7 +175,11 @@ def _make_run(
         data=os.path.abspath(manifest.source),
         fractions=head_run.fractions,
         fine_tuning=fine_tuning,
-        notes=(*leak_notes(manifest), *trained_on_notes(_seen_elsewhere(setup), manifest)),
+        notes=(
+            *leak_notes(manifest),
+            *trained_on_notes(_seen_elsewhere(setup), manifest),
+            *moved_notes(folder.parent, manifest),
+        ),
         versions=versions(),
         head_file=head_file,
         head_sha256=file_digest(folder / head_file),

@@ -29,7 +29,7 @@ class FineTuned(Shown):
         difference: Difference of the accuracies on the test split in points, with its 95 % interval, as text. Without
             a test split it is that on the validation split.
         verdict: The comparison on the validation split that `recommended` rests on, as text.
-        notes: Reasons why the metrics are too good, and plots that could not be written.
+        notes: The notes of `run`, and plots that could not be written.
         skipped: Files that could not be read.
     """
 

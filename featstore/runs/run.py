@@ -51,7 +51,8 @@ class Run(Shown):
         data: Path of the data set.
         fractions: Shares for `val` and `test`, used where the data set has no such splits.
         fine_tuning: Record of the fine-tuning; None for a head.
-        notes: Reasons why the metrics are too good, such as copies of an image in two splits.
+        notes: Reasons why the metrics are too good, such as copies of an image in two splits, or cannot be compared
+            with those of earlier runs, whose splits were others.
         versions: Versions of featstore and of the libraries that made the run.
         head_file: Name of the file with the trained weights.
         head_sha256: SHA-256 (hex) of that file, checked when it is loaded.

@@ -16,6 +16,7 @@ from featstore.extraction.pipeline import FeatureSet
 from featstore.extraction.recipe import Recipe
 from featstore.runs.files import check_root, new_folder, save_run
 from featstore.runs.measuring import measure_splits
+from featstore.runs.moves import moved_notes
 from featstore.runs.run import Run
 from featstore.system.environment import versions
 from featstore.system.files import file_digest
@@ -124,7 +125,7 @@ def _save(
         seed=head.seed,
         data=os.path.abspath(manifest.source),
         fractions=fractions,
-        notes=leak_notes(manifest),
+        notes=(*leak_notes(manifest), *moved_notes(runs, manifest)),
         versions=versions(),
         head_file=head_file,
         head_sha256=file_digest(folder / head_file),

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from featstore.datasets.leaks import shared_between_splits
 from featstore.datasets.manifest import Manifest, Picture
-from featstore.datasets.splits import _hash_number, complete_splits, fold_splits
+from featstore.datasets.splits import _hash_number, _split_at, complete_splits, fold_splits
 from featstore.errors import DataError, UsageError
 from featstore.system.files import FileStat
 
@@ -43,15 +43,27 @@ def test_proportions_are_about_the_fractions() -> None:
         assert splits.count("test") == pytest.approx(200, abs=54)
 
 
-@given(st.integers(20, 60), st.integers(1, 60))
-def test_new_images_and_new_places_move_no_old_image(count: int, more: int) -> None:
-    """Splits stay when the folder is moved and grows, unless a class is tiny."""
-    before = by_digest(complete_splits(manifest(*two_classes(count))))
-    after = by_digest(complete_splits(manifest(*reversed(two_classes(count + more, folder="elsewhere")))))
-    moved = [d for d in before if before[d] != after[d]]
-    assert (
-        len(moved) <= sum(list(before.values()).count(s) <= 2 for s in ("val", "test")) * 2
-    )  # borrowed for an empty split
+def own_split(picture: Picture) -> str:
+    """The split by the number of the image or its group alone, with nothing borrowed."""
+    return _split_at(_hash_number(picture), {"test": 0.2, "val": 0.2})
+
+
+@pytest.mark.parametrize("groups", [0, 24])
+@given(st.integers(6, 60), st.integers(1, 60), st.integers(0, 10**6))
+def test_new_images_and_new_places_move_only_what_is_borrowed(groups: int, count: int, more: int, first: int) -> None:
+    """A class that has images (or groups) of its own in all splits, before and after, has each image in its own."""
+
+    def images(count: int, folder: str) -> list[Picture]:
+        group = [f"g{i % groups}" if groups else None for i in range(count)]
+        return [picture(first + i, "ab"[i % 2], group=group[i], folder=folder) for i in range(count)]
+
+    old, new = images(count, "d"), images(count + more, "elsewhere")
+    before, after = by_digest(complete_splits(manifest(*old))), by_digest(complete_splits(manifest(*reversed(new))))
+    for label in "ab":
+        classes = [[p for p in pictures if p.label == label] for pictures in (old, new)]
+        if all({own_split(p) for p in pictures} == {"train", "val", "test"} for pictures in classes):
+            assert all(before[p.digest] == own_split(p) for p in classes[0])
+            assert all(after[p.digest] == own_split(p) for p in classes[1])
 
 
 def test_copies_and_groups_stay_together() -> None:
