@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
 from featstore.datasets.manifest import Manifest
 from featstore.errors import RunError
-from featstore.runs.files import load_run, load_splits
+from featstore.runs.files import IMAGES, load_run, load_splits
+from featstore.system.files import read_regular
 from featstore.system.text import count
 
 _NAMED = 3  # images in the note
@@ -34,26 +36,38 @@ def moved_notes(root: Path, manifest: Manifest) -> tuple[str, ...]:
     now = {p.digest: p for p in sorted(labelled, key=lambda p: p.split == "train")}
     moves: dict[str, _Move] = {}
     others: list[Path] = []
-    for folder in _runs_of(root, manifest.source):
+    for folders in _alike(_runs_of(root, manifest.source)):
         with suppress(RunError):  # it is of no use for anything else either
-            before = load_splits(load_run(folder))
+            before = load_splits(load_run(folders[0]))
             found = {
                 digest: _Move(p.path, before[digest], p.split)
                 for digest, p in now.items()
                 if p.split and before.get(digest, p.split) != p.split
             }
-            others += [folder] if found else []
+            others += folders if found else []
             moves = found | moves
     return (_describe(list(moves.values()), others),) if moves else ()
 
 
-def _runs_of(root: Path, data: str) -> Iterator[Path]:
-    """Yield the folders of the finished runs of `data`, the latest first."""
-    records = {path: path.stat().st_mtime_ns for path in root.glob("*/run.json") if path.is_file()}
-    for path in sorted(records, key=lambda path: records[path], reverse=True):
+def _alike(runs: Iterable[Path]) -> Iterable[list[Path]]:
+    """Return the runs with the same images in the same splits together: reading them takes most of the time."""
+    by_content: dict[bytes, list[Path]] = {}
+    for folder in runs:
+        with suppress(OSError):
+            content, _ = read_regular(folder / IMAGES)
+            by_content.setdefault(hashlib.sha256(content).digest(), []).append(folder)
+    return by_content.values()
+
+
+def _runs_of(root: Path, data: str) -> list[Path]:
+    """Return the folders of the finished runs of `data`, the latest first."""
+    found: list[tuple[int, Path]] = []
+    for path in sorted(root.glob("*/run.json")):
         with suppress(OSError, ValueError, KeyError, TypeError, RecursionError):
-            if json.loads(path.read_bytes())["data"] == os.path.abspath(data):
-                yield path.parent
+            content, state = read_regular(path)
+            if json.loads(content)["data"] == os.path.abspath(data):
+                found.append((state.mtime_ns, path.parent))
+    return [folder for _, folder in sorted(found, reverse=True)]
 
 
 def _describe(moves: list[_Move], runs: list[Path]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -109,3 +110,13 @@ def test_what_does_not_borrow_never_moves(tmp_path: Path) -> None:
     manifest = featstore.extract(tmp_path / "d", model="pixels", size=8, cache=tmp_path / "cache").manifest
     splits = {p.digest: p.split for p in complete_splits(manifest).pictures}
     assert {digest: splits[digest] for digest in load_splits(first)} == load_splits(first)
+
+
+def test_a_pipe_in_the_place_of_a_file_is_passed_over(tmp_path: Path) -> None:
+    """Reading it would wait for ever."""
+    add(tmp_path / "d", 6)
+    for name, pipe in (("one", "run.json"), ("two", "images.csv")):
+        (tmp_path / "runs" / name).mkdir(parents=True)
+        os.mkfifo(tmp_path / "runs" / name / pipe)
+    (tmp_path / "runs" / "two" / "run.json").write_text(json.dumps({"data": str(tmp_path / "d")}))
+    assert train(tmp_path).notes == ()
