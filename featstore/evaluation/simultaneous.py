@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from featstore.evaluation.units import ERROR, Units
 
 _DRAWS = 10_000  # the error of a level of 5 % is 0.2 points
+_PRUDENCE = 0.8  # of the error: with all of it, 5.4 % of 1,000 simulated grids of equal cells had a claim, for 5 %
 _AT_ONCE = 2_000  # comparisons: bounds the memory to 160 MB
 
 
@@ -45,5 +46,5 @@ def single_error(
     for start in range(0, comparisons.shape[1], _AT_ONCE):
         part = slice(start, start + _AT_ONCE)
         np.maximum(largest, np.abs(drawn @ (comparisons[:, part] / deviations[part])).max(axis=1), out=largest)
-    found = units.error(float(np.quantile(largest, 1 - error)))
+    found = units.error(float(np.quantile(largest, 1 - _PRUDENCE * error)))
     return float(np.clip(found, error / comparisons.shape[1], error))
