@@ -10,7 +10,8 @@ from typing import Any
 import keras
 
 from featstore.bases.defaults import keras_defaults
-from featstore.errors import UsageError, param
+from featstore.bases.pooling import check_poolable
+from featstore.errors import UsageError
 from featstore.spec import LAST_ACTIVATION
 
 
@@ -25,11 +26,7 @@ def cut_at(model: Any, layer: str, pool: str, saved: bool = False) -> Any:
     if isinstance(output, (list, tuple, dict)):
         raise UsageError(f"layer {layer!r} has several outputs: name a layer with one")
     if pool != "none":
-        if len(output.shape) != 4:
-            raise UsageError(
-                f"layer {layer!r} has outputs of shape {tuple(output.shape[1:])}, which are not maps and cannot be "
-                f"pooled: use {param('pool', 'none')}"
-            )
+        check_poolable(layer, len(output.shape) - 1)
         pooling = keras.layers.GlobalAveragePooling2D if pool == "avg" else keras.layers.GlobalMaxPooling2D
         with keras_defaults():
             output = pooling()(output)

@@ -19,7 +19,7 @@ from featstore.bases.held import hold_network
 from featstore.bases.source import BATCH, BaseSource
 from featstore.errors import BaseUnavailable, param
 from featstore.images.preprocessing import Preprocessing
-from featstore.spec import LAST_ACTIVATION, FeatureSpec
+from featstore.spec import FeatureSpec
 from featstore.system.files import FileStat
 
 
@@ -58,21 +58,18 @@ def load_network(source: BaseSource, spec: FeatureSpec, state: FileStat | None, 
     Raises:
         BaseUnavailable: The weights of `source` are missing or are not those of the spec.
     """
-    pools_inside = source.info is not None and not source.info.map_pools and spec.layer == LAST_ACTIVATION
-    pool = spec.pool if pools_inside else "none"
-    base = load_held(source, spec.reading.height, spec.reading.width, pool, state)
-    network: Network = hold_network(
-        base, (spec, batch), lambda: _compile(base.model, source, spec, batch, pools_inside)
-    )
+    inside = "none" if source.pools_maps(spec.layer) else spec.pool
+    base = load_held(source, spec.reading.height, spec.reading.width, inside, state)
+    network: Network = hold_network(base, (spec, batch), lambda: _compile(base.model, source, spec, batch))
     return network
 
 
-def _compile(model: Any, source: BaseSource, spec: FeatureSpec, batch: int, pools_inside: bool) -> Network:
-    """Cut `model` at the layer of `spec`, and pool its output unless the model `pools_inside`."""
+def _compile(model: Any, source: BaseSource, spec: FeatureSpec, batch: int) -> Network:
+    """Cut `model` at the layer of `spec`, and pool its output unless the model has done so."""
     if not source.is_file and weights_digest(model) != spec.weights:
         raise BaseUnavailable(
             f"the weights of {source.model} are not those that made these features; give the right file as "
             f"{param('weights')}, or extract again"
         )
-    body = cut_at(model, spec.layer, "none" if pools_inside else spec.pool, saved=source.is_file)
+    body = cut_at(model, spec.layer, spec.pool if source.pools_maps(spec.layer) else "none", saved=source.is_file)
     return Network(body, spec.preprocessing, batch)

@@ -9,7 +9,7 @@ from pathlib import Path
 from featstore.bases import keras_file
 from featstore.bases.catalog import BUILT_IN, PIXELS, TINY, BaseInfo, lookup, weights_file_name
 from featstore.errors import BaseUnavailable, UsageError, param
-from featstore.spec import USER_MODEL
+from featstore.spec import LAST_ACTIVATION, USER_MODEL
 
 BATCH = 32  # images in one call of a base
 MODEL_ENDING = ".keras"
@@ -48,6 +48,13 @@ class BaseSource:
     def is_pixels(self) -> bool:
         """Whether the features are the prepared pixels, without a network."""
         return self.model == PIXELS.name
+
+    def pools_maps(self, layer: str) -> bool:
+        """Return whether pooled features are the pooled outputs of `layer`, so that they follow from kept maps.
+
+        They are not where Keras pools before the last layer.
+        """
+        return layer != LAST_ACTIVATION or self.info is None or self.info.map_pools
 
     @property
     def name(self) -> str:
