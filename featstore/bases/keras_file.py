@@ -69,6 +69,22 @@ def input_size(path: Path) -> tuple[int, int] | None:
     return None
 
 
+def last_layer(path: Path) -> str | None:
+    """Return the name of the layer whose output is the model's; None if it has several outputs or uses the layer twice.
+
+    The name of such a layer does not say which of its outputs is meant.
+    """
+    settings = _settings(read_config(path))
+    layers = {item.get("name") or _settings(item).get("name"): item for item in settings.get("layers") or ()}
+    outputs = settings.get("output_layers", [*layers][-1:])  # a Sequential has none: it ends with its last layer
+    while len(outputs) == 1 and isinstance(outputs[0], list):
+        outputs = outputs[0]
+    name = outputs[0] if outputs else None
+    if not isinstance(name, str) or len(layers.get(name, {}).get("inbound_nodes", ())) > 1:
+        return None
+    return name
+
+
 def refuse_code(path: Path) -> None:
     """Raise BaseUnavailable, with the layer's name, if the file has anything but Keras' own layers.
 

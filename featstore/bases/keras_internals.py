@@ -1,6 +1,7 @@
 """What featstore uses of Keras beyond its public interface, here and nowhere else.
 
-Fine-tuning needs the graph of a network, and all of its layers, nested ones included; Keras shows neither in public.
+A cut needs the graph of a network, and fine-tuning all of its layers, nested ones included; Keras shows neither in
+public.
 The names below are in the sources of Keras 3.9.0, 3.10.0, 3.11.0, 3.12.0, 3.13.0, 3.14.0 and 3.15.1. A Keras that lacks
 one is refused with a line that says so.
 """
@@ -56,6 +57,6 @@ def _refused_if_missing() -> Iterator[None]:
         yield
     except (AttributeError, TypeError) as error:
         raise BaseUnavailable(
-            f"Keras {keras.__version__} has changed inside in a way that fine-tuning cannot follow ({error}): "
+            f"Keras {keras.__version__} has changed inside in a way that featstore cannot follow ({error}): "
             f"install keras {NEWEST[0]}.{NEWEST[1]}, or a newer featstore"
         ) from error

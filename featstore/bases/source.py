@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from featstore.bases import keras_file
-from featstore.bases.catalog import BUILT_IN, PIXELS, TINY, BaseInfo, lookup, weights_file_name
+from featstore.bases.catalog import BUILT_IN, PIXELS, TINY, BaseInfo, last_layer, lookup, weights_file_name
 from featstore.errors import BaseUnavailable, UsageError, param
 from featstore.spec import LAST_ACTIVATION, USER_MODEL
 
@@ -48,6 +48,12 @@ class BaseSource:
     def is_pixels(self) -> bool:
         """Whether the features are the prepared pixels, without a network."""
         return self.model == PIXELS.name
+
+    def last_layer(self) -> str | None:
+        """Return the name of the layer whose output is `last`; None if no name stands for it."""
+        if self.info is None:
+            return keras_file.last_layer(Path(self.model))
+        return None if self.top else last_layer(self.info)
 
     def pools_maps(self, layer: str) -> bool:
         """Return whether pooled features are the pooled outputs of `layer`, so that they follow from kept maps.
@@ -134,7 +140,7 @@ def parse_source(model: str, weights: str | None, alpha: float | None, seed: int
     if alpha is not None and (info is None or not info.takes_alpha):
         raise UsageError(f"{param('alpha', alpha)}: {model} has no width multiplier; MobileNet, V2 and V3 have one")
     if info is not None and info.takes_alpha:
-        source = replace(source, alpha=float(alpha or 1.0))
+        source = replace(source, alpha=1.0 if alpha is None else float(alpha))
     if top and model in BUILT_IN:
         raise UsageError(f"{model} has no ImageNet classifier")
     if source.is_file:

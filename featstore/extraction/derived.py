@@ -48,7 +48,8 @@ class _Origin:
             return None
         [stored] = self.rows.read([there])
         if self.pool == "none":
-            return stored.astype("float32")
+            row_as_it_is: NDArray[np.float32] = stored.astype("float32")
+            return row_as_it_is
         return pool_map(stored, self.pool) if is_fine_enough(stored, self.pool) else None
 
 
