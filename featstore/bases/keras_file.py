@@ -69,20 +69,35 @@ def input_size(path: Path) -> tuple[int, int] | None:
     return None
 
 
-def last_layer(path: Path) -> str | None:
-    """Return the name of the layer whose output is the model's; None if it has several outputs or uses the layer twice.
+def input_dtype(path: Path) -> str:
+    """Return the dtype of the images that the model takes."""
+    inputs = (_settings(item) for item in _objects(read_config(path)) if item["class_name"] == "InputLayer")
+    dtype = next(inputs, {}).get("dtype")
+    return dtype if isinstance(dtype, str) else "float32"
 
-    The name of such a layer does not say which of its outputs is meant.
+
+def channels_first(path: Path) -> str | None:
+    """Return the name of a layer that keeps the channels before height and width; None if there is none."""
+    items = map(_settings, _objects(read_config(path)))
+    return next((str(item.get("name")) for item in items if item.get("data_format") == "channels_first"), None)
+
+
+def last_layer(path: Path) -> str | None:
+    """Return the name of the layer whose output is the model's.
+
+    None if the model has several outputs or uses the layer more than once: the name does not say which of its outputs
+    is meant. None also for what Keras did not write.
     """
     settings = _settings(read_config(path))
-    layers = {item.get("name") or _settings(item).get("name"): item for item in settings.get("layers") or ()}
-    outputs = settings.get("output_layers", [*layers][-1:])  # a Sequential has none: it ends with its last layer
-    while len(outputs) == 1 and isinstance(outputs[0], list):
-        outputs = outputs[0]
-    name = outputs[0] if outputs else None
-    if not isinstance(name, str) or len(layers.get(name, {}).get("inbound_nodes", ())) > 1:
+    try:
+        uses = {_settings(item)["name"]: len(item.get("inbound_nodes", ())) for item in settings["layers"]}
+        output = settings.get("output_layers", [[*uses][-1]])  # a Sequential has no such entry: it ends with its last
+        while len(output) == 1 and isinstance(output[0], list):
+            output = output[0]
+        name = output[0]
+        return name if isinstance(name, str) and uses[name] <= 1 else None
+    except (AttributeError, LookupError, TypeError):
         return None
-    return name
 
 
 def refuse_code(path: Path) -> None:

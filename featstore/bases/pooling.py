@@ -49,5 +49,6 @@ def is_fine_enough(stored: NDArray[Any], pool: Pool) -> bool:
         return True
     pooled = np.abs(pool_map(stored, pool))
     with np.errstate(over="ignore"):  # next to the largest number is infinity
-        error = np.spacing(pooled.astype(np.float16)) if pool == "max" else pool_map(np.spacing(np.abs(stored)), "avg")
-    return bool(error.max() / 2 <= COARSEST * pooled.max())
+        gaps = np.spacing(pooled.astype(np.float16) if pool == "max" else np.abs(stored)).astype(np.float32)
+    errors = (gaps if pool == "max" else pool_map(gaps, "avg")) / 2
+    return bool(errors.max() <= COARSEST * pooled.max())

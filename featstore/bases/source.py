@@ -9,7 +9,8 @@ from pathlib import Path
 from featstore.bases import keras_file
 from featstore.bases.catalog import BUILT_IN, PIXELS, TINY, BaseInfo, last_layer, lookup, weights_file_name
 from featstore.errors import BaseUnavailable, UsageError, param
-from featstore.spec import LAST_ACTIVATION, USER_MODEL
+from featstore.images.preprocessing import NAMED, Preprocessing
+from featstore.spec import LAST_ACTIVATION, USER_MODEL, Pool
 
 BATCH = 32  # images in one call of a base
 MODEL_ENDING = ".keras"
@@ -88,6 +89,28 @@ class BaseSource:
         fixed = keras_file.input_size(Path(self.model)) if self.is_file else None
         if fixed not in (None, (height, width)):
             raise UsageError(f"{self.model} takes images of {fixed[0]}x{fixed[1]} px, not {height}x{width}")
+
+    @property
+    def takes_bytes(self) -> bool:
+        """Whether the network takes whole numbers, so that the fractions of scaled pixels would be lost."""
+        return self.is_file and "int" in keras_file.input_dtype(Path(self.model))
+
+    def check_input(self, preprocessing: Preprocessing) -> None:
+        """Raise UsageError if the network takes whole numbers and those of `preprocessing` are not 0 to 255."""
+        if self.takes_bytes and preprocessing.factors()[1:] != NAMED["raw"].factors()[1:]:
+            raise UsageError(
+                f"{self.model} takes whole numbers ({keras_file.input_dtype(Path(self.model))}): expected "
+                f"{param('preprocess', 'raw')}, found a preprocessing that gives others"
+            )
+
+    def check_pooling(self, pool: Pool) -> None:
+        """Raise UsageError if features would be pooled over the channels."""
+        first = keras_file.channels_first(Path(self.model)) if self.is_file and pool != "none" else None
+        if first is not None:
+            raise UsageError(
+                f"{self.model}: expected maps (height, width, channels) to pool, found a layer {first!r} with the "
+                f"channels first: use {param('pool', 'none')}"
+            )
 
     def _check_size_of_top(self, height: int, width: int, info: BaseInfo) -> None:
         own = info.input_size

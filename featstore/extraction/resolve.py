@@ -32,11 +32,14 @@ def resolve_recipe(recipe: Recipe, memory: DigestMemory) -> FeatureSpec:
     _, preprocessing = parse_variant(recipe.preprocess, trained_with)
     reading = _reading(recipe, source)
     source.check_size(reading.height, reading.width)
+    source.check_input(preprocessing)
     if source.is_pixels and (recipe.layer, recipe.pool or "none") != (LAST_ACTIVATION, "none"):
         raise UsageError(
             f"{param('model', 'pixels')}: has no layers and nothing to pool; leave {param('layer')} and "
             f"{param('pool')} out"
         )
+    pool = recipe.pool or ("none" if source.is_pixels or recipe.top else "avg")
+    source.check_pooling(pool)
     spec = FeatureSpec(
         model=source.name,
         weights=_weights_digest(source, reading.height, reading.width, memory),
@@ -44,7 +47,7 @@ def resolve_recipe(recipe: Recipe, memory: DigestMemory) -> FeatureSpec:
         reading=reading,
         preprocessing=preprocessing,
         layer=recipe.layer,
-        pool=recipe.pool or ("none" if source.is_pixels or recipe.top else "avg"),
+        pool=pool,
         dtype=recipe.dtype,
     )
     return canonical_spec(spec, source)
