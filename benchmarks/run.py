@@ -6,6 +6,7 @@ heads       `train-head` from the cache, against a bare script on a saved array
 memory      peak memory of an extraction of 1,000 and of 10,000 images, and of a grid of two large bases
 finetuning  the last block from the cache against the whole network, and the memory of cached activations
 grid        `compare` from the cache against its cells one by one, and ten views of an image against ten images
+canary      extractions that add rows to a key, with the comparison of the canary and without
 scale       what is done with a key of 10,000 to 1,000,000 rows, and random batches against numpy.memmap
 """
 
@@ -20,6 +21,7 @@ from pathlib import Path
 
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # as featstore has it: what is compared must not differ in this
 
+from canary import measure_canary
 from extraction import measure_extraction
 from finetuning import measure_finetuning
 from grid import measure_grid
@@ -36,6 +38,7 @@ BENCHMARKS: dict[str, Callable[[Path, Path], None]] = {
     "grid": measure_grid,
     "finetuning": measure_finetuning,
     "scale": measure_scale,
+    "canary": measure_canary,
 }
 
 

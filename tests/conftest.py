@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import warnings
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -38,6 +40,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for item in items:
             if "realdata" in item.keywords:
                 item.add_marker(absent)
+
+
+@pytest.fixture(autouse=True)
+def warnings_are_errors() -> Iterator[None]:
+    """Fail a test for a warning of featstore's own: in the pinned state it is only shown, not raised."""
+    with warnings.catch_warnings(record=True) as shown:
+        yield
+    assert not shown, [str(warning.message) for warning in shown]
 
 
 @pytest.fixture(scope="session")

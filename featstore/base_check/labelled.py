@@ -15,6 +15,7 @@ from featstore.extraction.recipe import Recipe
 from featstore.images.preprocessing import NAMED
 from featstore.images.reading import parse_size
 from featstore.images.views import CANVAS, VIEWS
+from featstore.system.pinned import pinned
 from featstore.system.text import Shown, Table
 
 if TYPE_CHECKING:
@@ -72,6 +73,7 @@ class LabelledCheck(Shown):
         yield Table(["preprocess", "views", "n", "top-1", "95 % interval", "top-5"], rows)
 
 
+@pinned()
 def check_labelled(
     data: str | os.PathLike[str],
     labels: str | os.PathLike[str],

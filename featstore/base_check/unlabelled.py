@@ -17,6 +17,7 @@ from featstore.extraction.resolve import resolve_recipe, weights_state
 from featstore.features.load import load_features
 from featstore.images.preprocessing import parse_variant
 from featstore.images.readers import make_reader
+from featstore.system.pinned import pinned
 from featstore.system.text import Shown, Table
 
 if TYPE_CHECKING:
@@ -79,6 +80,7 @@ class UnlabelledCheck(Shown):
         yield Table(["preprocess", "n", "mismatch", "classes", "entropy", "most common class"], table)
 
 
+@pinned()
 def check_unlabelled(
     data: str | os.PathLike[str],
     recipe: Recipe,

@@ -46,11 +46,12 @@ def load_held(source: BaseSource, height: int, width: int, pool: str, state: Fil
 def build_new(source: BaseSource, height: int, width: int, pool: str = "none") -> Any:
     """Return the base as a new model that nothing else uses; arguments and errors are those of `load_base`."""
     if source.is_file:
-        model = _load_user_model(Path(source.model))
-        if source.top:
-            _check_probabilities(model, Path(source.model), height, width)
+        with keras_defaults():
+            model = _load_user_model(Path(source.model))
+            if source.top:
+                _check_probabilities(model, Path(source.model), height, width)
         return model
-    with keras_defaults():
+    with keras_defaults(source.seed):
         is_tiny = source.model == TINY.name
         model = _build_tiny(source, height, width) if is_tiny else _build_application(source, height, width, pool)
     if source.weights not in ("imagenet", "random", "shipped"):
@@ -75,7 +76,6 @@ def weights_digest(model: Any) -> str:
 
 
 def _build_tiny(source: BaseSource, height: int, width: int) -> Any:
-    keras.utils.set_random_seed(source.seed)
     model = build_tiny((height, width, 3))
     if source.weights == "shipped":
         load_tiny_weights(model)
@@ -89,8 +89,6 @@ def _build_application(source: BaseSource, height: int, width: int, pool: str) -
     if not info.map_pools and pool != "none":
         options["pooling"] = pool
     wanted = source.weights_file(height, width)
-    if source.weights == "random":
-        keras.utils.set_random_seed(source.seed)
     try:
         with _tidy_download(wanted if source.weights == "imagenet" else None):
             # Neither `name` nor an int alpha may be passed: Keras derives file names and choices from them.

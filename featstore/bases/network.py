@@ -23,6 +23,7 @@ from featstore.errors import BaseUnavailable, param
 from featstore.images.preprocessing import Preprocessing
 from featstore.spec import FeatureSpec
 from featstore.system.files import FileStat
+from featstore.system.pinned import pinned
 
 
 class Network:
@@ -45,6 +46,7 @@ class Network:
 
         self._run = run
 
+    @pinned()  # the first call traces the graph
     def __call__(self, images: NDArray[Any]) -> NDArray[np.float32]:
         starts = range(0, len(images), self._batch)
         return np.concatenate([self._run_batch(images[i : i + self._batch]) for i in starts])

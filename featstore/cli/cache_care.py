@@ -181,7 +181,7 @@ def _print_repaired(done: Sequence[Repaired], images: Sequence[str], cleared: in
         if repaired.restored:
             print(safe(f"{findings.folder / 'spec.json'}: made again from a shard"))
         if repaired.canary_lost:
-            print("  its canary is lost: new environments are no longer checked to make the same features for this key")
+            print("  its canary is lost: the next extraction that adds rows makes another, without a comparison")
         if findings.unknown:
             held = "the images of their rows are not known, and may have been extracted again since"
             print(f"{findings.unknown} of them were not in the index: {held}")

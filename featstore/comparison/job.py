@@ -19,6 +19,7 @@ from featstore.extraction.plan import Plan
 from featstore.extraction.recipe import Recipe
 from featstore.heads.interface import Curve
 from featstore.heads.registry import HeadName
+from featstore.system.pinned import pinned
 from featstore.training.fit import Prepared, fit_head, prepare
 from featstore.training.head_recipe import HeadRecipe
 
@@ -40,6 +41,7 @@ class _MeasuredCell(NamedTuple):
     curve: Curve
 
 
+@pinned()
 def measure_grid(
     data: str | os.PathLike[str] | Manifest,
     recipes: Sequence[Recipe],

@@ -46,22 +46,34 @@ class _Origin:
         there = row if self.views is None else row_id(digest, self.views[1])
         if there not in self.rows:
             return None
+        import numpy as np
+
         [stored] = self.rows.read([there])
         if self.pool == "none":
-            row_as_it_is: NDArray[np.float32] = stored.astype("float32")
-            return row_as_it_is
+            return np.asarray(stored, np.float32)
         return pool_map(stored, self.pool) if is_fine_enough(stored, self.pool) else None
 
 
-def derive_from(cache: Cache, source: BaseSource, spec: FeatureSpec) -> Derive:
+def derive_from(
+    cache: Cache, source: BaseSource, spec: FeatureSpec, check: Callable[[RowReader, Pool], None]
+) -> Derive:
     """Return a function that derives rows of `spec` from what is in `cache`; it returns None for any other row.
 
-    Raises UsageError if rows of `spec` would be pooled from what are not maps.
+    `check` is called with the rows of another key, and how they are pooled, before any of them is used. Raises
+    UsageError if rows of `spec` would be pooled from what are not maps.
     """
     origins = list(_origins(cache, source, spec))
+    checked: list[_Origin] = []
 
     def derive(row: RowId) -> NDArray[np.float32] | None:
-        return next((found for origin in origins if (found := origin.derive(row)) is not None), None)
+        for origin in origins:
+            found = origin.derive(row)
+            if found is not None:
+                if origin not in checked:
+                    check(origin.rows, origin.pool)
+                    checked.append(origin)
+                return found
+        return None
 
     return derive
 

@@ -12,20 +12,22 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from featstore.bases.pooling import pool_map
 from featstore.datasets.manifest import Manifest, scan
 from featstore.datasets.splits import complete_splits
 from featstore.errors import DataError
 from featstore.extraction import job
 from featstore.extraction.cache import Cache, CacheLike
-from featstore.extraction.canary import Guard
+from featstore.extraction.canary import NAMES, Guard, Pooling
 from featstore.extraction.derived import derive_from
 from featstore.extraction.encoder import make_encoder
 from featstore.extraction.plan import Plan, PlannedRows, make_plan
 from featstore.extraction.recipe import Recipe
 from featstore.extraction.writer import Task
 from featstore.images.readers import make_views_reader
-from featstore.spec import FeatureSpec
+from featstore.spec import POOLS, FeatureSpec
 from featstore.store.rowstore import RowStore
+from featstore.system.pinned import pinned
 from featstore.system.text import Shown, Table
 
 if TYPE_CHECKING:
@@ -124,6 +126,7 @@ class Extraction(Shown):
         yield Table([*header, "computed", "reused", "shape", "seconds", "path"], rows)
 
 
+@pinned()
 def extract_features(
     data: str | os.PathLike[str] | Manifest,
     recipes: Sequence[Recipe],
@@ -148,6 +151,7 @@ def extract_features(
     return Extraction(manifest, features, plans)
 
 
+@pinned()
 def extract_augmented(
     manifest: Manifest,
     plans: Sequence[Plan],
@@ -241,8 +245,11 @@ def extract_all(
 
 def _task(cache: Cache, recipe: Recipe, rows: PlannedRows, store: RowStore) -> Task:
     source, spec = recipe.source(), rows.spec
-    guard = Guard(store, _plain_reader(spec.reading), make_encoder(source, spec))
-    return Task(store, guard, spec.dtype, derive_from(cache, source, spec), rows.views, guard.canary)
+    are_pooled = spec.pool == "none" and source.pools_maps(spec.layer)
+    pools: dict[str, Pooling] = {pool: partial(pool_map, pool=pool) for pool in POOLS if are_pooled and pool != "none"}
+    guard = Guard(store, _plain_reader(spec.reading), make_encoder(source, spec), pools=pools)
+    derive = derive_from(cache, source, spec, guard.check_other)
+    return Task(store, guard, spec.dtype, derive, rows.views, guard.canary, extra=len(NAMES))
 
 
 def _plain_reader(reading: Reading) -> Read:

@@ -31,7 +31,8 @@ class Task:
     store: where the rows go. encode: turns RGB images (n, h, w, 3) into rows. dtype: float32 for all rows, or float16,
     where rows that float16 cannot hold stay float32. derive: returns a row that follows from other stored rows, without
     pixels or base; None for any other row (see `derived`). views: numbers of the rows of each image. canary: returns
-    the canary to store with the first rows of a key (see `canary.Guard`).
+    the canary to store with a key that has none (see `canary.Guard`). extra: number of images that `encode` adds to its
+    first batch.
     """
 
     store: RowStore
@@ -40,6 +41,7 @@ class Task:
     derive: Callable[[RowId], NDArray[np.float32] | None] = lambda row: None
     views: tuple[int, ...] = (PLAIN_VIEW,)
     canary: Callable[[], Mapping[str, Any] | None] = lambda: None
+    extra: int = 0
 
     def rows(self, digest: str) -> list[RowId]:
         """Return the ids of the rows of the image with this SHA-256 (hex)."""
@@ -70,6 +72,7 @@ class RowQueue:
         self._ids: list[RowId] = []
         self._rows: list[NDArray[np.float32]] = []
         self._bytes = 0  # of these rows
+        self._batch = BATCH - task.extra
         self._stored_at = time.perf_counter()
 
     def needs_pixels(self, row: RowId) -> bool:
@@ -92,7 +95,7 @@ class RowQueue:
             return
         assert pixels is not None
         self._to_encode.append(_Item(row, pixels))
-        if len(self._to_encode) == BATCH:
+        if len(self._to_encode) >= self._batch:
             self._encode()
 
     def flush(self) -> None:
@@ -134,7 +137,7 @@ class RowQueue:
         start = time.perf_counter()
         items = self._to_encode
         rows = self.task.encode(np.stack([item.pixels for item in items]))
-        self._to_encode = []
+        self._to_encode, self._batch = [], BATCH
         self.seconds += time.perf_counter() - start
         self.computed += self._keep([item.row for item in items], rows)
 

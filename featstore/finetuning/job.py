@@ -24,6 +24,7 @@ from featstore.runs.fine_tuning import FineTuning
 from featstore.runs.run import Run
 from featstore.system.environment import versions
 from featstore.system.files import file_digest, write_whole
+from featstore.system.pinned import pinned
 
 if TYPE_CHECKING:
     import numpy as np
@@ -52,6 +53,7 @@ class _Times:
         return {name: round(value, 3) for name, value in stages.items()}
 
 
+@pinned()
 def fine_tune_run(
     head_run: Run,
     data: str | os.PathLike[str] | Manifest,

@@ -111,7 +111,8 @@ def _copy(model: Any, changes: Callable[[Any], dict[str, Any]]) -> Any:
         config = layer.get_config()
         return layer.__class__.from_config(config | {k: v for k, v in changes(layer).items() if k in config})
 
-    copied = keras.models.clone_model(model, clone_function=clone, recursive=True)
+    with keras_defaults():
+        copied = keras.models.clone_model(model, clone_function=clone, recursive=True)
     copied.set_weights(model.get_weights())
     return copied
 

@@ -63,8 +63,7 @@ class KerasHead:
         from featstore.bases.defaults import keras_defaults
 
         labels, targets = np.unique(y, return_inverse=True)
-        keras.utils.set_random_seed(seed)
-        with keras_defaults():
+        with keras_defaults(seed):
             self._set_network(self.build(X.shape[1:], len(labels)))
         step = compile_step(self._model, [Group(keras.optimizers.Adam(self.rate), self._model.trainable_variables)])
         random = np.random.default_rng(seed)

@@ -29,8 +29,11 @@ def read_network(path: Path) -> Any:
     load_tensorflow()
     import keras
 
+    from featstore.bases.defaults import keras_defaults
+
     try:
-        return keras.saving.load_model(path, compile=False, safe_mode=True)
+        with keras_defaults():
+            return keras.saving.load_model(path, compile=False, safe_mode=True)
     except Exception as error:  # Keras, h5py and zipfile each raise their own
         raise RunError(f"{path}: Keras cannot load it: {' '.join(str(error).split())[:300]}") from error
 

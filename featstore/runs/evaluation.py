@@ -15,6 +15,7 @@ from featstore.extraction.pipeline import extract_features
 from featstore.runs.files import load_splits
 from featstore.runs.recipes import recipes_of
 from featstore.runs.run import Run
+from featstore.system.pinned import pinned
 from featstore.system.text import Shown, Table
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ class Evaluation(Shown):
         yield metrics_table(self.metrics)
 
 
+@pinned()
 def evaluate_run(
     run: Run,
     data: str | os.PathLike[str] | Manifest,

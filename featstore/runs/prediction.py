@@ -12,6 +12,7 @@ from featstore.extraction.cache import Cache, CacheLike
 from featstore.extraction.pipeline import extract_features
 from featstore.runs.recipes import recipes_of
 from featstore.runs.run import Run
+from featstore.system.pinned import pinned
 from featstore.system.text import Shown, Table
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ class Prediction(Shown):
         yield Table(("image", "label", "probability"), rows)
 
 
+@pinned()
 def predict_images(
     run: Run,
     images: Sequence[str | os.PathLike[str]],

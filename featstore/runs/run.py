@@ -17,6 +17,7 @@ from featstore.runs.fine_tuning import FineTuning
 from featstore.spec import FeatureSpec
 from featstore.system.files import file_digest
 from featstore.system.fork_lock import ForkLock
+from featstore.system.pinned import pinned
 from featstore.system.text import Shown, Table
 
 if TYPE_CHECKING:
@@ -83,6 +84,7 @@ class Run(Shown):
             return self.specs[0].key
         return hashlib.sha256("\n".join(spec.key for spec in self.specs).encode()).hexdigest()
 
+    @pinned()
     def load_head(self) -> Classifier:
         """Return the trained head. It is read at the first call and then kept in memory; the method is thread-safe.
 
@@ -147,6 +149,7 @@ class Run(Shown):
         """
         return self.predict_blocks([X])
 
+    @pinned()
     def predict_blocks(self, blocks: Iterable[NDArray[np.float32]]) -> NDArray[np.float64]:
         """Return the probabilities for blocks of images, so that their features need not be in memory at once.
 

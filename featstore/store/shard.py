@@ -12,17 +12,11 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from typing import Any
 
-# Filter plug-ins are code that a file may name. Shards never need one, so HDF5 must load none. The variable works only
-# before the library starts; a program that imported h5py earlier keeps its own setting.
-os.environ.setdefault("HDF5_PLUGIN_PRELOAD", "::")
-
-import h5py
 import numpy as np
 from numpy.typing import NDArray
 
@@ -30,6 +24,12 @@ from featstore.errors import StoreError
 from featstore.store.chunks import LEVEL, chunk_shape, is_compressed
 from featstore.store.rowid import SIZE, RowId
 from featstore.store.spec_file import check_version
+from featstore.system.imports import variables_set
+
+# Filter plug-ins are code that a file may name. Shards never need one, so HDF5 must load none. The variable works only
+# before the library starts; a program that imported h5py earlier keeps its own setting.
+with variables_set(HDF5_PLUGIN_PRELOAD="::"):
+    import h5py
 
 FORMAT = "featstore-shard"
 FORMAT_VERSION = 1

@@ -18,6 +18,7 @@ from featstore.runs.files import check_root, new_folder, save_run
 from featstore.runs.run import Run
 from featstore.system.environment import versions
 from featstore.system.files import file_digest
+from featstore.system.pinned import pinned
 from featstore.training.fit import FitResult, Prepared, fit_head, prepare
 from featstore.training.head_recipe import HeadRecipe
 
@@ -35,6 +36,7 @@ class TrainResult(NamedTuple):
     features: tuple[FeatureSet, ...]
 
 
+@pinned()
 def train(
     data: str | os.PathLike[str] | Manifest,
     recipes: Recipe | Sequence[Recipe],

@@ -74,12 +74,23 @@ def test_running_a_base_leaves_it_as_it_was(tiny: Any) -> None:
 
 
 def test_a_base_runs_without_tf32(tmp_path: Path) -> None:
-    """The encoder uses the loader, which turns TF32 off even if the program has turned it on."""
+    """Even if the program has turned it on, for whom it stays on."""
     recipe = Recipe(model="tiny")
     encode = make_encoder(recipe.source(), resolve_recipe(recipe, DigestMemory(tmp_path)))
     tf.config.experimental.enable_tensor_float_32_execution(True)
-    encode(IMAGES[:1])
-    assert not tf.config.experimental.tensor_float_32_execution_enabled()
+    found: list[bool] = []
+
+    class Asking(keras.layers.Layer):
+        def call(self, x: Any) -> Any:
+            found.append(tf.config.experimental.tensor_float_32_execution_enabled())
+            return x
+
+    inputs = keras.Input((8, 8, 3))
+    found.clear()
+    Network(keras.Model(inputs, Asking()(inputs)), NAMED["raw"])(np.zeros((1, 8, 8, 3), np.float32))
+    assert found[-1:] == [False]
+    assert encode(IMAGES[:1]).dtype == np.float32
+    assert tf.config.experimental.tensor_float_32_execution_enabled()
 
 
 def test_the_images_are_not_changed() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +13,8 @@ import numpy as np
 import pytest
 
 from featstore import extract
-from featstore.errors import UsageError
+from featstore.datasets.manifest import list_files
+from featstore.errors import StoreError, UsageError
 from featstore.extraction.cache import Cache
 from featstore.extraction.misses import explain
 from featstore.extraction.pipeline import Extraction
@@ -158,6 +160,34 @@ def test_the_centre_follows_from_the_maps_of_whole_images(photos: Path, tmp_path
     assert extract(photos, model="tiny", resize=32, cache=tmp_path).features[0].computed == 0
     assert extract(photos, model="tiny", resize=33, cache=tmp_path).features[0].computed == 8
     assert extract(photos, model="tiny", fit="squash", resize=32, cache=tmp_path).features[0].computed == 8
+
+
+def test_the_canary_goes_with_the_rows(photos: Path, tmp_path: Path) -> None:
+    """A key whose rows all follow has the canary of their origin; one with another canary takes none of its rows."""
+
+    def path_of(extraction: Extraction) -> Path:
+        return extraction.features[0].folder / "spec.json"
+
+    few = list_files(sorted(photos.glob("discs/*.png")))
+    whole = path_of(extract(photos, model="tiny", fit="crop", cache=tmp_path))
+    canvas = path_of(extract(few, model="tiny", resize=32, cache=tmp_path))
+    kept = json.loads(canvas.read_bytes())
+    assert kept["canary"] == json.loads(whole.read_bytes())["canary"]
+    kept["canary"]["features"]["alpha.png"] = kept["canary"]["features"]["turned.jpg"]
+    canvas.write_text(json.dumps(kept))
+    with pytest.raises(StoreError, match="features of the same images differ by"):
+        extract(photos, model="tiny", resize=32, cache=Cache(tmp_path))
+
+
+def test_rows_that_follow_and_rows_that_are_computed_in_one_run_are_compared(photos: Path, tmp_path: Path) -> None:
+    """The key is new, so neither kind finds a canary there."""
+    few = list_files(sorted(photos.glob("discs/*.png")))
+    whole = extract(few, model="tiny", fit="crop", cache=tmp_path).features[0].folder / "spec.json"
+    kept = json.loads(whole.read_bytes())
+    kept["canary"]["features"]["alpha.png"] = kept["canary"]["features"]["turned.jpg"]
+    whole.write_text(json.dumps(kept))
+    with pytest.raises(StoreError, match="features of the same images differ by"):
+        extract(photos, model="tiny", resize=32, cache=Cache(tmp_path))
 
 
 def test_augmented_versions_follow_from_their_own_maps_only(photos: Path, tmp_path: Path) -> None:

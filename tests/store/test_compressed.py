@@ -99,7 +99,7 @@ def test_the_ban_on_plug_ins_does_not_hinder_this_one() -> None:
     code = """
 import os
 import featstore.store.shard
-assert os.environ["HDF5_PLUGIN_PRELOAD"] == "::"
+assert "HDF5_PLUGIN_PRELOAD" not in os.environ
 import numpy as np
 rows, key = np.arange(300, dtype=np.float16).reshape(3, 100), "k" * 64
 shard = featstore.store.shard.build_shard(key, "{}", {}, [bytes([n]) * 34 for n in range(3)], rows, "zstd")
