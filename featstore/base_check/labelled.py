@@ -150,8 +150,14 @@ def _check_views(views: Sequence[str]) -> None:
 
 
 def all_variants(recipe: Recipe) -> list[str]:
-    """Return `keras`, where the base has a variant of its own, and all named variants that are other maps."""
-    info = recipe.source().info
+    """Return `keras`, where the base has a variant of its own, and all named variants that are other maps.
+
+    A base that takes bytes cannot be given any but `raw`.
+    """
+    source = recipe.source()
+    if source.takes_bytes:
+        return ["raw"]
+    info = source.info
     own = NAMED[info.preprocessing] if info else None
     return [*(["keras"] if info else []), *(name for name, map_ in NAMED.items() if map_ != own)]
 

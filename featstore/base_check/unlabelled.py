@@ -176,7 +176,7 @@ def _in_words(judgement: Judgement, rows: Sequence[VariantStatistics], own_varia
 
 
 def _mismatches(recipes: Sequence[Recipe], pictures: Sequence[Picture], cache: Cache) -> dict[str, float]:
-    """Return the mismatch of each variant on up to `SAMPLE` images of the data set, evenly spaced.
+    """Return the mismatch of each variant on up to `SAMPLE` images, spread over the data set.
 
     It is empty where the base has no trained BatchNormalization.
     """
@@ -194,8 +194,7 @@ def _mismatches(recipes: Sequence[Recipe], pictures: Sequence[Picture], cache: C
 
     reading = spec.reading
     read = make_reader(reading)
-    sample = pictures[:: max(1, len(pictures) // SAMPLE)][:SAMPLE]
-    images = np.stack([read(read_file(p.path)[0]) for p in sample])
+    images = np.stack([read(read_file(p.path)[0]) for p in spread(pictures, SAMPLE)])
     model = load_base(
         source, reading.height, reading.width, "none", weights_state(source, reading.height, reading.width)
     )
@@ -207,3 +206,18 @@ def _mismatches(recipes: Sequence[Recipe], pictures: Sequence[Picture], cache: C
             return {}
         found[recipe.preprocess] = value
     return found
+
+
+def spread(pictures: Sequence[Picture], most: int) -> list[Picture]:
+    """Return at most `most` pictures, as many of each folder as there can be, evenly spaced within it.
+
+    Folders are classes where there are any, so each class counts, whatever its size and its place in the alphabet.
+    """
+    folders: dict[str, list[Picture]] = {}
+    for picture in pictures:
+        folders.setdefault(os.path.dirname(picture.path), []).append(picture)
+    chosen: list[Picture] = []
+    for left, folder in zip(range(len(folders), 0, -1), sorted(folders.values(), key=len), strict=True):
+        number = min(len(folder), (most - len(chosen)) // left)
+        chosen += [folder[place * len(folder) // number] for place in range(number)]
+    return chosen

@@ -1,6 +1,6 @@
 """What featstore uses of Keras beyond its public interface, here and nowhere else.
 
-Fine-tuning needs the graph of a network, and all of its layers, nested ones included. Losses need the logits that a
+A cut needs the graph of a network, fine-tuning all of its layers, nested ones included, and losses the logits that a
 network has put through a softmax. Keras shows none of them in public. The names below are in the sources of Keras
 3.9.0, 3.10.0, 3.11.0, 3.12.0, 3.13.0, 3.14.0 and 3.15.1. A Keras that lacks one is refused with a line that says so.
 """

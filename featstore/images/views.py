@@ -93,7 +93,7 @@ def _parse(name: str, value: str, kind: type[float | int | bool]) -> float | int
     if kind is bool and value.lower() in ("0", "1", "false", "true"):
         return value.lower() in ("1", "true")
     try:
-        number = math.nan if kind is bool else kind(value)
+        number = math.nan if kind is bool else kind(value) + 0  # -0.0 is 0.0
         is_number = math.isfinite(number)
     except (ValueError, OverflowError):
         is_number = False

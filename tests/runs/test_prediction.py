@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from featstore.extraction.cache import Cache
 from featstore.extraction.pipeline import extract_features
 from featstore.extraction.recipe import Recipe
 from featstore.features.views import load_in_blocks
+from featstore.images.preprocessing import Preprocessing
 from featstore.runs.files import load_run
 from featstore.runs.run import Run
 from featstore.training.job import train
@@ -73,6 +75,18 @@ def test_other_weights_are_refused_before_anything_is_computed(run: Run, tmp_pat
     with pytest.raises(RunError, match=r"\(weights differs\); name the weights that it was trained with"):
         predict(run, [image], weights=str(save_weights(tmp_path / "2.weights.h5", 2)), cache=tmp_path / "other")
     assert not list((tmp_path / "other").glob("*/*/*.h5"))
+
+
+def test_a_run_whose_features_were_written_otherwise_is_used(tmp_path: Path, image: Path) -> None:
+    """Earlier releases kept the name of the last layer, and the numbers of a map as they were given."""
+    run = train_on(tmp_path, model="tiny", layer="widen_relu", preprocess="scale=1/255,mean=0.5,std=0.5")
+    given = Preprocessing("rgb", 1 / 255, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
+    older = replace(run, specs=(replace(run.specs[0], layer="widen_relu", preprocessing=given),))
+    assert older.specs[0].key != run.specs[0].key
+    assert predict(older, [image], cache=tmp_path).images == predict(run, [image], cache=tmp_path).images
+    other = replace(run, specs=(replace(run.specs[0], layer="widen_bn"),))
+    with pytest.raises(RunError, match=r"\(layer differs\)"):
+        predict(other, [image], cache=tmp_path)
 
 
 def test_a_base_of_the_user_may_be_moved(tmp_path: Path, image: Path) -> None:
