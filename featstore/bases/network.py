@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from featstore.bases.build import load_held, weights_digest
 from featstore.bases.cut import cut_at
 from featstore.bases.held import hold_network
+from featstore.bases.products import check_products
 from featstore.bases.self_test import Encode, SelfTested
 from featstore.bases.source import BATCH, BaseSource
 from featstore.errors import BaseUnavailable, param
@@ -66,8 +67,10 @@ def load_network(source: BaseSource, spec: FeatureSpec, state: FileStat | None, 
     The function of a user's network raises BaseUnavailable if a row depends on more than its image.
 
     Raises:
-        BaseUnavailable: The weights of `source` are missing or are not those of the spec.
+        BaseUnavailable: The weights of `source` are missing or are not those of the spec, or products are not as
+            precise as float32.
     """
+    check_products()
     inside = "none" if source.pools_maps(spec.layer) else spec.pool
     base = load_held(source, spec.reading.height, spec.reading.width, inside, state)
     network: Encode = hold_network(base, (spec, batch), lambda: _compile(base.model, source, spec, batch))

@@ -25,6 +25,7 @@ from featstore.store.chunks import LEVEL, chunk_shape, is_compressed
 from featstore.store.rowid import SIZE, RowId
 from featstore.store.spec_file import check_version
 from featstore.system.imports import variables_set
+from featstore.system.pinned import pinned
 
 # Filter plug-ins are code that a file may name. Shards never need one, so HDF5 must load none. The variable works only
 # before the library starts; a program that imported h5py earlier keeps its own setting.
@@ -104,6 +105,7 @@ def check_digest(name: str, data: bytes) -> None:
         raise StoreError(f"{name}: the bytes do not match the name: damaged")
 
 
+@pinned()  # a warning of h5py is no damage
 def parse(name: str, data: bytes, key: str | None) -> Contents:
     """Return the contents as `parse_shard` does, for bytes whose digest has been compared."""
     try:
@@ -113,6 +115,7 @@ def parse(name: str, data: bytes, key: str | None) -> Contents:
         raise StoreError(f"{name}: not a shard that HDF5 can read: {' '.join(str(error).split())}") from error
 
 
+@pinned()
 def decompress(name: str, data: bytes, key: str | None) -> NDArray[Any]:
     """Return the features (rows, ...) of a compressed shard; raises PluginMissing, or StoreError as `parse_shard`."""
     parse_shard(name, data, key)

@@ -4,8 +4,16 @@ from __future__ import annotations
 
 import gc
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
+
+
+def loaded(name: str) -> Any:
+    """Return the module if it has been imported; None also while another thread is still importing it."""
+    module = sys.modules.get(name)
+    return None if getattr(getattr(module, "__spec__", None), "_initializing", False) else module
 
 
 @contextmanager

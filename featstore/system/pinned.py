@@ -9,13 +9,13 @@ in `tensorflow_loader`.
 from __future__ import annotations
 
 import logging
-import sys
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from typing import Any, NamedTuple
 
 from featstore.system.fork_lock import ForkLock
+from featstore.system.imports import loaded
 
 
 class _Switch(NamedTuple):
@@ -150,7 +150,7 @@ def pin_loaded() -> None:
     """Pin the libraries that are loaded by now, if any block is entered: one may have been loaded within it."""
     with _lock:
         for switch in _SWITCHES if _inside else ():
-            module = sys.modules.get(switch.module)
+            module = loaded(switch.module)
             if module is not None and (before := switch.read(module)) != switch.value:
                 _give_back.callback(switch.set, module, before)
                 switch.set(module, switch.value)
@@ -159,8 +159,8 @@ def pin_loaded() -> None:
 
 def _renew_options() -> None:
     """Let TensorFlow read the options of its optimizer again: each thread remembers those that it first ran with."""
-    if "tensorflow" in sys.modules:
-        sys.modules["tensorflow"].config.optimizer.set_experimental_options({})
+    if tf := loaded("tensorflow"):
+        tf.config.optimizer.set_experimental_options({})
 
 
 @contextmanager
@@ -178,9 +178,10 @@ def _warnings_are_no_errors() -> Iterator[None]:
 
 def _numpy_errors() -> AbstractContextManager[object]:
     """Return a block with numpy's own state of floating-point errors; it belongs to the thread."""
-    if "numpy" not in sys.modules:
+    numpy = loaded("numpy")
+    if numpy is None:
         return nullcontext()
-    errstate: AbstractContextManager[object] = sys.modules["numpy"].errstate(
+    errstate: AbstractContextManager[object] = numpy.errstate(
         divide="warn", over="warn", under="ignore", invalid="warn"
     )
     return errstate

@@ -6,9 +6,10 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import import_module
 
 from featstore.errors import BaseUnavailable
-from featstore.system.imports import collection_paused, variables_set
+from featstore.system.imports import collection_paused, loaded, variables_set
 from featstore.system.pinned import pin_loaded
 
 ROUNDING = (
@@ -41,15 +42,16 @@ def load_tensorflow() -> None:
     """
     _refuse_rounding()
     with variables_set(**_LOADED_WITH):  # Keras' own file may name another backend
-        backend = sys.modules["keras"].backend.backend() if "keras" in sys.modules else os.environ["KERAS_BACKEND"]
+        keras = loaded("keras")
+        backend = keras.backend.backend() if keras else os.environ["KERAS_BACKEND"]
         if backend != "tensorflow":
             raise BaseUnavailable(
                 f"Keras runs on {backend} here and featstore on TensorFlow: set KERAS_BACKEND=tensorflow"
             )
-        if "tensorflow" not in sys.modules:
+        if not loaded("tensorflow"):
             _import_tensorflow()
         with collection_paused():
-            import keras  # noqa: F401
+            import_module("keras")
     pin_loaded()
 
 

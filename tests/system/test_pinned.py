@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import warnings
 from collections.abc import Callable
+from importlib.machinery import ModuleSpec
+from types import ModuleType
 from typing import Any, NamedTuple
 
 import keras
@@ -158,6 +161,16 @@ def test_the_last_thread_gives_back() -> None:
     leave.set()
     thread.join()
     assert tf.config.experimental.tensor_float_32_execution_enabled()
+
+
+def test_a_library_that_another_thread_is_importing_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has no attributes yet. Who needs it waits for it, and pins it then."""
+    half = ModuleType("keras")
+    half.__spec__ = ModuleSpec("keras", None)
+    half.__spec__._initializing = True  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "keras", half)
+    with pinned():
+        pass
 
 
 def test_mixed_precision_reaches_no_product() -> None:
