@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from featstore.errors import RunError
 from featstore.heads.interface import Curve, Labelled
 from featstore.heads.linear import LinearClassifier, load_linear
+from featstore.heads.logits import loss_and_accuracy, probabilities_of
 from featstore.heads.skops_file import load_skops
 from featstore.system.environment import default_threads
 from featstore.system.imports import collection_paused
@@ -174,13 +175,11 @@ class _Fold:
 
     def score(self, C: float) -> tuple[float, float]:
         """Fit with this C; return (log loss, accuracy) on the held-out rows."""
-        from sklearn.metrics import log_loss
-
         X, y = self._held_out
         self._model.C = C
-        probabilities = self._model.fit(*self._train).predict_proba(X)
-        loss = log_loss(y, probabilities, labels=self._labels)
-        return float(loss), float((self._labels[probabilities.argmax(axis=1)] == y).mean())
+        logits = self._model.fit(*self._train).decision_function(X).reshape(len(X), -1)
+        loss, accuracy = loss_and_accuracy(probabilities_of(logits), np.searchsorted(self._labels, y))
+        return float(loss), float(accuracy)
 
 
 def _fit_pipeline(X: NDArray[np.float32], y: NDArray[np.str_], C: float, max_iter: int) -> LinearClassifier:

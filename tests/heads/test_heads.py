@@ -220,6 +220,27 @@ def test_early_stopping_keeps_the_best_weights() -> None:
     assert loss == pytest.approx(min(losses), rel=1e-3)
 
 
+@pytest.mark.parametrize(("name", "factor"), [("logistic", 50), ("vgg-fc", 50), ("bn-dropout", 300)])
+def test_the_loss_of_sure_mistakes_is_not_cut_off(name: str, factor: int) -> None:
+    """Early stopping and metrics see how wrong a head is: also beyond the 16 nats of 1 - p in float32."""
+    X, y = clusters(classes="ab")
+    head = make_head(name, QUICK[name] | ({} if name == "logistic" else {"epochs": 1}))
+    far, wrong = factor * X, np.where(y == "a", "b", "a")
+    head.fit(X, y, (far, wrong), 0)
+    loss = -np.log(head.predict_proba(far)[np.arange(60), (wrong == "b").astype(int)]).mean()
+    assert loss > 30
+    assert loss == pytest.approx(by_network(head, far, wrong == "b"), rel=1e-4)
+    if name != "logistic":
+        assert head.curve.series["val_loss"] == pytest.approx([loss])
+
+
+def by_network(head: Any, X: np.ndarray, second: np.ndarray) -> float:
+    """Return the loss that Keras finds for labels that are true for the second class."""
+    network = head.network(X.shape[1:])
+    network.compile(loss="binary_crossentropy" if network.output_shape[1] == 1 else "sparse_categorical_crossentropy")
+    return float(network.evaluate(X, second.astype(float)[:, None], verbose=0))
+
+
 @pytest.mark.parametrize("content", [b"", b"PK\3\4", b"\x80\4."])
 @pytest.mark.parametrize("name", HEADS)
 def test_files_that_are_not_heads_are_refused(tmp_path: Path, name: str, content: bytes) -> None:

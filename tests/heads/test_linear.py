@@ -131,6 +131,12 @@ def test_two_classes_have_one_logit() -> None:
     assert TWO.predict_proba(X) == pytest.approx(np.array([[1 - p, p], [0, 1], [1, 0]]), abs=1e-7)
 
 
+def test_small_probabilities_are_exact() -> None:
+    """Also where that of the other class rounds to 1, so that the loss of a sure mistake is not cut off."""
+    X = np.array([[60, 0, 0], [-300, 0, 0]], np.float32)
+    assert np.log(TWO.predict_proba(X)[[0, 1], [0, 1]]) == pytest.approx([-60.25, -299.75])
+
+
 @pytest.mark.parametrize("shape", [(4, 2), (4, 1), (4,), (4, 3, 1)])
 def test_features_of_another_width_are_refused(shape: tuple[int, ...]) -> None:
     """A single column, which numpy would broadcast, is refused too."""
