@@ -51,7 +51,7 @@ def all_layers(model: Any) -> list[Any]:
 
 
 def logits_of(output: Any) -> Any:
-    """Return the logits whose softmax or sigmoid is the `output` of a network; Keras' own losses find them in this way."""
+    """Return the logits whose softmax or sigmoid is the `output` of a network, as Keras' own losses find them."""
     with _refused_if_missing():
         return output._keras_logits
 

@@ -61,8 +61,8 @@ class Augmentation:
                 raise UsageError(f"augment: {name}={getattr(self, name)}: expected {low} to {high}")
 
     def describe(self) -> dict[str, Any]:
-        """Return the part of the key; equal augmentations have equal text."""
-        return {"version": 1, **{name: kind(getattr(self, name)) for name, kind in field_types(Augmentation).items()}}
+        """Return the part of the key; equal augmentations have equal text. Version 1 did not round, but cut off."""
+        return {"version": 2, **{name: kind(getattr(self, name)) for name, kind in field_types(Augmentation).items()}}
 
 
 def parse_views(text: str) -> tuple[str, int]:
