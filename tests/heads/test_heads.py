@@ -165,23 +165,6 @@ def test_scratch_cnn_needs_pixels(shape: tuple[int, ...]) -> None:
         make_head("scratch-cnn").fit(*clusters(4, "ab", shape), None, 0)
 
 
-def test_training_is_that_of_keras() -> None:
-    """One epoch gives the losses and weights of Keras' own train_on_batch."""
-    import keras
-
-    X, y = clusters(40)
-    head: Any = make_head("bn-dropout", {"epochs": 1, "batch": 40, "p": 0.0, "units": 8})
-    keras.utils.set_random_seed(0)
-    twin = head.build((12,), 3)
-    twin.compile(keras.optimizers.Adam(1e-3), "sparse_categorical_crossentropy", metrics=["accuracy"])
-    head.fit(X, y, None, 0)
-    order = np.random.default_rng(0).permutation(40)
-    loss, accuracy = twin.train_on_batch(X[order], np.searchsorted(np.unique(y), y)[order])
-    assert head.curve.series["loss"][0] == pytest.approx(loss, rel=1e-5)
-    assert head.curve.series["accuracy"][0] == pytest.approx(accuracy)
-    assert np.allclose(twin.predict(X, verbose=0), head.predict_proba(X), atol=1e-5)
-
-
 def test_a_class_may_have_one_image() -> None:
     """There is no cross-validation if a class cannot be divided."""
     X, y = clusters(9, "ab")

@@ -18,7 +18,6 @@ from hypothesis.extra import numpy as arrays
 
 from featstore.errors import RunError
 from featstore.heads.linear import LinearClassifier, load_linear
-from featstore.heads.logistic import LogisticHead
 from featstore.heads.registry import make_head
 from helpers.paths import TESTS
 
@@ -76,28 +75,6 @@ def points(classes: str, width: int, seed: int = 0) -> tuple[np.ndarray, np.ndar
     labels = random.permutation(np.arange(50) % len(classes))
     X = random.normal(size=(50, width)) * random.uniform(0.01, 30, width) + labels[:, None] * 0.3
     return X.astype(np.float32), np.array(list(classes))[labels]
-
-
-@pytest.mark.parametrize("classes", ["ab", "abc", "abcdefg"])
-@pytest.mark.parametrize("seed", range(4))
-def test_predictions_are_those_of_scikit_learn(classes: str, seed: int) -> None:
-    """Logits are equal to the last bit, probabilities to the last digits of float32, to which both are rounded."""
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
-    from threadpoolctl import threadpool_limits
-
-    X, y = points(classes, 40, seed)
-    X[:, 3] = 0.5  # its scale is 1
-    with threadpool_limits(1, "blas"):
-        model = make_pipeline(StandardScaler(), LogisticRegression(C=0.3, max_iter=1000)).fit(X, y)
-    head = LogisticHead(C=0.3)
-    head.fit(X, y, None, 0)
-    trained = head._classifier
-    logits = (X - trained.mean.astype(np.float32)) / trained.scale.astype(np.float32) @ trained.coefficients.T
-    expected = model.decision_function(X).reshape(logits.shape)
-    assert np.array_equal(logits + trained.intercept, expected)
-    assert head.predict_proba(X) == pytest.approx(model.predict_proba(X), abs=2.5e-7)
 
 
 def test_a_head_of_version_3_predicts_as_before() -> None:
