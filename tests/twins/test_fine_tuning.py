@@ -14,7 +14,7 @@ import featstore
 from helpers.photos import draw
 from helpers.twins import calibrated, prepared, see
 
-SIZE, EPOCHS, BATCH, RATE = 32, 3, 8, 0.02
+SIZE, EPOCHS, BATCH, SEED = 32, 3, 8, 5
 CUT = "conv_pw_11_relu"  # below the last block of MobileNet
 COUNTS = {"train": 14, "val": 8, "test": 4}
 
@@ -77,60 +77,74 @@ HEADS: dict[str, tuple[Any, tuple[str, ...], dict[str, Any]]] = {
 }
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
-@pytest.mark.parametrize("head", HEADS)
+class Whole(NamedTuple):
+    """A whole network, its weights before training and after each epoch, and the figures of its curve."""
+
+    network: Any
+    weights: list[list[np.ndarray]]
+    curve: np.ndarray
+
+    def measure(self, split: tuple[np.ndarray, np.ndarray]) -> list[float]:
+        """Return (loss, accuracy), without penalties."""
+        return self.network.evaluate(*split, verbose=0)[1:]
+
+
+OPTIMIZERS = {
+    "sgd": lambda: keras.optimizers.SGD(0.02, 0.9, global_clipnorm=1.0),
+    "adam": lambda: keras.optimizers.Adam(0.001, global_clipnorm=1.0),
+}
+
+
+def train_whole(work: Work, head: list[Any], optimizer: Any) -> Whole:
+    """Train the layers above the cut on the images themselves; BatchNormalization keeps its statistics."""
+    base = mobilenet()
+    output = base.output
+    for layer in head:
+        output = layer(output)
+    network = keras.Model(base.input, output)
+    names = [layer.name for layer in network.layers]
+    for place, layer in enumerate(network.layers):
+        layer.trainable = place > names.index(CUT) and not isinstance(layer, keras.layers.BatchNormalization)
+    loss = "binary_crossentropy" if output.shape[1] == 1 else "sparse_categorical_crossentropy"
+    network.compile(optimizer, loss, metrics=[loss, "accuracy"])
+    whole = Whole(network, [network.get_weights()], np.full((EPOCHS + 1, 4), np.nan))
+    whole.curve[0, 2:] = whole.measure(work.split["val"])
+    random, (X, y) = np.random.default_rng(SEED), work.split["train"]
+    for epoch in range(1, EPOCHS + 1):
+        order = random.permutation(len(X))
+        history = network.fit(X[order], y[order], BATCH, shuffle=False, verbose=0).history
+        whole.curve[epoch] = history[loss][0], history["accuracy"][0], *whole.measure(work.split["val"])
+        whole.weights.append(network.get_weights())
+    return whole
+
+
+@pytest.mark.parametrize(("head", "optimizer"), zip(HEADS, OPTIMIZERS, strict=True))
 def test_the_top_is_trained_as_in_the_whole_network(tmp_path: Path, head: str, optimizer: str) -> None:
-    """Weights, losses and accuracies of some epochs, from the network that `fit` trains on the images themselves."""
+    """Weights, losses and accuracies of some epochs, and the figures of the best, which are those of the run."""
     layers_of, classes, parameters = HEADS[head]
     work = make_work(tmp_path, classes)
     places: dict[str, Any] = {"cache": tmp_path / "cache", "runs": tmp_path / "runs"}
     run = featstore.train_head(work.data, head, parameters, dtype="float32", **work.options, **places)
-    rate = RATE if optimizer == "sgd" else RATE / 20
+    rate = float(OPTIMIZERS[optimizer]().learning_rate)
     settings: dict[str, Any] = {"epochs": EPOCHS, "batch": BATCH, "rate": rate, "optimizer": optimizer, "warmup": 0}
-    tuned = featstore.fine_tune(run, work.data, seed=5, **settings, **places)
-    assert tuned.run.fine_tuning is not None
-    assert tuned.run.fine_tuning.cut == CUT
+    tuned = featstore.fine_tune(run, work.data, seed=SEED, **settings, **places)
+    assert tuned.cut == CUT
 
-    base = mobilenet()
-    output = base.output
-    for layer in layers_of(run.folder):
-        output = layer(output)
-    network = keras.Model(base.input, output)
-    trained = next(n for n, layer in enumerate(network.layers) if layer.name == CUT) + 1
-    for number, layer in enumerate(network.layers):
-        layer.trainable = number >= trained and not isinstance(layer, keras.layers.BatchNormalization)
-    loss = "binary_crossentropy" if output.shape[1] == 1 else "sparse_categorical_crossentropy"
-    kinds = {
-        "sgd": lambda: keras.optimizers.SGD(rate, 0.9, global_clipnorm=1.0),
-        "adam": lambda: keras.optimizers.Adam(rate, global_clipnorm=1.0),
-    }
-    network.compile(kinds[optimizer](), loss, metrics=[loss, "accuracy"])
-    random = np.random.default_rng(5)
-    X, y = work.split["train"]
-    history = [[np.nan, np.nan, *network.evaluate(*work.split["val"], verbose=0)[1:]]]
-    weights = [network.get_weights()]
-    for _ in range(EPOCHS):
-        order = random.permutation(len(X))
-        figures = network.fit(X[order], y[order], BATCH, shuffle=False, verbose=0).history
-        history.append([figures[loss][0], figures["accuracy"][0], *network.evaluate(*work.split["val"], verbose=0)[1:]])
-        weights.append(network.get_weights())
-
+    whole = train_whole(work, layers_of(run.folder), OPTIMIZERS[optimizer]())
     with (tuned.run.folder / "curve.csv").open() as file:
-        curve = [
-            [float(row[n]) for n in ("loss", "accuracy", "val_loss", "val_accuracy")] for row in csv.DictReader(file)
-        ]
-    assert np.array(curve) == pytest.approx(np.array(history), rel=1e-3, nan_ok=True)
+        rows = list(csv.DictReader(file))
+    curve = [[float(row[name]) for name in ("loss", "accuracy", "val_loss", "val_accuracy")] for row in rows]
+    assert np.array(curve) == pytest.approx(whole.curve, rel=1e-3, nan_ok=True)
     best = tuned.run.chosen["best_epoch"]
     assert best > 0
-    top = keras.saving.load_model(tuned.run.folder / "trained.keras", compile=False)
-    found = top.get_weights()
-    start, expected = weights[0][-len(found) :], weights[best][-len(found) :]
-    moved = np.sqrt(sum(np.square(b - a).sum() for a, b in zip(start, expected, strict=True)))
-    apart = np.sqrt(sum(np.square(b - a).sum() for a, b in zip(found, expected, strict=True)))
-    assert moved > 0.01
-    assert apart < 1e-3 * moved
-    network.set_weights(weights[best])
-    for name, (pixels, targets) in work.split.items():
-        found_loss, found_accuracy = network.evaluate(pixels, targets, verbose=0)[1:]
-        assert tuned.run.metrics[name].log_loss == pytest.approx(found_loss, rel=1e-3)
-        assert tuned.run.metrics[name].accuracy == pytest.approx(found_accuracy)
+    found = keras.saving.load_model(tuned.run.folder / "trained.keras", compile=False).get_weights()
+    before, after = (whole.weights[epoch][-len(found) :] for epoch in (0, best))
+    assert distance(before, after) > 0.01
+    assert distance(found, after) < 1e-3 * distance(before, after)
+    whole.network.set_weights(whole.weights[best])
+    for name, metrics in tuned.run.metrics.items():
+        assert (metrics.log_loss, metrics.accuracy) == pytest.approx(tuple(whole.measure(work.split[name])), rel=1e-3)
+
+
+def distance(one: list[np.ndarray], other: list[np.ndarray]) -> float:
+    return float(np.sqrt(sum(np.square(b - a).sum() for a, b in zip(one, other, strict=True))))
