@@ -103,8 +103,8 @@ def metrics_table(metrics: Mapping[str, Metrics]) -> Table:
 def log_losses(probabilities: NDArray[Any], truth: Sequence[int] | NDArray[np.intp]) -> NDArray[np.float64]:
     """Return the log loss (n,) in nats of each row, for the column `truth` (n,) of its right class.
 
-    Heads compute their probabilities from logits with the range of float64, so the loss of a sure mistake is not cut
-    off up to 700 nats. A probability of 0 counts as the smallest number of float64, or 708 nats: every loss is finite.
+    Heads compute their probabilities from logits in float64, so the loss of a sure mistake is exact up to 700 nats. A
+    probability of 0 counts as the smallest number of float64, which is 708 nats: every loss is finite.
     """
     selected = probabilities[np.arange(len(truth)), truth].astype(np.float64)
     return np.asarray(-np.log(np.clip(selected, np.finfo(np.float64).tiny, 1.0)))

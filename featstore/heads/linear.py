@@ -49,8 +49,8 @@ class LinearClassifier:
     def predict_proba(self, X: NDArray[np.float32]) -> NDArray[np.float64]:
         """Return probabilities (n, classes) for X (n, width); raises ValueError for another width.
 
-        The logits are those of scikit-learn to the last bit. The probabilities are rounded to the precision of float32,
-        as in scikit-learn.
+        The logits are those of scikit-learn to the last bit. BLAS may round those of an image differently in another
+        batch.
         """
         if X.shape[1:] != self.mean.shape:
             raise ValueError(f"expected rows of {len(self.mean)} features, found {X.shape}")

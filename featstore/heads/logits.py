@@ -11,22 +11,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-_FLOAT32 = 2.0**24  # the precision of float32: its mantissas are multiples of 1 / 2**24
-
 
 def probabilities_of(logits: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
     """Return the softmax (n, classes) of `logits` (n, classes); one column is the logit of the second of two classes.
 
-    It has the range of float64, so its logarithm is right for all logits up to 700. It has the precision of float32, as
-    the logits have: further digits could differ between two batches, where BLAS rounds in another way. NaN stays NaN.
+    It is computed in float64, whose numbers go down to 1e-308. So the probabilities of an image add up to 1, and their
+    logarithms are right for all logits up to 700. NaN stays NaN.
     """
     wide = logits.astype(np.float64)
     if wide.shape[1] == 1:
         wide = np.hstack([np.zeros_like(wide), wide])
     with np.errstate(all="ignore"):  # underflow is a probability of 0
         exponentials = np.exp(wide - wide.max(axis=1, keepdims=True))
-        mantissas, exponents = np.frexp(exponentials / exponentials.sum(axis=1, keepdims=True))
-        return np.asarray(np.ldexp(np.round(mantissas * _FLOAT32), exponents) / _FLOAT32)
+        return np.asarray(exponentials / exponentials.sum(axis=1, keepdims=True))
 
 
 def loss_and_accuracy(probabilities: NDArray[np.float64], targets: NDArray[np.intp]) -> NDArray[np.float64]:

@@ -109,8 +109,8 @@ def test_predictions_keep_the_order_and_list_what_cannot_be_read(workplace: Path
     names = [tmp_path / n for n in ("s.png", "d.png", "broken.png", "s.png")]
     prediction = predict(run, names, cache=workplace / "cache")
     assert [Path(i.path).name for i in prediction.images] == ["s.png", "d.png", "s.png"]
-    assert prediction.images[0].probabilities == prediction.images[2].probabilities
-    assert prediction.images[0].probabilities != prediction.images[1].probabilities
+    assert prediction.images[0].probabilities == pytest.approx(prediction.images[2].probabilities, rel=1e-5)
+    assert prediction.images[0].probabilities != pytest.approx(prediction.images[1].probabilities, rel=1e-5)
     assert [Path(s.path).name for s in prediction.skipped] == ["broken.png"]
 
 

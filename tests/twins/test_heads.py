@@ -124,7 +124,7 @@ def test_a_keras_head_is_trained_as_by_fit(twin: Twin, seed: int) -> None:
 @pytest.mark.parametrize("classes", ["ab", "abc", "abcdefg"])
 @pytest.mark.parametrize("seed", range(3))
 def test_the_logistic_head_is_that_of_scikit_learn(classes: str, seed: int) -> None:
-    """Logits are equal to the last bit, probabilities to the last digits of float32, to which both are rounded."""
+    """Weights are equal to the last bit, probabilities to the last digits of float32, to which it rounds them."""
     X, y = rows_of((40,), classes, seed)
     X *= np.random.default_rng(seed).uniform(0.01, 30, 40).astype(np.float32)
     X[:, 3] = 0.5  # its scale is 1
