@@ -51,7 +51,8 @@ class _Origin:
         [stored] = self.rows.read([there])
         if self.pool == "none":
             return np.asarray(stored, np.float32)
-        return pool_map(stored, self.pool) if is_fine_enough(stored, self.pool) else None
+        pooled = pool_map(stored, self.pool)
+        return pooled if is_fine_enough(stored, pooled, self.pool) else None
 
 
 def derive_from(

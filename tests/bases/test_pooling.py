@@ -10,14 +10,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from featstore.bases.pooling import check_poolable, is_fine_enough, pool_map
+from featstore.bases.pooling import check_poolable, pool_map
+from featstore.bases.pooling import is_fine_enough as is_fine_enough_for
 from featstore.errors import UsageError
 from featstore.spec import Pool
+
+
+def is_fine_enough(stored: np.ndarray, pool: Pool) -> bool:
+    return is_fine_enough_for(stored, pool_map(stored, pool), pool)
+
 
 exact_maps = arrays(
     np.float32,
     array_shapes(min_dims=3, max_dims=3, min_side=1, max_side=5),
-    elements=st.floats(-65504, 65504, width=32),
+    elements=st.floats(-65504, 65504, width=32) | st.floats(0, 16, width=32),
 )
 
 
