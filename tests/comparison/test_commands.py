@@ -79,14 +79,19 @@ def test_a_command_gives_the_figures_of_its_row(grid: str) -> None:
     assert len({row["name"] for row in rows}) == len(rows)
 
 
-def test_labels_and_splits_in_a_csv(work: Path) -> None:
+@pytest.mark.parametrize("more", [[], ["--seeds", "2"]])
+def test_labels_and_splits_in_a_csv(work: Path, more: list[str]) -> None:
     """The command names the CSV; without a test split the row is measured on the validation split."""
     with (work / "labels.csv").open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["path", "label", "split"])
         for number, picture in enumerate(scan(work / "-my photos").pictures):
             writer.writerow([picture.path, picture.label, "val" if number % 3 == 0 else "train"])
-    check_commands(compare(work / "labels.csv", "--model", "pixels", "--size", "8", "--preprocess", "raw"))
+    grid = ["--model", "pixels", "--size", "8", "--preprocess", "raw", *more]
+    check_commands(compare(work / "labels.csv", *grid))
+    check_commands(
+        compare(work / "labels.csv", *grid, "--head", "bn-dropout", "--head", "logistic", "--set", "epochs=2")
+    )
 
 
 def test_bases_of_one_name_are_rows_of_their_own(work: Path) -> None:
