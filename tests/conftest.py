@@ -33,7 +33,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if needs_tensorflow(item):
             item.add_marker("tf")
-        if {"robustness", "plots"} & set(item.path.parts):
+        if {"robustness", "plots", "twins"} & set(item.path.parts):
             item.add_marker("slow")
     if not REAL_DATA.is_dir():
         absent = pytest.mark.skip(reason=f"no real data at {REAL_DATA}; set FEATSTORE_TEST_DATA")

@@ -187,6 +187,9 @@ def _load_user_model(path: Path) -> Any:
     if len(shapes) != 1 or len(shapes[0]) != 4 or shapes[0][-1] != 3:
         found = ", ".join(map(str, shapes)) or "a model without a fixed input"
         raise BaseUnavailable(f"{path}: expected one input of (height, width, 3), found {found}")
+    takes = model.inputs[0].dtype
+    if takes in ("int8", "bool") or takes.startswith(("complex", "string")):
+        raise BaseUnavailable(f"{path}: expected an input that holds pixels from 0 to 255, found {takes}")
     return model
 
 

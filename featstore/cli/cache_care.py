@@ -11,7 +11,8 @@ import typer
 
 from featstore.cli import options
 from featstore.cli.console import note, one_by_one, print_json, print_table
-from featstore.cli.units import megabytes, parse_share
+from featstore.cli.units import parse_share
+from featstore.system.figures import megabytes
 from featstore.system.progress import displayed
 from featstore.system.text import count, safe
 

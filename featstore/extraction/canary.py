@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from featstore.errors import StoreError, UnreadableImage, param
-from featstore.extraction.writer import Encode, Pooling
+from featstore.extraction.writer import Encode
 from featstore.images.prefetch import Read
 from featstore.store.reader import RowReader
 from featstore.system.environment import describe_environment
@@ -30,6 +30,7 @@ TOLERANCE = 1e-4  # relative L2, for each image
 IMAGES = Path(__file__).parents[1] / "images" / "canary"
 NAMES = ("alpha.png", "grey-16-bit.png", "subsampled.jpg", "turned.jpg")
 
+Pooling = Callable[["NDArray[Any]"], "NDArray[np.float32]"]  # of a map (height, width, channels)
 Sketches = dict[str, "NDArray[np.float32] | None"]  # by image; None where there are no features to compare
 
 
@@ -47,19 +48,16 @@ class Guard:
         here: Callable[[], Mapping[str, str]] = describe_environment,
         *,
         pools: Mapping[str, Pooling] | None = None,
-        maps: RowReader | None = None,
-        pool: str = "none",
     ) -> None:
         """`read` turns the bytes of a file into pixels (views, height, width, 3), as `encode` takes them.
 
         The first view is used, so it must be the same for all users of the key.
 
         here: returns the versions of this environment. pools: by name, what rows may be pooled from those of this
-        store; the canary then has the pooled features too. maps: the store of which the rows of this one may be the
-        `pool`.
+        store; the canary then has the pooled features too.
         """
         self._store, self._read, self._encode, self._here = store, read, encode, here
-        self._pools, self._maps, self._pool = pools or {}, maps, pool
+        self._pools = pools or {}
         self._passed = False
         self._canary: dict[str, Any] | None = None
 
@@ -79,53 +77,48 @@ class Guard:
         self._passed = True
         return rows[len(pixels) :]
 
-    def pooling(self, pool: Pooling) -> Pooling:
-        """Return `pool` with the check that the maps fit the rows in `store`, which needs no network."""
+    def check_other(self, other: RowReader, pool: str) -> None:
+        """Check that the rows of another key fit those in `store`, which needs no network.
 
-        def pool_checked(maps: NDArray[Any]) -> NDArray[np.float32]:
-            self._check_maps()
-            return pool(maps)
+        Its canary is compared with that of this store, or taken over. Maps of an old release have no pooled features,
+        so there is nothing to compare. Raises StoreError as a call does.
 
-        return pool_checked
+        pool: how rows follow from those of `other`; `none` where they are the same.
+        """
+        theirs = other.key_file
+        canary = theirs.canary if theirs else None
+        if canary is not None and pool != "none":
+            pooled = canary.get(POOLED, {}).get(pool)
+            canary = None if pooled is None else {"version": VERSION, "features": pooled}
+        if theirs is not None and canary is not None:
+            self._meet(canary, other.folder, theirs.versions)
 
     def canary(self) -> dict[str, Any] | None:
         """Return the canary for a key that has none yet; None before the first call, or for a key that has one."""
         return self._canary
 
     def _check(self, rows: Mapping[str, NDArray[np.float32]]) -> None:
-        key_file, found = self._store.key_file, _sketches(rows)
-        if key_file is None or key_file.canary is None:
-            self._canary = _describe(found) | self._pooled(rows)
-        else:
-            kept = _parse(key_file.canary, self._store.folder)
-            _compare(self._store.folder, kept, found, key_file.versions, self._here())
+        self._meet(_describe(_sketches(rows)) | self._pooled(rows), self._store.folder, self._here())
+
+    def _meet(self, canary: Mapping[str, Any], folder: Path, versions: Mapping[str, str]) -> None:
+        """Compare `canary`, of rows in `folder` by `versions`, with that of the store, or keep it for the store."""
+        key_file = self._store.key_file
+        kept = (key_file.canary if key_file else None) or self._canary
+        if kept is None:
+            self._canary = dict(canary)
+            return
+        theirs = key_file.versions if key_file else self._here()
+        found = _parse(canary, folder)
+        _compare(self._store.folder, _parse(kept, self._store.folder), found, theirs, versions)
 
     def _pooled(self, rows: Mapping[str, NDArray[np.float32]]) -> dict[str, Any]:
         """Return the part of the canary with the pooled features; rows of other shapes than maps have none."""
         if not self._pools or any(row.ndim != 3 for row in rows.values()):
             return {}
         pooled = {
-            name: _sketches({image: pool(row[None])[0] for image, row in rows.items()})
-            for name, pool in self._pools.items()
+            name: _sketches({image: pool(row) for image, row in rows.items()}) for name, pool in self._pools.items()
         }
         return {POOLED: {name: _describe(sketches)["features"] for name, sketches in pooled.items()}}
-
-    def _check_maps(self) -> None:
-        """Compare the canaries of this store and of the maps, or take over that of the maps.
-
-        Maps of an old release have no pooled features; then the network has to add rows first.
-        """
-        theirs = self._maps.key_file if self._maps else None
-        pooled = (theirs.canary or {}).get(POOLED, {}).get(self._pool) if theirs else None
-        if self._maps is None or theirs is None or pooled is None:
-            return
-        canary, ours = {"version": VERSION, "features": pooled}, self._store.key_file
-        found = _parse(canary, self._maps.folder)
-        if ours is None or ours.canary is None:
-            self._canary = self._canary or canary
-        else:
-            kept = _parse(ours.canary, self._store.folder)
-            _compare(self._store.folder, kept, found, ours.versions, theirs.versions)
 
 
 def _pixels(read: Read) -> dict[str, NDArray[Any]]:

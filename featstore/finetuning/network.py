@@ -16,7 +16,7 @@ from featstore.bases.defaults import keras_defaults
 from featstore.bases.keras_internals import all_layers
 from featstore.bases.source import BaseSource
 from featstore.errors import BaseUnavailable, UsageError, param
-from featstore.spec import LAST_ACTIVATION, FeatureSpec
+from featstore.spec import FeatureSpec
 from featstore.system.files import FileStat
 
 HEAD_LAYER = "head"  # the name of the head, which is one layer of the trained part
@@ -30,16 +30,16 @@ class Body:
     """
 
     def __init__(self, source: BaseSource, spec: FeatureSpec, state: FileStat | None) -> None:
-        pools_inside = source.info is not None and not source.info.map_pools and spec.layer == LAST_ACTIVATION
-        pool = spec.pool if pools_inside else "none"
-        base = load_base(source, spec.reading.height, spec.reading.width, pool, state)
+        pools_maps = source.pools_maps(spec.layer)
+        inside = "none" if pools_maps else spec.pool
+        base = load_base(source, spec.reading.height, spec.reading.width, inside, state)
         if not source.is_file and weights_digest(base) != spec.weights:
             raise BaseUnavailable(
                 f"the weights of {source.model} are not those that the head was trained with; name their "
                 f"file with {param('weights')}"
             )
         self._info = source.info
-        self._model = cut_at(base, spec.layer, "none" if pools_inside else spec.pool, saved=source.is_file)
+        self._model = cut_at(base, spec.layer, spec.pool if pools_maps else "none", saved=source.is_file)
         self.blocks = Blocks(base, self._model, saved=source.is_file)
         if any(self.blocks.name(layer) == HEAD_LAYER for layer in base.layers):
             raise UsageError(

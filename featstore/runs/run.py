@@ -7,12 +7,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, fields
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from featstore.errors import RunError
 from featstore.evaluation.metrics import Metrics, describe_splits, metrics_table
 from featstore.extraction.recipe import Recipe
-from featstore.heads.registry import make_head
+from featstore.heads.registry import HEADS, HeadName, make_head
 from featstore.runs.fine_tuning import FineTuning
 from featstore.spec import FeatureSpec
 from featstore.system.files import file_digest
@@ -51,7 +51,8 @@ class Run(Shown):
         data: Path of the data set.
         fractions: Shares for `val` and `test`, used where the data set has no such splits.
         fine_tuning: Record of the fine-tuning; None for a head.
-        notes: Reasons why the metrics are too good, such as copies of an image in two splits.
+        notes: Reasons why the metrics are too good, such as copies of an image in two splits, or cannot be compared
+            with those of earlier runs, whose splits were others.
         versions: Versions of featstore and of the libraries that made the run.
         head_file: Name of the file with the trained weights.
         head_sha256: SHA-256 (hex) of that file, checked when it is loaded.
@@ -83,6 +84,11 @@ class Run(Shown):
         if len(self.specs) == 1:
             return self.specs[0].key
         return hashlib.sha256("\n".join(spec.key for spec in self.specs).encode()).hexdigest()
+
+    @property
+    def stops_on_val(self) -> bool:
+        """Whether the validation split decided when the training stopped."""
+        return self.fine_tuning is not None or HEADS[cast(HeadName, self.head)].stops_on_val
 
     @pinned()
     def load_head(self) -> Classifier:

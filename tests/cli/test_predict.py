@@ -138,7 +138,7 @@ def test_a_table_of_predictions(run: str) -> None:
 
 
 def test_a_spreadsheet_calculates_nothing(run: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Names that begin like a formula get a quote, in the header, the paths and the labels."""
+    """Paths and labels that begin like a formula get a quote; the columns of classes begin with `p:`."""
     monkeypatch.chdir(tmp_path)
     names = ["=cmd.png", "+1.png", "-2.png", "@x.png", "plain,with comma.png", "line\nbreak.png"]
     for number, name in enumerate(names):
@@ -147,7 +147,7 @@ def test_a_spreadsheet_calculates_nothing(run: str, tmp_path: Path, monkeypatch:
     with Path("out.csv").open(newline="", encoding="utf-8") as file:
         rows = list(csv.reader(file))
     quoted = [f"'{name}" if name in CLASSES[:3] else name for name in CLASSES]
-    assert rows[0] == ["path", "label", *quoted]
+    assert rows[0] == ["path", "label", *(f"p:{name}" for name in CLASSES)]
     assert [row[0] for row in rows[1:]] == [f"'{name}" for name in names[:4]] + names[4:]
     assert all(row[1] in quoted for row in rows[1:])
     assert all(sum(map(float, row[2:])) == pytest.approx(1, abs=1e-5) for row in rows[1:])

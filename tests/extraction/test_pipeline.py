@@ -287,3 +287,12 @@ for name in featstore.__all__:
     assert not {"tensorflow", "keras"} & set(sys.modules), name
 """
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_sizes_are_those_of_the_rows_as_stored(images: Path, tmp_path: Path) -> None:
+    """Where float16 overflows, rows are float32 in a float16 key, and their bytes are counted as such."""
+    recipe: dict[str, Any] = {"model": "tiny", "pool": "none", "cache": tmp_path}
+    for preprocess, item in (("keras", 2), ("scale=1000000", 4)):
+        [found] = extract(images, preprocess=preprocess, **recipe).features
+        assert found.spec.dtype == "float16"
+        assert found.bytes == found.describe()["bytes"] == found.rows * 8 * 8 * 256 * item

@@ -545,3 +545,14 @@ def test_two_canaries_at_once_are_refused(tmp_path: Path) -> None:
         with pytest.raises(StoreError, match="run the same command again, which then compares the two"):
             other.append(ids(3), rows(3), {"version": 2})
     assert ids(3)[0] not in open_store(tmp_path)
+
+
+def test_bytes_are_those_of_the_rows_as_stored(tmp_path: Path) -> None:
+    """Rows that float16 cannot hold take twice as much; an id that is asked for twice counts twice."""
+    store = open_store(tmp_path)
+    assert store.bytes_of([]) == 0
+    put(store, ids(1, 2), rows(1, 2))
+    assert store.bytes_of(ids(1, 2)) == 2 * 3 * 2
+    put(store, ids(3), np.array([[1e6, 2, 3]], np.float32))
+    assert store.bytes_of(ids(1, 2, 3)) == 2 * 3 * 2 + 3 * 4
+    assert store.bytes_of(ids(3, 3)) == 2 * 3 * 4
