@@ -1,7 +1,7 @@
 """The known state in which rows, heads and predictions are computed, whatever the program has set for itself.
 
-TensorFlow, Keras, NumPy, Pillow and `warnings` have switches for the whole process that change a number, or end a
-computation that would be right. Within `pinned` each has its library's default; afterwards it is as it was before.
+TensorFlow, Keras, NumPy, scikit-learn, Pillow and `warnings` have switches that change a number, or end a computation
+that would be right. Within `pinned` each has its library's default; afterwards it is as it was before.
 docs/architecture.md has the list, and what each was measured to do. Environment variables that a library reads once are
 in `tensorflow_loader`.
 """
@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
 from operator import attrgetter
 from typing import Any, NamedTuple
 
@@ -124,7 +124,7 @@ def pinned() -> Iterator[None]:
             if _inside == 1:
                 _give_back.enter_context(_warnings_are_no_errors())
             pin_loaded()
-        with _numpy_errors():
+        with _settings_of_the_thread():
             yield
     finally:
         with _lock:
@@ -164,12 +164,13 @@ def _warnings_are_no_errors() -> Iterator[None]:
         yield
 
 
-def _numpy_errors() -> AbstractContextManager[object]:
-    """Return a block with numpy's own state of floating-point errors; it belongs to the thread."""
-    numpy = loaded("numpy")
-    if numpy is None:
-        return nullcontext()
-    errstate: AbstractContextManager[object] = numpy.errstate(
-        divide="warn", over="warn", under="ignore", invalid="warn"
-    )
-    return errstate
+@contextmanager
+def _settings_of_the_thread() -> Iterator[None]:
+    """Use the defaults of numpy's floating-point errors and of scikit-learn, which each thread has for itself."""
+    with ExitStack() as stack:
+        if numpy := loaded("numpy"):
+            stack.enter_context(numpy.errstate(divide="warn", over="warn", under="ignore", invalid="warn"))
+        if sklearn := loaded("sklearn"):
+            off = ("assume_finite", "array_api_dispatch", "enable_metadata_routing", "skip_parameter_validation")
+            stack.enter_context(sklearn.config_context(transform_output="default", **dict.fromkeys(off, False)))
+        yield
