@@ -118,7 +118,7 @@ def train_whole(work: Work, head: list[Any], optimizer: Any) -> Whole:
     return whole
 
 
-@pytest.mark.parametrize(("head", "optimizer"), zip(HEADS, OPTIMIZERS, strict=True))
+@pytest.mark.parametrize(("head", "optimizer"), list(zip(HEADS, OPTIMIZERS, strict=True)))
 def test_the_top_is_trained_as_in_the_whole_network(tmp_path: Path, head: str, optimizer: str) -> None:
     """Weights, losses and accuracies of some epochs, and the figures of the best, which are those of the run."""
     layers_of, classes, parameters = HEADS[head]
