@@ -12,7 +12,7 @@ import pytest
 
 import featstore
 from helpers.photos import draw
-from helpers.twins import calibrated, prepared, see
+from helpers.twins import calibrated, distance, prepared, see
 
 SIZE, EPOCHS, BATCH, SEED = 32, 3, 8, 5
 CUT = "conv_pw_11_relu"  # below the last block of MobileNet
@@ -144,7 +144,3 @@ def test_the_top_is_trained_as_in_the_whole_network(tmp_path: Path, head: str, o
     whole.network.set_weights(whole.weights[best])
     for name, metrics in tuned.run.metrics.items():
         assert (metrics.log_loss, metrics.accuracy) == pytest.approx(tuple(whole.measure(work.split[name])), rel=1e-3)
-
-
-def distance(one: list[np.ndarray], other: list[np.ndarray]) -> float:
-    return float(np.sqrt(sum(np.square(b - a).sum() for a, b in zip(one, other, strict=True))))

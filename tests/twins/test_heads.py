@@ -17,6 +17,7 @@ from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
 from featstore.heads.registry import HEADS, make_head
+from helpers.twins import distance
 
 EPOCHS, BATCH, PATIENCE, SEED = 5, 16, 2, 7
 
@@ -111,9 +112,7 @@ def test_a_keras_head_is_trained_as_by_fit(twin: Twin) -> None:
     curve = np.array([head.curve.series[name] for name in names]).T
     assert curve == pytest.approx(np.array(history), rel=1e-3)
     found, expected = head.network(twin.shape).get_weights(), network.get_weights()
-    moved = np.sqrt(sum(np.square(b - a).sum() for a, b in zip(start, expected, strict=True)))
-    apart = np.sqrt(sum(np.square(b - a).sum() for a, b in zip(found, expected, strict=True)))
-    assert apart < 1e-3 * moved
+    assert distance(found, expected) < 1e-3 * distance(start, expected)
     probabilities = network.predict(val_X, verbose=0)
     if probabilities.shape[1] == 1:
         probabilities = np.hstack([1 - probabilities, probabilities])
