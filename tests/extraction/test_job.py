@@ -25,6 +25,7 @@ from featstore.images.readers import make_reader
 from featstore.images.reading import Reading
 from featstore.store.rowid import row_id
 from featstore.store.rowstore import RowStore
+from featstore.store.spec_file import key_of
 from featstore.store.writer import RowWriter
 from featstore.system.environment import default_threads
 from featstore.system.files import FileStat
@@ -58,7 +59,7 @@ def untouched(*arguments: object) -> Any:
 
 
 def store(cache: Path, name: str = "key") -> RowStore:
-    return RowStore(cache / name, name, "{}", dict)
+    return RowStore(cache / name, key_of({}), "{}", dict)
 
 
 def extract(data: Path | Manifest, cache: Path, *tasks: Task, **options: Any) -> job.Outcome:

@@ -18,6 +18,7 @@ from featstore.extraction import writer as module
 from featstore.extraction.writer import BATCH, Encode, RowQueue, Task
 from featstore.store.rowid import RowId, row_id
 from featstore.store.rowstore import RowStore
+from featstore.store.spec_file import key_of
 from helpers.keyfolder import put
 
 
@@ -42,7 +43,7 @@ class Base:
 
 @pytest.fixture
 def store(tmp_path: Path) -> RowStore:
-    return RowStore(tmp_path / "key", "k", "{}", dict)
+    return RowStore(tmp_path / "key", key_of({}), "{}", dict)
 
 
 def again(store: RowStore) -> RowStore:
@@ -203,7 +204,7 @@ numbers = st.floats(width=32, allow_nan=False, allow_infinity=False)
 @given(arrays(np.float32, st.tuples(st.integers(1, 6), st.integers(1, 4)), elements=numbers))
 def test_every_row_is_stored_within_a_thousandth(tmp_path_factory: pytest.TempPathFactory, rows: np.ndarray) -> None:
     """The error is relative to the largest number of the row, in float16 if that suffices, else in float32."""
-    store = RowStore(tmp_path_factory.mktemp("store"), "k", "{}", dict)
+    store = RowStore(tmp_path_factory.mktemp("store"), key_of({}), "{}", dict)
     queue = new_queue(store, lambda images: rows)
     fill(queue, range(len(rows)))
     queue.flush()
@@ -259,7 +260,7 @@ def pooled(store: RowStore, maps: RowStore, encode: Callable[[np.ndarray], np.nd
 
 def test_images_with_a_kept_map_need_no_base(store: RowStore, tmp_path: Path) -> None:
     """They need no pixels either, and do not count as computed; the others go through the base."""
-    maps = RowStore(tmp_path / "maps", "m", "{}", dict)
+    maps = RowStore(tmp_path / "maps", key_of({}), "{}", dict)
     put(maps, [rid(n) for n in range(3)], np.stack([image(n) for n in range(3)]).astype(np.float16))
     base = Base()
     queue = pooled(store, maps, base)
@@ -274,7 +275,7 @@ def test_images_with_a_kept_map_need_no_base(store: RowStore, tmp_path: Path) ->
 
 def test_maps_are_pooled_by_the_batch(store: RowStore, tmp_path: Path) -> None:
     """At most one batch of maps is in memory."""
-    maps = RowStore(tmp_path / "maps", "m", "{}", dict)
+    maps = RowStore(tmp_path / "maps", key_of({}), "{}", dict)
     put(maps, [rid(n) for n in range(BATCH + 1)], np.zeros((BATCH + 1, 2, 2, 3), np.float16))
     queue = pooled(store, maps, Base())
     sizes: list[int] = []

@@ -137,7 +137,7 @@ def test_the_document_names_every_field_of_a_spec() -> None:
 def test_the_document_names_every_field_of_spec_json(tmp_path: Path) -> None:
     """The canary is included."""
     kept = {"version": canary.VERSION, "features": {}}
-    KeyFile(key=SPEC.key, spec=SPEC.describe(), versions=VERSIONS, canary=kept).write(tmp_path / "spec.json")
+    KeyFile(key=SPEC.key, spec=SPEC.describe(), versions=VERSIONS, row_shape=(3,), canary=kept).write(tmp_path / "spec.json")
     assert set(table("spec.json")) == set(json.loads((tmp_path / "spec.json").read_text()))
     assert (spec_file.FORMAT, spec_file.FORMAT_VERSION) == ("featstore-key", 1)
     assert "`featstore-key`" in section("spec.json")
@@ -324,7 +324,7 @@ def test_a_newer_index_is_made_again(store: RowStore) -> None:
     """Since all that is in it is in the shards."""
     save(store)
     path = store.folder / "index"
-    body = path.read_bytes()[65:].replace(b'"version": 2', b'"version": 3')
+    body = path.read_bytes()[65:].replace(f'"version": {index.INDEX_VERSION}'.encode(), b'"version": 99')
     path.write_bytes(hashlib.sha256(body).hexdigest().encode() + b"\n" + body)
     assert len(index.load_index(path)) == 0
     again = new_store(store.folder.parents[1])
