@@ -185,15 +185,14 @@ def _mismatches(recipes: Sequence[Recipe], pictures: Sequence[Picture], cache: C
         return {}
     load_tensorflow()
     from featstore.base_check.batchnorm import mismatch
-    from featstore.bases.build import load_base
+    from featstore.bases.build import load_held
 
     reading = spec.reading
     read = make_reader(reading)
     sample = pictures[:: max(1, len(pictures) // SAMPLE)][:SAMPLE]
-    images = np.stack([read(read_file(p.path)[0]) for p in sample])
-    model = load_base(
-        source, reading.height, reading.width, "none", weights_state(source, reading.height, reading.width)
-    )
+    images = np.stack([read(read_file(p.path).raw) for p in sample])
+    state = weights_state(source, reading.height, reading.width)
+    model = load_held(source, reading.height, reading.width, "none", state, spec.weights).model
     found: dict[str, float] = {}
     for recipe in recipes:
         trained_with = source.info.preprocessing if source.info else None

@@ -13,11 +13,10 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from featstore.bases.build import load_held, weights_digest
+from featstore.bases.build import load_held
 from featstore.bases.cut import cut_at
 from featstore.bases.held import hold_network
 from featstore.bases.source import BATCH, BaseSource
-from featstore.errors import BaseUnavailable, param
 from featstore.images.preprocessing import Preprocessing
 from featstore.spec import LAST_ACTIVATION, FeatureSpec
 from featstore.system.files import FileStat
@@ -60,7 +59,7 @@ def load_network(source: BaseSource, spec: FeatureSpec, state: FileStat | None, 
     """
     pools_inside = source.info is not None and not source.info.map_pools and spec.layer == LAST_ACTIVATION
     pool = spec.pool if pools_inside else "none"
-    base = load_held(source, spec.reading.height, spec.reading.width, pool, state)
+    base = load_held(source, spec.reading.height, spec.reading.width, pool, state, spec.weights)
     network: Network = hold_network(
         base, (spec, batch), lambda: _compile(base.model, source, spec, batch, pools_inside)
     )
@@ -69,10 +68,5 @@ def load_network(source: BaseSource, spec: FeatureSpec, state: FileStat | None, 
 
 def _compile(model: Any, source: BaseSource, spec: FeatureSpec, batch: int, pools_inside: bool) -> Network:
     """Cut `model` at the layer of `spec`, and pool its output unless the model `pools_inside`."""
-    if not source.is_file and weights_digest(model) != spec.weights:
-        raise BaseUnavailable(
-            f"the weights of {source.model} are not those that made these features; give the right file as "
-            f"{param('weights')}, or extract again"
-        )
     body = cut_at(model, spec.layer, "none" if pools_inside else spec.pool, saved=source.is_file)
     return Network(body, spec.preprocessing, batch)

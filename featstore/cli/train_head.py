@@ -33,6 +33,7 @@ def command(
     ] = False,
     runs: Annotated[Path, typer.Option("--runs", help="Folder of the runs.")] = Path("runs"),
     cache: options.Cache = None,
+    rehash: options.Rehash = False,
     json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
@@ -55,7 +56,7 @@ def command(
             replace(head, parameters=dict(settings)),
             val_fraction=fractions.val_fraction,
             test_fraction=fractions.test_fraction,
-            cache=cache,
+            cache=options.chosen_cache(cache, rehash),
             runs=runs,
             progress=progress,
         )

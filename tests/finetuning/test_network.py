@@ -358,5 +358,5 @@ def test_mixed_precision_computes_in_half_and_keeps_whole_weights(tiny: Body) ->
 def test_other_weights_than_those_of_the_head_are_refused(tmp_path: Path) -> None:
     """Before anything is trained."""
     spec = resolve_recipe(Recipe(model="tiny", size=32), DigestMemory(tmp_path))
-    with pytest.raises(BaseUnavailable, match="not those that the head was trained with"):
+    with pytest.raises(BaseUnavailable, match="are not those that made these features"):
         Body(Recipe(model="tiny", weights="random").source(), spec, None)
