@@ -55,12 +55,13 @@ def private_copy(path: Path) -> Iterator[tuple[Path, FileDigest]]:
     """
     with tempfile.TemporaryDirectory(prefix="featstore-") as folder:
         copy = Path(folder) / path.name
-        with copy.open("xb") as file:
+        with copy.open("xb", buffering=0) as file:
 
             def write(block: bytes) -> None:
+                rest = memoryview(block)
                 try:
-                    file.write(block)
-                    file.flush()
+                    while rest:
+                        rest = rest[file.write(rest) :]
                 except OSError as error:
                     raise OSError(error.errno, f"no copy could be made in {folder}: {error.strerror}") from error
 
