@@ -39,7 +39,7 @@ class DigestMemory:
         self._renewed: set[str] | None = set() if rehash else None  # paths; None: all digests count
         self._loaded: dict[str, dict[str, list[int | str]]] = {}
         self._states: dict[str, FileStat | None] = {}  # of the files as they were loaded or saved
-        self._missed: dict[tuple[str, FileStat], int] = {}  # when a state was first looked up and not found
+        self._missed: dict[str, int] = {}  # when each path was first looked up and not found
         self._changed: set[str] = set()
         self._lock = ForkLock()
 
@@ -51,7 +51,7 @@ class DigestMemory:
             counts = self._renewed is None or path in self._renewed
             if entry is None or not counts or (*stat,) != (entry[0], entry[1], entry[2], entry[3]):
                 # Of two threads that read the same file, the earlier time is on the safe side.
-                self._missed.setdefault((path, stat), self._clock())
+                self._missed.setdefault(path, self._clock())
                 return None
             return str(entry[4])
 
@@ -71,14 +71,14 @@ class DigestMemory:
         return found
 
     def remember(self, path: str, stat: FileStat, digest: str, grain: int | None) -> None:
-        """Remember the digest (hex) of a file that was looked up in this state before its bytes were read.
+        """Remember the digest (hex) of a file that was looked up before its bytes were read; else nothing.
 
         stat: taken before the bytes were read, and the same afterwards. grain: of its stamps, from `stamps.settle`
         before that. Nothing is remembered if a later change might not show in them.
         """
         parent, _, name = path.rpartition(os.sep)
         with self._lock:
-            looked_up = self._missed.pop((path, stat), None)
+            looked_up = self._missed.pop(path, None)
             if grain is None or looked_up is None or max(stat.mtime_ns, stat.ctime_ns) + grain > looked_up:
                 return
             self._entries(parent)[name] = [*stat, digest]
