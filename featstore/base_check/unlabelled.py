@@ -177,7 +177,7 @@ def _mismatches(recipes: Sequence[Recipe], pictures: Sequence[Picture], cache: C
     """
     import numpy as np
 
-    from featstore.images.prefetch import read_file
+    from featstore.images.prefetch import read_again
     from featstore.system.tensorflow_loader import load_tensorflow
 
     source, spec = recipes[0].source(), resolve_recipe(recipes[0], cache.digests)
@@ -190,7 +190,7 @@ def _mismatches(recipes: Sequence[Recipe], pictures: Sequence[Picture], cache: C
     reading = spec.reading
     read = make_reader(reading)
     sample = pictures[:: max(1, len(pictures) // SAMPLE)][:SAMPLE]
-    images = np.stack([read(read_file(p.path).raw) for p in sample])
+    images = np.stack([read(read_again(p)) for p in sample])
     state = weights_state(source, reading.height, reading.width)
     model = load_held(source, reading.height, reading.width, "none", state, spec.weights).model
     found: dict[str, float] = {}

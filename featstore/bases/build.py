@@ -49,7 +49,10 @@ def load_held(
     """
     identity = source, height, width, pool, state
     base = hold_base(identity, lambda: build_new(source, height, width, pool))
-    as_asked = state is None or base.state in (None, state)  # else another file was opened than was looked at
+    if digest is None and base.file is not None and _digest_of_file(source, height, width) != base.file.digest:
+        release_base(identity)  # it was changed without a new time stamp
+        base = hold_base(identity, lambda: build_new(source, height, width, pool))
+    as_asked = state is None or base.file is None or base.file.state == state  # else another file was opened
     if as_asked and digest in (None, base.digest):
         return base
     release_base(identity)  # the next call looks at the file again
@@ -78,11 +81,20 @@ def build_new(source: BaseSource, height: int, width: int, pool: str = "none") -
                 model = _load_user_model(copy)
                 if source.top:
                     _check_probabilities(model, copy, height, width)
-                return HeldBase(model, *found)
+                return HeldBase(model, found.digest, found)
             model = _build(source, height, width, pool, copy)
-            return HeldBase(model, weights_digest(model), found.state, found.grain)
+            return HeldBase(model, weights_digest(model), found)
     except OSError as error:
         raise BaseUnavailable(f"{path}: weights cannot be opened: {error.strerror or error}") from error
+
+
+def _digest_of_file(source: BaseSource, height: int, width: int) -> str | None:
+    """Return the SHA-256 (hex) of the weights file as it is now; None if it is gone."""
+    path = source.weights_file(height, width)
+    try:
+        return hash_file(path).digest if path else None
+    except OSError:
+        return None
 
 
 def _build_published(source: BaseSource, height: int, width: int, pool: str, path: Path) -> HeldBase:
@@ -90,8 +102,7 @@ def _build_published(source: BaseSource, height: int, width: int, pool: str, pat
     before = hash_file(path) if path.exists() else None
     model = _build(source, height, width, pool)
     after = hash_file(path) if path.exists() else None
-    state, grain = (after.state, after.grain) if after and after == before else (None, None)
-    return HeldBase(model, weights_digest(model), state, grain)
+    return HeldBase(model, weights_digest(model), after if after == before else None)
 
 
 def _build(source: BaseSource, height: int, width: int, pool: str, weights: Path | None = None) -> Any:

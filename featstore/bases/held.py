@@ -14,7 +14,7 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from typing import Any
 
-from featstore.system.files import FileStat
+from featstore.system.private_copy import FileDigest
 
 MOST_BASES = 4
 MOST_BYTES = 128 * 2**20  # of weights in the bases that stay while another is built
@@ -25,14 +25,13 @@ MOST_NETWORKS = 4  # of each base: tracing one takes seconds, and a grid uses th
 class HeldBase:
     """A Keras model with the functions compiled from it, which are dropped with it.
 
-    digest: of the weights that were loaded, as in a spec. state: of their file while it was read; None without a file.
-    grain: of the file's time stamps (see `stamps.settle`); None also if the file may have changed meanwhile.
+    digest: of the weights that were loaded, as in a spec. file: their file; None without one, and if Keras may have
+    read another one.
     """
 
     model: Any
     digest: str
-    state: FileStat | None = None
-    grain: int | None = None
+    file: FileDigest | None = None
     networks: OrderedDict[Hashable, Any] = field(default_factory=OrderedDict)
 
     @property

@@ -99,5 +99,8 @@ def _compute_weights_digest(source: BaseSource, height: int, width: int, state: 
     from featstore.bases.build import load_held
 
     base = load_held(source, height, width, "none", state)
-    grain = LOCAL_NS if source.weights == "random" else base.grain  # drawn from a seed, they never change
-    return FileDigest(base.digest, base.state or _NO_FILE, grain)
+    if source.weights == "random":  # drawn from a seed, they never change
+        return FileDigest(base.digest, _NO_FILE, LOCAL_NS)
+    if base.file is None:
+        return FileDigest(base.digest, _NO_FILE, None)
+    return base.file._replace(digest=base.digest)

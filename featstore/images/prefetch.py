@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from featstore.datasets.manifest import Picture
-from featstore.errors import UnreadableImage
+from featstore.errors import DataError, UnreadableImage
 from featstore.system.files import FileStat, NotRegularFile, open_regular
 from featstore.system.stamps import settle
 
@@ -90,6 +90,17 @@ def read_file(path: str) -> FileBytes:
     except OSError as error:
         raise UnreadableImage(f"cannot be opened: {error.strerror}") from error
     return FileBytes(raw, before, grain)
+
+
+def read_again(picture: Picture) -> bytes:
+    """Return the bytes that the digest of `picture` is of.
+
+    Raises UnreadableImage, DataError if the file has other bytes now.
+    """
+    raw = read_file(picture.path).raw
+    if hashlib.sha256(raw).hexdigest() != picture.digest:
+        raise DataError(f"{picture.path}: was changed meanwhile; run the same command again")
+    return raw
 
 
 def _fetch(picture: Picture, read: Read, needed: Callable[[str], bool]) -> Fetched:

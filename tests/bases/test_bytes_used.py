@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,13 @@ from featstore.bases.held import release_bases
 from featstore.bases.source import parse_source
 from featstore.datasets.digests import DigestMemory
 from featstore.errors import BaseUnavailable
+from featstore.extraction import resolve
 from featstore.extraction.encoder import make_encoder
 from featstore.extraction.recipe import Recipe
 from featstore.extraction.resolve import resolve_recipe
+from featstore.system import private_copy
+from featstore.system.files import FileStat
+from featstore.system.private_copy import FileDigest
 from helpers.networks import save_weights
 
 pytestmark = pytest.mark.tf
@@ -115,6 +120,35 @@ def test_a_link_that_is_turned_between_key_and_rows(files: tuple[Path, Path, Pat
     digest, rows = rows_of(two, recipe, memory)
     assert spec.weights == digest
     assert np.array_equal(make_encoder(recipe.source(), spec)(IMAGES), rows)
+
+
+def test_weights_that_change_without_a_stamp_are_loaded_again(
+    files: tuple[Path, Path, Path, Recipe], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Although a base is held for that state of the file, in the process that has it."""
+    one, two, link, recipe = files
+    state = FileStat(1, 2, 3, 4)
+    for name in ("extraction.resolve.weights_state", "extraction.encoder.weights_state"):
+        monkeypatch.setattr(f"featstore.{name}", lambda *source: state)
+    monkeypatch.setattr(private_copy, "hash_file", without_stamps := unstamped(state))
+    monkeypatch.setattr(build, "hash_file", without_stamps)
+    monkeypatch.setattr(resolve, "hash_file", without_stamps)
+    memory = DigestMemory(tmp_path / "digests", clock=lambda: 10**19)
+    found = []
+    for target in (one, two):
+        turn(link, target)
+        spec = resolve_recipe(recipe, memory)
+        with suppress(BaseUnavailable):  # where the digest is of the file, the base that is held is compared with it
+            make_encoder(recipe.source(), spec)(IMAGES)
+        found.append((spec.weights, make_encoder(recipe.source(), spec)(IMAGES)))
+    assert found[0][0] != found[1][0]
+    assert not np.array_equal(found[0][1], found[1][1])
+
+
+def unstamped(state: FileStat) -> Callable[..., FileDigest]:
+    """`hash_file` where files have the same stamps for ever."""
+    real = private_copy.hash_file
+    return lambda *arguments: real(*arguments)._replace(state=state, grain=None)
 
 
 def test_no_digest_is_remembered_of_weights_that_change_without_a_stamp(

@@ -16,9 +16,9 @@ import numpy as np
 import pytest
 
 from featstore.datasets.manifest import Picture, list_files
-from featstore.errors import UnreadableImage
+from featstore.errors import DataError, UnreadableImage
 from featstore.images import prefetch
-from featstore.images.prefetch import Fetched, fetch_all, read_file
+from featstore.images.prefetch import Fetched, fetch_all, read_again, read_file
 from featstore.system.environment import default_threads
 from featstore.system.files import FileStat
 
@@ -258,3 +258,12 @@ def test_there_are_as_many_threads_as_cores_allowed(monkeypatch: pytest.MonkeyPa
     assert default_threads() == 7
     monkeypatch.setattr(os, "cpu_count", lambda: None)
     assert default_threads() == 1
+
+
+def test_a_second_reading_returns_the_same_bytes_or_is_an_error(files: list[Picture]) -> None:
+    """What was said about an image would be said of another one."""
+    picture = fetched(files[:1])[0].picture
+    assert hashlib.sha256(read_again(picture)).hexdigest() == picture.digest
+    Path(picture.path).write_bytes(b"other")
+    with pytest.raises(DataError, match="was changed meanwhile; run the same command again"):
+        read_again(picture)
