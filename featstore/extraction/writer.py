@@ -128,7 +128,7 @@ class RowQueue:
             rows = self.task.encode(np.stack([item.pixels for item in items if item.pixels is not None]))
         finite = np.asarray(np.isfinite(rows.reshape(len(rows), -1)).all(axis=1))
         ids = [item.row for item, is_finite in zip(items, finite, strict=True) if is_finite]
-        reason = "the base's features are not finite (NaN or infinity)"
+        reason = "the base computes NaN or infinity for this image"
         self.refused |= {item.row: reason for item, is_finite in zip(items, finite, strict=True) if not is_finite}
         self.computed += len(ids) if items is self._to_encode else 0
         self._ids += ids

@@ -279,7 +279,7 @@ def test_rows_that_are_not_finite_are_skipped_with_the_reason(photos: Path, tmp_
         return out
 
     outcome = extract(photos, tmp_path, Task(store(tmp_path, "a"), with_nan), Task(store(tmp_path, "b"), Base()))
-    reason = "the base's features are not finite (NaN or infinity)"
+    reason = "the base computes NaN or infinity for this image"
     assert [(Path(s.path).name, s.reason) for s in outcome.manifest.skipped] == [
         ("000.png", reason),
         ("copy.png", reason),

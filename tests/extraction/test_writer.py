@@ -173,7 +173,7 @@ def test_rows_that_are_not_finite_are_refused(store: RowStore, spoil: float) -> 
     queue = new_queue(store, with_nan)
     fill(queue, range(4))
     queue.flush()
-    assert queue.refused == dict.fromkeys([rid(1), rid(3)], "the base's features are not finite (NaN or infinity)")
+    assert queue.refused == dict.fromkeys([rid(1), rid(3)], "the base computes NaN or infinity for this image")
     assert [rid(n) in again(store) for n in range(4)] == [True, False, True, False]
     assert again(store).read([rid(2)]).tolist() == [[2, 2, 2]]
     assert queue.computed == 2
