@@ -183,7 +183,7 @@ def test_unreadable_images_are_listed(run: str, tmp_path: Path) -> None:
     assert call("predict", run, *bad, "photos/grün/0.png", "--strict").code == 1
     only = call("predict", run, *bad)
     assert only.code == 1
-    assert "none of 3 files could be read" in only.err
+    assert "none of 3 files can be used" in only.err
 
 
 def test_an_exchanged_head_is_not_loaded(run: str, tmp_path: Path) -> None:
