@@ -49,6 +49,10 @@ def photograph() -> dict[str, Any]:
         from PIL import Image, ImageFile
 
         found["PIL"] = [Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES]
+    if "sklearn" in sys.modules:
+        import sklearn
+
+        found["sklearn"] = {name: str(value) for name, value in sklearn.get_config().items()}
     if "matplotlib" in sys.modules:
         import matplotlib
 
@@ -134,9 +138,11 @@ def set_everything() -> None:
     """Change what a program may change, each in a way that would move a number or end a computation."""
     import keras
     import numpy as np
+    import sklearn
     import tensorflow as tf
     from PIL import Image, ImageFile
 
+    sklearn.set_config(assume_finite=True, enable_metadata_routing=True)
     tf.config.optimizer.set_experimental_options({"auto_mixed_precision_onednn_bfloat16": True})
     tf.config.optimizer.set_jit(True)
     tf.config.experimental.enable_tensor_float_32_execution(True)

@@ -105,7 +105,7 @@ def check_digest(name: str, data: bytes) -> None:
         raise StoreError(f"{name}: the bytes do not match the name: damaged")
 
 
-@pinned()  # a warning of h5py is no damage
+@pinned()  # a warning of h5py does not mean damage
 def parse(name: str, data: bytes, key: str | None) -> Contents:
     """Return the contents as `parse_shard` does, for bytes whose digest has been compared."""
     try:

@@ -1,7 +1,7 @@
 """The known state in which rows, heads and predictions are computed, whatever the program has set for itself.
 
-TensorFlow, Keras, NumPy, Pillow and `warnings` have switches for the whole process that change a number, or end a
-computation that would be right. Within `pinned` each has its library's default; afterwards it is as it was before.
+TensorFlow, Keras, NumPy, scikit-learn, Pillow and `warnings` have switches that change a number, or end a computation
+that would be right. Within `pinned` each has its library's default; afterwards it is as it was before.
 docs/architecture.md has the list, and what each was measured to do. Environment variables that a library reads once are
 in `tensorflow_loader`.
 """
@@ -11,7 +11,8 @@ from __future__ import annotations
 import logging
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 from featstore.system.fork_lock import ForkLock
@@ -78,37 +79,24 @@ def _attribute(module: str, name: str, value: Any) -> _Switch:
     return _Switch(module, lambda found: getattr(found, name), lambda found, new: setattr(found, name, new), value)
 
 
+def _functions(module: str, read: str, write: str, value: Any) -> _Switch:
+    """Return a switch with a function that reads it and one that sets it, both by their names in `module`."""
+    get, put = attrgetter(read), attrgetter(write)
+    return _Switch(module, lambda found: get(found)(), lambda found, new: put(found)(new), value)
+
+
+_TF32 = "config.experimental.tensor_float_32_execution_enabled", "config.experimental.enable_tensor_float_32_execution"
 _SWITCHES = (
     _Switch("tensorflow", _read_optimizer, _set_optimizer, _OPTIMIZER),
-    _Switch(
-        "tensorflow",
-        lambda tf: tf.config.optimizer.get_jit(),
-        lambda tf, jit: tf.config.optimizer.set_jit(jit),
-        "",
-    ),
-    _Switch(
-        "tensorflow",
-        lambda tf: tf.config.functions_run_eagerly(),
-        lambda tf, eager: tf.config.run_functions_eagerly(eager),
-        False,
-    ),
+    _functions("tensorflow", "config.optimizer.get_jit", "config.optimizer.set_jit", ""),
+    _functions("tensorflow", "config.functions_run_eagerly", "config.run_functions_eagerly", False),
     # From Ampere on, GPUs round the factors of float32 products to 10 bits by default: other features than on a CPU,
     # under a key that says float32.
-    _Switch(
-        "tensorflow",
-        lambda tf: tf.config.experimental.tensor_float_32_execution_enabled(),
-        lambda tf, enabled: tf.config.experimental.enable_tensor_float_32_execution(enabled),
-        False,
-    ),
+    _functions("tensorflow", *_TF32, False),
     _Switch("tensorflow", lambda tf: _no_retracing in logging.getLogger("tensorflow").filters, _mute_retracing, True),
-    _Switch("keras", lambda keras: keras.config.floatx(), lambda keras, x: keras.config.set_floatx(x), "float32"),
-    _Switch("keras", lambda keras: keras.config.epsilon(), lambda keras, x: keras.config.set_epsilon(x), 1e-7),
-    _Switch(
-        "keras",
-        lambda keras: keras.config.image_data_format(),
-        lambda keras, layout: keras.config.set_image_data_format(layout),
-        "channels_last",
-    ),
+    _functions("keras", "config.floatx", "config.set_floatx", "float32"),
+    _functions("keras", "config.epsilon", "config.set_epsilon", 1e-7),
+    _functions("keras", "config.image_data_format", "config.set_image_data_format", "channels_last"),
     _attribute("PIL.Image", "MAX_IMAGE_PIXELS", 1024**3 // 4 // 3),
     _attribute("PIL.ImageFile", "LOAD_TRUNCATED_IMAGES", False),  # it invents pixels
     _attribute("PIL.PngImagePlugin", "MAX_TEXT_CHUNK", 2**20),
@@ -136,7 +124,7 @@ def pinned() -> Iterator[None]:
             if _inside == 1:
                 _give_back.enter_context(_warnings_are_no_errors())
             pin_loaded()
-        with _numpy_errors():
+        with _settings_of_the_thread():
             yield
     finally:
         with _lock:
@@ -176,12 +164,13 @@ def _warnings_are_no_errors() -> Iterator[None]:
         yield
 
 
-def _numpy_errors() -> AbstractContextManager[object]:
-    """Return a block with numpy's own state of floating-point errors; it belongs to the thread."""
-    numpy = loaded("numpy")
-    if numpy is None:
-        return nullcontext()
-    errstate: AbstractContextManager[object] = numpy.errstate(
-        divide="warn", over="warn", under="ignore", invalid="warn"
-    )
-    return errstate
+@contextmanager
+def _settings_of_the_thread() -> Iterator[None]:
+    """Use the defaults of numpy's floating-point errors and of scikit-learn, which each thread has for itself."""
+    with ExitStack() as stack:
+        if numpy := loaded("numpy"):
+            stack.enter_context(numpy.errstate(divide="warn", over="warn", under="ignore", invalid="warn"))
+        if sklearn := loaded("sklearn"):
+            off = ("assume_finite", "array_api_dispatch", "enable_metadata_routing", "skip_parameter_validation")
+            stack.enter_context(sklearn.config_context(transform_output="default", **dict.fromkeys(off, False)))
+        yield

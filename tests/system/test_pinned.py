@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import keras
 import numpy as np
 import pytest
+import sklearn
 import tensorflow as tf
 from PIL import GifImagePlugin, Image, ImageFile, PngImagePlugin
 
@@ -85,6 +86,12 @@ CASES = {
     "text chunk": attribute(PngImagePlugin, "MAX_TEXT_CHUNK", 10),
     "text memory": attribute(PngImagePlugin, "MAX_TEXT_MEMORY", 10),
     "frames": attribute(GifImagePlugin, "LOADING_STRATEGY", GifImagePlugin.LoadingStrategy.RGB_ALWAYS),
+    "scikit-learn": Case(
+        lambda: {name: sklearn.get_config()[name] for name in ("transform_output", "array_api_dispatch")},
+        lambda: sklearn.set_config(transform_output="pandas"),
+        lambda: sklearn.set_config(transform_output="default"),
+        {"transform_output": "default", "array_api_dispatch": False},
+    ),
     "numpy": Case(
         np.geterr,
         lambda: np.seterr(all="raise"),
