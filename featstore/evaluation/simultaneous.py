@@ -34,7 +34,7 @@ def single_error(
     values, vectors = np.linalg.eigh(totals.T @ totals)
     root = vectors * np.sqrt(np.maximum(values, 0.0))  # (cells, cells): root @ root.T is the covariance
     deviations = np.sqrt(((root.T @ comparisons) ** 2).sum(axis=0))
-    comparisons = comparisons[:, deviations > 1e-9]  # cells that are right on the same images cannot be told apart
+    comparisons = comparisons[:, deviations > 1e-9]  # cells that are right on the same images do not differ
     deviations = deviations[deviations > 1e-9]
     if comparisons.shape[1] < 2 or len(units) < 2:
         return error

@@ -13,7 +13,7 @@ _PRIOR = 0.1  # units, at either end of the scale
 
 
 class Units:
-    """To which unit each of n images belongs.
+    """The unit that each of n images belongs to.
 
     Twenty photos of one patient are not twenty observations: their answers are right or wrong together, more or less.
     How much so is estimated from the data, as the design effect (Kish 1965).
