@@ -182,7 +182,7 @@ def _mismatches(recipes: Sequence[Recipe], pictures: Sequence[Picture], cache: C
     """
     import numpy as np
 
-    from featstore.images.prefetch import read_file
+    from featstore.images.prefetch import read_again
     from featstore.system.tensorflow_loader import load_tensorflow
 
     source, spec = recipes[0].source(), resolve_recipe(recipes[0], cache.digests)
@@ -190,14 +190,13 @@ def _mismatches(recipes: Sequence[Recipe], pictures: Sequence[Picture], cache: C
         return {}
     load_tensorflow()
     from featstore.base_check.batchnorm import mismatch
-    from featstore.bases.build import load_base
+    from featstore.bases.build import load_held
 
     reading = spec.reading
     read = make_reader(reading)
-    images = np.stack([read(read_file(p.path)[0]) for p in spread(pictures, SAMPLE)])
-    model = load_base(
-        source, reading.height, reading.width, "none", weights_state(source, reading.height, reading.width)
-    )
+    images = np.stack([read(read_again(p)) for p in spread(pictures, SAMPLE)])
+    state = weights_state(source, reading.height, reading.width)
+    model = load_held(source, reading.height, reading.width, "none", state, spec.weights).model
     found: dict[str, float] = {}
     for recipe in recipes:
         trained_with = source.info.preprocessing if source.info else None

@@ -15,13 +15,15 @@ import numpy as np
 
 from featstore.bases.catalog import TINY
 from featstore.bases.defaults import keras_defaults
-from featstore.bases.held import HeldBase, hold_base
+from featstore.bases.held import HeldBase, hold_base, release_base
+from featstore.bases.keras_file import refuse_code
 from featstore.bases.source import BaseSource
 from featstore.bases.tiny import build_tiny, load_tiny_weights
 from featstore.bases.weights_file import IMAGENET_CLASSES, holds_classifier
 from featstore.errors import BaseUnavailable, param
 from featstore.images.preprocessing import NAMED
 from featstore.system.files import FileStat
+from featstore.system.private_copy import hash_file, private_copy
 
 
 def load_base(source: BaseSource, height: int, width: int, pool: str = "none", state: FileStat | None = None) -> Any:
@@ -38,24 +40,82 @@ def load_base(source: BaseSource, height: int, width: int, pool: str = "none", s
     return load_held(source, height, width, pool, state).model
 
 
-def load_held(source: BaseSource, height: int, width: int, pool: str, state: FileStat | None) -> HeldBase:
-    """Return the base with the functions compiled from it; arguments and errors are those of `load_base`."""
-    return hold_base((source, height, width, pool, state), lambda: build_new(source, height, width, pool))
+def load_held(
+    source: BaseSource, height: int, width: int, pool: str, state: FileStat | None, digest: str | None = None
+) -> HeldBase:
+    """Return the base with the functions compiled from it; arguments and errors are those of `load_base`.
+
+    digest: of the weights, from a spec. Raises BaseUnavailable if others were loaded.
+    """
+    identity = source, height, width, pool, state
+    base = hold_base(identity, lambda: build_new(source, height, width, pool))
+    if digest is None and base.file is not None and _digest_of_file(source, height, width) != base.file.digest:
+        release_base(identity)  # it was changed without a new time stamp
+        base = hold_base(identity, lambda: build_new(source, height, width, pool))
+    as_asked = state is None or base.file is None or base.file.state == state  # else another file was opened
+    if as_asked and digest in (None, base.digest):
+        return base
+    release_base(identity)  # the next call looks at the file again
+    if digest in (None, base.digest):
+        path = source.weights_file(height, width)
+        raise BaseUnavailable(f"{path}: was changed meanwhile; run the same command again")
+    raise BaseUnavailable(
+        f"the weights of {source.model} are not those that made these features: expected {digest[:12]}, found "
+        f"{base.digest[:12]}; if the file was changed meanwhile, run the same command again with "
+        f"{param('rehash')}, else give the right one as {param('weights')}"
+    )
 
 
-def build_new(source: BaseSource, height: int, width: int, pool: str = "none") -> Any:
+def build_new(source: BaseSource, height: int, width: int, pool: str = "none") -> HeldBase:
     """Return the base as a new model that nothing else uses; arguments and errors are those of `load_base`."""
-    if source.is_file:
-        with keras_defaults():
-            model = _load_user_model(Path(source.model))
-            if source.top:
-                _check_probabilities(model, Path(source.model), height, width)
-        return model
+    path = source.weights_file(height, width)
+    if path is None:
+        model = _build(source, height, width, pool)
+        return HeldBase(model, weights_digest(model))
+    if source.weights == "imagenet":  # Keras downloads and reads the file by itself
+        return _build_published(source, height, width, pool, path)
+    try:
+        with private_copy(path) as (copy, found):
+            if source.is_file:
+                refuse_code(copy)
+                with keras_defaults():
+                    model = _load_user_model(copy)
+                    if source.top:
+                        _check_probabilities(model, copy, height, width)
+                return HeldBase(model, found.digest, found)
+            model = _build(source, height, width, pool, copy)
+            return HeldBase(model, weights_digest(model), found)
+    except OSError as error:
+        raise BaseUnavailable(f"{path}: weights cannot be opened: {error.strerror or error}") from error
+
+
+def _digest_of_file(source: BaseSource, height: int, width: int) -> str | None:
+    """Return the SHA-256 (hex) of the weights file as it is now; None if it is gone."""
+    path = source.weights_file(height, width)
+    try:
+        return hash_file(path).digest if path else None
+    except OSError:
+        return None
+
+
+def _build_published(source: BaseSource, height: int, width: int, pool: str, path: Path) -> HeldBase:
+    """Return the base with the weights that Keras keeps at `path`, or downloads to there."""
+    before = hash_file(path) if path.exists() else None
+    model = _build(source, height, width, pool)
+    after = hash_file(path) if path.exists() else None
+    return HeldBase(model, weights_digest(model), after if after == before else None)
+
+
+def _build(source: BaseSource, height: int, width: int, pool: str, weights: Path | None = None) -> Any:
+    """Return the network of the catalogue; `weights` is the file to load into it, if Keras does not find it itself."""
     with keras_defaults(source.seed):
         is_tiny = source.model == TINY.name
         model = _build_tiny(source, height, width) if is_tiny else _build_application(source, height, width, pool)
-    if source.weights not in ("imagenet", "random", "shipped"):
-        _load_weights(model, Path(source.weights), source)
+    if source.weights == "shipped":
+        assert weights is not None
+        load_tiny_weights(model, weights)
+    elif weights is not None:
+        _load_weights(model, weights, source)
         if source.info is not None and source.info.module == "efficientnet":
             _scale_as_published(model)
     return model
@@ -76,10 +136,7 @@ def weights_digest(model: Any) -> str:
 
 
 def _build_tiny(source: BaseSource, height: int, width: int) -> Any:
-    model = build_tiny((height, width, 3))
-    if source.weights == "shipped":
-        load_tiny_weights(model)
-    return model
+    return build_tiny((height, width, 3))
 
 
 def _build_application(source: BaseSource, height: int, width: int, pool: str) -> Any:

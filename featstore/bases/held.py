@@ -14,6 +14,8 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from typing import Any
 
+from featstore.system.private_copy import FileDigest
+
 MOST_BASES = 4
 MOST_BYTES = 128 * 2**20  # of weights in the bases that stay while another is built
 MOST_NETWORKS = 4  # of each base: tracing one takes seconds, and a grid uses the same few repeatedly
@@ -21,9 +23,15 @@ MOST_NETWORKS = 4  # of each base: tracing one takes seconds, and a grid uses th
 
 @dataclass
 class HeldBase:
-    """A Keras model with the functions compiled from it, which are dropped with it."""
+    """A Keras model with the functions compiled from it, which are dropped with it.
+
+    digest: of the weights that were loaded, as in a spec. file: their file; None without one, and if Keras may have
+    read another one.
+    """
 
     model: Any
+    digest: str
+    file: FileDigest | None = None
     networks: OrderedDict[Hashable, Any] = field(default_factory=OrderedDict)
 
     @property
@@ -36,12 +44,12 @@ _held: OrderedDict[Hashable, HeldBase] = OrderedDict()  # least recently used fi
 _lock = threading.RLock()
 
 
-def hold_base(identity: Hashable, build: Callable[[], Any]) -> HeldBase:
+def hold_base(identity: Hashable, build: Callable[[], HeldBase]) -> HeldBase:
     """Return the base of this `identity`; `build` makes it unless it is held already."""
     with _lock:
         if identity not in _held:
             _make_room()
-            _held[identity] = HeldBase(build())
+            _held[identity] = build()
         _held.move_to_end(identity)
         return _held[identity]
 
@@ -55,6 +63,12 @@ def hold_network(base: HeldBase, identity: Hashable, compile_network: Callable[[
                 base.networks.popitem(last=False)
         base.networks.move_to_end(identity)
         return base.networks[identity]
+
+
+def release_base(identity: Hashable) -> None:
+    """Drop the base of this `identity`, if it is held."""
+    with _lock:
+        _held.pop(identity, None)
 
 
 def release_bases() -> None:

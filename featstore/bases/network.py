@@ -14,13 +14,12 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from featstore.bases.build import load_held, weights_digest
+from featstore.bases.build import load_held
 from featstore.bases.cut import cut_at
 from featstore.bases.held import hold_network
 from featstore.bases.products import check_products
 from featstore.bases.self_test import Encode, SelfTested
 from featstore.bases.source import BATCH, BaseSource
-from featstore.errors import BaseUnavailable, param
 from featstore.images.preprocessing import Preprocessing
 from featstore.spec import FeatureSpec
 from featstore.system.files import FileStat
@@ -72,18 +71,13 @@ def load_network(source: BaseSource, spec: FeatureSpec, state: FileStat | None, 
     """
     check_products()
     inside = "none" if source.pools_maps(spec.layer) else spec.pool
-    base = load_held(source, spec.reading.height, spec.reading.width, inside, state)
+    base = load_held(source, spec.reading.height, spec.reading.width, inside, state, spec.weights)
     network: Encode = hold_network(base, (spec, batch), lambda: _compile(base.model, source, spec, batch))
     return network
 
 
 def _compile(model: Any, source: BaseSource, spec: FeatureSpec, batch: int) -> Encode:
     """Cut `model` at the layer of `spec`, and pool its output unless the model has done so."""
-    if not source.is_file and weights_digest(model) != spec.weights:
-        raise BaseUnavailable(
-            f"the weights of {source.model} are not those that made these features; give the right file as "
-            f"{param('weights')}, or extract again"
-        )
     body = cut_at(model, spec.layer, spec.pool if source.pools_maps(spec.layer) else "none", saved=source.is_file)
     network = Network(body, spec.preprocessing, batch)
     return SelfTested(network, source.model) if source.is_file else network

@@ -23,6 +23,7 @@ def command(
     data: options.Data,
     recipe: Annotated[GridOptions, Fields(Recipe, repeatable=["preprocess"])],
     cache: options.Cache = None,
+    rehash: options.Rehash = False,
     json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
@@ -36,7 +37,9 @@ def command(
     from featstore.extraction.recipe_grid import make_recipes
 
     with displayed(not quiet) as progress:
-        explanation = explain(data, make_recipes(**recipe), cache, progress.steps("reading", "images"))
+        explanation = explain(
+            data, make_recipes(**recipe), options.chosen_cache(cache, rehash), progress.steps("reading", "images")
+        )
     skipped, notes = explanation.manifest.skipped, explanation.notes
     if json:
         features = [lookup.describe() for lookup in explanation.features]

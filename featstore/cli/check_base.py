@@ -40,6 +40,7 @@ def command(
         typer.Option("--views", help="With --labels: one, flip, five, ten. Repeatable. Default: all four."),
     ] = [],
     cache: options.Cache = None,
+    rehash: options.Rehash = False,
     json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
@@ -53,10 +54,14 @@ def command(
     with displayed(not quiet) as progress:
         if labels is None:
             _refuse(views)
-            unlabelled = check_unlabelled(data, recipe, preprocess, cache=cache, progress=progress)
+            unlabelled = check_unlabelled(
+                data, recipe, preprocess, cache=options.chosen_cache(cache, rehash), progress=progress
+            )
             _show_unlabelled(unlabelled, json, quiet)
         else:
-            labelled = check_labelled(data, labels, recipe, preprocess, views, cache=cache, progress=progress)
+            labelled = check_labelled(
+                data, labels, recipe, preprocess, views, cache=options.chosen_cache(cache, rehash), progress=progress
+            )
             _show_labelled(labelled, json, quiet)
 
 

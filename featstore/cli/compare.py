@@ -38,6 +38,7 @@ def command(
         Path | None, typer.Option("--chart", help="Also draw accuracies and learning curves there, as PNG.")
     ] = None,
     cache: options.Cache = None,
+    rehash: options.Rehash = False,
     json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
@@ -60,7 +61,7 @@ def command(
             dict(settings),
             HeadRecipe(**heads),
             measurement,
-            cache=cache,
+            cache=options.chosen_cache(cache, rehash),
             progress=progress,
         )
     _write(comparison, data, csv, chart)

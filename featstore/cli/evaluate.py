@@ -12,6 +12,7 @@ def command(
     data: options.Data,
     weights: options.MovedWeights = [],
     cache: options.Cache = None,
+    rehash: options.Rehash = False,
     json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
@@ -24,7 +25,9 @@ def command(
     from featstore.runs.files import load_run
 
     with displayed(not quiet) as progress:
-        found = evaluate_run(load_run(run), data, weights=weights, cache=cache, progress=progress)
+        found = evaluate_run(
+            load_run(run), data, weights=weights, cache=options.chosen_cache(cache, rehash), progress=progress
+        )
     for text in found.notes:
         note(f"warning: {text}")
     if json:

@@ -20,6 +20,7 @@ def command(
     recipe: Annotated[GridOptions, Fields(Recipe, repeatable=["preprocess"])],
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 if any file had to be skipped.")] = False,
     cache: options.Cache = None,
+    rehash: options.Rehash = False,
     json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
@@ -31,7 +32,7 @@ def command(
     from featstore.extraction.recipe_grid import make_recipes
 
     with displayed(not quiet) as progress:
-        extraction = extract_all(data, make_recipes(**recipe), cache, progress)
+        extraction = extract_all(data, make_recipes(**recipe), options.chosen_cache(cache, rehash), progress)
     skipped = extraction.manifest.skipped
     if json:
         features = [features.describe() for features in extraction.features]

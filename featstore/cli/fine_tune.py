@@ -75,6 +75,7 @@ def command(
         Path | None, typer.Option("--runs", help="Folder of the new run. Default: that of RUN.", show_default=False)
     ] = None,
     cache: options.Cache = None,
+    rehash: options.Rehash = False,
     json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
@@ -96,7 +97,7 @@ def command(
             views=views,
             augment=augment,
             weights=weights,
-            cache=cache,
+            cache=options.chosen_cache(cache, rehash),
             runs=runs,
             progress=progress,
         )

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from featstore.cli.units import parse_setting
+
+if TYPE_CHECKING:
+    from featstore.extraction.cache import CacheLike
 
 Data = Annotated[
     str,
@@ -36,8 +39,24 @@ Cache = Annotated[
     Path | None,
     typer.Option("--cache", help="Folder of the features. Default: $FEATSTORE_CACHE, or cache.", show_default=False),
 ]
+Rehash = Annotated[
+    bool,
+    typer.Option(
+        "--rehash",
+        help="Read every image and weights file again, even if its size and times say that it is unchanged.",
+    ),
+]
 Keys = Annotated[
     list[str], typer.Option("--key", help="Only keys that begin so (see `cache ls`). Repeatable.", show_default=False)
 ]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard output, nothing else there.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress, no table; warnings and errors only.")]
+
+
+def chosen_cache(folder: Path | None, rehash: bool) -> CacheLike:
+    """Return what `--cache` and `--rehash` say, as the functions of the package take it."""
+    if not rehash:
+        return folder
+    from featstore.extraction.cache import Cache
+
+    return Cache(folder, rehash=True)

@@ -24,6 +24,7 @@ def command(
     weights: options.MovedWeights = [],
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 if any file had to be skipped.")] = False,
     cache: options.Cache = None,
+    rehash: options.Rehash = False,
     json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
@@ -36,7 +37,9 @@ def command(
 
     trained = load_run(run)
     with displayed(not quiet) as progress:
-        prediction = predict_images(trained, images, weights=weights, cache=cache, progress=progress)
+        prediction = predict_images(
+            trained, images, weights=weights, cache=options.chosen_cache(cache, rehash), progress=progress
+        )
     if csv is not None:
         _write_csv(csv, trained.classes, prediction)
     if json:

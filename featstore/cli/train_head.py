@@ -33,6 +33,7 @@ def command(
     ] = False,
     runs: Annotated[Path, typer.Option("--runs", help="Folder of the runs.")] = Path("runs"),
     cache: options.Cache = None,
+    rehash: options.Rehash = False,
     json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
@@ -56,7 +57,7 @@ def command(
             val_fraction=fractions.val_fraction,
             test_fraction=fractions.test_fraction,
             val_as_test=fractions.val_as_test,
-            cache=cache,
+            cache=options.chosen_cache(cache, rehash),
             runs=runs,
             progress=progress,
         )

@@ -1,9 +1,10 @@
 """Content digests of image files, remembered so that a re-run reads no image bytes.
 
 One small file for each folder of images maps name -> (stat, SHA-256). The stat has the change time as well as size,
-mtime and inode, since a program can set an mtime back but not a ctime. A file that changed less than two seconds before
-it was read is not remembered (git's racy rule): a second change could hide in the granularity of the clock. The time
-that counts is that of the unsuccessful look-up just before the bytes are read; `remember` may follow much later.
+mtime and inode, since a program can set an mtime back but not a ctime. A file that changed within the grain of its
+clock before it was read is not remembered (git's racy rule): a second change could have the same stamps. `stamps` says
+what the grain is, and of which files nothing is remembered. The time that counts is that of the unsuccessful look-up
+before the bytes are read; `remember` may follow much later.
 """
 
 from __future__ import annotations
@@ -19,8 +20,7 @@ from featstore.errors import StoreError
 from featstore.system.files import FileStat, read_regular, write_whole
 from featstore.system.fork_lock import ForkLock
 
-RACY_NS = 2_000_000_000
-_FORMAT = 1
+_FORMAT = 2  # 2: dirty pages were written back before the bytes were read
 
 
 class DigestMemory:
@@ -30,11 +30,13 @@ class DigestMemory:
 
     folder: where its files are.
     clock: returns the time in ns since the epoch.
+    rehash: return no digest that this object has not been told itself.
     """
 
-    def __init__(self, folder: Path, clock: Callable[[], int] = time.time_ns) -> None:
+    def __init__(self, folder: Path, clock: Callable[[], int] = time.time_ns, rehash: bool = False) -> None:
         self.folder = folder
         self._clock = clock
+        self._renewed: set[str] | None = set() if rehash else None  # paths; None: all digests count
         self._loaded: dict[str, dict[str, list[int | str]]] = {}
         self._states: dict[str, FileStat | None] = {}  # of the files as they were loaded or saved
         self._missed: dict[str, int] = {}  # when each path was first looked up and not found
@@ -46,7 +48,8 @@ class DigestMemory:
         parent, _, name = path.rpartition(os.sep)
         with self._lock:
             entry = self._entries(parent).get(name)
-            if entry is None or (*stat,) != (entry[0], entry[1], entry[2], entry[3]):
+            counts = self._renewed is None or path in self._renewed
+            if entry is None or not counts or (*stat,) != (entry[0], entry[1], entry[2], entry[3]):
                 # Of two threads that read the same file, the earlier time is on the safe side.
                 self._missed.setdefault(path, self._clock())
                 return None
@@ -67,14 +70,21 @@ class DigestMemory:
             found |= {str(entry[4]): os.path.join(folder, name) for name, entry in files.items() if entry[4] in digests}
         return found
 
-    def remember(self, path: str, stat: FileStat, digest: str) -> None:
-        """Remember the digest (hex) of a file; `stat` must have been taken before the bytes were read."""
+    def remember(self, path: str, stat: FileStat, digest: str, grain: int | None) -> None:
+        """Remember the digest (hex) of a file that was looked up before its bytes were read; else nothing.
+
+        stat: taken before the bytes were read, and the same afterwards. grain: of its stamps, from `stamps.settle`
+        before that. Nothing is remembered if a later change might not show in them.
+        """
         parent, _, name = path.rpartition(os.sep)
         with self._lock:
-            if max(stat.mtime_ns, stat.ctime_ns) + RACY_NS > self._missed.pop(path, self._clock()):
+            looked_up = self._missed.pop(path, None)
+            if grain is None or looked_up is None or max(stat.mtime_ns, stat.ctime_ns) + grain > looked_up:
                 return
             self._entries(parent)[name] = [*stat, digest]
             self._changed.add(parent)
+            if self._renewed is not None:
+                self._renewed.add(path)
 
     def refresh(self) -> None:
         """Drop the folders that other processes have saved again, so that they are loaded again when needed.

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 from collections import OrderedDict
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,15 +33,19 @@ class Cache:
     Args:
         folder: Folder of the features. Default: $FEATSTORE_CACHE, or `cache` in the working folder. It is created
             when the first features are stored.
+        rehash: Whether every file is read and hashed once more, though its digest is remembered. For files whose
+            changes leave no time stamp.
 
     Attributes:
         folder: The folder of the features.
+        rehash: As above.
         digests: The digests of image files and weights that were read before.
     """
 
-    def __init__(self, folder: str | os.PathLike[str] | None = None) -> None:
+    def __init__(self, folder: str | os.PathLike[str] | None = None, *, rehash: bool = False) -> None:
         self.folder = Path(folder or os.environ.get("FEATSTORE_CACHE") or DEFAULT_CACHE)
-        self.digests = DigestMemory(self.folder / DIGESTS)
+        self.rehash = rehash
+        self.digests = DigestMemory(self.folder / DIGESTS, rehash=rehash)
         self._stores: OrderedDict[str, RowStore] = OrderedDict()
         self._lock = ForkLock()
 
@@ -82,8 +88,8 @@ class Cache:
     def __deepcopy__(self, memo: dict[int, Any]) -> Cache:
         return self  # a copy, such as `sklearn.base.clone` makes, would open the stores again
 
-    def __reduce__(self) -> tuple[type[Cache], tuple[str]]:
-        return Cache, (str(self.folder),)
+    def __reduce__(self) -> tuple[Callable[..., Cache], tuple[str]]:
+        return partial(Cache, rehash=self.rehash), (str(self.folder),)
 
 
 CacheLike = str | os.PathLike[str] | Cache | None

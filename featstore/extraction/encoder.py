@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from featstore.bases.source import BaseSource
-from featstore.errors import BaseUnavailable
 from featstore.extraction.resolve import weights_state
 from featstore.spec import FeatureSpec
-from featstore.system.files import file_digest
 from featstore.system.tensorflow_loader import load_tensorflow
 
 if TYPE_CHECKING:
@@ -30,8 +27,6 @@ def make_encoder(source: BaseSource, spec: FeatureSpec) -> Callable[[NDArray[Any
 
     def encode(images: NDArray[Any]) -> NDArray[np.float32]:
         if not networks:
-            if source.is_file and file_digest(Path(source.model)) != spec.weights:
-                raise BaseUnavailable(f"{source.model}: was changed meanwhile; run the same command again")
             load_tensorflow()
             from featstore.bases.network import load_network
 

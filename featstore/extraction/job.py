@@ -128,11 +128,11 @@ class _Job:
         for item in fetch_all(pictures, read, self._claim, self.threads, len(self.views)):
             if item.reason is not None:
                 self.skipped.append(Skipped(item.picture.path, item.reason))
-            elif self._enqueue(item.picture, item.pixels):
-                self.memory.remember(item.picture.path, item.picture.stat, item.picture.digest)
             else:
-                claimed.append(item.picture)
-                continue
+                self.memory.remember(item.picture.path, item.picture.stat, item.picture.digest, item.grain)
+                if not self._enqueue(item.picture, item.pixels):
+                    claimed.append(item.picture)
+                    continue
             self.progress.advance(computed=item.pixels is not None)
             self._release_refused()
         return claimed
@@ -152,7 +152,6 @@ class _Job:
         claimed: list[Picture] = []
         for picture, is_free in zip(pictures, free, strict=True):
             if self._complete_without_pixels(picture, picture.digest):
-                self.memory.remember(picture.path, picture.stat, picture.digest)
                 self.progress.advance(computed=False)
             else:
                 (left if is_free else claimed).append(picture)

@@ -261,4 +261,4 @@ def _none_readable(manifest: Manifest) -> str:
     if not manifest.skipped:
         return f"{manifest.source or 'no paths given'}: no image files found"
     path, reason = manifest.skipped[0]
-    return f"{manifest.source}: none of {len(manifest.skipped)} files could be read; the first: {path}: {reason}"
+    return f"{manifest.source}: none of {len(manifest.skipped)} files can be used; the first: {path}: {reason}"

@@ -15,7 +15,9 @@ from featstore.images.preprocessing import canonical_map, parse_variant
 from featstore.images.reading import Reading, parse_size
 from featstore.images.views import CANVAS, parse_views
 from featstore.spec import LAST_ACTIVATION, FeatureSpec
-from featstore.system.files import FileStat, file_digest
+from featstore.system.files import FileStat
+from featstore.system.private_copy import FileDigest, hash_file
+from featstore.system.stamps import LOCAL_NS
 from featstore.system.tensorflow_loader import load_tensorflow
 
 _NO_FILE = FileStat(0, 0, 0, 0)
@@ -99,16 +101,22 @@ def _weights_digest(source: BaseSource, height: int, width: int, memory: DigestM
     remembered_as = f"{path or '/random'}#{source.identity()}"
     digest = memory.get(remembered_as, state or _NO_FILE) if state or path is None else None
     if digest is None:
-        digest = _compute_weights_digest(source, height, width, state)
-        state = weights_state(source, height, width)
-        memory.remember(remembered_as, state or _NO_FILE, digest)
+        found = _compute_weights_digest(source, height, width, state)
+        digest = found.digest
+        memory.remember(remembered_as, found.state, digest, found.grain)
     return digest
 
 
-def _compute_weights_digest(source: BaseSource, height: int, width: int, state: FileStat | None) -> str:
+def _compute_weights_digest(source: BaseSource, height: int, width: int, state: FileStat | None) -> FileDigest:
+    """Return the digest, with the state of the file that it is of."""
     if source.is_file:
-        return file_digest(Path(source.model))
+        return hash_file(Path(source.model))
     load_tensorflow()
-    from featstore.bases.build import load_base, weights_digest
+    from featstore.bases.build import load_held
 
-    return weights_digest(load_base(source, height, width, "none", state))
+    base = load_held(source, height, width, "none", state)
+    if source.weights == "random":  # drawn from a seed, they never change
+        return FileDigest(base.digest, _NO_FILE, LOCAL_NS)
+    if base.file is None:
+        return FileDigest(base.digest, _NO_FILE, None)
+    return base.file._replace(digest=base.digest)

@@ -147,7 +147,7 @@ class RowQueue:
 
         finite = np.asarray(np.isfinite(rows.reshape(len(rows), -1)).all(axis=1))
         kept = [row for row, is_finite in zip(ids, finite, strict=True) if is_finite]
-        reason = "the base's features are not finite (NaN or infinity)"
+        reason = "the base computes NaN or infinity for this image"
         self.refused |= {row: reason for row, is_finite in zip(ids, finite, strict=True) if not is_finite}
         self._ids += kept
         self._rows.append(rows[finite])

@@ -9,13 +9,13 @@ from typing import Any
 import keras
 
 from featstore.bases.blocks import Blocks, Separator, has_prefix
-from featstore.bases.build import load_base, weights_digest
+from featstore.bases.build import load_held
 from featstore.bases.catalog import block_ends
 from featstore.bases.cut import cut_at
 from featstore.bases.defaults import keras_defaults
 from featstore.bases.keras_internals import all_layers
 from featstore.bases.source import BaseSource
-from featstore.errors import BaseUnavailable, UsageError, param
+from featstore.errors import UsageError, param
 from featstore.spec import FeatureSpec
 from featstore.system.files import FileStat
 
@@ -32,12 +32,7 @@ class Body:
     def __init__(self, source: BaseSource, spec: FeatureSpec, state: FileStat | None) -> None:
         pools_maps = source.pools_maps(spec.layer)
         inside = "none" if pools_maps else spec.pool
-        base = load_base(source, spec.reading.height, spec.reading.width, inside, state)
-        if not source.is_file and weights_digest(base) != spec.weights:
-            raise BaseUnavailable(
-                f"the weights of {source.model} are not those that the head was trained with; name their "
-                f"file with {param('weights')}"
-            )
+        base = load_held(source, spec.reading.height, spec.reading.width, inside, state, spec.weights).model
         self._info = source.info
         self._model = cut_at(base, spec.layer, spec.pool if pools_maps else "none", saved=source.is_file)
         self.blocks = Blocks(base, self._model, saved=source.is_file)

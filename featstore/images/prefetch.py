@@ -13,8 +13,9 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from featstore.datasets.manifest import Picture
-from featstore.errors import UnreadableImage
+from featstore.errors import DataError, UnreadableImage
 from featstore.system.files import FileStat, NotRegularFile, open_regular
+from featstore.system.stamps import settle
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -32,11 +33,21 @@ class Fetched(NamedTuple):
         picture: The picture, with its digest if the file was read.
         pixels: The result of `read`; None where it is not needed.
         reason: Why the file cannot be read; None if it was read.
+        grain: Of its time stamps, as `stamps.settle` returns it.
     """
 
     picture: Picture
     pixels: NDArray[Any] | None = None
     reason: str | None = None
+    grain: int | None = None
+
+
+class FileBytes(NamedTuple):
+    """The bytes of a file, its state when they were read, and the grain of its time stamps (see `stamps.settle`)."""
+
+    raw: bytes
+    state: FileStat
+    grain: int | None
 
 
 def fetch_all(
@@ -62,13 +73,15 @@ def fetch_all(
         pool.shutdown(wait=False, cancel_futures=True)
 
 
-def read_file(path: str) -> tuple[bytes, FileStat]:
+def read_file(path: str) -> FileBytes:
     """Return the bytes of a regular file of up to 64 MB, with the state of the file; raise UnreadableImage."""
     try:
-        file, before = open_regular(path)
+        file, found = open_regular(path)
         with file:
-            if before.size > MAX_BYTES:
-                raise UnreadableImage(f"is {before.size / 2**20:.0f} MB, the limit is {MAX_BYTES >> 20} MB")
+            if found.size > MAX_BYTES:
+                raise UnreadableImage(f"is {found.size / 2**20:.0f} MB, the limit is {MAX_BYTES >> 20} MB")
+            grain = settle(file.fileno())
+            before = FileStat.of(os.fstat(file.fileno()))
             raw = file.read(before.size + 1)
             if FileStat.of(os.fstat(file.fileno())) != before or len(raw) != before.size:
                 raise UnreadableImage("changed while it was read")
@@ -76,14 +89,26 @@ def read_file(path: str) -> tuple[bytes, FileStat]:
         raise UnreadableImage("not a regular file") from error
     except OSError as error:
         raise UnreadableImage(f"cannot be opened: {error.strerror}") from error
-    return raw, before
+    return FileBytes(raw, before, grain)
+
+
+def read_again(picture: Picture) -> bytes:
+    """Return the bytes that the digest of `picture` is of.
+
+    Raises UnreadableImage, DataError if the file has other bytes now.
+    """
+    raw = read_file(picture.path).raw
+    if hashlib.sha256(raw).hexdigest() != picture.digest:
+        raise DataError(f"{picture.path}: was changed meanwhile; run the same command again")
+    return raw
 
 
 def _fetch(picture: Picture, read: Read, needed: Callable[[str], bool]) -> Fetched:
     try:
-        raw, state = read_file(picture.path)
+        raw, state, grain = read_file(picture.path)
         digest = hashlib.sha256(raw).hexdigest()
-        return Fetched(picture._replace(known_digest=digest, stat=state), read(raw) if needed(digest) else None)
+        pixels = read(raw) if needed(digest) else None
+        return Fetched(picture._replace(known_digest=digest, stat=state), pixels, grain=grain)
     except UnreadableImage as error:
         return Fetched(picture._replace(known_digest=None), reason=str(error))  # an older digest no longer holds
 

@@ -15,9 +15,10 @@ from featstore.extraction.recipe import Recipe
 from featstore.heads.registry import HEADS, HeadName, make_head
 from featstore.runs.fine_tuning import FineTuning
 from featstore.spec import FeatureSpec
-from featstore.system.files import file_digest
+from featstore.system.files import NotRegularFile
 from featstore.system.fork_lock import ForkLock
 from featstore.system.pinned import pinned
+from featstore.system.private_copy import private_copy
 from featstore.system.text import Shown, Table
 
 if TYPE_CHECKING:
@@ -107,21 +108,26 @@ class Run(Shown):
     def _head(self) -> Classifier:
         file = self.folder / self.head_file
         try:
-            if file.exists() and not file.is_file():
-                raise RunError(f"{file}: is not a regular file; train the head again")
-            found = file_digest(file)
+            with private_copy(file) as (copy, found):
+                if found.digest != self.head_sha256:
+                    raise RunError(
+                        f"{file}: is not the head that this run saved (its SHA-256 differs); train the head again"
+                    )
+                head = self._new_head()
+                head.load(copy)
+                return head
+        except NotRegularFile as error:
+            raise RunError(f"{file}: is not a regular file; train the head again") from error
         except OSError as error:
-            raise RunError(f"{file}: cannot be opened: {error.strerror}; train the head again") from error
-        if found != self.head_sha256:
-            raise RunError(f"{file}: is not the head that this run saved (its SHA-256 differs); train the head again")
-        if self.fine_tuning:
-            from featstore.heads.fine_tuned import FineTunedNetwork
+            raise RunError(f"{file}: cannot be opened: {error.strerror or error}; train the head again") from error
 
-            head: Classifier = FineTunedNetwork(len(self.classes))
-        else:
-            head = make_head(self.head, self.parameters)
-        head.load(file)
-        return head
+    def _new_head(self) -> Classifier:
+        """Return the head as it is before it is loaded."""
+        if not self.fine_tuning:
+            return make_head(self.head, self.parameters)
+        from featstore.heads.fine_tuned import FineTunedNetwork
+
+        return FineTunedNetwork(len(self.classes))
 
     def __getstate__(self) -> dict[str, Any]:
         """Return the fields without the head: a copy in another process reads it from its file."""

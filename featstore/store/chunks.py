@@ -2,12 +2,13 @@
 
 The filter allocates what a frame claims to hold, and HDF5 reads a whole chunk from there, even if the frame holds less.
 It also ignores errors of Zstandard: a frame that is cut short yields stray memory (hdf5plugin 4.4 and 7.1). So each
-frame has to claim the size of its chunk, and `decompress` in `shard` compares the numbers with a digest.
+frame has to claim the size of its chunk, and `shard` compares the numbers with a digest.
 """
 
 from __future__ import annotations
 
 import math
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -19,6 +20,11 @@ CHUNK_BYTES = 2**18
 MOST_BYTES = 2**29  # of decompressed features in a shard: a file of a few KB may claim to hold any number
 _MOST_CHUNKS = 2**12  # the more there are, the longer HDF5 takes to find each one
 _MAGIC = b"\x28\xb5\x2f\xfd"
+
+
+def can_decompress() -> bool:
+    """Whether the package with the filter is installed. It is not imported."""
+    return find_spec("hdf5plugin") is not None
 
 
 def chunk_shape(shape: tuple[int, ...], itemsize: int) -> tuple[int, ...]:

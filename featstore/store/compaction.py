@@ -8,7 +8,6 @@ served is kept: that of the first shard.
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,7 +21,7 @@ from featstore.store.layout import SHARD_BYTES
 from featstore.store.locks import exclusive_lock
 from featstore.store.reader import RowReader
 from featstore.store.rowid import RowId, split_ids
-from featstore.store.shard import DTYPES, ZSTD, Contents, build_shard, decompress, parse_shard
+from featstore.store.shard import ZSTD, build_shard, load_shard
 from featstore.system.files import read_regular, remove, write_whole
 
 SMALL_BYTES = 8 * 2**20  # files below this are merged
@@ -122,16 +121,9 @@ def _load(store: RowReader, name: str) -> tuple[_Kind, list[RowId], NDArray[Any]
         raise StoreError(
             f"{store.folder / name}: cannot be read: {error.strerror}; run the same command again"
         ) from error
-    contents = parse_shard(name, data, store.key)
+    contents, rows = load_shard(name, data, store.key)
     compression = ZSTD if contents.offset is None else None
-    return (contents.dtype, contents.versions, compression), split_ids(contents.ids), _rows(name, data, contents)
-
-
-def _rows(name: str, data: bytes, contents: Contents) -> NDArray[Any]:
-    if contents.offset is None:
-        return decompress(name, data, None)
-    shape = contents.rows, *contents.shape
-    return np.frombuffer(data, DTYPES[contents.dtype], math.prod(shape), contents.offset).reshape(shape)
+    return (contents.dtype, contents.versions, compression), split_ids(contents.ids), rows
 
 
 def _write(store: RowReader, kind: _Kind, buffer: _Buffer) -> list[str]:
@@ -142,7 +134,7 @@ def _write(store: RowReader, kind: _Kind, buffer: _Buffer) -> list[str]:
         rows = np.concatenate(buffer.rows)
         assert store.key_file is not None  # it was opened by its spec
         name, data = build_shard(store.key, store.key_file.spec_json, json.loads(kind[1]), buffer.ids, rows, kind[2])
-        if not np.array_equal(_rows(name, data, parse_shard(name, data, store.key)), rows):
+        if not np.array_equal(load_shard(name, data, store.key)[1], rows):
             raise StoreError(f"{store.folder}: merged rows could not be read back; nothing was removed")
         write_whole(store.folder / name, data)
         return [source for source in buffer.sources if source != name]

@@ -30,7 +30,9 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-INDEX_VERSION = 2
+    from featstore.store.shard import Contents
+
+INDEX_VERSION = 3  # 3: shards are listed once their numbers are known to be finite
 _RECORD = SIZE + 8  # id, shard and row, the latter two as unsigned 32-bit big-endian numbers
 _BUCKET = 8  # records
 _FORGED = "the index lists rows that its shards do not have: `featstore cache repair` makes it again"
@@ -43,7 +45,8 @@ class ShardEntry:
     """A verified shard.
 
     state: of the file when its digest was checked. shape: of one row. offset: of the features in the file, in bytes;
-    None where they are compressed.
+    None where they are compressed. checked: whether its numbers are known to be finite; compressed ones need a plug-in
+    to be read.
     """
 
     name: str
@@ -52,6 +55,12 @@ class ShardEntry:
     dtype: str
     shape: tuple[int, ...]
     offset: int | None
+    checked: bool
+
+    @classmethod
+    def of(cls, name: str, state: FileStat, found: Contents) -> ShardEntry:
+        """Return the entry of the shard with these contents."""
+        return cls(name, state, found.rows, found.dtype, found.shape, found.offset, found.checked)
 
 
 class ForgedIndex(StoreError):
@@ -227,6 +236,8 @@ def _entry(item: dict[str, Any]) -> ShardEntry:
     entry = ShardEntry(**{**item, "state": FileStat(*item["state"]), "shape": tuple(item["shape"])})
     numbers = (*entry.state, *entry.shape, entry.rows, 0 if entry.offset is None else entry.offset)
     if not all(_is_number(n, 2**64) for n in numbers):
+        raise ValueError("not an entry")
+    if type(entry.checked) is not bool or (entry.offset is not None and not entry.checked):
         raise ValueError("not an entry")
     if not SHARD_NAME.fullmatch(entry.name) or entry.dtype not in ITEM_BYTES:
         raise ValueError("not an entry")

@@ -14,9 +14,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from featstore.errors import StoreError, param
+from featstore.store.chunks import can_decompress
 from featstore.store.index import Index, ShardEntry, empty_index, load_index, save_index
 from featstore.store.layout import INDEX, SPEC
 from featstore.store.listing import folder_mtime, list_shards, reliable_mtime
+from featstore.store.row_shape import Shape, shape_of_rows, why_misshapen
 from featstore.store.rowid import SIZE, RowId
 from featstore.store.spec_file import KeyFile, read_key_file
 from featstore.system.files import FileStat
@@ -52,10 +54,6 @@ class Snapshot:
 
     def __len__(self) -> int:
         return len(self.index) + len(self.added)
-
-    @property
-    def row_shape(self) -> tuple[int, ...] | None:
-        return _row_shape(self.shards)
 
     def find(self, row: RowId) -> tuple[str, int]:
         """Return (shard, row in it) of an id; raises KeyError if it is not stored."""
@@ -95,6 +93,11 @@ class Inventory:
         self._is_saved = True
         self.load_key_file()
         self._scan()
+
+    @property
+    def row_shape(self) -> Shape | None:
+        """The shape of one row; None if there were never any."""
+        return shape_of_rows(self.now.shards, self.key_file.row_shape if self.key_file else None)
 
     def load_key_file(self) -> None:
         """Read `spec.json`, if there is one; raises StoreError if it cannot be used or belongs to another key."""
@@ -161,7 +164,9 @@ class Inventory:
 
         Raises StoreError if it is not sound.
         """
-        entry, _ = self._check(name, file, self.now.row_shape)
+        entry, _ = self._check(name, file)
+        if reason := why_misshapen(entry.shape, self.row_shape):
+            raise StoreError(f"{name}: {reason}")
         with self._lock:
             self.now = replace(
                 self.now,
@@ -186,48 +191,47 @@ class Inventory:
         unlisted: dict[str, bytes] = {}
         for name, state in files.items():
             entry = index.shards.get(name)
-            if entry is None or entry.state != state:
+            if entry is None or entry.state != state or (not entry.checked and can_decompress()):
                 entry = before.shards.get(name)
                 if entry is not None and entry.state == state:
                     unlisted[name] = before.unlisted.get(name) or before.index.ids_of(name)
                 else:
                     try:
-                        entry, unlisted[name] = self._verify(name, _row_shape(shards))
+                        entry, unlisted[name] = self._verify(name)
                     except FileNotFoundError:  # pruned meanwhile
                         continue
                     except StoreError as error:
                         damaged.append(str(error))
                         continue
             shards[name] = entry
+        expected = shape_of_rows(shards, self.key_file.row_shape if self.key_file else None)
+        for name, entry in list(shards.items()):
+            if reason := why_misshapen(entry.shape, expected):
+                damaged.append(f"{name}: {reason}")
+                del shards[name]
+                unlisted.pop(name, None)
         if unlisted or index.shards.keys() != shards.keys():
             index = index.with_shards(shards, unlisted)
             self._is_saved = False
         return Snapshot(files=files, shards=shards, damaged=tuple(damaged), index=index, unlisted=unlisted, added={})
 
-    def _verify(self, name: str, row_shape: tuple[int, ...] | None) -> tuple[ShardEntry, bytes]:
+    def _verify(self, name: str) -> tuple[ShardEntry, bytes]:
         """Return the entry and the packed ids of a shard.
 
         Raises FileNotFoundError if it is gone, StoreError if it is not sound.
         """
         try:
             with (self.folder / name).open("rb") as file:
-                return self._check(name, file, row_shape)
+                return self._check(name, file)
         except FileNotFoundError:
             raise
         except OSError as error:
             raise StoreError(f"{name}: cannot be read: {error.strerror}") from error
 
-    def _check(self, name: str, file: BinaryIO, row_shape: tuple[int, ...] | None) -> tuple[ShardEntry, bytes]:
+    def _check(self, name: str, file: BinaryIO) -> tuple[ShardEntry, bytes]:
         """Return the entry and the packed ids of an open shard; raises StoreError if it is not sound."""
         from featstore.store.sandbox import inspect_shard
 
         state = FileStat.of(os.fstat(file.fileno()))  # before the bytes: a later change then shows as another state
         contents = inspect_shard(name, file.read(), self.key)
-        if row_shape not in (None, contents.shape):
-            raise StoreError(f"{name}: rows of shape {contents.shape} among rows of shape {row_shape}")
-        return ShardEntry(name, state, contents.rows, contents.dtype, contents.shape, contents.offset), contents.ids
-
-
-def _row_shape(shards: Mapping[str, ShardEntry]) -> tuple[int, ...] | None:
-    """Return the shape of one row; None if there are no shards."""
-    return next((entry.shape for entry in shards.values()), None)
+        return ShardEntry.of(name, state, contents), contents.ids

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from featstore.errors import StoreError
 from featstore.store.index import ShardEntry
 from featstore.store.places import Places
-from featstore.store.shard import DTYPES, decompress
+from featstore.store.shard import DTYPES, load_shard
 from featstore.system.files import FileStat
 from featstore.system.fork_lock import ForkLock
 
@@ -128,7 +128,7 @@ class OpenShards:
         features = _pool.features(self._owner, file.entry.name)
         if features is None:
             with file.handle() as handle:
-                features = decompress(file.entry.name, handle.read(), self._key)
+                _, features = load_shard(file.entry.name, handle.read(), self._key)
             _pool.keep_features(self._owner, file.entry.name, features)
         return features
 

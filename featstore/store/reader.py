@@ -66,8 +66,8 @@ class RowReader:
 
     @property
     def row_shape(self) -> tuple[int, ...] | None:
-        """The shape of one row; None if there are no rows."""
-        return self._inventory.now.row_shape
+        """The shape of one row; None if there were never any."""
+        return self._inventory.row_shape
 
     @property
     def item_bytes(self) -> int:

@@ -73,11 +73,14 @@ def _move_aside(folder: Path, name: str) -> None:
 
 
 def _restore_spec(findings: Findings) -> KeyFile | None:
-    """Make `spec.json` from the attributes of a shard. These have no canary: that of the old file is kept."""
+    """Make `spec.json` from the attributes of a shard. These have no canary: that of the old file is kept.
+
+    All good shards have rows of one shape.
+    """
     folder = findings.folder
     if not findings.good:
         return None
-    _, contents = findings.good[min(findings.good)]
+    entry, contents = findings.good[min(findings.good)]
     key = hashlib.sha256(contents.spec.encode()).hexdigest()
     canary = None
     if (folder / SPEC).exists():
@@ -85,7 +88,8 @@ def _restore_spec(findings: Findings) -> KeyFile | None:
             canary = json.loads(read_regular(folder / SPEC)[0]).get("canary")
         _move_aside(folder, SPEC)
     spec, versions = json.loads(contents.spec), json.loads(contents.versions)
-    key_file = KeyFile(key=key, spec=spec, versions=versions, canary=canary if isinstance(canary, dict) else None)
+    kept = canary if isinstance(canary, dict) else None
+    key_file = KeyFile(key=key, spec=spec, versions=versions, row_shape=entry.shape, canary=kept)
     key_file.write(folder / SPEC)
     return key_file
 

@@ -202,6 +202,7 @@ def _inspect(name: str, data: bytes, key: str | None) -> tuple[dict[str, object]
         "offset": found.offset,
         "spec": found.spec,
         "versions": found.versions,
+        "checked": found.checked,
         "ids": len(found.ids),
     }
     return response, found.ids

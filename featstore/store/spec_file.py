@@ -30,13 +30,14 @@ class Unreadable(StoreError):
 class KeyFile:
     """The content of a `spec.json`.
 
-    key: SHA-256 (hex) of the canonical JSON of `spec`. versions: of the environment that began the key. canary: the
-    features of the canary images in that environment; None if unknown.
+    key: SHA-256 (hex) of the canonical JSON of `spec`. versions: of the environment that began the key. row_shape: of
+    one row; None if unknown. canary: the features of the canary images in that environment; None if unknown.
     """
 
     key: str
     spec: Mapping[str, Any]
     versions: Mapping[str, str]
+    row_shape: tuple[int, ...] | None = None
     canary: Mapping[str, Any] | None = None
 
     @property
@@ -52,6 +53,7 @@ class KeyFile:
             "key": self.key,
             "spec": self.spec,
             "versions": dict(self.versions),
+            **({"row_shape": list(self.row_shape)} if self.row_shape is not None else {}),
             **({"canary": self.canary} if self.canary is not None else {}),
         }
         write_whole(path, json.dumps(content, indent=1, sort_keys=True).encode())
@@ -78,11 +80,19 @@ def read_key_file(path: Path) -> KeyFile:
     fields = ((key, str), (spec, dict), (versions, dict), ({} if canary is None else canary, dict))
     if not all(isinstance(field, kind) for field, kind in fields):
         raise StoreError(f"{path}: cannot be read: key, spec or versions are missing; {_REMEDY}")
-    return KeyFile(key=key, spec=spec, versions=versions, canary=canary)
+    shape = content.get("row_shape")
+    if shape is not None and not is_shape(shape):
+        raise StoreError(f"{path}: cannot be read: row_shape {shape!r}; {_REMEDY}")
+    return KeyFile(key=key, spec=spec, versions=versions, row_shape=shape and tuple(shape), canary=canary)
 
 
 def _refuse(constant: str) -> None:
     raise ValueError(f"{constant} is not JSON")
+
+
+def is_shape(value: object) -> bool:
+    """Whether `value`, from JSON, is the shape of a row."""
+    return isinstance(value, list) and all(type(side) is int and 0 <= side < 2**32 for side in value)
 
 
 def canonical_json(spec: Mapping[str, Any]) -> str:

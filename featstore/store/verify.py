@@ -13,18 +13,21 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from featstore.errors import StoreError
 from featstore.store.index import ForgedIndex, Index, ShardEntry, is_intact, parse_index
 from featstore.store.layout import CLAIMS, INDEX, QUARANTINE, SHARD_NAME, SPEC, USED
 from featstore.store.listing import list_shards
+from featstore.store.row_shape import Shape, shape_of_rows, why_misshapen
 from featstore.store.rowid import RowId, split_ids
 from featstore.store.sandbox import inspect_shard
-from featstore.store.shard import Contents, PluginMissing, decompress
+from featstore.store.shard import Contents
 from featstore.store.spec_file import NewerFormat, Unreadable, key_of, read_key_file
 from featstore.system.files import TEMPORARY, read_regular
 from featstore.system.text import count
+
+_NOT_CHECKED = "compressed shards were not decompressed: hdf5plugin is not installed"
 
 
 class Fault(NamedTuple):
@@ -75,19 +78,20 @@ def verify_key(folder: Path, share: float = 1.0, on_shard: Callable[[], None] = 
     """
     findings = Findings(folder)
     try:
-        spec = _check_spec(findings)
+        shape = _check_spec(findings)
         index = _load(findings)
         names = _list(findings)
         chosen = names if share >= 1 else sorted(random.sample(names, math.ceil(share * len(names))))
         seen = {*names}
         while chosen:
             for name in chosen:
-                _check_shard(findings, name, spec)
+                _check_shard(findings, name)
                 on_shard()
             names = _list(findings)
             chosen = [name for name in names if name not in seen]
             seen.update(chosen)
         findings.shards = len(names)
+        _check_shapes(findings, shape)
         if index is not None:
             _compare(findings, index, names, share >= 1)
         else:
@@ -112,8 +116,8 @@ def _list(findings: Findings) -> list[str]:
     return shards
 
 
-def _check_spec(findings: Findings) -> dict[str, Any] | None:
-    """Return the spec of the key; None if it cannot be trusted."""
+def _check_spec(findings: Findings) -> Shape | None:
+    """Check `spec.json` and note its key; return the shape of a row, None if it does not say or cannot be trusted."""
     path = findings.folder / SPEC
     try:
         content = read_key_file(path)
@@ -133,19 +137,17 @@ def _check_spec(findings: Findings) -> dict[str, Any] | None:
         findings.fault(path, f"belongs to the key {key[:12]}, which is not that of the folder")
         return None
     findings.key = key
-    return dict(spec)
+    return content.row_shape
 
 
-def _check_shard(findings: Findings, name: str, spec: dict[str, Any] | None) -> None:
+def _check_shard(findings: Findings, name: str) -> None:
     path = findings.folder / name
     findings.checked += 1
     try:
         data, state = read_regular(path)
         findings.bytes += len(data)
         contents = inspect_shard(name, data, findings.key)
-        reason = _why_wrong(findings, contents, spec)
-        if contents.offset is None:
-            _decompress(findings, name, data)
+        reason = _why_elsewhere(findings.folder, contents)
     except FileNotFoundError:  # compacted or pruned meanwhile
         return
     except NewerFormat as error:
@@ -162,34 +164,27 @@ def _check_shard(findings: Findings, name: str, spec: dict[str, Any] | None) -> 
         findings.fault(path, reason)
         findings.bad.append(name)
         return
-    entry = ShardEntry(name, state, contents.rows, contents.dtype, contents.shape, contents.offset)
-    findings.good[name] = entry, contents
+    if not contents.checked and _NOT_CHECKED not in findings.notes:
+        findings.notes.append(_NOT_CHECKED)
+    findings.good[name] = ShardEntry.of(name, state, contents), contents
 
 
-def _decompress(findings: Findings, name: str, data: bytes) -> None:
-    """Raise StoreError if compressed rows cannot be decompressed. Without the plug-in, add a note instead."""
-    text = "compressed shards were not decompressed: hdf5plugin is not installed"
-    try:
-        decompress(name, data, None)
-    except PluginMissing:
-        if text not in findings.notes:
-            findings.notes.append(text)
-
-
-def _why_wrong(findings: Findings, contents: Contents, spec: dict[str, Any] | None) -> str | None:
-    """Return what is wrong with a shard whose bytes match its name; None if nothing is."""
-    ids = contents.ids
-    if len({*split_ids(ids)}) < contents.rows:
-        return "holds an id twice"
-    first = next(iter(findings.good.values()), None)
-    if first and first[1].shape != contents.shape:
-        return f"rows of shape {contents.shape} among rows of shape {first[1].shape}"
+def _why_elsewhere(folder: Path, contents: Contents) -> str | None:
+    """Return why a sound shard does not belong into `folder`, whose key may be unknown; None if it does."""
     key = hashlib.sha256(contents.spec.encode()).hexdigest()
-    if not findings.folder.name.endswith(f"-{key[:12]}"):
+    if not folder.name.endswith(f"-{key[:12]}"):
         return f"its spec hashes to {key[:12]}, which is not the key of the folder"
-    if spec is not None and spec.get("dtype") == "float32" != contents.dtype:
-        return f"rows are {contents.dtype}, the spec says float32"
     return None
+
+
+def _check_shapes(findings: Findings, stated: Shape | None) -> None:
+    """Move shards whose rows have another shape than those of the key from `good` to `bad`."""
+    expected = shape_of_rows({name: entry for name, (entry, _) in findings.good.items()}, stated)
+    for name, (entry, _) in list(findings.good.items()):
+        if reason := why_misshapen(entry.shape, expected):
+            findings.fault(findings.folder / name, reason)
+            findings.bad.append(name)
+            del findings.good[name]
 
 
 def _load(findings: Findings) -> Index | None:

@@ -59,19 +59,20 @@ class RowWriter:
         float32 rows that float16 cannot hold belong in a shard of their own (see `featstore.extraction.writer`).
         canary: kept in `spec.json` if the key has none.
 
-        Raises ValueError for rows with NaN or infinity, or of another shape or number than expected. Raises StoreError
-        if the disk refuses them; earlier rows are untouched then.
+        Raises ValueError for rows with NaN or infinity, or of another number than expected. Raises StoreError for rows
+        of another shape than those of the key, or if the disk refuses them; earlier rows are untouched then.
         """
-        import numpy as np
+        from featstore.store.shard import all_finite, build_shard, parse_shard
 
-        from featstore.store.shard import build_shard, parse_shard
-
-        folder, shape = self._inventory.folder, self._inventory.now.row_shape
+        folder, shape = self._inventory.folder, self._inventory.row_shape
         if len(ids) != len(rows) or len(set(ids)) != len(ids):
             raise ValueError(f"{len(ids)} ids for {len(rows)} rows: expected one id per row, none twice")
         if shape not in (None, rows.shape[1:]):
-            raise ValueError(f"rows of shape {rows.shape[1:]} under a key with rows of shape {shape}")
-        if not np.isfinite(rows).all():
+            raise StoreError(
+                f"{folder}: its rows have shape {shape}, those of this base have shape {rows.shape[1:]}: they were not "
+                "made by the same network; move the folder away and extract again"
+            )
+        if not all_finite(rows):
             raise ValueError("rows with NaN or infinity cannot be stored")
         environment = self._environment()
         name, data = build_shard(self._inventory.key, self._spec_json, environment, ids, rows)
@@ -80,9 +81,9 @@ class RowWriter:
             sync_folders(folder, _LEVELS)
             self._folder_synced = True
         self._lock.acquire()  # before the first rows there was no folder to lock
-        self._write_key_file(environment, canary)
+        self._write_key_file(environment, rows.shape[1:], canary)
         state = write_whole(folder / name, data)
-        entry = ShardEntry(name, state, contents.rows, contents.dtype, contents.shape, contents.offset)
+        entry = ShardEntry.of(name, state, contents)
         self._inventory.add(entry, ids, contents.ids)
 
     def save_index(self) -> None:
@@ -98,7 +99,9 @@ class RowWriter:
         finally:
             self._lock.release()
 
-    def _write_key_file(self, environment: Mapping[str, str], canary: Mapping[str, Any] | None) -> None:
+    def _write_key_file(
+        self, environment: Mapping[str, str], row_shape: tuple[int, ...], canary: Mapping[str, Any] | None
+    ) -> None:
         """Write `spec.json` with the first rows, and a canary into one that has none.
 
         Raises StoreError if another environment has just begun the key, or has just added another canary.
@@ -108,7 +111,8 @@ class RowWriter:
             if known is not None and canary is None:
                 canary = known.canary
             spec = json.loads(self._spec_json)
-            known = KeyFile(key=self._inventory.key, spec=spec, versions=dict(environment), canary=canary)
+            key, versions = self._inventory.key, dict(environment)
+            known = KeyFile(key=key, spec=spec, versions=versions, row_shape=row_shape, canary=canary)
             known.write(path)
             self._inventory.key_file = known
         elif known is None:

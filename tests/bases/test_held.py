@@ -13,7 +13,7 @@ import pytest
 import featstore
 from featstore.bases import build as building
 from featstore.bases import held
-from featstore.bases.held import hold_base, hold_network, release_bases
+from featstore.bases.held import HeldBase, hold_base, hold_network, release_bases
 from featstore.extraction.pipeline import extract_features
 from featstore.extraction.recipe import Recipe
 from featstore.training.job import train
@@ -40,31 +40,33 @@ def forget() -> Iterator[None]:
 
 def test_what_is_held_is_not_built_again() -> None:
     """The same identity returns the same base and the same compiled function."""
-    base = hold_base("a", lambda: Model(MB))
+    base = hold_base("a", lambda: HeldBase(Model(MB), ""))
     assert hold_base("a", lambda: pytest.fail("built again")) is base
     network = hold_network(base, "n", object)
     assert hold_network(base, "n", lambda: pytest.fail("compiled again")) is network
-    assert hold_base("b", lambda: Model(MB)) is not base
+    assert hold_base("b", lambda: HeldBase(Model(MB), "")) is not base
 
 
 def test_a_large_base_is_gone_before_the_next_is_built() -> None:
     """The base and its functions are collected first, so that two are never in memory."""
-    base = hold_base("large", lambda: Model(held.MOST_BYTES + 4))
-    network = hold_network(base, "n", lambda: Model(4))
+    base = hold_base("large", lambda: HeldBase(Model(held.MOST_BYTES + 4), ""))
+    network = hold_network(base, "n", lambda: HeldBase(Model(4), ""))
     seen = [weakref.ref(base.model), weakref.ref(network)]
     del base, network
-    hold_base("small", lambda: (pytest.fail("still there") if any(r() for r in seen) else None, Model(4))[1])
+    hold_base(
+        "small", lambda: (pytest.fail("still there") if any(r() for r in seen) else None, HeldBase(Model(4), ""))[1]
+    )
 
 
 def test_small_bases_stay_together() -> None:
     """There is a limit on their number and their bytes; the least recently used is dropped first."""
-    bases = {name: hold_base(name, lambda: Model(MB)) for name in "abcd"}
+    bases = {name: hold_base(name, lambda: HeldBase(Model(MB), "")) for name in "abcd"}
     hold_base("a", lambda: pytest.fail("built again"))
-    hold_base("e", lambda: Model(MB))
+    hold_base("e", lambda: HeldBase(Model(MB), ""))
     for name in "acd":
         assert hold_base(name, lambda: pytest.fail("built again")) is bases[name]
-    assert hold_base("b", lambda: Model(held.MOST_BYTES)) is not bases["b"]
-    hold_base("f", lambda: Model(MB))  # b alone takes all the bytes that may stay
+    assert hold_base("b", lambda: HeldBase(Model(held.MOST_BYTES), "")) is not bases["b"]
+    hold_base("f", lambda: HeldBase(Model(MB), ""))  # b alone takes all the bytes that may stay
     assert list(held._held) == ["b", "f"]
 
 
@@ -72,12 +74,12 @@ def test_a_base_that_cannot_be_built_is_not_held() -> None:
     """The next call tries again."""
     with pytest.raises(ZeroDivisionError):
         hold_base("a", lambda: 1 / 0)
-    assert hold_base("a", lambda: Model(4)).model.weights
+    assert hold_base("a", lambda: HeldBase(Model(4), "")).model.weights
 
 
 def test_a_base_keeps_few_networks() -> None:
     """The least recently used is dropped first."""
-    base = hold_base("a", lambda: Model(MB))
+    base = hold_base("a", lambda: HeldBase(Model(MB), ""))
     networks = {name: hold_network(base, name, object) for name in "abcd"}
     hold_network(base, "a", object)
     hold_network(base, "e", object)
@@ -92,9 +94,9 @@ def built(monkeypatch: pytest.MonkeyPatch) -> list[Callable[[], Any]]:
     build_new = building.build_new
 
     def build_and_note(*arguments: Any) -> Any:
-        model = build_new(*arguments)
-        models.append(weakref.ref(model))
-        return model
+        base = build_new(*arguments)
+        models.append(weakref.ref(base.model))
+        return base
 
     monkeypatch.setattr(building, "build_new", build_and_note)
     return models

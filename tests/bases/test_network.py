@@ -130,7 +130,7 @@ def test_a_user_file_that_was_replaced_is_refused(tmp_path: Path) -> None:
     recipe = Recipe(model=str(path), preprocess="raw")
     encode = make_encoder(recipe.source(), resolve_recipe(recipe, DigestMemory(tmp_path)))
     save(path, 1)
-    with pytest.raises(BaseUnavailable, match="was changed meanwhile"):
+    with pytest.raises(BaseUnavailable, match="if the file was changed meanwhile, run the same command again"):
         encode(IMAGES[:1, :16, :16])
 
 

@@ -11,11 +11,15 @@ import numpy as np
 import pytest
 
 from featstore import extract
+from featstore.bases.build import build_new
+from featstore.bases.catalog import BASES
+from featstore.bases.network import Network
 from featstore.bases.self_test import SelfTested
-from featstore.bases.source import BATCH
+from featstore.bases.source import BATCH, parse_source
 from featstore.datasets.manifest import list_files
 from featstore.errors import BaseUnavailable
 from featstore.features.load import load_features
+from featstore.images.preprocessing import NAMED
 from helpers.photos import draw
 
 layers = keras.layers
@@ -182,3 +186,18 @@ def test_what_depends_on_the_image_alone_is_accepted(middle: str, photos: Path, 
     model = save(tmp_path / "m.keras", ACCEPTED[middle])
     found = extract(photos, model=model, preprocess="raw", cache=tmp_path / "cache")
     assert found.features[0].computed == 24
+
+
+FAMILIES = ["VGG16", "ResNet50V2", "MobileNetV2", "MobileNetV3Small", "DenseNet121", "EfficientNetB0", "ConvNeXtTiny"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", FAMILIES)
+def test_bases_of_keras_pass(name: str) -> None:
+    """So they are not tested in each process."""
+    source = parse_source(name, "random", None, 0)
+    side = BASES[name].min_size
+    tested = SelfTested(Network(build_new(source, side, side), NAMED["raw"]), name)
+    for images in (IMAGES[:1], IMAGES[:BATCH]):
+        tested._passed = False
+        tested(np.tile(images, (1, -(-side // SIDE), -(-side // SIDE), 1))[:, :side, :side])

@@ -13,6 +13,7 @@ import pytest
 from helpers.cli import Done, call
 from helpers.photos import draw, write_photos
 
+FIGURES = ["n", "accuracy", "accuracy_ci95", "log_loss"]
 CLASSES = ["+plus", "=1+1", "@home", "grün"]
 
 
@@ -50,7 +51,7 @@ def test_a_table_for_people(run: str) -> None:
     done = train()
     assert done.code == 0
     lines = done.out.splitlines()
-    assert lines[0].split() == ["split", "n", "accuracy", "95", "%", "interval", "log", "loss"]
+    assert lines[0].split() == ["split", "n", "accuracy", "95", "%", "interval", "log", "loss", "used", "for"]
     assert [line.split()[0] for line in lines[1:4]] == ["train", "val", "test"]
     assert lines[4].startswith("logistic (C ")
     folder = Path(lines[5].removeprefix("saved in "))
@@ -65,7 +66,7 @@ def test_json_is_the_only_thing_on_standard_output() -> None:
     assert list(result) == ["run", "head", "key", "classes", "metrics", "seconds", "notes", "skipped"]
     assert result["classes"] == CLASSES
     assert list(result["metrics"]) == ["train", "val", "test"]
-    assert all(list(m) == ["n", "accuracy", "accuracy_ci95", "log_loss"] for m in result["metrics"].values())
+    assert all(list(m) == [*FIGURES, "used_for"] for m in result["metrics"].values())
     assert list(result["seconds"]) == ["features", "fit", "total"]
     assert Path(result["run"]).parent == Path("others")
 
@@ -183,7 +184,7 @@ def test_unreadable_images_are_listed(run: str, tmp_path: Path) -> None:
     assert call("predict", run, *bad, "photos/grün/0.png", "--strict").code == 1
     only = call("predict", run, *bad)
     assert only.code == 1
-    assert "none of 3 files could be read" in only.err
+    assert "none of 3 files can be used" in only.err
 
 
 def test_an_exchanged_head_is_not_loaded(run: str, tmp_path: Path) -> None:

@@ -94,7 +94,7 @@ def test_labels_and_splits_in_a_csv(work: Path, more: list[str]) -> None:
     )
 
 
-def test_bases_of_one_name_are_rows_of_their_own(work: Path) -> None:
+def test_bases_of_one_name_are_rows_of_their_own(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two files of one name, or one base with two weights files: in table, findings, JSON and CSV."""
     import keras
 
@@ -107,6 +107,13 @@ def test_bases_of_one_name_are_rows_of_their_own(work: Path) -> None:
         base = load_base(BaseSource("tiny", "random", seed=seed), 64, 64, "none", None)
         base.save(work / folder / "base.keras")
         base.save_weights(work / folder / "base.weights.h5")
+    drawn: list[tuple[list[str], list[str]]] = []
+
+    def draw(labels: list[str], accuracies: Any, intervals: Any, curves: Any, title: str) -> bytes:
+        drawn.append((labels, [label for label, _ in curves]))
+        return b""
+
+    monkeypatch.setattr("featstore.plots.comparison.draw_comparison", draw)
     files = ("--csv", "rows.csv", "--chart", "rows.png")
     grid = ["--preprocess", "raw", "--preprocess", "rescale", "--head", "bn-dropout", "--set", "epochs=2"]
     networks = ["--model", "one/base.keras", "--model", "two/base.keras", "--model", "./one/../one/base.keras"]
@@ -118,6 +125,9 @@ def test_bases_of_one_name_are_rows_of_their_own(work: Path) -> None:
         rows = compare("./-my photos", *bases, *grid, *files)
         assert {row["name"] for row in rows} == {f"{name}, {p}" for name in names for p in ("raw", "rescale")}
         check_commands(rows)
+        labels, curves = drawn[-1]
+        assert labels == [row["name"] for row in rows]
+        assert sorted(curves) == sorted(labels)
         with (work / "rows.csv").open() as file:
             assert [row["name"] for row in csv.DictReader(file)] == [row["name"] for row in rows]
     shown = call("compare", "./-my photos", *bases, *grid).out.splitlines()

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from featstore.datasets import digests
-from featstore.datasets.digests import RACY_NS, DigestMemory
+from featstore.datasets.digests import DigestMemory
 from featstore.system.files import FileStat
+from featstore.system.stamps import FOREIGN_NS, LOCAL_NS
 
 LATER = 10**19
 DIGEST = "ab" * 32
@@ -29,8 +30,14 @@ def image(tmp_path: Path) -> Path:
 
 def remembered(tmp_path: Path, image: Path) -> None:
     memory = DigestMemory(tmp_path / "digests", clock=lambda: LATER)
-    memory.remember(str(image), state(image), DIGEST)
+    remember(memory, image)
     memory.save()
+
+
+def remember(memory: DigestMemory, image: Path, grain: int | None = LOCAL_NS) -> None:
+    """Look the file up, as everyone does who then reads it, and remember its digest."""
+    memory.get(str(image), state(image))
+    memory.remember(str(image), state(image), DIGEST, grain)
 
 
 def test_a_digest_outlives_the_process(tmp_path: Path, image: Path) -> None:
@@ -54,13 +61,50 @@ def test_other_bytes_under_the_same_name_size_and_mtime_are_noticed(tmp_path: Pa
     assert DigestMemory(tmp_path / "digests").get(str(image), state(image)) is None
 
 
-@pytest.mark.parametrize(("age", "known"), [(RACY_NS - 1, False), (RACY_NS + 1, True)])
-def test_files_changed_just_now_are_not_remembered(tmp_path: Path, image: Path, age: int, known: bool) -> None:
-    """Within two seconds another change could hide in the granularity of the clock."""
-    now = max(state(image).mtime_ns, state(image).ctime_ns) + age
+@pytest.mark.parametrize("grain", [LOCAL_NS, FOREIGN_NS])
+@pytest.mark.parametrize(("older", "known"), [(-1, False), (1, True)])
+def test_files_changed_just_now_are_not_remembered(
+    tmp_path: Path, image: Path, grain: int, older: int, known: bool
+) -> None:
+    """Within the grain of the clock another change could have the same stamps."""
+    now = max(state(image).mtime_ns, state(image).ctime_ns) + grain + older
     memory = DigestMemory(tmp_path / "digests", clock=lambda: now)
-    memory.remember(str(image), state(image), DIGEST)
+    remember(memory, image, grain)
     assert (memory.get(str(image), state(image)) == DIGEST) is known
+
+
+def test_stamps_of_the_future_are_not_trusted(tmp_path: Path, image: Path) -> None:
+    """The clock that made them goes wrong, so the next ones may be the same."""
+    os.utime(image, ns=(0, time.time_ns() + 10**12))
+    memory = DigestMemory(tmp_path / "digests", clock=lambda: time.time_ns() + 10**11)
+    remember(memory, image)
+    assert memory.get(str(image), state(image)) is None
+
+
+def test_files_without_stamps_are_not_remembered(tmp_path: Path, image: Path) -> None:
+    """However old they are."""
+    memory = DigestMemory(tmp_path / "digests", clock=lambda: LATER)
+    remember(memory, image, None)
+    assert memory.get(str(image), state(image)) is None
+
+
+def test_a_file_that_was_not_looked_up_is_not_remembered(tmp_path: Path, image: Path) -> None:
+    """Nobody knows how old its stamps were when the bytes were read."""
+    memory = DigestMemory(tmp_path / "digests", clock=lambda: LATER)
+    memory.remember(str(image), state(image), DIGEST, LOCAL_NS)
+    assert memory.get(str(image), state(image)) is None
+
+
+def test_a_rehash_trusts_only_what_it_has_seen_itself(tmp_path: Path, image: Path) -> None:
+    """It renews what others remember; what was last known is still known."""
+    remembered(tmp_path, image)
+    memory = DigestMemory(tmp_path / "digests", clock=lambda: LATER, rehash=True)
+    assert memory.get(str(image), state(image)) is None
+    assert memory.last_known(str(image)) == DIGEST
+    memory.remember(str(image), state(image), "cd" * 32, LOCAL_NS)
+    assert memory.get(str(image), state(image)) == "cd" * 32
+    memory.save()
+    assert DigestMemory(tmp_path / "digests").get(str(image), state(image)) == "cd" * 32
 
 
 def test_a_damaged_file_counts_as_missing(tmp_path: Path, image: Path) -> None:
@@ -98,7 +142,7 @@ def test_digests_saved_by_other_processes_are_known_after_a_refresh(tmp_path: Pa
     other.write_bytes(b"other")
     memory = DigestMemory(tmp_path / "digests", clock=lambda: LATER)
     assert memory.get(str(image), state(image)) is None
-    memory.remember(str(other), state(other), DIGEST)
+    remember(memory, other)
     remembered(tmp_path, image)
     assert memory.get(str(image), state(image)) is None
     memory.refresh()
@@ -110,7 +154,7 @@ def test_digests_saved_by_other_processes_are_known_after_a_refresh(tmp_path: Pa
 def test_a_refresh_reads_only_changed_files(tmp_path: Path, image: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A file that the memory itself wrote is not read again."""
     memory = DigestMemory(tmp_path / "digests", clock=lambda: LATER)
-    memory.remember(str(image), state(image), DIGEST)
+    remember(memory, image)
     memory.save()
     monkeypatch.setattr(digests, "_read", pytest.fail)
     for _ in range(2):
@@ -121,9 +165,9 @@ def test_a_refresh_reads_only_changed_files(tmp_path: Path, image: Path, monkeyp
 def test_the_first_unsuccessful_look_up_is_the_time_that_counts(tmp_path: Path, image: Path) -> None:
     """If two threads read a file at once, the earlier one may have read other bytes."""
     changed = max(state(image).mtime_ns, state(image).ctime_ns)
-    times = iter([changed + 1, changed + RACY_NS + 1, changed + RACY_NS + 2, changed + RACY_NS + 3])
+    times = iter([changed + 1, changed + LOCAL_NS + 1, changed + LOCAL_NS + 2, changed + LOCAL_NS + 3])
     memory = DigestMemory(tmp_path / "digests", clock=lambda: next(times))
     for _ in range(2):
         assert memory.get(str(image), state(image)) is None
-    memory.remember(str(image), state(image), DIGEST)
+    memory.remember(str(image), state(image), DIGEST, LOCAL_NS)
     assert memory.get(str(image), state(image)) is None

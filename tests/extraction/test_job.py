@@ -25,6 +25,7 @@ from featstore.images.readers import make_reader
 from featstore.images.reading import Reading
 from featstore.store.rowid import row_id
 from featstore.store.rowstore import RowStore
+from featstore.store.spec_file import key_of
 from featstore.store.writer import RowWriter
 from featstore.system.environment import default_threads
 from featstore.system.files import FileStat
@@ -58,7 +59,7 @@ def untouched(*arguments: object) -> Any:
 
 
 def store(cache: Path, name: str = "key") -> RowStore:
-    return RowStore(cache / name, name, "{}", dict)
+    return RowStore(cache / name, key_of({}), "{}", dict)
 
 
 def extract(data: Path | Manifest, cache: Path, *tasks: Task, **options: Any) -> job.Outcome:
@@ -278,7 +279,7 @@ def test_rows_that_are_not_finite_are_skipped_with_the_reason(photos: Path, tmp_
         return out
 
     outcome = extract(photos, tmp_path, Task(store(tmp_path, "a"), with_nan), Task(store(tmp_path, "b"), Base()))
-    reason = "the base's features are not finite (NaN or infinity)"
+    reason = "the base computes NaN or infinity for this image"
     assert [(Path(s.path).name, s.reason) for s in outcome.manifest.skipped] == [
         ("000.png", reason),
         ("copy.png", reason),

@@ -29,6 +29,8 @@ from featstore.images import reading
 from featstore.images.reading import Reading
 from featstore.spec import FeatureSpec
 from featstore.store.rowid import row_id
+from featstore.system.private_copy import FileDigest
+from featstore.system.stamps import LOCAL_NS
 from helpers.keyfolder import put
 from helpers.light import forbid_tensorflow
 from helpers.photos import draw, write_photos
@@ -279,9 +281,12 @@ def test_asking_writes_nothing_and_decodes_nothing(monkeypatch: pytest.MonkeyPat
 def test_the_digest_of_weights_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     """It costs the start of TensorFlow, and unlike the digests of images it is not needed to explain changes."""
     computed: list[object] = []
-    monkeypatch.setattr(
-        "featstore.extraction.resolve._compute_weights_digest", lambda *a: computed.append(a) or "ab" * 32
-    )
+
+    def compute(*arguments: Any) -> FileDigest:
+        computed.append(arguments)
+        return FileDigest("ab" * 32, arguments[-1], LOCAL_NS)
+
+    monkeypatch.setattr("featstore.extraction.resolve._compute_weights_digest", compute)
     for _ in range(2):
         assert not explain("photos", [Recipe(model="tiny")]).features[0].hit
     assert len(computed) == 1

@@ -14,6 +14,9 @@ from featstore.errors import UsageError
 from featstore.extraction import resolve as resolve_module
 from featstore.extraction.recipe import Recipe
 from featstore.extraction.resolve import resolve_recipe
+from featstore.system.files import FileStat
+from featstore.system.private_copy import FileDigest
+from featstore.system.stamps import LOCAL_NS
 from helpers.keras_files import CONV, INPUT, model, write
 
 LATER = 10**19  # ns since the epoch, so that no file counts as changed just now
@@ -31,9 +34,9 @@ def computed(monkeypatch: pytest.MonkeyPatch) -> list[BaseSource]:
     """The sources whose weights were read; each read gives another digest."""
     seen: list[BaseSource] = []
 
-    def compute(source: BaseSource, *_: object) -> str:
+    def compute(source: BaseSource, height: int, width: int, state: FileStat | None) -> FileDigest:
         seen.append(source)
-        return f"{len(seen):064x}"
+        return FileDigest(f"{len(seen):064x}", state or FileStat(0, 0, 0, 0), LOCAL_NS)
 
     monkeypatch.setattr(resolve_module, "_compute_weights_digest", compute)
     return seen

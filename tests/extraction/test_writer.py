@@ -17,6 +17,7 @@ from featstore.extraction import writer as module
 from featstore.extraction.writer import BATCH, Encode, RowQueue, Task
 from featstore.store.rowid import RowId, row_id
 from featstore.store.rowstore import RowStore
+from featstore.store.spec_file import key_of
 
 
 def rid(number: int) -> RowId:
@@ -40,7 +41,7 @@ class Base:
 
 @pytest.fixture
 def store(tmp_path: Path) -> RowStore:
-    return RowStore(tmp_path / "key", "k", "{}", dict)
+    return RowStore(tmp_path / "key", key_of({}), "{}", dict)
 
 
 def again(store: RowStore) -> RowStore:
@@ -170,7 +171,7 @@ def test_rows_that_are_not_finite_are_refused(store: RowStore, spoil: float) -> 
     queue = new_queue(store, with_nan)
     fill(queue, range(4))
     queue.flush()
-    assert queue.refused == dict.fromkeys([rid(1), rid(3)], "the base's features are not finite (NaN or infinity)")
+    assert queue.refused == dict.fromkeys([rid(1), rid(3)], "the base computes NaN or infinity for this image")
     assert [rid(n) in again(store) for n in range(4)] == [True, False, True, False]
     assert again(store).read([rid(2)]).tolist() == [[2, 2, 2]]
     assert queue.computed == 2
@@ -201,7 +202,7 @@ numbers = st.floats(width=32, allow_nan=False, allow_infinity=False)
 @given(arrays(np.float32, st.tuples(st.integers(1, 6), st.integers(1, 4)), elements=numbers))
 def test_every_row_is_stored_within_a_thousandth(tmp_path_factory: pytest.TempPathFactory, rows: np.ndarray) -> None:
     """The error is relative to the largest number of the row, in float16 if that suffices, else in float32."""
-    store = RowStore(tmp_path_factory.mktemp("store"), "k", "{}", dict)
+    store = RowStore(tmp_path_factory.mktemp("store"), key_of({}), "{}", dict)
     queue = new_queue(store, lambda images: rows)
     fill(queue, range(len(rows)))
     queue.flush()

@@ -17,6 +17,7 @@ from featstore.images.reading import Reading
 from featstore.spec import FeatureSpec
 from featstore.store.rowid import row_id
 from featstore.store.rowstore import RowStore
+from featstore.store.spec_file import key_of
 from featstore.system.files import FileStat
 from helpers.keyfolder import put
 
@@ -27,7 +28,7 @@ def picture(number: int, label: str | None = None, path: str | None = None) -> P
 
 def filled(folder: Path, rows: np.ndarray) -> RowStore:
     """Return a store with a row for each of the pictures 0, 1, ..."""
-    store = RowStore(folder, "k", "{}", dict)
+    store = RowStore(folder, key_of({}), "{}", dict)
     put(store, [row_id(f"{n:064x}") for n in range(len(rows))], rows)
     return store
 

@@ -16,6 +16,7 @@ from featstore.features.stored_rows import StoredRows
 from featstore.store.places import Places
 from featstore.store.rowid import RowId, row_id
 from featstore.store.rowstore import RowStore
+from featstore.store.spec_file import key_of
 from helpers.keyfolder import put
 
 WIDTH = 4
@@ -27,7 +28,7 @@ class AskedStore(RowStore):
     """A store that notes how many rows each read asks for."""
 
     def __init__(self, folder: Path) -> None:
-        super().__init__(folder, folder.name, "{}", dict)
+        super().__init__(folder, key_of({}), "{}", dict)
         self.asked: list[int] = []
 
     def read_at(self, places: Places, mapped: bool = False) -> Any:

@@ -17,6 +17,7 @@ from featstore.errors import StoreError
 from featstore.features.stored_array import LARGE_ROW, StoredArray
 from featstore.store.compaction import _load, compact_key
 from featstore.store.rowstore import RowStore
+from featstore.store.spec_file import key_of
 from helpers.keyfolder import filled as filled_key
 from helpers.keyfolder import ids, open_key, put, save, shard_files
 from helpers.keyfolder import rows as rows_of
@@ -30,7 +31,7 @@ def array_of(store: RowStore, *numbers: int) -> StoredArray:
 
 def stored(folder: Path, rows: np.ndarray) -> StoredArray:
     """Store `rows` in shards of EACH, in their order."""
-    store = RowStore(folder, "k" * 64, "{}", dict)
+    store = RowStore(folder, key_of({}), "{}", dict)
     for first in range(0, len(rows), EACH):
         part = rows[first : first + EACH]
         put(store, ids(*range(first, first + len(part))), part)
@@ -156,7 +157,7 @@ def test_rows_that_need_float32_make_all_float32(tmp_path: Path) -> None:
     """Every way of reading gives float32; only rows stored in float32 can be mapped."""
     plain = np.arange(3 * EACH, dtype=np.float32)[:, None] * np.float32(1e-9)
     plain[:EACH] = 1
-    store = RowStore(tmp_path, "k" * 64, "{}", dict)
+    store = RowStore(tmp_path, key_of({}), "{}", dict)
     for first in range(0, len(plain), EACH):
         put(store, ids(*range(first, first + EACH)), plain[first : first + EACH].astype("f4" if first else "f2"))
     X = array_of(store, *range(len(plain)))

@@ -15,7 +15,7 @@ import pytest
 import tensorflow as tf
 
 from featstore.bases.blocks import Separator
-from featstore.bases.build import load_base, weights_digest
+from featstore.bases.build import load_held, weights_digest
 from featstore.bases.catalog import BASES
 from featstore.bases.held import release_bases
 from featstore.bases.keras_internals import all_layers
@@ -108,12 +108,14 @@ def calibrated(name: str, images: np.ndarray) -> tuple[Recipe, FeatureSpec]:
     """Return a base with random weights and real batch statistics; without them deep networks output almost zero."""
     recipe = Recipe(model=name, weights="random", size=sized(name), dtype="float32")
     source, spec = recipe.source(), resolve_recipe(recipe, DigestMemory(Path("/nowhere")))
-    base = load_base(source, sized(name), sized(name), "none" if source.info.map_pools else "avg", None)  # type: ignore[union-attr]
+    held = load_held(source, sized(name), sized(name), "none" if source.info.map_pools else "avg", None)  # type: ignore[union-attr]
+    base = held.model
     for layer in all_layers(base):
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.momentum = 0.0
     base(spec.preprocessing.apply(images), training=True)
-    return recipe, replace(spec, weights=weights_digest(base))
+    held.digest = weights_digest(base)
+    return recipe, replace(spec, weights=held.digest)
 
 
 def make_family(name: str, folder: Path) -> Family:
@@ -358,5 +360,5 @@ def test_mixed_precision_computes_in_half_and_keeps_whole_weights(tiny: Body) ->
 def test_other_weights_than_those_of_the_head_are_refused(tmp_path: Path) -> None:
     """Before anything is trained."""
     spec = resolve_recipe(Recipe(model="tiny", size=32), DigestMemory(tmp_path))
-    with pytest.raises(BaseUnavailable, match="not those that the head was trained with"):
+    with pytest.raises(BaseUnavailable, match="are not those that made these features"):
         Body(Recipe(model="tiny", weights="random").source(), spec, None)

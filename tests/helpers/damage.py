@@ -59,12 +59,20 @@ def foreign_spec(folder: Path) -> None:
 
 
 def another_shape(folder: Path) -> None:
-    """Among the first by name, it would make the others wrong: so one that comes last is looked for."""
+    """More rows than the others have, in the first shard by name: neither makes them right."""
     for number in range(1000):
-        path = put_shard(folder, [number], np.zeros((1, 4), np.float16))
-        if path == shard_files(folder)[-1]:
+        path = put_shard(folder, [number + n for n in range(20)], np.zeros((20, 4), np.float16))
+        if path == first(folder):
             return
         path.unlink()
+
+
+def not_a_number(folder: Path) -> None:
+    put_shard(folder, [90, 91, 92], np.array([[0, 1, 2], [np.nan, 0, 0], [0, 0, -np.inf]], np.float16))
+
+
+def infinity_in_float32(folder: Path) -> None:
+    put_shard(folder, [90], np.array([[0, np.inf, 0]], np.float32))
 
 
 def id_twice(folder: Path) -> None:
@@ -119,7 +127,9 @@ DAMAGE: dict[str, tuple[Callable[[Path], None], str, int]] = {  # what is done, 
     "a folder": (folder_for_shard, "cannot be read", 2),
     "foreign key": (foreign_key, "belongs to the key", 0),
     "foreign spec": (foreign_spec, "its spec hashes to", 0),
-    "other shape": (another_shape, "rows of shape (4,) among rows of shape (3,)", 0),
+    "other shape": (another_shape, "rows of shape (4,), those of the key have shape (3,)", 0),
+    "not a number": (not_a_number, "has NaN or infinity in 2 of its 3 rows", 0),
+    "infinity": (infinity_in_float32, "has NaN or infinity in 1 of its 1 rows", 0),
     "id twice": (id_twice, "holds an id twice", 0),
     "spec edited": (edit_spec, "the spec hashes to", 0),
     "spec of another key": (foreign_spec_file, "which is not that of the folder", 0),

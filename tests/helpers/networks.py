@@ -10,7 +10,10 @@ import pytest
 
 from featstore.bases.build import build_new
 
-fresh = build_new  # as if for the first time in the process
+
+def fresh(*arguments: Any) -> Any:
+    """The model of a base, built as if for the first time in the process."""
+    return build_new(*arguments).model
 
 
 def save_legacy(model: Any, path: Path) -> Path:

@@ -10,12 +10,13 @@ from featstore.store.shard import build_shard
 
 IDS = [hashlib.sha256(bytes([n])).digest() + bytes(2) for n in range(3)]
 ROWS = np.arange(12, dtype=np.float16).reshape(3, 4)
-KEY = "k" * 64
+SPEC_JSON = "{}"
+KEY = hashlib.sha256(SPEC_JSON.encode()).hexdigest()
 
 
 def shard() -> bytes:
 
-    return build_shard(KEY, "{}", {"featstore": "test"}, IDS, ROWS)[1]
+    return build_shard(KEY, SPEC_JSON, {"featstore": "test"}, IDS, ROWS)[1]
 
 
 def named(data: bytes) -> str:

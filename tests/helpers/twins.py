@@ -88,3 +88,8 @@ def calibrated(model: Any, seed: int = 0) -> Any:
     for layer in norms:
         layer.momentum = 0.99
     return model
+
+
+def distance(one: list[np.ndarray], other: list[np.ndarray]) -> float:
+    """Return the distance between the weights of two equal networks."""
+    return float(np.sqrt(sum(np.square(b - a).sum() for a, b in zip(one, other, strict=True))))

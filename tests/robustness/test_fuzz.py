@@ -41,6 +41,7 @@ from featstore.runs.run import Run
 from featstore.spec import FeatureSpec
 from featstore.store.rowstore import RowStore
 from featstore.system.files import FileStat, file_digest
+from featstore.system.stamps import LOCAL_NS
 from featstore.training.job import train
 from helpers.archives import repacked
 from helpers.children import in_child
@@ -364,7 +365,8 @@ def test_digest_files(tmp_path: Path, changes: Any) -> None:
     """The memory of file digests, under a check sum that fits: what it answers is a digest or nothing."""
     memory = DigestMemory(tmp_path / "digests", clock=lambda: 10**19)
     stat = FileStat(1, 2, 3, 4)
-    memory.remember(f"{tmp_path}/a.png", stat, "ab" * 32)
+    memory.get(f"{tmp_path}/a.png", stat)
+    memory.remember(f"{tmp_path}/a.png", stat, "ab" * 32, LOCAL_NS)
     memory.save()
     [file] = (tmp_path / "digests").iterdir()
     body = file.read_bytes().partition(b"\n")[2]
@@ -374,7 +376,7 @@ def test_digest_files(tmp_path: Path, changes: Any) -> None:
         for name in ("a.png", "b.png", ""):
             found = DigestMemory(tmp_path / "digests").get(f"{tmp_path}/{name}", stat)
             assert found is None or len(bytes.fromhex(found)) == 32
-        DigestMemory(tmp_path / "digests").remember(f"{tmp_path}/c.png", stat, "cd" * 32)
+        DigestMemory(tmp_path / "digests").remember(f"{tmp_path}/c.png", stat, "cd" * 32, LOCAL_NS)
 
 
 # Runs

@@ -32,6 +32,7 @@ from featstore.images.reading import Reading
 from featstore.store.layout import CLAIMS
 from featstore.store.rowid import row_id
 from featstore.store.rowstore import RowStore
+from featstore.store.spec_file import key_of
 
 WORK = """
 import json, sys, time
@@ -46,6 +47,7 @@ from featstore.images.readers import make_reader as make_reader_of
 from featstore.extraction.writer import Task
 from featstore.store import claims
 from featstore.store.rowstore import RowStore
+from featstore.store.spec_file import key_of
 
 options = json.loads(sys.argv[1])
 claims.BEAT_SECONDS, claims.DEAD_SECONDS = options["beat"], options["dead"]
@@ -65,7 +67,7 @@ def make_reader(views):
 manifest = scan(options["data"])
 first, last = options["part"]
 manifest = replace(manifest, pictures=manifest.pictures[first:last])
-stores = [RowStore(cache / name, name, "{}", dict) for name in options["keys"]]
+stores = [RowStore(cache / name, key_of({}), "{}", dict) for name in options["keys"]]
 views = tuple(range(options["views"]))
 print("ready", flush=True)
 sys.stdin.readline()
@@ -176,7 +178,7 @@ def finish(several: Sequence[Worker], look: Callable[[], object] = lambda: None)
 
 
 def store(cache: Path, name: str = "key") -> RowStore:
-    return RowStore(cache / name, name, "{}", dict)
+    return RowStore(cache / name, key_of({}), "{}", dict)
 
 
 def wait_for(what: Callable[[], object], seconds: float = 15) -> None:

@@ -136,13 +136,13 @@ def test_a_damaged_source_is_never_given_a_new_digest(tmp_path: Path) -> None:
     """The bytes are compared even if the state of the file is in the index, so the damage stays visible."""
     folder = filled(tmp_path, shards=4)
     victim = shard_files(folder)[0]
-    real = compaction.parse_shard
+    real = compaction.load_shard
 
     def after_damage(name: str, data: bytes, key: str | None) -> object:
         return real(name, data[:-1] + bytes([data[-1] ^ 1]) if name == victim.name else data, key)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(compaction, "parse_shard", after_damage)
+        patch.setattr(compaction, "load_shard", after_damage)
         with pytest.raises(StoreError, match="do not match the name"):
             compact_key(folder)
     assert np.array_equal(open_key(tmp_path).read(ids(*range(8))), rows(*range(8)))

@@ -30,6 +30,7 @@ from featstore.store.rowstore import RowStore
 from featstore.store.shard import build_shard, parse_shard
 from featstore.store.spec_file import KeyFile, key_of, read_key_file
 from featstore.system.files import FileStat
+from featstore.system.stamps import LOCAL_NS
 from helpers.keyfolder import put, save
 from helpers.paths import ROOT, TESTS
 
@@ -137,7 +138,9 @@ def test_the_document_names_every_field_of_a_spec() -> None:
 def test_the_document_names_every_field_of_spec_json(tmp_path: Path) -> None:
     """The canary is included."""
     kept = {"version": canary.VERSION, "features": {}}
-    KeyFile(key=SPEC.key, spec=SPEC.describe(), versions=VERSIONS, canary=kept).write(tmp_path / "spec.json")
+    KeyFile(key=SPEC.key, spec=SPEC.describe(), versions=VERSIONS, row_shape=(3,), canary=kept).write(
+        tmp_path / "spec.json"
+    )
     assert set(table("spec.json")) == set(json.loads((tmp_path / "spec.json").read_text()))
     assert (spec_file.FORMAT, spec_file.FORMAT_VERSION) == ("featstore-key", 1)
     assert "`featstore-key`" in section("spec.json")
@@ -192,13 +195,14 @@ def test_the_names_in_the_document_are_those_of_the_code(store: RowStore) -> Non
 def test_the_digest_memory_is_as_the_document_says(tmp_path: Path) -> None:
     """A check sum, then JSON; named by the digest of the folder's path."""
     memory = DigestMemory(tmp_path, clock=lambda: 10**19)
-    memory.remember("/photos/a.jpg", FileStat(1, 2, 3, 4), "b" * 64)
+    memory.get("/photos/a.jpg", FileStat(1, 2, 3, 4))
+    memory.remember("/photos/a.jpg", FileStat(1, 2, 3, 4), "b" * 64, LOCAL_NS)
     memory.save()
     check, _, text = (tmp_path / f"{hashlib.sha256(b'/photos').hexdigest()[:32]}.json").read_bytes().partition(b"\n")
     assert check.decode() == hashlib.sha256(text).hexdigest()
-    assert json.loads(text) == {"format": 1, "folder": "/photos", "files": {"a.jpg": [1, 2, 3, 4, "b" * 64]}}
+    assert json.loads(text) == {"format": 2, "folder": "/photos", "files": {"a.jpg": [1, 2, 3, 4, "b" * 64]}}
     assert (
-        "then JSON: `format` (1), `folder`, `files`: by name [size, mtime in ns, ctime in ns, inode, digest]" in PROSE
+        "then JSON: `format` (2), `folder`, `files`: by name [size, mtime in ns, ctime in ns, inode, digest]" in PROSE
     )
 
 
@@ -324,7 +328,7 @@ def test_a_newer_index_is_made_again(store: RowStore) -> None:
     """Since all that is in it is in the shards."""
     save(store)
     path = store.folder / "index"
-    body = path.read_bytes()[65:].replace(b'"version": 2', b'"version": 3')
+    body = path.read_bytes()[65:].replace(f'"version": {index.INDEX_VERSION}'.encode(), b'"version": 99')
     path.write_bytes(hashlib.sha256(body).hexdigest().encode() + b"\n" + body)
     assert len(index.load_index(path)) == 0
     again = new_store(store.folder.parents[1])
@@ -336,10 +340,11 @@ def test_a_newer_index_is_made_again(store: RowStore) -> None:
 def test_a_newer_digest_memory_is_made_again(tmp_path: Path) -> None:
     """It costs the time to read the images."""
     memory = DigestMemory(tmp_path, clock=lambda: 10**19)
-    memory.remember("/photos/a.jpg", FileStat(1, 2, 3, 4), "b" * 64)
+    memory.get("/photos/a.jpg", FileStat(1, 2, 3, 4))
+    memory.remember("/photos/a.jpg", FileStat(1, 2, 3, 4), "b" * 64, LOCAL_NS)
     memory.save()
     [path] = tmp_path.iterdir()
-    text = path.read_bytes()[65:].replace(b'"format": 1', b'"format": 2')
+    text = path.read_bytes()[65:].replace(b'"format": 2', b'"format": 3')
     path.write_bytes(hashlib.sha256(text).hexdigest().encode() + b"\n" + text)
     assert DigestMemory(tmp_path).get("/photos/a.jpg", FileStat(1, 2, 3, 4)) is None
 

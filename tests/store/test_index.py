@@ -29,7 +29,7 @@ contents = st.lists(st.lists(digests | near, min_size=1, max_size=30, unique=Tru
 
 
 def entry(name: str, rows: int) -> ShardEntry:
-    return ShardEntry(name, (10**6, 2, 3, 4), rows, "float16", (7, 7), 2048)
+    return ShardEntry(name, (10**6, 2, 3, 4), rows, "float16", (7, 7), 2048, True)
 
 
 def named(lists: list[list[bytes]]) -> Shards:
@@ -180,8 +180,8 @@ def test_another_version_does_not_count(index: Path) -> None:
     """What an older or a newer featstore wrote is made again, even where this one could read it."""
     _, header, rest = index.read_bytes().split(b"\n", 2)
     content = json.loads(header)
-    assert content["version"] == 2
-    for version in (1, 3):
+    assert content["version"] == 3
+    for version in (2, 4):
         assert parse_index(signed(json.dumps(content | {"version": version}).encode() + b"\n" + rest)) is None
 
 

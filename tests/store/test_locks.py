@@ -27,6 +27,7 @@ from featstore.store.pruning import prune_key
 from featstore.store.repair import repair_key
 from featstore.store.rowid import row_id
 from featstore.store.rowstore import RowStore
+from featstore.store.spec_file import key_of
 from featstore.store.writer import RowWriter
 
 HOLD = """
@@ -38,7 +39,7 @@ mine.acquire()
 print("ready", flush=True)
 time.sleep(60)
 """
-KEY = "0" * 64
+KEY = key_of({})
 OLD = 1e9
 
 

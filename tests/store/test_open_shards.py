@@ -16,6 +16,7 @@ import pytest
 from featstore.errors import StoreError
 from featstore.store import open_shards
 from featstore.store.rowstore import RowStore
+from featstore.store.spec_file import key_of
 from helpers.keyfolder import ids, put, save
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="what is open is asked of /proc")
@@ -23,7 +24,7 @@ Read = Callable[[RowStore, Sequence[int]], np.ndarray]
 
 
 def open_store(folder: Path) -> RowStore:
-    return RowStore(folder, "ab" * 32, "{}", dict)
+    return RowStore(folder, key_of({}), "{}", dict)
 
 
 def numbered(first: int, count: int, dtype: Any = np.float16) -> np.ndarray:

@@ -14,6 +14,7 @@ from featstore.store.index import ShardEntry, empty_index
 from featstore.store.places import Places
 from featstore.store.rowid import RowId, row_id
 from featstore.store.rowstore import RowStore
+from featstore.store.spec_file import key_of
 from helpers.keyfolder import put, save
 
 # Of few digests and views, so that many rows share the one or the other, and some begin alike but are not.
@@ -23,7 +24,7 @@ some_ids = st.builds(row_id, st.sampled_from(DIGESTS), st.sampled_from([0, 1, 25
 
 
 def entry(name: str, rows: int) -> ShardEntry:
-    return ShardEntry(name, (1, 2, 3, 4), rows, "float16", (4,), 2048)
+    return ShardEntry(name, (1, 2, 3, 4), rows, "float16", (4,), 2048, True)
 
 
 def packed(ids: list[RowId]) -> np.ndarray:
@@ -44,7 +45,7 @@ def test_many_ids_are_found_where_each_is(shards: list[list[RowId]], asked: list
 
 def test_an_id_that_is_not_there_is_named(tmp_path: Path) -> None:
     """KeyError names it; rows that were just stored are found."""
-    store = RowStore(tmp_path, "k", "{}", dict)
+    store = RowStore(tmp_path, key_of({}), "{}", dict)
     ids = [row_id(digest) for digest in DIGESTS]
     put(store, ids[:2], np.zeros((2, 1), np.float16))
     save(store)

@@ -22,12 +22,13 @@ from featstore.store.listing import list_shards
 from featstore.store.rowid import RowId, row_id
 from featstore.store.rowstore import RowStore
 from featstore.store.shard import build_shard
+from featstore.store.spec_file import key_of
 from featstore.system.disk import Disk, use_disk
 from helpers.children import command, environment
 from helpers.disks import small_disk
 from helpers.keyfolder import put, save
 
-KEY = "ab" * 32
+KEY = key_of({})
 
 
 def ids(*numbers: int) -> list[RowId]:
@@ -39,7 +40,7 @@ def rows(*numbers: int) -> np.ndarray:
 
 
 def open_store(folder: Path, key: str = KEY) -> RowStore:
-    return RowStore(folder / "key", key, '{"a":1}', lambda: {"featstore": "test"})
+    return RowStore(folder / "key", key, "{}", lambda: {"featstore": "test"})
 
 
 def shards(folder: Path) -> list[Path]:
@@ -120,7 +121,8 @@ def test_the_spec_is_beside_the_rows(tmp_path: Path) -> None:
         "format": "featstore-key",
         "format_version": 1,
         "key": KEY,
-        "spec": {"a": 1},
+        "spec": {},
+        "row_shape": [3],
         "versions": {"featstore": "test"},
     }
     assert spec.stat().st_mtime_ns <= shards(tmp_path)[0].stat().st_mtime_ns
@@ -183,7 +185,7 @@ def test_rows_of_another_shape_are_not_served_among_the_others(tmp_path: Path) -
         (tmp_path / "key" / name).write_bytes(data)
     store = open_store(tmp_path)
     assert len(store) == 1
-    assert ["among rows of shape" in line for line in store.damaged] == [True]
+    assert ["those of the key have shape" in line for line in store.damaged] == [True]
 
 
 def test_other_files_in_the_folder_do_not_count(tmp_path: Path) -> None:
@@ -237,9 +239,7 @@ def test_a_known_shard_is_not_read_again(tmp_path: Path, monkeypatch: pytest.Mon
     save(store)
     verified: list[str] = []
     real = Inventory._verify
-    monkeypatch.setattr(
-        Inventory, "_verify", lambda self, name, shape: (verified.append(name), real(self, name, shape))[1]
-    )
+    monkeypatch.setattr(Inventory, "_verify", lambda self, name: (verified.append(name), real(self, name))[1])
     assert len(open_store(tmp_path)) == 1
     assert verified == []
     os.utime(shards(tmp_path)[0])
@@ -385,7 +385,7 @@ def test_what_cannot_be_stored_is_refused(tmp_path: Path) -> None:
     for bad in (np.nan, np.inf, -np.inf):
         with pytest.raises(ValueError, match="NaN or infinity"):
             put(store, ids(2), np.array([[bad, 0, 0]], np.float32))
-    with pytest.raises(ValueError, match=r"rows of shape \(4,\) under a key with rows of shape \(3,\)"):
+    with pytest.raises(StoreError, match=r"its rows have shape \(3,\), those of this base have shape \(4,\)"):
         put(store, ids(2), np.zeros((1, 4), np.float32))
     for wrong in (ids(2, 2), ids(2), ids(2, 3, 4)):
         with pytest.raises(ValueError, match=f"{len(wrong)} ids for 2 rows"):

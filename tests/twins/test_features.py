@@ -12,10 +12,10 @@ import pytest
 
 import featstore
 from helpers.photos import draw
-from helpers.twins import VARIANTS, calibrated, prepared, row_of, rows_in, see
+from helpers.twins import VARIANTS, VIEWS, calibrated, prepared, row_of, rows_in, see
 
 SIZE, LARGER = 32, 40
-EARLY = "conv_pw_2_relu"
+EARLY = "conv_pw_1_relu"
 FITS = ("squash", "crop", "pad")
 DTYPES = {"float32": 1e-5, "float16": 1e-3}  # the largest error of a row relative to its length
 POOLS = {
@@ -53,8 +53,10 @@ def mobilenet(side: int) -> Any:
     return keras.applications.MobileNet(alpha=0.25, include_top=False, weights=None, input_shape=(side, side, 3))
 
 
-def cut(network: Any, layer: str) -> Any:
-    return network if layer == "last" else keras.Model(network.input, network.get_layer(layer).output)
+def maps_of(network: Any, layer: str, variant: str, pixels: np.ndarray) -> np.ndarray:
+    """Return the activations of a layer for uint8 `pixels`."""
+    output = network.output if layer == "last" else network.get_layer(layer).output
+    return np.asarray(keras.Model(network.input, output)(prepared(variant, pixels), training=False))
 
 
 def check(rows: dict[bytes, np.ndarray], ids: list[bytes], expected: np.ndarray, dtype: str) -> None:
@@ -72,36 +74,51 @@ def see_all(images: list[Path], fit: str, views: str, side: int) -> tuple[list[b
     return [id_ for id_, _ in seen], np.stack([pixels for _, pixels in seen])
 
 
-@pytest.mark.parametrize("views", ["one", "flip", "five", "ten", "scales"])
+@pytest.mark.parametrize("views", VIEWS)
 @pytest.mark.parametrize("fit", FITS)
 def test_rows_are_those_of_pillow_and_keras(work: Work, tmp_path: Path, fit: str, views: str) -> None:
-    """Every variant, with both types in turn: maps at an early layer, and what is pooled from them.
-
-    Maps of several sizes cannot be kept for one head, so the network pools them.
-    """
-    options = work.options | {"fit": fit, "layer": EARLY, "cache": tmp_path}
-    sides, crops = ((SIZE, LARGER), "one") if views == "scales" else ((SIZE,), views)
-    options |= {"scales": str(LARGER)} if views == "scales" else {"views": views}
-    seen = {side: see_all(work.images, fit, crops, side) for side in sides}
-    for parity, (dtype, pooled) in enumerate(zip(DTYPES, ("avg", "max"), strict=True)):
+    """Every variant, with both types in turn: maps at an early layer, and what is pooled from them."""
+    ids, pixels = see_all(work.images, fit, views, SIZE)
+    maps = {variant: maps_of(work.networks[SIZE], EARLY, variant, pixels) for variant in VARIANTS}
+    options = work.options | {"fit": fit, "views": views, "layer": EARLY, "cache": tmp_path}
+    for parity, dtype in enumerate(DTYPES):
         variants = [v for place, v in enumerate(VARIANTS) if (place + FITS.index(fit) + len(views)) % 2 == parity]
-        for pool in (pooled,) if views == "scales" else POOLS:
+        for pool in POOLS:
             made = featstore.extract(work.images[0].parent, preprocess=variants, pool=pool, dtype=dtype, **options)
-            folders = iter(features.folder for features in made.features)
-            for variant, side in product(variants, sides):
-                ids, pixels = seen[side]
-                maps = cut(work.networks[side], EARLY)(prepared(variant, pixels), training=False)
-                check(rows_in(next(folders)), ids, POOLS[pool](np.asarray(maps)), dtype)
+            for variant, features in zip(variants, made.features, strict=True):
+                check(rows_in(features.folder), ids, POOLS[pool](maps[variant]), dtype)
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("pool", POOLS)
-@pytest.mark.parametrize("layer", ["last", "conv_dw_6_relu"])
+@pytest.mark.parametrize(
+    ("fit", "pool", "dtype"), [("squash", "avg", "float16"), ("crop", "max", "float32"), ("pad", "avg", "float32")]
+)
+def test_rows_at_other_sizes_are_those_of_keras(work: Work, tmp_path: Path, fit: str, pool: str, dtype: str) -> None:
+    """Each size is a view of its own; the variants are divided among the fits."""
+    variants = list(VARIANTS)[FITS.index(fit) :: len(FITS)]
+    options = work.options | {"fit": fit, "layer": EARLY, "pool": pool, "dtype": dtype, "cache": tmp_path}
+    made = featstore.extract(work.images[0].parent, preprocess=variants, scales=str(LARGER), **options)
+    for (variant, side), features in zip(product(variants, (SIZE, LARGER)), made.features, strict=True):
+        ids, pixels = see_all(work.images, fit, "one", side)
+        maps = maps_of(work.networks[side], EARLY, variant, pixels)
+        check(rows_in(features.folder), ids, POOLS[pool](maps), dtype)
+
+
+@pytest.mark.parametrize(
+    ("layer", "pool", "dtype"),
+    [
+        ("last", "none", "float32"),
+        ("last", "avg", "float16"),
+        ("last", "max", "float32"),
+        ("conv_dw_6_relu", "none", "float16"),
+        ("conv_dw_6_relu", "avg", "float32"),
+        ("conv_dw_6_relu", "max", "float16"),
+    ],
+)
 def test_pooling_and_cuts_are_those_of_keras(work: Work, tmp_path: Path, layer: str, pool: str, dtype: str) -> None:
     """From an empty cache, so that the network pools itself; by default preprocessed as the base was trained."""
     made = featstore.extract(work.images[0].parent, layer=layer, pool=pool, dtype=dtype, cache=tmp_path, **work.options)
     ids, pixels = see_all(work.images, "squash", "one", SIZE)
-    maps = np.asarray(cut(work.networks[SIZE], layer)(prepared("keras", pixels), training=False))
+    maps = maps_of(work.networks[SIZE], layer, "keras", pixels)
     check(rows_in(made.features[0].folder), ids, POOLS[pool](maps), dtype)
 
 
@@ -109,16 +126,16 @@ def test_pooling_and_cuts_are_those_of_keras(work: Work, tmp_path: Path, layer: 
 def test_rows_of_augmented_versions_are_those_of_their_pixels(work: Work, tmp_path: Path, fit: str) -> None:
     """The base `pixels` keeps the versions as they are drawn; from them the rows of a network are those of Keras."""
     options: dict[str, Any] = {"fit": fit, "views": "augment:3", "augment": "rotation=10,crop=0.5", "cache": tmp_path}
-    table = table_of(work.images, tmp_path)
+    table, variants = table_of(work.images, tmp_path), list(VARIANTS)[FITS.index(fit) :: len(FITS)]
     drawn = featstore.extract(table, model="pixels", size=SIZE, preprocess="raw", dtype="float32", **options)
     pixels = rows_in(drawn.features[-1].folder)
     assert set(pixels) == {row_of(path, version) for path in work.images[:-1] for version in (1, 2, 3)}
     assert len({row.tobytes() for row in pixels.values()}) == len(pixels)
     assert all(np.array_equal(row, row.astype(np.uint8)) for row in pixels.values())
-    made = featstore.extract(table, preprocess=list(VARIANTS), layer=EARLY, dtype="float32", **work.options, **options)
-    for variant, features in zip(VARIANTS, made.features[len(VARIANTS) :], strict=True):
-        maps = cut(work.networks[SIZE], EARLY)(prepared(variant, np.stack(list(pixels.values()))), training=False)
-        check(rows_in(features.folder), list(pixels), POOLS["avg"](np.asarray(maps)), "float32")
+    made = featstore.extract(table, preprocess=variants, layer=EARLY, dtype="float32", **work.options, **options)
+    for variant, features in zip(variants, made.features[len(variants) :], strict=True):
+        maps = maps_of(work.networks[SIZE], EARLY, variant, np.stack(list(pixels.values())))
+        check(rows_in(features.folder), list(pixels), POOLS["avg"](maps), "float32")
 
 
 @pytest.mark.realdata

@@ -12,7 +12,7 @@ import pytest
 
 import featstore
 from helpers.photos import draw
-from helpers.twins import calibrated, prepared, see
+from helpers.twins import calibrated, distance, prepared, see
 
 SIZE, EPOCHS, BATCH, SEED = 32, 3, 8, 5
 CUT = "conv_pw_11_relu"  # below the last block of MobileNet
@@ -118,7 +118,7 @@ def train_whole(work: Work, head: list[Any], optimizer: Any) -> Whole:
     return whole
 
 
-@pytest.mark.parametrize(("head", "optimizer"), zip(HEADS, OPTIMIZERS, strict=True))
+@pytest.mark.parametrize(("head", "optimizer"), list(zip(HEADS, OPTIMIZERS, strict=True)))
 def test_the_top_is_trained_as_in_the_whole_network(tmp_path: Path, head: str, optimizer: str) -> None:
     """Weights, losses and accuracies of some epochs, and the figures of the best, which are those of the run."""
     layers_of, classes, parameters = HEADS[head]
@@ -144,7 +144,3 @@ def test_the_top_is_trained_as_in_the_whole_network(tmp_path: Path, head: str, o
     whole.network.set_weights(whole.weights[best])
     for name, metrics in tuned.run.metrics.items():
         assert (metrics.log_loss, metrics.accuracy) == pytest.approx(tuple(whole.measure(work.split[name])), rel=1e-3)
-
-
-def distance(one: list[np.ndarray], other: list[np.ndarray]) -> float:
-    return float(np.sqrt(sum(np.square(b - a).sum() for a, b in zip(one, other, strict=True))))
