@@ -221,9 +221,7 @@ def test_files_that_cannot_be_read_are_listed(tmp_path: Path) -> None:
     assert features.ids.tolist() == [picture.digest for picture in extraction.manifest.pictures]
 
 
-@pytest.mark.parametrize(
-    "files, reason", [(0, "no image files found"), (2, "none of 2 files can be used; the first")]
-)
+@pytest.mark.parametrize("files, reason", [(0, "no image files found"), (2, "none of 2 files can be used; the first")])
 def test_data_without_a_single_image_is_an_error(tmp_path: Path, files: int, reason: str) -> None:
     """The message says that there were no files, or what was wrong with the first one."""
     (tmp_path / "photos").mkdir()
