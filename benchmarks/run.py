@@ -6,6 +6,8 @@ heads       `train-head` from the cache, against a bare script on a saved array
 memory      peak memory of an extraction of 1,000 and of 10,000 images, and of a grid of two large bases
 finetuning  the last block from the cache against the whole network, and the memory of cached activations
 grid        `compare` from the cache against its cells one by one, and ten views of an image against ten images
+intervals   how often intervals hold the truth, and how often a grid of equal cells is told apart (simulated)
+canary      extractions that add rows to a key, with the comparison of the canary and without
 scale       what is done with a key of 10,000 to 1,000,000 rows, and random batches against numpy.memmap
 """
 
@@ -20,11 +22,13 @@ from pathlib import Path
 
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # as featstore has it: what is compared must not differ in this
 
+from canary import measure_canary
 from extraction import measure_extraction
 from finetuning import measure_finetuning
 from grid import measure_grid
 from heads import measure_heads
 from idle import measure_idle
+from intervals import measure_intervals
 from memory import measure_memory
 from scale import measure_scale
 
@@ -35,7 +39,9 @@ BENCHMARKS: dict[str, Callable[[Path, Path], None]] = {
     "memory": measure_memory,
     "grid": measure_grid,
     "finetuning": measure_finetuning,
+    "intervals": measure_intervals,
     "scale": measure_scale,
+    "canary": measure_canary,
 }
 
 

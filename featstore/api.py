@@ -2,7 +2,7 @@
 
 All have one shape: what the verb is about comes first, then keyword arguments. `cache` and `runs` say where results go,
 `progress` shows a display, and the rest are the options of the command line under the same names. Images that are held
-out and were trained on make a verb warn with `LeakWarning`.
+out and were trained on make a verb warn with `LeakWarning`, and so do images that changed their split.
 """
 
 from __future__ import annotations
@@ -80,6 +80,7 @@ def train_head(
     average: Average | None = None,
     val_fraction: float = 0.2,
     test_fraction: float = 0.2,
+    val_as_test: bool = False,
     seed: int = 0,
     cache: CacheLike = None,
     runs: PathLike = "runs",
@@ -98,6 +99,8 @@ def train_head(
         average: With several views, what is averaged over them. Default: `probabilities`.
         val_fraction: Share of the images for validation where there is no such split, 0 to 1.
         test_fraction: Share of the images for testing where there are no splits, 0 to 1.
+        val_as_test: Whether to measure on the validation split, where there is no test split; training images take its
+            place.
         seed: Seed of the head, and of random weights unless `weights_seed` is given.
         cache: A `Cache`, or the folder of one. Default: $FEATSTORE_CACHE, or `cache` in the working folder.
         runs: Folder in which the run is saved.
@@ -115,7 +118,8 @@ def train_head(
         RunError: The run cannot be saved.
 
     Warns:
-        LeakWarning: Copies of training images are in the validation or test split.
+        LeakWarning: Copies of training images are in the validation or test split, or images were in another split in
+            earlier runs of the same data.
     """
     from featstore.heads.registry import HEADS
     from featstore.training.job import check_side_by_side, train
@@ -133,6 +137,7 @@ def train_head(
             recipe,
             val_fraction=val_fraction,
             test_fraction=test_fraction,
+            val_as_test=val_as_test,
             cache=cache,
             runs=runs,
             progress=display,
@@ -152,6 +157,7 @@ def compare(
     average: Average | None = None,
     val_fraction: float = 0.2,
     test_fraction: float = 0.2,
+    val_as_test: bool = False,
     seed: int = 0,
     cache: CacheLike = None,
     progress: bool | Progress = False,
@@ -169,6 +175,8 @@ def compare(
         average: With several views, what is averaged over them. Default: `probabilities`.
         val_fraction: Share of the images for validation where there is no such split, 0 to 1.
         test_fraction: Share of the images for testing where there are no splits, 0 to 1.
+        val_as_test: Whether to measure on the validation split, where there is no test split; training images take its
+            place.
         seed: First seed of the heads, and the seed of random weights.
         cache: A `Cache`, or the folder of one. Default: $FEATSTORE_CACHE, or `cache` in the working folder.
         progress: Whether to show a display on standard error, or a `Progress` of your own.
@@ -194,7 +202,12 @@ def compare(
         raise UsageError(f"{param('weights_seed', options['weights_seed'])}: compare has one {param('seed')} for all")
     names: list[HeadName] = [heads] if isinstance(heads, str) else list(heads)
     measurement = Measurement(
-        seed=seed, seeds=seeds, folds=folds, val_fraction=val_fraction, test_fraction=test_fraction
+        seed=seed,
+        seeds=seeds,
+        folds=folds,
+        val_fraction=val_fraction,
+        test_fraction=test_fraction,
+        val_as_test=val_as_test,
     )
     with displayed(progress) as display:
         comparison = measure_grid(
@@ -256,7 +269,8 @@ def fine_tune(
         BaseUnavailable: The base or its weights are not those of the run.
 
     Warns:
-        LeakWarning: Copies of training images are in the validation or test split.
+        LeakWarning: Copies of training images are in the validation or test split, or images were in another split in
+            earlier runs of the same data.
     """
     from featstore.finetuning.cut_choice import CutChoice
     from featstore.finetuning.job import fine_tune_run

@@ -71,7 +71,7 @@ class FeatstoreError(Exception):
 
 
 class LeakWarning(UserWarning):
-    """Held-out images were trained on: the figures are too good."""
+    """Held-out images were trained on, here or in an earlier run: figures are too good, or cannot be compared."""
 
 
 class UsageError(FeatstoreError):

@@ -1,4 +1,7 @@
-"""FeatureSpec: everything that can change the value of a feature, and nothing else. Its hash is the key."""
+"""FeatureSpec: everything that can change the value of a feature. Its hash is the key.
+
+`extraction.resolve` makes specs, and writes what computes the same in one way.
+"""
 
 from __future__ import annotations
 

@@ -71,6 +71,18 @@ def test_no_test_imports_from_another() -> None:
             assert not names & {name.rsplit(".", 1)[-1] for name in imported}, path
 
 
+def test_twins_use_nothing_of_the_product() -> None:
+    """What they compute is compared with it."""
+    names = {
+        name.split(".")[0]
+        for node in ast.walk(ast.parse((TESTS / "helpers" / "twins.py").read_text()))
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for name in ([node.module or ""] if isinstance(node, ast.ImportFrom) else [alias.name for alias in node.names])
+    }
+    assert "keras" in names
+    assert "featstore" not in names
+
+
 WITHOUT = """
 import sys, pytest
 pytest.main(["-n", "0", "-q", "-p", "no:cacheprovider", "-m", "not tf", *sys.argv[1:]])

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from featstore.datasets.manifest import Skipped, list_files
@@ -15,12 +16,17 @@ from featstore.extraction.recipe import Recipe
 from featstore.images.preprocessing import NAMED
 from featstore.images.reading import parse_size
 from featstore.images.views import CANVAS, VIEWS
+from featstore.system.figures import figure, interval, with_interval
+from featstore.system.pinned import pinned
 from featstore.system.text import Shown, Table
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from featstore.evaluation.paired import Difference
+    from featstore.evaluation.ranking import CellResult
+    from featstore.evaluation.units import Units
     from featstore.system.progress import Progress
 
 
@@ -32,7 +38,7 @@ class VariantAccuracy(NamedTuple):
         views: Number of views whose probabilities are averaged.
         n: Number of images.
         top1: Share of the images, 0 to 1, whose most probable class is the right one.
-        top1_ci95: 95 % interval (low, high) of `top1`.
+        top1_ci95: 95 % interval (low, high) of `top1`. If the row may be the best, it allows for that choice.
         top5: Share of the images whose right class is among the five most probable.
     """
 
@@ -41,6 +47,15 @@ class VariantAccuracy(NamedTuple):
     n: int
     top1: float
     top1_ci95: tuple[float, float]
+    top5: float
+
+
+class _Measured(NamedTuple):
+    """One variant with one number of views, before the ranking."""
+
+    variant: str
+    views: int
+    cell: CellResult
     top5: float
 
 
@@ -66,12 +81,12 @@ class LabelledCheck(Shown):
         yield ""
         rows = []
         for row in self.rows:
-            low, high = row.top1_ci95
-            shown = f"{low:.3f} to {high:.3f}"
-            rows.append([row.preprocess, str(row.views), str(row.n), f"{row.top1:.3f}", shown, f"{row.top5:.3f}"])
+            shares = figure(row.top1), interval(row.top1_ci95), figure(row.top5)
+            rows.append([row.preprocess, str(row.views), str(row.n), *shares])
         yield Table(["preprocess", "views", "n", "top-1", "95 % interval", "top-5"], rows)
 
 
+@pinned()
 def check_labelled(
     data: str | os.PathLike[str],
     labels: str | os.PathLike[str],
@@ -90,6 +105,9 @@ def check_labelled(
     for unknown views and for a base without probabilities of ImageNet's classes.
     """
     from featstore.base_check.imagenet import read_labels
+    from featstore.evaluation.paired import paired_difference
+    from featstore.evaluation.ranking import joint_error
+    from featstore.features.arrays import units_of
 
     cache = Cache.at(cache)
     index_of = read_labels(labels)
@@ -106,18 +124,23 @@ def check_labelled(
     extraction = extract_features(found.with_pictures(labelled), recipes, cache, progress)
     pictures = extraction.manifest.pictures
     truth = [index_of[os.path.realpath(p.path)] for p in pictures]
-    rows, right_by = [], {}
+    measured = []
     for plan in extraction.plans:
         probabilities = _probabilities(extraction, plan.recipe.preprocess, cache)
         numbers = plan.parts[0].views
         for name in views:
             columns = [numbers.index(view) for view in VIEWS[name]]
-            row, right = _measure(plan.recipe.preprocess, probabilities[:, columns].mean(axis=1), truth, len(columns))
-            rows.append(row)
-            right_by[plan.recipe.preprocess, len(columns)] = right
+            mean = probabilities[:, columns].mean(axis=1)
+            measured.append(_measure(plan.recipe.preprocess, mean, truth, len(columns)))
+    units = units_of(pictures)
+    error = joint_error([m.cell for m in measured], units)
+    rows = _rows(measured, units, error)
     info = recipe.source().info
     published = (_share(info.top1), _share(info.top5)) if info and recipe.alpha in (None, 1.0) else (None, None)
-    return LabelledCheck(tuple(rows), _verdict(rows, right_by, published), published, extraction.manifest.skipped)
+    right_by = {(m.variant, m.views): m.cell.right for m in measured}
+    compare = partial(paired_difference, units=units, error=error)
+    verdict = _verdict(rows, right_by, compare, published)
+    return LabelledCheck(tuple(rows), verdict, published, extraction.manifest.skipped)
 
 
 def _check_views(views: Sequence[str]) -> None:
@@ -127,8 +150,14 @@ def _check_views(views: Sequence[str]) -> None:
 
 
 def all_variants(recipe: Recipe) -> list[str]:
-    """Return `keras`, where the base has a variant of its own, and all named variants that are other maps."""
-    info = recipe.source().info
+    """Return `keras`, where the base has a variant of its own, and all named variants that are other maps.
+
+    A base that takes bytes cannot be given any but `raw`.
+    """
+    source = recipe.source()
+    if source.takes_bytes:
+        return ["raw"]
+    info = source.info
     own = NAMED[info.preprocessing] if info else None
     return [*(["keras"] if info else []), *(name for name, map_ in NAMED.items() if map_ != own)]
 
@@ -164,40 +193,50 @@ def _probabilities(extraction: Extraction, variant: str, cache: Cache) -> NDArra
     return rows
 
 
-def _measure(
-    variant: str, probabilities: NDArray[np.float64], truth: Sequence[int], views: int
-) -> tuple[VariantAccuracy, NDArray[np.float64]]:
-    """Return the accuracy for `probabilities` (n, 1000), and (n,) 1.0 where the most probable class is right."""
+def _measure(variant: str, probabilities: NDArray[np.float64], truth: Sequence[int], views: int) -> _Measured:
+    """Return which of the predictions `probabilities` (n, 1000) are right, and the share in the first five."""
     import numpy as np
 
-    from featstore.evaluation.metrics import wilson_interval
+    from featstore.evaluation.metrics import log_losses
+    from featstore.evaluation.ranking import CellResult
 
     order = np.argsort(-probabilities, axis=1, kind="stable")[:, :5]
     hits = order == np.asarray(truth)[:, None]
     right = hits[:, 0].astype(float)
-    interval = wilson_interval(float(right.sum()), len(right))
-    row = VariantAccuracy(variant, views, len(right), float(right.mean()), interval, float(hits.any(axis=1).mean()))
-    return row, right
+    loss = float(log_losses(probabilities, truth).mean())
+    cell = CellResult({"preprocess": variant, "views": str(views)}, right, loss)
+    return _Measured(variant, views, cell, float(hits.any(axis=1).mean()))
+
+
+def _rows(measured: Sequence[_Measured], units: Units, error: float) -> list[VariantAccuracy]:
+    """Return the accuracies, in the order of `measured`."""
+    from featstore.evaluation.ranking import rank
+
+    intervals = {r.position: r.accuracy_ci95 for r in rank([m.cell for m in measured], units, error)}
+    return [
+        VariantAccuracy(m.variant, m.views, len(m.cell.right), float(m.cell.right.mean()), intervals[place], m.top5)
+        for place, m in enumerate(measured)
+    ]
 
 
 def _verdict(
     rows: Sequence[VariantAccuracy],
     right_by: Mapping[tuple[str, int], NDArray[np.float64]],
+    compare: Callable[[NDArray[np.float64], NDArray[np.float64]], Difference],
     published: tuple[float | None, float | None],
 ) -> str:
     """Name the best variant, those not significantly different, the gain of more views, and the published top-1.
 
-    Variants are compared at the smallest number of views.
+    Variants are compared at the smallest number of views. `compare` gives differences that hold together.
     """
-    from featstore.evaluation.paired import paired_difference
-
     fewest, most = min(row.views for row in rows), max(row.views for row in rows)
     compared = [row for row in rows if row.views == fewest]
     best = max(compared, key=lambda row: (row.top1, row.top5))
-    text = f"`{best.preprocess}` is right: top-1 {best.top1:.3f} [{best.top1_ci95[0]:.3f}, {best.top1_ci95[1]:.3f}]"
-    text += f", top-5 {best.top5:.3f} on {best.n} images" + (" in one view" if fewest == 1 else f" in {fewest} views")
+    text = f"`{best.preprocess}` is right: top-1 {with_interval(best.top1, best.top1_ci95)}"
+    seen = "one view" if fewest == 1 else f"{fewest} views"
+    text += f", top-5 {figure(best.top5)} on {best.n} images in {seen}"
     leads = {
-        row.preprocess: paired_difference(right_by[best.preprocess, fewest], right_by[row.preprocess, fewest])
+        row.preprocess: compare(right_by[best.preprocess, fewest], right_by[row.preprocess, fewest])
         for row in compared
         if row.preprocess != best.preprocess
     }
@@ -211,10 +250,10 @@ def _verdict(
         nearest = min(worse, key=lambda name: worse[name].value)
         text += f"; the next, `{nearest}`, is {worse[nearest].in_points()} below"
     if most > fewest:
-        gain = paired_difference(right_by[best.preprocess, most], right_by[best.preprocess, fewest])
+        gain = compare(right_by[best.preprocess, most], right_by[best.preprocess, fewest])
         text += f". {most} views against {fewest}: {gain.in_points()}"
     if published[0] is not None:
-        text += f". Published top-1 on all of ImageNet's validation images: {published[0]:.3f}"
+        text += f". Published top-1 on all of ImageNet's validation images: {figure(published[0])}"
     return text
 
 

@@ -17,6 +17,8 @@ from featstore.extraction.resolve import resolve_recipe, weights_state
 from featstore.features.load import load_features
 from featstore.images.preprocessing import parse_variant
 from featstore.images.readers import make_reader
+from featstore.system.figures import loss, percent
+from featstore.system.pinned import pinned
 from featstore.system.text import Shown, Table
 
 if TYPE_CHECKING:
@@ -73,12 +75,13 @@ class UnlabelledCheck(Shown):
         for row in self.rows:
             predictions = ["-", "-", "-"]
             if row.classes is not None and row.share is not None and row.entropy is not None:
-                predictions = [str(row.classes), f"{row.entropy:.2f}", f"{row.share:.0%} {row.commonest}"]
-            mismatch = "-" if row.mismatch is None else f"{row.mismatch:.{2 if row.mismatch < 100 else 0}f}"
+                predictions = [str(row.classes), loss(row.entropy, 2), f"{percent(row.share)} {row.commonest}"]
+            mismatch = "-" if row.mismatch is None else loss(row.mismatch, 2 if row.mismatch < 100 else 0)
             table.append([row.preprocess, str(row.n), mismatch, *predictions])
         yield Table(["preprocess", "n", "mismatch", "classes", "entropy", "most common class"], table)
 
 
+@pinned()
 def check_unlabelled(
     data: str | os.PathLike[str],
     recipe: Recipe,
@@ -166,12 +169,14 @@ def _in_words(judgement: Judgement, rows: Sequence[VariantStatistics], own_varia
         text += f"; {quote_names(alike)} fit{'s' if len(alike) == 1 else ''} these images about as well"
     worst = max((row for row in rows if row.share is not None), key=lambda row: row.share or 0, default=None)
     if worst and worst.preprocess != judgement.best and (worst.share or 0) > 0.2:
-        text += f". With `{worst.preprocess}`, it predicts {worst.commonest} for {worst.share:.0%} of the images"
+        text += (
+            f". With `{worst.preprocess}`, it predicts {worst.commonest} for {percent(worst.share or 0)} of the images"
+        )
     return text
 
 
 def _mismatches(recipes: Sequence[Recipe], pictures: Sequence[Picture], cache: Cache) -> dict[str, float]:
-    """Return the mismatch of each variant on up to `SAMPLE` images of the data set, evenly spaced.
+    """Return the mismatch of each variant on up to `SAMPLE` images, spread over the data set.
 
     It is empty where the base has no trained BatchNormalization.
     """
@@ -189,8 +194,7 @@ def _mismatches(recipes: Sequence[Recipe], pictures: Sequence[Picture], cache: C
 
     reading = spec.reading
     read = make_reader(reading)
-    sample = pictures[:: max(1, len(pictures) // SAMPLE)][:SAMPLE]
-    images = np.stack([read(read_again(p)) for p in sample])
+    images = np.stack([read(read_again(p)) for p in spread(pictures, SAMPLE)])
     state = weights_state(source, reading.height, reading.width)
     model = load_held(source, reading.height, reading.width, "none", state, spec.weights).model
     found: dict[str, float] = {}
@@ -201,3 +205,18 @@ def _mismatches(recipes: Sequence[Recipe], pictures: Sequence[Picture], cache: C
             return {}
         found[recipe.preprocess] = value
     return found
+
+
+def spread(pictures: Sequence[Picture], most: int) -> list[Picture]:
+    """Return at most `most` pictures, as many of each folder as there can be, evenly spaced within it.
+
+    Folders are classes where there are any, so each class counts, whatever its size and its place in the alphabet.
+    """
+    folders: dict[str, list[Picture]] = {}
+    for picture in pictures:
+        folders.setdefault(os.path.dirname(picture.path), []).append(picture)
+    chosen: list[Picture] = []
+    for left, folder in zip(range(len(folders), 0, -1), sorted(folders.values(), key=len), strict=True):
+        number = min(len(folder), (most - len(chosen)) // left)
+        chosen += [folder[place * len(folder) // number] for place in range(number)]
+    return chosen

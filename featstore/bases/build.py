@@ -78,9 +78,10 @@ def build_new(source: BaseSource, height: int, width: int, pool: str = "none") -
         with private_copy(path) as (copy, found):
             if source.is_file:
                 refuse_code(copy)
-                model = _load_user_model(copy)
-                if source.top:
-                    _check_probabilities(model, copy, height, width)
+                with keras_defaults():
+                    model = _load_user_model(copy)
+                    if source.top:
+                        _check_probabilities(model, copy, height, width)
                 return HeldBase(model, found.digest, found)
             model = _build(source, height, width, pool, copy)
             return HeldBase(model, weights_digest(model), found)
@@ -107,7 +108,7 @@ def _build_published(source: BaseSource, height: int, width: int, pool: str, pat
 
 def _build(source: BaseSource, height: int, width: int, pool: str, weights: Path | None = None) -> Any:
     """Return the network of the catalogue; `weights` is the file to load into it, if Keras does not find it itself."""
-    with keras_defaults():
+    with keras_defaults(source.seed):
         is_tiny = source.model == TINY.name
         model = _build_tiny(source, height, width) if is_tiny else _build_application(source, height, width, pool)
     if source.weights == "shipped":
@@ -135,7 +136,6 @@ def weights_digest(model: Any) -> str:
 
 
 def _build_tiny(source: BaseSource, height: int, width: int) -> Any:
-    keras.utils.set_random_seed(source.seed)
     return build_tiny((height, width, 3))
 
 
@@ -146,8 +146,6 @@ def _build_application(source: BaseSource, height: int, width: int, pool: str) -
     if not info.map_pools and pool != "none":
         options["pooling"] = pool
     wanted = source.weights_file(height, width)
-    if source.weights == "random":
-        keras.utils.set_random_seed(source.seed)
     try:
         with _tidy_download(wanted if source.weights == "imagenet" else None):
             # Neither `name` nor an int alpha may be passed: Keras derives file names and choices from them.
@@ -246,6 +244,9 @@ def _load_user_model(path: Path) -> Any:
     if len(shapes) != 1 or len(shapes[0]) != 4 or shapes[0][-1] != 3:
         found = ", ".join(map(str, shapes)) or "a model without a fixed input"
         raise BaseUnavailable(f"{path}: expected one input of (height, width, 3), found {found}")
+    takes = model.inputs[0].dtype
+    if takes in ("int8", "bool") or takes.startswith(("complex", "string")):
+        raise BaseUnavailable(f"{path}: expected an input that holds pixels from 0 to 255, found {takes}")
     return model
 
 

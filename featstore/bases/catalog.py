@@ -134,6 +134,33 @@ _BLOCK_ENDS: dict[str, tuple[str, ...]] = {
     "tiny": ("block1b_out", "block1a_out", "stem_relu"),
 }
 
+# The layer whose output a base returns without its classifier, by constructor or module. Tests compare it with Keras.
+_LAST_LAYERS: dict[str, str] = {
+    "vgg16": "block5_pool",
+    "vgg19": "block5_pool",
+    "resnet": "conv5_block3_out",
+    "resnet_v2": "post_relu",
+    "xception": "block14_sepconv2_act",
+    "inception_v3": "mixed10",
+    "inception_resnet_v2": "conv_7b_ac",
+    "mobilenet": "conv_pw_13_relu",
+    "mobilenet_v2": "out_relu",
+    "MobileNetV3Small": "activation_17",
+    "MobileNetV3Large": "activation_19",
+    "densenet": "relu",
+    "NASNetMobile": "activation_187",
+    "NASNetLarge": "activation_259",
+    "efficientnet": "top_activation",
+    "efficientnet_v2": "top_activation",
+    "convnext": "layer_normalization",
+    "tiny": "widen_relu",
+}
+
+
+def last_layer(info: BaseInfo) -> str | None:
+    """Return the name of the layer whose output a base returns without its classifier; None for `pixels`."""
+    return _LAST_LAYERS.get(info.name) or _LAST_LAYERS.get(info.module)
+
 
 def block_ends(info: BaseInfo) -> tuple[str, ...]:
     """Return patterns for the layers whose output ends a block of this base, from the top down."""

@@ -10,7 +10,9 @@ from typing import Any
 import keras
 
 from featstore.bases.defaults import keras_defaults
-from featstore.errors import UsageError, param
+from featstore.bases.keras_internals import graph_nodes
+from featstore.bases.pooling import check_poolable
+from featstore.errors import UsageError
 from featstore.spec import LAST_ACTIVATION
 
 
@@ -25,11 +27,7 @@ def cut_at(model: Any, layer: str, pool: str, saved: bool = False) -> Any:
     if isinstance(output, (list, tuple, dict)):
         raise UsageError(f"layer {layer!r} has several outputs: name a layer with one")
     if pool != "none":
-        if len(output.shape) != 4:
-            raise UsageError(
-                f"layer {layer!r} has outputs of shape {tuple(output.shape[1:])}, which are not maps and cannot be "
-                f"pooled: use {param('pool', 'none')}"
-            )
+        check_poolable(layer, len(output.shape) - 1)
         pooling = keras.layers.GlobalAveragePooling2D if pool == "avg" else keras.layers.GlobalMaxPooling2D
         with keras_defaults():
             output = pooling()(output)
@@ -65,9 +63,16 @@ def _automatic_number(layer: Any) -> tuple[str, int] | None:
 
 def _output(model: Any, layer: str, names: Sequence[str]) -> Any:
     """Return the output of `layer`, or that of the model; several outputs as a list."""
-    if layer != LAST_ACTIVATION:
-        return _find(model, layer, names).output
-    return model.outputs[0] if len(model.outputs) == 1 else list(model.outputs)
+    if layer == LAST_ACTIVATION:
+        outputs = model.outputs
+    else:
+        found = _find(model, layer, names)
+        graph = keras.Model(model.inputs, model.outputs) if isinstance(model, keras.Sequential) else model
+        uses = [node for node in graph_nodes(graph) if node.operation is found]
+        if len(uses) != 1:
+            raise UsageError(f"layer {layer!r} is used {len(uses)} times: name a layer with one output")
+        outputs = uses[0].outputs  # not `layer.output`, which is that of the first use, in a graph of its own if nested
+    return outputs[0] if len(outputs) == 1 else list(outputs)
 
 
 def _find(model: Any, layer: str, names: Sequence[str]) -> Any:

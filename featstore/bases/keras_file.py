@@ -69,6 +69,37 @@ def input_size(path: Path) -> tuple[int, int] | None:
     return None
 
 
+def input_dtype(path: Path) -> str:
+    """Return the dtype of the images that the model takes."""
+    inputs = (_settings(item) for item in _objects(read_config(path)) if item["class_name"] == "InputLayer")
+    dtype = next(inputs, {}).get("dtype")
+    return dtype if isinstance(dtype, str) else "float32"
+
+
+def channels_first(path: Path) -> str | None:
+    """Return the name of a layer that keeps the channels before height and width; None if there is none."""
+    items = map(_settings, _objects(read_config(path)))
+    return next((str(item.get("name")) for item in items if item.get("data_format") == "channels_first"), None)
+
+
+def last_layer(path: Path) -> str | None:
+    """Return the name of the layer whose output is the model's.
+
+    None if the model has several outputs or uses the layer more than once: the name does not say which of its outputs
+    is meant. None also for what Keras did not write.
+    """
+    settings = _settings(read_config(path))
+    try:
+        uses = {_settings(item)["name"]: len(item.get("inbound_nodes", ())) for item in settings["layers"]}
+        output = settings.get("output_layers", [[*uses][-1]])  # a Sequential has no such entry: it ends with its last
+        while len(output) == 1 and isinstance(output[0], list):
+            output = output[0]
+        name = output[0]
+        return name if isinstance(name, str) and uses[name] <= 1 else None
+    except (AttributeError, LookupError, TypeError):
+        return None
+
+
 def refuse_code(path: Path) -> None:
     """Raise BaseUnavailable, with the layer's name, if the file has anything but Keras' own layers.
 

@@ -1,8 +1,8 @@
 """What featstore uses of Keras beyond its public interface, here and nowhere else.
 
-Fine-tuning needs the graph of a network, and all of its layers, nested ones included; Keras shows neither in public.
-The names below are in the sources of Keras 3.9.0, 3.10.0, 3.11.0, 3.12.0, 3.13.0, 3.14.0 and 3.15.1. A Keras that lacks
-one is refused with a line that says so.
+A cut needs the graph of a network, fine-tuning all of its layers, nested ones included, and losses the logits that a
+network has put through a softmax. Keras shows none of them in public. The names below are in the sources of Keras
+3.9.0, 3.10.0, 3.11.0, 3.12.0, 3.13.0, 3.14.0 and 3.15.1. A Keras that lacks one is refused with a line that says so.
 """
 
 from __future__ import annotations
@@ -50,12 +50,18 @@ def all_layers(model: Any) -> list[Any]:
         return list(model._flatten_layers(include_self=False, recursive=True))
 
 
+def logits_of(output: Any) -> Any:
+    """Return the logits whose softmax or sigmoid is the `output` of a network, as Keras' own losses find them."""
+    with _refused_if_missing():
+        return output._keras_logits
+
+
 @contextmanager
 def _refused_if_missing() -> Iterator[None]:
     try:
         yield
     except (AttributeError, TypeError) as error:
         raise BaseUnavailable(
-            f"Keras {keras.__version__} has changed inside in a way that fine-tuning cannot follow ({error}): "
+            f"Keras {keras.__version__} has changed inside in a way that featstore cannot follow ({error}): "
             f"install keras {NEWEST[0]}.{NEWEST[1]}, or a newer featstore"
         ) from error

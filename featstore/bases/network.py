@@ -1,8 +1,9 @@
 """A base as a function from prepared images to features, in one compiled graph of fixed batch shape.
 
 One `tf.function` with a padded batch has constant speed and memory; `model.predict` in a loop retraces and leaks
-(keras#13118). Every call computes a whole batch, so a row does not depend on the other rows or on their number. Its
-place in the batch changes the last bit at most.
+(keras#13118). Every call computes a whole batch, so a row does not depend on the number of images. Nor does it depend
+on the other images: Keras' bases do not mix them, and a user's network is tested (`self_test`). Its place in the batch
+changes the last bit at most.
 """
 
 from __future__ import annotations
@@ -16,10 +17,13 @@ from numpy.typing import NDArray
 from featstore.bases.build import load_held
 from featstore.bases.cut import cut_at
 from featstore.bases.held import hold_network
+from featstore.bases.products import check_products
+from featstore.bases.self_test import Encode, SelfTested
 from featstore.bases.source import BATCH, BaseSource
 from featstore.images.preprocessing import Preprocessing
-from featstore.spec import LAST_ACTIVATION, FeatureSpec
+from featstore.spec import FeatureSpec
 from featstore.system.files import FileStat
+from featstore.system.pinned import pinned
 
 
 class Network:
@@ -28,16 +32,21 @@ class Network:
     def __init__(self, model: Any, preprocessing: Preprocessing, batch: int = BATCH) -> None:
         indices, scale, offset = preprocessing.factors()
         self._batch = batch
+        takes = tf.as_dtype(model.inputs[0].dtype)
 
         @tf.function(autograph=False)  # type: ignore[untyped-decorator]
         def run(images: tf.Tensor) -> tf.Tensor:
             x = tf.cast(images, tf.float32)
             if indices != (0, 1, 2):
                 x = tf.gather(x, indices, axis=-1)
-            return model(x * tf.constant(scale, tf.float32) + tf.constant(offset, tf.float32), training=False)
+            x = x * tf.constant(scale, tf.float32) + tf.constant(offset, tf.float32)
+            if takes.is_integer:  # Keras would cut the fraction off, and wrap what is out of range
+                x = tf.saturate_cast(tf.round(x), takes)
+            return model(x, training=False)
 
         self._run = run
 
+    @pinned()  # the first call traces the graph
     def __call__(self, images: NDArray[Any]) -> NDArray[np.float32]:
         starts = range(0, len(images), self._batch)
         return np.concatenate([self._run_batch(images[i : i + self._batch]) for i in starts])
@@ -51,22 +60,24 @@ class Network:
         return features[: len(images)]
 
 
-def load_network(source: BaseSource, spec: FeatureSpec, state: FileStat | None, batch: int = BATCH) -> Network:
+def load_network(source: BaseSource, spec: FeatureSpec, state: FileStat | None, batch: int = BATCH) -> Encode:
     """Return the base of `spec` as a function, compiled once for each spec; `state` is that of the weights file.
 
+    The function of a user's network raises BaseUnavailable if a row depends on more than its image.
+
     Raises:
-        BaseUnavailable: The weights of `source` are missing or are not those of the spec.
+        BaseUnavailable: The weights of `source` are missing or are not those of the spec, or products are not as
+            precise as float32.
     """
-    pools_inside = source.info is not None and not source.info.map_pools and spec.layer == LAST_ACTIVATION
-    pool = spec.pool if pools_inside else "none"
-    base = load_held(source, spec.reading.height, spec.reading.width, pool, state, spec.weights)
-    network: Network = hold_network(
-        base, (spec, batch), lambda: _compile(base.model, source, spec, batch, pools_inside)
-    )
+    check_products()
+    inside = "none" if source.pools_maps(spec.layer) else spec.pool
+    base = load_held(source, spec.reading.height, spec.reading.width, inside, state, spec.weights)
+    network: Encode = hold_network(base, (spec, batch), lambda: _compile(base.model, source, spec, batch))
     return network
 
 
-def _compile(model: Any, source: BaseSource, spec: FeatureSpec, batch: int, pools_inside: bool) -> Network:
-    """Cut `model` at the layer of `spec`, and pool its output unless the model `pools_inside`."""
-    body = cut_at(model, spec.layer, "none" if pools_inside else spec.pool, saved=source.is_file)
-    return Network(body, spec.preprocessing, batch)
+def _compile(model: Any, source: BaseSource, spec: FeatureSpec, batch: int) -> Encode:
+    """Cut `model` at the layer of `spec`, and pool its output unless the model has done so."""
+    body = cut_at(model, spec.layer, spec.pool if source.pools_maps(spec.layer) else "none", saved=source.is_file)
+    network = Network(body, spec.preprocessing, batch)
+    return SelfTested(network, source.model) if source.is_file else network

@@ -7,9 +7,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from featstore.bases import keras_file
-from featstore.bases.catalog import BUILT_IN, PIXELS, TINY, BaseInfo, lookup, weights_file_name
+from featstore.bases.catalog import BUILT_IN, PIXELS, TINY, BaseInfo, last_layer, lookup, weights_file_name
 from featstore.errors import BaseUnavailable, UsageError, param
-from featstore.spec import USER_MODEL
+from featstore.images.preprocessing import NAMED, Preprocessing
+from featstore.spec import LAST_ACTIVATION, USER_MODEL, Pool
 
 BATCH = 32  # images in one call of a base
 MODEL_ENDING = ".keras"
@@ -49,6 +50,19 @@ class BaseSource:
         """Whether the features are the prepared pixels, without a network."""
         return self.model == PIXELS.name
 
+    def last_layer(self) -> str | None:
+        """Return the name of the layer whose output is `last`; None if no name stands for it."""
+        if self.info is None:
+            return keras_file.last_layer(Path(self.model))
+        return None if self.top else last_layer(self.info)
+
+    def pools_maps(self, layer: str) -> bool:
+        """Return whether pooled features are the pooled outputs of `layer`, so that they follow from kept maps.
+
+        They are not where Keras pools before the last layer.
+        """
+        return layer != LAST_ACTIVATION or self.info is None or self.info.map_pools
+
     @property
     def name(self) -> str:
         """The name in a spec; a user's file has a fixed one, so that it may be renamed."""
@@ -75,6 +89,28 @@ class BaseSource:
         fixed = keras_file.input_size(Path(self.model)) if self.is_file else None
         if fixed not in (None, (height, width)):
             raise UsageError(f"{self.model} takes images of {fixed[0]}x{fixed[1]} px, not {height}x{width}")
+
+    @property
+    def takes_bytes(self) -> bool:
+        """Whether the network takes whole numbers, so that the fractions of scaled pixels would be lost."""
+        return self.is_file and "int" in keras_file.input_dtype(Path(self.model))
+
+    def check_input(self, preprocessing: Preprocessing) -> None:
+        """Raise UsageError if the network takes whole numbers and those of `preprocessing` are not 0 to 255."""
+        if self.takes_bytes and preprocessing.factors()[1:] != NAMED["raw"].factors()[1:]:
+            raise UsageError(
+                f"{self.model} takes whole numbers ({keras_file.input_dtype(Path(self.model))}): expected "
+                f"{param('preprocess', 'raw')}, found a preprocessing that gives others"
+            )
+
+    def check_pooling(self, pool: Pool) -> None:
+        """Raise UsageError if features would be pooled over the channels."""
+        first = keras_file.channels_first(Path(self.model)) if self.is_file and pool != "none" else None
+        if first is not None:
+            raise UsageError(
+                f"{self.model}: expected maps (height, width, channels) to pool, found a layer {first!r} with the "
+                f"channels first: use {param('pool', 'none')}"
+            )
 
     def _check_size_of_top(self, height: int, width: int, info: BaseInfo) -> None:
         own = info.input_size
@@ -127,7 +163,7 @@ def parse_source(model: str, weights: str | None, alpha: float | None, seed: int
     if alpha is not None and (info is None or not info.takes_alpha):
         raise UsageError(f"{param('alpha', alpha)}: {model} has no width multiplier; MobileNet, V2 and V3 have one")
     if info is not None and info.takes_alpha:
-        source = replace(source, alpha=float(alpha or 1.0))
+        source = replace(source, alpha=1.0 if alpha is None else float(alpha))
     if top and model in BUILT_IN:
         raise UsageError(f"{model} has no ImageNet classifier")
     if source.is_file:

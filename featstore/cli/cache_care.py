@@ -11,7 +11,8 @@ import typer
 
 from featstore.cli import options
 from featstore.cli.console import note, one_by_one, print_json, print_table
-from featstore.cli.units import megabytes, parse_share
+from featstore.cli.units import parse_share
+from featstore.system.figures import megabytes
 from featstore.system.progress import displayed
 from featstore.system.text import count, safe
 
@@ -181,7 +182,7 @@ def _print_repaired(done: Sequence[Repaired], images: Sequence[str], cleared: in
         if repaired.restored:
             print(safe(f"{findings.folder / 'spec.json'}: made again from a shard"))
         if repaired.canary_lost:
-            print("  its canary is lost: new environments are no longer checked to make the same features for this key")
+            print("  its canary is lost: the next extraction that adds rows makes another, without a comparison")
         if findings.unknown:
             held = "the images of their rows are not known, and may have been extracted again since"
             print(f"{findings.unknown} of them were not in the index: {held}")

@@ -9,8 +9,9 @@ import typer
 
 from featstore.cli import options
 from featstore.cli.console import note, one_by_one, print_json, print_table
-from featstore.cli.units import megabytes, moment, parse_age, parse_bytes_with_unit
+from featstore.cli.units import moment, parse_age, parse_bytes_with_unit
 from featstore.errors import UsageError
+from featstore.system.figures import megabytes
 from featstore.system.text import count
 
 if TYPE_CHECKING:

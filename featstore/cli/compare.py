@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,7 +16,7 @@ from featstore.system.progress import displayed
 from featstore.training.head_recipe import HeadRecipe
 
 if TYPE_CHECKING:
-    from featstore.comparison.result import Comparison, ComparisonRow
+    from featstore.comparison.result import Comparison
 
 
 @takes_fields
@@ -95,18 +94,12 @@ def _write(comparison: Comparison, data: str, csv: Path | None, chart: Path | No
     if chart is not None:
         from featstore.plots.comparison import draw_comparison
 
-        names = {row.cell: _name(row, comparison.rows) for row in comparison.rows}
-        curves = {names[cell]: curve for cell, curve in comparison.curves.items()}
+        names = {row.cell: row.name for row in comparison.rows}
+        curves = [(names[cell], curve) for cell, curve in comparison.curves.items()]
         accuracies = [row.accuracy for row in comparison.rows]
         intervals = [row.accuracy_ci95 for row in comparison.rows]
         title = f"{Path(data).name}: accuracy on {comparison.split}, {comparison.rows[0].n} images"
         write_file(chart, draw_comparison(list(names.values()), accuracies, intervals, curves, title), "--chart")
-
-
-def _name(row: ComparisonRow, rows: Sequence[ComparisonRow]) -> str:
-    """Return the factors in which the row differs from the others."""
-    varied = [name for name in row.factors if len({other.factors[name] for other in rows}) > 1]
-    return ", ".join(row.factors[name] for name in varied or row.factors)
 
 
 def _as_csv(comparison: Comparison) -> str:
@@ -119,7 +112,7 @@ def _as_csv(comparison: Comparison) -> str:
     writer.writeheader()
     for row in rows:
         size = "x".join(map(str, row["size"]))
-        intervals = {key: " ".join(f"{v:.6g}" for v in row[key]) for key in ("accuracy_ci95", "difference_ci95")}
+        intervals = {key: " ".join(map(str, row[key])) for key in ("accuracy_ci95", "difference_ci95")}
         texts = {key: spreadsheet_text(value) for key, value in row.items() if isinstance(value, str)}
         writer.writerow(row | texts | intervals | {"size": size})
     return text.getvalue()

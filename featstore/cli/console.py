@@ -42,8 +42,11 @@ def print_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 
 
 def spreadsheet_text(text: str) -> str:
-    """Return `text` for a cell of a CSV, with a leading quote if a spreadsheet would read a formula (OWASP's list)."""
-    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r", "\n")) else text
+    """Return `text` for a cell of a CSV, with a leading quote if a spreadsheet would read a formula (OWASP's list).
+
+    Text that begins with a quote gets one more, so different texts stay different.
+    """
+    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r", "\n", "'")) else text
 
 
 def write_file(path: Path, data: bytes, option: str) -> None:

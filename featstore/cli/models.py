@@ -14,6 +14,7 @@ def command(json: options.Json = False) -> None:
     from dataclasses import asdict
 
     from featstore.bases.catalog import BASES, BUILT_IN
+    from featstore.system.figures import figure
 
     if json:
         print_json({"models": [asdict(info) for info in (*BUILT_IN.values(), *BASES.values())]})
@@ -25,7 +26,7 @@ def command(json: options.Json = False) -> None:
             str(info.width),
             info.preprocessing,
             str(info.min_size),
-            f"{info.parameters / 1e6:.1f}M",
+            f"{figure(info.parameters / 1e6, 1)}M",
             "-" if info.top1 is None else f"{info.top1:.1f}",
             "-" if info.top5 is None else f"{info.top5:.1f}",
         )

@@ -72,8 +72,7 @@ def _write_csv(path: Path, classes: tuple[str, ...], prediction: Prediction) -> 
 
     text = io.StringIO()
     rows = csv.writer(text)  # lines end as in RFC 4180: with "\n" alone, a name with "\r" would begin another line
-    rows.writerow(["path", "label", *map(spreadsheet_text, classes)])
+    rows.writerow(["path", "label", *(f"p:{name}" for name in classes)])  # a class may be called `path` or `label`
     for image in prediction.images:
-        names = map(spreadsheet_text, (image.path, image.label))
-        rows.writerow([*names, *(f"{p:.6g}" for p in image.probabilities)])
+        rows.writerow([*map(spreadsheet_text, (image.path, image.label)), *image.probabilities])
     write_file(path, text.getvalue().encode("utf-8", "surrogateescape"), "--csv")

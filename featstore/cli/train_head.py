@@ -26,7 +26,7 @@ def command(
         Fields(Recipe, repeatable=["model", "weights", "alpha"], optional=["model"], leave_out=["weights_seed"]),
     ],
     head: Annotated[HeadRecipe, Fields(HeadRecipe, leave_out=["parameters"])],
-    fractions: Annotated[Measurement, Fields(Measurement, only=["val_fraction", "test_fraction"])],
+    fractions: Annotated[Measurement, Fields(Measurement, only=["val_fraction", "test_fraction", "val_as_test"])],
     settings: options.Settings = [],
     concat: Annotated[
         bool, typer.Option("--concat", help="Put the features of several --model side by side in one head.")
@@ -56,6 +56,7 @@ def command(
             replace(head, parameters=dict(settings)),
             val_fraction=fractions.val_fraction,
             test_fraction=fractions.test_fraction,
+            val_as_test=fractions.val_as_test,
             cache=options.chosen_cache(cache, rehash),
             runs=runs,
             progress=progress,

@@ -1,4 +1,4 @@
-"""Sizes, ages, shares and pairs as they are written on the command line, and sizes and times as they are printed.
+"""Sizes, ages, shares and pairs as they are written on the command line, and times as they are printed.
 
 Typer calls the parsers, and names the option in the message.
 """
@@ -65,11 +65,6 @@ def parse_rate(text: str) -> tuple[str, float]:
     if not name or rate < 0:
         raise BadParameter(f"{text}: expected NAME=RATE, as in block5=1e-5 or head=1e-3")
     return name, rate
-
-
-def megabytes(size: int) -> str:
-    """Return a size for a table, in MB of 10^6 bytes."""
-    return f"{size / 1e6:.1f}"
 
 
 def moment(seconds: float) -> str:

@@ -27,12 +27,6 @@ class GridCell:
     recipe: Recipe
     head: HeadRecipe
 
-    @property
-    def model(self) -> str:
-        """The base as a table names it."""
-        name = os.path.basename(self.recipe.model)
-        return name if self.recipe.alpha in (None, 1.0) else f"{name} {self.recipe.alpha:g}"
-
 
 @dataclass(frozen=True, kw_only=True)
 class Measurement:
@@ -44,6 +38,7 @@ class Measurement:
         folds: Cross-validate over all images but a given test split. Default: the splits.
         val_fraction: Share taken for validation where there is no such split.
         test_fraction: Share taken for testing where there are no splits.
+        val_as_test: Measure on the validation split, where there is no test split; training images take its place.
     """
 
     seed: Seed = 0
@@ -51,6 +46,7 @@ class Measurement:
     folds: Annotated[int, Between(2)] | None = None
     val_fraction: float = 0.2
     test_fraction: float = 0.2
+    val_as_test: bool = False
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -62,8 +58,8 @@ def make_grid(
     """Return the cells of `recipes` x `heads`; all heads share the other fields of `head`.
 
     A head with a base of its own (scratch-cnn) does not depend on the bases of `recipes`. It gets one cell for each
-    preprocessing of the images, where `keras` stands for the variants of those bases. Raises UsageError for heads or
-    settings that do not exist.
+    preprocessing of the images, where `keras` stands for the variants of those bases. What is said of several views is
+    left out where there is one. Raises UsageError for heads or settings that do not exist.
     """
     given = _settings_by_head(heads, settings)
     cells: list[GridCell] = []
@@ -73,7 +69,8 @@ def make_grid(
             if HEADS[name].base is None
             else dict.fromkeys(recipe.on_pixels() for recipe in recipes)
         )
-        cells += (GridCell(recipe, replace(head, head=name, parameters=given[name])) for recipe in inputs)
+        own = replace(head, head=name, parameters=given[name])
+        cells += (GridCell(recipe, own if recipe.has_several_views else own.for_one_view()) for recipe in inputs)
     return cells
 
 
@@ -92,16 +89,17 @@ def _settings_by_head(heads: Sequence[HeadName], settings: Mapping[str, Any]) ->
 def command_line(data: str, cell: GridCell, measurement: Measurement, cache: str | None) -> str:
     """Return the command that measures `cell` alone: train-head, or compare for several seeds or folds."""
     several = measurement.seeds > 1 or measurement.folds is not None
+    data = os.path.join(os.curdir, data) if data.startswith("-") else data  # which would read as an option
     words = ["featstore", "compare" if several else "train-head", data]
     words += _recipe_words(cell.recipe)
     words += ["--head", cell.head.head]
     for key, value in cell.head.parameters.items():
-        words += ["--set", f"{key}={value}"]
+        words += ["--set", f"{key}={'none' if value is None else value}"]
     for flag, value in (("--train-on", cell.head.train_on), ("--average", cell.head.average)):
         words += [flag, value] if value else []
     for field in fields(measurement):
         if (value := getattr(measurement, field.name)) != field.default:
-            words += [f"--{field.name.replace('_', '-')}", str(value)]
+            words += [f"--{field.name.replace('_', '-')}", *([] if value is True else [str(value)])]
     words += ["--cache", cache] if cache else []
     return shlex.join(words)
 
@@ -113,4 +111,4 @@ def _recipe_words(recipe: Recipe) -> Iterator[str]:
         if field.name == "weights_seed" or (value == field.default and field.name != "preprocess"):
             continue
         yield f"--{field.name}"
-        yield f"{value:g}" if isinstance(value, float) else str(value)
+        yield str(value)

@@ -8,9 +8,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from featstore.comparison.grid import GridCell, Measurement, command_line, make_grid
+from featstore.comparison.naming import Factors, name_cells, row_name
 from featstore.comparison.result import Comparison, ComparisonRow, FailedCell
 from featstore.datasets.leaks import leak_notes
-from featstore.datasets.manifest import Manifest, scan
+from featstore.datasets.manifest import Manifest, Picture, scan
 from featstore.datasets.splits import fold_splits
 from featstore.errors import DataError, FeatstoreError, UsageError, param
 from featstore.extraction.cache import Cache, CacheLike
@@ -18,7 +19,8 @@ from featstore.extraction.pipeline import FeatureSet, extract_augmented
 from featstore.extraction.plan import Plan
 from featstore.extraction.recipe import Recipe
 from featstore.heads.interface import Curve
-from featstore.heads.registry import HeadName
+from featstore.heads.registry import HEADS, HeadName
+from featstore.system.pinned import pinned
 from featstore.training.fit import Prepared, fit_head, prepare
 from featstore.training.head_recipe import HeadRecipe
 
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from featstore.evaluation.units import Units
     from featstore.system.progress import OnStep, Progress
 
 
@@ -35,11 +38,13 @@ class _MeasuredCell(NamedTuple):
     cell: GridCell
     command: str
     right: NDArray[np.float64]
+    units: Units
     log_loss: float
     seconds: float
     curve: Curve
 
 
+@pinned()
 def measure_grid(
     data: str | os.PathLike[str] | Manifest,
     recipes: Sequence[Recipe],
@@ -57,25 +62,39 @@ def measure_grid(
     measured on the test split, on the validation split where there is no test split, or by cross-validation. A cell
     whose training fails is listed in `failed`, and the others are measured. Raises DataError where all cells fail, and
     UsageError for unknown heads or settings.
+
+    Without a test split, a head that stops on the validation split would be measured on the images that chose its
+    epoch, next to heads that never saw them. Then training images take the place of that split, for all cells.
     """
     measurement = measurement or Measurement()
     head = replace(head or HeadRecipe(), seed=measurement.seed)
     head.check(recipes)
     if not heads:
         raise UsageError(f"{param('heads')}: expected at least one head, found none")
-    cells = make_grid(list(dict.fromkeys(recipes)), list(dict.fromkeys(heads)), settings or {}, head)
+    grid = make_grid(list(dict.fromkeys(recipes)), list(dict.fromkeys(heads)), settings or {}, head)
     manifest = data if isinstance(data, Manifest) else scan(data)
-    unique = list(dict.fromkeys(cell.recipe for cell in cells))
-    prepared = prepare(manifest, unique, measurement.val_fraction, measurement.test_fraction, cache, progress)
+    if measurement.folds is None and _must_measure_on_val(manifest, heads, measurement):
+        measurement = replace(measurement, val_as_test=True)
+    unique = list(dict.fromkeys(cell.recipe for cell in grid))
+    prepared = prepare(
+        manifest,
+        unique,
+        measurement.val_fraction,
+        measurement.test_fraction,
+        cache,
+        progress,
+        val_as_test=measurement.val_as_test,
+    )
+    factors = name_cells(grid, prepared.plans)
     folds, split = _make_folds(prepared, measurement, progress)
     source = os.fspath(data) if not isinstance(data, Manifest) else data.source
     cache_folder = str(Cache.at(cache).folder) if cache else None
-    commands = {cell: command_line(source, cell, measurement, cache_folder) for cell in cells}
+    commands = {cell: command_line(source, cell, measurement, cache_folder) for cell in factors}
     on_cell = progress.steps("measuring", "cells") if progress else None
     measured, failed = _measure_all(commands, folds, split, measurement.seeds, on_cell)
     if not measured:
         raise DataError(f"{source}: no cell of the grid could be measured; the first: {failed[0].reason}")
-    rows, findings = _rank(measured, prepared)
+    rows, findings = _rank(measured, prepared, factors)
     return Comparison(
         rows,
         findings,
@@ -83,8 +102,22 @@ def measure_grid(
         failed=tuple(failed),
         skipped=prepared.manifest.skipped,
         notes=leak_notes(folds[0].manifest),
-        split=f"{measurement.folds}-fold cross-validation" if measurement.folds else f"the {split} split",
+        split=_describe_split(measurement, split),
     )
+
+
+def _must_measure_on_val(manifest: Manifest, heads: Sequence[HeadName], measurement: Measurement) -> bool:
+    """Return whether there is no test split, and a head would stop on the images that are measured on."""
+    given = {p.split for p in manifest.pictures if p.label is not None}
+    no_test = measurement.test_fraction == 0 if given == {None} else "test" not in given
+    return no_test and any(HEADS[name].stops_on_val for name in heads)
+
+
+def _describe_split(measurement: Measurement, split: str) -> str:
+    """Return what was measured on, in words."""
+    if measurement.folds:
+        return f"{measurement.folds}-fold cross-validation"
+    return "the val split, with training images to stop on instead" if measurement.val_as_test else f"the {split} split"
 
 
 def _make_folds(prepared: Prepared, measurement: Measurement, progress: Progress | None) -> tuple[list[Prepared], str]:
@@ -123,51 +156,61 @@ def _measure(
     """Fit and measure a cell once for each seed and fold; `right` has the order of the folds' held-out images."""
     import numpy as np
 
+    from featstore.features.arrays import units_of
     from featstore.heads.registry import make_head
 
-    head = cell.head if plan.views > 1 else replace(cell.head, train_on=None, average=None)
-    right, losses, seconds = [], [], 0.0
+    right, losses, seconds, pictures = [], [], 0.0, []
     curves: list[Curve] = []
-    for seed in range(head.seed, head.seed + seeds):
+    for seed in range(cell.head.seed, cell.head.seed + seeds):
         right_in_folds = []
         for fold in folds:
-            estimator = make_head(head.head, head.parameters)
-            fitted = fit_head(fold, [plan], replace(head, seed=seed), estimator, predict_on=(split,))
+            estimator = make_head(cell.head.head, cell.head.parameters)
+            fitted = fit_head(fold, [plan], replace(cell.head, seed=seed), estimator, predict_on=(split,))
             seconds += fitted.seconds
             curves.append(estimator.curve)
-            is_right, loss = _score(fitted.probabilities[split], fitted.labels[split], fold.manifest.classes)
+            is_right, loss = _score(fitted.probabilities[split], fitted.pictures[split], fold.manifest.classes)
+            pictures += fitted.pictures[split] if seed == cell.head.seed else []
             right_in_folds.append(is_right)
             losses.append(loss)
         right.append(np.concatenate(right_in_folds))
     log_loss = float(np.concatenate(losses).mean())
-    return _MeasuredCell(cell, command, np.mean(right, axis=0), log_loss, seconds, curves[0])
+    return _MeasuredCell(cell, command, np.mean(right, axis=0), units_of(pictures), log_loss, seconds, curves[0])
 
 
 def _score(
-    probabilities: NDArray[np.float64], labels: NDArray[np.str_], classes: Sequence[str]
+    probabilities: NDArray[np.float64], pictures: Sequence[Picture], classes: Sequence[str]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return (n,) 1.0 where the most probable class is right and 0.0 elsewhere, and (n,) the log loss of each image."""
     from featstore.evaluation.metrics import log_losses
 
-    truth = [classes.index(str(label)) for label in labels]
+    truth = [classes.index(p.class_name) for p in pictures]
     return (probabilities.argmax(axis=1) == truth).astype(float), log_losses(probabilities, truth)
 
 
-def _rank(measured: Sequence[_MeasuredCell], prepared: Prepared) -> tuple[tuple[ComparisonRow, ...], tuple[str, ...]]:
+def _rank(
+    measured: Sequence[_MeasuredCell], prepared: Prepared, factors: Mapping[GridCell, Factors]
+) -> tuple[tuple[ComparisonRow, ...], tuple[str, ...]]:
     """Return the rows, best first, and the findings."""
-    from featstore.comparison.findings import CellResult, describe_findings, rank
+    from featstore.comparison.findings import describe_findings
+    from featstore.evaluation.ranking import CellResult, joint_error, rank
 
-    cells = [CellResult(_factors(m.cell, prepared), m.right, m.log_loss) for m in measured]
+    units = measured[0].units
+    cells = [CellResult(factors[m.cell], m.right, m.log_loss) for m in measured]
     rows = []
-    for ranked in rank(cells):
+    shown = [cell.factors for cell in cells]
+    error = joint_error(cells, units)
+    ranking = rank(cells, units, error)
+    for ranked in ranking:
         m = measured[ranked.position]
         features = [f for f in prepared.features if f.recipe == m.cell.recipe]
         rows.append(
             ComparisonRow(
                 cell=m.cell,
-                factors=cells[ranked.position].factors,
+                factors=factors[m.cell],
+                name=row_name(factors[m.cell], shown),
                 size=_size(features),
                 n=len(m.right),
+                groups=None if units.are_single else len(units),
                 accuracy=ranked.accuracy,
                 accuracy_ci95=ranked.accuracy_ci95,
                 log_loss=m.log_loss,
@@ -180,21 +223,7 @@ def _rank(measured: Sequence[_MeasuredCell], prepared: Prepared) -> tuple[tuple[
                 command=m.command,
             )
         )
-    return tuple(rows), tuple(describe_findings(cells))
-
-
-def _factors(cell: GridCell, prepared: Prepared) -> dict[str, str]:
-    """Return the level of each factor, as a table names it."""
-    height, width = _size([f for f in prepared.features if f.recipe == cell.recipe])
-    size = str(height) if height == width else f"{height}x{width}"
-    recipe = cell.recipe
-    return {
-        "model": cell.model,
-        "preprocess": recipe.preprocess,
-        "size": size,
-        "views": recipe.views,
-        "head": cell.head.head,
-    }
+    return tuple(rows), tuple(describe_findings(cells, ranking, units, error))
 
 
 def _size(features: Sequence[FeatureSet]) -> tuple[int, int]:

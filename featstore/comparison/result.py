@@ -10,6 +10,7 @@ from featstore.comparison.grid import GridCell
 from featstore.datasets.manifest import Skipped
 from featstore.evaluation.paired import Difference
 from featstore.heads.interface import Curve
+from featstore.system.figures import figure, interval, loss, megabytes
 from featstore.system.text import Shown, Table
 
 
@@ -20,24 +21,28 @@ class ComparisonRow:
     Attributes:
         cell: Recipe and head.
         factors: `model`, `preprocess`, `size`, `views` and `head` as a table names them.
+        name: Those of the factors that vary among the rows, as the findings and the chart name the row.
         size: Input size (height, width) in px.
         n: Number of held-out images.
+        groups: Number of groups that these fall into; None if each is one of its own.
         accuracy: Share of right predictions, 0 to 1, mean over the seeds.
-        accuracy_ci95: 95 % interval (low, high) of the accuracy.
+        accuracy_ci95: 95 % interval (low, high) of the accuracy. If the row may be the best, it allows for that choice.
         log_loss: Mean over images and seeds, in nats.
         difference_to_best: Accuracy less that of the best row on the same images; 0 or negative.
-        difference_ci95: 95 % interval (low, high) of this difference.
+        difference_ci95: Interval (low, high) of this difference; 95 % for all comparisons of the grid together.
         seconds_extract: Seconds that the extraction took in this call; 0 where all features were cached.
         seconds_fit: Seconds of all fits of the head.
         width: Number of values in a row of features.
-        bytes: Size of the features in the cache.
+        bytes: Size of the features as they are stored.
         command: The `featstore train-head` command that makes this cell.
     """
 
     cell: GridCell
     factors: Mapping[str, str]
+    name: str
     size: tuple[int, int]
     n: int
+    groups: int | None
     accuracy: float
     accuracy_ci95: tuple[float, float]
     log_loss: float
@@ -53,13 +58,16 @@ class ComparisonRow:
         """Return the row as `featstore compare --json` prints it."""
         recipe = self.cell.recipe
         return {
+            "name": self.name,
             "model": recipe.model,
+            "weights": recipe.weights,
             "alpha": recipe.alpha,
             "preprocess": recipe.preprocess,
             "size": list(self.size),
             "views": recipe.views,
             "head": self.cell.head.head,
             "n": self.n,
+            "groups": self.groups,
             "accuracy": self.accuracy,
             "accuracy_ci95": list(self.accuracy_ci95),
             "log_loss": self.log_loss,
@@ -74,20 +82,19 @@ class ComparisonRow:
 
     def cells(self) -> list[str]:
         """Return the row as the texts of a table."""
-        low, high = self.accuracy_ci95
         to_best = "best"
         if (self.difference_to_best, *self.difference_ci95) != (0.0, 0.0, 0.0):
             to_best = Difference(self.difference_to_best, *self.difference_ci95).in_points().replace(" points", "")
         return [
             *self.factors.values(),
-            f"{self.accuracy:.3f}",
-            f"{low:.3f} to {high:.3f}",
-            f"{self.log_loss:.3f}",
+            figure(self.accuracy),
+            interval(self.accuracy_ci95),
+            loss(self.log_loss),
             to_best,
             f"{self.seconds_extract:.1f}",
             f"{self.seconds_fit:.1f}",
             str(self.width),
-            f"{self.bytes / 1e6:.1f}",
+            megabytes(self.bytes),
         ]
 
 

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from featstore.evaluation.intervals import accuracy_interval
+from featstore.evaluation.units import Units
+from featstore.system.figures import figure, interval, loss
 from featstore.system.text import Table
 
-Z95 = 1.959963984540054  # two-sided 95 % quantile of the normal distribution
+UsedFor = Literal["training", "stopping", "measuring"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,31 +23,47 @@ class Metrics:
 
     Attributes:
         n: Number of images.
+        groups: Number of groups that the images fall into; None if each image is one of its own.
         accuracy: Share of the images, 0 to 1, whose most probable class is the right one.
         accuracy_ci95: 95 % interval (low, high) of the accuracy.
         top5: Share of the images whose right class is among the five most probable; None for up to five classes.
         log_loss: Mean over the images, in nats.
+        used_for: What the images were used for: `training` and `stopping` make figures too good, `stopping` being the
+            choice of the epoch. None if that is not known.
     """
 
     n: int
+    groups: int | None = None
     accuracy: float
     accuracy_ci95: tuple[float, float]
     top5: float | None = None
     log_loss: float
+    used_for: UsedFor | None = None
 
     def describe(self) -> dict[str, Any]:
-        """Return the metrics as plain JSON values, without `top5` where it is None."""
+        """Return the metrics as plain JSON values, without those that are None."""
         values = asdict(self) | {"accuracy_ci95": list(self.accuracy_ci95)}
         return {name: value for name, value in values.items() if value is not None}
 
+    def describe_size(self) -> str:
+        """Return the number of images, and of groups, as text."""
+        return str(self.n) if self.groups is None else f"{self.n} in {self.groups} groups"
+
 
 def compute_metrics(
-    probabilities: NDArray[Any], labels: Sequence[str] | NDArray[Any], classes: Sequence[str]
+    probabilities: NDArray[Any],
+    labels: Sequence[str] | NDArray[Any],
+    classes: Sequence[str],
+    units: Units | None = None,
+    used_for: UsedFor | None = None,
 ) -> Metrics:
-    """Return the metrics of `probabilities` (n, len(classes)), columns in the order of `classes`, for n `labels`."""
+    """Return the metrics of `probabilities` (n, len(classes)), columns in the order of `classes`, for n `labels`.
+
+    `units` says which images belong together; by default each is a unit of its own.
+    """
     column = {name: i for i, name in enumerate(classes)}
     truth = np.array([column[str(label)] for label in labels])
-    right = int((probabilities.argmax(axis=1) == truth).sum())
+    right = (probabilities.argmax(axis=1) == truth).astype(float)
     top5 = None
     if len(classes) > 5:
         # ties go to the class named first, as in argmax, so that top-5 is never below the accuracy
@@ -53,10 +71,12 @@ def compute_metrics(
         top5 = float((five == truth[:, None]).any(axis=1).mean())
     return Metrics(
         n=len(truth),
-        accuracy=right / len(truth),
-        accuracy_ci95=wilson_interval(right, len(truth)),
+        groups=None if units is None or units.are_single else len(units),
+        accuracy=float(right.mean()),
+        accuracy_ci95=accuracy_interval(right, units),
         top5=top5,
         log_loss=float(log_losses(probabilities, truth).mean()),
+        used_for=used_for,
     )
 
 
@@ -67,29 +87,24 @@ def describe_splits(metrics: Mapping[str, Metrics]) -> dict[str, dict[str, Any]]
 
 def metrics_table(metrics: Mapping[str, Metrics]) -> Table:
     """Return metrics by split as a table, a row for each split."""
+    has_use = any(m.used_for is not None for m in metrics.values())
     has_top5 = any(m.top5 is not None for m in metrics.values())
     rows = []
     for split, m in metrics.items():
-        low, high = m.accuracy_ci95
-        top5 = [] if not has_top5 else ["" if m.top5 is None else f"{m.top5:.3f}"]
-        rows.append([split, str(m.n), f"{m.accuracy:.3f}", f"{low:.3f} to {high:.3f}", *top5, f"{m.log_loss:.3f}"])
-    return Table(["split", "n", "accuracy", "95 % interval", *(["top-5"] if has_top5 else []), "log loss"], rows)
+        top5 = [] if not has_top5 else ["" if m.top5 is None else figure(m.top5)]
+        use = [m.used_for or ""] if has_use else []
+        rows.append(
+            [split, m.describe_size(), figure(m.accuracy), interval(m.accuracy_ci95), *top5, loss(m.log_loss), *use]
+        )
+    header = ["split", "n", "accuracy", "95 % interval", *(["top-5"] if has_top5 else []), "log loss"]
+    return Table([*header, *(["used for"] if has_use else [])], rows)
 
 
 def log_losses(probabilities: NDArray[Any], truth: Sequence[int] | NDArray[np.intp]) -> NDArray[np.float64]:
     """Return the log loss (n,) in nats of each row, for the column `truth` (n,) of its right class.
 
-    Probabilities below the resolution of float32 next to 1 are raised to it, so that every loss is finite.
+    Heads compute their probabilities from logits in float64, so the loss of a sure mistake is exact up to 700 nats. A
+    probability of 0 counts as the smallest number of float64, which is 708 nats: every loss is finite.
     """
     selected = probabilities[np.arange(len(truth)), truth].astype(np.float64)
-    return np.asarray(-np.log(np.clip(selected, np.finfo(np.float32).eps, 1.0)))
-
-
-def wilson_interval(successes: float, trials: int) -> tuple[float, float]:
-    """Return the 95 % score interval of a proportion (Wilson 1927), which is sound near 0 and 1 as well."""
-    p, z2 = successes / trials, Z95**2
-    centre = (p + z2 / (2 * trials)) / (1 + z2 / trials)
-    half = Z95 / (1 + z2 / trials) * math.sqrt(p * (1 - p) / trials + z2 / (4 * trials**2))
-    low = 0.0 if successes == 0 else centre - half
-    high = 1.0 if successes == trials else centre + half
-    return low, high
+    return np.asarray(-np.log(np.clip(selected, np.finfo(np.float64).tiny, 1.0)))

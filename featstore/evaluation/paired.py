@@ -8,7 +8,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from featstore.evaluation.metrics import Z95
+from featstore.evaluation.units import ERROR, Units
+from featstore.system.figures import in_points
 
 
 class Difference(NamedTuple):
@@ -25,23 +26,28 @@ class Difference(NamedTuple):
 
     def in_points(self) -> str:
         """Return the difference in percentage points, as `1.2 points [0.3, 2.1]`."""
-        value, low, high = (round(100 * part, 1) + 0.0 for part in self)  # + 0.0: no "-0.0"
-        return f"{value:.1f} points [{low:.1f}, {high:.1f}]"
+        return in_points(self.value, (self.low, self.high))
 
 
-def paired_difference(a: NDArray[np.float64], b: NDArray[np.float64], z: float = Z95) -> Difference:
+def paired_difference(
+    a: NDArray[np.float64], b: NDArray[np.float64], units: Units | None = None, error: float = ERROR
+) -> Difference:
     """Return the accuracy of `a` (n,) less that of `b` (n,) on the same images, with its interval.
 
-    `a` and `b` hold 1 for a right prediction and 0 for a wrong one, or the share of right ones over repetitions. `z` is
-    the normal quantile of the interval, by default that of 95 %.
+    `a` and `b` hold 1 for a right prediction and 0 for a wrong one, or the share of right ones over repetitions.
+    `units` says which images are not independent of each other, and `error` how often the interval may miss.
 
     The interval is the adjusted Wald interval for paired proportions, with half an image added to each of the four
     cells of the table (Agresti & Min 2005, Statistics in Medicine 24:729). Unlike the plain one, it keeps its coverage
-    with few images and few disagreements. For shares, the squared differences replace the count of disagreements.
+    with few images and few disagreements. For shares, the squared differences replace the count of disagreements. All
+    counts are those of as many images as the units are worth.
     """
     d = np.asarray(a, float) - np.asarray(b, float)
-    n, total, squares = len(d), float(d.sum()), float((d**2).sum())
+    units = units or Units.single(len(d))
+    size = math.sqrt(float((d**2).mean()))
+    effect = units.design_effect(d, -size, size)
+    n, total, squares = len(d) / effect, float(d.sum()) / effect, float((d**2).sum()) / effect
     centre = total / (n + 2)
-    half = z * math.sqrt(max(0.0, squares + 1 - total**2 / (n + 2))) / (n + 2)
+    half = units.quantile(error) * math.sqrt(max(0.0, squares + 1 - total**2 / (n + 2))) / (n + 2)
     value = total / n
     return Difference(value, max(-1.0, min(value, centre - half)), min(1.0, max(value, centre + half)))

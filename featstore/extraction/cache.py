@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from featstore.bases.pooling import check_poolable
 from featstore.datasets.digests import DigestMemory
 from featstore.spec import FeatureSpec
 from featstore.store.keys import KeyInfo, describe_key, key_folders
@@ -54,12 +55,17 @@ class Cache:
         return cache if isinstance(cache, Cache) else cls(cache)
 
     def store(self, spec: FeatureSpec) -> RowStore:
-        """Return the rows of `spec` as they are on disk now; raises StoreError if they cannot be read."""
+        """Return the rows of `spec` as they are on disk now.
+
+        Raises StoreError if they cannot be read, UsageError if they were pooled from what are not maps.
+        """
         kept = self._stores.get(spec.key)
         if kept is not None:
             kept.refresh(every_file=True)
         else:
             kept = RowStore(self.folder / spec.folder, spec.key, spec.to_json(), describe_environment)
+        if spec.pool != "none" and kept.row_shape is not None:  # pooling takes two dimensions away
+            check_poolable(spec.layer, len(kept.row_shape) + 2)
         with self._lock:
             kept = self._stores.setdefault(spec.key, kept)  # another thread may have opened it meanwhile
             self._stores.move_to_end(spec.key)

@@ -1,14 +1,16 @@
-"""The canary: four fixed images whose features are stored with a key, to compare other environments with.
+"""The canary: four fixed images whose features are stored with a key, to compare with before rows are added.
 
 Versions of libraries are not part of a key, since they hardly ever change a feature: by 5e-6 relative L2 at most where
 only rounding differs (threads, batches, oneDNN). A decoder, a filter or a precision that really differs changes it by
-8e-4 or more, and such rows must not be mixed with the old ones. So an environment that is new to a key first has to
-compute the same features of these images.
+8e-4 or more, and such rows must not be mixed with the old ones. So a process that adds rows to a key first has to
+compute the same features of these images. They are computed together with the first images, in a batch of fixed size,
+so a run that adds a few rows pays only for reading them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,28 +25,39 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 VERSION = 1  # of the images and of the sketch
+POOLED = "pooled"  # the field of a canary with the features that are pooled from it
 TOLERANCE = 1e-4  # relative L2, for each image
 IMAGES = Path(__file__).parents[1] / "images" / "canary"
 NAMES = ("alpha.png", "grey-16-bit.png", "subsampled.jpg", "turned.jpg")
 
+Pooling = Callable[["NDArray[Any]"], "NDArray[np.float32]"]  # of a map (height, width, channels)
 Sketches = dict[str, "NDArray[np.float32] | None"]  # by image; None where there are no features to compare
 
 
 class Guard:
     """An encoder that checks, with its first call, that its features fit those in `store`.
 
-    A new store gets a canary. If another environment than `here` began the store, its canary is compared.
+    A store without a canary gets one: a new one, or one that was begun by another program or an old release.
     """
 
     def __init__(
-        self, store: RowReader, read: Read, encode: Encode, here: Callable[[], Mapping[str, str]] = describe_environment
+        self,
+        store: RowReader,
+        read: Read,
+        encode: Encode,
+        here: Callable[[], Mapping[str, str]] = describe_environment,
+        *,
+        pools: Mapping[str, Pooling] | None = None,
     ) -> None:
         """`read` turns the bytes of a file into pixels (views, height, width, 3), as `encode` takes them.
 
-        The first view is used, so it must be the same for all users of the key. `here` returns the versions of this
-        environment.
+        The first view is used, so it must be the same for all users of the key.
+
+        here: returns the versions of this environment. pools: by name, what rows may be pooled from those of this
+        store; the canary then has the pooled features too.
         """
         self._store, self._read, self._encode, self._here = store, read, encode, here
+        self._pools = pools or {}
         self._passed = False
         self._canary: dict[str, Any] | None = None
 
@@ -54,43 +67,85 @@ class Guard:
         Raises StoreError if the features of a canary image differ by more than 1e-4 from those stored, or if this
         environment computes none for an image of which features are stored.
         """
-        rows = self._encode(images)  # first: only then is everything loaded that belongs to the environment
-        if not self._passed:
-            self._check()
-            self._passed = True
-        return rows
+        if self._passed:
+            return self._encode(images)
+        import numpy as np
+
+        pixels = _pixels(self._read)
+        rows = self._encode(np.concatenate([*(image[None] for image in pixels.values()), images]))
+        self._check(dict(zip(pixels, rows, strict=False)))
+        self._passed = True
+        return rows[len(pixels) :]
+
+    def check_other(self, other: RowReader, pool: str) -> None:
+        """Check that the rows of another key fit those in `store`, which needs no network.
+
+        Its canary is compared with that of this store, or taken over. Maps of an old release have no pooled features,
+        so there is nothing to compare. Raises StoreError as a call does.
+
+        pool: how rows follow from those of `other`; `none` where they are the same.
+        """
+        theirs = other.key_file
+        canary = theirs.canary if theirs else None
+        if canary is not None and pool != "none":
+            pooled = canary.get(POOLED, {}).get(pool)
+            canary = None if pooled is None else {"version": VERSION, "features": pooled}
+        if theirs is not None and canary is not None:
+            self._meet(canary, other.folder, theirs.versions)
 
     def canary(self) -> dict[str, Any] | None:
-        """Return the canary to store with the first rows of a new key; None before the first call."""
+        """Return the canary for a key that has none yet; None before the first call, or for a key that has one."""
         return self._canary
 
-    def _check(self) -> None:
-        key_file, here = self._store.key_file, self._here()
-        if key_file is None:
-            self._canary = _describe(_compute(self._read, self._encode))
-        elif key_file.canary is not None and key_file.versions != here:
-            kept, found = _parse(key_file.canary, self._store.folder), _compute(self._read, self._encode)
-            # An image that only this environment can read is harmless: it casts no doubt on stored rows.
-            lost = [name for name in NAMES if kept[name] is not None and found[name] is None]
-            if lost or _largest_difference(kept, found) > TOLERANCE:
-                raise StoreError(_mismatch(self._store.folder, key_file.versions, here, kept, found, lost))
+    def _check(self, rows: Mapping[str, NDArray[np.float32]]) -> None:
+        self._meet(_describe(_sketches(rows)) | self._pooled(rows), self._store.folder, self._here())
+
+    def _meet(self, canary: Mapping[str, Any], folder: Path, versions: Mapping[str, str]) -> None:
+        """Compare `canary`, of rows in `folder` by `versions`, with that of the store, or keep it for the store."""
+        key_file = self._store.key_file
+        kept = (key_file.canary if key_file else None) or self._canary
+        if kept is None:
+            self._canary = dict(canary)
+            return
+        theirs = key_file.versions if key_file else self._here()
+        found = _parse(canary, folder)
+        _compare(self._store.folder, _parse(kept, self._store.folder), found, theirs, versions)
+
+    def _pooled(self, rows: Mapping[str, NDArray[np.float32]]) -> dict[str, Any]:
+        """Return the part of the canary with the pooled features; rows of other shapes than maps have none."""
+        if not self._pools or any(row.ndim != 3 for row in rows.values()):
+            return {}
+        pooled = {
+            name: _sketches({image: pool(row) for image, row in rows.items()}) for name, pool in self._pools.items()
+        }
+        return {POOLED: {name: _describe(sketches)["features"] for name, sketches in pooled.items()}}
 
 
-def _compute(read: Read, encode: Encode) -> Sketches:
-    """Return the sketches of the canary images in this environment."""
+def _pixels(read: Read) -> dict[str, NDArray[Any]]:
+    """Return the pixels (height, width, 3) of those canary images that can be read: not every reading reads all."""
+    pixels = {}
+    for name in NAMES:
+        with suppress(UnreadableImage):
+            pixels[name] = read((IMAGES / name).read_bytes())[0]
+    return pixels
+
+
+def _sketches(rows: Mapping[str, NDArray[np.float32]]) -> Sketches:
+    """Return the sketches of the rows by image; None where there is no row, or none that could be stored."""
     import numpy as np
 
     from featstore.extraction.sketch import make_sketch
 
-    pixels = {}
-    for name in NAMES:
-        try:
-            pixels[name] = read((IMAGES / name).read_bytes())[0]
-        except UnreadableImage:  # not every reading supports every format
-            continue
-    rows = dict(zip(pixels, encode(np.stack(list(pixels.values()))), strict=True)) if pixels else {}
     finite = {name: make_sketch(row) for name, row in rows.items() if np.isfinite(row).all()}
     return {name: finite.get(name) for name in NAMES}
+
+
+def _compare(folder: Path, kept: Sketches, found: Sketches, theirs: Mapping[str, str], here: Mapping[str, str]) -> None:
+    """Raise StoreError if `found` does not fit `kept`; `theirs` and `here` are the environments of the two."""
+    # An image that only this environment can read is harmless: it casts no doubt on stored rows.
+    lost = [name for name in NAMES if kept[name] is not None and found[name] is None]
+    if lost or _largest_difference(kept, found) > TOLERANCE:
+        raise StoreError(_mismatch(folder, theirs, here, kept, found, lost))
 
 
 def _describe(sketches: Sketches) -> dict[str, Any]:
@@ -139,14 +194,18 @@ def _mismatch(
     from featstore.extraction.sketch import fingerprint
 
     names = [name for name in sorted({*theirs, *here}) if theirs.get(name) != here.get(name)]
-    then, now = (", ".join(f"{name} {side.get(name, 'unknown')}" for name in names) for side in (theirs, here))
+    then, now = (
+        ", ".join(f"{name} {side.get(name, 'unknown')}" for name in names) or "the same versions"
+        for side in (theirs, here)
+    )
     old, new = (fingerprint(list(sketches.values())) for sketches in (kept, found))
     if lost:
         how = f"{', '.join(lost)} cannot be read or give NaN or infinity, so images that were read would be refused"
     else:
         difference = _largest_difference(kept, found)
         how = f"features of the same images differ by {difference:.1e}, where {TOLERANCE:.0e} is allowed"
+    back = "go back to the versions they were made with" if names else "see what this program or machine has set"
     return (
         f"{folder}: its rows were made with {then} (canary {old}); here, with {now} (canary {new}), {how}: "
-        f"go back to the versions they were made with, or extract into another {param('cache')}"
+        f"{back}, or extract into another {param('cache')}"
     )

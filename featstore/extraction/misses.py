@@ -29,6 +29,7 @@ from featstore.store.reader import RowReader
 from featstore.store.rowid import row_id
 from featstore.store.spec_file import read_key_file
 from featstore.system.environment import default_threads
+from featstore.system.pinned import pinned
 
 Reason = Literal["changed", "views", "known", "new"]
 
@@ -129,6 +130,7 @@ class _StoredKey(NamedTuple):
     spec: Mapping[str, Any]
 
 
+@pinned()
 def explain(
     data: str | os.PathLike[str] | Manifest,
     recipes: Sequence[Recipe],

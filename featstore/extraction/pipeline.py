@@ -12,26 +12,26 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from featstore.bases.pooling import pool_map
 from featstore.datasets.manifest import Manifest, scan
 from featstore.datasets.splits import complete_splits
 from featstore.errors import DataError
 from featstore.extraction import job
 from featstore.extraction.cache import Cache, CacheLike
-from featstore.extraction.canary import Guard
+from featstore.extraction.canary import NAMES, Guard, Pooling
+from featstore.extraction.derived import derive_from
 from featstore.extraction.encoder import make_encoder
 from featstore.extraction.plan import Plan, PlannedRows, make_plan
 from featstore.extraction.recipe import Recipe
 from featstore.extraction.writer import Task
 from featstore.images.readers import make_views_reader
-from featstore.spec import LAST_ACTIVATION, FeatureSpec
-from featstore.store.reader import RowReader
+from featstore.spec import POOLS, FeatureSpec
+from featstore.store.rowid import row_id
 from featstore.store.rowstore import RowStore
+from featstore.system.pinned import pinned
 from featstore.system.text import Shown, Table
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
     from featstore.images.prefetch import Read
     from featstore.images.reading import Reading
     from featstore.system.progress import Progress
@@ -48,6 +48,7 @@ class FeatureSet:
         folder: Folder of the rows.
         shape: Shape of one row.
         images: Number of images.
+        bytes: Size of the rows as they are stored, uncompressed. A row that float16 cannot hold is stored as float32.
         computed: Number of rows that the base computed in this extraction; the others were stored before.
         seconds: Time of this extraction.
         damaged: A line for each shard that cannot be used.
@@ -59,6 +60,7 @@ class FeatureSet:
     folder: Path
     shape: tuple[int, ...]
     images: int
+    bytes: int
     computed: int
     seconds: float
     damaged: tuple[str, ...] = ()
@@ -67,14 +69,6 @@ class FeatureSet:
     def rows(self) -> int:
         """Number of rows: images x views."""
         return self.images * len(self.views)
-
-    @property
-    def bytes(self) -> int:
-        """Bytes of the rows in the cache, without the headers of shards."""
-        width = 1
-        for side in self.shape:
-            width *= side
-        return self.rows * width * (2 if self.spec.dtype == "float16" else 4)
 
     def describe(self) -> dict[str, Any]:
         """Return plain JSON values, as `featstore extract --json` prints them."""
@@ -91,6 +85,7 @@ class FeatureSet:
             "path": str(self.folder),
             "images": self.images,
             "rows": self.rows,
+            "bytes": self.bytes,
             "computed": self.computed,
             "reused": self.rows - self.computed,
             "seconds": round(self.seconds, 3),
@@ -127,6 +122,7 @@ class Extraction(Shown):
         yield Table([*header, "computed", "reused", "shape", "seconds", "path"], rows)
 
 
+@pinned()
 def extract_features(
     data: str | os.PathLike[str] | Manifest,
     recipes: Sequence[Recipe],
@@ -151,6 +147,7 @@ def extract_features(
     return Extraction(manifest, features, plans)
 
 
+@pinned()
 def extract_augmented(
     manifest: Manifest,
     plans: Sequence[Plan],
@@ -203,6 +200,7 @@ def _complete(
                 folder=store.folder,
                 shape=store.row_shape or (),
                 images=len(manifest),
+                bytes=store.bytes_of([row_id(p.digest, view) for p in manifest.pictures for view in views]),
                 computed=computed,
                 seconds=seconds,
                 damaged=tuple(store.damaged),
@@ -244,11 +242,11 @@ def extract_all(
 
 def _task(cache: Cache, recipe: Recipe, rows: PlannedRows, store: RowStore) -> Task:
     source, spec = recipe.source(), rows.spec
-    pools_maps = spec.layer != LAST_ACTIVATION or source.info is None or source.info.map_pools
-    maps = _stored_maps(cache, spec) if spec.pool != "none" and pools_maps else None
-    pool = _average if spec.pool == "avg" else _maximum
-    guard = Guard(store, _plain_reader(spec.reading), make_encoder(source, spec))
-    return Task(store, guard, spec.dtype, maps, pool, rows.views, guard.canary)
+    are_pooled = spec.pool == "none" and source.pools_maps(spec.layer)
+    pools: dict[str, Pooling] = {pool: partial(pool_map, pool=pool) for pool in POOLS if are_pooled and pool != "none"}
+    guard = Guard(store, _plain_reader(spec.reading), make_encoder(source, spec), pools=pools)
+    derive = derive_from(cache, source, spec, guard.check_other)
+    return Task(store, guard, spec.dtype, derive, rows.views, guard.canary, extra=len(NAMES))
 
 
 def _plain_reader(reading: Reading) -> Read:
@@ -257,25 +255,6 @@ def _plain_reader(reading: Reading) -> Read:
     For augmented versions, which are numbered from 1, the view is 0: no image of a data set has it.
     """
     return lambda raw: make_views_reader(reading, (reading.plain,))(raw)
-
-
-def _stored_maps(cache: Cache, spec: FeatureSpec) -> RowReader | None:
-    """Return a store of the same features unpooled, at least as precise as `spec`; None if there is none."""
-    for dtype in dict.fromkeys(("float32", spec.dtype)):
-        unpooled = replace(spec, pool="none", dtype=dtype)
-        if (cache.folder / unpooled.folder).is_dir():
-            return cache.store(unpooled)
-    return None
-
-
-def _average(maps: NDArray[Any]) -> NDArray[np.float32]:
-    pooled: NDArray[np.float32] = maps.mean(axis=(1, 2), dtype="float32")
-    return pooled
-
-
-def _maximum(maps: NDArray[Any]) -> NDArray[np.float32]:
-    pooled: NDArray[np.float32] = maps.max(axis=(1, 2)).astype("float32")
-    return pooled
 
 
 def _none_readable(manifest: Manifest) -> str:

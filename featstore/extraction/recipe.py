@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict, TypeVar
 
 from featstore.images.preprocessing import parse_variant
 from featstore.images.reading import Fit, Interpolation, ReadingName
+from featstore.images.views import parse_views
 from featstore.spec import LAST_ACTIVATION, Dtype, Pool
 from featstore.system.fields import Seed, check_fields
 
@@ -102,6 +103,11 @@ class Recipe:
         preprocess = self.preprocess if variant == "custom" else variant
         bare = replace(self, weights=None, alpha=None, weights_seed=0, layer=LAST_ACTIVATION, pool=None)
         return replace(bare, model=PIXELS.name, preprocess=preprocess)
+
+    @property
+    def has_several_views(self) -> bool:
+        """Whether predictions see several views of an image; augmented versions are for training alone."""
+        return bool(self.scales) or parse_views(self.views)[0] != "one"
 
     def describe(self) -> dict[str, Any]:
         """Return the options as plain JSON values; `Recipe(**recipe.describe())` is the recipe again."""

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import os
+from dataclasses import replace
 from pathlib import Path
 
 from featstore.bases.source import BaseSource
 from featstore.datasets.digests import DigestMemory
 from featstore.errors import BaseUnavailable, UsageError, param
 from featstore.extraction.recipe import Recipe
-from featstore.images.preprocessing import parse_variant
+from featstore.images.preprocessing import canonical_map, parse_variant
 from featstore.images.reading import Reading, parse_size
 from featstore.images.views import CANVAS, parse_views
 from featstore.spec import LAST_ACTIVATION, FeatureSpec
@@ -33,21 +34,36 @@ def resolve_recipe(recipe: Recipe, memory: DigestMemory) -> FeatureSpec:
     _, preprocessing = parse_variant(recipe.preprocess, trained_with)
     reading = _reading(recipe, source)
     source.check_size(reading.height, reading.width)
+    source.check_input(preprocessing)
     if source.is_pixels and (recipe.layer, recipe.pool or "none") != (LAST_ACTIVATION, "none"):
         raise UsageError(
             f"{param('model', 'pixels')}: has no layers and nothing to pool; leave {param('layer')} and "
             f"{param('pool')} out"
         )
-    return FeatureSpec(
+    pool = recipe.pool or ("none" if source.is_pixels or recipe.top else "avg")
+    source.check_pooling(pool)
+    spec = FeatureSpec(
         model=source.name,
         weights=_weights_digest(source, reading.height, reading.width, memory),
         alpha=source.alpha,
         reading=reading,
         preprocessing=preprocessing,
         layer=recipe.layer,
-        pool=recipe.pool or ("none" if source.is_pixels or recipe.top else "avg"),
+        pool=pool,
         dtype=recipe.dtype,
     )
+    return canonical_spec(spec, source)
+
+
+def canonical_spec(spec: FeatureSpec, source: BaseSource) -> FeatureSpec:
+    """Return the spec that stands for all specs of the same computation, so that one computation has one key.
+
+    The last layer is `last`, whether it was named or not, and equal maps of the preprocessing are written alike.
+    """
+    pools_inside = spec.pool != "none" and not source.pools_maps(LAST_ACTIVATION)
+    is_last = spec.layer != LAST_ACTIVATION and not pools_inside and spec.layer == source.last_layer()
+    layer = LAST_ACTIVATION if is_last else spec.layer
+    return replace(spec, layer=layer, preprocessing=canonical_map(spec.preprocessing))
 
 
 def _reading(recipe: Recipe, source: BaseSource) -> Reading:

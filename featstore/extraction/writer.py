@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from featstore.bases.source import BATCH
 from featstore.store.layout import SHARD_BYTES
-from featstore.store.reader import RowReader
 from featstore.store.rowid import PLAIN_VIEW, RowId, row_id
 from featstore.store.rowstore import RowStore
 from featstore.store.writer import RowWriter
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
 Encode = Callable[["NDArray[Any]"], "NDArray[np.float32]"]
 
 SHARD_SECONDS = 10.0  # a killed run loses at most this much work
+MOST_DERIVED = 256  # rows that are remembered until they are enqueued
 FLOAT16_TOLERANCE = 1e-3  # relative to the largest number of the row; rounding alone takes half of it
 
 
@@ -29,18 +29,19 @@ class Task:
     """One kind of features to complete.
 
     store: where the rows go. encode: turns RGB images (n, h, w, 3) into rows. dtype: float32 for all rows, or float16,
-    where rows that float16 cannot hold stay float32. maps: a store of the unpooled maps of the same features, if there
-    is one. pool: makes rows from maps; images that have a map need no base. views: numbers of the rows of each image.
-    canary: returns the canary to store with the first rows of a key (see `canary.Guard`).
+    where rows that float16 cannot hold stay float32. derive: returns a row that follows from other stored rows, without
+    pixels or base; None for any other row (see `derived`). views: numbers of the rows of each image. canary: returns
+    the canary to store with a key that has none (see `canary.Guard`). extra: number of images that `encode` adds to its
+    first batch.
     """
 
     store: RowStore
     encode: Encode
     dtype: str = "float16"
-    maps: RowReader | None = None
-    pool: Callable[[NDArray[Any]], NDArray[np.float32]] | None = None
+    derive: Callable[[RowId], NDArray[np.float32] | None] = lambda row: None
     views: tuple[int, ...] = (PLAIN_VIEW,)
     canary: Callable[[], Mapping[str, Any] | None] = lambda: None
+    extra: int = 0
 
     def rows(self, digest: str) -> list[RowId]:
         """Return the ids of the rows of the image with this SHA-256 (hex)."""
@@ -49,7 +50,7 @@ class Task:
 
 class _Item(NamedTuple):
     row: RowId
-    pixels: NDArray[Any] | None  # None where the row is pooled from a map
+    pixels: NDArray[Any]
 
 
 class RowQueue:
@@ -66,15 +67,17 @@ class RowQueue:
         self.seconds = 0.0
         self.refused: dict[RowId, str] = {}
         self._enqueued: set[RowId] = set()
+        self._derived: dict[RowId, NDArray[np.float32]] = {}  # the latest, since each is asked about more than once
         self._to_encode: list[_Item] = []
-        self._to_pool: list[_Item] = []
         self._ids: list[RowId] = []
         self._rows: list[NDArray[np.float32]] = []
+        self._bytes = 0  # of these rows
+        self._batch = BATCH - task.extra
         self._stored_at = time.perf_counter()
 
     def needs_pixels(self, row: RowId) -> bool:
         """Whether `row` is missing and only the base can make it."""
-        return self.is_missing(row) and not self._has_map(row)
+        return self.is_missing(row) and self._derive(row) is None
 
     def claim(self, row: RowId) -> bool:
         """Claim a row that needs pixels; return False if another process computes it, or if it needs none."""
@@ -85,16 +88,20 @@ class RowQueue:
         if not self.is_missing(row):
             return
         self._enqueued.add(row)
-        items = self._to_pool if self._has_map(row) else self._to_encode
-        items.append(_Item(row, pixels))
-        if len(items) == BATCH:
-            self._make_rows(items)
+        derived = self._derive(row)
+        if derived is not None:
+            self._derived.pop(row, None)
+            self._keep([row], derived[None])
+            return
+        assert pixels is not None
+        self._to_encode.append(_Item(row, pixels))
+        if len(self._to_encode) >= self._batch:
+            self._encode()
 
     def flush(self) -> None:
         """Make and store the rows of all images in the queue."""
-        for items in (self._to_pool, self._to_encode):
-            if items:
-                self._make_rows(items)
+        if self._to_encode:
+            self._encode()
         self.store_rows()
 
     def store_rows(self) -> None:
@@ -107,7 +114,7 @@ class RowQueue:
         rows = np.concatenate(self._rows)
         for part, dtype in _storage_types(rows, self.task.dtype):
             self.writer.append([self._ids[i] for i in part], rows[part].astype(dtype), self.task.canary())
-        self._ids, self._rows = [], []
+        self._ids, self._rows, self._bytes = [], [], 0
         self._stored_at = time.perf_counter()
         self.seconds += self._stored_at - start
 
@@ -115,34 +122,39 @@ class RowQueue:
         """Whether `row` is neither stored nor in the queue."""
         return row not in self.task.store and row not in self._enqueued
 
-    def _has_map(self, row: RowId) -> bool:
-        return self.task.maps is not None and row in self.task.maps
+    def _derive(self, row: RowId) -> NDArray[np.float32] | None:
+        found = self._derived.get(row)
+        if found is None and (found := self.task.derive(row)) is not None:
+            if len(self._derived) == MOST_DERIVED:
+                self._derived.clear()
+            self._derived[row] = found
+        return found
 
-    def _make_rows(self, items: list[_Item]) -> None:
+    def _encode(self) -> None:
+        """Make the rows of the images that wait for a full batch."""
         import numpy as np
 
         start = time.perf_counter()
-        if items is self._to_pool:
-            rows = self._pool_maps([item.row for item in items])
-        else:
-            rows = self.task.encode(np.stack([item.pixels for item in items if item.pixels is not None]))
-        finite = np.asarray(np.isfinite(rows.reshape(len(rows), -1)).all(axis=1))
-        ids = [item.row for item, is_finite in zip(items, finite, strict=True) if is_finite]
-        reason = "the base computes NaN or infinity for this image"
-        self.refused |= {item.row: reason for item, is_finite in zip(items, finite, strict=True) if not is_finite}
-        self.computed += len(ids) if items is self._to_encode else 0
-        self._ids += ids
-        self._rows.append(rows[finite])
-        items.clear()
+        items = self._to_encode
+        rows = self.task.encode(np.stack([item.pixels for item in items]))
+        self._to_encode, self._batch = [], BATCH
         self.seconds += time.perf_counter() - start
-        full = sum(part.nbytes for part in self._rows) >= SHARD_BYTES
-        if full or time.perf_counter() - self._stored_at > SHARD_SECONDS:
-            self.store_rows()
+        self.computed += self._keep([item.row for item in items], rows)
 
-    def _pool_maps(self, rows: list[RowId]) -> NDArray[np.float32]:
-        assert self.task.maps is not None
-        assert self.task.pool is not None
-        return self.task.pool(self.task.maps.read(rows))
+    def _keep(self, ids: Sequence[RowId], rows: NDArray[np.float32]) -> int:
+        """Take rows that are made, and return their number without those that are not finite."""
+        import numpy as np
+
+        finite = np.asarray(np.isfinite(rows.reshape(len(rows), -1)).all(axis=1))
+        kept = [row for row, is_finite in zip(ids, finite, strict=True) if is_finite]
+        reason = "the base computes NaN or infinity for this image"
+        self.refused |= {row: reason for row, is_finite in zip(ids, finite, strict=True) if not is_finite}
+        self._ids += kept
+        self._rows.append(rows[finite])
+        self._bytes += self._rows[-1].nbytes
+        if self._bytes >= SHARD_BYTES or time.perf_counter() - self._stored_at > SHARD_SECONDS:
+            self.store_rows()
+        return len(kept)
 
 
 def _storage_types(rows: NDArray[np.float32], dtype: str) -> list[tuple[NDArray[np.intp], str]]:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from featstore.datasets.manifest import Picture
 from featstore.errors import StoreError
+from featstore.evaluation.units import Units
 from featstore.features.stored_array import StoredArray
 from featstore.store.reader import RowReader
 from featstore.store.rowid import PLAIN_VIEW, SIZE, RowId, row_id
@@ -42,6 +43,11 @@ class OpenFeatures(NamedTuple):
     X: StoredArray
     y: NDArray[np.str_]
     ids: NDArray[np.str_]
+
+
+def units_of(pictures: Sequence[Picture]) -> Units:
+    """Return which of `pictures` count as one: those of one group, and copies of one image."""
+    return Units([picture.unit for picture in pictures])
 
 
 def open_rows(pictures: Sequence[Picture], store: RowReader, view: int = PLAIN_VIEW) -> OpenFeatures:

@@ -20,6 +20,7 @@ from featstore.features.views import load_views
 from featstore.images.reading import Fit, Interpolation, ReadingName
 from featstore.images.views import parse_views
 from featstore.spec import LAST_ACTIVATION, Dtype, Pool
+from featstore.system.pinned import pinned
 
 ImagePath = str | os.PathLike[str]
 
@@ -89,6 +90,7 @@ class Bottleneck(_Transformer):
             raise UsageError(f"{param('views', self.views)}: a transformer does not know which images are for training")
         return self
 
+    @pinned()
     def transform(self, X: Sequence[ImagePath]) -> NDArray[np.float32]:
         """Return the features of images, from the cache or computed now.
 

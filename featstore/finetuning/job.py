@@ -21,14 +21,14 @@ from featstore.finetuning.setup import FineTuneSetup, set_up_fine_tuning
 from featstore.finetuning.verdict import compare_accuracies, describe_difference, judge
 from featstore.runs.files import check_root, load_curve, new_folder, save_run
 from featstore.runs.fine_tuning import FineTuning
+from featstore.runs.measuring import measure_splits
+from featstore.runs.moves import moved_notes
 from featstore.runs.run import Run
 from featstore.system.environment import versions
 from featstore.system.files import file_digest, write_whole
+from featstore.system.pinned import pinned
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
     from featstore.evaluation.metrics import Metrics
     from featstore.heads.loop import Training
     from featstore.system.progress import Progress
@@ -52,6 +52,7 @@ class _Times:
         return {name: round(value, 3) for name, value in stages.items()}
 
 
+@pinned()
 def fine_tune_run(
     head_run: Run,
     data: str | os.PathLike[str] | Manifest,
@@ -101,11 +102,19 @@ def _folder_of(run: Run) -> Path:
 
 def _save(setup: FineTuneSetup, settings: FineTuneSettings, root: Path, times: _Times) -> FineTuned:
     """Measure the network, save it as a run below `root`, and compare it with the head."""
+    from featstore.features.arrays import units_of
+
     head_run, trainer, training = setup.head_run, setup.trainer, _training(setup)
     after = trainer.predict()
-    metrics_before, metrics_after = _measure(setup, setup.before), _measure(setup, after)
+    metrics_before, metrics_after = (
+        measure_splits(probabilities, trainer.pictures, trainer.classes, stops_on_val)
+        for probabilities, stops_on_val in ((setup.before, head_run.stops_on_val), (after, True))
+    )
     differences = {
-        split: compare_accuracies(setup.before[split], after[split], trainer.targets(split)) for split in after
+        split: compare_accuracies(
+            setup.before[split], after[split], trainer.targets(split), units_of(trainer.pictures[split])
+        )
+        for split in after
     }
     verdict = judge(head_run.folder, training, differences.get("val"))
     seconds = times.seconds()
@@ -139,14 +148,6 @@ def _training(setup: FineTuneSetup) -> Training:
     return setup.trainer.training
 
 
-def _measure(setup: FineTuneSetup, probabilities: dict[str, NDArray[np.float64]]) -> dict[str, Metrics]:
-    from featstore.evaluation.metrics import compute_metrics
-
-    trainer = setup.trainer
-    labels = {split: [p.class_name for p in pictures] for split, pictures in trainer.pictures.items()}
-    return {split: compute_metrics(p, labels[split], trainer.classes) for split, p in probabilities.items()}
-
-
 def _make_run(
     setup: FineTuneSetup,
     settings: FineTuneSettings,
@@ -174,7 +175,11 @@ def _make_run(
         data=os.path.abspath(manifest.source),
         fractions=head_run.fractions,
         fine_tuning=fine_tuning,
-        notes=(*leak_notes(manifest), *trained_on_notes(_seen_elsewhere(setup), manifest)),
+        notes=(
+            *leak_notes(manifest),
+            *trained_on_notes(_seen_elsewhere(setup), manifest),
+            *moved_notes(folder.parent, manifest),
+        ),
         versions=versions(),
         head_file=head_file,
         head_sha256=file_digest(folder / head_file),

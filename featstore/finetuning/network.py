@@ -16,7 +16,7 @@ from featstore.bases.defaults import keras_defaults
 from featstore.bases.keras_internals import all_layers
 from featstore.bases.source import BaseSource
 from featstore.errors import UsageError, param
-from featstore.spec import LAST_ACTIVATION, FeatureSpec
+from featstore.spec import FeatureSpec
 from featstore.system.files import FileStat
 
 HEAD_LAYER = "head"  # the name of the head, which is one layer of the trained part
@@ -30,11 +30,11 @@ class Body:
     """
 
     def __init__(self, source: BaseSource, spec: FeatureSpec, state: FileStat | None) -> None:
-        pools_inside = source.info is not None and not source.info.map_pools and spec.layer == LAST_ACTIVATION
-        pool = spec.pool if pools_inside else "none"
-        base = load_held(source, spec.reading.height, spec.reading.width, pool, state, spec.weights).model
+        pools_maps = source.pools_maps(spec.layer)
+        inside = "none" if pools_maps else spec.pool
+        base = load_held(source, spec.reading.height, spec.reading.width, inside, state, spec.weights).model
         self._info = source.info
-        self._model = cut_at(base, spec.layer, "none" if pools_inside else spec.pool, saved=source.is_file)
+        self._model = cut_at(base, spec.layer, spec.pool if pools_maps else "none", saved=source.is_file)
         self.blocks = Blocks(base, self._model, saved=source.is_file)
         if any(self.blocks.name(layer) == HEAD_LAYER for layer in base.layers):
             raise UsageError(
@@ -106,7 +106,8 @@ def _copy(model: Any, changes: Callable[[Any], dict[str, Any]]) -> Any:
         config = layer.get_config()
         return layer.__class__.from_config(config | {k: v for k, v in changes(layer).items() if k in config})
 
-    copied = keras.models.clone_model(model, clone_function=clone, recursive=True)
+    with keras_defaults():
+        copied = keras.models.clone_model(model, clone_function=clone, recursive=True)
     copied.set_weights(model.get_weights())
     return copied
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from featstore.datasets.manifest import Skipped
 from featstore.runs.fine_tuning import FineTuning
 from featstore.runs.run import Run
+from featstore.system.figures import loss, with_interval
 from featstore.system.text import Shown, Table
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ class FineTuned(Shown):
         difference: Difference of the accuracies on the test split in points, with its 95 % interval, as text. Without
             a test split it is that on the validation split.
         verdict: The comparison on the validation split that `recommended` rests on, as text.
-        notes: Reasons why the metrics are too good, and plots that could not be written.
+        notes: The notes of `run`, and plots that could not be written.
         skipped: Files that could not be read.
     """
 
@@ -65,10 +66,8 @@ class FineTuned(Shown):
         rows = []
         for split, before in self.metrics_before.items():
             after = self.metrics_after[split]
-            accuracies = [
-                f"{m.accuracy:.3f} [{m.accuracy_ci95[0]:.3f}, {m.accuracy_ci95[1]:.3f}]" for m in (before, after)
-            ]
-            rows.append([split, str(before.n), *accuracies, f"{before.log_loss:.3f}", f"{after.log_loss:.3f}"])
+            accuracies = [with_interval(m.accuracy, m.accuracy_ci95) for m in (before, after)]
+            rows.append([split, str(before.n), *accuracies, loss(before.log_loss), loss(after.log_loss)])
         yield Table(["split", "n", "accuracy before", "accuracy after", "log loss before", "log loss after"], rows)
         yield f"difference: {self.difference}"
         yield self.verdict

@@ -20,7 +20,8 @@ from featstore.finetuning.network import copy_in_float32, has_batch_norm, unfree
 from featstore.finetuning.optimizers import make_groups
 from featstore.finetuning.settings import FineTuneSettings
 from featstore.heads.fine_tuned import PREDICT_BATCH, FineTunedNetwork
-from featstore.heads.loop import Batch, Training, compile_step, loss_and_accuracy
+from featstore.heads.logits import loss_and_accuracy
+from featstore.heads.loop import Batch, Training, compile_step
 from featstore.images.views import Augmentation
 from featstore.store.rowid import row_id
 from featstore.system.progress import OnStep

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from featstore.system.figures import figures
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -11,6 +13,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from featstore.evaluation.paired import Difference
+    from featstore.evaluation.units import Units
     from featstore.heads.loop import Training
 
 LEAST_GAIN = 1e-3  # nats of validation loss: a smaller gain is rounding
@@ -35,28 +38,36 @@ def judge(head_folder: Path, training: Training, difference: Difference | None) 
         return Verdict(False, f"a validation split is missing, so the network and the head cannot be compared: {stays}")
     best = training.best_epoch
     if losses[best] > losses[0] - LEAST_GAIN:
+        head, network = figures(losses[0], min(losses[1:]), limits=(0.0,))
         return Verdict(
             False,
-            f"no epoch beats the cached head on validation (log loss {losses[0]:.3f}, at best {min(losses[1:]):.3f} in "
-            f"{training.epochs} epochs): {stays}",
+            f"no epoch beats the cached head on validation (log loss {head}, at best {network} in {training.epochs} "
+            f"epochs): {stays}",
         )
-    change = f"log loss {losses[0]:.3f} -> {losses[best]:.3f}, accuracy {accuracies[0]:.3f} -> {accuracies[best]:.3f}"
+    loss = " -> ".join(figures(losses[0], losses[best], limits=(0.0,)))
+    change = f"log loss {loss}, accuracy {' -> '.join(figures(accuracies[0], accuracies[best]))}"
     if difference is not None and difference.high < 0:
         return Verdict(False, f"the accuracy on validation is significantly lower ({change}): {stays}")
     return Verdict(True, f"epoch {best} of {training.epochs} beats the cached head on validation ({change})")
 
 
 def compare_accuracies(
-    before: NDArray[np.float64], after: NDArray[np.float64], targets: NDArray[np.intp]
+    before: NDArray[np.float64], after: NDArray[np.float64], targets: NDArray[np.intp], units: Units
 ) -> Difference:
     """Return the accuracy of the probabilities `after` (n, classes) minus that of `before`, on the same images."""
     from featstore.evaluation.paired import paired_difference
 
     right_after, right_before = ((p.argmax(axis=1) == targets).astype(float) for p in (after, before))
-    return paired_difference(right_after, right_before)
+    return paired_difference(right_after, right_before, units)
 
 
 def describe_difference(difference: Difference, count: int, split: str) -> str:
-    """Return the difference in points, the images that it was measured on, and whether it is significant."""
+    """Return the difference in points, the images that it was measured on, and whether it is significant.
+
+    Images that chose the epoch or were trained on show a gain that others do not have, so there it is not judged.
+    """
+    if split != "test":
+        use = "chose the epoch" if split == "val" else "were trained on"
+        return f"{difference.in_points()} on the {count} {split} images that {use}: no fair measure"
     significance = "significant" if difference.is_significant else "not significant"
     return f"{difference.in_points()} on {count} {split} images: {significance}"

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from featstore.bases.keras_file import refuse_code
 from featstore.errors import BaseUnavailable, RunError
-from featstore.heads.saving import compile_predict, read_network, save_network
+from featstore.heads.logits import probabilities_of
+from featstore.heads.saving import compile_logits, read_network, save_network
 
 FILE = "trained.keras"
 PREDICT_BATCH = 64  # activations are large; always the same, since another size rounds differently
@@ -29,7 +30,7 @@ class FineTunedNetwork:
         """Return probabilities (n, classes) for activations X (n, ...) float16 or float32."""
         starts = range(0, len(X), PREDICT_BATCH)
         parts = [np.asarray(self._forward(X[i : i + PREDICT_BATCH].astype(np.float32, copy=False))) for i in starts]
-        return np.concatenate(parts).astype(np.float64)
+        return probabilities_of(np.concatenate(parts))
 
     def network(self, shape: tuple[int, ...]) -> Any:
         """Return the Keras model itself; `shape` is not used."""
@@ -55,4 +56,4 @@ class FineTunedNetwork:
         shape = tuple(network.output_shape)
         if shape != (None, self._classes) and (shape, self._classes) != ((None, 1), 2):
             raise RunError(f"the network has outputs {shape[1:]}, not the probabilities of {self._classes} classes")
-        self._network, self._forward = network, compile_predict(network)
+        self._network, self._forward = network, compile_logits(network)

@@ -58,8 +58,8 @@ class Head(Classifier, Protocol):
         """Train on rows X (n, width) or (n, h, w, channels) with labels y (n,).
 
         validation: rows and labels that may decide when to stop.
-        groups: (n,) names of the images that the rows are views of; a cross-validation within the head keeps the views
-            of an image together.
+        groups: (n,) names of what the rows belong to, such as the image that they are views of, or its patient; a
+            cross-validation within the head keeps the rows of a group together. None: each row is a group.
         """
 
     @property

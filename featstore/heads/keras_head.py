@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from featstore.bases.keras_file import refuse_layers
 from featstore.heads.interface import Curve, Labelled
-from featstore.heads.loop import Batch, Group, Training, compile_step, loss_and_accuracy
-from featstore.heads.saving import compile_predict, read_network, save_network
+from featstore.heads.logits import loss_and_accuracy, probabilities_of
+from featstore.heads.loop import Batch, Group, Training, compile_step
+from featstore.heads.saving import compile_logits, read_network, save_network
 from featstore.system.progress import OnStep
 from featstore.system.tensorflow_loader import load_tensorflow
 
@@ -63,8 +64,7 @@ class KerasHead:
         from featstore.bases.defaults import keras_defaults
 
         labels, targets = np.unique(y, return_inverse=True)
-        keras.utils.set_random_seed(seed)
-        with keras_defaults():
+        with keras_defaults(seed):
             self._set_network(self.build(X.shape[1:], len(labels)))
         step = compile_step(self._model, [Group(keras.optimizers.Adam(self.rate), self._model.trainable_variables)])
         random = np.random.default_rng(seed)
@@ -85,7 +85,7 @@ class KerasHead:
 
     def predict_proba(self, X: NDArray[np.float32]) -> NDArray[np.float64]:
         parts = [np.asarray(self._forward(X[i : i + _PREDICT_BATCH])) for i in range(0, len(X), _PREDICT_BATCH)]
-        return np.concatenate(parts).astype(np.float64)
+        return probabilities_of(np.concatenate(parts))
 
     @property
     def curve(self) -> Curve:
@@ -107,4 +107,4 @@ class KerasHead:
         self._set_network(read_network(file))
 
     def _set_network(self, model: Any) -> None:
-        self._model, self._forward = model, compile_predict(model)
+        self._model, self._forward = model, compile_logits(model)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from featstore.heads.logits import probabilities_of
 from featstore.system.archive import read_arrays
 from featstore.system.files import write_whole
 
@@ -48,18 +49,14 @@ class LinearClassifier:
     def predict_proba(self, X: NDArray[np.float32]) -> NDArray[np.float64]:
         """Return probabilities (n, classes) for X (n, width); raises ValueError for another width.
 
-        The logits are those of scikit-learn to the last bit. The probabilities are rounded to the precision of X, as in
-        scikit-learn. The logits have no more, and BLAS may round those of an image differently in another batch.
+        The logits are those of scikit-learn to the last bit. BLAS may round those of an image differently in another
+        batch.
         """
         if X.shape[1:] != self.mean.shape:
             raise ValueError(f"expected rows of {len(self.mean)} features, found {X.shape}")
         scaled = X - self.mean.astype(X.dtype)
         scaled /= self.scale.astype(X.dtype)
-        logits = (scaled @ self.coefficients.T + self.intercept).astype(np.float64)
-        if logits.shape[1] == 1:
-            logits = np.hstack([np.zeros_like(logits), logits])
-        exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
-        return np.asarray((exponentials / exponentials.sum(axis=1, keepdims=True)).astype(X.dtype), np.float64)
+        return probabilities_of(scaled @ self.coefficients.T + self.intercept)
 
     def save(self, path: Path) -> None:
         """Write a `.npz` with one array for each field; raises StoreError."""

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from featstore.errors import RunError
 from featstore.heads.interface import Curve, Labelled
 from featstore.heads.linear import LinearClassifier, load_linear
+from featstore.heads.logits import loss_and_accuracy, probabilities_of
 from featstore.heads.skops_file import load_skops
 from featstore.system.environment import default_threads
 from featstore.system.imports import collection_paused
@@ -19,7 +20,7 @@ from featstore.system.progress import OnStep
 from featstore.system.tensorflow_loader import load_tensorflow
 
 C_GRID = (1e-5, 1e-4, 1e-3, 1e-2, 0.1, 1.0, 10.0)
-DEFAULT_C = 0.01  # if a class has one image, which cannot be divided into folds
+DEFAULT_C = 0.01  # if a class has one image or group, which cannot be divided into folds
 STOP_RATIO = 1.1  # of the loss to the smallest one so far: more than the noise of five folds
 CV_TOLERANCE = 1e-3  # of the solver: on photos of flowers it changed no loss near the best by more than 0.0003
 
@@ -29,7 +30,7 @@ class LogisticHead:
     """L2-regularised logistic regression on standardised features.
 
     C: inverse strength of the regularisation. None selects it from 1e-5 ... 10 by stratified cross-validation of the
-        log loss. Each fold is scaled by itself, and views of one image stay together.
+        log loss. Each fold is scaled by itself, and views of one image, copies and groups stay together.
     folds: number of folds; fewer are used if a class has fewer images.
     max_iter: most iterations of the solver.
     """
@@ -59,8 +60,8 @@ class LogisticHead:
             import sklearn.linear_model
             import sklearn.model_selection  # noqa: F401
         X = _flat(X)
-        images = np.arange(len(y)).astype(str) if groups is None else groups
-        smallest = min(len(np.unique(images[y == label])) for label in np.unique(y))
+        units = np.arange(len(y)) if groups is None else groups
+        smallest = min(len(np.unique(units[y == label])) for label in np.unique(y))
         # The matrices are too small for several threads: on 4 cores BLAS took 24 s for what one thread does in 2 s.
         with threadpool_limits(1, "blas"):
             C = self.C if self.C is not None else DEFAULT_C
@@ -132,12 +133,15 @@ class LogisticHead:
         from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
         kind = StratifiedKFold if groups is None else StratifiedGroupKFold
-        parts = kind(folds, shuffle=True, random_state=seed).split(X, y, groups)
-        labels = np.unique(y)
+        parts = [
+            part for part in kind(folds, shuffle=True, random_state=seed).split(X, y, groups) if _scorable(y, part)
+        ]
+        if not parts:
+            return DEFAULT_C
         losses: list[float] = []
         accuracies: list[float] = []
-        with ThreadPoolExecutor(min(folds, default_threads())) as threads:
-            fold_models = list(threads.map(lambda part: _Fold(X, y, part, labels, self.max_iter), parts))
+        with ThreadPoolExecutor(min(len(parts), default_threads())) as threads:
+            fold_models = list(threads.map(lambda part: _Fold(X, y, part, self.max_iter), parts))
             for place, C in enumerate(C_GRID):
                 scores = np.array(list(threads.map(lambda fold, C=C: fold.score(C), fold_models)))
                 losses.append(float(scores[:, 0].mean()))
@@ -151,36 +155,43 @@ class LogisticHead:
         return C_GRID[int(np.argmin(losses))]
 
 
+def _scorable(y: NDArray[np.str_], fold: tuple[NDArray[np.intp], NDArray[np.intp]]) -> bool:
+    """Return whether a fold has two classes to train on, and rows of theirs to score; shared groups may leave none."""
+    train, held_out = fold
+    return len(np.unique(y[train])) > 1 and bool(np.isin(y[held_out], y[train]).any())
+
+
 class _Fold:
-    """One fold of the cross-validation; each fit starts from the solution for the C before, which is close."""
+    """One fold of the cross-validation; each fit starts from the solution for the C before, which is close.
+
+    Where classes share groups, a class may be in the held-out rows only. These rows are not scored: no C can help them.
+    """
 
     def __init__(
         self,
         X: NDArray[np.float32],
         y: NDArray[np.str_],
         fold: tuple[NDArray[np.intp], NDArray[np.intp]],
-        labels: NDArray[np.str_],
         max_iter: int,
     ) -> None:
         from sklearn.linear_model import LogisticRegression
         from sklearn.preprocessing import StandardScaler
 
         train, held_out = fold
+        self._labels = np.unique(y[train])
+        held_out = held_out[np.isin(y[held_out], self._labels)]
         scaler = StandardScaler().fit(X[train])
         self._train = scaler.transform(X[train]), y[train]
         self._held_out = scaler.transform(X[held_out]), y[held_out]
-        self._labels = labels
         self._model = LogisticRegression(max_iter=max_iter, warm_start=True, tol=CV_TOLERANCE)
 
     def score(self, C: float) -> tuple[float, float]:
         """Fit with this C; return (log loss, accuracy) on the held-out rows."""
-        from sklearn.metrics import log_loss
-
         X, y = self._held_out
         self._model.C = C
-        probabilities = self._model.fit(*self._train).predict_proba(X)
-        loss = log_loss(y, probabilities, labels=self._labels)
-        return float(loss), float((self._labels[probabilities.argmax(axis=1)] == y).mean())
+        logits = self._model.fit(*self._train).decision_function(X).reshape(len(X), -1)
+        loss, accuracy = loss_and_accuracy(probabilities_of(logits), np.searchsorted(self._labels, y))
+        return float(loss), float(accuracy)
 
 
 def _fit_pipeline(X: NDArray[np.float32], y: NDArray[np.str_], C: float, max_iter: int) -> LinearClassifier:

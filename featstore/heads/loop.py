@@ -117,9 +117,13 @@ class Training:
 
 
 def compile_step(network: Any, groups: Sequence[Group]) -> Step:
-    """Return an optimizer step on the cross-entropy of the network and the penalties of its layers, for `groups`."""
-    import keras
+    """Return an optimizer step on the cross-entropy of the network and the penalties of its layers, for `groups`.
+
+    The network ends in a softmax, or in one sigmoid for two classes.
+    """
     import tensorflow as tf
+
+    from featstore.bases.keras_internals import logits_of
 
     variables = [variable for group in groups for variable in group.variables]
     for group in groups:
@@ -127,14 +131,16 @@ def compile_step(network: Any, groups: Sequence[Group]) -> Step:
 
     def step(rows: Any, targets: Any) -> Any:
         with tf.GradientTape() as tape:
-            probabilities = class_columns(tf.cast(network(rows, training=True), tf.float32))
-            losses = keras.losses.sparse_categorical_crossentropy(targets, probabilities)
+            logits = tf.cast(logits_of(network(rows, training=True)), tf.float32)
+            if logits.shape[1] == 1:  # the sigmoid of a logit is the softmax of 0 and the logit
+                logits = tf.concat([tf.zeros_like(logits), logits], axis=1)
+            losses = tf.nn.sparse_softmax_cross_entropy_with_logits(targets, logits)
             penalties = [tf.cast(penalty, tf.float32) for penalty in network.losses]
             loss = groups[0].optimizer.scale_loss(tf.add_n([tf.reduce_mean(losses), *penalties]))
         gradients = iter(tape.gradient(loss, variables))
         for group in groups:
             group.optimizer.apply([next(gradients) for _ in group.variables], group.variables)
-        correct = tf.equal(tf.argmax(probabilities, axis=1), targets)
+        correct = tf.equal(tf.argmax(logits, axis=1), targets)
         return tf.reduce_sum(losses), tf.reduce_sum(tf.cast(correct, tf.float32))
 
     compiled: dict[tuple[int, ...], Step] = {}
@@ -148,16 +154,3 @@ def compile_step(network: Any, groups: Sequence[Group]) -> Step:
         return compiled[shape](rows.astype(np.float32, copy=False), targets)
 
     return run
-
-
-def class_columns(probabilities: Any) -> Any:
-    """Return probabilities (n, classes) from an output, whose single column stands for the second of two classes."""
-    import tensorflow as tf
-
-    return tf.concat([1 - probabilities, probabilities], axis=1) if probabilities.shape[1] == 1 else probabilities
-
-
-def loss_and_accuracy(probabilities: NDArray[np.float64], targets: NDArray[np.intp]) -> NDArray[np.float64]:
-    """Return (2,): the mean cross-entropy in nats, with probabilities of at least 1e-7, and the accuracy."""
-    of_target = np.clip(probabilities[np.arange(len(targets)), targets], 1e-7, 1.0)
-    return np.array([-np.log(of_target).mean(), (probabilities.argmax(axis=1) == targets).mean()])

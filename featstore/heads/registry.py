@@ -25,6 +25,7 @@ class HeadEntry(NamedTuple):
     summary: a short description.
     base: the only base that it works with; None for any.
     pool: the pooling that it is designed for; None for any.
+    stops_on_val: whether the validation split decides when its training stops.
     """
 
     module: str
@@ -32,6 +33,7 @@ class HeadEntry(NamedTuple):
     summary: str
     base: str | None = None
     pool: Pool | None = None
+    stops_on_val: bool = True
 
     def with_preferred_pool(self, recipe: Recipe) -> Recipe:
         """Return `recipe` with the pooling that this head is designed for, unless the user has given one."""
@@ -39,7 +41,9 @@ class HeadEntry(NamedTuple):
 
 
 HEADS: dict[HeadName, HeadEntry] = {
-    "logistic": HeadEntry("featstore.heads.logistic", "LogisticHead", "scikit-learn, scaled, C by cross-validation"),
+    "logistic": HeadEntry(
+        "featstore.heads.logistic", "LogisticHead", "scikit-learn, scaled, C by cross-validation", stops_on_val=False
+    ),
     "bn-dropout": HeadEntry(
         "featstore.heads.bn_dropout", "BnDropoutHead", "Keras, two dense layers with BN and dropout"
     ),

@@ -1,4 +1,4 @@
-"""Saving and loading Keras networks, and compiling them to a function of rows."""
+"""Saving and loading Keras networks, and compiling them to a function from rows to logits."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from featstore.errors import RunError, StoreError
-from featstore.heads.loop import class_columns
 from featstore.system.files import write_whole
 from featstore.system.tensorflow_loader import load_tensorflow
 
@@ -29,21 +28,26 @@ def read_network(path: Path) -> Any:
     load_tensorflow()
     import keras
 
+    from featstore.bases.defaults import keras_defaults
+
     try:
-        return keras.saving.load_model(path, compile=False, safe_mode=True)
+        with keras_defaults():
+            return keras.saving.load_model(path, compile=False, safe_mode=True)
     except Exception as error:  # Keras, h5py and zipfile each raise their own
         raise RunError(f"{path}: Keras cannot load it: {' '.join(str(error).split())[:300]}") from error
 
 
-def compile_predict(model: Any) -> Callable[[Any], Any]:
-    """Return a function from rows to probabilities (n, classes), in inference mode.
+def compile_logits(model: Any) -> Callable[[Any], Any]:
+    """Return a function from rows to logits (n, classes), or (n, 1) before a sigmoid, in inference mode.
 
     It has one graph for all batches. `Model.predict` traces one for each network, and warns about their number.
     """
     import tensorflow as tf
 
+    from featstore.bases.keras_internals import logits_of
+
     signature = [tf.TensorSpec(model.input_shape, tf.float32)]
-    predict: Callable[[Any], Any] = tf.function(
-        lambda rows: class_columns(model(rows, training=False)), signature, autograph=False
+    logits: Callable[[Any], Any] = tf.function(
+        lambda rows: logits_of(model(rows, training=False)), signature, autograph=False
     )
-    return predict
+    return logits

@@ -85,7 +85,11 @@ def _matrix(rotation: float, shear: float, zoom_x: float, zoom_y: float) -> NDAr
 
 
 def _transform(pixels: NDArray[np.uint8], matrix: NDArray[np.float64]) -> NDArray[np.uint8]:
-    """Return `pixels` mapped by `matrix`, bilinear. Edge pixels are repeated outwards, as with fill_mode="nearest"."""
+    """Return `pixels` mapped by `matrix`, bilinear. Edge pixels are repeated outwards, as with fill_mode="nearest".
+
+    The result is rounded, so that a version keeps the mean level of its image. Pillow cuts the decimals of bytes off,
+    which makes them darker by half a level. So its map is of floats, a channel at a time.
+    """
     height, width = pixels.shape[:2]
     reach = np.abs(matrix) @ (width / 2, height / 2) - (width / 2, height / 2)
     margin = max(0, math.ceil(reach.max())) + 2  # bilinear reads one pixel further
@@ -93,6 +97,9 @@ def _transform(pixels: NDArray[np.uint8], matrix: NDArray[np.float64]) -> NDArra
     centre = np.array([width / 2, height / 2])
     (a, b), (d, e) = matrix
     c, f = centre + margin - matrix @ centre
-    image = Image.fromarray(padded)
-    turned = image.transform((width, height), Image.Transform.AFFINE, (a, b, c, d, e, f), Image.Resampling.BILINEAR)
-    return np.asarray(turned)
+    mapped = np.empty_like(pixels)
+    for channel in range(3):
+        image = Image.fromarray(padded[..., channel].astype(np.float32))
+        levels = image.transform((width, height), Image.Transform.AFFINE, (a, b, c, d, e, f), Image.Resampling.BILINEAR)
+        mapped[..., channel] = np.rint(np.asarray(levels))
+    return mapped

@@ -9,9 +9,9 @@ import re
 from io import BytesIO
 
 import numpy as np
-from PIL import Image, ImageFile, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
-from featstore.errors import UnreadableImage, UsageError
+from featstore.errors import UnreadableImage
 
 MAX_PIXELS = 50_000_000
 MAX_SCANS = 100  # the limit of libtiff for the JPEG data in a TIFF
@@ -87,11 +87,8 @@ def frame_count(image: Image.Image) -> int:
 def decode_rgb(raw: bytes) -> Image.Image:
     """Return the first frame as an upright RGB image of 8 bits; raise UnreadableImage with the reason.
 
-    `load` decodes every pixel, where `verify` would accept a truncated JPEG. Raises UsageError in a program that has
-    set Pillow to fill the missing part of such an image with grey.
+    `load` decodes every pixel, where `verify` would accept a truncated JPEG.
     """
-    if ImageFile.LOAD_TRUNCATED_IMAGES:
-        raise UsageError("PIL.ImageFile.LOAD_TRUNCATED_IMAGES is on, which invents pixels: set it to False")
     image = open_image(raw)
     try:
         image.load()

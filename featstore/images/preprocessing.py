@@ -6,6 +6,9 @@ are those of keras.applications (`imagenet_utils.preprocess_input`, modes caffe,
 
 from __future__ import annotations
 
+import math
+from array import array
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -76,6 +79,50 @@ NAMED = {
 VARIANTS = ("keras", *NAMED)
 
 
+def canonical_map(given: Preprocessing) -> Preprocessing:
+    """Return the map that is in the key for all maps with the same factors in float32: they compute the same numbers.
+
+    It is a named variant, if one has these factors. Else it is written like those: std is 1 where the channels have one
+    scale, the scale is 1/255 where they have not, and numbers have as few digits as give these factors.
+    """
+    computed = _in_float32(given)
+    for named in NAMED.values():
+        if _in_float32(named) == computed:
+            return named
+    _, factors, offsets = computed
+    if 0 in factors or not all(map(math.isfinite, (*factors, *offsets))):
+        return given
+    scale = NAMED["rescale"].scale
+    if len(set(factors)) == 1:
+        known = (named.scale for named in NAMED.values() if _single(named.scale) == factors[0])
+        scale = next(known, None) or _shortest(factors[0], lambda a: _single(a) == factors[0])
+    (m0, s0), (m1, s1), (m2, s2) = (_channel(scale, a, b) for a, b in zip(factors, offsets, strict=True))
+    return Preprocessing(given.order, scale, (m0, m1, m2), (s0, s1, s2))
+
+
+def _in_float32(given: Preprocessing) -> tuple[tuple[int, ...], list[float], list[float]]:
+    """Return the factors as networks and `apply` use them."""
+    indices, a, b = given.factors()
+    return indices, [*map(_single, a)], [*map(_single, b)]
+
+
+def _channel(scale: float, a: float, b: float) -> tuple[float, float]:
+    """Return (mean, std) of a channel with the float32 factors x * a + b."""
+    std = _shortest(scale / a, lambda s: _single(scale / s) == a)
+    return _shortest(-b * std, lambda m: _single(-m / std) == b), std
+
+
+def _shortest(number: float, is_right: Callable[[float], bool]) -> float:
+    """Return `number` rounded to as few digits as are right; 17 give any float64."""
+    rounded = (float(f"{number:.{digits}g}") for digits in range(1, 18))
+    return next(filter(is_right, rounded))
+
+
+def _single(number: float) -> float:
+    """Return the nearest float32, or infinity."""
+    return array("f", [number])[0]
+
+
 def parse_variant(text: str, trained_with: str | None) -> tuple[str, Preprocessing]:
     """Return (name, map) of a named variant, or of numbers such as `order=bgr,scale=1,mean=104:117:124,std=1`.
 
@@ -123,8 +170,6 @@ def _parse_numbers(text: str) -> Preprocessing:
 
 def _number(value: str, text: str) -> float:
     """Return a finite number, written as a decimal or as a quotient such as 1/127.5."""
-    import math
-
     top, slash, bottom = value.partition("/")
     try:
         number = float(top) / (float(bottom) if slash else 1.0)

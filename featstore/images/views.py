@@ -61,8 +61,8 @@ class Augmentation:
                 raise UsageError(f"augment: {name}={getattr(self, name)}: expected {low} to {high}")
 
     def describe(self) -> dict[str, Any]:
-        """Return the part of the key; equal augmentations have equal text."""
-        return {"version": 1, **{name: kind(getattr(self, name)) for name, kind in field_types(Augmentation).items()}}
+        """Return the part of the key; equal augmentations have equal text. Version 1 did not round, but cut off."""
+        return {"version": 2, **{name: kind(getattr(self, name)) for name, kind in field_types(Augmentation).items()}}
 
 
 def parse_views(text: str) -> tuple[str, int]:
@@ -93,7 +93,7 @@ def _parse(name: str, value: str, kind: type[float | int | bool]) -> float | int
     if kind is bool and value.lower() in ("0", "1", "false", "true"):
         return value.lower() in ("1", "true")
     try:
-        number = math.nan if kind is bool else kind(value)
+        number = math.nan if kind is bool else kind(value) + 0  # -0.0 is 0.0
         is_number = math.isfinite(number)
     except (ValueError, OverflowError):
         is_number = False

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from featstore.heads.interface import Curve
@@ -19,7 +19,7 @@ def draw_comparison(
     labels: Sequence[str],
     accuracies: Sequence[float],
     intervals: Sequence[tuple[float, float]],
-    curves: Mapping[str, Curve],
+    curves: Sequence[tuple[str, Curve]],
     title: str,
 ) -> bytes:
     """Return a PNG with one row for each label, the first at the top, and the learning curves below.
@@ -28,7 +28,7 @@ def draw_comparison(
         labels: (k,) names of the rows.
         accuracies: (k,) from 0 to 1.
         intervals: (k, 2) low and high end of the interval of each accuracy.
-        curves: Learning curves over epochs, by label; labels without epochs have none.
+        curves: Label and learning curve of each row that was trained in epochs.
         title: Title of the plot.
     """
     from matplotlib.figure import Figure
@@ -74,9 +74,9 @@ def _limits(intervals: Sequence[tuple[float, float]]) -> tuple[float, float]:
     return low - room, high + room
 
 
-def _draw_curves(axes: Any, curves: Mapping[str, Curve]) -> None:
-    lines, names = [], [drawable(label) for label in curves]
-    for number, curve in enumerate(curves.values()):
+def _draw_curves(axes: Any, curves: Sequence[tuple[str, Curve]]) -> None:
+    lines, names = [], [drawable(label) for label, _ in curves]
+    for number, (_, curve) in enumerate(curves):
         name = "val_accuracy" if "val_accuracy" in curve.series else "accuracy"
         style = _STYLES[number // len(COLOURS) % len(_STYLES)]
         colour = COLOURS[number % len(COLOURS)]

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from featstore.heads.interface import Curve
 from featstore.plots.text import COLOURS, DPI, drawable, ignore_missing_glyphs, render, shorten_to
+from featstore.system.figures import figure
 
 _WIDTH, _HEIGHT = 8.6, 5.8  # inches
 _HEAD, _TUNED, _GREY = COLOURS[0], COLOURS[1], "#555555"
@@ -253,4 +254,4 @@ def _draw_legend(figure: Any, phases: Sequence[_Phase], before: Mapping[str, flo
 
 
 def _number(value: float) -> str:
-    return f"{value:.3f}" if 0.01 <= abs(value) < 100 else f"{value:.3g}"
+    return figure(value) if 0.01 <= abs(value) < 100 else f"{value:.3g}"

@@ -15,10 +15,11 @@ from featstore.extraction.pipeline import extract_features
 from featstore.runs.files import load_splits
 from featstore.runs.recipes import recipes_of
 from featstore.runs.run import Run
+from featstore.system.pinned import pinned
 from featstore.system.text import Shown, Table
 
 if TYPE_CHECKING:
-    from featstore.evaluation.metrics import Metrics
+    from featstore.evaluation.metrics import Metrics, UsedFor
     from featstore.system.progress import Progress
 
 NEW = "new"  # the split of images that were not in the data set of the run, if the data set has no splits
@@ -49,6 +50,7 @@ class Evaluation(Shown):
         yield metrics_table(self.metrics)
 
 
+@pinned()
 def evaluate_run(
     run: Run,
     data: str | os.PathLike[str] | Manifest,
@@ -63,6 +65,7 @@ def evaluate_run(
     in the split `new`. Raises DataError for a label that is not a class of the run, RunError for other features.
     """
     from featstore.evaluation.metrics import compute_metrics
+    from featstore.features.arrays import labels_of, units_of
     from featstore.features.views import load_in_blocks
 
     cache = Cache.at(cache)
@@ -77,13 +80,27 @@ def evaluate_run(
     metrics = {}
     for split, pictures in _by_split(splits, extraction.manifest).items():
         probabilities = run.predict_blocks(load_in_blocks(pictures, extraction.plans, cache))
-        metrics[split] = compute_metrics(probabilities, [p.class_name for p in pictures], run.classes)
+        metrics[split] = compute_metrics(
+            probabilities,
+            labels_of(pictures),
+            run.classes,
+            units_of(pictures),
+            _use(pictures, splits, run.stops_on_val),
+        )
     if not metrics:
         path, reason = extraction.manifest.skipped[-1]
         raise DataError(f"{manifest.source}: no labelled image could be read; the last: {path}: {reason}")
     unlabelled = sum(p.label is None for p in extraction.manifest.pictures)
     notes = trained_on_notes(splits, extraction.manifest)
     return Evaluation(run=run, metrics=metrics, skipped=extraction.manifest.skipped, unlabelled=unlabelled, notes=notes)
+
+
+def _use(pictures: Sequence[Picture], splits: Mapping[str, str], stops_on_val: bool) -> UsedFor:
+    """Return what the run used any of `pictures` for, which makes their metrics too good, or else `measuring`."""
+    known = {splits.get(p.digest) for p in pictures}
+    if "train" in known:
+        return "training"
+    return "stopping" if stops_on_val and "val" in known else "measuring"
 
 
 def _by_split(splits: Mapping[str, str], manifest: Manifest) -> dict[str, list[Picture]]:

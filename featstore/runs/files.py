@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from featstore.datasets.manifest import Picture
     from featstore.heads.interface import Curve
 
-_IMAGES = "images.csv"
+IMAGES = "images.csv"
 
 
 def check_root(root: Path) -> None:
@@ -64,7 +64,7 @@ def save_run(run: Run, pictures: Sequence[Picture], curve: Curve, plot: bytes | 
     # An image may have copies in several splits; train comes last and wins, because the image was trained on.
     splits = {p.digest: p.split for p in sorted(labelled, key=lambda p: p.split == "train")}
     lines = ["digest,split", *(f"{digest},{split}" for digest, split in sorted(splits.items()))]
-    write_whole(run.folder / _IMAGES, "\n".join([*lines, ""]).encode())
+    write_whole(run.folder / IMAGES, "\n".join([*lines, ""]).encode())
     if curve.x:
         write_whole(run.folder / "curve.csv", _curve_csv(curve).encode())
         bases = " + ".join(dict.fromkeys(spec.model for spec in run.specs))
@@ -112,7 +112,7 @@ def load_curve(run: Run) -> Curve:
 
 def load_splits(run: Run) -> dict[str, str]:
     """Return the split of every image of `run`, by the digest of its content (SHA-256 in hex); raises RunError."""
-    path = run.folder / _IMAGES
+    path = run.folder / IMAGES
     try:
         rows = _read_csv(path)
         if rows[0] != ["digest", "split"]:

@@ -12,6 +12,8 @@ from featstore.extraction.cache import Cache, CacheLike
 from featstore.extraction.pipeline import extract_features
 from featstore.runs.recipes import recipes_of
 from featstore.runs.run import Run
+from featstore.system.figures import figure
+from featstore.system.pinned import pinned
 from featstore.system.text import Shown, Table
 
 if TYPE_CHECKING:
@@ -48,10 +50,11 @@ class Prediction(Shown):
 
     def parts(self) -> Iterator[Table]:
         """Yield a row for each image."""
-        rows = [(image.path, image.label, f"{image.probability:.3f}") for image in self.images]
+        rows = [(image.path, image.label, figure(image.probability)) for image in self.images]
         yield Table(("image", "label", "probability"), rows)
 
 
+@pinned()
 def predict_images(
     run: Run,
     images: Sequence[str | os.PathLike[str]],

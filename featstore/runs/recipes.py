@@ -9,6 +9,7 @@ from featstore.errors import RunError, UsageError, param
 from featstore.extraction.cache import Cache
 from featstore.extraction.plan import make_plan
 from featstore.extraction.recipe import Recipe
+from featstore.extraction.resolve import canonical_spec
 from featstore.images.views import parse_views
 from featstore.runs.run import Run
 from featstore.spec import FeatureSpec
@@ -28,9 +29,12 @@ def recipes_of(run: Run, weights: str | Sequence[str] | None, cache: Cache) -> l
     recipes = [replace(r, views="one", augment=None) if parse_views(r.views)[1] else r for r in run.recipes]
     if named:
         recipes = [recipe.with_weights(file) for recipe, file in zip(recipes, named, strict=True)]
-    specs = [part.spec for recipe in recipes for part in make_plan(recipe, cache.digests).parts]
-    if tuple(specs) != run.specs:
-        different = ", ".join(dict.fromkeys(_differences(run.specs, specs))) or "their number"
+    resolved = [(recipe, part.spec) for recipe in recipes for part in make_plan(recipe, cache.digests).parts]
+    specs = [spec for _, spec in resolved]
+    # An earlier release may have made the run, and written the same features in another way.
+    trained = [canonical_spec(spec, recipe.source()) for spec, (recipe, _) in zip(run.specs, resolved, strict=False)]
+    if (trained, len(run.specs)) != (specs, len(specs)):
+        different = ", ".join(dict.fromkeys(_differences(trained, specs))) or "their number"
         raise RunError(
             f"{run.folder}: was trained on other features ({different} differs); "
             f"name the weights that it was trained with by {param('weights')}"

@@ -7,16 +7,17 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, fields
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from featstore.errors import RunError
 from featstore.evaluation.metrics import Metrics, describe_splits, metrics_table
 from featstore.extraction.recipe import Recipe
-from featstore.heads.registry import make_head
+from featstore.heads.registry import HEADS, HeadName, make_head
 from featstore.runs.fine_tuning import FineTuning
 from featstore.spec import FeatureSpec
 from featstore.system.files import NotRegularFile
 from featstore.system.fork_lock import ForkLock
+from featstore.system.pinned import pinned
 from featstore.system.private_copy import private_copy
 from featstore.system.text import Shown, Table
 
@@ -51,7 +52,8 @@ class Run(Shown):
         data: Path of the data set.
         fractions: Shares for `val` and `test`, used where the data set has no such splits.
         fine_tuning: Record of the fine-tuning; None for a head.
-        notes: Reasons why the metrics are too good, such as copies of an image in two splits.
+        notes: Reasons why the metrics are too good, such as copies of an image in two splits, or cannot be compared
+            with those of earlier runs, whose splits were others.
         versions: Versions of featstore and of the libraries that made the run.
         head_file: Name of the file with the trained weights.
         head_sha256: SHA-256 (hex) of that file, checked when it is loaded.
@@ -84,6 +86,12 @@ class Run(Shown):
             return self.specs[0].key
         return hashlib.sha256("\n".join(spec.key for spec in self.specs).encode()).hexdigest()
 
+    @property
+    def stops_on_val(self) -> bool:
+        """Whether the validation split decided when the training stopped."""
+        return self.fine_tuning is not None or HEADS[cast(HeadName, self.head)].stops_on_val
+
+    @pinned()
     def load_head(self) -> Classifier:
         """Return the trained head. It is read at the first call and then kept in memory; the method is thread-safe.
 
@@ -153,6 +161,7 @@ class Run(Shown):
         """
         return self.predict_blocks([X])
 
+    @pinned()
     def predict_blocks(self, blocks: Iterable[NDArray[np.float32]]) -> NDArray[np.float64]:
         """Return the probabilities for blocks of images, so that their features need not be in memory at once.
 

@@ -37,6 +37,7 @@ _RECORD = SIZE + 8  # id, shard and row, the latter two as unsigned 32-bit big-e
 _BUCKET = 8  # records
 _FORGED = "the index lists rows that its shards do not have: `featstore cache repair` makes it again"
 _FEW = 2**16  # rows: 10 ms
+ITEM_BYTES = {"float16": 2, "float32": 4}
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,9 +239,9 @@ def _entry(item: dict[str, Any]) -> ShardEntry:
         raise ValueError("not an entry")
     if type(entry.checked) is not bool or (entry.offset is not None and not entry.checked):
         raise ValueError("not an entry")
-    if not SHARD_NAME.fullmatch(entry.name) or entry.dtype not in ("float16", "float32"):
+    if not SHARD_NAME.fullmatch(entry.name) or entry.dtype not in ITEM_BYTES:
         raise ValueError("not an entry")
-    features = math.prod(entry.shape) * entry.rows * (2 if entry.dtype == "float16" else 4)
+    features = math.prod(entry.shape) * entry.rows * ITEM_BYTES[entry.dtype]
     if entry.offset is not None and entry.offset + features > entry.state.size:
         raise ValueError("features reach beyond the file")
     return entry

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from featstore.errors import StoreError
-from featstore.store.index import ForgedIndex, ShardEntry
+from featstore.store.index import ITEM_BYTES, ForgedIndex, ShardEntry
 from featstore.store.inventory import MOST_SCANS, Inventory
 from featstore.store.layout import SPEC
 from featstore.store.locks import mark_used
@@ -71,7 +72,15 @@ class RowReader:
     @property
     def item_bytes(self) -> int:
         """Bytes of a number in memory: 4 if any row is float32, since all rows are then read as such."""
-        return 4 if any(entry.dtype == "float32" for entry in self.shards.values()) else 2
+        return max((ITEM_BYTES[entry.dtype] for entry in self.shards.values()), default=ITEM_BYTES["float16"])
+
+    def bytes_of(self, ids: Collection[RowId]) -> int:
+        """Return the bytes of the rows of `ids` as they are stored: of their numbers, uncompressed."""
+        now = self._inventory.now
+        sizes = {name: math.prod(entry.shape) * ITEM_BYTES[entry.dtype] for name, entry in now.shards.items()}
+        if len(set(sizes.values())) == 1:  # the usual case, for which no row has to be looked up
+            return len(ids) * next(iter(sizes.values()))
+        return sum(sizes[now.find(row)[0]] for row in ids)
 
     @property
     def bytes_on_disk(self) -> int:

@@ -12,17 +12,11 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from io import BytesIO
 from typing import Any
 
-# Filter plug-ins are code that a file may name. Shards never need one, so HDF5 must load none. The variable works only
-# before the library starts; a program that imported h5py earlier keeps its own setting.
-os.environ.setdefault("HDF5_PLUGIN_PRELOAD", "::")
-
-import h5py
 import numpy as np
 from numpy.typing import NDArray
 
@@ -30,6 +24,13 @@ from featstore.errors import StoreError
 from featstore.store.chunks import LEVEL, chunk_shape, is_compressed
 from featstore.store.rowid import SIZE, RowId, split_ids
 from featstore.store.spec_file import check_version
+from featstore.system.imports import variables_set
+from featstore.system.pinned import pinned
+
+# Filter plug-ins are code that a file may name. Shards never need one, so HDF5 must load none. The variable works only
+# before the library starts; a program that imported h5py earlier keeps its own setting.
+with variables_set(HDF5_PLUGIN_PRELOAD="::"):
+    import h5py
 
 FORMAT = "featstore-shard"
 FORMAT_VERSION = 1
@@ -105,6 +106,7 @@ def check_digest(name: str, data: bytes) -> None:
         raise StoreError(f"{name}: the bytes do not match the name: damaged")
 
 
+@pinned()  # a warning of h5py does not mean damage
 def parse(name: str, data: bytes, key: str | None) -> Contents:
     """Return the contents as `parse_shard` does, for bytes whose digest has been compared."""
     return _read(name, data, key)[0]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from featstore.errors import StoreError
@@ -55,7 +57,7 @@ class RowWriter:
         """Store `rows` (n, ...), one per id, as one shard. On return they are on disk.
 
         float32 rows that float16 cannot hold belong in a shard of their own (see `featstore.extraction.writer`).
-        canary: kept in `spec.json` if these are the first rows of the key.
+        canary: kept in `spec.json` if the key has none.
 
         Raises ValueError for rows with NaN or infinity, or of another number than expected. Raises StoreError for rows
         of another shape than those of the key, or if the disk refuses them; earlier rows are untouched then.
@@ -100,7 +102,10 @@ class RowWriter:
     def _write_key_file(
         self, environment: Mapping[str, str], row_shape: tuple[int, ...], canary: Mapping[str, Any] | None
     ) -> None:
-        """Write `spec.json` with the first rows; raises StoreError if another environment has just begun the key."""
+        """Write `spec.json` with the first rows, and a canary into one that has none.
+
+        Raises StoreError if another environment has just begun the key, or has just added another canary.
+        """
         path, known = self._inventory.folder / SPEC, self._inventory.key_file
         if not path.exists():
             if known is not None and canary is None:
@@ -113,7 +118,18 @@ class RowWriter:
         elif known is None:
             self._inventory.load_key_file()
             if self._inventory.key_file is None or self._inventory.key_file.versions != environment:
-                raise StoreError(
-                    f"{path}: another process has begun this key just now in another environment; run the same "
-                    "command again, which then compares the two"
-                )
+                raise StoreError(_begun_elsewhere(path))
+        elif known.canary is None and canary is not None:
+            self._inventory.load_key_file()
+            known = self._inventory.key_file or known
+            if known.canary not in (None, canary):
+                raise StoreError(_begun_elsewhere(path))
+            self._inventory.key_file = replace(known, canary=canary)
+            self._inventory.key_file.write(path)
+
+
+def _begun_elsewhere(path: Path) -> str:
+    return (
+        f"{path}: another process has begun this key just now in another environment; run the same command again, "
+        "which then compares the two"
+    )

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import sys
 
+from featstore.system.tensorflow_loader import onednn_setting
+
 _PACKAGES = ("featstore-keras", "tensorflow", "keras", "numpy", "h5py", "pillow", "scikit-learn")
 
 
@@ -50,7 +52,7 @@ def _device() -> dict[str, str]:
     # Without the variable it depends on the processor, and no public function reports it.
     return {
         "device": ", ".join(sorted(names)) or "cpu",
-        "onednn": os.environ.get("TF_ENABLE_ONEDNN_OPTS", "by default"),
+        "onednn": onednn_setting(),
     }
 
 

@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import import_module
 
 from featstore.errors import BaseUnavailable
-from featstore.system.imports import collection_paused
+from featstore.system.imports import collection_paused, loaded, variables_set
+from featstore.system.pinned import pin_loaded
 
+ROUNDING = (
+    "ONEDNN_DEFAULT_FPMATH_MODE",
+    "DNNL_DEFAULT_FPMATH_MODE",  # its older name
+    "TF_SET_ONEDNN_FPMATH_MODE",  # the same on ARM
+    "NVIDIA_TF32_OVERRIDE",
+)
+_LOADED_WITH = {
+    "KERAS_BACKEND": "tensorflow",
+    # On x86 without AVX-512 it is off by default; with it MobileNet and EfficientNet run 1.5 to 2.7 times as fast, and
+    # the backward pass of VGG and ResNet in half the time. Values move by less than 1e-5.
+    "TF_ENABLE_ONEDNN_OPTS": "1",
+}
 _mute = False
+_onednn = ""
 
 
 def mute_tensorflow() -> None:
@@ -22,32 +36,51 @@ def mute_tensorflow() -> None:
 
 
 def load_tensorflow() -> None:
-    """Import TensorFlow and let it look for devices, unless that has been done.
+    """Import TensorFlow and Keras and let them look for devices, unless that has been done.
 
-    TF32 is switched off for the whole process, even if the program has imported TensorFlow before. Raises
-    BaseUnavailable if Keras runs on another backend.
+    Raises BaseUnavailable if Keras runs on another backend, and for variables that make products less precise.
     """
-    os.environ.setdefault("KERAS_BACKEND", "tensorflow")  # Keras' own file may say otherwise
-    backend = sys.modules["keras"].backend.backend() if "keras" in sys.modules else os.environ["KERAS_BACKEND"]
-    if backend != "tensorflow":
-        raise BaseUnavailable(f"Keras runs on {backend} here and featstore on TensorFlow: set KERAS_BACKEND=tensorflow")
-    if "tensorflow" not in sys.modules:
-        _import_tensorflow()
-    # From Ampere on, GPUs round the factors of float32 products to 10 bits by default: other features than on a CPU,
-    # under a key that says float32.
-    sys.modules["tensorflow"].config.experimental.enable_tensor_float_32_execution(False)
+    _refuse_rounding()
+    with variables_set(**_LOADED_WITH):  # Keras' own file may name another backend
+        keras = loaded("keras")
+        backend = keras.backend.backend() if keras else os.environ["KERAS_BACKEND"]
+        if backend != "tensorflow":
+            raise BaseUnavailable(
+                f"Keras runs on {backend} here and featstore on TensorFlow: set KERAS_BACKEND=tensorflow"
+            )
+        if not loaded("tensorflow"):
+            _import_tensorflow()
+        with collection_paused():
+            import_module("keras")
+    pin_loaded()
+
+
+def _refuse_rounding() -> None:
+    """Raise BaseUnavailable where the libraries are told to round the factors of float32 products.
+
+    They read this once, with their first product, so it can neither be taken back here nor be seen any more.
+    """
+    for name in ROUNDING:
+        value = os.environ.get(name, "")
+        if value.upper() not in ("", "0", "STRICT"):
+            raise BaseUnavailable(
+                f"{name}={value}: lets TensorFlow round the factors of float32 products, which makes other features "
+                f"than their key says: unset {name} and start again"
+            )
+
+
+def onednn_setting() -> str:
+    """Return TF_ENABLE_ONEDNN_OPTS as TensorFlow found it when it was imported."""
+    return _onednn or os.environ.get("TF_ENABLE_ONEDNN_OPTS", "by default")
 
 
 def _import_tensorflow() -> None:
-    # On x86 without AVX-512 it is off by default; with it MobileNet and EfficientNet run 1.5 to 2.7 times as fast, and
-    # the backward pass of VGG and ResNet in half the time. Values move by less than 1e-5.
-    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+    global _onednn
+    _onednn = os.environ["TF_ENABLE_ONEDNN_OPTS"]
     with collection_paused(), _native_stderr_muted():
         import tensorflow as tf
 
         tf.config.list_physical_devices()
-    # Each network here is a function of its own, traced once; the detector takes many of them for one retraced often.
-    logging.getLogger("tensorflow").addFilter(lambda record: "triggered tf.function retracing" not in str(record.msg))
 
 
 @contextmanager

@@ -57,7 +57,7 @@ class Table(NamedTuple):
 
     def _are_numbers(self) -> list[bool]:
         columns = range(len(self.header))
-        return [i > 0 and all(row[i][:1].isdigit() or row[i] in ("", "-") for row in self.rows) for i in columns]
+        return [i > 0 and all(row[i] in ("", "-") or _is_number(row[i]) for row in self.rows) for i in columns]
 
 
 class Shown:
@@ -77,6 +77,10 @@ class Shown:
             part._repr_html_() if isinstance(part, Table) else f"<div>{_html(part) or '&nbsp;'}</div>"
             for part in self.parts()
         )
+
+
+def _is_number(text: str) -> bool:
+    return text.lstrip("<>")[:1].isdigit()  # >0.999999 is one too
 
 
 def _html(text: str) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from featstore.datasets.manifest import SPLITS, Manifest, scan
+from featstore.datasets.manifest import SPLITS, Manifest, Picture, scan
 from featstore.datasets.splits import check_splittable, complete_splits
 from featstore.errors import DataError
 from featstore.extraction.cache import Cache, CacheLike
@@ -41,11 +41,11 @@ class Prepared:
 
 
 class FitResult(NamedTuple):
-    """A trained head with its probabilities (n, classes) and the labels (n,) by split; seconds are those of the fit."""
+    """A trained head; by split its probabilities (n, classes) and the n labelled images; the seconds of the fit."""
 
     estimator: Head
     probabilities: dict[str, NDArray[np.float64]]
-    labels: dict[str, NDArray[np.str_]]
+    pictures: dict[str, list[Picture]]
     seconds: float
 
 
@@ -56,6 +56,8 @@ def prepare(
     test_fraction: float = 0.2,
     cache: CacheLike = None,
     progress: Progress | None = None,
+    *,
+    val_as_test: bool = False,
 ) -> Prepared:
     """Complete the features of all `recipes` for `data`, including augmented versions of its training images.
 
@@ -63,13 +65,13 @@ def prepare(
     """
     cache = Cache.at(cache)
     manifest = data if isinstance(data, Manifest) else scan(data)
-    check_splittable(manifest, val_fraction, test_fraction)
+    check_splittable(manifest, val_fraction, test_fraction, val_as_test)
     extraction = extract_features(manifest, recipes, cache, progress)
     unread = [name for name in manifest.classes if name not in extraction.manifest.classes]
     if unread:
         path, reason = next((p, r) for p, r in extraction.manifest.skipped if p not in dict(manifest.skipped))
         raise DataError(f"{manifest.source}: no image of class {unread[0]!r} could be read ({path}: {reason})")
-    manifest = complete_splits(extraction.manifest, val_fraction, test_fraction)
+    manifest = complete_splits(extraction.manifest, val_fraction, test_fraction, val_as_test)
     _check_classes(manifest)
     augmented = extract_augmented(manifest, extraction.plans, cache, progress)
     return Prepared(extraction.manifest, manifest, (*extraction.features, *augmented), extraction.plans, cache)
@@ -86,19 +88,19 @@ def fit_head(
     """Train `estimator` on the training split and predict the splits `predict_on`.
 
     The features of several `plans` are put side by side. For early stopping the validation split is used in its plain
-    view.
+    view. Raises DataError if a class has no image to train on.
     """
     from featstore.evaluation.averaging import predict_views
     from featstore.features.arrays import labels_of
     from featstore.features.views import load_views
 
     manifest, plain = prepared.manifest, plans[0].plain
+    _check_classes(manifest)  # the columns of the probabilities are the classes that the head has seen
     pictures = {split: [p for p in manifest.of_split(split) if p.label is not None] for split in SPLITS}
     pictures = {split: some for split, some in pictures.items() if some}
     views = {split: load_views(some, plans, prepared.cache) for split, some in pictures.items()}
-    labels = {split: labels_of(some) for split, some in pictures.items()}
     X, y, groups = _training_rows(prepared, plans, recipe, views["train"])
-    validation = (views["val"][:, plain], labels["val"]) if "val" in views else None
+    validation = (views["val"][:, plain], labels_of(pictures["val"])) if "val" in views else None
     start = time.perf_counter()
     estimator.fit(X, y, validation, recipe.seed, on_step, groups)
     seconds = time.perf_counter() - start
@@ -106,7 +108,7 @@ def fit_head(
     probabilities = {
         split: predict_views(estimator.predict_proba, X, average) for split, X in views.items() if split in predict_on
     }
-    return FitResult(estimator, probabilities, labels, seconds)
+    return FitResult(estimator, probabilities, pictures, seconds)
 
 
 def _check_classes(manifest: Manifest) -> None:
@@ -120,9 +122,9 @@ def _check_classes(manifest: Manifest) -> None:
 def _training_rows(
     prepared: Prepared, plans: Sequence[Plan], recipe: HeadRecipe, views: NDArray[np.float32]
 ) -> tuple[NDArray[np.float32], NDArray[np.str_], NDArray[np.str_] | None]:
-    """Return X (rows, ...), y (rows,) and the digests (rows,) of the images that the rows are views of.
+    """Return X (rows, ...), y (rows,) and the names (rows,) of the units that the rows belong to.
 
-    The plain views come first. The digests are None if each image has one row.
+    The plain views come first. The names are None if each unit has one row.
     """
     import numpy as np
 
@@ -137,7 +139,8 @@ def _training_rows(
     elif recipe.train_on == "all":
         used = views
     else:
-        return views[:, plain], labels_of(pictures), None
+        used = views[:, plain : plain + 1]
     rows = np.swapaxes(used, 0, 1).reshape(-1, *used.shape[2:])
-    digests = np.array([p.digest for p in pictures])
-    return rows, np.tile(labels_of(pictures), used.shape[1]), np.tile(digests, used.shape[1])
+    units = np.tile([p.unit for p in pictures], used.shape[1])
+    single = len(np.unique(units)) == len(units)
+    return rows, np.tile(labels_of(pictures), used.shape[1]), None if single else units

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from featstore.errors import UsageError, param
 from featstore.evaluation.averaging import Average
 from featstore.heads.registry import HeadName
-from featstore.images.views import parse_views
 from featstore.system.fields import Seed, check_fields
 
 if TYPE_CHECKING:
@@ -40,9 +39,13 @@ class HeadRecipe:
     def __post_init__(self) -> None:
         check_fields(self)
 
+    def for_one_view(self) -> HeadRecipe:
+        """Return the recipe without what is said of several views."""
+        return replace(self, train_on=None, average=None)
+
     def check(self, recipes: Sequence[Recipe]) -> None:
         """Raise UsageError for options that have no effect on the features of `recipes`."""
-        if any(recipe.scales or parse_views(recipe.views)[0] != "one" for recipe in recipes):
+        if any(recipe.has_several_views for recipe in recipes):
             return
         for name, value in (("train_on", self.train_on), ("average", self.average)):
             if value is not None:

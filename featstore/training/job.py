@@ -15,9 +15,12 @@ from featstore.extraction.cache import CacheLike
 from featstore.extraction.pipeline import FeatureSet
 from featstore.extraction.recipe import Recipe
 from featstore.runs.files import check_root, new_folder, save_run
+from featstore.runs.measuring import measure_splits
+from featstore.runs.moves import moved_notes
 from featstore.runs.run import Run
 from featstore.system.environment import versions
 from featstore.system.files import file_digest
+from featstore.system.pinned import pinned
 from featstore.training.fit import FitResult, Prepared, fit_head, prepare
 from featstore.training.head_recipe import HeadRecipe
 
@@ -35,6 +38,7 @@ class TrainResult(NamedTuple):
     features: tuple[FeatureSet, ...]
 
 
+@pinned()
 def train(
     data: str | os.PathLike[str] | Manifest,
     recipes: Recipe | Sequence[Recipe],
@@ -42,6 +46,7 @@ def train(
     *,
     val_fraction: float = 0.2,
     test_fraction: float = 0.2,
+    val_as_test: bool = False,
     cache: CacheLike = None,
     runs: str | os.PathLike[str] = DEFAULT_RUNS,
     progress: Progress | None = None,
@@ -64,7 +69,7 @@ def train(
     recipes = [HEADS[head.head].with_preferred_pool(recipe) for recipe in recipes]
     if own and any(recipe.model != own for recipe in recipes):
         raise UsageError(f"head {head.head}: is for the base {own} only; use {param('model', own)}")
-    prepared = prepare(data, recipes, val_fraction, test_fraction, cache, progress)
+    prepared = prepare(data, recipes, val_fraction, test_fraction, cache, progress, val_as_test=val_as_test)
     extracted = time.perf_counter()
     fitted = fit_head(prepared, prepared.plans, head, estimator, progress.steps(head.head) if progress else None)
     seconds = {
@@ -100,7 +105,7 @@ def _save(
     runs: Path,
 ) -> Run:
     """Save the head and its run in a new folder below `runs`."""
-    from featstore.evaluation.metrics import compute_metrics
+    from featstore.heads.registry import HEADS
 
     manifest, estimator = prepared.manifest, fitted.estimator
     folder = new_folder(runs, _run_name(prepared, head.head))
@@ -115,12 +120,12 @@ def _save(
         train_on="all" if any(plan.augmented for plan in prepared.plans) else head.train_on or "plain",
         average=head.average or "probabilities",
         classes=manifest.classes,
-        metrics={s: compute_metrics(p, fitted.labels[s], manifest.classes) for s, p in fitted.probabilities.items()},
+        metrics=measure_splits(fitted.probabilities, fitted.pictures, manifest.classes, HEADS[head.head].stops_on_val),
         seconds=seconds,
         seed=head.seed,
         data=os.path.abspath(manifest.source),
         fractions=fractions,
-        notes=leak_notes(manifest),
+        notes=(*leak_notes(manifest), *moved_notes(runs, manifest)),
         versions=versions(),
         head_file=head_file,
         head_sha256=file_digest(folder / head_file),

@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import keras
+import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from featstore.base_check import judgement
 from featstore.base_check.labelled import all_variants, check_labelled
-from featstore.base_check.unlabelled import check_unlabelled, has_classifier
+from featstore.base_check.unlabelled import SAMPLE, check_unlabelled, has_classifier, spread
+from featstore.datasets.manifest import Picture
 from featstore.errors import DataError, UsageError
 from featstore.extraction.recipe import Recipe
+from featstore.system.files import FileStat
 from helpers.cli import call
 from helpers.photos import write_photos
 
@@ -37,6 +44,33 @@ def test_variants_are_those_that_differ() -> None:
     """`keras` first; a user's own file does not say what it was trained with."""
     assert all_variants(Recipe(model="tiny")) == ["keras", "caffe", "torch", "rescale", "rgb-mean", "raw"]
     assert len(all_variants(Recipe(model="VGG16", weights="random"))) == 6
+
+
+@given(st.lists(st.integers(1, 200), min_size=1, max_size=100))
+def test_the_sample_has_images_of_every_class(sizes: list[int]) -> None:
+    """For every number and size of classes: as many of each as there can be, and from all of a class."""
+    pictures = [
+        Picture(f"{c:03d}/{n:03d}.png", FileStat(0, 0, 0, 0)) for c, size in enumerate(sizes) for n in range(size)
+    ]
+    chosen = [picture.path for picture in spread(pictures, SAMPLE)]
+    assert len(set(chosen)) == len(chosen) == min(SAMPLE, len(pictures))
+    counts = Counter(path.partition("/")[0] for path in chosen)
+    assert len(counts) == min(SAMPLE, len(sizes))
+    left_out = [counts[f"{c:03d}"] for c, size in enumerate(sizes) if counts[f"{c:03d}"] < size]
+    assert not left_out or max(counts.values()) <= min(left_out) + 1
+    for c, size in enumerate(sizes):
+        places = [int(path[4:7]) for path in chosen if path.startswith(f"{c:03d}/")]
+        assert np.diff([*places, size], prepend=0).max(initial=0) <= -(-size // max(1, len(places)))
+
+
+def test_a_base_of_bytes_is_checked_with_bytes(tmp_path: Path) -> None:
+    """No other preprocessing can be given to it."""
+    inputs = keras.Input((32, 32, 3), dtype="uint8")
+    x = keras.layers.Conv2D(4, 3)(keras.layers.Rescaling(1 / 255)(inputs))
+    keras.Model(inputs, x).save(tmp_path / "b.keras")
+    photos = write_photos(tmp_path / "photos", 2)
+    recipe = Recipe(model=str(tmp_path / "b.keras"), preprocess="raw")
+    assert [row.preprocess for row in check_unlabelled(photos, recipe, cache=tmp_path / "cache").rows] == ["raw"]
 
 
 def test_tiny_was_trained_with_its_own_variant(tmp_path: Path) -> None:

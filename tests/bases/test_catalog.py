@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from featstore.bases.catalog import BASES, BaseInfo, lookup, weights_file_name
+from featstore.bases.catalog import BASES, BaseInfo, last_layer, lookup, weights_file_name
 from featstore.errors import UsageError
 
 # One small member of each family that is quick to build; building all 40, as was done for the table, takes two minutes.
@@ -263,6 +263,20 @@ def test_width_and_minimum_size_are_those_of_the_network(name: str, lazily: None
     for shape in [(side - 1, side, 3), (side, side - 1, 3)]:
         with pytest.raises(ValueError, match="at least"):
             build(weights=None, include_top=False, input_shape=shape)
+
+
+ONE_OF_EACH_END = list({last_layer(info) or "": name for name, info in reversed(BASES.items())}.values())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ONE_OF_EACH_END)
+def test_the_last_layer_is_that_of_the_network(name: str, lazily: None) -> None:
+    """Its output is what the network returns, so that its name is another word for `last`."""
+    from featstore.bases.cut import cut_at
+
+    side = BASES[name].min_size
+    model = constructor(name)(weights=None, include_top=False, input_shape=(side, side, 3))
+    assert cut_at(model, last_layer(BASES[name]) or "", "none").output is model.output
 
 
 @pytest.mark.parametrize("name", BASES)

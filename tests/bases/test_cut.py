@@ -113,3 +113,21 @@ def test_pooling_is_exact_under_mixed_precision() -> None:
     finally:
         keras.config.set_dtype_policy("float32")
     assert pooled.output.dtype == "float32"
+
+
+def test_a_layer_that_is_used_twice_has_no_output_of_its_own() -> None:
+    """Keras would return that of the first use."""
+    inputs = keras.Input((8, 8, 3))
+    twice = keras.layers.Conv2D(3, 3, padding="same", name="twice")
+    with pytest.raises(UsageError, match="layer 'twice' is used 2 times"):
+        cut_at(keras.Model(inputs, twice(twice(inputs))), "twice", "avg")
+
+
+def test_a_network_within_a_network_is_a_layer() -> None:
+    """Its output is that in the outer network. A sequence of layers can be cut as well."""
+    images = np.random.default_rng(0).normal(size=(2, 8, 8, 3)).astype("float32")
+    inner = keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Conv2D(2, 3, name="conv"), keras.layers.ReLU()])
+    inputs = keras.Input((8, 8, 3))
+    outer = keras.Model(inputs, keras.layers.Conv2D(4, 3)(inner(keras.layers.Rescaling(2.0)(inputs))))
+    np.testing.assert_allclose(cut_at(outer, inner.name, "none")(images), inner(2 * images), rtol=1e-5, atol=1e-6)
+    assert cut_at(inner, "conv", "none").output_shape == (None, 6, 6, 2)

@@ -10,7 +10,15 @@ from typing import Any
 import pytest
 
 from featstore.bases import keras_file
-from featstore.bases.keras_file import input_size, read_config, refuse_code, refuse_layers
+from featstore.bases.keras_file import (
+    channels_first,
+    input_dtype,
+    input_size,
+    last_layer,
+    read_config,
+    refuse_code,
+    refuse_layers,
+)
 from featstore.errors import BaseUnavailable, RunError
 from helpers.keras_files import CONV, INPUT, model, write
 
@@ -171,3 +179,44 @@ def test_a_known_name_of_another_package_is_refused(file: Path, module: object) 
     """A class is known only if it is Keras' own."""
     with pytest.raises(RunError, match="has a 'Conv2D'"):
         refuse_layers(write(file, model({**CONV, "module": module})), {"Functional", "Conv2D"})
+
+
+def named(name: str, *uses: object) -> dict[str, Any]:
+    return {**CONV, "name": name, "config": {"name": name}, "inbound_nodes": list(uses)}
+
+
+@pytest.mark.parametrize(
+    ("layers", "outputs", "name"),
+    [
+        ([named("a"), named("b", 1)], [["b", 0, 0]], "b"),
+        ([named("a"), named("b", 1)], ["b", 0, 0], "b"),
+        ([named("b", 1), named("a")], ["b", 0, 0], "b"),
+        ([named("a", 1), named("b", 1)], [["a", 0, 0], ["b", 0, 0]], None),
+        ([named("a", 1, 2)], ["a", 1, 0], None),
+        ([named("a")], ["missing", 0, 0], None),
+        ([named("a")], [], None),
+        ([named("a")], {"x": ["a", 0, 0]}, None),
+        ([5], ["a", 0, 0], None),
+        ("layers", ["a", 0, 0], None),
+    ],
+)
+def test_the_last_layer_is_known_from_the_file(file: Path, layers: Any, outputs: Any, name: str | None) -> None:
+    """None where the file does not say, or says it in another way than Keras."""
+    config = {"module": "keras", "class_name": "Functional", "config": {"layers": layers, "output_layers": outputs}}
+    assert last_layer(write(file, config)) == name
+
+
+def test_the_last_layer_of_a_sequence_is_its_last(file: Path) -> None:
+    """Keras does not write its outputs."""
+    assert last_layer(write(file, model(INPUT, CONV))) is None  # an input without a name was not written by Keras
+    assert last_layer(write(file, model(named("a"), CONV))) == "conv"
+
+
+def test_the_dtype_of_the_input_and_the_order_of_channels_are_known_from_the_file(file: Path) -> None:
+    """By default images are float32, and channels are last."""
+    assert input_dtype(write(file, model(INPUT, CONV))) == "float32"
+    assert channels_first(file) is None
+    whole = {**INPUT, "config": {**INPUT["config"], "dtype": "uint8"}}  # type: ignore[dict-item]
+    turned = {**CONV, "config": {"name": "turned", "data_format": "channels_first"}}
+    assert input_dtype(write(file, model(whole, turned))) == "uint8"
+    assert channels_first(file) == "turned"

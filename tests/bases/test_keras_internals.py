@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 import pytest
+import tensorflow as tf
 
 import featstore
 from featstore.bases.blocks import Blocks
-from featstore.bases.keras_internals import NEWEST, all_layers, graph_nodes
+from featstore.bases.keras_internals import NEWEST, all_layers, graph_nodes, logits_of
 from featstore.errors import BaseUnavailable
 
 
@@ -52,6 +54,22 @@ def test_all_layers_are_found(model: Any) -> None:
     assert model.name not in names
 
 
+@pytest.mark.parametrize("activation", ["sigmoid", "softmax"])
+@pytest.mark.parametrize("eager", [False, True])
+def test_the_logits_of_an_output_are_found(activation: str, eager: bool) -> None:
+    """Within a graph and outside, of a network that is nested in another."""
+    dense = keras.layers.Dense(3, activation)
+    inner = keras.Sequential([keras.Input((4,)), dense])
+    image = keras.Input((4,))
+    network = keras.Model(image, inner(keras.layers.ReLU()(image)))
+    rows = np.random.default_rng(0).normal(size=(5, 4)).astype(np.float32)
+    found = (lambda X: logits_of(network(X))) if eager else tf.function(lambda X: logits_of(network(X)))
+    kernel, bias = dense.get_weights()
+    assert np.asarray(found(rows)) == pytest.approx(np.maximum(rows, 0) @ kernel + bias, abs=1e-6)
+    with pytest.raises(BaseUnavailable, match="cannot follow"):
+        logits_of(rows)
+
+
 @pytest.mark.parametrize("use", [graph_nodes, all_layers, lambda model: Blocks(model, model)])
 def test_a_keras_without_them_is_refused_in_one_line(model: Any, use: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """It names the version that is installed, and one that will do."""
@@ -66,7 +84,7 @@ def test_a_keras_without_them_is_refused_in_one_line(model: Any, use: Any, monke
 
 def test_they_are_used_in_one_module() -> None:
     """So that one module changes when Keras does."""
-    private = re.compile(r"_nodes_by_depth|_flatten_layers|keras\.src|_keras_history|_inbound_nodes")
+    private = re.compile(r"_nodes_by_depth|_flatten_layers|keras\.src|_keras_history|_keras_logits|_inbound_nodes")
     package = Path(featstore.__file__).parent
     users = {path.name for path in package.rglob("*.py") if private.search(path.read_text())}
     assert users == {"keras_internals.py"}

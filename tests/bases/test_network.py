@@ -16,7 +16,7 @@ from featstore.bases.cut import cut_at
 from featstore.bases.network import Network, load_network
 from featstore.bases.source import parse_source
 from featstore.datasets.digests import DigestMemory
-from featstore.errors import BaseUnavailable
+from featstore.errors import BaseUnavailable, UsageError
 from featstore.extraction.encoder import make_encoder
 from featstore.extraction.recipe import Recipe
 from featstore.extraction.resolve import resolve_recipe
@@ -74,12 +74,23 @@ def test_running_a_base_leaves_it_as_it_was(tiny: Any) -> None:
 
 
 def test_a_base_runs_without_tf32(tmp_path: Path) -> None:
-    """The encoder uses the loader, which turns TF32 off even if the program has turned it on."""
+    """Even if the program has turned it on, for whom it stays on."""
     recipe = Recipe(model="tiny")
     encode = make_encoder(recipe.source(), resolve_recipe(recipe, DigestMemory(tmp_path)))
     tf.config.experimental.enable_tensor_float_32_execution(True)
-    encode(IMAGES[:1])
-    assert not tf.config.experimental.tensor_float_32_execution_enabled()
+    found: list[bool] = []
+
+    class Asking(keras.layers.Layer):
+        def call(self, x: Any) -> Any:
+            found.append(tf.config.experimental.tensor_float_32_execution_enabled())
+            return x
+
+    inputs = keras.Input((8, 8, 3))
+    found.clear()
+    Network(keras.Model(inputs, Asking()(inputs)), NAMED["raw"])(np.zeros((1, 8, 8, 3), np.float32))
+    assert found[-1:] == [False]
+    assert encode(IMAGES[:1]).dtype == np.float32
+    assert tf.config.experimental.tensor_float_32_execution_enabled()
 
 
 def test_the_images_are_not_changed() -> None:
@@ -120,4 +131,45 @@ def test_a_user_file_that_was_replaced_is_refused(tmp_path: Path) -> None:
     encode = make_encoder(recipe.source(), resolve_recipe(recipe, DigestMemory(tmp_path)))
     save(path, 1)
     with pytest.raises(BaseUnavailable, match="if the file was changed meanwhile, run the same command again"):
+        encode(IMAGES[:1, :16, :16])
+
+
+def save_for_bytes(path: Path, dtype: str = "uint8") -> str:
+    """Save a network that returns the pixels it was given, as fractions of 255."""
+    inputs = keras.Input((16, 16, 3), dtype=dtype)
+    keras.Model(inputs, keras.layers.Rescaling(1 / 255, name="end")(inputs)).save(path)
+    return str(path)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int32"])
+@pytest.mark.parametrize("order", ["rgb", "bgr"])
+def test_a_base_of_bytes_gets_whole_numbers(tmp_path: Path, dtype: str, order: str) -> None:
+    """They are rounded to the nearest, and kept within 0 to 255 where the dtype ends there: not cut off or wrapped."""
+    model = save_for_bytes(tmp_path / "b.keras", dtype)
+    recipe = Recipe(model=model, preprocess=f"order={order}", pool="none")
+    encode = make_encoder(recipe.source(), resolve_recipe(recipe, DigestMemory(tmp_path)))
+    images = IMAGES[:3, :16, :16]
+    flipped = images[..., ::-1] if order == "bgr" else images
+    assert np.array_equal(np.rint(encode(images) * 255), flipped)
+    for offset in (-0.4, 0.4):
+        assert np.array_equal(np.rint(encode(images + np.float32(offset)) * 255), flipped)
+    if dtype == "uint8":
+        outside = np.array([-3.0, 258.0], np.float32).repeat(16 * 16 * 3).reshape(2, 16, 16, 3)
+        assert np.rint(encode(outside) * 255)[:, 0, 0, 0].tolist() == [0, 255]
+
+
+@pytest.mark.parametrize("variant", ["tf", "rescale", "caffe", "scale=2", "mean=0.5"])
+def test_a_base_of_bytes_is_given_no_other_numbers(tmp_path: Path, variant: str) -> None:
+    """Scaled pixels would become 0 and 1; this is known before anything is loaded."""
+    model = save_for_bytes(tmp_path / "b.keras")
+    with pytest.raises(UsageError, match=r"takes whole numbers \(uint8\): expected preprocess='raw'"):
+        resolve_recipe(Recipe(model=model, preprocess=variant, pool="none"), DigestMemory(tmp_path))
+
+
+@pytest.mark.parametrize("dtype", ["int8", "bool"])
+def test_a_base_that_cannot_be_given_pixels_is_refused(tmp_path: Path, dtype: str) -> None:
+    """An int8 ends at 127."""
+    recipe = Recipe(model=save_for_bytes(tmp_path / "b.keras", dtype), preprocess="raw", pool="none")
+    encode = make_encoder(recipe.source(), resolve_recipe(recipe, DigestMemory(tmp_path)))
+    with pytest.raises(BaseUnavailable, match=f"holds pixels from 0 to 255, found {dtype}"):
         encode(IMAGES[:1, :16, :16])

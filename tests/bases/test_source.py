@@ -37,6 +37,7 @@ def test_alpha_is_a_float_if_the_base_has_one() -> None:
     """The default is 1.0 and an integer becomes a float, so that equal networks have equal sources."""
     assert parse_source("MobileNet", "random", None, 0) == parse_source("MobileNet", "random", 1, 0)
     assert parse_source("MobileNetV2", "random", 0.35, 0).alpha == 0.35
+    assert parse_source("MobileNetV2", "random", 0, 0).alpha == 0.0  # which Keras refuses, and which is not 1
 
 
 @pytest.mark.parametrize("name", ["VGG16", "tiny", "EfficientNetB0"])

@@ -28,7 +28,8 @@ def test_the_table_the_json_the_csv_and_the_chart_agree(photos: Path, tmp_path: 
     result = json.loads(done.out)
     assert set(result) == {"rows", "findings", "failed", "notes", "skipped"}
     assert [set(row) for row in result["rows"]] == 4 * [
-        {"model", "alpha", "preprocess", "size", "views", "head", "n", "accuracy", "accuracy_ci95", "log_loss"}
+        {"name", "model", "weights", "alpha", "preprocess", "size", "views", "head", "n", "groups", "accuracy"}
+        | {"accuracy_ci95", "log_loss"}
         | {"difference_to_best", "difference_ci95", "seconds_extract", "seconds_fit", "width", "bytes", "command"}
     ]
     with (tmp_path / "grid.csv").open() as file:

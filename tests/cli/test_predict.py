@@ -13,6 +13,7 @@ import pytest
 from helpers.cli import Done, call
 from helpers.photos import draw, write_photos
 
+FIGURES = ["n", "accuracy", "accuracy_ci95", "log_loss"]
 CLASSES = ["+plus", "=1+1", "@home", "grün"]
 
 
@@ -50,7 +51,7 @@ def test_a_table_for_people(run: str) -> None:
     done = train()
     assert done.code == 0
     lines = done.out.splitlines()
-    assert lines[0].split() == ["split", "n", "accuracy", "95", "%", "interval", "log", "loss"]
+    assert lines[0].split() == ["split", "n", "accuracy", "95", "%", "interval", "log", "loss", "used", "for"]
     assert [line.split()[0] for line in lines[1:4]] == ["train", "val", "test"]
     assert lines[4].startswith("logistic (C ")
     folder = Path(lines[5].removeprefix("saved in "))
@@ -65,7 +66,7 @@ def test_json_is_the_only_thing_on_standard_output() -> None:
     assert list(result) == ["run", "head", "key", "classes", "metrics", "seconds", "notes", "skipped"]
     assert result["classes"] == CLASSES
     assert list(result["metrics"]) == ["train", "val", "test"]
-    assert all(list(m) == ["n", "accuracy", "accuracy_ci95", "log_loss"] for m in result["metrics"].values())
+    assert all(list(m) == [*FIGURES, "used_for"] for m in result["metrics"].values())
     assert list(result["seconds"]) == ["features", "fit", "total"]
     assert Path(result["run"]).parent == Path("others")
 
@@ -138,7 +139,7 @@ def test_a_table_of_predictions(run: str) -> None:
 
 
 def test_a_spreadsheet_calculates_nothing(run: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Names that begin like a formula get a quote, in the header, the paths and the labels."""
+    """Paths and labels that begin like a formula get a quote; the columns of classes begin with `p:`."""
     monkeypatch.chdir(tmp_path)
     names = ["=cmd.png", "+1.png", "-2.png", "@x.png", "plain,with comma.png", "line\nbreak.png"]
     for number, name in enumerate(names):
@@ -147,7 +148,7 @@ def test_a_spreadsheet_calculates_nothing(run: str, tmp_path: Path, monkeypatch:
     with Path("out.csv").open(newline="", encoding="utf-8") as file:
         rows = list(csv.reader(file))
     quoted = [f"'{name}" if name in CLASSES[:3] else name for name in CLASSES]
-    assert rows[0] == ["path", "label", *quoted]
+    assert rows[0] == ["path", "label", *(f"p:{name}" for name in CLASSES)]
     assert [row[0] for row in rows[1:]] == [f"'{name}" for name in names[:4]] + names[4:]
     assert all(row[1] in quoted for row in rows[1:])
     assert all(sum(map(float, row[2:])) == pytest.approx(1, abs=1e-5) for row in rows[1:])

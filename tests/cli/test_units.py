@@ -6,7 +6,6 @@ import pytest
 from typer import BadParameter
 
 from featstore.cli.units import (
-    megabytes,
     parse_age,
     parse_bytes,
     parse_bytes_with_unit,
@@ -78,7 +77,6 @@ def test_shares(text: str, share: float) -> None:
 def test_numbers_are_printed_as_people_read_them() -> None:
     """One is no plural."""
     assert [count(n, "row") for n in (0, 1, 2, 12345)] == ["0 rows", "1 row", "2 rows", "12,345 rows"]
-    assert megabytes(1_234_567) == "1.2"
 
 
 def test_a_bare_number_is_no_size_of_a_cache() -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from featstore.datasets.leaks import shared_between_splits
 from featstore.datasets.manifest import Manifest, Picture
-from featstore.datasets.splits import complete_splits
+from featstore.datasets.splits import _hash_number, _split_at, complete_splits, fold_splits
 from featstore.errors import DataError, UsageError
 from featstore.system.files import FileStat
 
@@ -43,15 +43,27 @@ def test_proportions_are_about_the_fractions() -> None:
         assert splits.count("test") == pytest.approx(200, abs=54)
 
 
-@given(st.integers(20, 60), st.integers(1, 60))
-def test_new_images_and_new_places_move_no_old_image(count: int, more: int) -> None:
-    """Splits stay when the folder is moved and grows, unless a class is tiny."""
-    before = by_digest(complete_splits(manifest(*two_classes(count))))
-    after = by_digest(complete_splits(manifest(*reversed(two_classes(count + more, folder="elsewhere")))))
-    moved = [d for d in before if before[d] != after[d]]
-    assert (
-        len(moved) <= sum(list(before.values()).count(s) <= 2 for s in ("val", "test")) * 2
-    )  # borrowed for an empty split
+def own_split(picture: Picture) -> str:
+    """The split by the number of the image or its group alone, with nothing borrowed."""
+    return _split_at(_hash_number(picture), {"test": 0.2, "val": 0.2})
+
+
+@pytest.mark.parametrize("groups", [0, 24])
+@given(st.integers(6, 60), st.integers(1, 60), st.integers(0, 10**6))
+def test_new_images_and_new_places_move_only_what_is_borrowed(groups: int, count: int, more: int, first: int) -> None:
+    """A class that has images (or groups) of its own in all splits, before and after, has each image in its own."""
+
+    def images(count: int, folder: str) -> list[Picture]:
+        group = [f"g{i % groups}" if groups else None for i in range(count)]
+        return [picture(first + i, "ab"[i % 2], group=group[i], folder=folder) for i in range(count)]
+
+    old, new = images(count, "d"), images(count + more, "elsewhere")
+    before, after = by_digest(complete_splits(manifest(*old))), by_digest(complete_splits(manifest(*reversed(new))))
+    for label in "ab":
+        classes = [[p for p in pictures if p.label == label] for pictures in (old, new)]
+        if all({own_split(p) for p in pictures} == {"train", "val", "test"} for pictures in classes):
+            assert all(before[p.digest] == own_split(p) for p in classes[0])
+            assert all(after[p.digest] == own_split(p) for p in classes[1])
 
 
 def test_copies_and_groups_stay_together() -> None:
@@ -107,3 +119,43 @@ def test_an_image_in_two_splits_is_found() -> None:
     """The pair has the same bytes in training and in test."""
     trained, tested = picture(1, "a", "train"), picture(1, "a", "test", folder="e")
     assert shared_between_splits(manifest(trained, tested, picture(2, "b", "test"))) == [(trained, tested)]
+
+
+def count(done: Manifest) -> dict[str, int]:
+    return {split: len(done.of_split(split)) for split in ("train", "val", "test")}
+
+
+def test_the_validation_split_may_be_measured_on() -> None:
+    """It becomes the test split, and training images take its place; a test split is not divided again."""
+    given = [*two_classes(100, split="train"), *(picture(i, "ab"[i % 2], "val") for i in range(100, 140))]
+    done = complete_splits(manifest(*given), val_as_test=True)
+    assert count(done)["test"] == 40
+    assert {p.digest for p in done.of_split("test")} == {p.digest for p in given if p.split == "val"}
+    assert 5 < count(done)["val"] < 40
+    assert {p.digest for p in done.of_split("val")} < {p.digest for p in given if p.split == "train"}
+
+    undivided = complete_splits(manifest(*two_classes(200)), 0.2, 0.0)
+    done = complete_splits(manifest(*two_classes(200)), 0.2, 0.0, val_as_test=True)
+    assert {p.digest for p in done.of_split("test")} == {p.digest for p in undivided.of_split("val")}
+    assert count(done)["val"] > 20
+
+    done = complete_splits(manifest(*two_classes(200, split="train")), val_as_test=True)
+    assert min(count(done).values()) > 20
+
+
+@pytest.mark.parametrize("split", [None, "test"])
+def test_where_there_is_a_test_split_it_is_measured_on(split: str | None) -> None:
+    """Given or made."""
+    given = [*two_classes(20, split="train"), *two_classes(20, split="test")] if split else two_classes(40)
+    with pytest.raises(UsageError, match="d has a test split, which is measured on; leave it out"):
+        complete_splits(manifest(*given), val_as_test=True)
+
+
+def test_a_fold_without_a_class_to_train_on_is_refused() -> None:
+    """Groups that classes share take the fold of the first class; no head can answer with a class it has not seen."""
+    groups = sorted((f"patient {n}" for n in range(12)), key=lambda g: _hash_number(picture(0, "a", group=g)))
+    pictures = [picture(n, "a", group=group) for n, group in enumerate(groups)]
+    pictures += [picture(100 + n, "b", group=group) for n, group in enumerate(groups[::3])]  # all of them in fold 1
+    with pytest.raises(DataError, match="fold 1 of 3 has no image of class 'b' to train on, .*another number of folds"):
+        fold_splits(manifest(*pictures), 3)
+    assert len(fold_splits(manifest(*pictures), 4)) == 4

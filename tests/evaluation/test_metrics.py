@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from scipy.stats import binomtest
 from sklearn.metrics import accuracy_score, log_loss
 
-from featstore.evaluation.metrics import compute_metrics, wilson_interval
+from featstore.evaluation.intervals import wilson_interval
+from featstore.evaluation.metrics import compute_metrics
 
 CLASSES = list("abcdefg")
 
@@ -81,6 +82,7 @@ def test_columns_are_in_the_order_of_the_classes() -> None:
 
 
 def test_a_certain_mistake_has_a_finite_loss() -> None:
-    """A probability of 0 for the right class counts as the resolution of float32 at 1."""
-    loss = compute_metrics(np.array([[0.0, 1.0]]), ["a"], ["a", "b"]).log_loss
-    assert loss == pytest.approx(-np.log(np.finfo(np.float32).eps))
+    """It is exact for any probability; that of 0 counts as the smallest number of float64."""
+    for probability, loss in ((1e-20, -np.log(1e-20)), (1e-300, -np.log(1e-300)), (0.0, 708.396)):
+        found = compute_metrics(np.array([[probability, 1 - probability]]), ["a"], ["a", "b"]).log_loss
+        assert found == pytest.approx(loss)

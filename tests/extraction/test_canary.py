@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from io import BytesIO
@@ -32,7 +33,8 @@ from featstore.images.reading import Reading
 from featstore.images.resize import fit_image
 from featstore.store.spec_file import KeyFile
 from helpers.cli import Done, call
-from helpers.photos import draw
+from helpers.light import forbid_tensorflow
+from helpers.photos import draw, write_photos
 
 OLD, NEW = {"python": "3.11", "pillow": "11.3"}, {"python": "3.11", "pillow": "13.0"}
 READING = Reading(32, 32)
@@ -122,24 +124,24 @@ def test_a_new_store_gets_a_canary() -> None:
     assert all(len(from_text(text)) == 256 for text in kept["features"].values())
 
 
-def test_the_same_environment_computes_nothing_more() -> None:
-    """Neither does a store of an older featstore without a canary: there is nothing to compare."""
-    asked: list[int] = []
+def test_the_same_versions_are_compared_too() -> None:
+    """A switch of a program, or a machine that computes differently, has no version."""
+    append(begun(), here=OLD)
+    with pytest.raises(StoreError) as refused:
+        append(begun(), encode=lambda images: flat(images) * np.float32(1.01), here=OLD)
+    assert "its rows were made with the same versions (canary" in str(refused.value)
+    assert "see what this program or machine has set, or extract into another `cache`" in str(refused.value)
 
-    def encode(images: np.ndarray) -> np.ndarray:
-        asked.append(len(images))
-        return flat(images)
 
-    def never(raw: bytes) -> np.ndarray:
-        raise AssertionError
-
-    append(begun(), never, encode, OLD)
-    append(FakeStore(key_file()), never, encode, NEW)
-    assert asked == [2, 2]
+def test_a_store_without_a_canary_gets_one() -> None:
+    """Another program began it, or an old release: there is nothing to compare with, but from now on there is."""
+    guard = Guard(FakeStore(key_file()), read, flat, lambda: NEW)
+    guard(PHOTOS)
+    assert guard.canary() == begun().canary
 
 
 def test_the_guard_asks_once() -> None:
-    """Only the first call checks; the others cost nothing."""
+    """Only the first call checks, with the canary in front of its images; the others cost nothing."""
     asked: list[int] = []
 
     def encode(images: np.ndarray) -> np.ndarray:
@@ -148,8 +150,8 @@ def test_the_guard_asks_once() -> None:
 
     once = Guard(begun(), read, encode, lambda: NEW)
     for _ in range(3):
-        once(PHOTOS)
-    assert asked == [2, 4, 2, 2]
+        assert np.array_equal(once(PHOTOS), flat(PHOTOS))
+    assert asked == [6, 2, 2]
 
 
 def test_the_environment_is_asked_for_when_the_base_has_run() -> None:
@@ -251,7 +253,8 @@ def test_an_environment_that_cannot_read_an_image_any_more_is_refused(reader: An
 def overflowing(images: np.ndarray) -> np.ndarray:
     """Return features with infinity for half of the canary."""
     rows = flat(images)
-    rows[rows.mean(axis=1) > np.median(rows.mean(axis=1)), 0] = np.inf
+    middle = np.median([flat(read((IMAGES / name).read_bytes())).mean() for name in NAMES])
+    rows[rows.mean(axis=1) > middle, 0] = np.inf
     return rows
 
 
@@ -433,15 +436,78 @@ def of_another_network(content: dict[str, Any]) -> None:
 
 
 def test_the_canary_is_kept_with_the_spec(photos: Path, cache: Path) -> None:
-    """The environment with its device is stored next to it; a second run in the same one does not compute it again."""
+    """The environment with its device is stored next to it."""
     assert extract().code == 0
     content = json.loads(spec_file(cache).read_bytes())
     assert list(content["canary"]["features"]) == sorted(NAMES)
     assert content["versions"].keys() >= {"tensorflow", "device", "onednn", "libjpeg"}
+
+
+def test_it_takes_no_batch_of_its_own(photos: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """24 images and the canary are one batch; 40 are one that is full with the canary, and the rest."""
+    batches: list[int] = []
+    run_batch = Network._run_batch
+    monkeypatch.setattr(Network, "_run_batch", lambda self, x: batches.append(len(x)) or run_batch(self, x))
+    extract()
+    write_photos(photos, 20, first=50)
+    extract()
+    assert batches == [28, 32, 12]
+
+
+def test_a_key_that_another_program_began_gets_one(photos: Path, cache: Path) -> None:
+    """`spec.json` then has a canary, and nothing else in it has changed."""
+    extract()
+    whole = json.loads(spec_file(cache).read_bytes())
+    edit(spec_file(cache), lambda content: content.pop("canary"))
+    assert extract().code == 0
+    assert "canary" not in json.loads(spec_file(cache).read_bytes())  # nothing was added to the key
     draw("discs", 90).save(photos / "discs" / "new.png")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(canary, "_compute", pytest.fail)
-        assert extract().code == 0
+    assert extract().code == 0
+    assert json.loads(spec_file(cache).read_bytes()) == whole
+
+
+def test_keys_that_begin_with_maps_have_the_canary_of_the_maps(
+    photos: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a network, and equal to that of the same key begun by one."""
+    extract("--pool", "none", "--dtype", "float32")
+    with monkeypatch.context() as patch:
+        forbid_tensorflow(patch)
+        pooled = [extract("--pool", pool, "--json") for pool in ("avg", "max")]
+    found = [json.loads(done.out)["features"][0] for done in pooled]
+    assert [features["computed"] for features in found] == [0, 0]
+    for features, pool in zip(found, ("avg", "max"), strict=True):
+        extract("--pool", pool, "--cache", "direct")
+        ours, direct = (
+            canary._parse(json.loads((Path(folder) / "spec.json").read_bytes())["canary"], cache)
+            for folder in (features["path"], features["path"].replace("cache", "direct", 1))
+        )
+        assert canary._largest_difference(direct, ours) < 1e-5
+        assert not [name for name, numbers in ours.items() if numbers is None]
+
+
+def test_maps_of_another_environment_are_refused(photos: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows that are pooled from maps join only those that the same network makes; again without a network."""
+    extract("--pool", "none")
+    extract("--cache", "direct")
+    draw("discs", 90).save(photos / "discs" / "new.png")
+    extract("--pool", "none")
+    specs = {path: json.loads(path.read_bytes())["spec"] for path in cache.glob("tiny/*/spec.json")}
+    [maps] = [path for path, spec in specs.items() if spec["pool"] == "none"]
+    shutil.copytree(maps.parent, Path("direct") / maps.parent.relative_to(cache))
+    forbid_tensorflow(monkeypatch)
+    copied = Path("direct") / maps.relative_to(cache)
+
+    def elsewhere(content: dict[str, Any]) -> None:
+        pooled = content["canary"]["pooled"]["avg"]
+        pooled["turned.jpg"] = to_text(from_text(pooled["turned.jpg"]) * np.float32(1.001))
+
+    edit(copied, elsewhere)
+    refused = extract("--cache", "direct")
+    assert refused.code == 1
+    assert "differ by 1.0e-03, where 1e-04 is allowed" in refused.err
+    shutil.copy(maps, copied)
+    assert extract("--cache", "direct").code == 0
 
 
 def test_a_new_environment_that_makes_the_same_goes_on(photos: Path, cache: Path) -> None:

@@ -415,13 +415,18 @@ def test_float16_keeps_what_it_can_and_no_more(photos: Path, tmp_path: Path) -> 
     assert brightest == pytest.approx(exact, rel=1e-3)
 
 
+def from_maps(maps: RowStore, pool: Callable[..., Any]) -> Callable[[bytes], Any]:
+    """Derive rows from maps, without regard to how exact they are."""
+    return lambda row: pool(maps.read([row])[0], axis=(0, 1)).astype(np.float32) if row in maps else None
+
+
 def test_kept_maps_serve_pooled_rows_without_the_base(photos: Path, tmp_path: Path) -> None:
     """Images that have a map are pooled from it; only the others are decoded and computed."""
     manifest = scan(photos)
     extract(half(manifest, 10), tmp_path, Task(store(tmp_path, "maps"), lambda images: images.astype(np.float32)))
     base = Base()
     decoded: list[bytes] = []
-    task = Task(store(tmp_path), base, maps=store(tmp_path, "maps"), pool=lambda m: m.mean((1, 2), dtype=np.float32))
+    task = Task(store(tmp_path), base, derive=from_maps(store(tmp_path, "maps"), np.mean))
     outcome = extract(manifest, tmp_path, task, reader=watching_reader(decoded))
     assert (outcome.computed, base.seen, len(decoded)) == ((14,), 14, 14)
     extract(manifest, tmp_path, Task(store(tmp_path, "direct"), Base()))
@@ -433,7 +438,7 @@ def test_all_from_kept_maps_needs_neither_base_nor_reader(photos: Path, tmp_path
     """This is an extraction after one with `--pool none`."""
     extract(photos, tmp_path, Task(store(tmp_path, "maps"), lambda images: images.astype(np.float32)))
     opened.clear()
-    task = Task(store(tmp_path), untouched, maps=store(tmp_path, "maps"), pool=lambda m: m.max((1, 2)))
+    task = Task(store(tmp_path), untouched, derive=from_maps(store(tmp_path, "maps"), np.max))
     outcome = extract(photos, tmp_path, task, reader=untouched)
     assert (outcome.computed, len(store(tmp_path)), opened) == ((0,), 24, [])
 
@@ -530,7 +535,7 @@ def test_a_reader_that_cannot_be_made_keeps_what_is_pooled(photos: Path, tmp_pat
     def broken() -> Any:
         raise RuntimeError("no TensorFlow")
 
-    task = Task(store(tmp_path), untouched, maps=store(tmp_path, "maps"), pool=lambda m: m.max((1, 2)))
+    task = Task(store(tmp_path), untouched, derive=from_maps(store(tmp_path, "maps"), np.max))
     with pytest.raises(RuntimeError, match="no TensorFlow"):
         extract(manifest, tmp_path, task, reader=broken)
 

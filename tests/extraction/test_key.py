@@ -15,6 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 import pytest
 
@@ -218,6 +219,49 @@ def test_what_changes_no_value_is_a_hit(change: Callable[[], str], monkeypatch: 
     again = extract({}, data)
     assert (again.features[0].computed, again.features[0].images) == (0, IMAGES)
     assert np.array_equal(np.sort(rows(again), axis=0), np.sort(old, axis=0))
+
+
+KERAS_FILE: Options = {"model": "own.keras", "size": 32}
+SAME: list[tuple[Options, Options]] = [
+    ({}, {"size": "32x32", "fit": "squash", "views": "one", "interpolation": "bilinear", "weights_seed": 7}),
+    ({}, {"layer": "last", "pool": "none", "preprocess": "std=255"}),
+    ({"preprocess": "tf"}, {"preprocess": "order=rgb,scale=1/255,mean=0.5,std=0.5"}),
+    ({"preprocess": "scale=0.01,mean=1"}, {"preprocess": "scale=1/200,mean=0.5,std=0.5"}),
+    ({"views": "five"}, {"views": "five", "fit": "crop", "resize": "37x37"}),
+    ({"views": "augment:2"}, {"views": "augment:2", "augment": "crop=1,mirror=true,shear=11.5,zoom=0.20,seed=0"}),
+    ({"views": "augment:2", "augment": "rotation=0"}, {"views": "augment:2", "augment": "rotation=-0.0,shear=11.50"}),
+    (TINY, {**TINY, "layer": "widen_relu", "weights_seed": 7}),
+    (RANDOM, {**RANDOM, "weights": "random.weights.h5"}),
+    (NARROW, {**NARROW, "alpha": 0.25, "layer": "conv_pw_13_relu"}),
+    ({**NARROW, "alpha": None}, {**NARROW, "alpha": 1}),
+    ({**KERAS_FILE, "preprocess": "raw"}, {"model": "moved.keras", "preprocess": "raw", "layer": "end"}),
+]
+
+
+@pytest.mark.parametrize(("first", "then"), SAME)
+def test_one_computation_has_one_key(first: Options, then: Options) -> None:
+    """However it is written: defaults, names, quotients, seeds where nothing is drawn, a file by another path."""
+    save_weights(load_base(parse_source("tiny", "random", None, 0), 32, 32), Path("random"))
+    inputs = keras.Input((32, 32, 3))
+    keras.Model(inputs, keras.layers.Conv2D(2, 3, name="end")(inputs)).save("own.keras")
+    shutil.copy("own.keras", "moved.keras")
+    extract(first)
+    assert look_up(then).hit
+    assert [features.computed for features in extract(then).features] == [0] * (1 + ("augment" in str(first)))
+
+
+def test_maps_and_layers_that_are_nearly_the_same_have_keys_of_their_own() -> None:
+    """A last layer of ConvNeXt pools no further, so its name is `last` only for maps."""
+    memory = LATER(Path("cache/digests"))
+
+    def key(**options: Any) -> str:
+        return make_plan(Recipe(**options), memory).spec.key
+
+    assert key(model="pixels", preprocess="tf") != key(model="pixels", preprocess="scale=0.0078431,mean=1")
+    assert key(model="tiny") != key(model="tiny", layer="widen_bn")
+    convnext = {"model": "ConvNeXtTiny", "weights": "random", "size": 32}
+    assert key(**convnext, pool="none") == key(**convnext, pool="none", layer="layer_normalization")
+    assert key(**convnext, pool="avg") != key(**convnext, pool="avg", layer="layer_normalization")
 
 
 def test_ten_new_images_cost_ten() -> None:

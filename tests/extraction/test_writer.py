@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,6 @@ from featstore.extraction.writer import BATCH, Encode, RowQueue, Task
 from featstore.store.rowid import RowId, row_id
 from featstore.store.rowstore import RowStore
 from featstore.store.spec_file import key_of
-from helpers.keyfolder import put
 
 
 def rid(number: int) -> RowId:
@@ -254,16 +252,11 @@ def test_float32_is_for_all_rows_on_request(store: RowStore) -> None:
     assert np.array_equal(again(store).read([rid(0), rid(1)]), np.array(rows, np.float32))
 
 
-def pooled(store: RowStore, maps: RowStore, encode: Callable[[np.ndarray], np.ndarray]) -> RowQueue:
-    return new_queue(store, encode, maps=maps, pool=lambda m: m.mean(axis=(1, 2), dtype=np.float32))
-
-
-def test_images_with_a_kept_map_need_no_base(store: RowStore, tmp_path: Path) -> None:
+def test_rows_that_follow_from_others_need_no_base(store: RowStore) -> None:
     """They need no pixels either, and do not count as computed; the others go through the base."""
-    maps = RowStore(tmp_path / "maps", key_of({}), "{}", dict)
-    put(maps, [rid(n) for n in range(3)], np.stack([image(n) for n in range(3)]).astype(np.float16))
     base = Base()
-    queue = pooled(store, maps, base)
+    known = {rid(n): np.full(3, n, np.float32) for n in range(3)}
+    queue = new_queue(store, base, derive=known.get)
     for number in range(3):
         assert not queue.needs_pixels(rid(number))
         queue.enqueue(rid(number), None)
@@ -273,18 +266,27 @@ def test_images_with_a_kept_map_need_no_base(store: RowStore, tmp_path: Path) ->
     assert again(store).read([rid(n) for n in range(5)])[:, 0].tolist() == [0, 1, 2, 3, 4]
 
 
-def test_maps_are_pooled_by_the_batch(store: RowStore, tmp_path: Path) -> None:
-    """At most one batch of maps is in memory."""
-    maps = RowStore(tmp_path / "maps", key_of({}), "{}", dict)
-    put(maps, [rid(n) for n in range(BATCH + 1)], np.zeros((BATCH + 1, 2, 2, 3), np.float16))
-    queue = pooled(store, maps, Base())
-    sizes: list[int] = []
-    read = maps.read
-    maps.read = lambda ids: (sizes.append(len(ids)), read(ids))[1]  # type: ignore[method-assign]
-    for number in range(BATCH + 1):
+def test_a_row_is_derived_once(store: RowStore) -> None:
+    """It is asked about before it is enqueued, and maps are large. Only the latest rows are in memory."""
+    asked: list[RowId] = []
+    queue = new_queue(store, Base(), derive=lambda row: (asked.append(row), np.zeros(3, np.float32))[1])
+    for number in range(1000):
+        assert not queue.needs_pixels(rid(number))
+    assert len(queue._derived) <= 256
+    asked.clear()
+    for number in range(1000, 1010):
+        assert not queue.needs_pixels(rid(number))
         queue.enqueue(rid(number), None)
-    queue.flush()
-    assert sizes == [BATCH, 1]
+    assert asked == [rid(number) for number in range(1000, 1010)]
+
+
+def test_derived_rows_make_full_shards(store: RowStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They do not pile up in memory."""
+    monkeypatch.setattr(module, "SHARD_BYTES", 10 * 3 * 4)
+    queue = new_queue(store, Base(), derive=lambda row: np.zeros(3, np.float32))
+    for number in range(25):
+        queue.enqueue(rid(number), None)
+    assert shards(store) == [("float16", 10), ("float16", 10)]
 
 
 def test_a_store_error_leaves_the_queue_as_it_was(store: RowStore, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -148,6 +148,13 @@ def test_images_that_the_head_was_trained_on_are_noted(work: Path, head_run: Run
         swapped = fine_tune(head_run, tmp_path / "data", cache=work / "cache", runs=tmp_path / "runs", epochs=1)
     n = swapped.metrics_after["test"].n
     assert f"{n} of the {n} images of the split test are among those that the run was trained on" in swapped.notes[0]
+    for before, now in (("train", "other"), ("test", "train"), ("other", "test")):
+        (tmp_path / "data" / before).rename(tmp_path / "data" / now)
+    with pytest.warns(featstore.LeakWarning, match="in another split than in"):
+        again = fine_tune(head_run, tmp_path / "data", cache=work / "cache", runs=tmp_path / "runs", epochs=1)
+    n += again.metrics_after["test"].n
+    [note] = again.notes
+    assert note.startswith(f"{n} images are in another split than in {swapped.run.folder} ({n} between train and test)")
 
 
 def test_the_run_folder_holds_the_trained_part_only(tuned: FineTuned) -> None:

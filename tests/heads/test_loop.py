@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from featstore.errors import UsageError
-from featstore.heads.loop import Batch, Group, Step, Training, class_columns, compile_step, loss_and_accuracy
+from featstore.heads.loop import Batch, Group, Step, Training, compile_step
 
 NAN = float("nan")
 
@@ -342,15 +342,32 @@ def test_a_layer_may_compute_in_another_precision(policy: str, penalty: str | No
     assert same_weights(network, twin, within=0.02)
 
 
-def test_a_column_stands_for_the_second_of_two_classes() -> None:
-    """More columns stay as they are."""
-    column, columns = np.array([[0.25], [1.0]], np.float32), np.array([[0.2, 0.3, 0.5]], np.float32)
-    assert np.array_equal(class_columns(column), [[0.75, 0.25], [0.0, 1.0]])
-    assert np.array_equal(class_columns(columns), columns)
+@pytest.mark.parametrize("policy", ["float32", "mixed_float16"])
+@pytest.mark.parametrize("outputs", [1, 3])
+def test_a_sure_mistake_is_learnt_as_by_keras(outputs: int, policy: str) -> None:
+    """In float32 its probability is 0 or 1, where a loss of the probability has no gradient; that of the logit is 1."""
+    X, y = np.eye(8, dtype=np.float32), np.zeros(8, np.intp)
+    networks = [sure(outputs, policy) for _ in range(2)]
+    network, twin = networks
+    loss, right = (float(v) for v in step_of(network, keras.optimizers.SGD(1.0))(X, y))
+    twin.compile(
+        keras.optimizers.SGD(1.0), "binary_crossentropy" if outputs == 1 else "sparse_categorical_crossentropy"
+    )
+    expected = twin.train_on_batch(X, y[:, None])
+    assert (loss / 8, right) == (pytest.approx(40), 0)
+    assert expected == pytest.approx(40)
+    assert same_weights(network, twin)
+    moved = np.abs(network.get_weights()[0] - sure(outputs, policy).get_weights()[0])
+    assert moved[:, -1] == pytest.approx(1 / 8, rel=1e-3)
 
 
-def test_loss_and_accuracy_of_probabilities() -> None:
-    """The loss is a mean in nats, with probabilities of at least 1e-7; the accuracy is a share."""
-    probabilities = np.array([[0.5, 0.5, 0.0], [0.1, 0.2, 0.7], [1.0, 0.0, 0.0], [1.0, 0.0, 0.0]])
-    found = loss_and_accuracy(probabilities, np.array([0, 2, 0, 1]))
-    assert found == pytest.approx([-(np.log(0.5) + np.log(0.7) + np.log(1e-7)) / 4, 0.75])
+def sure(outputs: int, policy: str) -> Any:
+    """Return a network that is sure of the last class, by a logit of 40, with its head nested as in fine-tuning."""
+    last = keras.layers.Dense(outputs, "sigmoid" if outputs == 1 else "softmax", name="last")
+    head = keras.Sequential([keras.Input((8,)), last])
+    image = keras.Input((8,))
+    network = keras.Model(image, head(keras.layers.Activation("linear", dtype=policy)(image)))
+    kernel = np.zeros((8, outputs))
+    kernel[:, -1] = 40
+    last.set_weights([kernel, np.zeros(outputs)])
+    return network

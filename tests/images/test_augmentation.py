@@ -7,6 +7,7 @@ import io
 import numpy as np
 import pytest
 from PIL import Image
+from scipy.ndimage import affine_transform
 
 from featstore.images.augmentation import _matrix, _transform
 from featstore.images.readers import make_reader, make_views_reader
@@ -89,6 +90,45 @@ def test_any_shape_can_be_cropped(size: tuple[int, int]) -> None:
     """The whole image is used where no box of the wanted aspect fits."""
     raw = encoded(Image.new("RGB", size, (9, 9, 9)))
     assert (versions(5, raw, crop=0.08) == 9).all()
+
+
+def smooth(seed: int, size: int = 48) -> np.ndarray:
+    few = np.random.default_rng(seed).integers(0, 256, (5, 5, 3), dtype=np.uint8)
+    return np.asarray(Image.fromarray(few).resize((size, size), Image.Resampling.BICUBIC))
+
+
+def mapped(pixels: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+    """Return what SciPy makes of `pixels` in floats, with edge pixels repeated outwards; its axes are (y, x)."""
+    matrix, centre = matrix[::-1, ::-1], (np.array(pixels.shape[:2]) - 1) / 2
+    channels = np.moveaxis(pixels.astype(float), 2, 0)
+    mapped = [affine_transform(c, matrix, centre - matrix @ centre, order=1, mode="nearest") for c in channels]
+    return np.stack(mapped, axis=2)
+
+
+def test_versions_are_rounded_and_keep_the_mean_level() -> None:
+    """Each pixel is the level nearest to that of an exact map, at the edges and beyond them as well."""
+    random = np.random.default_rng(0)
+    errors, edges = [], []
+    for seed in range(60):
+        pixels, matrix = smooth(seed), _matrix(*random.uniform(-0.4, 0.4, 2), *random.uniform(0.7, 1.4, 2))
+        error = _transform(pixels, matrix) - mapped(pixels, matrix)
+        assert np.abs(error).max() <= 0.5 + 1e-4
+        inner = np.zeros(error.shape, bool)
+        inner[4:-4, 4:-4] = True
+        errors.append(error.mean())
+        edges.append(error[~inner].mean())
+    assert np.abs(errors).max() < 0.05
+    assert np.abs(edges).max() < 0.05
+    assert abs(np.mean(errors)) < 0.005
+
+
+@pytest.mark.parametrize("ranges", [{"rotation": 3.0}, {"zoom": 0.03}, {"shear": 3.0, "brightness": 0.004}])
+def test_versions_of_an_image_have_its_mean_level(ranges: dict[str, float]) -> None:
+    """Over many versions by small angles and factors, which show the same content."""
+    for seed in range(3):
+        image = Image.fromarray(smooth(seed, 64) // 2 + 64)
+        found = versions(200, encoded(image), 64, **ranges)[:, 8:-8, 8:-8]
+        assert found.mean() == pytest.approx(np.asarray(image)[8:-8, 8:-8].mean(), abs=0.05)
 
 
 def test_a_quarter_turn_turns() -> None:

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image, ImageFile, TiffImagePlugin
+from PIL import Image, TiffImagePlugin
 
-from featstore.errors import UnreadableImage, UsageError
+from featstore.errors import UnreadableImage
 from featstore.images.decode import decode_rgb, frame_count, open_image
 from helpers.children import environment
 from helpers.encoded import WHOLE, chunk, declaring, encoded, pixels, png, stored, tagged
@@ -296,13 +296,6 @@ def test_50_million_pixels_are_read() -> None:
     """The largest photo that the limit lets through comes out whole."""
     side = 7_000
     assert decode_rgb(png(side, side, 1, 0, bytes(side * (1 + -(-side // 8))))).size == (side, side)
-
-
-def test_cut_photos_are_refused_where_pillow_is_told_to_fill_them(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The switch that many notebooks set would store grey areas as features, so it is an error while it is on."""
-    monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", True)
-    with pytest.raises(UsageError, match="LOAD_TRUNCATED_IMAGES"):
-        decode_rgb(WHOLE["JPEG"])
 
 
 def test_no_switch_of_pillow_opens_the_gate(monkeypatch: pytest.MonkeyPatch) -> None:

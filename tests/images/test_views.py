@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from featstore.errors import UsageError
+from featstore.errors import StoreError, UsageError
 from featstore.images.readers import make_reader, make_views_reader
 from featstore.images.reading import Reading
 from featstore.images.views import VIEWS, Augmentation, parse_augmentation, parse_views
@@ -102,6 +102,8 @@ def test_crops_have_a_key_of_their_own() -> None:
     assert len({plain.key, cropped.key, augmented.key}) == 3
     for spec in (plain, cropped, augmented):
         assert FeatureSpec.from_json(spec.to_json()) == spec
+    with pytest.raises(StoreError, match="not a feature spec"):  # the versions of an earlier rule are other pixels
+        FeatureSpec.from_json(augmented.to_json().replace('"version":2', '"version":1'))
     assert set(plain.describe()["reading"]) == {"name", "version", "size", "fit", "interpolation"}
 
 

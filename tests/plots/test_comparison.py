@@ -18,7 +18,7 @@ from featstore.plots.comparison import _limits, draw_comparison
 def plot(count: int, curves: int = 0) -> np.ndarray:
     labels = [f"a base, variant {n}" for n in range(count)]
     accuracies = [0.9 - 0.01 * n for n in range(count)]
-    drawn = {label: Curve("epoch", [1, 2, 3], {"val_accuracy": [0.5, 0.6, 0.7]}) for label in labels[:curves]}
+    drawn = [(label, Curve("epoch", [1, 2, 3], {"val_accuracy": [0.5, 0.6, 0.7]})) for label in labels[:curves]]
     png = draw_comparison(labels, accuracies, [(a - 0.02, a + 0.01) for a in accuracies], drawn, "a title")
     return np.asarray(Image.open(io.BytesIO(png)).convert("RGB"))
 
@@ -49,7 +49,7 @@ def test_nothing_is_cut_at_the_edges() -> None:
     """A long legend fits, and very long names make the plot wider."""
     assert is_framed(plot(24, curves=24))
     name = "MobileNet 0.75, " * 8
-    long = image([name], [0.9], [(0.8, 0.95)], {name: Curve("epoch", [1, 2], {"accuracy": [0.5, 0.6]})}, "a title")
+    long = image([name], [0.9], [(0.8, 0.95)], [(name, Curve("epoch", [1, 2], {"accuracy": [0.5, 0.6]}))], "a title")
     assert is_framed(long)
     assert long.shape[1] > plot(1).shape[1]
 
@@ -65,8 +65,8 @@ def test_curves_do_not_narrow_the_rows() -> None:
 def test_names_are_drawn_as_they_are(name: str) -> None:
     """Dollar signs begin no formula, undecodable bytes of a path do no harm, and no label is hidden."""
     curve = Curve("epoch", [1], {"accuracy": [0.5]})
-    shown = image([name], [0.9], [(0.8, 0.95)], {name: curve}, name)
-    other = image([name], [0.9], [(0.8, 0.95)], {"": curve}, name)
+    shown = image([name], [0.9], [(0.8, 0.95)], [(name, curve)], name)
+    other = image([name], [0.9], [(0.8, 0.95)], [("", curve)], name)
     assert shown.shape == other.shape
     assert (shown != other).any()
 
@@ -75,7 +75,7 @@ def test_validation_is_drawn_where_there_is_any() -> None:
     """Without it the accuracy is drawn, and losses never are."""
 
     def drawn(**series: list[float]) -> np.ndarray:
-        return image(["a"], [0.9], [(0.8, 0.95)], {"a": Curve("epoch", [1, 2], series)}, "t")
+        return image(["a"], [0.9], [(0.8, 0.95)], [("a", Curve("epoch", [1, 2], series))], "t")
 
     held_out = drawn(loss=[1, 2], accuracy=[0.1, 0.9], val_accuracy=[0.5, 0.6])
     assert (held_out == drawn(accuracy=[0.5, 0.6])).all()

@@ -13,10 +13,9 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
-from PIL import Image
 
 from featstore import evaluate, extract, fine_tune, train_head
-from featstore.datasets.manifest import list_files, scan
+from featstore.datasets.manifest import scan
 from featstore.features.load import load_features
 from helpers.cli import call
 from helpers.photos import write_photos
@@ -104,45 +103,13 @@ def sample(source: Path, target: Path, step: int) -> Path:
     return target
 
 
-def direct(model: Any, module: str, photos: list[Path]) -> np.ndarray:
-    """The pooled features of photos, with nothing but Pillow and Keras."""
-    size = model.input_shape[1:3]
-    pixels = [np.asarray(Image.open(p).convert("RGB").resize(size, Image.Resampling.BILINEAR)) for p in photos]
-    prepared = getattr(keras.applications, module).preprocess_input(np.stack(pixels).astype("float32"))
-    return np.asarray(model(prepared, training=False)).mean(axis=(1, 2))
-
-
-def difference(found: np.ndarray, expected: np.ndarray) -> float:
-    """The largest relative L2 difference of a row."""
-    return float((np.linalg.norm(found - expected, axis=1) / np.linalg.norm(expected, axis=1)).max())
-
-
-def test_mobilenet_is_that_of_keras(real_data: Path, tmp_path: Path) -> None:
-    """Real weights, real photos, through the cache: within 1e-5 as float32 and 1e-3 as float16."""
-    photos = sorted((real_data / "images" / "cats_dogs" / "test" / "cats").iterdir())[:20]
-    weights = str(real_data / "weights" / "mobilenet_7_5_224_tf_no_top.h5")
-    model = keras.applications.MobileNet(include_top=False, weights=weights, input_shape=(224, 224, 3), alpha=0.75)
-    expected = direct(model, "mobilenet", photos)
-    for dtype, tolerance in (("float32", 1e-5), ("float16", 1e-3)):
-        options: dict[str, Any] = {"model": "MobileNet", "alpha": 0.75, "weights": weights, "dtype": dtype}
-        done = extract(list_files(photos), **options, cache=tmp_path)
-        found = load_features(done.manifest, done.features[0].spec, cache=tmp_path).X
-        assert difference(found, expected) < tolerance
-
-
-def test_densenet_is_that_of_keras_and_tells_cats_from_dogs(real_data: Path, tmp_path: Path) -> None:
-    """Features within 1e-5, and 97 % or more of 40 photos (of all 400: 0.998)."""
+def test_densenet_tells_cats_from_dogs(real_data: Path, tmp_path: Path) -> None:
+    """97 % or more of 40 photos (of all 400: 0.998)."""
     data = sample(real_data / "images" / "cats_dogs", tmp_path / "photos", 10)
     weights = str(real_data / "weights" / "densenet121_weights_tf_dim_ordering_tf_kernels_notop.h5")
     options: dict[str, Any] = {"model": "DenseNet121", "weights": weights, "dtype": "float32"}
     run = train_head(data, **options, cache=tmp_path / "cache", runs=tmp_path / "runs")
     assert run.metrics["test"].accuracy >= 0.97
-    photos = sorted((data / "test" / "cats").iterdir())[:8]
-    done = extract(list_files(photos), **options, cache=tmp_path / "cache")
-    assert done.features[0].computed == 0
-    found = load_features(done.manifest, done.features[0].spec, cache=tmp_path / "cache").X
-    model = keras.applications.DenseNet121(include_top=False, weights=weights, input_shape=(224, 224, 3))
-    assert difference(found, direct(model, "densenet", photos)) < 1e-5
 
 
 def test_wrong_preprocessing_costs_accuracy(real_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

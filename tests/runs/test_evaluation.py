@@ -22,6 +22,7 @@ from featstore.extraction.recipe import Recipe
 from featstore.heads.logistic import LogisticHead
 from featstore.runs.files import load_run, load_splits
 from featstore.runs.run import Run
+from featstore.training.head_recipe import HeadRecipe
 from featstore.training.job import train
 from helpers.cli import Cli, call
 from helpers.light import forbid_tensorflow
@@ -68,6 +69,20 @@ def test_a_run_on_its_own_data_has_its_own_metrics(work: Path, run: Run, monkeyp
         assert found.unlabelled == 0
 
 
+def test_each_split_says_what_else_it_was_used_for(work: Path, run: Run) -> None:
+    """Training images, and those that chose an epoch, give figures that are too good; also where they come again."""
+    stopped = train(
+        work / "own", Recipe(model="tiny"), HeadRecipe(head="bn-dropout", parameters={"epochs": 2}),
+        cache=work / "cache", runs=work / "runs", **FRACTIONS,
+    ).run  # fmt: skip
+    for trained, uses in ((run, ["training", "measuring"]), (stopped, ["training", "stopping"])):
+        for metrics in (trained.metrics, featstore.evaluate(trained, work / "own", cache=work / "cache").metrics):
+            assert [m.used_for for m in metrics.values()] == [*uses, "measuring"]
+    [new] = featstore.evaluate(stopped, work / "new", cache=work / "cache").metrics.values()
+    assert new.used_for == "measuring"
+    assert "used for" in str(stopped)
+
+
 def test_runs_on_several_views_and_on_augmented_images_have_their_own_metrics(work: Path) -> None:
     """Evaluation uses all views of the run, but no augmented version."""
     for options in ({"views": "flip"}, {"views": "augment:1"}):
@@ -81,7 +96,7 @@ def test_other_data_without_splits_is_the_split_new(work: Path, run: Run) -> Non
     predicted = featstore.predict(run, [work / "new"], cache=work / "cache").images
     probabilities = np.array([image.probabilities for image in predicted])
     labels = [Path(image.path).parent.name for image in predicted]
-    assert found.metrics == rounded({"new": compute_metrics(probabilities, labels, run.classes)})
+    assert found.metrics == rounded({"new": compute_metrics(probabilities, labels, run.classes, used_for="measuring")})
     assert found.metrics["new"].n == 12
     assert found.skipped == ()
 
@@ -211,7 +226,7 @@ def test_json_is_the_only_thing_on_standard_output(work: Path, run: Run, odd: Pa
     assert list(result) == ["run", "metrics", "unlabelled", "notes", "skipped"]
     assert result["run"] == str(run.folder)
     assert {split: list(m) for split, m in result["metrics"].items()} == {
-        "train": ["n", "accuracy", "accuracy_ci95", "log_loss"]
+        "train": ["n", "accuracy", "accuracy_ci95", "log_loss", "used_for"]
     }
     assert (result["metrics"]["train"]["n"], result["unlabelled"]) == (4, 3)
     assert [set(item) for item in result["skipped"]] == [{"path", "reason"}]
@@ -224,7 +239,7 @@ def test_a_table_for_people(work: Path, run: Run, odd: Path) -> None:
     done = call("evaluate", run.folder, odd, "--cache", work / "cache")
     assert done.code == 0
     header, line = done.out.splitlines()
-    assert header.split() == ["split", "n", "accuracy", "95", "%", "interval", "log", "loss"]
+    assert header.split() == ["split", "n", "accuracy", "95", "%", "interval", "log", "loss", "used", "for"]
     assert line.split()[:2] == ["train", "4"]
     assert "1 skipped:" in done.err
     assert "broken.png: " in done.err

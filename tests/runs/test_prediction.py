@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from featstore.extraction.cache import Cache
 from featstore.extraction.pipeline import extract_features
 from featstore.extraction.recipe import Recipe
 from featstore.features.views import load_in_blocks
+from featstore.images.preprocessing import Preprocessing
 from featstore.runs.files import load_run
 from featstore.runs.run import Run
 from featstore.training.job import train
@@ -75,6 +77,18 @@ def test_other_weights_are_refused_before_anything_is_computed(run: Run, tmp_pat
     assert not list((tmp_path / "other").glob("*/*/*.h5"))
 
 
+def test_a_run_whose_features_were_written_otherwise_is_used(tmp_path: Path, image: Path) -> None:
+    """Earlier releases kept the name of the last layer, and the numbers of a map as they were given."""
+    run = train_on(tmp_path, model="tiny", layer="widen_relu", preprocess="scale=1/255,mean=0.5,std=0.5")
+    given = Preprocessing("rgb", 1 / 255, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
+    older = replace(run, specs=(replace(run.specs[0], layer="widen_relu", preprocessing=given),))
+    assert older.specs[0].key != run.specs[0].key
+    assert predict(older, [image], cache=tmp_path).images == predict(run, [image], cache=tmp_path).images
+    other = replace(run, specs=(replace(run.specs[0], layer="widen_bn"),))
+    with pytest.raises(RunError, match=r"\(layer differs\)"):
+        predict(other, [image], cache=tmp_path)
+
+
 def test_a_base_of_the_user_may_be_moved(tmp_path: Path, image: Path) -> None:
     """A `.keras` file holds base and weights, so `weights` gives its new path."""
     inputs = keras.Input((16, 16, 3))
@@ -95,8 +109,8 @@ def test_predictions_keep_the_order_and_list_what_cannot_be_read(workplace: Path
     names = [tmp_path / n for n in ("s.png", "d.png", "broken.png", "s.png")]
     prediction = predict(run, names, cache=workplace / "cache")
     assert [Path(i.path).name for i in prediction.images] == ["s.png", "d.png", "s.png"]
-    assert prediction.images[0].probabilities == prediction.images[2].probabilities
-    assert prediction.images[0].probabilities != prediction.images[1].probabilities
+    assert prediction.images[0].probabilities == pytest.approx(prediction.images[2].probabilities, rel=1e-5)
+    assert prediction.images[0].probabilities != pytest.approx(prediction.images[1].probabilities, rel=1e-5)
     assert [Path(s.path).name for s in prediction.skipped] == ["broken.png"]
 
 

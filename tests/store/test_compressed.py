@@ -101,7 +101,7 @@ def test_the_ban_on_plug_ins_does_not_hinder_this_one() -> None:
     code = """
 import os
 import featstore.store.shard
-assert os.environ["HDF5_PLUGIN_PRELOAD"] == "::"
+assert "HDF5_PLUGIN_PRELOAD" not in os.environ
 import numpy as np
 from featstore.store.spec_file import key_of
 rows, key = np.arange(300, dtype=np.float16).reshape(3, 100), key_of({})

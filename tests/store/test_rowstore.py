@@ -521,3 +521,38 @@ def test_names_of_folders_are_on_disk_before_rows_are_acknowledged(tmp_path: Pat
         assert set(synced) == {tmp_path / "key"}
     finally:
         use_disk(real)
+
+
+def test_a_canary_is_added_to_a_key_without_one(tmp_path: Path) -> None:
+    """The first one stays."""
+    path = tmp_path / "key" / "spec.json"
+    put(open_store(tmp_path), ids(1), rows(1))
+    before = json.loads(path.read_bytes())
+    with open_store(tmp_path).writing() as one, open_store(tmp_path).writing() as other:
+        one.append(ids(2), rows(2), {"version": 1})
+        other.append(ids(3), rows(3), {"version": 1})  # as every process in the same environment brings it
+    with open_store(tmp_path).writing() as late:
+        late.append(ids(4), rows(4), {"version": 2})
+    assert json.loads(path.read_bytes()) == {**before, "canary": {"version": 1}}
+    assert len(open_store(tmp_path)) == 4
+
+
+def test_two_canaries_at_once_are_refused(tmp_path: Path) -> None:
+    """Another environment has added its own since this one looked; the rows of this one are not stored."""
+    put(open_store(tmp_path), ids(1), rows(1))
+    with open_store(tmp_path).writing() as one, open_store(tmp_path).writing() as other:
+        one.append(ids(2), rows(2), {"version": 1})
+        with pytest.raises(StoreError, match="run the same command again, which then compares the two"):
+            other.append(ids(3), rows(3), {"version": 2})
+    assert ids(3)[0] not in open_store(tmp_path)
+
+
+def test_bytes_are_those_of_the_rows_as_stored(tmp_path: Path) -> None:
+    """Rows that float16 cannot hold take twice as much; an id that is asked for twice counts twice."""
+    store = open_store(tmp_path)
+    assert store.bytes_of([]) == 0
+    put(store, ids(1, 2), rows(1, 2))
+    assert store.bytes_of(ids(1, 2)) == 2 * 3 * 2
+    put(store, ids(3), np.array([[1e6, 2, 3]], np.float32))
+    assert store.bytes_of(ids(1, 2, 3)) == 2 * 3 * 2 + 3 * 4
+    assert store.bytes_of(ids(3, 3)) == 2 * 3 * 4

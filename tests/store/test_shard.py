@@ -8,6 +8,7 @@ import os
 import struct
 import subprocess
 import sys
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -295,3 +296,19 @@ import featstore.store.shard
     environment = {k: v for k, v in os.environ.items() if k != "HDF5_PLUGIN_PRELOAD"}
     found = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "::"
+
+
+def test_a_warning_is_no_damage(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A program may turn warnings into errors, and h5py or numpy may deprecate something; the shard is right."""
+    opened = h5py.File
+
+    def deprecated(*arguments: object) -> h5py.File:
+        warnings.warn("deprecated", DeprecationWarning, stacklevel=1)
+        return opened(*arguments)
+
+    name, data = shard()
+    monkeypatch.setattr(h5py, "File", deprecated)
+    with warnings.catch_warnings(record=True) as shown:
+        warnings.simplefilter("error")
+        assert parse_shard(name, data, KEY).rows == len(ROWS)
+    assert len(shown) == 1

@@ -1,30 +1,56 @@
-"""The loader of TensorFlow: float32 is computed as float32."""
+"""The loader of TensorFlow: float32 is computed as float32, and the program's variables stay its own."""
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
-import tensorflow as tf
 
-from featstore.system.tensorflow_loader import load_tensorflow
+from featstore.errors import BaseUnavailable
+from featstore.system.tensorflow_loader import ROUNDING, load_tensorflow
 from helpers.cli import WARNINGS
 
-_TF32 = "tensorflow.config.experimental.tensor_float_32_execution_enabled()"
-
-
-@pytest.mark.parametrize("before", ["", "import tensorflow"])
-def test_tf32_is_off(before: str) -> None:
-    """Products of rounded numbers are other features, even if the program imported TensorFlow first."""
-    load = "from featstore.system.tensorflow_loader import load_tensorflow; load_tensorflow()"
-    code = f"{before}\n{load}\nimport tensorflow\n"
-    done = subprocess.run([sys.executable, *WARNINGS, "-c", f"{code}print({_TF32})"], capture_output=True, text=True)
-    assert done.stdout == "False\n", done.stderr
-
-
-def test_tf32_that_was_switched_on_again_is_off() -> None:
-    """Every network calls the loader, so the loader has the last word."""
-    tf.config.experimental.enable_tensor_float_32_execution(True)
+LOADED = """
+import os
+names = "KERAS_BACKEND", "TF_ENABLE_ONEDNN_OPTS"
+from featstore.system.tensorflow_loader import load_tensorflow, onednn_setting
+from featstore.system.pinned import pinned
+tf32 = "tensorflow.config.experimental.tensor_float_32_execution_enabled()"
+with pinned():
     load_tensorflow()
-    assert not tf.config.experimental.tensor_float_32_execution_enabled()
+    import keras, tensorflow
+    print(eval(tf32), keras.config.floatx(), keras.config.epsilon(), onednn_setting())
+print(eval(tf32), keras.config.floatx(), keras.config.epsilon(), [os.environ.get(name) for name in names])
+"""
+
+
+@pytest.mark.parametrize("before", ["", "import keras\n"])
+def test_what_loads_late_is_pinned_too(before: str, tmp_path: Path) -> None:
+    """TensorFlow switches TF32 on, and Keras reads a file of the user's; both get their own state back."""
+    (tmp_path / "keras.json").write_text('{"floatx": "float16", "epsilon": 0.01, "backend": "tensorflow"}')
+    variables = {k: v for k, v in os.environ.items() if k not in ("KERAS_BACKEND", "TF_ENABLE_ONEDNN_OPTS")}
+    done = subprocess.run(
+        [sys.executable, *WARNINGS, "-c", before + LOADED],
+        env=variables | {"KERAS_HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+    )
+    onednn = "by default" if before else "1"
+    assert done.stdout.splitlines() == [f"False float32 1e-07 {onednn}", "True float16 0.01 [None, None]"], done.stderr
+
+
+@pytest.mark.parametrize("name", ROUNDING)
+@pytest.mark.parametrize("value, passes", [("", True), ("0", True), ("strict", True), ("1", False), ("BF16", False)])
+def test_variables_that_round_products_are_refused(
+    name: str, value: str, passes: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """oneDNN and CUDA read them once, and nothing tells afterwards what they read."""
+    monkeypatch.setenv(name, value)
+    if passes:
+        load_tensorflow()
+        return
+    with pytest.raises(BaseUnavailable, match=f"^{name}={value}: .*: unset {name} and start again$"):
+        load_tensorflow()

@@ -1,0 +1,82 @@
+"""The self-test of a network that a user brings: its output for an image has to depend on that image alone.
+
+A row is stored for good. But a saved network may look at the other images of its batch, keep a state from call to call,
+or draw random numbers, and then a row would depend on which images came together, and when. Keras' own bases do none of
+this, so they are not tested in each process. Dropout and BatchNormalization do neither, as networks run with
+training=False, which counts also where they were called with training=True.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from featstore.bases.source import BATCH
+from featstore.errors import BaseUnavailable
+
+# Relative to the largest row, in L2. The place in a batch changes the last bits at most: nothing at all on CPUs with
+# AVX-512, 5e-6 where other threads or oneDNN share the work differently. Numbers that are dropped at random make 1e-2.
+TOLERANCE = 1e-4
+
+Encode = Callable[[NDArray[Any]], NDArray[np.float32]]
+
+
+class SelfTested:
+    """A network whose first call is repeated for one image, in other company and in another place as well.
+
+    This costs a batch once, as networks are held by the process. `name` is for the messages.
+    """
+
+    def __init__(self, network: Encode, name: str) -> None:
+        self._network, self._name = network, name
+        self._passed = False
+
+    def __call__(self, images: NDArray[Any]) -> NDArray[np.float32]:
+        """Return the features of `images`, as the network does.
+
+        Raises BaseUnavailable if those of the first image depend on anything else.
+        """
+        rows = self._network(images)
+        if not self._passed:
+            self._test(images, rows)
+            self._passed = True
+        return rows
+
+    def _test(self, images: NDArray[Any], rows: NDArray[np.float32]) -> None:
+        """Compute the row of the first image once more, in its place and in the last one.
+
+        The others are black if the batch was full, else noise: the rest of a batch is black.
+        """
+        company = np.zeros((BATCH, *images.shape[1:]), images.dtype)
+        if len(images) < BATCH:
+            company[:] = np.random.default_rng(0).integers(0, 256, company.shape)
+        company[0] = company[-1] = images[0]
+        again = self._network(company)
+        largest = max(_length(row) for row in (*rows, *again))
+        difference = max(_difference(rows[0], again[place], largest) for place in (0, -1))
+        if difference <= TOLERANCE:
+            return
+        if _difference(again[0], self._network(company)[0], largest) <= TOLERANCE:
+            why = "other images of its batch change it; save the network without the layer that looks across the batch"
+        else:
+            why = "it changes from call to call; save the network without the layer that keeps a state or draws numbers"
+        raise BaseUnavailable(
+            f"{self._name}: expected the same output for the same image, found a difference of {difference:.1e}: {why}"
+        )
+
+
+def _difference(row: NDArray[np.float32], other: NDArray[np.float32], largest: float) -> float:
+    """Return the length of the difference relative to `largest`; infinity if other numbers are NaN or infinite."""
+    if not np.array_equal(np.isfinite(row), np.isfinite(other)):
+        return math.inf
+    with np.errstate(invalid="ignore"):
+        return _length(row - other) / (largest or 1.0)
+
+
+def _length(row: NDArray[np.float32]) -> float:
+    """Return the L2 norm of the finite numbers."""
+    return float(np.linalg.norm(np.nan_to_num(row.astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)))

@@ -1,0 +1,85 @@
+"""The units that images are sampled in: groups such as patients, or single images. Only units are independent."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from statistics import NormalDist
+
+import numpy as np
+from numpy.typing import NDArray
+
+ERROR = 0.05  # of a 95 % interval
+_PRIOR = 0.1  # units, at either end of the scale
+
+
+class Units:
+    """To which unit each of n images belongs.
+
+    Twenty photos of one patient are not twenty observations: their answers are right or wrong together, more or less.
+    How much so is estimated from the data, as the design effect (Kish 1965).
+    """
+
+    def __init__(self, names: Sequence[str] | NDArray[np.str_]) -> None:
+        """Take the name of the unit (n,) of each image."""
+        _, self._unit_of, self._sizes = np.unique(np.asarray(names), return_inverse=True, return_counts=True)
+
+    @classmethod
+    def single(cls, n: int) -> Units:
+        """Return n images that are a unit each."""
+        return cls(np.arange(n).astype(str))
+
+    def __len__(self) -> int:
+        """Return the number of units."""
+        return len(self._sizes)
+
+    @property
+    def are_single(self) -> bool:
+        """Whether each unit has one image."""
+        return len(self._sizes) == len(self._unit_of)
+
+    def totals(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the sums (units, ...) over the images of each unit of `values` (n, ...)."""
+        totals = np.zeros((len(self), *values.shape[1:]))
+        np.add.at(totals, self._unit_of, values)
+        return totals
+
+    def design_effect(self, values: NDArray[np.float64], low: float, high: float) -> float:
+        """Return how many images count as one in the mean of `values` (n,), whose scale is from `low` to `high`.
+
+        It is the variance of the mean with units as drawn, divided by that with images drawn singly: from 1, where
+        units do not matter, to the mean size of the unit of an image, where all images of a unit are alike. Few
+        mistakes say little about which of the two it is. So a tenth of a unit at each end of the scale is added to the
+        data, which makes the effect large in doubt: without it, intervals of high accuracies were too short (coverage
+        of 0.87 for 20 units of 16, an accuracy of 0.95 and a correlation of 0.5).
+        """
+        if self.are_single:
+            return 1.0
+        n, largest = len(values), float((self._sizes**2).sum() / len(values))
+        images = n + 2 * _PRIOR * largest
+        units = len(self) + 2 * _PRIOR
+        mean = (float(values.sum()) + _PRIOR * largest * (low + high)) / images
+        ends = (high - mean) ** 2 + (low - mean) ** 2
+        of_units = float((self.totals(values - mean) ** 2).sum()) + _PRIOR * largest**2 * ends
+        of_images = float(((values - mean) ** 2).sum()) + _PRIOR * largest * ends
+        if of_images == 0:
+            return largest
+        return min(max(1.0, units / (units - 1) * of_units / of_images), largest)
+
+    def quantile(self, error: float) -> float:
+        """Return the two-sided quantile of an interval that may miss with probability `error`.
+
+        It is the normal one for single images, and for units that of Student's t, since their variance is estimated.
+        """
+        if self.are_single:
+            return NormalDist().inv_cdf(1 - error / 2)
+        from scipy.special import stdtrit
+
+        return float(stdtrit(max(1, len(self) - 1), 1 - error / 2))
+
+    def error(self, quantile: float) -> float:
+        """Return the probability that an interval of this `quantile` misses."""
+        if self.are_single:
+            return 2 * NormalDist().cdf(-quantile)
+        from scipy.special import stdtr
+
+        return 2 * float(stdtr(max(1, len(self) - 1), -quantile))
