@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -53,6 +52,8 @@ def private_copy(path: Path) -> Iterator[tuple[Path, FileDigest]]:
 
     Raises OSError if the file cannot be read or copied. An error that names the copy is raised with the path instead.
     """
+    import tempfile  # 5 ms, and a run with nothing to do copies nothing
+
     with tempfile.TemporaryDirectory(prefix="featstore-") as folder:
         copy = Path(folder) / path.name
         with copy.open("xb", buffering=0) as file:
