@@ -159,7 +159,7 @@ def test_ls_lists(tmp_path: Path) -> None:
         (key_of(SPEC)[:12], "tiny", "tf", "32x32", "last", "avg", "float16", "6", "3"),
         (key_of(OTHER)[:12], "tiny", "tf", "32x32", "other", "avg", "float16", "2", "1"),
     }
-    assert lines[3].startswith("2 keys, 8 rows, 0.0 MB")
+    assert lines[3].startswith("2 keys, 8 rows, 0.03 MB")
     found = json.loads(call("cache", "ls", "--cache", tmp_path, "--json").out)
     assert {key["key"]: (key["rows"], key["spec"]) for key in found["keys"]} == {
         key_of(SPEC): (6, SPEC),
