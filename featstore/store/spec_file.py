@@ -83,7 +83,8 @@ def read_key_file(path: Path) -> KeyFile:
     shape = content.get("row_shape")
     if shape is not None and not is_shape(shape):
         raise StoreError(f"{path}: cannot be read: row_shape {shape!r}; {_REMEDY}")
-    return KeyFile(key=key, spec=spec, versions=versions, row_shape=shape and tuple(shape), canary=canary)
+    row_shape = None if shape is None else tuple(shape)
+    return KeyFile(key=key, spec=spec, versions=versions, row_shape=row_shape, canary=canary)
 
 
 def _refuse(constant: str) -> None:

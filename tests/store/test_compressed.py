@@ -23,7 +23,10 @@ from featstore.datasets.digests import DigestMemory
 from featstore.errors import StoreError
 from featstore.extraction.plan import make_plan
 from featstore.extraction.recipe import Recipe
+from featstore.store import sandbox
+from featstore.store import shard as shards
 from featstore.store.chunks import MOST_BYTES, frame_size
+from featstore.store.index import load_index
 from featstore.store.rowid import row_id
 from featstore.store.rowstore import RowStore
 from featstore.store.shard import PluginMissing, build_shard, load_shard, parse_shard
@@ -145,6 +148,40 @@ def test_a_reader_without_the_plug_in_learns_what_to_install(tmp_path: Path) -> 
     """The error is one line, and only for compressed rows."""
     store_of(tmp_path, shard(), shard(ROWS + 1, first=3, compress=None))
     in_child(check_without_plugin, tmp_path, seconds=60)
+
+
+def test_numbers_that_could_not_be_looked_at_are_looked_at_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An index that was written without the plug-in says so, and another environment does not trust it."""
+    wrong = ROWS.copy()
+    wrong[1] = np.nan
+    sound, bad = shard(), shard(wrong, first=3)
+
+    def missing() -> None:
+        raise PluginMissing(PIP)
+
+    with monkeypatch.context() as without:
+        without.setattr(shards, "_load_zstd", missing)
+        without.setattr(sandbox._inspector, "_start", lambda: False)
+        without.setattr(sandbox._inspector, "_child", None)
+        without.setattr("featstore.store.inventory.can_decompress", lambda: False)
+        store = store_of(tmp_path, sound, bad)
+        assert (len(store), store.damaged) == (6, ())
+        store.save_index()
+        assert (
+            len(store_of(tmp_path)),
+            [entry.checked for entry in load_index(tmp_path / "index").shards.values()],
+        ) == (
+            6,
+            [False, False],
+        )
+    for _ in range(2):
+        store = store_of(tmp_path)
+        assert [f"{bad[0]}: has NaN or infinity in 1 of its 3 rows"] == [*store.damaged]
+        assert len(store) == 3
+        store.save_index()
+    assert [entry.checked for entry in load_index(tmp_path / "index").shards.values()] == [True]
 
 
 def test_so_does_a_command_that_trains_a_head(photos: Path, cli: Cli, tmp_path: Path) -> None:

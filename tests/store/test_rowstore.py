@@ -556,3 +556,27 @@ def test_bytes_are_those_of_the_rows_as_stored(tmp_path: Path) -> None:
     put(store, ids(3), np.array([[1e6, 2, 3]], np.float32))
     assert store.bytes_of(ids(1, 2, 3)) == 2 * 3 * 2 + 3 * 4
     assert store.bytes_of(ids(3, 3)) == 2 * 3 * 4
+
+
+@pytest.mark.parametrize("shape", [(), (1,), (2, 3)])
+def test_the_shape_of_rows_outlives_the_shards(shape: tuple[int, ...], tmp_path: Path) -> None:
+    """`spec.json` keeps it; rows of another shape are refused, also when no shard is left."""
+    store = open_store(tmp_path)
+    put(store, ids(1), np.zeros((1, *shape), np.float16))
+    assert open_store(tmp_path).row_shape == shape
+    assert open_store(tmp_path).read(ids(1)).shape == (1, *shape)
+    shards(tmp_path)[0].unlink()
+    again = open_store(tmp_path)
+    assert (len(again), again.row_shape) == (0, shape)
+    with pytest.raises(StoreError, match="were not made by the same network"):
+        put(again, ids(2), np.zeros((1, *shape, 7), np.float16))
+
+
+@pytest.mark.parametrize("shape", ["3", [3.0], [-1], [True], {"0": 3}])
+def test_a_shape_that_is_none_is_a_damaged_spec_file(shape: object, tmp_path: Path) -> None:
+    """One line, with the remedy."""
+    put(open_store(tmp_path), ids(1), rows(1))
+    path = tmp_path / "key" / "spec.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"row_shape": shape}))
+    with pytest.raises(StoreError, match="cannot be read: row_shape .*`featstore cache repair`"):
+        open_store(tmp_path)
