@@ -32,7 +32,7 @@ def describe_findings(
     """
     known = dict.fromkeys(name for cell in cells for name in cell.factors)
     varied = [name for name in known if len({cell.factors[name] for cell in cells}) > 1]
-    sentences = [_describe_best(cells, ranked, varied)]
+    sentences = [_describe_best(cells, ranked, varied, units)]
     compare = partial(paired_difference, units=units, error=error)
     for name in _ordered(varied, FINDINGS_ORDER):
         sentences += _compare_levels(cells, name, compare)
@@ -45,11 +45,13 @@ def _ordered(names: Iterable[str], order: Sequence[str]) -> list[str]:
     return [name for name in order if name in rest] + [name for name in rest if name not in order]
 
 
-def _describe_best(cells: Sequence[CellResult], ranked: Sequence[RankedCell], varied: Sequence[str]) -> str:
+def _describe_best(
+    cells: Sequence[CellResult], ranked: Sequence[RankedCell], varied: Sequence[str], units: Units
+) -> str:
     first = ranked[0]
     name = ", ".join(cells[first.position].factors[factor] for factor in _ordered(varied, NAMES_ORDER))
     text = f"best: {name}: " if name else "accuracy "
-    text += f"{with_interval(first.accuracy, first.accuracy_ci95)} on {len(cells[0].right)} images"
+    text += f"{with_interval(first.accuracy, first.accuracy_ci95)} on {units}"
     others = len(cells) - 1
     close = sum(not other.difference_to_best.is_significant for other in ranked[1:])
     if others == 0:

@@ -131,7 +131,8 @@ class Comparison(Shown):
         """Yield the findings, a table of the cells, best first, and the command that measures each alone."""
         yield from self.findings
         yield ""
-        yield f"measured on {self.split}, {self.rows[0].n} images:"
+        n, groups = self.rows[0].n, self.rows[0].groups
+        yield f"measured on {self.split}, {n} images{'' if groups is None else f' in {groups} groups'}:"
         results = ("accuracy", "95 % interval", "log loss", "to the best", "extract s", "fit s", "width", "MB")
         yield Table([*self.rows[0].factors, *results], [row.cells() for row in self.rows])
         yield ""

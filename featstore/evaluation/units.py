@@ -37,6 +37,10 @@ class Units:
         """Whether each unit has one image."""
         return len(self._sizes) == len(self._unit_of)
 
+    def __str__(self) -> str:
+        images = f"{len(self._unit_of)} images"
+        return images if self.are_single else f"{images} in {len(self)} groups"
+
     def totals(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the sums (units, ...) over the images of each unit of `values` (n, ...)."""
         totals = np.zeros((len(self), *values.shape[1:]))

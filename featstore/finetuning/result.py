@@ -67,7 +67,7 @@ class FineTuned(Shown):
         for split, before in self.metrics_before.items():
             after = self.metrics_after[split]
             accuracies = [with_interval(m.accuracy, m.accuracy_ci95) for m in (before, after)]
-            rows.append([split, str(before.n), *accuracies, loss(before.log_loss), loss(after.log_loss)])
+            rows.append([split, before.describe_size(), *accuracies, loss(before.log_loss), loss(after.log_loss)])
         yield Table(["split", "n", "accuracy before", "accuracy after", "log loss before", "log loss after"], rows)
         yield f"difference: {self.difference}"
         yield self.verdict

@@ -64,6 +64,7 @@ def test_totals_are_by_unit() -> None:
     """Also where the images of a unit do not follow each other, and for several columns."""
     units = Units(["b", "a", "b", "c"])
     assert len(units) == 3
+    assert (str(units), str(Units.single(4))) == ("4 images in 3 groups", "4 images")
     assert sorted(units.totals(np.array([1.0, 2, 4, 8]))) == [2, 5, 8]
     assert units.totals(np.ones((4, 5))).shape == (3, 5)
 
