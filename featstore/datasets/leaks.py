@@ -1,22 +1,34 @@
-"""Leaks: held-out images that were also trained on."""
+"""Leaks: held-out images that were also trained on, or that share a group with such images."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-from featstore.datasets.manifest import Manifest, Picture
+from featstore.datasets.manifest import SPLITS, Manifest, Picture
+from featstore.system.text import count
 
 
 def leak_notes(manifest: Manifest) -> tuple[str, ...]:
-    """Return a line if copies of a training image are in another split, else nothing."""
-    shared = shared_between_splits(manifest)
-    if not shared:
-        return ()
-    trained, held_out = shared[0]
-    return (
-        f"{len(shared)} held-out images are byte for byte in the training split too, such as {held_out.path} and "
-        f"{trained.path}: the accuracy is too high by their share",
-    )
+    """Return a line if copies of a training image are in another split, and one if groups are."""
+    notes = []
+    if shared := shared_between_splits(manifest):
+        trained, held_out = shared[0]
+        notes.append(
+            f"{len(shared)} held-out images are byte for byte in the training split too, such as {held_out.path} and "
+            f"{trained.path}: the accuracy is too high by their share"
+        )
+    if divided := _divided_groups(manifest):
+        notes.append(
+            f"{count(len(divided), 'group')} with images in the training split and in another, such as {divided[0]}: "
+            "the accuracy is too high if the images of a group are alike"
+        )
+    return tuple(notes)
+
+
+def _divided_groups(manifest: Manifest) -> list[str]:
+    """Return the names of the groups that the data set itself has in the training split and in another one."""
+    groups = {split: {p.group for p in manifest.of_split(split)} - {None} for split in SPLITS}
+    return sorted(filter(None, groups["train"] & (groups["val"] | groups["test"])))
 
 
 def trained_on_notes(split_in_run: Mapping[str, str], manifest: Manifest) -> tuple[str, ...]:

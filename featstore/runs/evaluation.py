@@ -13,13 +13,14 @@ from featstore.errors import DataError
 from featstore.extraction.cache import Cache, CacheLike
 from featstore.extraction.pipeline import extract_features
 from featstore.runs.files import load_splits
+from featstore.runs.measuring import used_for
 from featstore.runs.recipes import recipes_of
 from featstore.runs.run import Run
 from featstore.system.pinned import pinned
 from featstore.system.text import Shown, Table
 
 if TYPE_CHECKING:
-    from featstore.evaluation.metrics import Metrics, UsedFor
+    from featstore.evaluation.metrics import Metrics
     from featstore.system.progress import Progress
 
 NEW = "new"  # the split of images that were not in the data set of the run, if the data set has no splits
@@ -85,7 +86,7 @@ def evaluate_run(
             labels_of(pictures),
             run.classes,
             units_of(pictures),
-            _use(pictures, splits, run.stops_on_val),
+            used_for(pictures, splits, run.stops_on_val),
         )
     if not metrics:
         path, reason = extraction.manifest.skipped[-1]
@@ -93,14 +94,6 @@ def evaluate_run(
     unlabelled = sum(p.label is None for p in extraction.manifest.pictures)
     notes = trained_on_notes(splits, extraction.manifest)
     return Evaluation(run=run, metrics=metrics, skipped=extraction.manifest.skipped, unlabelled=unlabelled, notes=notes)
-
-
-def _use(pictures: Sequence[Picture], splits: Mapping[str, str], stops_on_val: bool) -> UsedFor:
-    """Return what the run used any of `pictures` for, which makes their metrics too good, or else `measuring`."""
-    known = {splits.get(p.digest) for p in pictures}
-    if "train" in known:
-        return "training"
-    return "stopping" if stops_on_val and "val" in known else "measuring"
 
 
 def _by_split(splits: Mapping[str, str], manifest: Manifest) -> dict[str, list[Picture]]:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from featstore.evaluation.metrics import Metrics
+    from featstore.evaluation.metrics import Metrics, UsedFor
 
 
 def measure_splits(
@@ -28,17 +28,25 @@ def measure_splits(
         classes: Names of the columns.
         stops_on_val: Whether the validation split decided when training stopped.
     """
-    from featstore.evaluation.metrics import UsedFor, compute_metrics
+    from featstore.evaluation.metrics import compute_metrics
     from featstore.features.arrays import labels_of, units_of
 
-    uses: dict[str, UsedFor] = {"train": "training", "val": "stopping" if stops_on_val else "measuring"}
-    return {
-        split: compute_metrics(
-            found,
-            labels_of(pictures[split]),
-            classes,
-            units_of(pictures[split]),
-            used_for=uses.get(split, "measuring"),
-        )
-        for split, found in probabilities.items()
-    }
+    # of several copies of an image, one in train counts, as in the splits that a run keeps
+    split_of = {p.digest: split for split in ("test", "val", "train") for p in pictures.get(split, ())}
+    metrics = {}
+    for split, found in probabilities.items():
+        some = pictures[split]
+        use = used_for(some, split_of, stops_on_val)
+        metrics[split] = compute_metrics(found, labels_of(some), classes, units_of(some), use)
+    return metrics
+
+
+def used_for(pictures: Sequence[Picture], split_of: Mapping[str, str], stops_on_val: bool) -> UsedFor:
+    """Return what a training used any of `pictures` for, which makes their metrics too good, or else `measuring`.
+
+    split_of: digest of each image of the training -> its split there. stops_on_val: as for `measure_splits`.
+    """
+    known = {split_of.get(p.digest) for p in pictures}
+    if "train" in known:
+        return "training"
+    return "stopping" if stops_on_val and "val" in known else "measuring"

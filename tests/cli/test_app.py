@@ -74,7 +74,7 @@ def test_the_whole_way(cli: Cli, photos: Path, tmp_path: Path) -> None:
     result = json.loads(extracted.out)
     assert [set(f) for f in result["features"]] == 2 * [
         {"key", "model", "preprocess", "size", "views", "layer", "pool", "shape", "dtype"}
-        | {"path", "images", "rows", "computed", "reused", "seconds", "damaged"}
+        | {"path", "images", "rows", "bytes", "computed", "reused", "seconds", "damaged"}
     ]
     assert [(f["preprocess"], f["images"], f["computed"], f["reused"]) for f in result["features"]] == [
         ("keras", 24, 24, 0),
@@ -96,7 +96,7 @@ def test_the_whole_way(cli: Cli, photos: Path, tmp_path: Path) -> None:
     assert len(prediction["predictions"]) == 13
     assert set(prediction["predictions"][0]) == {"path", "label", "probability", "probabilities"}
     rows = list(csv.reader((tmp_path / "labels.csv").read_text().splitlines()))
-    assert rows[0] == ["path", "label", "discs", "stripes"]
+    assert rows[0] == ["path", "label", "p:discs", "p:stripes"]
     assert rows[1][0] == "'=new.png"
 
 

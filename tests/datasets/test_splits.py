@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from featstore.datasets.leaks import shared_between_splits
+from featstore.datasets.leaks import leak_notes, shared_between_splits
 from featstore.datasets.manifest import Manifest, Picture
 from featstore.datasets.splits import _hash_number, _split_at, complete_splits, fold_splits
 from featstore.errors import DataError, UsageError
@@ -119,6 +119,14 @@ def test_an_image_in_two_splits_is_found() -> None:
     """The pair has the same bytes in training and in test."""
     trained, tested = picture(1, "a", "train"), picture(1, "a", "test", folder="e")
     assert shared_between_splits(manifest(trained, tested, picture(2, "b", "test"))) == [(trained, tested)]
+
+
+def test_a_group_that_the_data_set_divides_is_told() -> None:
+    """Splits that are given stay, but images of a patient in two of them make figures too good."""
+    pictures = [picture(n, "ab"[n % 2], "test" if n < 4 else "train", group=f"p{n // 3}") for n in range(8)]
+    [note] = leak_notes(manifest(*pictures))
+    assert note.startswith("1 group with images in the training split and in another, such as p1: the accuracy is too")
+    assert leak_notes(manifest(*(p._replace(group=None) for p in pictures))) == ()
 
 
 def count(done: Manifest) -> dict[str, int]:

@@ -50,7 +50,7 @@ def test_python_api(capsys: pytest.CaptureFixture[str]) -> None:
 def test_own_csv(capsys: pytest.CaptureFixture[str]) -> None:
     """Accuracy on a split that is made by groups."""
     run("own_csv")
-    found = re.search(r"^test +(\d+) +(\d\.\d+)", capsys.readouterr().out, re.MULTILINE)
+    found = re.search(r"^test +(\d+) in \d+ groups +(\d\.\d+)", capsys.readouterr().out, re.MULTILINE)
     assert found
     assert int(found[1]) % 10 == 0
     assert float(found[2]) > 0.8
