@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 
 from featstore import extract
-from featstore.bases.build import build_new
 from featstore.bases.catalog import BASES
 from featstore.bases.network import Network
 from featstore.bases.self_test import SelfTested
@@ -20,6 +19,7 @@ from featstore.datasets.manifest import list_files
 from featstore.errors import BaseUnavailable
 from featstore.features.load import load_features
 from featstore.images.preprocessing import NAMED
+from helpers.networks import fresh
 from helpers.photos import draw
 
 layers = keras.layers
@@ -197,7 +197,7 @@ def test_bases_of_keras_pass(name: str) -> None:
     """So they are not tested in each process."""
     source = parse_source(name, "random", None, 0)
     side = BASES[name].min_size
-    tested = SelfTested(Network(build_new(source, side, side), NAMED["raw"]), name)
+    tested = SelfTested(Network(fresh(source, side, side), NAMED["raw"]), name)
     for images in (IMAGES[:1], IMAGES[:BATCH]):
         tested._passed = False
         tested(np.tile(images, (1, -(-side // SIDE), -(-side // SIDE), 1))[:, :side, :side])

@@ -533,7 +533,7 @@ def check_spreadsheets(data: str, run: Path) -> None:
     with open("formulas.csv", newline="", encoding="utf-8") as file:
         header, *rows = csv.reader(file)
     assert [row[0] for row in rows] == [f"'{name}" for name in names], rows
-    assert set(header[2:]) == {*(f"'{name}" for name in FORMULAS), "[red]\x1b"}
+    assert set(header[2:]) == {f"p:{name}" for name in (*FORMULAS, "[red]\x1b")}
     inputs = keras.Input((32, 32, 3))
     for name in ("=1+1.keras", "@\x1b.keras"):
         keras.Model(inputs, keras.layers.Conv2D(2, 3)(inputs)).save(name)

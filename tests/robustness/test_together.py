@@ -293,7 +293,7 @@ def test_nobody_waits_for_what_gives_no_row(tmp_path: Path, pictures: Pictures) 
         results = [result, *finish([long])]
     reasons = dict(results[0]["skipped"])
     assert sorted(reasons) == [f"{number:04d}.png" for number in range(10)]
-    assert all("finite" in reasons[f"{number:04d}.png"] for number in range(1, 10, 2))
+    assert all("infinity" in reasons[f"{number:04d}.png"] for number in range(1, 10, 2))
     assert sorted(results[1]["skipped"]) == sorted(results[0]["skipped"])
     assert [result["images"] for result in results] == [10, COUNT - 10]
     assert pictures.check(store(cache)) == COUNT - 10
