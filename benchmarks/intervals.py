@@ -22,19 +22,18 @@ from featstore.evaluation.units import Units
 
 @dataclass(frozen=True)
 class Sample:
-    """The images of a simulated test split: `groups` groups of `size` images, whose answers correlate."""
+    """The images of a simulated test split: groups of these `sizes`, whose answers correlate."""
 
-    groups: int
-    size: int = 1
+    sizes: tuple[int, ...]
     correlation: float = 0.0
 
     @property
     def units(self) -> Units:
-        return Units(np.repeat(np.arange(self.groups), self.size).astype(str))
+        return Units(np.repeat(np.arange(len(self.sizes)), self.sizes).astype(str))
 
     def right(self, accuracy: float, random: np.random.Generator, cells: int = 1) -> NDArray[np.float64]:
-        """Return (images, cells) of 1 and 0 with this accuracy; with groups of one image, cells are independent."""
-        shape = (self.groups, cells)
+        """Return (images, cells) of 1 and 0 with this accuracy; the cells are independent of each other."""
+        shape = (len(self.sizes), cells)
         if self.correlation == 0:
             chance = np.full(shape, accuracy)
         elif self.correlation == 1:
@@ -42,15 +41,20 @@ class Sample:
         else:
             spread = 1 / self.correlation - 1
             chance = random.beta(accuracy * spread, (1 - accuracy) * spread, shape)
-        return (random.random((self.groups * self.size, cells)) < np.repeat(chance, self.size, axis=0)).astype(float)
+        return (random.random((sum(self.sizes), cells)) < np.repeat(chance, self.sizes, axis=0)).astype(float)
 
     def __str__(self) -> str:
-        text = f"{self.groups * self.size} images"
-        return f"{text} in {self.groups} groups, correlation {self.correlation:g}" if self.size > 1 else text
+        text = f"{sum(self.sizes)} images"
+        if max(self.sizes) == 1:
+            return text
+        counts = ", ".join(f"{self.sizes.count(size)} of {size}" for size in dict.fromkeys(self.sizes))
+        return f"{text} in groups, {counts}, correlation {self.correlation:g}"
 
 
-SINGLE = [Sample(30), Sample(100), Sample(400)]
-GROUPED = [Sample(n // size, size, c) for n, size in ((30, 3), (100, 5), (400, 10)) for c in (0.2, 0.5, 1.0)]
+SINGLE = [Sample((1,) * n) for n in (30, 100, 400)]
+EQUAL = [Sample((size,) * (n // size), c) for n, size in ((30, 3), (100, 5), (400, 10)) for c in (0.2, 0.5, 1.0)]
+UNEQUAL = [Sample((1,) * 30 + (35,) * 2, 0.5), Sample((4,) * 50 + (40,) * 5, 0.5)]
+GROUPED = [*EQUAL, *UNEQUAL]
 
 
 def cover_accuracy(sample: Sample, sets: int, seed: int = 0) -> float:
@@ -127,12 +131,12 @@ def measure_intervals(_data: Path, _work: Path) -> None:
         print(text, flush=True)
 
 
-def _lines(sets: int = 4000, grids: int = 200) -> Iterator[str]:
+def _lines(sets: int = 4000, grids: int = 500) -> Iterator[str]:
     for sample in (*SINGLE, *GROUPED):
         accuracy, difference = cover_accuracy(sample, sets), cover_difference(sample, sets)
         yield f"  {sample!s:44} holds the accuracy {accuracy:.3f}, a difference {difference:.3f}"
     for sample in SINGLE:
-        yield f"  {sample!s:44} holds the accuracy of 5 folds {cover_cross_validation(sample.groups, sets):.3f}"
+        yield f"  {sample!s:44} holds the accuracy of 5 folds {cover_cross_validation(len(sample.sizes), sets):.3f}"
     for sample in (*SINGLE, *(s for s in GROUPED if s.correlation == 0.5)):
         claims, held = judge_equal_cells(sample, grids)
         yield f"  {sample!s:44} 24 equal cells: any claim {claims:.3f}, best interval holds {held:.3f}"

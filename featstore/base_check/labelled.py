@@ -209,14 +209,22 @@ def _measure(variant: str, probabilities: NDArray[np.float64], truth: Sequence[i
 
 
 def _rows(measured: Sequence[_Measured], units: Units, error: float) -> list[VariantAccuracy]:
-    """Return the accuracies, in the order of `measured`."""
+    """Return the accuracies, in the order of `measured`; the best variant is chosen at one number of views."""
     from featstore.evaluation.ranking import rank
 
-    intervals = {r.position: r.accuracy_ci95 for r in rank([m.cell for m in measured], units, error)}
-    return [
-        VariantAccuracy(m.variant, m.views, len(m.cell.right), float(m.cell.right.mean()), intervals[place], m.top5)
-        for place, m in enumerate(measured)
-    ]
+    intervals: dict[tuple[str, int], tuple[float, float]] = {}
+    rows = []
+    for views in dict.fromkeys(m.views for m in measured):
+        alike = [m for m in measured if m.views == views]
+        intervals |= {
+            (alike[r.position].variant, views): r.accuracy_ci95 for r in rank([m.cell for m in alike], units, error)
+        }
+    for m in measured:
+        right = m.cell.right
+        rows.append(
+            VariantAccuracy(m.variant, m.views, len(right), float(right.mean()), intervals[m.variant, m.views], m.top5)
+        )
+    return rows
 
 
 def _verdict(
@@ -232,15 +240,16 @@ def _verdict(
     fewest, most = min(row.views for row in rows), max(row.views for row in rows)
     compared = [row for row in rows if row.views == fewest]
     best = max(compared, key=lambda row: (row.top1, row.top5))
-    text = f"`{best.preprocess}` is right: top-1 {with_interval(best.top1, best.top1_ci95)}"
-    seen = "one view" if fewest == 1 else f"{fewest} views"
-    text += f", top-5 {figure(best.top5)} on {best.n} images in {seen}"
     leads = {
         row.preprocess: compare(right_by[best.preprocess, fewest], right_by[row.preprocess, fewest])
         for row in compared
         if row.preprocess != best.preprocess
     }
     alike = [name for name, lead in leads.items() if not lead.is_significant]
+    judgement = "" if not leads else " is best on these images" if alike else " is right"
+    text = f"`{best.preprocess}`{judgement}: top-1 {with_interval(best.top1, best.top1_ci95)}"
+    seen = "one view" if fewest == 1 else f"{fewest} views"
+    text += f", top-5 {figure(best.top5)} on {best.n} images in {seen}"
     if alike:
         text += (
             f"; {quote_names(alike)} {'is' if len(alike) == 1 else 'are'} not significantly different on these images"

@@ -28,7 +28,7 @@ Encode = Callable[[NDArray[Any]], NDArray[np.float32]]
 class SelfTested:
     """A network whose first call is repeated for one image, in other company and in another place as well.
 
-    This costs a batch once, as networks are held by the process. `name` is for the messages.
+    This costs two batches once, as networks are held by the process. `name` is for the messages.
     """
 
     def __init__(self, network: Encode, name: str) -> None:
@@ -47,17 +47,23 @@ class SelfTested:
         return rows
 
     def _test(self, images: NDArray[Any], rows: NDArray[np.float32]) -> None:
-        """Compute the row of the first image once more, in its place and in the last one.
+        """Compute the row of the first image once more, in its place and in the last one, and that of a grey image.
 
-        The others are black if the batch was full, else noise: the rest of a batch is black.
+        The grey one comes among copies of itself, and then with many black ones, a white one and noise: whatever is
+        taken over a batch, such as its mean, its median or an extreme, is another one then. The first image may be the
+        extreme itself.
         """
-        company = np.zeros((BATCH, *images.shape[1:]), images.dtype)
-        if len(images) < BATCH:
-            company[:] = np.random.default_rng(0).integers(0, 256, company.shape)
+        random = np.random.default_rng(0)
+        shape = BATCH, *images.shape[1:]
+        grey = np.broadcast_to(random.integers(64, 192, shape[1:]).astype(images.dtype), shape)
+        company = np.zeros(shape, images.dtype)
+        company[2], company[3] = 255, random.integers(0, 256, shape[1:])
+        company[1] = company[-2] = grey[0]
         company[0] = company[-1] = images[0]
-        again = self._network(company)
-        largest = max(_length(row) for row in (*rows, *again))
-        difference = max(_difference(rows[0], again[place], largest) for place in (0, -1))
+        alone, again = self._network(grey), self._network(company)
+        largest = max(_length(row) for row in (*rows, *alone, *again))
+        pairs = [(rows[0], again[0]), (rows[0], again[-1]), (alone[0], again[1]), (alone[-1], again[-2])]
+        difference = max(_difference(row, other, largest) for row, other in pairs)
         if difference <= TOLERANCE:
             return
         if _difference(again[0], self._network(company)[0], largest) <= TOLERANCE:

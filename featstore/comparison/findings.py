@@ -123,12 +123,10 @@ def _deciding_factor(pairs: Pairs, singly: Mapping[Context, Difference], compare
         pros = [level for level, mean in means.items() if mean.low > 0]
         cons = [level for level, mean in means.items() if mean.high < 0]
         if {c[factor] for c in better}.issubset(pros) and {c[factor] for c in worse}.issubset(cons):
-            sides = [
-                (" and ".join(side), {c: p for x in side for c, p in by_level[x].items()}) for side in (pros, cons)
-            ]
+            sides = [_describe_side(level, by_level[level], compare) for level in pros + cons]
             unclear = [level for level in means if level not in pros + cons]
             rest = f", no clear difference with {' and '.join(unclear)}" if unclear else ""
-            return f"the {factor}: {_describe_side(*sides[0], compare)}, {_describe_side(*sides[1], compare)}{rest}"
+            return f"the {factor}: {', '.join(sides)}{rest}"
     least, most = sorted(pairs, key=lambda context: singly[context].value)[:: len(pairs) - 1]
     varied = [place for place in range(len(most)) if len({context[place] for context in pairs}) > 1]
     shown = [_describe_side(", ".join(c[place][1] for place in varied), {c: pairs[c]}, compare) for c in (most, least)]

@@ -70,11 +70,6 @@ class Picture(NamedTuple):
             raise DataError(f"{self.path}: has no label, and one is needed here")
         return self.label
 
-    @property
-    def unit(self) -> str:
-        """Name of what stays in one split, and counts as one observation: the group, or the content without one."""
-        return f"digest:{self.digest}" if self.group is None else f"group:{self.group}"
-
     def with_digest(self, digest: str) -> Picture:
         """Return the same picture with the digest of its bytes."""
         return Picture(*self[:5], digest)  # half the time of _replace, and there may be a million

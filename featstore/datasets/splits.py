@@ -4,7 +4,7 @@ The digest of an image (or its group) gives a number in [0, 1), and this number 
 old ones, copies of one image stay together, and each class is divided in about the same proportion.
 
 There is one exception. A class that has no image of its own in a split borrows one, and returns it when it has. No rule
-can avoid this: if a split never changed, it would depend on the image alone, and a class could lack any of the three.
+without a memory avoids this: it would depend on the image alone, and a class could lack any of the three splits.
 With n different images, or groups of them, a class borrows with a probability of about 2 x 0.8^n: 21 % for 10 images,
 2 % for 20, 0.2 % for 30. A run says which images are in another split than in an earlier run (`runs/moves.py`).
 """
@@ -16,6 +16,7 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 
 from featstore.datasets.manifest import Manifest, Picture
+from featstore.datasets.units import unit_names
 from featstore.errors import DataError, UsageError, param
 
 
@@ -94,9 +95,10 @@ def fold_splits(manifest: Manifest, folds: int, val_fraction: float = 0.2) -> li
     here: copies and groups stay together. Raises DataError if a class is too small, or all its groups lie in one fold.
     """
     pictures = [p._replace(split=None) for p in manifest.pictures if p.label is not None and p.split != "test"]
+    number_of = [_hash_number(name) for name in unit_names(pictures)]
     fold_of: dict[float, int] = {}
     for label in manifest.classes:
-        numbers = sorted({_hash_number(p) for p in pictures if p.label == label})
+        numbers = sorted({number for p, number in zip(pictures, number_of, strict=True) if p.label == label})
         if len(numbers) < max(folds, 3):
             raise DataError(
                 f"{manifest.source}: {len(numbers)} different images of class {label!r} are too few for {folds} folds"
@@ -105,7 +107,10 @@ def fold_splits(manifest: Manifest, folds: int, val_fraction: float = 0.2) -> li
             fold_of.setdefault(number, place % folds)
     divided = []
     for fold in range(folds):
-        marked = [p._replace(split="test" if fold_of[_hash_number(p)] == fold else "train") for p in pictures]
+        marked = [
+            p._replace(split="test" if fold_of[number] == fold else "train")
+            for p, number in zip(pictures, number_of, strict=True)
+        ]
         divided.append(manifest.with_pictures(_divide(marked, "train", {"val": val_fraction})))
         _check_trained(divided[-1], fold + 1, folds)
     return divided
@@ -124,7 +129,9 @@ def _check_trained(manifest: Manifest, fold: int, folds: int) -> None:
 
 def _divide(pictures: Sequence[Picture], source: str | None, fractions: dict[str, float]) -> list[Picture]:
     """Divide the labelled pictures of the split `source` by `fractions`; the rest of it is for training."""
-    number_of = {i: _hash_number(p) for i, p in enumerate(pictures) if p.label is not None and p.split == source}
+    places = [i for i, p in enumerate(pictures) if p.label is not None and p.split == source]
+    names = unit_names([pictures[i] for i in places])
+    number_of = {i: _hash_number(name) for i, name in zip(places, names, strict=True)}
     split_of = {number: _split_at(number, fractions) for number in number_of.values()}
     of_class: dict[str, set[float]] = defaultdict(set)
     for i, number in number_of.items():
@@ -158,6 +165,6 @@ def _borrow_for_empty_splits(numbers: Sequence[float], split_of: dict[float, str
         split_of |= dict.fromkeys(numbers, "train")
 
 
-def _hash_number(picture: Picture) -> float:
-    """Return a number in [0, 1) that depends only on the group or the content."""
-    return int.from_bytes(hashlib.sha256(f"featstore-split-1:{picture.unit}".encode()).digest()[:8], "big") / 2**64
+def _hash_number(unit: str) -> float:
+    """Return a number in [0, 1) that depends only on the name of the unit."""
+    return int.from_bytes(hashlib.sha256(f"featstore-split-1:{unit}".encode()).digest()[:8], "big") / 2**64

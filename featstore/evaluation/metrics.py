@@ -14,7 +14,7 @@ from featstore.evaluation.units import Units
 from featstore.system.figures import figure, interval, loss
 from featstore.system.text import Table
 
-UsedFor = Literal["training", "stopping", "measuring"]
+UsedFor = Literal["training", "partly training", "stopping", "measuring"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,8 +28,8 @@ class Metrics:
         accuracy_ci95: 95 % interval (low, high) of the accuracy.
         top5: Share of the images whose right class is among the five most probable; None for up to five classes.
         log_loss: Mean over the images, in nats.
-        used_for: What the images were used for: `training` and `stopping` make figures too good, `stopping` being the
-            choice of the epoch. None if that is not known.
+        used_for: What the images were used for: all but `measuring` make figures too good. `stopping` is the choice of
+            the epoch. None if that is not known.
     """
 
     n: int

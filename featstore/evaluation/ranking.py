@@ -14,6 +14,7 @@ from featstore.evaluation.paired import Difference, paired_difference
 from featstore.evaluation.simultaneous import single_error
 from featstore.evaluation.units import ERROR, Units
 
+_PRUDENCE = 0.6  # of the error: with 0.8, 4.7 % of 1,200 simulated grids of equal cells had a claim, instead of 4 %
 _CHOICE = 0.005  # of the error of the best one's interval, the part that is spent on finding what else may be the best
 
 
@@ -69,7 +70,9 @@ def rank(cells: Sequence[CellResult], units: Units, together: float) -> list[Ran
 
 def joint_error(cells: Sequence[CellResult], units: Units, error: float = ERROR) -> float:
     """Return the error of each interval with which all comparisons of `cells` hold together; see `single_error`."""
-    return single_error(_right(cells), np.array(list(compared(cells))).T, units, error) if len(cells) > 1 else error
+    if len(cells) < 3:
+        return error
+    return single_error(_right(cells), np.array(list(compared(cells))).T, units, _PRUDENCE * error)
 
 
 def compared(cells: Sequence[CellResult]) -> Iterator[NDArray[np.float64]]:

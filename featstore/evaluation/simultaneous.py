@@ -8,8 +8,7 @@ from numpy.typing import NDArray
 from featstore.evaluation.units import ERROR, Units
 
 _DRAWS = 10_000  # the error of a level of 5 % is 0.2 points
-_PRUDENCE = 0.8  # of the error: with all of it, 5.4 % of 1,000 simulated grids of equal cells had a claim, for 5 %
-_AT_ONCE = 2_000  # comparisons: bounds the memory to 160 MB
+_AT_ONCE = 2_000  # comparisons: a block of draws takes 160 MB
 
 
 def single_error(
@@ -40,11 +39,11 @@ def single_error(
         return error
     random = np.random.default_rng(0)
     drawn = random.standard_normal((_DRAWS, len(root))) @ root.T
-    # The deviations are estimated too, with one degree of freedom less than there are units: Student's t, not normal.
-    drawn /= np.sqrt(random.chisquare(len(units) - 1, (_DRAWS, 1)) / (len(units) - 1))
+    # The deviations are estimated too: Student's t, not normal.
+    drawn /= np.sqrt(random.chisquare(units.degrees_of_freedom, (_DRAWS, 1)) / units.degrees_of_freedom)
     largest = np.zeros(_DRAWS)
     for start in range(0, comparisons.shape[1], _AT_ONCE):
         part = slice(start, start + _AT_ONCE)
         np.maximum(largest, np.abs(drawn @ (comparisons[:, part] / deviations[part])).max(axis=1), out=largest)
-    found = units.error(float(np.quantile(largest, 1 - _PRUDENCE * error)))
+    found = units.error(float(np.quantile(largest, 1 - error)))
     return float(np.clip(found, error / comparisons.shape[1], error))

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featstore.datasets.manifest import Picture
+from featstore.datasets.units import unit_names
 from featstore.errors import StoreError
 from featstore.evaluation.units import Units
 from featstore.features.stored_array import StoredArray
@@ -46,8 +47,8 @@ class OpenFeatures(NamedTuple):
 
 
 def units_of(pictures: Sequence[Picture]) -> Units:
-    """Return which of `pictures` count as one: those of one group, and copies of one image."""
-    return Units([picture.unit for picture in pictures])
+    """Return which of `pictures` count as one: see `unit_names`."""
+    return Units(unit_names(pictures))
 
 
 def open_rows(pictures: Sequence[Picture], store: RowReader, view: int = PLAIN_VIEW) -> OpenFeatures:

@@ -41,14 +41,14 @@ def judge(head_folder: Path, training: Training, difference: Difference | None) 
         head, network = figures(losses[0], min(losses[1:]), limits=(0.0,))
         return Verdict(
             False,
-            f"no epoch beats the cached head on validation (log loss {head}, at best {network} in {training.epochs} "
-            f"epochs): {stays}",
+            f"no epoch has a lower validation loss than the cached head (log loss {head}, at best {network} in "
+            f"{training.epochs} epochs): {stays}",
         )
     loss = " -> ".join(figures(losses[0], losses[best], limits=(0.0,)))
     change = f"log loss {loss}, accuracy {' -> '.join(figures(accuracies[0], accuracies[best]))}"
     if difference is not None and difference.high < 0:
         return Verdict(False, f"the accuracy on validation is significantly lower ({change}): {stays}")
-    return Verdict(True, f"epoch {best} of {training.epochs} beats the cached head on validation ({change})")
+    return Verdict(True, f"epoch {best} of {training.epochs} has the lowest validation loss, which chose it ({change})")
 
 
 def compare_accuracies(

@@ -12,7 +12,7 @@ from featstore.datasets.manifest import SPLITS, Manifest, Picture, Skipped, scan
 from featstore.errors import DataError
 from featstore.extraction.cache import Cache, CacheLike
 from featstore.extraction.pipeline import extract_features
-from featstore.runs.files import load_splits
+from featstore.runs.files import group_digest, load_splits, load_trained_groups
 from featstore.runs.measuring import used_for
 from featstore.runs.recipes import recipes_of
 from featstore.runs.run import Run
@@ -92,8 +92,21 @@ def evaluate_run(
         path, reason = extraction.manifest.skipped[-1]
         raise DataError(f"{manifest.source}: no labelled image could be read; the last: {path}: {reason}")
     unlabelled = sum(p.label is None for p in extraction.manifest.pictures)
-    notes = trained_on_notes(splits, extraction.manifest)
+    notes = (*trained_on_notes(splits, extraction.manifest), *_group_notes(run, splits, extraction.manifest))
     return Evaluation(run=run, metrics=metrics, skipped=extraction.manifest.skipped, unlabelled=unlabelled, notes=notes)
+
+
+def _group_notes(run: Run, splits: Mapping[str, str], manifest: Manifest) -> tuple[str, ...]:
+    """Return a line if images that are new to the run are of groups that it was trained on, else nothing."""
+    trained = load_trained_groups(run)
+    new = [p for p in manifest.pictures if p.label is not None and p.digest not in splits]
+    known = [p for p in new if group_digest(p) in trained]
+    if not known:
+        return ()
+    return (
+        f"{len(known)} of the {len(new)} images that are new to the run are of groups that it was trained on, such as "
+        f"{known[0].path}: their accuracy is too high if the images of a group are alike",
+    )
 
 
 def _by_split(splits: Mapping[str, str], manifest: Manifest) -> dict[str, list[Picture]]:

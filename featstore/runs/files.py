@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import json
 import os
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from featstore.heads.interface import Curve
 
 IMAGES = "images.csv"
+_COLUMNS = ("digest", "split", "group")  # the last one only if there are groups
 
 
 def check_root(root: Path) -> None:
@@ -62,8 +64,10 @@ def save_run(run: Run, pictures: Sequence[Picture], curve: Curve, plot: bytes | 
     """
     labelled = [p for p in pictures if p.split and p.label is not None]
     # An image may have copies in several splits; train comes last and wins, because the image was trained on.
-    splits = {p.digest: p.split for p in sorted(labelled, key=lambda p: p.split == "train")}
-    lines = ["digest,split", *(f"{digest},{split}" for digest, split in sorted(splits.items()))]
+    last = {p.digest: p for p in sorted(labelled, key=lambda p: p.split == "train")}
+    columns = _COLUMNS if any(p.group is not None for p in labelled) else _COLUMNS[:2]
+    rows = [(digest, str(p.split), group_digest(p)) for digest, p in sorted(last.items())]
+    lines = [",".join(row[: len(columns)]) for row in (columns, *rows)]
     write_whole(run.folder / IMAGES, "\n".join([*lines, ""]).encode())
     if curve.x:
         write_whole(run.folder / "curve.csv", _curve_csv(curve).encode())
@@ -112,14 +116,29 @@ def load_curve(run: Run) -> Curve:
 
 def load_splits(run: Run) -> dict[str, str]:
     """Return the split of every image of `run`, by the digest of its content (SHA-256 in hex); raises RunError."""
+    return {digest: split for digest, split, *_ in _read_images(run)}
+
+
+def load_trained_groups(run: Run) -> frozenset[str]:
+    """Return the digests of the groups with an image in the training split of `run` (see `group_digest`)."""
+    return frozenset(group for _, split, *rest in _read_images(run) for group in rest if group and split == "train")
+
+
+def group_digest(picture: Picture) -> str:
+    """Return a digest of the name of the group, which may be that of a person; empty without a group."""
+    return "" if picture.group is None else hashlib.sha256(f"group:{picture.group}".encode()).hexdigest()
+
+
+def _read_images(run: Run) -> list[list[str]]:
+    """Return digest, split and, if there are groups, the digest of the group, of every image of `run`."""
     path = run.folder / IMAGES
     try:
-        rows = _read_csv(path)
-        if rows[0] != ["digest", "split"]:
+        header, *rows = _read_csv(path)
+        if header not in (list(_COLUMNS[:2]), list(_COLUMNS)) or any(len(row) != len(header) for row in rows):
             raise ValueError("expected the columns digest and split")
-        return {digest: split for digest, split in rows[1:]}  # noqa: C416 - it checks that there are two
     except (OSError, ValueError, IndexError, csv.Error) as error:
         raise RunError(f"{path}: cannot be read: {error}; train again") from error
+    return rows
 
 
 def _read_csv(path: Path) -> list[list[str]]:

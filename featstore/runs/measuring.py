@@ -42,11 +42,11 @@ def measure_splits(
 
 
 def used_for(pictures: Sequence[Picture], split_of: Mapping[str, str], stops_on_val: bool) -> UsedFor:
-    """Return what a training used any of `pictures` for, which makes their metrics too good, or else `measuring`.
+    """Return what a training used `pictures` for, or any of them, as that makes their metrics too good.
 
     split_of: digest of each image of the training -> its split there. stops_on_val: as for `measure_splits`.
     """
     known = {split_of.get(p.digest) for p in pictures}
     if "train" in known:
-        return "training"
+        return "training" if known == {"train"} else "partly training"
     return "stopping" if stops_on_val and "val" in known else "measuring"

@@ -28,12 +28,12 @@ def figure(value: float, decimals: int = 3, limits: Sequence[float] = SHARE) -> 
 
 
 def figures(*values: float, decimals: int = 3, limits: Sequence[float] = SHARE) -> list[str]:
-    """Return several figures with as many decimals as show that the first and the last differ."""
+    """Return several figures with as many decimals as show that the first and the last differ, if six do."""
     for places in range(decimals, _MOST_DECIMALS + 1):
         texts = [figure(value, places, limits) for value in values]
         if texts[0] != texts[-1] or values[0] == values[-1]:
-            break
-    return texts
+            return texts
+    return [figure(value, decimals, limits) for value in values]
 
 
 def interval(ends: tuple[float, float]) -> str:

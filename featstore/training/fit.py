@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from featstore.datasets.manifest import SPLITS, Manifest, Picture, scan
 from featstore.datasets.splits import check_splittable, complete_splits
+from featstore.datasets.units import unit_names
 from featstore.errors import DataError
 from featstore.extraction.cache import Cache, CacheLike
 from featstore.extraction.pipeline import FeatureSet, extract_augmented, extract_features
@@ -141,6 +142,6 @@ def _training_rows(
     else:
         used = views[:, plain : plain + 1]
     rows = np.swapaxes(used, 0, 1).reshape(-1, *used.shape[2:])
-    units = np.tile([p.unit for p in pictures], used.shape[1])
+    units = np.tile(unit_names(pictures), used.shape[1])
     single = len(np.unique(units)) == len(units)
     return rows, np.tile(labels_of(pictures), used.shape[1]), None if single else units

@@ -100,13 +100,23 @@ def test_rounding_and_blank_images_are_no_reason_to_refuse(scale: float) -> None
         SelfTested(by_batch(rounding), "m.keras")(images)
 
 
-def test_it_costs_a_batch_once() -> None:
+@pytest.mark.parametrize("extreme", [0, 255])
+@pytest.mark.parametrize("images", [1, BATCH])
+def test_the_first_image_may_hide_the_others(extreme: int, images: int) -> None:
+    """It may be the brightest of all, which a network divides by; so a grey image is tested too."""
+    mixing = {0: lambda x: x - x.min(axis=0), 255: lambda x: x / x.max(axis=0)}[extreme]
+    first = np.full((1, SIDE, SIDE, 3), extreme, np.uint8)
+    with pytest.raises(BaseUnavailable, match="other images of its batch change it"):
+        SelfTested(by_batch(mixing), "m.keras")(np.concatenate([first, IMAGES])[:images])
+
+
+def test_it_costs_two_batches_once() -> None:
     """Later calls are those of the network."""
     calls: list[int] = []
     tested = SelfTested(lambda images: (calls.append(len(images)), means(images))[1], "m.keras")
     for number in (5, BATCH, 1):
         assert np.array_equal(tested(IMAGES[:number]), means(IMAGES[:number]))
-    assert calls == [5, BATCH, BATCH, 1]
+    assert calls == [5, BATCH, BATCH, BATCH, 1]
 
 
 # Networks of Keras, saved and loaded

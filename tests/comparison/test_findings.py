@@ -171,11 +171,12 @@ def disagreeing(leads: dict[tuple[str, str], int]) -> str:
 
 
 def test_the_factor_that_decides_is_named() -> None:
-    """The sentence has the mean of each side, and names levels without a clear difference."""
+    """The sentence has the mean with each of its levels, and names those without a clear difference."""
     heads = {"logistic": 40, "bn-dropout": 20, "scratch-cnn": -30, "other": 0}
     sentence = disagreeing({(head, size): lead for head, lead in heads.items() for size in ("150", "224")})
-    assert sentence.startswith("`a` against `b` depends on the head: better with logistic and bn-dropout by 7.5 points")
-    assert "] over 4 pairs of cells, worse with scratch-cnn by 7.5 points [" in sentence
+    assert sentence.startswith("`a` against `b` depends on the head: better with logistic by 10.0 points [")
+    assert "] over 2 pairs of cells, better with bn-dropout by 5.0 points [" in sentence
+    assert "] over 2 pairs of cells, worse with scratch-cnn by 7.5 points [" in sentence
     assert sentence.endswith("] over 2 pairs of cells, no clear difference with other")
     sentence = disagreeing({(head, size): 40 if size == "150" else -30 for head in heads for size in ("150", "224")})
     assert sentence.startswith("`a` against `b` depends on the size: better with 150 by 10.0 points")

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from featstore.datasets.leaks import leak_notes, shared_between_splits
 from featstore.datasets.manifest import Manifest, Picture
 from featstore.datasets.splits import _hash_number, _split_at, complete_splits, fold_splits
+from featstore.datasets.units import unit_names
 from featstore.errors import DataError, UsageError
 from featstore.system.files import FileStat
 
@@ -45,7 +46,7 @@ def test_proportions_are_about_the_fractions() -> None:
 
 def own_split(picture: Picture) -> str:
     """The split by the number of the image or its group alone, with nothing borrowed."""
-    return _split_at(_hash_number(picture), {"test": 0.2, "val": 0.2})
+    return _split_at(_hash_number(*unit_names([picture])), {"test": 0.2, "val": 0.2})
 
 
 @pytest.mark.parametrize("groups", [0, 24])
@@ -121,6 +122,19 @@ def test_an_image_in_two_splits_is_found() -> None:
     assert shared_between_splits(manifest(trained, tested, picture(2, "b", "test"))) == [(trained, tested)]
 
 
+def test_groups_that_share_an_image_are_one_unit() -> None:
+    """A copy without a group belongs to the group of the other one; the order of the images does not matter."""
+    pictures = [picture(1, "a", group="g"), picture(1, "a", group="h"), picture(2, "b", group="h"), picture(1, "a")]
+    pictures += [picture(3, "a", group="k"), picture(4, "a"), picture(4, "b")]
+    names = unit_names(pictures)
+    assert names[:5] == ["group:g"] * 4 + ["group:k"]
+    assert names[5] == names[6] == f"digest:{pictures[5].digest}"
+    assert unit_names(pictures[::-1]) == names[::-1]
+    many = [picture(n, "ab"[n % 2], group=f"p{n}") for n in range(100)]
+    done = complete_splits(manifest(*many, *(picture(n, "ab"[n % 2], group=f"q{n}") for n in range(100))))
+    assert [p.split for p in done.pictures[:100]] == [p.split for p in done.pictures[100:]]
+
+
 def test_a_group_that_the_data_set_divides_is_told() -> None:
     """Splits that are given stay, but images of a patient in two of them make figures too good."""
     pictures = [picture(n, "ab"[n % 2], "test" if n < 4 else "train", group=f"p{n // 3}") for n in range(8)]
@@ -161,7 +175,7 @@ def test_where_there_is_a_test_split_it_is_measured_on(split: str | None) -> Non
 
 def test_a_fold_without_a_class_to_train_on_is_refused() -> None:
     """Groups that classes share take the fold of the first class; no head can answer with a class it has not seen."""
-    groups = sorted((f"patient {n}" for n in range(12)), key=lambda g: _hash_number(picture(0, "a", group=g)))
+    groups = sorted((f"patient {n}" for n in range(12)), key=lambda g: _hash_number(f"group:{g}"))
     pictures = [picture(n, "a", group=group) for n, group in enumerate(groups)]
     pictures += [picture(100 + n, "b", group=group) for n, group in enumerate(groups[::3])]  # all of them in fold 1
     with pytest.raises(DataError, match="fold 1 of 3 has no image of class 'b' to train on, .*another number of folds"):

@@ -27,26 +27,30 @@ def rates(simulated: ModuleType, measure: str) -> dict[str, float]:
 
 @pytest.mark.parametrize("measure", ["cover_accuracy", "cover_difference"])
 def test_intervals_hold_the_truth(simulated: ModuleType, measure: str) -> None:
-    """Between 93 and 98 of 100 do, for 30 to 400 images, with groups and without."""
+    """Between 93 and 98 of 100 do, for 30 to 400 images, with groups and without; more if few groups tell little."""
     found = rates(simulated, measure)
-    assert {name: rate for name, rate in found.items() if not 0.93 - 0.014 <= rate <= 0.98 + 0.014} == {}
+    unequal = {str(sample) for sample in simulated.UNEQUAL}
+    assert {name: rate for name, rate in found.items() if not rate >= 0.93 - 0.014} == {}
+    assert {name: rate for name, rate in found.items() if not rate <= 0.98 + 0.014 and name not in unequal} == {}
     assert 0.94 < np.mean(list(found.values())) < 0.975
 
 
 def test_intervals_that_forget_groups_do_not(simulated: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     """What the simulation is there to see."""
-    monkeypatch.setattr(simulated.Sample, "units", property(lambda s: simulated.Units.single(s.groups * s.size)))
-    assert simulated.cover_accuracy(simulated.Sample(20, 16, 1.0), 200) < 0.6
+    monkeypatch.setattr(simulated.Sample, "units", property(lambda s: simulated.Units.single(sum(s.sizes))))
+    assert simulated.cover_accuracy(simulated.Sample((16,) * 20, 1.0), 200) < 0.6
 
 
 def test_cross_validated_intervals_hold_the_truth(simulated: ModuleType) -> None:
     """The truth is the mean accuracy of the classifiers of the folds."""
     for sample in simulated.SINGLE:
-        assert 0.93 - 0.014 <= simulated.cover_cross_validation(sample.groups, SETS) <= 0.98 + 0.014
+        assert 0.93 - 0.014 <= simulated.cover_cross_validation(len(sample.sizes), SETS) <= 0.98 + 0.014
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["30 images", "100 images", "400 images", "100 images in 20 groups, correlation 0.5"])
+@pytest.mark.parametrize(
+    "name", ["30 images", "100 images", "400 images", "100 images in groups, 20 of 5, correlation 0.5"]
+)
 def test_equal_cells_are_not_told_apart(simulated: ModuleType, name: str) -> None:
     """A grid of 12 equally good cells gets a claim in at most 5 of 100 data sets, and the best is not oversold.
 
@@ -61,5 +65,5 @@ def test_equal_cells_are_not_told_apart(simulated: ModuleType, name: str) -> Non
 def test_comparisons_one_by_one_would_tell_them_apart(simulated: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     """What the simulation is there to see."""
     monkeypatch.setattr(simulated, "joint_error", lambda cells, units: 0.05)
-    claims, _ = simulated.judge_equal_cells(simulated.Sample(100), 20, grid=(4, 3))
+    claims, _ = simulated.judge_equal_cells(simulated.Sample((1,) * 100), 20, grid=(4, 3))
     assert claims > 0.3

@@ -106,7 +106,7 @@ def test_the_better_run_is_recommended(tuned: FineTuned) -> None:
     best = tuned.run.chosen["best_epoch"]
     assert best > 0
     epochs = tuned.run.chosen["epochs"]
-    assert f"epoch {best} of {epochs} beats the cached head on validation" in tuned.verdict
+    assert f"epoch {best} of {epochs} has the lowest validation loss, which chose it" in tuned.verdict
     assert tuned.difference.endswith((" images: significant", " images: not significant"))
 
 
@@ -116,7 +116,7 @@ def test_training_that_only_harms_leaves_the_head_recommended(work: Path, head_r
     assert harmed.run.chosen == {"epochs": 2, "best_epoch": 0}
     assert harmed.recommended is harmed.head_run
     assert harmed.fine_tuning.beats_head is False
-    assert "no epoch beats the cached head on validation" in harmed.verdict
+    assert "no epoch has a lower validation loss than the cached head" in harmed.verdict
     assert f"{head_run.folder} stays the recommended run" in harmed.verdict
     for split, metrics in harmed.metrics_after.items():
         assert metrics.accuracy == head_run.metrics[split].accuracy

@@ -20,7 +20,9 @@ from featstore.errors import DataError, RunError
 from featstore.evaluation.metrics import Metrics, compute_metrics, describe_splits
 from featstore.extraction.recipe import Recipe
 from featstore.heads.logistic import LogisticHead
+from featstore.runs.evaluation import evaluate_run
 from featstore.runs.files import load_run, load_splits
+from featstore.runs.measuring import used_for
 from featstore.runs.run import Run
 from featstore.training.head_recipe import HeadRecipe
 from featstore.training.job import train
@@ -275,3 +277,33 @@ def test_mistakes_are_one_line(
     done = call("evaluate", *(run.folder if a == "RUN" else a for a in arguments), "--cache", work / "cache")
     assert (done.code, done.out, done.err.count("\n")) == (1, "", 1)
     assert message in done.err
+
+
+def test_new_images_of_groups_that_were_trained_on_are_noted(work: Path, tmp_path: Path) -> None:
+    """They were not seen, but others of the same patient were; the names of groups are not kept with the run."""
+    pictures = [p for p in scan(work / "own").pictures if "broken" not in p.path]
+    lines = [f"{p.path},{p.label},patient {n // 2}" for n, p in enumerate(pictures)]
+    (tmp_path / "own.csv").write_text("\n".join(["path,label,group", *lines, ""]))
+    run = train(tmp_path / "own.csv", Recipe(model="tiny"), cache=work / "cache", runs=tmp_path / "runs").run
+    assert "patient" not in (run.folder / "images.csv").read_text()
+    new = scan(work / "new").pictures
+    for names, noted in (
+        (["patient 0", "patient 1", "patient 2", "patient 3", "patient 4"], True),
+        (["x", "y"], False),
+    ):
+        lines = [f"{p.path},{p.label},{names[n % len(names)]}" for n, p in enumerate(new)]
+        (tmp_path / "new.csv").write_text("\n".join(["path,label,group", *lines, ""]))
+        found = evaluate_run(run, tmp_path / "new.csv", cache=work / "cache")
+        assert found.metrics["new"].used_for == "measuring"
+        assert bool(found.notes) == noted
+        assert all("12 images that are new to the run are of groups that it was trained on" in n for n in found.notes)
+
+
+def test_a_split_with_a_copy_of_a_training_image_is_partly_training(work: Path, tmp_path: Path) -> None:
+    """Its figure is too good by that share, and not as that of the training split is."""
+    split_of = {"a": "train", "b": "val"}
+    pictures = [p.with_digest(name) for p, name in zip(scan(work / "new").pictures, "abcd", strict=False)]
+    a, b, c, _ = pictures
+    assert used_for([a, c], split_of, True) == "partly training"
+    assert used_for([a], split_of, True) == "training"
+    assert [used_for([b, c], split_of, stops) for stops in (True, False)] == ["stopping", "measuring"]
