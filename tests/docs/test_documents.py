@@ -37,6 +37,7 @@ NOT_RUN = Counter(
         ("fine-tuning.md", "the test of the example runs it"): 1,
         ("index.md", "installs from the package registry"): 1,
         ("index.md", "ImageNet weights"): 1,
+        ("numbers.md", "takes minutes"): 1,
         ("performance.md", "benchmarks on data that are not shipped"): 1,
         ("preprocessing.md", "ImageNet weights"): 3,
         ("results.md", "ImageNet weights"): 3,
