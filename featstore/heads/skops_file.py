@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,8 @@ def load_skops(path: Path) -> LinearClassifier:
     from sklearn.pipeline import Pipeline
     from sklearn.preprocessing import StandardScaler
 
-    with open_archive(path):
+    with open_archive(path), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of scikit-learn about its version, which does not change an array
         found = skops.io.load(path, trusted=[])
     if type(found) is not Pipeline or [type(step) for _, step in found.steps] != [StandardScaler, LogisticRegression]:
         raise ValueError(f"it has a {type(found).__name__}, not a scaler and a logistic regression")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import tempfile
 import zipfile
 from dataclasses import asdict, replace
@@ -19,6 +20,7 @@ from hypothesis.extra import numpy as arrays
 from featstore.errors import RunError
 from featstore.heads.linear import LinearClassifier, load_linear
 from featstore.heads.registry import make_head
+from featstore.heads.skops_file import load_skops
 from helpers.paths import TESTS
 
 VERSION_3 = TESTS / "format" / "run-version-3"
@@ -188,3 +190,14 @@ def test_a_header_of_a_huge_array_allocates_nothing(tmp_path: Path, shape: str) 
         archive.writestr("mean.npy", array)
     with pytest.raises(RunError, match="cannot reshape|maximum|too big|overflow|too large"):
         make_head("logistic").load(tmp_path / "head.npz")
+
+
+def test_the_version_of_scikit_learn_in_an_old_head_does_not_matter(tmp_path: Path) -> None:
+    """Only the arrays of the file are used, so there is no warning either, for which this test would fail."""
+    source, changed = next(VERSION_3.rglob("head.skops")), tmp_path / "head.skops"
+    with zipfile.ZipFile(source) as old, zipfile.ZipFile(changed, "w") as new:
+        for name in old.namelist():
+            content, found = re.subn(rb'(_sklearn_version"[^}]*?"content": "\\")[^\\]+', rb"\g<1>0.1.0", old.read(name))
+            assert found or name != "schema.json"
+            new.writestr(name, content)
+    assert np.array_equal(load_skops(changed).coefficients, load_skops(source).coefficients)
