@@ -50,6 +50,10 @@ class Measurement:
 
     def __post_init__(self) -> None:
         check_fields(self)
+        if self.val_as_test and self.folds is not None:
+            raise UsageError(
+                f"{param('val_as_test', True)}: not with {param('folds', self.folds)}, where each image is measured"
+            )
 
 
 def make_grid(

@@ -246,6 +246,12 @@ def test_what_stops_a_head_does_not_measure_it(work: Path, tmp_path: Path) -> No
         assert run["metrics"]["test"]["used_for"] == "measuring"
 
 
+def test_folds_have_their_own_images_to_measure_on() -> None:
+    """With folds the option would do nothing."""
+    with pytest.raises(UsageError, match="val_as_test.*not with .*folds"):
+        Measurement(folds=3, val_as_test=True)
+
+
 def test_groups_widen_all_intervals(work: Path, tmp_path: Path) -> None:
     """Of a cell and of a difference; the number of groups is told."""
     pictures = scan(work / "photos").pictures
