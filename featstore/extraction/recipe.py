@@ -119,6 +119,20 @@ class Recipe:
         return self.model.endswith(MODEL_ENDING)
 
 
+class CheckOptions(TypedDict, total=False):
+    """The fields of a `Recipe` that a check of a base takes as keyword arguments."""
+
+    model: str
+    weights: str | None
+    alpha: float | None
+    size: str | int | None
+    fit: Fit | None
+    interpolation: Interpolation
+    resize: str | int | None
+    scales: str | None
+    weights_seed: int
+
+
 class GridOptions(TypedDict, total=False):
     """The fields of a `Recipe` as keyword arguments; six of them take several values, as `make_recipes` says."""
 
