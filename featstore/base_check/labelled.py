@@ -80,7 +80,8 @@ class LabelledCheck(Shown):
         sizes = ["sizes"] if several else []
         yield Table(["preprocess", *sizes, "views", "n", "top-1", "95 % interval", "top-5", "most common class"], table)
         yield ""
-        yield f"labels: {self.labels}; images: {describe_reading(self.reading)}"
+        likewise = ", the other sizes likewise" if several else ""
+        yield f"labels: {self.labels}; images: {describe_reading(self.reading)}{likewise}"
         yield from self.notes
 
     def describe(self) -> dict[str, Any]:
