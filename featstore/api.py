@@ -52,8 +52,8 @@ def extract(
         data: A folder, a CSV with the columns path, label, split and group, or the manifest of either.
         cache: A `Cache`, or the folder of one. Default: $FEATSTORE_CACHE, or `cache` in the working folder.
         progress: Whether to show a display on standard error, or a `Progress` of your own.
-        **options: The fields of `Recipe`; `model`, `weights`, `alpha`, `preprocess`, `size` and `views` may be lists,
-            which makes one set of features for each combination.
+        **options: The fields of `Recipe`; all but `augment`, `weights_seed` and `top` may be lists, which makes one set
+            of features for each combination.
 
     Returns:
         The images that have all their rows, with digests, and a `FeatureSet` for each recipe and size.
@@ -127,8 +127,7 @@ def train_head(
     recipe = HeadRecipe(head=head, parameters=parameters or {}, seed=seed, train_on=train_on, average=average)
     if own_base := HEADS[head].base:
         options.setdefault("model", own_base)
-    options.setdefault("weights_seed", seed)
-    recipes = make_recipes(**options)
+    recipes = make_recipes(seed, **options)
     check_side_by_side(recipes, concat)
     with displayed(progress) as display:
         trained = train(
@@ -180,7 +179,7 @@ def compare(
         seed: First seed of the heads, and the seed of random weights.
         cache: A `Cache`, or the folder of one. Default: $FEATSTORE_CACHE, or `cache` in the working folder.
         progress: Whether to show a display on standard error, or a `Progress` of your own.
-        **options: The fields of `Recipe`; `model`, `weights`, `alpha`, `preprocess`, `size` and `views` may be lists.
+        **options: The fields of `Recipe`; all but `augment`, `weights_seed` and `top` may be lists.
 
     Returns:
         The cells, best first, with intervals, paired differences to the best, and the findings in words. A cell whose
@@ -198,7 +197,7 @@ def compare(
     from featstore.comparison.grid import Measurement
     from featstore.comparison.job import measure_grid
 
-    if options.setdefault("weights_seed", seed) != seed:
+    if options.get("weights_seed", seed) != seed:
         raise UsageError(f"{param('weights_seed', options['weights_seed'])}: compare has one {param('seed')} for all")
     names: list[HeadName] = [heads] if isinstance(heads, str) else list(heads)
     measurement = Measurement(
@@ -212,7 +211,7 @@ def compare(
     with displayed(progress) as display:
         comparison = measure_grid(
             data,
-            make_recipes(**options),
+            make_recipes(seed, **options),
             names,
             parameters or {},
             HeadRecipe(train_on=train_on, average=average),

@@ -14,6 +14,7 @@ from typing import Any
 
 import typer
 
+from featstore.cli.command import Command
 from featstore.cli.console import flag, note
 from featstore.errors import FeatstoreError, UsageError, parameters_spelled
 from featstore.system.tensorflow_loader import mute_tensorflow
@@ -54,7 +55,7 @@ def make_app(only: str = "") -> typer.Typer:
         if name == "cache":
             app.add_typer(module.app, name=name)
         else:
-            app.command(name)(module.command)
+            app.command(name, cls=Command)(module.command)
     return app
 
 

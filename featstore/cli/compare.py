@@ -11,7 +11,7 @@ from featstore.cli import options
 from featstore.cli.console import list_skipped, note, print_json, spreadsheet_text
 from featstore.cli.fields import Fields, takes_fields
 from featstore.comparison.grid import Measurement
-from featstore.extraction.recipe import GridOptions, Recipe
+from featstore.extraction.recipe import AXES, GridOptions, Recipe
 from featstore.system.progress import displayed
 from featstore.training.head_recipe import HeadRecipe
 
@@ -26,7 +26,7 @@ def command(
         GridOptions,
         Fields(
             Recipe,
-            repeatable=["model", "weights", "alpha", "preprocess", "size", "views"],
+            repeatable=["model", "weights", "alpha", *AXES],
             leave_out=["weights_seed"],
         ),
     ],
@@ -51,12 +51,11 @@ def command(
     from featstore.comparison.job import measure_grid
     from featstore.extraction.recipe_grid import make_recipes
 
-    recipe["weights_seed"] = measurement.seed
     names = heads.pop("head")
     with displayed(not quiet) as progress:
         comparison = measure_grid(
             data,
-            make_recipes(**recipe),
+            make_recipes(measurement.seed, **recipe),
             names,
             dict(settings),
             HeadRecipe(**heads),

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from functools import wraps
 from inspect import Parameter, signature
@@ -22,7 +22,7 @@ import typer
 from featstore.cli.console import flag
 from featstore.images.preprocessing import VARIANTS
 from featstore.images.views import VIEWS
-from featstore.system.fields import bounds, choices, field_help, field_types
+from featstore.system.fields import bounds, choices, field_help, field_types, settle_choice
 
 
 def _models() -> list[str]:
@@ -33,7 +33,7 @@ def _models() -> list[str]:
 
 _REPEATED = defaultdict(
     lambda: "Repeatable.",
-    weights="Repeatable: imagenet or random once for all bases; otherwise one for each, in their order.",
+    weights="Repeatable: one for all bases (imagenet, random, default), or one for each in their order.",
     alpha="Repeatable: once for all of these, or for each in their order.",
 )
 
@@ -75,11 +75,11 @@ class Fields:
             more["metavar"] = "SIZE"  # the only kind of field with a parser
         if str in get_args(kind):
             kind = str | None  # a size is text or a number; here it is text
+        if known:  # Typer would take them in one spelling only
+            suggest, more = lambda: known, {"parser": _one_of(hint), "metavar": f"[{'|'.join(known)}]"}
         if name in self.repeatable:
             kind, text = list[float] if float in get_args(kind) else list[str], f"{text} {_REPEATED[name]}"
             default = [] if default is None or name in self.optional else default if default is MISSING else [default]
-            if known:  # which Typer does for a single value only
-                suggest, more = lambda: known, {"parser": _one_of(known), "metavar": f"<{'|'.join(known)}>"}
         option = typer.Option(
             flag(name, None),
             help=text,
@@ -128,10 +128,13 @@ def _starting(suggest: Callable[[], Iterable[str]]) -> Callable[[str], list[str]
     return lambda incomplete: [word for word in suggest() if word.startswith(incomplete)]
 
 
-def _one_of(known: Sequence[str]) -> Callable[[str], str]:
+def _one_of(hint: Any) -> Callable[[str], str]:
+    """Return a function from a choice in any spelling to the choice."""
+
     def parse(text: str) -> str:
-        if text not in known:
-            raise typer.BadParameter(f"{text!r} is not one of {', '.join(map(repr, known))}.")
-        return text
+        choice = settle_choice(hint, text)
+        if choice is None:
+            raise typer.BadParameter(f"{text!r} is not one of {', '.join(map(repr, choices(hint)))}.")
+        return choice
 
     return parse

@@ -46,8 +46,7 @@ def command(
     from featstore.training.job import check_side_by_side, train
 
     recipe["model"] = recipe["model"] or HEADS[head.head].base or []
-    recipe["weights_seed"] = head.seed
-    recipes = make_recipes(**recipe)
+    recipes = make_recipes(head.seed, **recipe)
     check_side_by_side(recipes, concat)
     with displayed(not quiet) as progress:
         trained = train(

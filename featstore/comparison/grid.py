@@ -11,7 +11,7 @@ from typing import Annotated, Any
 from featstore.errors import UsageError, param
 from featstore.extraction.recipe import Recipe
 from featstore.heads.registry import HEADS, HeadName, make_head
-from featstore.system.fields import Between, Seed, check_fields
+from featstore.system.fields import Between, Seed, settle_fields
 from featstore.training.head_recipe import HeadRecipe
 
 
@@ -49,7 +49,7 @@ class Measurement:
     val_as_test: bool = False
 
     def __post_init__(self) -> None:
-        check_fields(self)
+        settle_fields(self)
         if self.val_as_test and self.folds is not None:
             raise UsageError(
                 f"{param('val_as_test', True)}: not with {param('folds', self.folds)}, where each image is measured"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from featstore.errors import UsageError, param
 from featstore.evaluation.averaging import Average
 from featstore.heads.registry import HeadName
-from featstore.system.fields import Seed, check_fields
+from featstore.system.fields import Seed, settle_fields
 
 if TYPE_CHECKING:
     from featstore.extraction.recipe import Recipe
@@ -37,7 +37,7 @@ class HeadRecipe:
     seed: Seed = 0
 
     def __post_init__(self) -> None:
-        check_fields(self)
+        settle_fields(self)
 
     def for_one_view(self) -> HeadRecipe:
         """Return the recipe without what is said of several views."""

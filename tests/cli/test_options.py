@@ -11,7 +11,7 @@ import typer
 from featstore.cli.app import make_app
 from featstore.cli.console import flag
 from featstore.comparison.grid import Measurement
-from featstore.extraction.recipe import Recipe
+from featstore.extraction.recipe import AXES, Recipe
 from featstore.finetuning.settings import FineTuneSettings
 from featstore.system.fields import bounds, choices, field_help, field_types
 from featstore.training.head_recipe import HeadRecipe
@@ -65,7 +65,7 @@ def test_an_option_is_the_field(command: str, kind: type, name: str) -> None:
 
 
 def test_what_may_be_given_more_than_once() -> None:
-    """As it always was."""
+    """A grid takes several values of everything that gives another set of features."""
     names = {
         command: {name for name in field_help(Recipe) if option(command, flag(name, None)).multiple}
         for command in ("extract", "cache explain", "train-head", "compare")
@@ -74,7 +74,7 @@ def test_what_may_be_given_more_than_once() -> None:
         "extract": {"preprocess"},
         "cache explain": {"preprocess"},
         "train-head": {"model", "weights", "alpha"},
-        "compare": {"model", "weights", "alpha", "preprocess", "size", "views"},
+        "compare": {"model", "weights", "alpha", *AXES},
     }
     assert option("compare", "--head").multiple
     assert not option("train-head", "--head").multiple
