@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from featstore.cli import options
-from featstore.cli.console import list_skipped, print_json, spreadsheet_text, write_file
+from featstore.cli.console import STANDARD_OUTPUT, check_output, list_skipped, print_json, spreadsheet_text, write_file
 from featstore.system.progress import displayed
 
 if TYPE_CHECKING:
@@ -20,7 +20,13 @@ def command(
     images: Annotated[
         list[str], typer.Argument(metavar="IMAGES...", help="Image files or folders.", show_default=False)
     ],
-    csv: Annotated[Path | None, typer.Option("--csv", help="Also write path, label and probabilities there.")] = None,
+    csv: Annotated[
+        Path | None,
+        typer.Option(
+            "--csv",
+            help="Also write path, label and probabilities there; - for standard output, and nothing else there.",
+        ),
+    ] = None,
     weights: options.MovedWeights = [],
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 if any file had to be skipped.")] = False,
     cache: options.Cache = None,
@@ -35,6 +41,7 @@ def command(
     from featstore.runs.files import load_run
     from featstore.runs.prediction import predict_images
 
+    check_output(csv, "--csv", json=json)
     trained = load_run(run)
     with displayed(not quiet) as progress:
         prediction = predict_images(
@@ -60,7 +67,7 @@ def command(
         )
     else:
         list_skipped(prediction.skipped)
-    if not (json or quiet):
+    if not (json or quiet or csv == STANDARD_OUTPUT):
         print(prediction)
     if strict and prediction.skipped:
         raise typer.Exit(1)
