@@ -62,17 +62,17 @@ def check_output(path: Path | None, option: str, *, json: bool = False) -> None:
         if json:
             raise UsageError(f"{option} -: standard output is taken by --json; name a file, or leave --json out")
         return
-    folder, problem = path.absolute().parent, None
+    folder, problem = path.resolve().parent, None  # a link may lead to a file that is still to be made
     if path.is_dir():
-        problem = "is a folder"
+        problem = "it is a folder"
     elif path.exists():
-        problem = None if os.access(path, os.W_OK) else "cannot be written"
+        problem = None if os.access(path, os.W_OK) else "you may not write to it"
     elif not folder.is_dir():
-        problem = f"the folder {folder} does not exist"
+        problem = f"there is no folder {folder}"
     elif not os.access(folder, os.W_OK | os.X_OK):
-        problem = f"the folder {folder} cannot be written"
+        problem = f"you may not write in {folder}"
     if problem:
-        raise StoreError(f"{option} {path}: {problem}; choose another file")
+        raise StoreError(f"{path}: cannot be written: {problem}; choose another file for {option}")
 
 
 def write_file(path: Path, data: bytes, option: str) -> None:

@@ -182,7 +182,10 @@ def test_a_csv_that_cannot_be_written_is_an_error(run: str, tmp_path: Path) -> N
     """The message names the file and the option."""
     done = call("predict", run, "photos/grün", "--csv", tmp_path / "nowhere" / "out.csv")
     assert done.code == 1
-    assert "out.csv: cannot be written: No such file or directory; choose another file for --csv" in done.err
+    assert (
+        f"out.csv: cannot be written: there is no folder {tmp_path / 'nowhere'}; choose another file for --csv"
+        in done.err
+    )
     assert done.err.count("\n") == 1
 
 
