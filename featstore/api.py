@@ -105,7 +105,7 @@ def train_head(
     Args:
         data: A folder, a CSV with the columns path, label, split and group, or the manifest of either. Splits that it
             does not bring are made from the content of the images.
-        head: Name of the head: `logistic`, `bn-dropout`, `vgg-fc` or `scratch-cnn`.
+        head: Name of the head: `logistic`, `bn-dropout`, `vgg-fc`, `fc-bn` or `scratch-cnn`.
         parameters: Parameters of the head, as in `{"C": 0.1}`.
         concat: Whether to put the features of several models side by side.
         train_on: With several views, `plain` trains on one of them, `all` on each. Default: `plain`.
@@ -139,7 +139,7 @@ def train_head(
 
     recipe = HeadRecipe(head=head, parameters=parameters or {}, seed=seed, train_on=train_on, average=average)
     reading, features = split_keywords(options)
-    if own_base := HEADS[head].base:
+    if own_base := HEADS[recipe.head].base:
         features.setdefault("model", own_base)
     recipes = make_recipes(seed, **features)
     check_side_by_side(recipes, concat)

@@ -31,6 +31,7 @@ _COMMANDS = {  # and the modules that they are in
     "evaluate": "evaluate",
     "predict": "predict",
     "models": "models",
+    "heads": "heads",
     "cache": "cache",
 }
 

@@ -10,6 +10,7 @@ import typer
 from featstore.cli import options
 from featstore.cli.console import list_skipped, note, print_json, spreadsheet_text
 from featstore.cli.fields import Fields, takes_fields
+from featstore.cli.head_options import HeadParameterOptions, chosen_parameters
 from featstore.comparison.grid import Measurement
 from featstore.datasets.options import DataOptions
 from featstore.extraction.recipe import AXES, GridOptions, Recipe
@@ -34,6 +35,7 @@ def command(
     heads: Annotated[dict[str, Any], Fields(HeadRecipe, repeatable=["head"], leave_out=["parameters", "seed"])],
     measurement: Annotated[Measurement, Fields(Measurement)],
     reading: Annotated[DataOptions, Fields(DataOptions)],
+    parameters: Annotated[dict[str, Any], HeadParameterOptions(leave_out=["folds"])],
     settings: options.Settings = [],
     csv: Annotated[Path | None, typer.Option("--csv", help="Also write the table there.")] = None,
     chart: Annotated[
@@ -60,7 +62,7 @@ def command(
             scan(data, reading),
             make_recipes(measurement.seed, **recipe),
             names,
-            dict(settings),
+            chosen_parameters(settings, parameters),
             HeadRecipe(**heads),
             measurement,
             cache=options.chosen_cache(cache, rehash),

@@ -15,14 +15,14 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from functools import wraps
 from inspect import Parameter, signature
-from typing import Annotated, Any, get_args, get_type_hints
+from typing import Annotated, Any, Protocol, get_args, get_type_hints, runtime_checkable
 
 import typer
 
 from featstore.cli.console import flag
 from featstore.images.preprocessing import VARIANTS
 from featstore.images.views import VIEWS
-from featstore.system.fields import bounds, choices, field_help, field_types, settle_choice
+from featstore.system.fields import Between, choices, field_help, field_types, limits, settle_choice
 
 
 def _models() -> list[str]:
@@ -43,6 +43,14 @@ _SUGGESTIONS: dict[str, Callable[[], Iterable[str]]] = {
     "preprocess": lambda: VARIANTS,
     "views": lambda: VIEWS,
 }
+
+
+@runtime_checkable
+class OptionsMark(Protocol):
+    """A mark for a parameter of a command that stands for several options."""
+
+    def parameters(self) -> list[Parameter]:
+        """Return the parameters of the command that take its place."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +75,7 @@ class Fields:
 
     def _parameter(self, name: str) -> Parameter:
         kind, hint = field_types(self.of, annotated=False)[name], field_types(self.of)[name]
-        known, range_, suggest = choices(hint), bounds(hint), _SUGGESTIONS.get(name)
+        known, range_, suggest = choices(hint), limits(hint), _SUGGESTIONS.get(name)
         default = next(item.default for item in fields(self.of) if item.name == name)
         text = re.sub(r"`(\w+)`", self._as_flag, field_help(self.of)[name])
         more: dict[str, Any] = {"parser": self.parsers.get(name)}
@@ -83,8 +91,8 @@ class Fields:
         option = typer.Option(
             flag(name, None),
             help=text,
-            min=range_.least if range_ else None,
-            max=range_.most if range_ else None,
+            min=range_.least if isinstance(range_, Between) else None,
+            max=range_.most if isinstance(range_, Between) else None,
             show_default=default not in (None, [], MISSING),
             autocompletion=_starting(suggest) if suggest else None,
             **more,
@@ -101,13 +109,13 @@ class Fields:
 
 
 def takes_fields(command: Callable[..., None]) -> Callable[..., None]:
-    """Return `command` with an option for each field, in place of every parameter that is marked with `Fields`."""
+    """Return `command` with several options in place of every parameter with a mark such as `Fields`."""
     marked: dict[str, tuple[Callable[..., Any], list[Parameter]]] = {}
     parameters: list[Parameter] = []
     hints = get_type_hints(command, include_extras=True)
     for name, parameter in signature(command).parameters.items():
         kind, *marks = get_args(hints[name])
-        if marks and isinstance(marks[0], Fields):
+        if marks and isinstance(marks[0], OptionsMark):
             marked[name] = kind, marks[0].parameters()
             parameters += marked[name][1]
         else:

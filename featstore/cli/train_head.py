@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from featstore.cli import options
 from featstore.cli.console import list_skipped, note, print_json
 from featstore.cli.fields import Fields, takes_fields
+from featstore.cli.head_options import HeadParameterOptions, chosen_parameters
 from featstore.cli.show import describe
 from featstore.comparison.grid import Measurement
 from featstore.datasets.options import DataOptions
@@ -29,6 +30,7 @@ def command(
     head: Annotated[HeadRecipe, Fields(HeadRecipe, leave_out=["parameters"])],
     fractions: Annotated[Measurement, Fields(Measurement, only=["val_fraction", "test_fraction", "val_as_test"])],
     reading: Annotated[DataOptions, Fields(DataOptions)],
+    parameters: Annotated[dict[str, Any], HeadParameterOptions()],
     settings: options.Settings = [],
     concat: Annotated[
         bool, typer.Option("--concat", help="Put the features of several --model side by side in one head.")
@@ -55,7 +57,7 @@ def command(
         trained = train(
             scan(data, reading),
             recipes,
-            replace(head, parameters=dict(settings)),
+            replace(head, parameters=chosen_parameters(settings, parameters)),
             val_fraction=fractions.val_fraction,
             test_fraction=fractions.test_fraction,
             val_as_test=fractions.val_as_test,

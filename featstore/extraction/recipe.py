@@ -46,7 +46,7 @@ class Recipe:
         reading: pillow (antialiased, EXIF applied), or keras-compat (as Keras data sets read).
         layer: Layer whose activation is kept.
         pool: How the activation is pooled over the image; none keeps the whole map. Default: avg; none for pixels and
-            the head vgg-fc.
+            the heads vgg-fc and fc-bn.
         dtype: How rows are stored.
         views: one, flip, five, ten (crops and mirror images), or augment:K for training images.
         resize: Size that crops are taken from, a side or HxW. Default with crops: size / 0.875.

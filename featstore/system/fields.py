@@ -7,6 +7,7 @@ command line makes its options of all three.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from functools import cache
 from inspect import cleandoc
@@ -28,6 +29,23 @@ class Between(NamedTuple):
 
     def holds(self, value: object) -> bool:
         return isinstance(value, int) and self.least <= value and (self.most is None or value <= self.most)
+
+
+class Within(NamedTuple):
+    """A range of numbers from `low`, which may be included, to below `high`."""
+
+    low: float
+    high: float = math.inf
+    includes_low: bool = True
+
+    def __str__(self) -> str:
+        low = f"of at least {self.low:g}" if self.includes_low else f"above {self.low:g}"
+        return f"a number {low}" + (f" and below {self.high:g}" if self.high < math.inf else "")
+
+    def holds(self, value: object) -> bool:
+        if not isinstance(value, int | float) or isinstance(value, bool):
+            return False
+        return self.low < value < self.high or (self.includes_low and value == self.low)
 
 
 class Alias(NamedTuple):
@@ -59,9 +77,9 @@ def settle_choice(hint: Any, value: str) -> str | None:
     return aliases.get(found, found) if found is not None else None
 
 
-def bounds(hint: Any) -> Between | None:
+def limits(hint: Any) -> Between | Within | None:
     """Return the range in the annotations of a type, if there is one."""
-    return next((part for part in _parts(hint) if isinstance(part, Between)), None)
+    return next((part for part in _parts(hint) if isinstance(part, Between | Within)), None)
 
 
 @cache
@@ -89,7 +107,7 @@ def settle_fields(record: Any) -> None:
     Raises UsageError for a value that is not one of the choices of its field, or outside its range.
     """
     for name, hint in field_types(record.__class__).items():
-        value, known, range_ = getattr(record, name), choices(hint), bounds(hint)
+        value, known, range_ = getattr(record, name), choices(hint), limits(hint)
         if value is None and type(None) in _parts(hint):
             continue
         if known and value not in known:

@@ -15,7 +15,7 @@ from featstore.extraction.recipe import AXES, GridOptions, OneOrMore, Recipe
 from featstore.finetuning.settings import FineTuneOptions, FineTuneSettings
 from featstore.heads.registry import HEADS, HeadName
 from featstore.images.reading import VERSIONS, ReadingName
-from featstore.system.fields import Between, bounds, choices, field_help, field_types, settle_fields
+from featstore.system.fields import Between, choices, field_help, field_types, limits, settle_fields
 from featstore.training.head_recipe import HeadRecipe
 
 REPEATABLE = {"model", "weights", "alpha", *AXES}
@@ -40,7 +40,7 @@ def test_a_field_has_choices_or_a_range_and_help() -> None:
     """The type may allow None; help is joined to one line."""
     types = field_types(Drawing)
     assert [choices(types[name]) for name in types] == [("red", "blue"), (), ()]
-    assert [bounds(types[name]) for name in types] == [None, Between(1, 9), None]
+    assert [limits(types[name]) for name in types] == [None, Between(1, 9), None]
     assert field_help(Drawing) == {"colour": "The colour. Default: that of the paper.", "lines": "How many."}
 
 
