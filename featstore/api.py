@@ -97,10 +97,13 @@ def train_head(
     seed: int = 0,
     cache: CacheLike = None,
     runs: PathLike = "runs",
+    name: str | None = None,
     progress: bool | Progress = False,
     **options: Unpack[_Options],
 ) -> Run:
     """Train a head on cached features and save it as a run; missing features are extracted first.
+
+    If the training is interrupted, the best epoch so far is saved, in a run whose `interrupted` is true.
 
     Args:
         data: A folder, a CSV with the columns path, label, split and group, or the manifest of either. Splits that it
@@ -117,6 +120,7 @@ def train_head(
         seed: Seed of the head, and of random weights unless `weights_seed` is given.
         cache: A `Cache`, or the folder of one. Default: $FEATSTORE_CACHE, or `cache` in the working folder.
         runs: Folder in which the run is saved.
+        name: Name of its folder there. Default: made of the data, the base, the head, and what differs from defaults.
         progress: Whether to show a display on standard error, or a `Progress` of your own.
         **options: The fields of `Recipe` and `DataOptions`, as for `extract`; a list of models needs `concat`.
 
@@ -154,6 +158,7 @@ def train_head(
             val_as_test=val_as_test,
             cache=cache,
             runs=runs,
+            name=name,
             progress=display,
         )
     _warn(trained.run.notes)
@@ -254,12 +259,14 @@ def fine_tune(
     weights: str | None = None,
     cache: CacheLike = None,
     runs: PathLike | None = None,
+    name: str | None = None,
     progress: bool | Progress = False,
     **settings: Unpack[_TuneOptions],
 ) -> FineTuned:
     """Train the top of a run's base together with its head, from cached inputs of that top.
 
-    If training is interrupted, the best epoch so far is saved, if one was better than the head.
+    If the training is interrupted, the best epoch so far is saved, if one was better than the head, in a run whose
+    `interrupted` is true.
 
     Args:
         run: A run of `train_head`, or its folder.
@@ -273,6 +280,7 @@ def fine_tune(
         weights: File of the base's weights, if it was moved.
         cache: A `Cache`, or the folder of one. Default: $FEATSTORE_CACHE, or `cache` in the working folder.
         runs: Folder in which the new run is saved. Default: that of `run`.
+        name: Name of its folder there. Default: that of `run` with `-tuned`.
         progress: Whether to show a display on standard error, or a `Progress` of your own.
         **settings: The fields of `FineTuneSettings`, such as `rate`, `epochs` and `patience`, and of `DataOptions`.
 
@@ -307,6 +315,7 @@ def fine_tune(
             weights=weights,
             cache=cache,
             runs=runs,
+            name=name,
             progress=display,
         )
     _warn(tuned.run.notes)

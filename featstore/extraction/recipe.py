@@ -89,13 +89,17 @@ class Recipe:
 
         return parse_source(self.model, self.weights, self.alpha, self.weights_seed, self.top)
 
+    def with_path(self, change: Callable[[str], str]) -> Recipe:
+        """Return the recipe with `change` applied to the path of the file that it names, if any."""
+        if self._names_file():
+            return replace(self, model=change(self.model))
+        if not self.weights or self.weights in ("imagenet", "random"):
+            return self
+        return replace(self, weights=change(self.weights))
+
     def at_absolute_paths(self) -> Recipe:
         """Return the recipe with an absolute path of the file that it names, if any, for use from another folder."""
-        if self._names_file():
-            return replace(self, model=os.path.abspath(self.model))
-        if self.weights is None or self.weights in ("imagenet", "random"):
-            return self
-        return replace(self, weights=os.path.abspath(self.weights))
+        return self.with_path(os.path.abspath)
 
     def with_weights(self, weights: str) -> Recipe:
         """Return the recipe with other weights. A `.keras` file is base and weights in one."""
