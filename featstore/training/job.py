@@ -21,7 +21,7 @@ from featstore.runs.run import Run
 from featstore.system.environment import versions
 from featstore.system.files import file_digest
 from featstore.system.pinned import pinned
-from featstore.training.fit import FitResult, Prepared, fit_head, prepare
+from featstore.training.fit import FitResult, Prepared, course_of, fit_head, prepare
 from featstore.training.head_recipe import HeadRecipe
 
 if TYPE_CHECKING:
@@ -105,9 +105,12 @@ def _save(
     runs: Path,
 ) -> Run:
     """Save the head and its run in a new folder below `runs`."""
+    from featstore.evaluation.remarks import remarks_on
     from featstore.heads.registry import HEADS
 
     manifest, estimator = prepared.manifest, fitted.estimator
+    stops_on_val = HEADS[head.head].stops_on_val
+    metrics = measure_splits(fitted.probabilities, fitted.pictures, manifest.classes, stops_on_val)
     folder = new_folder(runs, _run_name(prepared, head.head))
     head_file = estimator.save(folder)
     run = Run(
@@ -120,12 +123,13 @@ def _save(
         train_on="all" if any(plan.augmented for plan in prepared.plans) else head.train_on or "plain",
         average=head.average or "probabilities",
         classes=manifest.classes,
-        metrics=measure_splits(fitted.probabilities, fitted.pictures, manifest.classes, HEADS[head.head].stops_on_val),
+        metrics=metrics,
         seconds=seconds,
         seed=head.seed,
         data=os.path.abspath(manifest.source),
         fractions=fractions,
         notes=(*leak_notes(manifest), *moved_notes(runs, manifest)),
+        remarks=tuple(map(str, remarks_on(metrics, course_of(estimator)))),
         versions=versions(),
         head_file=head_file,
         head_sha256=file_digest(folder / head_file),
