@@ -16,7 +16,7 @@ from featstore.datasets.manifest import Manifest
 from featstore.datasets.options import DataKeywords, DataOptions, split_keywords
 from featstore.datasets.sources import as_manifest
 from featstore.errors import LeakWarning, UsageError, param
-from featstore.extraction.recipe import GridOptions
+from featstore.extraction.recipe import CheckOptions, GridOptions, Recipe
 from featstore.extraction.recipe_grid import make_recipes
 from featstore.finetuning.settings import FineTuneOptions
 from featstore.system.fields import check_names
@@ -24,6 +24,8 @@ from featstore.system.progress import Progress, displayed
 from featstore.training.head_recipe import HeadRecipe
 
 if TYPE_CHECKING:
+    from featstore.base_check.labelled import LabelledCheck
+    from featstore.base_check.unlabelled import UnlabelledCheck
     from featstore.comparison.result import Comparison
     from featstore.evaluation.averaging import Average
     from featstore.extraction.cache import CacheLike
@@ -397,6 +399,60 @@ def predict(
     paths = [images] if isinstance(images, str | os.PathLike) else list(images)
     with displayed(progress) as display:
         return predict_images(_loaded(run), paths, weights=weights, cache=cache, progress=display)
+
+
+def check_base(
+    data: PathLike | Manifest,
+    *,
+    preprocess: str | Sequence[str] = (),
+    labels: PathLike | None = None,
+    class_index: PathLike | None = None,
+    views: str | Sequence[str] = (),
+    cache: CacheLike = None,
+    progress: bool | Progress = False,
+    **options: Unpack[CheckOptions],
+) -> LabelledCheck | UnlabelledCheck:
+    """Check the preprocessing of a base: by accuracy with labels, by statistics of any photos without.
+
+    What the base was trained with is always measured too.
+
+    Args:
+        data: A folder of photos. If its folders are named by classes, as `n01440764` or `tench`, they are the labels.
+        preprocess: Variants to check. Default: all named ones.
+        labels: A CSV path,label with numbers of classes from 0, WordNet ids or names, or `folders`: the names of the
+            folders.
+        class_index: File with the names of the classes, as Keras' imagenet_class_index.json, a list or lines. Default:
+            that file, beside the weights or in ~/.keras/models.
+        views: With labels, `one`, `flip`, `five` or `ten`, or several. Default: all four.
+        cache: A `Cache`, or the folder of one. Default: $FEATSTORE_CACHE, or `cache` in the working folder.
+        progress: Whether to show a display on standard error, or a `Progress` of your own.
+        **options: Fields of `Recipe`: the base, and how images are read.
+
+    Returns:
+        The check, with a `finding`, the `best` variant if one is right, and the verdict in words.
+
+    Raises:
+        UsageError: An option makes no sense, or the output of the base is no classifier of these labels.
+        DataError: A label is not known, or no image can be read.
+        BaseUnavailable: The base or its weights cannot be loaded.
+        StoreError: The cache cannot be read or written.
+    """
+    from featstore.base_check.job import check_base as check
+
+    check_names("option", options, CheckOptions.__annotations__)
+    if "model" not in options:
+        raise UsageError(f"{param('model')} is missing: name a base, as in {param('model', 'MobileNetV2')}")
+    with displayed(progress) as display:
+        return check(
+            data,
+            Recipe(**options),
+            [preprocess] if isinstance(preprocess, str) else preprocess,
+            labels=labels,
+            class_index=class_index,
+            views=[views] if isinstance(views, str) else views,
+            cache=cache,
+            progress=display,
+        )
 
 
 def _loaded(run: Run | PathLike) -> Run:

@@ -167,6 +167,20 @@ _SETTLE: dict[str, Callable[[Any], Any]] = {  # fields with an open set of value
 AXES = ("size", "resize", "views", "scales", "fit", "interpolation", "reading", "layer", "pool", "dtype", "preprocess")
 
 
+class CheckOptions(TypedDict, total=False):
+    """The fields of a `Recipe` that a check of a base takes as keyword arguments."""
+
+    model: str
+    weights: str | None
+    alpha: float | None
+    size: str | int | None
+    fit: Fit | None
+    interpolation: Interpolation
+    resize: str | int | None
+    scales: str | None
+    weights_seed: int
+
+
 class GridOptions(TypedDict, total=False):
     """The fields of a `Recipe` as keyword arguments; most of them take several values, as `make_recipes` says."""
 
