@@ -25,7 +25,7 @@ def command(
         Recipe,
         Fields(
             Recipe,
-            only=["model", "weights", "alpha", "size", "fit", "interpolation", "resize", "weights_seed"],
+            only=["model", "weights", "alpha", "size", "fit", "interpolation", "bits", "resize", "weights_seed"],
         ),
     ],
     labels: Annotated[

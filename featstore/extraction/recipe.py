@@ -10,13 +10,13 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, TypedDict, TypeVar
 
 from featstore.images.preprocessing import parse_variant
-from featstore.images.reading import Fit, Interpolation, ReadingName
+from featstore.images.reading import ALL_BITS, Fit, Interpolation, ReadingName
 from featstore.images.views import parse_views
 from featstore.spec import LAST_ACTIVATION, Dtype, Pool
-from featstore.system.fields import Seed, check_fields
+from featstore.system.fields import Between, Seed, check_fields
 
 if TYPE_CHECKING:
     from featstore.bases.source import BaseSource
@@ -43,6 +43,7 @@ class Recipe:
             where `views` or `resize` take crops of a larger image.
         interpolation: How pixels are interpolated when an image is resized.
         reading: pillow (antialiased, EXIF applied), or keras-compat (as Keras data sets read).
+        bits: How many bits grey images of 16 bits use: 12 where their white is 4095, as in many X-rays.
         layer: Layer whose activation is kept.
         pool: How the activation is pooled over the image; none keeps the whole map. Default: avg; none for pixels and
             the head vgg-fc.
@@ -63,6 +64,7 @@ class Recipe:
     fit: Fit | None = None
     interpolation: Interpolation = "bilinear"
     reading: ReadingName = "pillow"
+    bits: Annotated[int, Between(8, ALL_BITS)] = ALL_BITS
     layer: str = LAST_ACTIVATION
     pool: Pool | None = None
     dtype: Dtype = "float16"
@@ -131,6 +133,7 @@ class GridOptions(TypedDict, total=False):
     fit: Fit | None
     interpolation: Interpolation
     reading: ReadingName
+    bits: int
     layer: str
     pool: Pool | None
     dtype: Dtype
