@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from featstore.datasets.folders import scan_folder
-from featstore.datasets.manifest import Manifest, Picture
+from featstore.datasets.manifest import Manifest, Picture, Skipped
 from featstore.datasets.options import DataOptions
 from featstore.datasets.tables import scan_csv
 from featstore.datasets.walk import Walk
@@ -56,12 +56,13 @@ def as_manifest(data: str | os.PathLike[str] | Manifest, options: DataOptions | 
 def list_files(paths: Sequence[str | os.PathLike[str]], options: DataOptions | None = None) -> Manifest:
     """Return a manifest without labels of files, in the given order, and of all files below folders, sorted."""
     pictures: list[Picture] = []
-    walk = Walk(options or DataOptions())
+    skipped: list[Skipped] = []
     for given in paths:
         path = os.fspath(given)
+        walk = Walk(os.path.realpath(path), options or DataOptions())
         if os.path.isdir(path):
-            pictures += (Picture(file, info) for file, info in walk.files(path, os.path.realpath(path)))
-        else:
-            info = walk.stat(path)
-            pictures += [] if info is None else [Picture(path, info)]
-    return Manifest(str(paths[0]) if paths else "", tuple(pictures), tuple(walk.skipped))
+            pictures += (Picture(file, info) for file, info in walk.files(path))
+        elif (info := walk.stat(path)) is not None:
+            pictures.append(Picture(path, info))
+        skipped += walk.skipped
+    return Manifest(str(paths[0]) if paths else "", tuple(pictures), tuple(skipped))

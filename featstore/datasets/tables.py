@@ -19,7 +19,7 @@ _CSV_COLUMNS = ("path", "label", "split", "group")
 
 def scan_csv(path: Path, options: DataOptions) -> Manifest:
     """Return the manifest of a CSV. Its paths are relative to its folder and may lead anywhere: the user wrote them."""
-    walk = Walk(options)
+    walk = Walk(str(path.parent), options)
     pictures: list[Picture] = []
     try:
         with path.open(newline="", encoding="utf-8-sig", errors="surrogateescape") as file:
