@@ -13,9 +13,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Unpack
 
 from featstore.datasets.manifest import Manifest
+from featstore.datasets.options import DataKeywords, DataOptions, split_keywords
+from featstore.datasets.sources import as_manifest
 from featstore.errors import LeakWarning, UsageError, param
 from featstore.extraction.recipe import GridOptions
 from featstore.extraction.recipe_grid import make_recipes
+from featstore.finetuning.settings import FineTuneOptions
 from featstore.system.fields import check_names
 from featstore.system.progress import Progress, displayed
 from featstore.training.head_recipe import HeadRecipe
@@ -26,7 +29,6 @@ if TYPE_CHECKING:
     from featstore.extraction.cache import CacheLike
     from featstore.extraction.pipeline import Extraction
     from featstore.finetuning.result import FineTuned
-    from featstore.finetuning.settings import FineTuneOptions
     from featstore.heads.registry import HeadName
     from featstore.runs.evaluation import Evaluation
     from featstore.runs.prediction import Prediction
@@ -36,12 +38,20 @@ if TYPE_CHECKING:
 PathLike = str | os.PathLike[str]
 
 
+class _Options(GridOptions, DataKeywords, total=False):
+    """The fields of a `Recipe` and those of `DataOptions`."""
+
+
+class _TuneOptions(FineTuneOptions, DataKeywords, total=False):
+    """The fields of `FineTuneSettings` and those of `DataOptions`."""
+
+
 def extract(
     data: PathLike | Manifest,
     *,
     cache: CacheLike = None,
     progress: bool | Progress = False,
-    **options: Unpack[GridOptions],
+    **options: Unpack[_Options],
 ) -> Extraction:
     """Complete the features of a data set in the cache.
 
@@ -53,7 +63,7 @@ def extract(
         cache: A `Cache`, or the folder of one. Default: $FEATSTORE_CACHE, or `cache` in the working folder.
         progress: Whether to show a display on standard error, or a `Progress` of your own.
         **options: The fields of `Recipe`; `model`, `weights`, `alpha`, `preprocess`, `size` and `views` may be lists,
-            which makes one set of features for each combination.
+            which makes one set of features for each combination. And those of `DataOptions`: how `data` is read.
 
     Returns:
         The images that have all their rows, with digests, and a `FeatureSet` for each recipe and size.
@@ -66,8 +76,11 @@ def extract(
     """
     from featstore.extraction.pipeline import extract_all
 
+    reading, features = split_keywords(options)
+    recipes = make_recipes(**features)
+    manifest = as_manifest(data, reading)
     with displayed(progress) as display:
-        return extract_all(data, make_recipes(**options), cache, display)
+        return extract_all(manifest, recipes, cache, display)
 
 
 def train_head(
@@ -85,7 +98,7 @@ def train_head(
     cache: CacheLike = None,
     runs: PathLike = "runs",
     progress: bool | Progress = False,
-    **options: Unpack[GridOptions],
+    **options: Unpack[_Options],
 ) -> Run:
     """Train a head on cached features and save it as a run; missing features are extracted first.
 
@@ -105,7 +118,7 @@ def train_head(
         cache: A `Cache`, or the folder of one. Default: $FEATSTORE_CACHE, or `cache` in the working folder.
         runs: Folder in which the run is saved.
         progress: Whether to show a display on standard error, or a `Progress` of your own.
-        **options: The fields of `Recipe`, as for `extract`; a list of models needs `concat`.
+        **options: The fields of `Recipe` and `DataOptions`, as for `extract`; a list of models needs `concat`.
 
     Returns:
         The run, with metrics by split: `run.metrics["test"].accuracy`.
@@ -125,14 +138,16 @@ def train_head(
     from featstore.training.job import check_side_by_side, train
 
     recipe = HeadRecipe(head=head, parameters=parameters or {}, seed=seed, train_on=train_on, average=average)
+    reading, features = split_keywords(options)
     if own_base := HEADS[head].base:
-        options.setdefault("model", own_base)
-    options.setdefault("weights_seed", seed)
-    recipes = make_recipes(**options)
+        features.setdefault("model", own_base)
+    features.setdefault("weights_seed", seed)
+    recipes = make_recipes(**features)
     check_side_by_side(recipes, concat)
+    manifest = as_manifest(data, reading)
     with displayed(progress) as display:
         trained = train(
-            data,
+            manifest,
             recipes,
             recipe,
             val_fraction=val_fraction,
@@ -161,7 +176,7 @@ def compare(
     seed: int = 0,
     cache: CacheLike = None,
     progress: bool | Progress = False,
-    **options: Unpack[GridOptions],
+    **options: Unpack[_Options],
 ) -> Comparison:
     """Measure every combination of features and heads on the same held-out images.
 
@@ -180,7 +195,7 @@ def compare(
         seed: First seed of the heads, and the seed of random weights.
         cache: A `Cache`, or the folder of one. Default: $FEATSTORE_CACHE, or `cache` in the working folder.
         progress: Whether to show a display on standard error, or a `Progress` of your own.
-        **options: The fields of `Recipe`; `model`, `weights`, `alpha`, `preprocess`, `size` and `views` may be lists.
+        **options: The fields of `Recipe` and `DataOptions`, as for `extract`.
 
     Returns:
         The cells, best first, with intervals, paired differences to the best, and the findings in words. A cell whose
@@ -198,8 +213,9 @@ def compare(
     from featstore.comparison.grid import Measurement
     from featstore.comparison.job import measure_grid
 
-    if options.setdefault("weights_seed", seed) != seed:
-        raise UsageError(f"{param('weights_seed', options['weights_seed'])}: compare has one {param('seed')} for all")
+    reading, features = split_keywords(options)
+    if features.setdefault("weights_seed", seed) != seed:
+        raise UsageError(f"{param('weights_seed', features['weights_seed'])}: compare has one {param('seed')} for all")
     names: list[HeadName] = [heads] if isinstance(heads, str) else list(heads)
     measurement = Measurement(
         seed=seed,
@@ -209,10 +225,12 @@ def compare(
         test_fraction=test_fraction,
         val_as_test=val_as_test,
     )
+    recipes = make_recipes(**features)
+    manifest = as_manifest(data, reading)
     with displayed(progress) as display:
         comparison = measure_grid(
-            data,
-            make_recipes(**options),
+            manifest,
+            recipes,
             names,
             parameters or {},
             HeadRecipe(train_on=train_on, average=average),
@@ -238,7 +256,7 @@ def fine_tune(
     cache: CacheLike = None,
     runs: PathLike | None = None,
     progress: bool | Progress = False,
-    **settings: Unpack[FineTuneOptions],
+    **settings: Unpack[_TuneOptions],
 ) -> FineTuned:
     """Train the top of a run's base together with its head, from cached inputs of that top.
 
@@ -257,7 +275,7 @@ def fine_tune(
         cache: A `Cache`, or the folder of one. Default: $FEATSTORE_CACHE, or `cache` in the working folder.
         runs: Folder in which the new run is saved. Default: that of `run`.
         progress: Whether to show a display on standard error, or a `Progress` of your own.
-        **settings: The fields of `FineTuneSettings`, such as `rate`, `epochs` and `patience`.
+        **settings: The fields of `FineTuneSettings`, such as `rate`, `epochs` and `patience`, and of `DataOptions`.
 
     Returns:
         The new run and that of the head, both measured on the same images, and which of them is recommended.
@@ -274,15 +292,17 @@ def fine_tune(
     """
     from featstore.finetuning.cut_choice import CutChoice
     from featstore.finetuning.job import fine_tune_run
-    from featstore.finetuning.settings import FineTuneOptions, FineTuneSettings
+    from featstore.finetuning.settings import FineTuneSettings
 
-    check_names("option", settings, FineTuneOptions.__annotations__)
+    reading, tuning = split_keywords(settings)
+    check_names("option", tuning, FineTuneOptions.__annotations__)
+    manifest = as_manifest(data, reading)
     with displayed(progress) as display:
         tuned = fine_tune_run(
             _loaded(run),
-            data,
+            manifest,
             CutChoice(blocks=blocks, prefix=unfreeze, layer=unfreeze_from, whole=whole),
-            FineTuneSettings(**settings),
+            FineTuneSettings(**tuning),
             views=views,
             augment=augment,
             weights=weights,
@@ -303,6 +323,7 @@ def evaluate(
     weights: str | Sequence[str] | None = None,
     cache: CacheLike = None,
     progress: bool | Progress = False,
+    **options: Unpack[DataKeywords],
 ) -> Evaluation:
     """Measure a run on labelled images, split by split.
 
@@ -315,6 +336,7 @@ def evaluate(
         weights: File of the base's weights, if it was moved; one for each base of the run.
         cache: A `Cache`, or the folder of one. Default: $FEATSTORE_CACHE, or `cache` in the working folder.
         progress: Whether to show a display on standard error, or a `Progress` of your own.
+        **options: The fields of `DataOptions`: how `data` is read.
 
     Returns:
         Metrics by split, as in `Run.metrics`.
@@ -328,8 +350,10 @@ def evaluate(
     """
     from featstore.runs.evaluation import evaluate_run
 
+    check_names("option", options, DataKeywords.__annotations__)
+    manifest = as_manifest(data, DataOptions(**options))
     with displayed(progress) as display:
-        evaluation = evaluate_run(_loaded(run), data, weights=weights, cache=cache, progress=display)
+        evaluation = evaluate_run(_loaded(run), manifest, weights=weights, cache=cache, progress=display)
     _warn(evaluation.notes)
     return evaluation
 

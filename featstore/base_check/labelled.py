@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
-from featstore.datasets.manifest import Skipped, list_files
+from featstore.datasets.manifest import Skipped
+from featstore.datasets.sources import list_files
 from featstore.errors import DataError, UsageError, param
 from featstore.extraction.cache import Cache, CacheLike
 from featstore.extraction.pipeline import Extraction, extract_features

@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from featstore.base_check.labelled import all_variants, quote_names, with_classifier
-from featstore.datasets.manifest import Picture, Skipped, list_files
+from featstore.datasets.manifest import Picture, Skipped
+from featstore.datasets.sources import list_files
 from featstore.errors import DataError, UsageError
 from featstore.extraction.cache import Cache, CacheLike
 from featstore.extraction.pipeline import extract_features

@@ -11,6 +11,7 @@ from featstore.cli import options
 from featstore.cli.console import list_skipped, note, print_json, spreadsheet_text
 from featstore.cli.fields import Fields, takes_fields
 from featstore.comparison.grid import Measurement
+from featstore.datasets.options import DataOptions
 from featstore.extraction.recipe import GridOptions, Recipe
 from featstore.system.progress import displayed
 from featstore.training.head_recipe import HeadRecipe
@@ -32,6 +33,7 @@ def command(
     ],
     heads: Annotated[dict[str, Any], Fields(HeadRecipe, repeatable=["head"], leave_out=["parameters", "seed"])],
     measurement: Annotated[Measurement, Fields(Measurement)],
+    reading: Annotated[DataOptions, Fields(DataOptions)],
     settings: options.Settings = [],
     csv: Annotated[Path | None, typer.Option("--csv", help="Also write the table there.")] = None,
     chart: Annotated[
@@ -49,13 +51,14 @@ def command(
     Example: featstore compare photos --model MobileNetV2 --preprocess keras --preprocess rescale --preprocess raw
     """
     from featstore.comparison.job import measure_grid
+    from featstore.datasets.sources import scan
     from featstore.extraction.recipe_grid import make_recipes
 
     recipe["weights_seed"] = measurement.seed
     names = heads.pop("head")
     with displayed(not quiet) as progress:
         comparison = measure_grid(
-            data,
+            scan(data, reading),
             make_recipes(**recipe),
             names,
             dict(settings),

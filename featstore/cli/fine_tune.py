@@ -12,6 +12,7 @@ from featstore.cli import options
 from featstore.cli.console import list_skipped, note, print_json
 from featstore.cli.fields import Fields, takes_fields
 from featstore.cli.units import parse_bytes, parse_rate
+from featstore.datasets.options import DataOptions
 from featstore.errors import UsageError
 from featstore.finetuning.settings import FineTuneOptions, FineTuneSettings
 from featstore.system.progress import displayed
@@ -46,6 +47,7 @@ def command(
     settings: Annotated[
         FineTuneOptions, Fields(FineTuneSettings, leave_out=["rates"], parsers={"memory": parse_bytes})
     ],
+    reading: Annotated[DataOptions, Fields(DataOptions)],
     rate_of: Annotated[
         list[Any],
         typer.Option(
@@ -83,6 +85,7 @@ def command(
 
     Example: featstore fine-tune runs/photos-MobileNetV2-tf-224-logistic photos --rate 1e-3
     """
+    from featstore.datasets.sources import scan
     from featstore.finetuning.cut_choice import CutChoice
     from featstore.finetuning.job import fine_tune_run
     from featstore.runs.files import load_run
@@ -91,7 +94,7 @@ def command(
     with displayed(not quiet) as progress:
         tuned = fine_tune_run(
             load_run(run),
-            data,
+            scan(data, reading),
             CutChoice(blocks=blocks, prefix=unfreeze, layer=unfreeze_from, whole=whole),
             FineTuneSettings(**settings),
             views=views,

@@ -13,6 +13,7 @@ from featstore.cli.console import list_skipped, note, print_json
 from featstore.cli.fields import Fields, takes_fields
 from featstore.cli.show import describe
 from featstore.comparison.grid import Measurement
+from featstore.datasets.options import DataOptions
 from featstore.extraction.recipe import GridOptions, Recipe
 from featstore.system.progress import displayed
 from featstore.training.head_recipe import HeadRecipe
@@ -27,6 +28,7 @@ def command(
     ],
     head: Annotated[HeadRecipe, Fields(HeadRecipe, leave_out=["parameters"])],
     fractions: Annotated[Measurement, Fields(Measurement, only=["val_fraction", "test_fraction", "val_as_test"])],
+    reading: Annotated[DataOptions, Fields(DataOptions)],
     settings: options.Settings = [],
     concat: Annotated[
         bool, typer.Option("--concat", help="Put the features of several --model side by side in one head.")
@@ -41,6 +43,7 @@ def command(
 
     Example: featstore train-head photos --model MobileNetV2 --head bn-dropout --set p=0.6
     """
+    from featstore.datasets.sources import scan
     from featstore.extraction.recipe_grid import make_recipes
     from featstore.heads.registry import HEADS
     from featstore.training.job import check_side_by_side, train
@@ -51,7 +54,7 @@ def command(
     check_side_by_side(recipes, concat)
     with displayed(not quiet) as progress:
         trained = train(
-            data,
+            scan(data, reading),
             recipes,
             replace(head, parameters=dict(settings)),
             val_fraction=fractions.val_fraction,

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Annotated, Any
 
+from featstore.datasets.options import DataOptions
 from featstore.errors import UsageError, param
 from featstore.extraction.recipe import Recipe
 from featstore.heads.registry import HEADS, HeadName, make_head
@@ -90,11 +91,15 @@ def _settings_by_head(heads: Sequence[HeadName], settings: Mapping[str, Any]) ->
     return given
 
 
-def command_line(data: str, cell: GridCell, measurement: Measurement, cache: str | None) -> str:
+def command_line(
+    data: str, cell: GridCell, measurement: Measurement, cache: str | None, reading: DataOptions | None = None
+) -> str:
     """Return the command that measures `cell` alone: train-head, or compare for several seeds or folds."""
     several = measurement.seeds > 1 or measurement.folds is not None
     data = os.path.join(os.curdir, data) if data.startswith("-") else data  # which would read as an option
     words = ["featstore", "compare" if several else "train-head", data]
+    for name, value in reading.given() if reading else ():
+        words += [f"--{name.replace('_', '-')}", *([] if value is True else [str(value)])]
     words += _recipe_words(cell.recipe)
     words += ["--head", cell.head.head]
     for key, value in cell.head.parameters.items():

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
 
-from featstore.datasets.manifest import list_files
+from featstore.datasets.sources import list_files
 from featstore.errors import UnreadableImage, UsageError, param
 from featstore.extraction.cache import Cache, CacheLike
 from featstore.extraction.pipeline import extract_features

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from featstore.datasets.manifest import SPLITS, Manifest, Picture, scan
+from featstore.datasets.manifest import SPLITS, Manifest, Picture
+from featstore.datasets.sources import as_manifest
 from featstore.datasets.splits import check_splittable, complete_splits
 from featstore.datasets.units import unit_names
 from featstore.errors import DataError
@@ -65,7 +66,7 @@ def prepare(
     Raises DataError if a class has no image to train on; labels and splits are checked before anything is extracted.
     """
     cache = Cache.at(cache)
-    manifest = data if isinstance(data, Manifest) else scan(data)
+    manifest = as_manifest(data)
     check_splittable(manifest, val_fraction, test_fraction, val_as_test)
     extraction = extract_features(manifest, recipes, cache, progress)
     unread = [name for name in manifest.classes if name not in extraction.manifest.classes]

@@ -11,7 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from featstore.datasets.leaks import leak_notes
-from featstore.datasets.manifest import Manifest, list_files, scan
+from featstore.datasets.manifest import Manifest
+from featstore.datasets.sources import list_files, scan
 from featstore.datasets.splits import complete_splits
 from featstore.errors import DataError
 

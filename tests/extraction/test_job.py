@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 
 from featstore.datasets.digests import DigestMemory
-from featstore.datasets.manifest import Manifest, Picture, list_files, scan
+from featstore.datasets.manifest import Manifest, Picture
+from featstore.datasets.sources import list_files, scan
 from featstore.errors import StoreError, UnreadableImage
 from featstore.extraction import job, writer
 from featstore.extraction.writer import Task

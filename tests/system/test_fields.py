@@ -9,6 +9,7 @@ import pytest
 
 from featstore import Bottleneck
 from featstore.comparison.grid import Measurement
+from featstore.datasets.options import DataKeywords, DataOptions
 from featstore.errors import UsageError
 from featstore.extraction.recipe import GridOptions, OneOrMore, Recipe
 from featstore.finetuning.settings import FineTuneOptions, FineTuneSettings
@@ -86,7 +87,8 @@ def test_options_are_checked_when_they_are_made(kind: type, options: dict[str, A
 
 
 @pytest.mark.parametrize(
-    ("kind", "without"), [(Recipe, {"top"}), (HeadRecipe, set()), (Measurement, set()), (FineTuneSettings, set())]
+    ("kind", "without"),
+    [(Recipe, {"top"}), (HeadRecipe, set()), (Measurement, set()), (FineTuneSettings, set()), (DataOptions, set())],
 )
 def test_each_field_has_help(kind: type, without: set[str]) -> None:
     """No help is left of a field that was removed."""
@@ -97,6 +99,7 @@ def test_typed_dictionaries_have_the_fields_of_their_dataclasses() -> None:
     """The types are the same; a grid takes several values of six of them."""
     recipe = get_type_hints(Recipe)
     assert get_type_hints(FineTuneOptions) == get_type_hints(FineTuneSettings)
+    assert get_type_hints(DataKeywords) == get_type_hints(DataOptions)
     expected = {name: OneOrMore[hint] if name in REPEATABLE else hint for name, hint in recipe.items()}
     assert get_type_hints(GridOptions) == expected
 
