@@ -20,7 +20,7 @@ if TYPE_CHECKING:  # what a type checker and an editor see; a test holds it agai
     from featstore.base_check.unlabelled import UnlabelledCheck as UnlabelledCheck
     from featstore.comparison.result import Comparison as Comparison
     from featstore.datasets.manifest import Manifest as Manifest
-    from featstore.datasets.manifest import scan as scan
+    from featstore.datasets.sources import scan as scan
     from featstore.datasets.splits import complete_splits as complete_splits
     from featstore.errors import BaseUnavailable as BaseUnavailable
     from featstore.errors import DataError as DataError
@@ -79,7 +79,7 @@ _HOMES = {
     "load_run": "featstore.runs.files",
     "open_features": "featstore.features.load",
     "predict": "featstore.api",
-    "scan": "featstore.datasets.manifest",
+    "scan": "featstore.datasets.sources",
     "train_head": "featstore.api",
 }
 

@@ -11,7 +11,8 @@ from featstore.base_check.labels import is_label_file, labels_of_folders, read_l
 from featstore.base_check.unlabelled import UnlabelledCheck, check_unlabelled
 from featstore.base_check.variants import has_classifier
 from featstore.bases.weights_file import IMAGENET_CLASSES
-from featstore.datasets.manifest import Manifest, list_files
+from featstore.datasets.manifest import Manifest
+from featstore.datasets.sources import list_files
 from featstore.errors import DataError, UsageError, param
 from featstore.extraction.cache import Cache, CacheLike
 from featstore.extraction.recipe import Recipe

@@ -16,6 +16,7 @@ from featstore.extraction.cache import Cache
 from featstore.extraction.pipeline import extract_features
 from featstore.extraction.plan import Plan, scales_of
 from featstore.extraction.recipe import Recipe
+from featstore.images.reading import Size
 from featstore.images.views import VIEWS
 from featstore.system.figures import figure, interval, percent
 from featstore.system.text import Shown, Table
@@ -132,7 +133,7 @@ def check_labelled(
     pictures = list(extraction.manifest.pictures)
     truth = np.array([labels.by_path[p.path] for p in pictures], np.intp)
     notes = [f"{unlabelled} images without a label were left out"] if unlabelled else []
-    probabilities: dict[tuple[str, str | int | None], NDArray[np.float64]] = {}
+    probabilities: dict[tuple[str, Size | None], NDArray[np.float64]] = {}
     for pair, plan in zip(pairs, extraction.plans, strict=True):
         probabilities[pair], note = _probabilities(pictures, plan, truth, cache)
         notes += [note] if note and note not in notes else []
@@ -200,7 +201,7 @@ def describe_reading(reading: Mapping[str, Any]) -> str:
     return f"{how} to {size} ({reading['interpolation']})"
 
 
-def _sizes(recipe: Recipe) -> list[str | int | None]:
+def _sizes(recipe: Recipe) -> list[Size | None]:
     """Return the size of `recipe` and its scales; raises UsageError where two are the same."""
     scales = scales_of(recipe)
     own = recipe.source().default_size() if recipe.size is None else None
@@ -212,7 +213,7 @@ def _sizes(recipe: Recipe) -> list[str | int | None]:
     return [recipe.size, *scales]
 
 
-def _at_size(recipe: Recipe, variant: str, views: str, size: str | int | None) -> Recipe:
+def _at_size(recipe: Recipe, variant: str, views: str, size: Size | None) -> Recipe:
     return with_classifier(replace(recipe, size=size), variant, views)
 
 

@@ -13,7 +13,7 @@ from featstore.cli.fields import Fields, takes_fields
 from featstore.extraction.recipe import Recipe
 from featstore.system.progress import displayed
 
-_FIELDS = ["model", "weights", "alpha", "size", "fit", "interpolation", "resize", "scales", "weights_seed"]
+_FIELDS = ["model", "weights", "alpha", "size", "fit", "interpolation", "bits", "resize", "scales", "weights_seed"]
 
 
 @takes_fields
