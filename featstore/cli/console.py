@@ -12,7 +12,12 @@ from featstore.errors import StoreError
 from featstore.system.text import Table, safe
 
 T = TypeVar("T")
-_FLAGS = {"parameters": "--set", "rates": "--rate-of", "weights_seed": "--seed"}  # whose names differ from Python's
+_FLAGS = {  # whose names differ from Python's
+    "image_folder": "--images",
+    "parameters": "--set",
+    "rates": "--rate-of",
+    "weights_seed": "--seed",
+}
 
 
 def flag(name: str, value: object) -> str:
