@@ -7,6 +7,8 @@ here. `readers` makes the functions that apply the rules.
 
 from __future__ import annotations
 
+import operator
+import re
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -92,9 +94,28 @@ class Reading:
         }
 
 
+Size = str | int | tuple[int, int]  # a side in px, or height and width
+
+
+def settle_size(size: Size | None) -> str | int | None:
+    """Return a size as a side or as `HxW`, as in 224x320 for (224, 320); text that is no size stays as it is."""
+    if size is None:
+        return None
+    if not isinstance(size, str | tuple | list):
+        return operator.index(size)  # a number of numpy is none of JSON
+    sides = _sides(size) if isinstance(size, str) else [str(side) for side in size]
+    return None if sides == ["none"] else "x".join(sides)
+
+
+def _sides(text: str) -> list[str]:
+    """Return what stands for the sides of `224`, `224x320`, `224×320`, `224,320` or `224 px`."""
+    sides = re.split(r"\s*[x×,*]\s*", re.sub(r"\s*px\b", "", text.lower()).strip(" ()[]"))
+    return [side.strip() for side in sides]
+
+
 def parse_size(text: str) -> tuple[int, int]:
     """Return (height, width) in px from `224` or `HxW`; raise UsageError for anything else."""
-    sides = text.lower().split("x")
+    sides = _sides(text)
     if len(sides) > 2 or not all(map(_is_side, sides)):
         raise UsageError(f"size {text!r}: give one side or HxW in pixels up to 4096, as in 224 or 224x320")
     return int(sides[0]), int(sides[-1])

@@ -1,4 +1,4 @@
-"""The environment of a result: versions, device and switches. It is recorded with the result, not part of a key."""
+"""The environment of a result: time, versions, device and switches. It is recorded with it, not part of a key."""
 
 from __future__ import annotations
 
@@ -15,6 +15,13 @@ _PACKAGES = ("featstore-keras", "tensorflow", "keras", "numpy", "h5py", "pillow"
 def cache_folder(folder: str | os.PathLike[str] | None = None) -> Path:
     """Return the folder of the cache: `folder`, $FEATSTORE_CACHE, or `cache` in the working folder."""
     return Path(folder or os.environ.get("FEATSTORE_CACHE") or DEFAULT_CACHE)
+
+
+def utc_now() -> str:
+    """Return date and time in UTC as in ISO 8601, to the second."""
+    from datetime import UTC, datetime
+
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def versions() -> dict[str, str]:

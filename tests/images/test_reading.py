@@ -143,7 +143,7 @@ def test_sizes_are_height_by_width(text: str, size: tuple[int, int]) -> None:
     assert parse_size(text) == size
 
 
-@pytest.mark.parametrize("text", ["", "0", "-1", "1x2x3", "abc", "4097", "2²", "224x", "x224", " 224", "2 4", "2.5"])
+@pytest.mark.parametrize("text", ["", "0", "-1", "1x2x3", "abc", "4097", "2²", "224x", "x224", "2 4", "2.5", "224em"])
 def test_other_sizes_are_refused(text: str) -> None:
     """The message repeats what was given, and shows how it goes."""
     with pytest.raises(UsageError, match="224x320") as caught:
