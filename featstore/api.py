@@ -401,7 +401,7 @@ def predict(
 
 
 def check_base(
-    data: PathLike | Manifest,
+    data: DataLike,
     *,
     preprocess: str | Sequence[str] = (),
     labels: PathLike | None = None,

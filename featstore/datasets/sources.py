@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
@@ -76,8 +77,18 @@ def scan(data: str | os.PathLike[str], options: DataOptions | None = None, cache
         if ending in ARRAY_ENDINGS:
             manifest = scan_array_file(Path(source), options, _folder(cache))
         else:
-            manifest = scan_folder(source, options) if os.path.isdir(source) else list_files([source], options)
+            is_folder = os.path.isdir(source)
+            manifest = _scan_folder(source, options) if is_folder else list_files([source], options)
     return _with_images(manifest)
+
+
+def _scan_folder(source: str, options: DataOptions) -> Manifest:
+    """Return the manifest of a folder; where it has no labels, with a hint at a table in it."""
+    manifest = scan_folder(source, options)
+    tables = sorted(name for name in os.listdir(source) if name.lower().endswith((".csv", ".tsv", ".parquet")))
+    if manifest.classes or not tables:
+        return manifest
+    return replace(manifest, hint=f"did you mean {os.path.join(source, tables[0])}?")
 
 
 def as_manifest(data: DataLike, options: DataOptions | None = None, cache: CacheFolder = None) -> Manifest:
@@ -185,6 +196,7 @@ def list_files(paths: Sequence[str | os.PathLike[str]], options: DataOptions | N
     """Return a manifest without labels of files, in the given order, and of all files below folders, sorted."""
     pictures: list[Picture] = []
     skipped: list[Skipped] = []
+    notes: list[str] = []
     for given in paths:
         path = os.fspath(given)
         walk = Walk(os.path.realpath(path), options or DataOptions())
@@ -193,4 +205,5 @@ def list_files(paths: Sequence[str | os.PathLike[str]], options: DataOptions | N
         elif (info := walk.stat(path)) is not None:
             pictures.append(Picture(path, info))
         skipped += walk.skipped
-    return Manifest(str(paths[0]) if paths else "", tuple(pictures), tuple(skipped))
+        notes += walk.notes()
+    return Manifest(str(paths[0]) if paths else "", tuple(pictures), tuple(skipped), notes=tuple(notes))
