@@ -41,7 +41,7 @@ def command(
 
     with displayed(not quiet) as progress:
         explanation = explain(
-            scan(data, reading),
+            scan(data, reading, cache),
             make_recipes(**recipe),
             options.chosen_cache(cache, rehash),
             progress.steps("reading", "images"),

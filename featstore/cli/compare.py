@@ -59,7 +59,7 @@ def command(
     names = heads.pop("head")
     with displayed(not quiet) as progress:
         comparison = measure_grid(
-            scan(data, reading),
+            scan(data, reading, cache),
             make_recipes(measurement.seed, **recipe),
             names,
             chosen_parameters(settings, parameters),

@@ -34,7 +34,7 @@ def command(
     from featstore.extraction.pipeline import extract_all
     from featstore.extraction.recipe_grid import make_recipes
 
-    manifest = scan(data, reading)
+    manifest = scan(data, reading, cache)
     with displayed(not quiet) as progress:
         extraction = extract_all(manifest, make_recipes(**recipe), options.chosen_cache(cache, rehash), progress)
     skipped = extraction.manifest.skipped

@@ -21,9 +21,10 @@ if TYPE_CHECKING:
 def command(
     run: options.RunFolder,
     images: Annotated[
-        list[str], typer.Argument(metavar="IMAGES...", help="Image files or folders.", show_default=False)
+        list[str],
+        typer.Argument(metavar="IMAGES...", help="Image files or folders, or a table of paths.", show_default=False),
     ],
-    reading: Annotated[DataOptions, Fields(DataOptions, only=["follow_links"])],
+    reading: Annotated[DataOptions, Fields(DataOptions, only=["follow_links", "image_folder", "path_column"])],
     csv: Annotated[
         Path | None,
         typer.Option(
@@ -42,13 +43,13 @@ def command(
 
     Example: featstore predict runs/photos-MobileNetV2-tf-224-logistic new/ --csv labels.csv
     """
-    from featstore.datasets.sources import list_files
+    from featstore.datasets.sources import as_images
     from featstore.runs.files import load_run
     from featstore.runs.prediction import predict_images
 
     check_output(csv, "--csv", json=json)
     trained = load_run(run)
-    manifest = list_files(images, reading)
+    manifest = as_images(images[0] if len(images) == 1 else images, reading, cache)
     with displayed(not quiet) as progress:
         prediction = predict_images(
             trained,
