@@ -19,7 +19,7 @@ from featstore.extraction.recipe import Recipe
 from featstore.images.reading import Size
 from featstore.images.views import VIEWS
 from featstore.system.figures import figure, interval, percent
-from featstore.system.text import Shown, Table
+from featstore.system.text import Shown, Table, count
 
 if TYPE_CHECKING:
     import numpy as np
@@ -103,6 +103,7 @@ def check_labelled(
     views: Sequence[str],
     index: ClassIndex | None,
     cache: Cache,
+    notes: Sequence[str] = (),
     progress: Progress | None = None,
 ) -> LabelledCheck:
     """Measure top-1 and top-5 of the classifier of the base of `recipe`; images without a label are left out.
@@ -132,7 +133,7 @@ def check_labelled(
     extraction = extract_features(found.with_pictures(pictures), recipes, cache, progress)
     pictures = list(extraction.manifest.pictures)
     truth = np.array([labels.by_path[p.path] for p in pictures], np.intp)
-    notes = [f"{unlabelled} images without a label were left out"] if unlabelled else []
+    notes = [*notes, *([f"{count(unlabelled, 'image')} without a label: left out"] if unlabelled else [])]
     probabilities: dict[tuple[str, Size | None], NDArray[np.float64]] = {}
     for pair, plan in zip(pairs, extraction.plans, strict=True):
         probabilities[pair], note = _probabilities(pictures, plan, truth, cache)

@@ -171,7 +171,7 @@ def _far_below(evidence: Evidence, row: VariantAccuracy) -> Judgement:
     else:
         expected = f"networks of this kind have {figure(LEAST_PUBLISHED)} and more on ImageNet's validation images"
     text = (
-        f"no variant is confirmed: the best, `{row.preprocess}`, has {_accuracy(row)}, which is more than guessing, but "
+        f"no variant is confirmed: the best, `{row.preprocess}`, has {_accuracy(row)}, more than guessing, but "
         f"far below what is expected: {expected}. These images may be harder or smaller; if not, weights or labels are "
         "right in part only"
     )

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from featstore.base_check.class_index import ClassIndex
-from featstore.base_check.labels import Labels, is_label_file, labels_of_folders, read_labels
-from featstore.datasets.manifest import Picture, list_files
+from featstore.base_check.labels import Labels, labels_of_folders, read_labels
+from featstore.datasets.manifest import Picture
+from featstore.datasets.sources import list_files
 from featstore.errors import DataError
 from featstore.system.files import FileStat
 
@@ -44,12 +45,11 @@ def test_labels_are_numbers_ids_or_names(photos: Path, tmp_path: Path) -> None:
 def test_a_csv_among_the_images_is_found_by_its_name(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It is then no image; a file of that name in the working folder comes first."""
+    """A file of that name in the working folder comes first."""
     monkeypatch.chdir(tmp_path)
     (photos / "labels.csv").write_text("path,label\na.jpg,7\n")
     pictures = list_files([photos]).pictures
     assert read_labels("labels.csv", "photos", pictures, None).by_path == {str(photos / "a.jpg"): 7}
-    assert [is_label_file(p.path, "labels.csv", "photos") for p in pictures] == [False, False, True, False]
     (tmp_path / "labels.csv").write_text("path,label\nphotos/a.jpg,8\n")
     assert read_labels("labels.csv", "photos", pictures, None).by_path == {str(photos / "a.jpg"): 8}
     with pytest.raises(DataError, match="nowhere.csv: no such file; expected a CSV path,label, here or in photos"):
@@ -118,6 +118,16 @@ def test_folders_as_labels_may_be_asked_for() -> None:
     assert [*read_labels("folders", "photos", asked, INDEX, 3).by_path.values()] == [0, 2]
     with pytest.raises(DataError, match="photos/cats: label 'cats'"):
         read_labels("folders", "photos", pictures("photos/cats/1.jpg"), INDEX, 3)
+
+
+def test_labels_of_a_table_come_before_folders() -> None:
+    """A table in memory may list images from anywhere."""
+    listed = [
+        picture._replace(label=label) for picture, label in zip(pictures("a/1.jpg", "b/2.jpg"), ("tench", "goldfish"))
+    ]
+    found, _ = labels_of_folders(listed, INDEX)
+    assert found is not None
+    assert ([*found.by_path.values()], found.source) == ([0, 1], "those of the data")
 
 
 def test_ids_without_an_index_are_told_or_in_order() -> None:
