@@ -426,7 +426,7 @@ def check_base(
         labels: A CSV path,label with numbers of classes from 0, WordNet ids or names, or `folders`: the names of the
             folders.
         class_index: File with the names of the classes, as Keras' imagenet_class_index.json, a list or lines. Default:
-            that file, beside the weights or in ~/.keras/models.
+            that file, next to the weights or in ~/.keras/models.
         views: With labels, `one`, `flip`, `five` or `ten`, or several. Default: all four.
         cache: A `Cache`, or the folder of one. Default: $FEATSTORE_CACHE, or `cache` in the working folder.
         progress: Whether to show a display on standard error, or a `Progress` of your own.
@@ -436,7 +436,7 @@ def check_base(
         The check, with a `finding`, the `best` variant if one is right, and the verdict in words.
 
     Raises:
-        UsageError: An option makes no sense, or the output of the base is no classifier of these labels.
+        UsageError: An option makes no sense, or the output of the base is not a classifier of these labels.
         DataError: A label is not known, or no image can be read.
         BaseUnavailable: The base or its weights cannot be loaded.
         StoreError: The cache cannot be read or written.

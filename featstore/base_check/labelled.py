@@ -112,7 +112,7 @@ def check_labelled(
     probabilities of the views are averaged, as in the papers. All views are crops of one canvas, by default of side
     size / 0.875. With scales, the row of the first size is followed by that of all sizes, averaged.
 
-    Raises UsageError for unknown views, and for a base whose output is no classifier of these labels.
+    Raises UsageError for unknown views, and for a base whose output is not a classifier of these labels.
     """
     import numpy as np
 
@@ -227,7 +227,7 @@ def _probabilities(
 ) -> tuple[NDArray[np.float64], str | None]:
     """Return probabilities (n, views, classes), with what was done to the outputs.
 
-    Raises UsageError where the output is no vector, or has fewer classes than there are labels.
+    Raises UsageError where the output is not a vector, or has fewer classes than there are labels.
     """
     import numpy as np
 

@@ -78,7 +78,7 @@ def labels_of_folders(pictures: Sequence[Picture], index: ClassIndex | None) -> 
         elif all(map(is_wnid, folders)):
             return None, (
                 f"the folders are named by WordNet ids, but the numbers of these classes are not known here: put "
-                f"{IMAGENET_FILE} beside the weights or into ~/.keras/models, or give it, and accuracy is measured"
+                f"{IMAGENET_FILE} next to the weights or into ~/.keras/models, or give it, and accuracy is measured"
             )
         else:
             return None, None
@@ -109,7 +109,7 @@ class _IndexOfLabels:
             kind = "WordNet ids" if is_wnid(text) else "names"
             raise DataError(
                 f"{where}: label {text!r}: {kind} are looked up in the index of the classes, which is not there; put "
-                f"{IMAGENET_FILE} beside the weights or into ~/.keras/models, or give the file as "
+                f"{IMAGENET_FILE} next to the weights or into ~/.keras/models, or give the file as "
                 f"{param('class_index')}; or label by number"
             )
         raise DataError(

@@ -43,7 +43,7 @@ def command(
         typer.Option(
             "--class-index",
             help="Names of the classes, as Keras' imagenet_class_index.json, a list or lines. Default: that file, "
-            "beside the weights or in ~/.keras/models.",
+            "next to the weights or in ~/.keras/models.",
             show_default=False,
         ),
     ] = None,

@@ -122,9 +122,8 @@ def test_folders_as_labels_may_be_asked_for() -> None:
 
 def test_labels_of_a_table_come_before_folders() -> None:
     """A table in memory may list images from anywhere."""
-    listed = [
-        picture._replace(label=label) for picture, label in zip(pictures("a/1.jpg", "b/2.jpg"), ("tench", "goldfish"))
-    ]
+    one, other = pictures("a/1.jpg", "b/2.jpg")
+    listed = [one._replace(label="tench"), other._replace(label="goldfish")]
     found, _ = labels_of_folders(listed, INDEX)
     assert found is not None
     assert ([*found.by_path.values()], found.source) == ([0, 1], "those of the data")
