@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 # than ImageNet's, and smaller, so only less than half of what is expected is a reason for doubt.
 LEAST_PUBLISHED = 0.4
 DOUBTFUL = 0.5
+_GUESSED = 0.01  # probability that guesses do as well as the best of the variants, above which it is a guess
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,6 +77,13 @@ class Evidence:
         said = [np.bincount(m.answers, minlength=self.classes) / len(self.truth) for m, _ in self.compared().values()]
         return max(1 / self.classes, *(float(answers @ labels) for answers in said))
 
+    def is_chance(self, row: VariantAccuracy) -> bool:
+        """Return whether guesses would have as many right answers as the best variant, in one of 100 checks or more."""
+        from scipy.stats import binom
+
+        hits = round(row.top1 * row.n)
+        return bool(binom.sf(hits - 1, row.n, self.chance()) * len(self.compared()) > _GUESSED)
+
     def lead(self, over: str, of: str) -> Difference:
         """Return by how much the accuracy of the variant `of` is above that of `over`."""
         compared = self.compared()
@@ -99,7 +107,7 @@ def judge_accuracies(evidence: Evidence) -> Judgement:
             f"that, `{other.variant}` has {figure(other.top1)}. Correct the labels, then check again"
         )
         return Judgement("labels do not fit", None, (), (), text)
-    if rows[best].top1_ci95[0] <= evidence.chance():
+    if evidence.is_chance(rows[best]):
         return _at_chance(evidence, rows[best])
     leads = {name: evidence.lead(over=name, of=best) for name in rows if name != best}
     if evidence.is_published and rows[best].top1_ci95[1] < DOUBTFUL * (evidence.published or LEAST_PUBLISHED):

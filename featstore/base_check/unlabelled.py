@@ -44,6 +44,8 @@ class VariantStatistics(NamedTuple):
         commonest_class: Its number.
         share: Share of the images, 0 to 1, for which it is predicted.
         entropy: Mean entropy of a prediction, in nats.
+        information: Mutual information between images and predictions, in nats.
+        diversity: Without a classifier: 1 - the mean cosine between the features of different images.
     """
 
     preprocess: str
@@ -54,6 +56,8 @@ class VariantStatistics(NamedTuple):
     commonest_class: int | None = None
     share: float | None = None
     entropy: float | None = None
+    information: float | None = None
+    diversity: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,14 +96,7 @@ class UnlabelledCheck(Shown):
         """Yield the verdict, a row for each variant, and how it was measured."""
         yield self.verdict
         yield ""
-        table = []
-        for row in self.rows:
-            predictions = ["-", "-", "-"]
-            if row.classes is not None and row.share is not None and row.entropy is not None:
-                predictions = [str(row.classes), loss(row.entropy, 2), f"{percent(row.share)} {row.commonest}"]
-            mismatch = "-" if row.mismatch is None else loss(row.mismatch, 2 if row.mismatch < 100 else 0)
-            table.append([row.preprocess, str(row.n), mismatch, *predictions])
-        yield Table(["preprocess", "n", "mismatch", "classes", "entropy", "most common class"], table)
+        yield _predictions(self.rows) if self.rows[0].classes is not None else _features(self.rows)
         yield ""
         yield f"images: {describe_reading(self.reading)}"
         yield from self.notes
@@ -111,6 +108,25 @@ class UnlabelledCheck(Shown):
             "rows": [row._asdict() for row in self.rows],
             "skipped": [item._asdict() for item in self.skipped],
         }
+
+
+def _predictions(rows: Sequence[VariantStatistics]) -> Table:
+    table = []
+    for row in rows:
+        seen = ["-", "-", "-"]
+        if row.classes is not None and row.share is not None and row.entropy is not None:
+            seen = [str(row.classes), loss(row.entropy, 2), f"{percent(row.share)} {row.commonest}"]
+        table.append([row.preprocess, str(row.n), _number(row.mismatch), *seen])
+    return Table(["preprocess", "n", "mismatch", "classes", "entropy", "most common class"], table)
+
+
+def _features(rows: Sequence[VariantStatistics]) -> Table:
+    table = [[row.preprocess, str(row.n), _number(row.mismatch), _number(row.diversity)] for row in rows]
+    return Table(["preprocess", "n", "mismatch", "diversity"], table)
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else loss(value, 2 if value < 100 else 0)
 
 
 def check_unlabelled(
@@ -127,7 +143,7 @@ def check_unlabelled(
     What the base was trained with is always measured too. Where that is not known, the statistics of all named variants
     are: they cost little, and a single one says nothing.
     """
-    from featstore.base_check.judgement import prediction_statistics
+    from featstore.base_check.judgement import diversity, mutual_information, prediction_statistics
     from featstore.base_check.outputs import are_probabilities, to_probabilities
     from featstore.base_check.unlabelled_verdict import Evidence, judge_statistics
 
@@ -170,7 +186,10 @@ def check_unlabelled(
                 commonest_class=seen.commonest,
                 share=seen.share,
                 entropy=seen.entropy,
+                information=mutual_information(output),
             )
+        elif len(output) > 1:
+            row = row._replace(diversity=diversity(output))
         rows.append(row)
     looked_at = min(SAMPLE, len(pictures))
     rows += [

@@ -118,6 +118,7 @@ def test_an_own_classifier_without_labels(colours: Path, tmp_path: Path) -> None
         tmp_path / "photos", model=model, preprocess=["tf"], cache=tmp_path / "cache", labels=None
     )
     assert (check.finding, check.rows[0].classes) == ("best of those tried", 4)
+    assert check.rows[0].information > 1
     assert "nothing speaks against `tf`, the only one tried, judged by predictions" in check.verdict
 
 
@@ -300,6 +301,8 @@ def test_tiny_was_trained_with_its_own_variant(tmp_path: Path) -> None:
     assert (check.best, {*check.wrong}) == ("keras", {"caffe", "raw"})
     by_name = {row.preprocess: row.mismatch or 0 for row in check.rows}
     assert by_name["keras"] * 10 < by_name["caffe"] < by_name["raw"]
+    assert all(0 < (row.diversity or 0) < 1 and row.information is None for row in check.rows)
+    assert "diversity" in str(check)
     alone = featstore.check_base(photos, model="tiny", preprocess="raw", cache=tmp_path / "cache")
     assert (alone.best, alone.wrong) == ("keras", ("raw",))
     assert alone.verdict.startswith("`raw` does not look right (mismatch ")
