@@ -141,7 +141,7 @@ def _own_is_confirmed(evidence: Evidence, own: str) -> Judgement:
         nearest = min(wrong, key=lambda name: lags[name].value)
         text += f"; the next, `{nearest}`, is {lags[nearest].in_points()} below"
     finding: Finding = "right" if wrong and not alike else "not distinguished"
-    return Judgement(finding, own, alike, wrong, text + _gains(evidence, own) + _published(evidence))
+    return Judgement(finding, own, alike, wrong, text + _gains(evidence, own) + _published(evidence, own))
 
 
 def _another_is_better(evidence: Evidence, best: str, lead: Difference) -> Judgement:
@@ -154,7 +154,9 @@ def _another_is_better(evidence: Evidence, best: str, lead: Difference) -> Judge
         f"{evidence.variants.describe(own)}, which the published weights were trained with. These weights seem to be "
         "trained otherwise"
     )
-    return Judgement("another is better", best, alike, wrong, text + _gains(evidence, best) + _published(evidence))
+    return Judgement(
+        "another is better", best, alike, wrong, text + _gains(evidence, best) + _published(evidence, best)
+    )
 
 
 def _best_of_those_tried(evidence: Evidence, best: str, leads: Mapping[str, Difference]) -> Judgement:
@@ -261,10 +263,14 @@ def _gains(evidence: Evidence, variant: str) -> str:
     return text
 
 
-def _published(evidence: Evidence) -> str:
-    if evidence.published is None:
+def _published(evidence: Evidence, variant: str) -> str:
+    published = evidence.published
+    if published is None:
         return ""
-    return f". Published top-1 on all of ImageNet's validation images: {figure(evidence.published)}"
+    text = f". Published top-1 on all of ImageNet's validation images: {figure(published)}"
+    if evidence.compared()[variant][1].top1_ci95[1] < published:
+        text += ", which is more than here: these images may be harder, or read otherwise than for that figure"
+    return text
 
 
 def _are(names: Sequence[str]) -> str:

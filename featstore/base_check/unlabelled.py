@@ -5,13 +5,16 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from featstore.base_check.class_index import ClassIndex
 from featstore.base_check.findings import Finding
 from featstore.base_check.labelled import describe_reading
 from featstore.base_check.variants import Variants, all_variants, choose_variants, has_classifier, with_classifier
+from featstore.bases import keras_file
 from featstore.datasets.manifest import Manifest, Picture, Skipped
+from featstore.errors import UsageError
 from featstore.extraction.cache import Cache
 from featstore.extraction.pipeline import extract_features
 from featstore.extraction.recipe import Recipe
@@ -262,11 +265,15 @@ def _model(recipe: Recipe, cache: Cache) -> Any:
 
 def _without_classifier(recipe: Recipe, cache: Cache) -> Recipe:
     """Return the recipe of the output of the base; of a user's network it need not be a map that can be pooled."""
-    if not recipe.source().is_file or recipe.pool is not None:
+    source = recipe.source()
+    if not source.is_file:
         return recipe
     whole = replace(recipe, pool="none", preprocess="raw")
     shape = _model(whole, cache).output_shape
-    return recipe if isinstance(shape, tuple) and len(shape) == 4 else replace(recipe, pool="none")
+    if isinstance(shape, list | dict):
+        raise UsageError(f"{source.model}: expected one output, found {len(shape)}; save a model with one of them")
+    is_map = len(shape) == 4 and keras_file.channels_first(Path(source.model)) is None
+    return recipe if is_map else whole
 
 
 def spread(pictures: Sequence[Picture], most: int) -> list[Picture]:

@@ -122,6 +122,21 @@ def test_an_own_classifier_without_labels(colours: Path, tmp_path: Path) -> None
     assert "nothing speaks against `tf`, the only one tried, judged by predictions" in check.verdict
 
 
+def test_networks_that_cannot_be_pooled_or_have_two_outputs(tmp_path: Path) -> None:
+    """The command has no option to name a layer or a pooling, so nothing is said of them."""
+    inputs = keras.Input((32, 32, 3))
+    turned = keras.layers.Permute((3, 1, 2))(inputs)
+    channels_first = keras.layers.GlobalMaxPooling2D(data_format="channels_first", keepdims=True)(turned)
+    keras.Model(inputs, channels_first).save(tmp_path / "first.keras")
+    keras.Model(inputs, [inputs, turned]).save(tmp_path / "two.keras")
+    photos = write_photos(tmp_path / "photos", 10)
+    options: dict[str, Any] = {"preprocess": "raw", "cache": tmp_path / "cache"}
+    assert featstore.check_base(photos, model=str(tmp_path / "first.keras"), **options).rows[0].n == 20
+    with pytest.raises(UsageError, match="expected one output, found 2; save a model with one of them"):
+        featstore.check_base(photos, model=str(tmp_path / "two.keras"), **options)
+    assert featstore.check_base(photos, model="pixels", size=16, **options).rows[0].preprocess == "raw"
+
+
 def test_outputs_become_probabilities() -> None:
     """A sigmoid is the probability of the second of two classes; a logit is 0 for the first."""
     rows, note = to_probabilities(np.array([[0.2], [0.9]]))
