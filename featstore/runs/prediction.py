@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from featstore.datasets.manifest import Manifest, Skipped
 from featstore.datasets.sources import list_files
-from featstore.extraction.cache import Cache, CacheLike
-from featstore.extraction.pipeline import extract_features
-from featstore.runs.recipes import recipes_of
+from featstore.extraction.cache import CacheLike
+from featstore.extraction.pipeline import extract_planned
+from featstore.runs.recipes import cache_of, plans_of, weights_wanted
 from featstore.runs.run import Run
 from featstore.system.figures import figure
 from featstore.system.pinned import pinned
@@ -66,16 +66,18 @@ def predict_images(
 ) -> Prediction:
     """Predict image files and all images below folders; see `featstore.predict`.
 
-    Features go through the cache, so images that were seen before cost nothing. `weights` are the new paths of moved
-    weights, or of the user's `.keras` bases, one for each base of the run. Raises RunError if they are not those of
-    the run, DataError if no image can be read.
+    Features go through the cache of the run, so images that were seen before cost nothing and need no weights.
+    `weights` are the new paths of moved weights, or of the user's `.keras` bases, one for each base of the run. Raises
+    RunError if they are not those of the run, BaseUnavailable if they are wanted and not there, DataError if no image
+    can be read.
     """
     from featstore.features.views import load_in_blocks
 
-    cache = Cache.at(cache)
+    cache = cache_of(run, cache, progress)
     images = images if isinstance(images, Manifest) else list_files(images)
-    recipes = recipes_of(run, weights, cache)
-    extraction = extract_features(images, recipes, cache, progress)
+    plans = plans_of(run, weights, cache)
+    with weights_wanted(run, weights):
+        extraction = extract_planned(images, plans, cache, progress)
     pictures = extraction.manifest.pictures
     rows = []
     for picture, row in zip(
