@@ -112,6 +112,11 @@ class Recipe:
         return replace(bare, model=PIXELS.name, preprocess=preprocess)
 
     @property
+    def sizes(self) -> int:
+        """The number of sizes that each image is seen at, and so of specs."""
+        return 1 + len(self.scales.split(",")) if self.scales else 1
+
+    @property
     def has_several_views(self) -> bool:
         """Whether predictions see several views of an image; augmented versions are for training alone."""
         return bool(self.scales) or parse_views(self.views)[0] != "one"

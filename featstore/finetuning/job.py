@@ -144,7 +144,7 @@ def _save(
         save_run(made, manifest.pictures, training.curve, plots.pop("curve.png"))
         return made
 
-    run = publish_run(root, name or f"{head_run.folder.absolute().name}-tuned", build)
+    run = publish_run(root, name, build)
     notes = [*run.notes, *_write_plots(run.folder, plots)]
     held_out = next(split for split in ("test", "val", "train") if split in after)
     return FineTuned(

@@ -56,9 +56,8 @@ def plans_of(run: Run, weights: str | Sequence[str] | None, cache: Cache, *, rea
         recipes = [recipe.with_weights(file) for recipe, file in zip(recipes, named, strict=True)]
     plans, left = [], run.specs
     for recipe in recipes:
-        sizes = 1 + len(recipe.scales.split(",")) if recipe.scales else 1
-        specs, left = left[:sizes], left[sizes:]
-        if len(specs) < sizes:
+        specs, left = left[: recipe.sizes], left[recipe.sizes :]
+        if len(specs) < recipe.sizes:
             raise _other_features(run, ["their number"])
         plans.append(_plan(run, recipe, specs, cache, bool(named) or read_weights))
     if left:

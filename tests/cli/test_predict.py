@@ -63,12 +63,28 @@ def test_json_is_the_only_thing_on_standard_output() -> None:
     """The object of the description, with classes as they are called and no top-5 for four of them."""
     done = train("--json", "--set", "C=0.1", "--runs", "others")
     result = json.loads(done.out)
-    assert list(result) == ["run", "head", "key", "classes", "metrics", "seconds", "notes", "skipped"]
+    settings = ["date", "command", "interrupted", "head", "parameters", "chosen", "seed", "key"]
+    assert list(result) == ["run", *settings, "classes", "metrics", "seconds", "notes", "skipped"]
+    assert result["chosen"] == {"C": 0.1}
+    assert result["command"].startswith("featstore train-head photos --model tiny --json --set C=0.1")
     assert result["classes"] == CLASSES
     assert list(result["metrics"]) == ["train", "val", "test"]
     assert all(list(m) == [*FIGURES, "used_for"] for m in result["metrics"].values())
     assert list(result["seconds"]) == ["features", "fit", "total"]
     assert Path(result["run"]).parent == Path("others")
+
+
+def test_quiet_prints_the_folder_of_the_run(tmp_path: Path) -> None:
+    """And nothing else, so that a script can use it."""
+    done = train("--quiet", "--name", "mine", "--runs", tmp_path)
+    assert (done.code, done.out) == (0, f"{tmp_path / 'mine'}\n")
+    assert (tmp_path / "mine" / "run.json").is_file()
+    again = train("--quiet", "--name", "mine", "--runs", tmp_path)
+    assert (again.code, again.out) == (1, "")
+    assert (
+        again.err
+        == f"featstore: {tmp_path / 'mine'}: there is one already; give another --name, or remove that folder\n"
+    )
 
 
 def test_top_5_is_reported_from_six_classes_on(tmp_path: Path) -> None:
