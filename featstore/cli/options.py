@@ -31,7 +31,7 @@ Settings = Annotated[
         "--set",
         metavar="KEY=VALUE",
         parser=parse_setting,
-        help="A parameter of the head. Repeatable.",
+        help="A parameter of the head, as in p=0.6 or folds=5; `featstore heads` lists them. Repeatable.",
         show_default=False,
     ),
 ]

@@ -52,7 +52,7 @@ def make_plan(recipe: Recipe, memory: DigestMemory, weights: str | None = None) 
     weights: digest of the weights, where it is known (see `resolve_recipe`).
     """
     _, versions = parse_views(recipe.views)
-    sizes = [recipe.size, *_scales(recipe)]
+    sizes = [recipe.size, *scales_of(recipe)]
     specs = [resolve_recipe(replace(recipe, size=size, scales=None), memory, weights) for size in sizes]
     plan = plan_of_specs(recipe, specs)
     parts = plan.parts
@@ -81,7 +81,7 @@ def plan_of_specs(recipe: Recipe, specs: Sequence[FeatureSpec]) -> Plan:
     return Plan(recipe, parts, parts[0].views.index(specs[0].reading.plain))
 
 
-def _scales(recipe: Recipe) -> list[str]:
+def scales_of(recipe: Recipe) -> list[str]:
     """Return the further sizes; raises UsageError if one is not a size."""
     if not recipe.scales:
         return []

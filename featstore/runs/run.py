@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from featstore.errors import RunError
 from featstore.evaluation.metrics import Metrics, describe_splits, metrics_table
+from featstore.evaluation.remarks import remark_line
 from featstore.extraction.recipe import Recipe
 from featstore.heads.registry import HEADS, HeadName, make_head
 from featstore.runs.fine_tuning import FineTuning
@@ -61,6 +62,7 @@ class Run(Shown):
         fine_tuning: Record of the fine-tuning; None for a head.
         notes: Reasons why the metrics are too good, such as copies of an image in two splits, or cannot be compared
             with those of earlier runs, whose splits were others.
+        remarks: What a colleague would say of the training and its figures, the most important first.
         versions: Versions of featstore and of the libraries that made the run.
         head_file: Name of the file with the trained weights.
         head_sha256: SHA-256 (hex) of that file, checked when it is loaded.
@@ -86,6 +88,7 @@ class Run(Shown):
     interrupted: bool = False
     fine_tuning: FineTuning | None = None
     notes: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
     versions: dict[str, str]
     head_file: str
     head_sha256: str
@@ -205,12 +208,13 @@ class Run(Shown):
         return np.concatenate(probabilities)
 
     def parts(self) -> Iterator[str | Table]:
-        """Yield the use of several views, the metrics, the values that training chose, and the folder."""
+        """Yield the use of several views, the metrics, the remarks, the values that training chose, and the folder."""
         if self.interrupted:
             yield "interrupted: the best of the epochs until then"
         if views := self.describe_views():
             yield views
         yield metrics_table(self.metrics)
+        yield from map(remark_line, self.remarks)
         chosen = ", ".join(f"{key} {value:g}" for key, value in self.chosen.items())
         yield f"{self.head} ({chosen}): features {self.seconds['features']:.1f} s, fit {self.seconds['fit']:.1f} s"
         yield f"saved in {self.folder}"

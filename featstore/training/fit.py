@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from featstore.evaluation.remarks import Course
     from featstore.system.progress import Progress
 
 
@@ -132,6 +133,17 @@ def fit_head(
     fit = HeadFit(prepared, plans, recipe, estimator)
     fit.run()
     return fit.result(predict_on)
+
+
+def course_of(head: Head) -> Course | None:
+    """Return how far the training of `head` came; None if it had no epochs, or no validation split to judge them."""
+    from featstore.evaluation.remarks import Course
+    from featstore.heads.keras_head import KerasHead
+
+    if not isinstance(head, KerasHead) or "val_loss" not in head.curve.series:
+        return None
+    selected = head.selected()
+    return Course(selected["epochs"], selected["best_epoch"], head.epochs, head.patience)
 
 
 def _check_classes(manifest: Manifest) -> None:

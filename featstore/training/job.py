@@ -23,7 +23,7 @@ from featstore.system.environment import utc_now, versions
 from featstore.system.files import file_digest
 from featstore.system.pinned import pinned
 from featstore.training.endings import saved_if_interrupted
-from featstore.training.fit import FitResult, HeadFit, Prepared, prepare
+from featstore.training.fit import FitResult, HeadFit, Prepared, course_of, prepare
 from featstore.training.head_recipe import HeadRecipe
 
 if TYPE_CHECKING:
@@ -131,9 +131,12 @@ def _save(
     interrupted: bool,
 ) -> Run:
     """Save the head and its run below `runs`."""
+    from featstore.evaluation.remarks import remarks_on
     from featstore.heads.registry import HEADS
 
     manifest, estimator = prepared.manifest, fitted.estimator
+    stops_on_val = HEADS[head.head].stops_on_val
+    metrics = measure_splits(fitted.probabilities, fitted.pictures, manifest.classes, stops_on_val)
 
     def build(folder: Path) -> Run:
         head_file = estimator.save(folder)
@@ -147,9 +150,7 @@ def _save(
             train_on="all" if any(plan.augmented for plan in prepared.plans) else head.train_on or "plain",
             average=head.average or "probabilities",
             classes=manifest.classes,
-            metrics=measure_splits(
-                fitted.probabilities, fitted.pictures, manifest.classes, HEADS[head.head].stops_on_val
-            ),
+            metrics=metrics,
             seconds=seconds,
             seed=head.seed,
             data=os.path.abspath(manifest.source),
@@ -159,6 +160,7 @@ def _save(
             interrupted=interrupted,
             fractions=fractions,
             notes=(*leak_notes(manifest), *moved_notes(runs, manifest)),
+            remarks=tuple(map(str, remarks_on(metrics, course_of(estimator)))),
             versions=versions(),
             head_file=head_file,
             head_sha256=file_digest(folder / head_file),
