@@ -44,15 +44,31 @@ class Prediction(Shown):
     Attributes:
         images: One for each image, in the order given; the images of a folder are sorted by path.
         skipped: Files that could not be read.
+        classes: Names of the classes, in the order of the probabilities.
     """
 
     images: tuple[ImagePrediction, ...]
     skipped: tuple[Skipped, ...]
+    classes: tuple[str, ...]
 
     def parts(self) -> Iterator[Table]:
         """Yield a row for each image."""
-        rows = [(image.path, image.label, figure(image.probability)) for image in self.images]
-        yield Table(("image", "label", "probability"), rows)
+        yield self.table()
+
+    def table(self, top: int = 1) -> Table:
+        """Return a row for each image, with its `top` most probable classes and their probabilities."""
+        ranks = range(1, min(top, len(self.classes)) + 1)
+        header = [f"{column} {rank}" if rank > 1 else column for rank in ranks for column in ("label", "probability")]
+        rows = []
+        for image in self.images:
+            cells = [cell for name, share in self.most_probable(image, top) for cell in (name, figure(share))]
+            rows.append((image.path, *cells))
+        return Table(("image", *header), rows)
+
+    def most_probable(self, image: ImagePrediction, top: int) -> list[tuple[str, float]]:
+        """Return the `top` most probable classes of an image with their probabilities, the most probable first."""
+        shares = zip(self.classes, image.probabilities, strict=True)
+        return sorted(shares, key=lambda share: -share[1])[:top]
 
 
 @pinned()
@@ -85,4 +101,4 @@ def predict_images(
     ):
         best = int(row.argmax())
         rows.append(ImagePrediction(picture.path, run.classes[best], float(row[best]), tuple(map(float, row))))
-    return Prediction(tuple(rows), extraction.manifest.skipped)
+    return Prediction(tuple(rows), extraction.manifest.skipped, run.classes)

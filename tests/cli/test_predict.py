@@ -154,6 +154,21 @@ def test_a_table_of_predictions(run: str) -> None:
     assert line.split()[1] in CLASSES
 
 
+def test_the_most_probable_classes(run: str) -> None:
+    """In the table and as JSON, the most probable first; there are no more of them than classes."""
+    done = call("predict", run, "photos/grün/3.png", "--top", "3")
+    header, line = done.out.splitlines()
+    assert header.split("  ")[0] == "image"
+    assert [cell for cell in header.split("  ") if cell.strip()][-1].strip() == "probability 3"
+    shares = [float(cell) for cell in line.split()[2::2]]
+    assert shares == sorted(shares, reverse=True)
+    assert len(shares) == 3
+    [image] = json.loads(call("predict", run, "photos/grün/3.png", "--top", "99", "--json").out)["predictions"]
+    assert sorted(label for label, _ in image["top"]) == CLASSES
+    assert image["top"][0] == [image["label"], image["probability"]]
+    assert dict(image["top"]) == image["probabilities"]
+
+
 def test_a_spreadsheet_calculates_nothing(run: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Paths and labels that begin like a formula get a quote; the columns of classes begin with `p:`."""
     monkeypatch.chdir(tmp_path)
