@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from featstore.cli import options
-from featstore.cli.console import list_skipped, note, print_json, spreadsheet_text
+from featstore.cli.console import list_skipped, note, print_json, spreadsheet_text, warn
 from featstore.cli.fields import Fields, takes_fields
 from featstore.comparison.grid import Measurement
 from featstore.datasets.options import DataOptions
@@ -68,8 +68,7 @@ def command(
             progress=progress,
         )
     _write(comparison, data, csv, chart)
-    for text in comparison.notes:
-        note(f"warning: {text}")
+    warn(comparison.notes, progress)
     for command_, reason in comparison.failed:
         note(f"not measured: {command_}: {reason}")
     if json:
@@ -78,6 +77,7 @@ def command(
                 "rows": [row.describe() for row in comparison.rows],
                 "findings": list(comparison.findings),
                 "notes": list(comparison.notes),
+                "data": comparison.data.describe(),
                 "failed": [item._asdict() for item in comparison.failed],
                 "skipped": [item._asdict() for item in comparison.skipped],
             }

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from featstore.errors import StoreError
+from featstore.system.progress import Display, Progress
 from featstore.system.text import Table, safe
 
 T = TypeVar("T")
@@ -47,6 +48,14 @@ def spreadsheet_text(text: str) -> str:
     Text that begins with a quote gets one more, so different texts stay different.
     """
     return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r", "\n", "'")) else text
+
+
+def warn(notes: Sequence[str], progress: Progress) -> None:
+    """Print those notes on standard error that the job has not told while it ran."""
+    told = progress.told if isinstance(progress, Display) else ()
+    for text in notes:
+        if (line := f"warning: {text}") not in told:
+            note(line)
 
 
 def write_file(path: Path, data: bytes, option: str) -> None:

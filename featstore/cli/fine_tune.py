@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from featstore.cli import options
-from featstore.cli.console import list_skipped, note, print_json
+from featstore.cli.console import list_skipped, print_json, warn
 from featstore.cli.fields import Fields, takes_fields
 from featstore.cli.units import parse_bytes, parse_rate
 from featstore.datasets.options import DataOptions
@@ -104,8 +104,7 @@ def command(
             runs=runs,
             progress=progress,
         )
-    for text in tuned.notes:
-        note(f"warning: {text}")
+    warn(tuned.notes, progress)
     if json:
         print_json(_describe(tuned))
         return
@@ -130,6 +129,7 @@ def _describe(tuned: FineTuned) -> dict[str, Any]:
         "recommended": str(tuned.recommended.folder),
         "seconds": tuned.run.seconds,
         "notes": list(tuned.notes),
+        "data": tuned.data.describe(),
         "skipped": [item._asdict() for item in tuned.skipped],
     }
 

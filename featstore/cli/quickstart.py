@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from featstore.cli import options
-from featstore.cli.console import note, print_json
+from featstore.cli.console import note, print_json, warn
 from featstore.cli.show import describe
 from featstore.heads.registry import HeadName
 from featstore.spec import Pool
@@ -39,21 +39,15 @@ def command(
         note(f"writing 1797 handwritten digits to {data}")
     write_digits(data)
     trained = []
-    for head, pool in POOL_OF_HEAD.items():
-        with displayed(not quiet) as progress:
-            trained.append(
-                train(
-                    data,
-                    Recipe(model="tiny", pool=pool),
-                    HeadRecipe(head=head),
-                    cache=cache,
-                    runs=runs,
-                    progress=progress,
-                ).run
-            )
-        if not (json or quiet):
-            print(trained[-1])
-            print()
+    with displayed(not quiet) as progress:
+        for head, pool in POOL_OF_HEAD.items():
+            recipe = Recipe(model="tiny", pool=pool)
+            run = train(data, recipe, HeadRecipe(head=head), cache=cache, runs=runs, progress=progress).run
+            trained.append(run)
+            warn(run.notes, progress)
+            if not (json or quiet):
+                print(run)
+                print()
     if json:
         print_json({"runs": [describe(run) for run in trained]})
     elif not quiet:

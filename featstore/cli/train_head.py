@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from featstore.cli import options
-from featstore.cli.console import list_skipped, note, print_json
+from featstore.cli.console import list_skipped, print_json, warn
 from featstore.cli.fields import Fields, takes_fields
 from featstore.cli.show import describe
 from featstore.comparison.grid import Measurement
@@ -64,11 +64,10 @@ def command(
             runs=runs,
             progress=progress,
         )
-    for text in trained.run.notes:
-        note(f"warning: {text}")
+    warn(trained.run.notes, progress)
     if json:
         skipped = [item._asdict() for item in trained.manifest.skipped]
-        print_json(describe(trained.run) | {"skipped": skipped})
+        print_json(describe(trained.run) | {"data": trained.data.describe(), "skipped": skipped})
         return
     list_skipped(trained.manifest.skipped)
     if not quiet:

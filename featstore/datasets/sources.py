@@ -10,7 +10,7 @@ from featstore.datasets.folders import scan_folder
 from featstore.datasets.manifest import Manifest, Picture, Skipped
 from featstore.datasets.options import DataOptions
 from featstore.datasets.tables import scan_csv
-from featstore.datasets.walk import Walk
+from featstore.datasets.walk import LINK_OUT, Walk
 from featstore.errors import DataError, UsageError, param
 
 
@@ -38,6 +38,8 @@ def scan(data: str | os.PathLike[str], options: DataOptions | None = None) -> Ma
         manifest = list_files([source], options)
     if not manifest.pictures:
         left_out = "".join(f"; skipped: {path}: {reason}" for path, reason in manifest.skipped[:1])
+        if any(item.reason == LINK_OUT for item in manifest.skipped[:1]):
+            left_out += f"; {param('follow_links', True)} reads them"
         raise DataError(
             f"{source}: no image files found; expected DATA/<class>/*, DATA/train/<class>/* or DATA/*{left_out}"
         )

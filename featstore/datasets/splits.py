@@ -74,10 +74,13 @@ def check_splittable(
     if not (0 < val_fraction < 1 and 0 <= test_fraction < 1 and val_fraction + test_fraction < 1):
         raise UsageError("val and test fractions must lie between 0 and 1, and their sum below 1")
     given = {p.split for p in manifest.pictures if p.label is not None}
+    hint = f"; {manifest.hint}" if manifest.hint else ""
     if not manifest.classes:
-        raise DataError(f"{manifest.source}: no labels found; expected DATA/<class>/* or a CSV with a label column")
+        raise DataError(
+            f"{manifest.source}: no labels found; expected DATA/<class>/* or a CSV with a label column{hint}"
+        )
     if len(manifest.classes) < 2:
-        raise DataError(f"{manifest.source}: only the class {manifest.classes[0]!r} was found; two are needed")
+        raise DataError(f"{manifest.source}: only the class {manifest.classes[0]!r} was found; two are needed{hint}")
     if None in given and len(given) > 1:
         raise DataError(f"{manifest.source}: only some of the labelled images have a split; give one to all or to none")
     if val_as_test and ("test" in given or (given == {None} and test_fraction > 0)):

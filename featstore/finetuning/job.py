@@ -10,8 +10,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from featstore.datasets.leaks import leak_notes, trained_on_notes
 from featstore.datasets.manifest import Manifest
+from featstore.datasets.notes import trained_on_notes
 from featstore.errors import FeatstoreError, StoreError
 from featstore.extraction.cache import Cache, CacheLike
 from featstore.finetuning.cut_choice import CutChoice, check_fine_tunable
@@ -82,6 +82,7 @@ def fine_tune_run(
         cache=Cache.at(cache),
         progress=progress,
     )
+    setup.summary.tell(progress)
     ready = time.perf_counter()
     try:
         setup.trainer.train(progress.steps("fine-tuning") if progress else None)
@@ -138,6 +139,7 @@ def _save(setup: FineTuneSetup, settings: FineTuneSettings, root: Path, times: _
         difference=describe_difference(differences[held_out], len(after[held_out]), held_out),
         verdict=verdict.text,
         notes=tuple(notes),
+        data=setup.summary,
         skipped=manifest.skipped,
     )
 
@@ -176,9 +178,10 @@ def _make_run(
         fractions=head_run.fractions,
         fine_tuning=fine_tuning,
         notes=(
-            *leak_notes(manifest),
+            *setup.summary.leaks,
             *trained_on_notes(_seen_elsewhere(setup), manifest),
             *moved_notes(folder.parent, manifest),
+            *setup.summary.remarks,
         ),
         versions=versions(),
         head_file=head_file,
@@ -187,7 +190,7 @@ def _make_run(
 
 
 def _seen_elsewhere(setup: FineTuneSetup) -> dict[str, str]:
-    """Return the splits of the images of the head's run, without those that `leak_notes` covers already."""
+    """Return the splits of the images of the head's run, without those that the leaks of the data cover already."""
     here = {p.digest for p in setup.prepared.manifest.of_split("train")}
     return {digest: split for digest, split in setup.seen.items() if digest not in here}
 

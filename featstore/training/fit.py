@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from featstore.datasets.manifest import SPLITS, Manifest, Picture
 from featstore.datasets.sources import as_manifest
 from featstore.datasets.splits import check_splittable, complete_splits
+from featstore.datasets.summary import summarize
 from featstore.datasets.units import unit_names
 from featstore.errors import DataError
 from featstore.extraction.cache import Cache, CacheLike
@@ -68,6 +69,7 @@ def prepare(
     cache = Cache.at(cache)
     manifest = as_manifest(data)
     check_splittable(manifest, val_fraction, test_fraction, val_as_test)
+    summarize(manifest).tell(progress)
     extraction = extract_features(manifest, recipes, cache, progress)
     unread = [name for name in manifest.classes if name not in extraction.manifest.classes]
     if unread:
@@ -93,7 +95,7 @@ def fit_head(
     view. Raises DataError if a class has no image to train on.
     """
     from featstore.evaluation.averaging import predict_views
-    from featstore.features.arrays import labels_of
+    from featstore.features.arrays import classes_of
     from featstore.features.views import load_views
 
     manifest, plain = prepared.manifest, plans[0].plain
@@ -102,7 +104,7 @@ def fit_head(
     pictures = {split: some for split, some in pictures.items() if some}
     views = {split: load_views(some, plans, prepared.cache) for split, some in pictures.items()}
     X, y, groups = _training_rows(prepared, plans, recipe, views["train"])
-    validation = (views["val"][:, plain], labels_of(pictures["val"])) if "val" in views else None
+    validation = (views["val"][:, plain], classes_of(pictures["val"], manifest.classes)) if "val" in views else None
     start = time.perf_counter()
     estimator.fit(X, y, validation, recipe.seed, on_step, groups)
     seconds = time.perf_counter() - start
@@ -123,14 +125,14 @@ def _check_classes(manifest: Manifest) -> None:
 
 def _training_rows(
     prepared: Prepared, plans: Sequence[Plan], recipe: HeadRecipe, views: NDArray[np.float32]
-) -> tuple[NDArray[np.float32], NDArray[np.str_], NDArray[np.str_] | None]:
-    """Return X (rows, ...), y (rows,) and the names (rows,) of the units that the rows belong to.
+) -> tuple[NDArray[np.float32], NDArray[np.intp], NDArray[np.str_] | None]:
+    """Return X (rows, ...), the classes y (rows,) and the names (rows,) of the units that the rows belong to.
 
     The plain views come first. The names are None if each unit has one row.
     """
     import numpy as np
 
-    from featstore.features.arrays import labels_of
+    from featstore.features.arrays import classes_of
     from featstore.features.views import load_augmented
 
     pictures = [p for p in prepared.manifest.of_split("train") if p.label is not None]
@@ -145,4 +147,4 @@ def _training_rows(
     rows = np.swapaxes(used, 0, 1).reshape(-1, *used.shape[2:])
     units = np.tile(unit_names(pictures), used.shape[1])
     single = len(np.unique(units)) == len(units)
-    return rows, np.tile(labels_of(pictures), used.shape[1]), None if single else units
+    return rows, np.tile(classes_of(pictures, prepared.manifest.classes), used.shape[1]), None if single else units

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from featstore.datasets.leaks import leak_notes
 from featstore.datasets.manifest import Manifest
+from featstore.datasets.summary import DataSummary, summarize
 from featstore.errors import UsageError, param
 from featstore.extraction.cache import CacheLike
 from featstore.extraction.pipeline import FeatureSet
@@ -31,10 +31,11 @@ DEFAULT_RUNS = "runs"
 
 
 class TrainResult(NamedTuple):
-    """A saved run, the data set with its splits, and the features that it was trained on."""
+    """A saved run, the data set with its splits and what is told about it, and the features that it was trained on."""
 
     run: Run
     manifest: Manifest
+    data: DataSummary
     features: tuple[FeatureSet, ...]
 
 
@@ -70,6 +71,8 @@ def train(
     if own and any(recipe.model != own for recipe in recipes):
         raise UsageError(f"head {head.head}: is for the base {own} only; use {param('model', own)}")
     prepared = prepare(data, recipes, val_fraction, test_fraction, cache, progress, val_as_test=val_as_test)
+    summary = summarize(prepared.manifest)
+    summary.tell(progress)
     extracted = time.perf_counter()
     fitted = fit_head(prepared, prepared.plans, head, estimator, progress.steps(head.head) if progress else None)
     seconds = {
@@ -78,8 +81,8 @@ def train(
         "total": round(time.perf_counter() - start, 3),
     }
     fractions = {"val": val_fraction, "test": test_fraction}
-    run = _save(prepared, head, fitted, seconds, fractions, Path(runs))
-    return TrainResult(run, prepared.manifest, prepared.features)
+    run = _save(prepared, summary, head, fitted, seconds, fractions, Path(runs))
+    return TrainResult(run, prepared.manifest, summary, prepared.features)
 
 
 def check_side_by_side(recipes: Sequence[Recipe], concat: bool) -> None:
@@ -98,6 +101,7 @@ def check_side_by_side(recipes: Sequence[Recipe], concat: bool) -> None:
 
 def _save(
     prepared: Prepared,
+    summary: DataSummary,
     head: HeadRecipe,
     fitted: FitResult,
     seconds: dict[str, float],
@@ -125,7 +129,7 @@ def _save(
         seed=head.seed,
         data=os.path.abspath(manifest.source),
         fractions=fractions,
-        notes=(*leak_notes(manifest), *moved_notes(runs, manifest)),
+        notes=(*summary.leaks, *moved_notes(runs, manifest), *summary.remarks),
         versions=versions(),
         head_file=head_file,
         head_sha256=file_digest(folder / head_file),

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from featstore.datasets.leaks import leak_notes, shared_between_splits
 from featstore.datasets.manifest import Manifest, Picture
+from featstore.datasets.notes import leak_notes, shared_between_splits
 from featstore.datasets.splits import _hash_number, _split_at, complete_splits, fold_splits
 from featstore.datasets.units import unit_names
 from featstore.errors import DataError, UsageError
