@@ -292,9 +292,9 @@ class _Reader:
             )
 
     def _note_other_splits(self, top: str) -> None:
-        """Tell of further splits next to a folder that is named like one."""
+        """Tell of further splits next to a training split; a test split alone is for an evaluation."""
         parent, name = os.path.split(os.path.abspath(top))
-        if split_named(name) is None:
+        if split_named(name) != "train":
             return
         try:
             others = [other for other in splits_named(Walk(parent, self._options).folders(parent)) if other != name]
