@@ -50,6 +50,7 @@ class _Reader:
         self._walk = Walk(os.path.realpath(source), options)
         self._pictures: list[Picture] = []
         self._notes: list[str] = []
+        self._lost: list[str] = []
         self._layout = ""
         self._hint = ""
 
@@ -63,7 +64,16 @@ class _Reader:
                 )
             )
         pictures, skipped, notes = tuple(self._pictures), tuple(self._walk.skipped), tuple(self._notes)
-        return Manifest(self._source, pictures, skipped, self._options, self._layout, notes, self._hint)
+        return Manifest(
+            self._source,
+            pictures,
+            skipped,
+            self._options,
+            layout=self._layout,
+            notes=notes,
+            lost=in_natural_order(self._lost),
+            hint=self._hint,
+        )
 
     def read(self) -> None:
         top = self._descend(self._source)
@@ -248,6 +258,7 @@ class _Reader:
                     f"the folders {' and '.join(map(repr, folders))} in {top} differ only in blanks or Unicode form, "
                     "and are taken as one class"
                 )
+        self._lost += empty
         if empty:
             self._notes.append(f"no file in the class folder {listed(empty)} of {top}: not taken as a class there")
         if nested:
@@ -334,6 +345,7 @@ class _Reader:
 
     def _note_links(self, top: str) -> None:
         if lost := self._walk.links_out(top):
+            self._lost += lost
             self._notes.append(
                 spelled(
                     f"{listed(lost)} in {top}: links to folders outside of the data set, so their classes or splits "

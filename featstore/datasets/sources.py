@@ -37,12 +37,7 @@ def scan(data: str | os.PathLike[str], options: DataOptions | None = None) -> Ma
     else:
         manifest = list_files([source], options)
     if not manifest.pictures:
-        left_out = "".join(f"; skipped: {path}: {reason}" for path, reason in manifest.skipped[:1])
-        if any(item.reason == LINK_OUT for item in manifest.skipped[:1]):
-            left_out += f"; {param('follow_links', True)} reads them"
-        raise DataError(
-            f"{source}: no image files found; expected DATA/<class>/*, DATA/train/<class>/* or DATA/*{left_out}"
-        )
+        raise DataError(_nothing_found(manifest))
     return manifest
 
 
@@ -68,3 +63,15 @@ def list_files(paths: Sequence[str | os.PathLike[str]], options: DataOptions | N
             pictures.append(Picture(path, info))
         skipped += walk.skipped
     return Manifest(str(paths[0]) if paths else "", tuple(pictures), tuple(skipped))
+
+
+def _nothing_found(manifest: Manifest) -> str:
+    """Return the message for a data set without images."""
+    links = [item for item in manifest.skipped if item.reason == LINK_OUT]
+    if links:
+        return (
+            f"{manifest.source}: all images are links that leave the data set, such as {links[0].path}; "
+            f"{param('follow_links', True)} reads them"
+        )
+    left_out = "".join(f"; skipped: {path}: {reason}" for path, reason in manifest.skipped[:1])
+    return f"{manifest.source}: no image files found; expected DATA/<class>/*, DATA/train/<class>/* or DATA/*{left_out}"

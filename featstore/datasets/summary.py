@@ -22,6 +22,7 @@ class DataSummary:
         layout: How it was understood, in a few words.
         counts: Number of images of each class by split; the split is None before splits are made.
         unlabelled: Number of images without a label by split.
+        lost: Class folders of which no image is used.
         leaks: Lines about images that make figures too good.
         remarks: Lines about all else.
     """
@@ -29,6 +30,7 @@ class DataSummary:
     layout: str
     counts: Mapping[str, Mapping[str | None, int]]
     unlabelled: Mapping[str | None, int]
+    lost: tuple[str, ...] = ()
     leaks: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
 
@@ -61,6 +63,7 @@ class DataSummary:
                 for name, of_split in self.counts.items()
             },
             "unlabelled": {split or "unsplit": number for split, number in self.unlabelled.items()},
+            "lost": list(self.lost),
             "notes": list(self.notes),
         }
 
@@ -99,6 +102,7 @@ def summarize(manifest: Manifest) -> DataSummary:
         layout=manifest.layout,
         counts=counts,
         unlabelled=unlabelled,
+        lost=manifest.lost,
         leaks=leak_notes(manifest) if was_read else (),
         remarks=remarks(manifest),
     )
