@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from featstore.cli import options
-from featstore.cli.console import note, print_json, warn
+from featstore.cli.console import command_line, note, print_json, say, warn
 from featstore.cli.show import describe
 from featstore.heads.registry import HeadName
 from featstore.spec import Pool
@@ -23,7 +23,7 @@ def command(
         "featstore-quickstart"
     ),
     json: options.Json = False,
-    quiet: options.Quiet = False,
+    quiet: options.QuietRun = False,
 ) -> None:
     """Do the whole job on built-in data: 1,797 handwritten digits, the base `tiny`, two heads. It takes under a minute.
 
@@ -41,11 +41,20 @@ def command(
     trained = []
     with displayed(not quiet) as progress:
         for head, pool in POOL_OF_HEAD.items():
-            recipe = Recipe(model="tiny", pool=pool)
-            run = train(data, recipe, HeadRecipe(head=head), cache=cache, runs=runs, progress=progress).run
+            run = train(
+                data,
+                Recipe(model="tiny", pool=pool),
+                HeadRecipe(head=head),
+                cache=cache,
+                runs=runs,
+                command=command_line(),
+                progress=progress,
+            ).run
             trained.append(run)
             warn(run.notes, progress)
-            if not (json or quiet):
+            if quiet and not json:
+                say(str(run.folder))
+            elif not json:
                 print(run)
                 print()
     if json:

@@ -75,8 +75,8 @@ class Manifest:
         options: How the data set was read.
         layout: What was found there, in a few words.
         notes: What is worth knowing about how it was understood.
-        lost: Class folders of which no image is used, as they are links or empty.
         hint: Where no labels were found: what was probably meant.
+        lost: Class folders of which no image is used, as they are links or empty.
         classes: The labels, in natural order and without duplicates.
     """
 
@@ -86,8 +86,8 @@ class Manifest:
     options: DataOptions = field(default_factory=DataOptions)
     layout: str = ""
     notes: tuple[str, ...] = ()
-    lost: tuple[str, ...] = ()
     hint: str = ""
+    lost: tuple[str, ...] = ()
     classes: tuple[str, ...] = field(init=False)
 
     def __post_init__(self) -> None:

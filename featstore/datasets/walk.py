@@ -32,6 +32,11 @@ _IMAGES = {
 _JUNK = {"thumbs.db", "ehthumbs.db", "desktop.ini", "$recycle.bin", "__macosx", "@eadir"}  # the last is Synology's
 
 
+def has_image_name(name: str) -> bool:
+    """Return whether the name of a file ends like that of an image."""
+    return name.rpartition(".")[2].lower() in _IMAGES and "." in name
+
+
 class Walk:
     """A sorted walk over folders that records the skipped files. `os.scandir` saves a system call for each file.
 
@@ -109,7 +114,7 @@ class Walk:
             raise DataError(f"{folder}: folder cannot be listed: {error.strerror}") from error
 
     def _is_image(self, entry: os.DirEntry[str]) -> bool:
-        return entry.name.rpartition(".")[2].lower() in _IMAGES and not self._is_folder(entry)
+        return has_image_name(entry.name) and not self._is_folder(entry)
 
     def _is_folder(self, entry: os.DirEntry[str]) -> bool:
         return entry.is_dir(follow_symlinks=False) or (entry.is_dir() and not self._reason_against_link(entry))
