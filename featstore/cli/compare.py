@@ -34,7 +34,7 @@ def command(
     ],
     heads: Annotated[dict[str, Any], Fields(HeadRecipe, repeatable=["head"], leave_out=["parameters", "seed"])],
     measurement: Annotated[Measurement, Fields(Measurement)],
-    reading: Annotated[DataOptions, Fields(DataOptions)],
+    data_options: Annotated[DataOptions, Fields(DataOptions)],
     parameters: Annotated[dict[str, Any], HeadParameterOptions(leave_out=["folds"])],
     settings: options.Settings = [],
     csv: Annotated[Path | None, typer.Option("--csv", help="Also write the table there.")] = None,
@@ -59,7 +59,7 @@ def command(
     names = heads.pop("head")
     with displayed(not quiet) as progress:
         comparison = measure_grid(
-            scan(data, reading),
+            scan(data, data_options),
             make_recipes(measurement.seed, **recipe),
             names,
             chosen_parameters(settings, parameters),

@@ -15,7 +15,7 @@ from featstore.system.progress import displayed
 def command(
     run: options.RunFolder,
     data: options.Data,
-    reading: Annotated[DataOptions, Fields(DataOptions)],
+    data_options: Annotated[DataOptions, Fields(DataOptions)],
     weights: options.MovedWeights = [],
     cache: options.Cache = None,
     rehash: options.Rehash = False,
@@ -31,7 +31,7 @@ def command(
     from featstore.runs.evaluation import evaluate_run
     from featstore.runs.files import load_run
 
-    manifest = scan(data, reading)
+    manifest = scan(data, data_options)
     with displayed(not quiet) as progress:
         found = evaluate_run(
             load_run(run),

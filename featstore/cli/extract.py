@@ -19,7 +19,7 @@ from featstore.system.text import count
 def command(
     data: options.Data,
     recipe: Annotated[GridOptions, Fields(Recipe, repeatable=["preprocess"])],
-    reading: Annotated[DataOptions, Fields(DataOptions)],
+    data_options: Annotated[DataOptions, Fields(DataOptions)],
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 if any file had to be skipped.")] = False,
     cache: options.Cache = None,
     rehash: options.Rehash = False,
@@ -35,7 +35,7 @@ def command(
     from featstore.extraction.pipeline import extract_all
     from featstore.extraction.recipe_grid import make_recipes
 
-    manifest = scan(data, reading)
+    manifest = scan(data, data_options)
     with displayed(not quiet) as progress:
         extraction = extract_all(manifest, make_recipes(**recipe), options.chosen_cache(cache, rehash), progress)
     summary = summarize(extraction.manifest)

@@ -47,7 +47,7 @@ def command(
     settings: Annotated[
         FineTuneOptions, Fields(FineTuneSettings, leave_out=["rates"], parsers={"memory": parse_bytes})
     ],
-    reading: Annotated[DataOptions, Fields(DataOptions)],
+    data_options: Annotated[DataOptions, Fields(DataOptions)],
     rate_of: Annotated[
         list[Any],
         typer.Option(
@@ -95,7 +95,7 @@ def command(
     with displayed(not quiet) as progress:
         tuned = fine_tune_run(
             load_run(run),
-            scan(data, reading),
+            scan(data, data_options),
             CutChoice(blocks=blocks, prefix=unfreeze, layer=unfreeze_from, whole=whole),
             FineTuneSettings(**settings),
             views=views,

@@ -29,7 +29,7 @@ def command(
     ],
     head: Annotated[HeadRecipe, Fields(HeadRecipe, leave_out=["parameters"])],
     fractions: Annotated[Measurement, Fields(Measurement, only=["val_fraction", "test_fraction", "val_as_test"])],
-    reading: Annotated[DataOptions, Fields(DataOptions)],
+    data_options: Annotated[DataOptions, Fields(DataOptions)],
     parameters: Annotated[dict[str, Any], HeadParameterOptions()],
     settings: options.Settings = [],
     concat: Annotated[
@@ -56,7 +56,7 @@ def command(
     check_side_by_side(recipes, concat)
     with displayed(not quiet) as progress:
         trained = train(
-            scan(data, reading),
+            scan(data, data_options),
             recipes,
             replace(head, parameters=chosen_parameters(settings, parameters)),
             val_fraction=fractions.val_fraction,
