@@ -23,6 +23,7 @@ from featstore.system.tensorflow_loader import mute_tensorflow
 
 _COMMANDS = {  # and the modules that they are in
     "quickstart": "quickstart",
+    "scan": "scan",
     "extract": "extract",
     "train-head": "train_head",
     "compare": "compare",

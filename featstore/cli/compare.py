@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from featstore.cli import options
-from featstore.cli.console import list_skipped, note, print_json, spreadsheet_text
+from featstore.cli.console import list_skipped, note, print_json, spreadsheet_text, warn
 from featstore.cli.fields import Fields, takes_fields
 from featstore.cli.head_options import HeadParameterOptions, chosen_parameters
 from featstore.comparison.grid import Measurement
@@ -34,7 +34,7 @@ def command(
     ],
     heads: Annotated[dict[str, Any], Fields(HeadRecipe, repeatable=["head"], leave_out=["parameters", "seed"])],
     measurement: Annotated[Measurement, Fields(Measurement)],
-    reading: Annotated[DataOptions, Fields(DataOptions)],
+    data_options: Annotated[DataOptions, Fields(DataOptions)],
     parameters: Annotated[dict[str, Any], HeadParameterOptions(leave_out=["folds"])],
     settings: options.Settings = [],
     csv: Annotated[Path | None, typer.Option("--csv", help="Also write the table there.")] = None,
@@ -59,7 +59,7 @@ def command(
     names = heads.pop("head")
     with displayed(not quiet) as progress:
         comparison = measure_grid(
-            scan(data, reading),
+            scan(data, data_options),
             make_recipes(measurement.seed, **recipe),
             names,
             chosen_parameters(settings, parameters),
@@ -69,8 +69,7 @@ def command(
             progress=progress,
         )
     _write(comparison, data, csv, chart)
-    for text in comparison.notes:
-        note(f"warning: {text}")
+    warn(comparison.notes, progress)
     for command_, reason in comparison.failed:
         note(f"not measured: {command_}: {reason}")
     if json:
@@ -79,6 +78,7 @@ def command(
                 "rows": [row.describe() for row in comparison.rows],
                 "findings": list(comparison.findings),
                 "notes": list(comparison.notes),
+                "data": comparison.data.describe(),
                 "failed": [item._asdict() for item in comparison.failed],
                 "skipped": [item._asdict() for item in comparison.skipped],
             }

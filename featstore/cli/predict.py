@@ -23,7 +23,7 @@ def command(
     images: Annotated[
         list[str], typer.Argument(metavar="IMAGES...", help="Image files or folders.", show_default=False)
     ],
-    reading: Annotated[DataOptions, Fields(DataOptions, only=["follow_links"])],
+    data_options: Annotated[DataOptions, Fields(DataOptions, only=["follow_links"])],
     csv: Annotated[
         Path | None,
         typer.Option(
@@ -51,7 +51,7 @@ def command(
 
     check_output(csv, "--csv", json=json)
     trained = load_run(run)
-    manifest = list_files(images, reading)
+    manifest = list_files(images, data_options)
     with displayed(not quiet) as progress:
         prediction = predict_images(
             trained,

@@ -11,7 +11,7 @@ from featstore.datasets.manifest import Manifest, Picture, Skipped
 from featstore.datasets.options import DataOptions
 from featstore.datasets.table_files import TABLE_ENDINGS
 from featstore.datasets.tables import scan_table_file
-from featstore.datasets.walk import Walk
+from featstore.datasets.walk import LINK_OUT, Walk
 from featstore.errors import DataError, UsageError, param
 
 _OTHER_TABLES = (".xlsx", ".xls", ".ods", ".json", ".jsonl", ".feather", ".arff")
@@ -43,10 +43,7 @@ def scan(data: str | os.PathLike[str], options: DataOptions | None = None) -> Ma
         _refuse_options_of_tables(source, options)
         manifest = scan_folder(source, options) if os.path.isdir(source) else list_files([source], options)
     if not manifest.pictures:
-        left_out = "".join(f"; skipped: {path}: {reason}" for path, reason in manifest.skipped[:1])
-        raise DataError(
-            f"{source}: no image files found; expected DATA/<class>/*, DATA/train/<class>/* or DATA/*{left_out}"
-        )
+        raise DataError(_nothing_found(manifest))
     return manifest
 
 
@@ -79,3 +76,15 @@ def list_files(paths: Sequence[str | os.PathLike[str]], options: DataOptions | N
             pictures.append(Picture(path, info))
         skipped += walk.skipped
     return Manifest(str(paths[0]) if paths else "", tuple(pictures), tuple(skipped))
+
+
+def _nothing_found(manifest: Manifest) -> str:
+    """Return the message for a data set without images."""
+    links = [item for item in manifest.skipped if item.reason == LINK_OUT]
+    if links:
+        return (
+            f"{manifest.source}: all images are links that leave the data set, such as {links[0].path}; "
+            f"{param('follow_links', True)} reads them"
+        )
+    left_out = "".join(f"; skipped: {path}: {reason}" for path, reason in manifest.skipped[:1])
+    return f"{manifest.source}: no image files found; expected DATA/<class>/*, DATA/train/<class>/* or DATA/*{left_out}"
