@@ -281,7 +281,7 @@ def fine_tune(
         views: `augment:K` trains on K random versions of each training image as well.
         augment: Changes to the ranges of these versions; `none` switches them off with `whole`.
         weights: File of the base's weights, if it was moved.
-        cache: A `Cache`, or the folder of one. Default: $FEATSTORE_CACHE, or `cache` in the working folder.
+        cache: A `Cache`, or the folder of one. Default: $FEATSTORE_CACHE, or that of the run.
         runs: Folder in which the new run is saved. Default: that of `run`.
         name: Name of its folder there. Default: that of `run` with `-tuned`.
         progress: Whether to show a display on standard error, or a `Progress` of your own.
@@ -345,7 +345,7 @@ def evaluate(
         run: A run, or its folder.
         data: A folder, a CSV with the columns path, label, split and group, or the manifest of either.
         weights: File of the base's weights, if it was moved; one for each base of the run.
-        cache: A `Cache`, or the folder of one. Default: $FEATSTORE_CACHE, or `cache` in the working folder.
+        cache: A `Cache`, or the folder of one. Default: $FEATSTORE_CACHE, or that of the run.
         progress: Whether to show a display on standard error, or a `Progress` of your own.
         **options: The fields of `DataOptions`: how `data` is read.
 
@@ -355,6 +355,7 @@ def evaluate(
     Raises:
         DataError: A label is not one of the run's, or no labelled image can be read.
         RunError: The base or its weights are not those of the run.
+        BaseUnavailable: An image is not in the cache, and the weights are not there.
 
     Warns:
         LeakWarning: Held-out images are among those that the run was trained on.
@@ -385,7 +386,7 @@ def predict(
         run: A run, or its folder.
         images: One or more image files, and folders of them.
         weights: File of the base's weights, if it was moved; one for each base of the run.
-        cache: A `Cache`, or the folder of one. Default: $FEATSTORE_CACHE, or `cache` in the working folder.
+        cache: A `Cache`, or the folder of one. Default: $FEATSTORE_CACHE, or that of the run.
         progress: Whether to show a display on standard error, or a `Progress` of your own.
 
     Returns:
@@ -394,6 +395,7 @@ def predict(
     Raises:
         DataError: No image can be read.
         RunError: The base or its weights are not those of the run.
+        BaseUnavailable: An image is not in the cache, and the weights are not there.
     """
     from featstore.runs.prediction import predict_images
 

@@ -17,7 +17,7 @@ def command(
     data: options.Data,
     data_options: Annotated[DataOptions, Fields(DataOptions)],
     weights: options.MovedWeights = [],
-    cache: options.Cache = None,
+    cache: options.RunCache = None,
     rehash: options.Rehash = False,
     json: options.Json = False,
     quiet: options.Quiet = False,

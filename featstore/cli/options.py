@@ -39,6 +39,12 @@ Cache = Annotated[
     Path | None,
     typer.Option("--cache", help="Folder of the features. Default: $FEATSTORE_CACHE, or cache.", show_default=False),
 ]
+RunCache = Annotated[
+    Path | None,
+    typer.Option(
+        "--cache", help="Folder of the features. Default: $FEATSTORE_CACHE, or that of the run.", show_default=False
+    ),
+]
 Rehash = Annotated[
     bool,
     typer.Option(
