@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from featstore.cli import options
-from featstore.cli.console import STANDARD_OUTPUT, check_output, list_skipped, print_json, spreadsheet_text, write_file
+from featstore.cli.console import STANDARD_OUTPUT, check_output, list_skipped, print_json, write_file
+from featstore.cli.csv_columns import Column, all_columns, parse_columns
 from featstore.cli.fields import Fields, takes_fields
 from featstore.datasets.options import DataOptions
+from featstore.errors import UsageError
 from featstore.system.progress import displayed
 
 if TYPE_CHECKING:
@@ -32,6 +35,15 @@ def command(
             help="Also write path, label and probabilities there; - for standard output, and nothing else there.",
         ),
     ] = None,
+    columns: Annotated[
+        str | None,
+        typer.Option(
+            "--columns",
+            help="With --csv: other columns, as in ImageId=stem,Label=label; of path, name, stem, number, label, "
+            "probability and p:CLASS.",
+            show_default=False,
+        ),
+    ] = None,
     weights: options.MovedWeights = [],
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 if any file had to be skipped.")] = False,
     cache: options.Cache = None,
@@ -49,6 +61,9 @@ def command(
 
     check_output(csv, "--csv", json=json)
     trained = load_run(run)
+    if columns is not None and csv is None:
+        raise UsageError(f"--columns {columns}: has no effect without --csv")
+    chosen = all_columns(trained.classes) if columns is None else parse_columns(columns, trained.classes)
     manifest = as_images(images[0] if len(images) == 1 else images, reading, cache)
     with displayed(not quiet) as progress:
         prediction = predict_images(
@@ -59,7 +74,7 @@ def command(
             progress=progress,
         )
     if csv is not None:
-        _write_csv(csv, trained.classes, prediction)
+        _write_csv(csv, chosen, prediction)
     if json:
         print_json(
             {
@@ -84,13 +99,13 @@ def command(
         raise typer.Exit(1)
 
 
-def _write_csv(path: Path, classes: tuple[str, ...], prediction: Prediction) -> None:
+def _write_csv(path: Path, columns: Sequence[Column], prediction: Prediction) -> None:
     import csv
     import io
 
     text = io.StringIO()
     rows = csv.writer(text)  # lines end as in RFC 4180: with "\n" alone, a name with "\r" would begin another line
-    rows.writerow(["path", "label", *(f"p:{name}" for name in classes)])  # a class may be called `path` or `label`
-    for image in prediction.images:
-        rows.writerow([*map(spreadsheet_text, (image.path, image.label)), *image.probabilities])
+    rows.writerow([column.name for column in columns])
+    for number, image in enumerate(prediction.images, 1):
+        rows.writerow([column.cell(number, image) for column in columns])
     write_file(path, text.getvalue().encode("utf-8", "surrogateescape"), "--csv")
