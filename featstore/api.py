@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from featstore.base_check.labelled import LabelledCheck
     from featstore.base_check.unlabelled import UnlabelledCheck
     from featstore.comparison.result import Comparison
+    from featstore.datasets.summary import DataSummary
     from featstore.evaluation.averaging import Average
     from featstore.extraction.cache import CacheLike
     from featstore.extraction.pipeline import Extraction
@@ -162,7 +163,7 @@ def train_head(
             name=name,
             progress=display,
         )
-    _warn(trained.run.notes)
+    _warn(trained.run.notes, trained.data)
     return trained.run
 
 
@@ -243,7 +244,7 @@ def compare(
             cache=cache,
             progress=display,
         )
-    _warn(comparison.notes)
+    _warn(comparison.notes, comparison.data)
     return comparison
 
 
@@ -319,7 +320,7 @@ def fine_tune(
             name=name,
             progress=display,
         )
-    _warn(tuned.run.notes)
+    _warn(tuned.run.notes, tuned.data)
     for note in tuned.notes[len(tuned.run.notes) :]:  # plots that could not be written
         warnings.warn(note, RuntimeWarning, stacklevel=2)
     return tuned
@@ -363,7 +364,7 @@ def evaluate(
     manifest = as_manifest(data, DataOptions(**options), cache)
     with displayed(progress) as display:
         evaluation = evaluate_run(_loaded(run), manifest, weights=weights, cache=cache, progress=display)
-    _warn(evaluation.notes)
+    _warn(evaluation.notes, evaluation.data)
     return evaluation
 
 
@@ -461,6 +462,8 @@ def _loaded(run: Run | PathLike) -> Run:
     return run if isinstance(run, Run) else load_run(run)
 
 
-def _warn(notes: Iterable[str]) -> None:
+def _warn(notes: Iterable[str], data: DataSummary) -> None:
+    """Warn of what makes figures wrong: all notes but the remarks about the data, which are kept with the result."""
     for note in notes:
-        warnings.warn(note, LeakWarning, stacklevel=3)
+        if note not in data.remarks:
+            warnings.warn(note, LeakWarning, stacklevel=3)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from featstore.cli import options
-from featstore.cli.console import list_skipped, note, print_json, spreadsheet_text
+from featstore.cli.console import list_skipped, note, print_json, spreadsheet_text, warn
 from featstore.cli.fields import Fields, takes_fields
 from featstore.cli.head_options import HeadParameterOptions, chosen_parameters
 from featstore.comparison.grid import Measurement
@@ -69,8 +69,7 @@ def command(
             progress=progress,
         )
     _write(comparison, data, csv, chart)
-    for text in comparison.notes:
-        note(f"warning: {text}")
+    warn(comparison.notes, progress)
     for command_, reason in comparison.failed:
         note(f"not measured: {command_}: {reason}")
     if json:
@@ -79,6 +78,7 @@ def command(
                 "rows": [row.describe() for row in comparison.rows],
                 "findings": list(comparison.findings),
                 "notes": list(comparison.notes),
+                "data": comparison.data.describe(),
                 "failed": [item._asdict() for item in comparison.failed],
                 "skipped": [item._asdict() for item in comparison.skipped],
             }

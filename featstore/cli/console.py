@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from featstore.errors import StoreError, UsageError
+from featstore.system.progress import Display, Progress
 from featstore.system.text import Table, safe
 
 T = TypeVar("T")
@@ -67,6 +68,14 @@ def spreadsheet_text(text: str) -> str:
     """
     is_formula = text.startswith(("=", "+", "-", "@", "\t", "\r", "\n", "'")) and not _SIGNED.fullmatch(text)
     return f"'{text}" if is_formula else text
+
+
+def warn(notes: Sequence[str], progress: Progress) -> None:
+    """Print those notes on standard error that the job has not told while it ran."""
+    told = progress.told if isinstance(progress, Display) else ()
+    for text in notes:
+        if (line := f"warning: {text}") not in told:
+            note(line)
 
 
 def check_output(path: Path | None, option: str, *, json: bool = False) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 from featstore.cli import options
-from featstore.cli.console import list_skipped, note, print_json
+from featstore.cli.console import list_skipped, note, print_json, warn
 from featstore.cli.fields import Fields, takes_fields
 from featstore.datasets.options import DataOptions
 from featstore.system.progress import displayed
@@ -40,8 +40,7 @@ def command(
             cache=options.chosen_cache(cache, rehash),
             progress=progress,
         )
-    for text in found.notes:
-        note(f"warning: {text}")
+    warn(found.notes, progress)
     if json:
         skipped = [item._asdict() for item in found.skipped]
         metrics = describe_splits(found.metrics)
@@ -51,6 +50,7 @@ def command(
                 "metrics": metrics,
                 "unlabelled": found.unlabelled,
                 "notes": list(found.notes),
+                "data": found.data.describe(),
                 "skipped": skipped,
             }
         )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from featstore.cli import options
-from featstore.cli.console import command_line, list_skipped, note, print_json, say
+from featstore.cli.console import command_line, list_skipped, print_json, say, warn
 from featstore.cli.fields import Fields, takes_fields
 from featstore.cli.units import parse_bytes, parse_rate
 from featstore.datasets.options import DataOptions
@@ -107,8 +107,7 @@ def command(
             command=command_line(),
             progress=progress,
         )
-    for text in tuned.notes:
-        note(f"warning: {text}")
+    warn(tuned.notes, progress)
     if json:
         print_json(_describe(tuned))
         return
@@ -132,6 +131,7 @@ def _describe(tuned: FineTuned) -> dict[str, Any]:
         "recommended": str(tuned.recommended.folder),
         "seconds": tuned.run.seconds,
         "notes": list(tuned.notes),
+        "data": tuned.data.describe(),
         "skipped": [item._asdict() for item in tuned.skipped],
     }
 

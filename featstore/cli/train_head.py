@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from featstore.cli import options
-from featstore.cli.console import command_line, list_skipped, note, print_json, say
+from featstore.cli.console import command_line, list_skipped, print_json, say, warn
 from featstore.cli.fields import Fields, takes_fields
 from featstore.cli.head_options import HeadParameterOptions, chosen_parameters
 from featstore.cli.show import describe
@@ -68,11 +68,10 @@ def command(
             command=command_line(),
             progress=progress,
         )
-    for text in trained.run.notes:
-        note(f"warning: {text}")
+    warn(trained.run.notes, progress)
     if json:
         skipped = [item._asdict() for item in trained.manifest.skipped]
-        print_json(describe(trained.run) | {"skipped": skipped})
+        print_json(describe(trained.run) | {"data": trained.data.describe(), "skipped": skipped})
         return
     list_skipped(trained.manifest.skipped)
     say(str(trained.run.folder)) if quiet else print(trained.run)

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from featstore.comparison.grid import GridCell, Measurement, command_line, make_grid
 from featstore.comparison.naming import Factors, name_cells, row_name
 from featstore.comparison.result import Comparison, ComparisonRow, FailedCell
-from featstore.datasets.leaks import leak_notes
 from featstore.datasets.manifest import Manifest, Picture
 from featstore.datasets.sources import as_manifest
 from featstore.datasets.splits import fold_splits
+from featstore.datasets.summary import summarize
 from featstore.errors import DataError, FeatstoreError, UsageError, param
 from featstore.extraction.cache import Cache, CacheLike
 from featstore.extraction.pipeline import FeatureSet, extract_augmented
@@ -86,8 +86,10 @@ def measure_grid(
         progress,
         val_as_test=measurement.val_as_test,
     )
-    factors = name_cells(grid, prepared.plans)
     folds, split = _make_folds(prepared, measurement, progress)
+    summary = summarize(prepared.given if measurement.folds else prepared.manifest)
+    summary.tell(progress)
+    factors = name_cells(grid, prepared.plans)
     source = os.fspath(data) if not isinstance(data, Manifest) else data.source
     cache_folder = str(Cache.at(cache).folder) if cache else None
     commands = {cell: command_line(source, cell, measurement, cache_folder, manifest.options) for cell in factors}
@@ -102,7 +104,8 @@ def measure_grid(
         curves={m.cell: m.curve for m in measured if m.curve.x_name == "epoch"},
         failed=tuple(failed),
         skipped=prepared.manifest.skipped,
-        notes=leak_notes(folds[0].manifest),
+        notes=summary.notes,
+        data=summary,
         split=_describe_split(measurement, split),
     )
 

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from featstore.comparison.grid import GridCell
 from featstore.datasets.manifest import Skipped
+from featstore.datasets.summary import DataSummary
 from featstore.evaluation.paired import Difference
 from featstore.heads.interface import Curve
 from featstore.system.figures import figure, interval, loss, megabytes
@@ -115,7 +116,8 @@ class Comparison(Shown):
         curves: Learning curve of the first fit of each cell whose head has epochs.
         failed: Cells that could not be measured.
         skipped: Files that could not be read, with the reason.
-        notes: Warnings about leaks, which make the figures too good.
+        notes: Lines about leaks, which make the figures too good, and all else that is worth knowing about the data.
+        data: Classes and counts by split, with the same lines.
         split: What was measured on, such as "the test split".
     """
 
@@ -125,6 +127,7 @@ class Comparison(Shown):
     failed: tuple[FailedCell, ...]
     skipped: tuple[Skipped, ...]
     notes: tuple[str, ...]
+    data: DataSummary
     split: str
 
     def parts(self) -> Iterator[str | Table]:

@@ -22,7 +22,7 @@ from featstore.datasets.manifest import Manifest, Picture, Skipped
 from featstore.datasets.options import DataOptions
 from featstore.datasets.table_files import TABLE_ENDINGS, TextTable, read_table, table_of_columns
 from featstore.datasets.tables import scan_table
-from featstore.datasets.walk import Walk
+from featstore.datasets.walk import LINK_OUT, Walk
 from featstore.errors import DataError, UsageError, param
 from featstore.system.environment import cache_folder
 
@@ -179,9 +179,7 @@ def _scan_table(table: TextTable, options: DataOptions, cache: Path) -> Manifest
 def _with_images(manifest: Manifest) -> Manifest:
     """Return `manifest`; raises DataError if it has no image."""
     if not manifest.pictures:
-        left_out = "".join(f"; skipped: {path}: {reason}" for path, reason in manifest.skipped[:1])
-        expected = "DATA/<class>/*, DATA/train/<class>/* or DATA/*"
-        raise DataError(f"{manifest.source}: no image files found; expected {expected}{left_out}")
+        raise DataError(_nothing_found(manifest))
     return manifest
 
 
@@ -207,3 +205,15 @@ def list_files(paths: Sequence[str | os.PathLike[str]], options: DataOptions | N
         skipped += walk.skipped
         notes += walk.notes()
     return Manifest(str(paths[0]) if paths else "", tuple(pictures), tuple(skipped), notes=tuple(notes))
+
+
+def _nothing_found(manifest: Manifest) -> str:
+    """Return the message for a data set without images."""
+    links = [item for item in manifest.skipped if item.reason == LINK_OUT]
+    if links:
+        return (
+            f"{manifest.source}: all images are links that leave the data set, such as {links[0].path}; "
+            f"{param('follow_links', True)} reads them"
+        )
+    left_out = "".join(f"; skipped: {path}: {reason}" for path, reason in manifest.skipped[:1])
+    return f"{manifest.source}: no image files found; expected DATA/<class>/*, DATA/train/<class>/* or DATA/*{left_out}"

@@ -16,6 +16,7 @@ from featstore.bases.pooling import pool_map
 from featstore.datasets.manifest import Manifest
 from featstore.datasets.sources import as_manifest
 from featstore.datasets.splits import complete_splits
+from featstore.datasets.summary import summarize
 from featstore.errors import DataError
 from featstore.extraction import job
 from featstore.extraction.cache import Cache, CacheLike
@@ -237,7 +238,9 @@ def extract_all(
 
     Raises DataError if no image can be read.
     """
-    extraction = extract_features(data, recipes, cache, progress)
+    manifest = as_manifest(data)
+    summarize(manifest).tell(progress)
+    extraction = extract_features(manifest, recipes, cache, progress)
     if not any(plan.augmented for plan in extraction.plans):
         return extraction
     augmented = extract_augmented(complete_splits(extraction.manifest), extraction.plans, cache, progress)

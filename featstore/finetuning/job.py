@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from featstore.datasets.leaks import leak_notes, trained_on_notes
 from featstore.datasets.manifest import Manifest
+from featstore.datasets.notes import trained_on_notes
 from featstore.errors import StoreError
 from featstore.extraction.cache import Cache, CacheLike
 from featstore.finetuning.cut_choice import CutChoice, check_fine_tunable
@@ -88,6 +88,7 @@ def fine_tune_run(
         cache=Cache.at(cache),
         progress=progress,
     )
+    setup.summary.tell(progress)
     ready = time.perf_counter()
     interrupted = True
 
@@ -155,6 +156,7 @@ def _save(
         difference=describe_difference(differences[held_out], len(after[held_out]), held_out),
         verdict=verdict.text,
         notes=tuple(notes),
+        data=setup.summary,
         skipped=manifest.skipped,
     )
 
@@ -196,9 +198,10 @@ def _make_run(
         fractions=head_run.fractions,
         fine_tuning=fine_tuning,
         notes=(
-            *leak_notes(manifest),
+            *setup.summary.leaks,
             *trained_on_notes(_seen_elsewhere(setup), manifest),
             *moved_notes(root, manifest),
+            *setup.summary.remarks,
         ),
         versions=versions(),
         head_file=head_file,
@@ -207,7 +210,7 @@ def _make_run(
 
 
 def _seen_elsewhere(setup: FineTuneSetup) -> dict[str, str]:
-    """Return the splits of the images of the head's run, without those that `leak_notes` covers already."""
+    """Return the splits of the images of the head's run, without those that the leaks of the data cover already."""
     here = {p.digest for p in setup.prepared.manifest.of_split("train")}
     return {digest: split for digest, split in setup.seen.items() if digest not in here}
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from featstore.datasets.manifest import Skipped
+from featstore.datasets.summary import DataSummary
 from featstore.runs.fine_tuning import FineTuning
 from featstore.runs.run import Run
 from featstore.system.figures import loss, with_interval
@@ -30,6 +31,7 @@ class FineTuned(Shown):
             a test split it is that on the validation split.
         verdict: The comparison on the validation split that `recommended` rests on, as text.
         notes: The notes of `run`, and plots that could not be written.
+        data: Classes and counts by split, and notes on the data.
         skipped: Files that could not be read.
     """
 
@@ -41,6 +43,7 @@ class FineTuned(Shown):
     difference: str
     verdict: str
     notes: tuple[str, ...]
+    data: DataSummary
     skipped: tuple[Skipped, ...]
 
     @property

@@ -40,7 +40,7 @@ class LogisticHead(LogisticParameters):
     def fit(
         self,
         X: NDArray[np.float32],
-        y: NDArray[np.str_],
+        y: NDArray[np.intp],
         validation: Labelled | None,
         seed: int,
         on_step: OnStep | None = None,
@@ -114,7 +114,7 @@ class LogisticHead(LogisticParameters):
     def _choose_strength(
         self,
         X: NDArray[np.float32],
-        y: NDArray[np.str_],
+        y: NDArray[np.intp],
         folds: int,
         seed: int,
         on_step: OnStep | None,
@@ -151,7 +151,7 @@ class LogisticHead(LogisticParameters):
         return C_GRID[int(np.argmin(losses))]
 
 
-def _scorable(y: NDArray[np.str_], fold: tuple[NDArray[np.intp], NDArray[np.intp]]) -> bool:
+def _scorable(y: NDArray[np.intp], fold: tuple[NDArray[np.intp], NDArray[np.intp]]) -> bool:
     """Return whether a fold has two classes to train on, and rows of theirs to score; shared groups may leave none."""
     train, held_out = fold
     return len(np.unique(y[train])) > 1 and bool(np.isin(y[held_out], y[train]).any())
@@ -166,7 +166,7 @@ class _Fold:
     def __init__(
         self,
         X: NDArray[np.float32],
-        y: NDArray[np.str_],
+        y: NDArray[np.intp],
         fold: tuple[NDArray[np.intp], NDArray[np.intp]],
         max_iter: int,
     ) -> None:
@@ -190,7 +190,7 @@ class _Fold:
         return float(loss), float(accuracy)
 
 
-def _fit_pipeline(X: NDArray[np.float32], y: NDArray[np.str_], C: float, max_iter: int) -> LinearClassifier:
+def _fit_pipeline(X: NDArray[np.float32], y: NDArray[np.intp], C: float, max_iter: int) -> LinearClassifier:
     from sklearn.linear_model import LogisticRegression
     from sklearn.preprocessing import StandardScaler
 

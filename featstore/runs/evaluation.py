@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from featstore.datasets.leaks import trained_on_notes
 from featstore.datasets.manifest import SPLITS, Manifest, Picture, Skipped
+from featstore.datasets.notes import trained_on_notes
 from featstore.datasets.sources import as_manifest
+from featstore.datasets.summary import DataSummary, summarize
 from featstore.errors import DataError
 from featstore.extraction.cache import Cache, CacheLike
 from featstore.extraction.pipeline import extract_features
@@ -36,7 +37,8 @@ class Evaluation(Shown):
         metrics: Metrics by split, as in `Run.metrics`.
         skipped: Files that could not be read.
         unlabelled: Number of images without a label, which are left out.
-        notes: Reasons why the metrics are too good.
+        notes: Reasons why the metrics are too good, and all else that is worth knowing about the data.
+        data: Classes and counts by split, with the same notes.
     """
 
     run: Run
@@ -44,6 +46,7 @@ class Evaluation(Shown):
     skipped: tuple[Skipped, ...]
     unlabelled: int
     notes: tuple[str, ...]
+    data: DataSummary
 
     def parts(self) -> Iterator[Table]:
         """Yield the metrics."""
@@ -76,7 +79,9 @@ def evaluate_run(
     unknown = [name for name in manifest.classes if name not in run.classes]
     if unknown or not manifest.classes:
         found = f"the label {unknown[0]!r}" if unknown else "no labels"
-        raise DataError(f"{manifest.source}: has {found}; expected those of the run: {', '.join(run.classes)}")
+        hint = f"; {manifest.hint}" if manifest.hint else ""
+        raise DataError(f"{manifest.source}: has {found}; expected those of the run: {', '.join(run.classes)}{hint}")
+    summarize(manifest).tell(progress)
     splits = load_splits(run)
     extraction = extract_features(manifest, recipes, cache, progress)
     metrics = {}
@@ -93,8 +98,17 @@ def evaluate_run(
         path, reason = extraction.manifest.skipped[-1]
         raise DataError(f"{manifest.source}: no labelled image could be read; the last: {path}: {reason}")
     unlabelled = sum(p.label is None for p in extraction.manifest.pictures)
-    notes = (*trained_on_notes(splits, extraction.manifest), *_group_notes(run, splits, extraction.manifest))
-    return Evaluation(run=run, metrics=metrics, skipped=extraction.manifest.skipped, unlabelled=unlabelled, notes=notes)
+    # What the run was trained on counts here, not what a training split of these data holds.
+    leaks = (*trained_on_notes(splits, extraction.manifest), *_group_notes(run, splits, extraction.manifest))
+    summary = replace(summarize(extraction.manifest), leaks=leaks)
+    return Evaluation(
+        run=run,
+        metrics=metrics,
+        skipped=extraction.manifest.skipped,
+        unlabelled=unlabelled,
+        notes=summary.notes,
+        data=summary,
+    )
 
 
 def _group_notes(run: Run, splits: Mapping[str, str], manifest: Manifest) -> tuple[str, ...]:

@@ -49,7 +49,7 @@ class Run(Shown):
         specs: Resolved specs of the features; a recipe with several sizes has several.
         train_on: Views that each training image was used in: `plain` or `all`.
         average: Quantity that is averaged over the views of an image: `probabilities`, `logits` or `features`.
-        classes: Names of the classes, sorted, in the order of the probabilities.
+        classes: Names of the classes, in the order of the probabilities: that of `Manifest.classes` when it was made.
         metrics: Metrics by split, as in `run.metrics["test"].accuracy`.
         seconds: Seconds by stage: `features`, `fit` and `total`.
         seed: Seed of the training.

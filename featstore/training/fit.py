@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from featstore.datasets.manifest import SPLITS, Manifest, Picture
 from featstore.datasets.sources import as_manifest
 from featstore.datasets.splits import check_splittable, complete_splits
+from featstore.datasets.summary import summarize
 from featstore.datasets.units import unit_names
 from featstore.errors import DataError
 from featstore.extraction.cache import Cache, CacheLike
@@ -69,6 +70,7 @@ def prepare(
     cache = Cache.at(cache)
     manifest = as_manifest(data)
     check_splittable(manifest, val_fraction, test_fraction, val_as_test)
+    summarize(manifest).tell(progress)
     extraction = extract_features(manifest, recipes, cache, progress)
     unread = [name for name in manifest.classes if name not in extraction.manifest.classes]
     if unread:
@@ -88,7 +90,7 @@ class HeadFit:
     """
 
     def __init__(self, prepared: Prepared, plans: Sequence[Plan], recipe: HeadRecipe, estimator: Head) -> None:
-        from featstore.features.arrays import labels_of
+        from featstore.features.arrays import classes_of
         from featstore.features.views import load_views
 
         manifest, plain = prepared.manifest, plans[0].plain
@@ -99,7 +101,9 @@ class HeadFit:
         self._views = {split: load_views(some, plans, prepared.cache) for split, some in self._pictures.items()}
         self._rows = _training_rows(prepared, plans, recipe, self._views["train"])
         validation = self._pictures.get("val")
-        self._validation = (self._views["val"][:, plain], labels_of(validation)) if validation else None
+        self._validation = (
+            (self._views["val"][:, plain], classes_of(validation, manifest.classes)) if validation else None
+        )
         self._seconds = 0.0
 
     def run(self, on_step: OnStep | None = None) -> None:
@@ -156,14 +160,14 @@ def _check_classes(manifest: Manifest) -> None:
 
 def _training_rows(
     prepared: Prepared, plans: Sequence[Plan], recipe: HeadRecipe, views: NDArray[np.float32]
-) -> tuple[NDArray[np.float32], NDArray[np.str_], NDArray[np.str_] | None]:
-    """Return X (rows, ...), y (rows,) and the names (rows,) of the units that the rows belong to.
+) -> tuple[NDArray[np.float32], NDArray[np.intp], NDArray[np.str_] | None]:
+    """Return X (rows, ...), the classes y (rows,) and the names (rows,) of the units that the rows belong to.
 
     The plain views come first. The names are None if each unit has one row.
     """
     import numpy as np
 
-    from featstore.features.arrays import labels_of
+    from featstore.features.arrays import classes_of
     from featstore.features.views import load_augmented
 
     pictures = [p for p in prepared.manifest.of_split("train") if p.label is not None]
@@ -178,4 +182,4 @@ def _training_rows(
     rows = np.swapaxes(used, 0, 1).reshape(-1, *used.shape[2:])
     units = np.tile(unit_names(pictures), used.shape[1])
     single = len(np.unique(units)) == len(units)
-    return rows, np.tile(labels_of(pictures), used.shape[1]), None if single else units
+    return rows, np.tile(classes_of(pictures, prepared.manifest.classes), used.shape[1]), None if single else units

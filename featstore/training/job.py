@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from featstore.datasets.leaks import leak_notes
 from featstore.datasets.manifest import Manifest
+from featstore.datasets.summary import DataSummary, summarize
 from featstore.errors import UsageError, param
 from featstore.extraction.cache import CacheLike
 from featstore.extraction.pipeline import FeatureSet
@@ -34,10 +34,11 @@ DEFAULT_RUNS = "runs"
 
 
 class TrainResult(NamedTuple):
-    """A saved run, the data set with its splits, and the features that it was trained on."""
+    """A saved run, the data set with its splits and what is told about it, and the features that it was trained on."""
 
     run: Run
     manifest: Manifest
+    data: DataSummary
     features: tuple[FeatureSet, ...]
 
 
@@ -79,6 +80,8 @@ def train(
     if own and any(recipe.model != own for recipe in recipes):
         raise UsageError(f"head {head.head}: is for the base {own} only; use {param('model', own)}")
     prepared = prepare(data, recipes, val_fraction, test_fraction, cache, progress, val_as_test=val_as_test)
+    summary = summarize(prepared.manifest)
+    summary.tell(progress)
     extracted = time.perf_counter()
     fit = HeadFit(prepared, prepared.plans, head, estimator)
     interrupted = True
@@ -88,6 +91,7 @@ def train(
         seconds = {"features": extracted - start, "fit": fitted.seconds, "total": time.perf_counter() - start}
         return _save(
             prepared,
+            summary,
             head,
             fitted,
             Path(runs),
@@ -102,7 +106,7 @@ def train(
         fit.run(progress.steps(head.head) if progress else None)
         interrupted = False
         run = save()
-    return TrainResult(run, prepared.manifest, prepared.features)
+    return TrainResult(run, prepared.manifest, summary, prepared.features)
 
 
 def check_side_by_side(recipes: Sequence[Recipe], concat: bool) -> None:
@@ -121,6 +125,7 @@ def check_side_by_side(recipes: Sequence[Recipe], concat: bool) -> None:
 
 def _save(
     prepared: Prepared,
+    summary: DataSummary,
     head: HeadRecipe,
     fitted: FitResult,
     runs: Path,
@@ -162,7 +167,7 @@ def _save(
             command=command,
             interrupted=interrupted,
             fractions=fractions,
-            notes=(*leak_notes(manifest), *moved_notes(runs, manifest)),
+            notes=(*summary.leaks, *moved_notes(runs, manifest), *summary.remarks),
             remarks=tuple(map(str, remarks_on(metrics, course_of(estimator)))),
             versions=versions(),
             head_file=head_file,
