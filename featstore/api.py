@@ -12,9 +12,8 @@ import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Unpack
 
-from featstore.datasets.manifest import Manifest
 from featstore.datasets.options import DataKeywords, DataOptions, split_keywords
-from featstore.datasets.sources import as_manifest
+from featstore.datasets.sources import DataLike, as_manifest
 from featstore.errors import LeakWarning, UsageError, param
 from featstore.extraction.recipe import CheckOptions, GridOptions, Recipe
 from featstore.extraction.recipe_grid import make_recipes
@@ -50,7 +49,7 @@ class _TuneOptions(FineTuneOptions, DataKeywords, total=False):
 
 
 def extract(
-    data: PathLike | Manifest,
+    data: DataLike,
     *,
     cache: CacheLike = None,
     progress: bool | Progress = False,
@@ -62,7 +61,7 @@ def extract(
     augmented versions too.
 
     Args:
-        data: A folder, a CSV with the columns path, label, split and group, or the manifest of either.
+        data: A folder, a table or arrays, on disk or in memory, or the manifest of any of them: see `as_manifest`.
         cache: A `Cache`, or the folder of one. Default: $FEATSTORE_CACHE, or `cache` in the working folder.
         progress: Whether to show a display on standard error, or a `Progress` of your own.
         **options: The fields of `Recipe`; all but `augment`, `weights_seed` and `top` may be lists, which makes one set
@@ -81,13 +80,13 @@ def extract(
 
     reading, features = split_keywords(options)
     recipes = make_recipes(**features)
-    manifest = as_manifest(data, reading)
+    manifest = as_manifest(data, reading, cache)
     with displayed(progress) as display:
         return extract_all(manifest, recipes, cache, display)
 
 
 def train_head(
-    data: PathLike | Manifest,
+    data: DataLike,
     head: HeadName = "logistic",
     parameters: Mapping[str, Any] | None = None,
     *,
@@ -109,8 +108,8 @@ def train_head(
     If the training is interrupted, the best epoch so far is saved, in a run whose `interrupted` is true.
 
     Args:
-        data: A folder, a CSV with the columns path, label, split and group, or the manifest of either. Splits that it
-            does not bring are made from the content of the images.
+        data: A folder, a table or arrays, on disk or in memory, or the manifest of any of them: see `as_manifest`.
+            Splits that it does not bring are made from the content of the images.
         head: Name of the head: `logistic`, `bn-dropout`, `vgg-fc`, `fc-bn` or `scratch-cnn`.
         parameters: Parameters of the head, as in `{"C": 0.1}`.
         concat: Whether to put the features of several models side by side.
@@ -150,7 +149,7 @@ def train_head(
         features.setdefault("model", own_base)
     recipes = make_recipes(seed, **features)
     check_side_by_side(recipes, concat)
-    manifest = as_manifest(data, reading)
+    manifest = as_manifest(data, reading, cache)
     with displayed(progress) as display:
         trained = train(
             manifest,
@@ -169,7 +168,7 @@ def train_head(
 
 
 def compare(
-    data: PathLike | Manifest,
+    data: DataLike,
     heads: HeadName | Sequence[HeadName] = "logistic",
     parameters: Mapping[str, Any] | None = None,
     *,
@@ -188,7 +187,7 @@ def compare(
     """Measure every combination of features and heads on the same held-out images.
 
     Args:
-        data: A folder, a CSV with the columns path, label, split and group, or the manifest of either.
+        data: A folder, a table or arrays, on disk or in memory, or the manifest of any of them: see `as_manifest`.
         heads: Name of a head, or several.
         parameters: Parameters for those of the heads that have them.
         seeds: How often each head is trained, with one seed after the other; accuracies are averaged.
@@ -233,7 +232,7 @@ def compare(
         val_as_test=val_as_test,
     )
     recipes = make_recipes(seed, **features)
-    manifest = as_manifest(data, reading)
+    manifest = as_manifest(data, reading, cache)
     with displayed(progress) as display:
         comparison = measure_grid(
             manifest,
@@ -251,7 +250,7 @@ def compare(
 
 def fine_tune(
     run: Run | PathLike,
-    data: PathLike | Manifest,
+    data: DataLike,
     *,
     blocks: int | None = None,
     unfreeze: str | None = None,
@@ -306,7 +305,7 @@ def fine_tune(
 
     reading, tuning = split_keywords(settings)
     check_names("option", tuning, FineTuneOptions.__annotations__)
-    manifest = as_manifest(data, reading)
+    manifest = as_manifest(data, reading, cache)
     with displayed(progress) as display:
         tuned = fine_tune_run(
             _loaded(run),
@@ -329,7 +328,7 @@ def fine_tune(
 
 def evaluate(
     run: Run | PathLike,
-    data: PathLike | Manifest,
+    data: DataLike,
     *,
     weights: str | Sequence[str] | None = None,
     cache: CacheLike = None,
@@ -343,7 +342,7 @@ def evaluate(
 
     Args:
         run: A run, or its folder.
-        data: A folder, a CSV with the columns path, label, split and group, or the manifest of either.
+        data: A folder, a table or arrays, on disk or in memory, or the manifest of any of them: see `as_manifest`.
         weights: File of the base's weights, if it was moved; one for each base of the run.
         cache: A `Cache`, or the folder of one. Default: $FEATSTORE_CACHE, or `cache` in the working folder.
         progress: Whether to show a display on standard error, or a `Progress` of your own.
@@ -362,7 +361,7 @@ def evaluate(
     from featstore.runs.evaluation import evaluate_run
 
     check_names("option", options, DataKeywords.__annotations__)
-    manifest = as_manifest(data, DataOptions(**options))
+    manifest = as_manifest(data, DataOptions(**options), cache)
     with displayed(progress) as display:
         evaluation = evaluate_run(_loaded(run), manifest, weights=weights, cache=cache, progress=display)
     _warn(evaluation.notes, evaluation.data)
@@ -371,7 +370,7 @@ def evaluate(
 
 def predict(
     run: Run | PathLike,
-    images: PathLike | Iterable[PathLike],
+    images: DataLike,
     *,
     weights: str | Sequence[str] | None = None,
     cache: CacheLike = None,
@@ -383,7 +382,8 @@ def predict(
 
     Args:
         run: A run, or its folder.
-        images: One or more image files, and folders of them.
+        images: One or more image files, and folders of them; or a table, arrays or images in memory, as `data` of the
+            other verbs.
         weights: File of the base's weights, if it was moved; one for each base of the run.
         cache: A `Cache`, or the folder of one. Default: $FEATSTORE_CACHE, or `cache` in the working folder.
         progress: Whether to show a display on standard error, or a `Progress` of your own.
@@ -397,13 +397,12 @@ def predict(
     """
     from featstore.runs.prediction import predict_images
 
-    paths = [images] if isinstance(images, str | os.PathLike) else list(images)
     with displayed(progress) as display:
-        return predict_images(_loaded(run), paths, weights=weights, cache=cache, progress=display)
+        return predict_images(_loaded(run), images, weights=weights, cache=cache, progress=display)
 
 
 def check_base(
-    data: PathLike | Manifest,
+    data: DataLike,
     *,
     preprocess: str | Sequence[str] = (),
     labels: PathLike | None = None,

@@ -11,8 +11,7 @@ from featstore.base_check.labels import is_label_file, labels_of_folders, read_l
 from featstore.base_check.unlabelled import UnlabelledCheck, check_unlabelled
 from featstore.base_check.variants import has_classifier
 from featstore.bases.weights_file import IMAGENET_CLASSES
-from featstore.datasets.manifest import Manifest
-from featstore.datasets.sources import list_files
+from featstore.datasets.sources import DataLike, as_images
 from featstore.errors import DataError, UsageError, param
 from featstore.extraction.cache import Cache, CacheLike
 from featstore.extraction.recipe import Recipe
@@ -23,7 +22,7 @@ from featstore.system.progress import Progress
 
 @pinned()
 def check_base(
-    data: str | os.PathLike[str] | Manifest,
+    data: DataLike,
     recipe: Recipe,
     variants: Sequence[str] = (),
     *,
@@ -43,7 +42,7 @@ def check_base(
     there is no image.
     """
     check_views(views)
-    found = data if isinstance(data, Manifest) else list_files([data])
+    found = as_images(data, None, cache)
     source = os.fspath(found.source)
     pictures = [p for p in found.pictures if not is_label_file(p.path, labels, source)]
     found = found.with_pictures(pictures)

@@ -41,7 +41,7 @@ def command(
 
     with displayed(not quiet) as progress:
         explanation = explain(
-            scan(data, data_options),
+            scan(data, data_options, cache),
             make_recipes(**recipe),
             options.chosen_cache(cache, rehash),
             progress.steps("reading", "images"),

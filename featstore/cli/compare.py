@@ -59,7 +59,7 @@ def command(
     names = heads.pop("head")
     with displayed(not quiet) as progress:
         comparison = measure_grid(
-            scan(data, data_options),
+            scan(data, data_options, cache),
             make_recipes(measurement.seed, **recipe),
             names,
             chosen_parameters(settings, parameters),

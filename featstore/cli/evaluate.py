@@ -31,7 +31,7 @@ def command(
     from featstore.runs.evaluation import evaluate_run
     from featstore.runs.files import load_run
 
-    manifest = scan(data, data_options)
+    manifest = scan(data, data_options, cache)
     with displayed(not quiet) as progress:
         found = evaluate_run(
             load_run(run),

@@ -6,7 +6,6 @@ import os
 from collections import OrderedDict
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from featstore.bases.pooling import check_poolable
@@ -14,10 +13,9 @@ from featstore.datasets.digests import DigestMemory
 from featstore.spec import FeatureSpec
 from featstore.store.keys import KeyInfo, describe_key, key_folders
 from featstore.store.rowstore import RowStore
-from featstore.system.environment import describe_environment
+from featstore.system.environment import cache_folder, describe_environment
 from featstore.system.fork_lock import ForkLock
 
-DEFAULT_CACHE = "cache"
 DIGESTS = "digests"
 KEPT_ROWS = 2**20  # a row takes 50 bytes in a large index and 200 in a small one: 50 to 200 MB in all
 
@@ -43,7 +41,7 @@ class Cache:
     """
 
     def __init__(self, folder: str | os.PathLike[str] | None = None, *, rehash: bool = False) -> None:
-        self.folder = Path(folder or os.environ.get("FEATSTORE_CACHE") or DEFAULT_CACHE)
+        self.folder = cache_folder(folder)
         self.rehash = rehash
         self.digests = DigestMemory(self.folder / DIGESTS, rehash=rehash)
         self._stores: OrderedDict[str, RowStore] = OrderedDict()

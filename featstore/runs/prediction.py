@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from featstore.datasets.manifest import Manifest, Skipped
-from featstore.datasets.sources import list_files
+from featstore.datasets.manifest import Skipped
+from featstore.datasets.sources import DataLike, as_images
 from featstore.extraction.cache import Cache, CacheLike
 from featstore.extraction.pipeline import extract_features
 from featstore.runs.recipes import recipes_of
@@ -58,13 +57,13 @@ class Prediction(Shown):
 @pinned()
 def predict_images(
     run: Run,
-    images: Sequence[str | os.PathLike[str]] | Manifest,
+    images: DataLike,
     *,
     weights: str | Sequence[str] | None = None,
     cache: CacheLike = None,
     progress: Progress | None = None,
 ) -> Prediction:
-    """Predict image files and all images below folders; see `featstore.predict`.
+    """Predict images; see `featstore.predict`.
 
     Features go through the cache, so images that were seen before cost nothing. `weights` are the new paths of moved
     weights, or of the user's `.keras` bases, one for each base of the run. Raises RunError if they are not those of
@@ -73,7 +72,7 @@ def predict_images(
     from featstore.features.views import load_in_blocks
 
     cache = Cache.at(cache)
-    images = images if isinstance(images, Manifest) else list_files(images)
+    images = as_images(images, None, cache)
     recipes = recipes_of(run, weights, cache)
     extraction = extract_features(images, recipes, cache, progress)
     pictures = extraction.manifest.pictures
