@@ -7,7 +7,6 @@ out and were trained on make a verb warn with `LeakWarning`, and so do images th
 
 from __future__ import annotations
 
-import os
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Unpack
@@ -17,6 +16,7 @@ from featstore.errors import LeakWarning, UsageError, param
 from featstore.extraction.recipe import GridOptions
 from featstore.extraction.recipe_grid import make_recipes
 from featstore.system.fields import check_names
+from featstore.system.paths import OneOrMorePaths, OnePath
 from featstore.system.progress import Progress, displayed
 from featstore.training.head_recipe import HeadRecipe
 
@@ -33,11 +33,9 @@ if TYPE_CHECKING:
     from featstore.runs.run import Run
     from featstore.training.head_recipe import TrainOn
 
-PathLike = str | os.PathLike[str]
-
 
 def extract(
-    data: PathLike | Manifest,
+    data: OnePath | Manifest,
     *,
     cache: CacheLike = None,
     progress: bool | Progress = False,
@@ -71,7 +69,7 @@ def extract(
 
 
 def train_head(
-    data: PathLike | Manifest,
+    data: OnePath | Manifest,
     head: HeadName = "logistic",
     parameters: Mapping[str, Any] | None = None,
     *,
@@ -83,7 +81,7 @@ def train_head(
     val_as_test: bool = False,
     seed: int = 0,
     cache: CacheLike = None,
-    runs: PathLike = "runs",
+    runs: OnePath = "runs",
     progress: bool | Progress = False,
     **options: Unpack[GridOptions],
 ) -> Run:
@@ -147,7 +145,7 @@ def train_head(
 
 
 def compare(
-    data: PathLike | Manifest,
+    data: OnePath | Manifest,
     heads: HeadName | Sequence[HeadName] = "logistic",
     parameters: Mapping[str, Any] | None = None,
     *,
@@ -225,8 +223,8 @@ def compare(
 
 
 def fine_tune(
-    run: Run | PathLike,
-    data: PathLike | Manifest,
+    run: Run | OnePath,
+    data: OnePath | Manifest,
     *,
     blocks: int | None = None,
     unfreeze: str | None = None,
@@ -234,9 +232,9 @@ def fine_tune(
     whole: bool = False,
     views: str | None = None,
     augment: str | None = None,
-    weights: str | None = None,
+    weights: OnePath | None = None,
     cache: CacheLike = None,
-    runs: PathLike | None = None,
+    runs: OnePath | None = None,
     progress: bool | Progress = False,
     **settings: Unpack[FineTuneOptions],
 ) -> FineTuned:
@@ -297,10 +295,10 @@ def fine_tune(
 
 
 def evaluate(
-    run: Run | PathLike,
-    data: PathLike | Manifest,
+    run: Run | OnePath,
+    data: OnePath | Manifest,
     *,
-    weights: str | Sequence[str] | None = None,
+    weights: OneOrMorePaths | None = None,
     cache: CacheLike = None,
     progress: bool | Progress = False,
 ) -> Evaluation:
@@ -335,10 +333,10 @@ def evaluate(
 
 
 def predict(
-    run: Run | PathLike,
-    images: PathLike | Iterable[PathLike],
+    run: Run | OnePath,
+    images: OneOrMorePaths,
     *,
-    weights: str | Sequence[str] | None = None,
+    weights: OneOrMorePaths | None = None,
     cache: CacheLike = None,
     progress: bool | Progress = False,
 ) -> Prediction:
@@ -362,12 +360,11 @@ def predict(
     """
     from featstore.runs.prediction import predict_images
 
-    paths = [images] if isinstance(images, str | os.PathLike) else list(images)
     with displayed(progress) as display:
-        return predict_images(_loaded(run), paths, weights=weights, cache=cache, progress=display)
+        return predict_images(_loaded(run), images, weights=weights, cache=cache, progress=display)
 
 
-def _loaded(run: Run | PathLike) -> Run:
+def _loaded(run: Run | OnePath) -> Run:
     from featstore.runs.files import load_run
     from featstore.runs.run import Run
 

@@ -11,9 +11,10 @@ from pathlib import Path
 
 from featstore.bases.weights_file import IMAGENET_CLASSES
 from featstore.errors import DataError
+from featstore.system.paths import OnePath
 
 
-def read_labels(path: str | os.PathLike[str]) -> dict[str, int]:
+def read_labels(path: OnePath) -> dict[str, int]:
     """Return class indices 0..999 by the real path of the image, from a CSV `path,label`.
 
     Paths are relative to the folder of the CSV. A label is an index. With Keras' list of the classes on this machine it

@@ -17,6 +17,7 @@ from featstore.images.preprocessing import NAMED
 from featstore.images.reading import parse_size
 from featstore.images.views import CANVAS, VIEWS
 from featstore.system.figures import figure, interval, with_interval
+from featstore.system.paths import OnePath
 from featstore.system.pinned import pinned
 from featstore.system.text import Shown, Table
 
@@ -88,8 +89,8 @@ class LabelledCheck(Shown):
 
 @pinned()
 def check_labelled(
-    data: str | os.PathLike[str],
-    labels: str | os.PathLike[str],
+    data: OnePath,
+    labels: OnePath,
     recipe: Recipe,
     variants: Sequence[str] = (),
     views: Sequence[str] = (),

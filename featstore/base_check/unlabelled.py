@@ -18,6 +18,7 @@ from featstore.features.load import load_features
 from featstore.images.preprocessing import parse_variant
 from featstore.images.readers import make_reader
 from featstore.system.figures import loss, percent
+from featstore.system.paths import OnePath
 from featstore.system.pinned import pinned
 from featstore.system.text import Shown, Table
 
@@ -83,7 +84,7 @@ class UnlabelledCheck(Shown):
 
 @pinned()
 def check_unlabelled(
-    data: str | os.PathLike[str],
+    data: OnePath,
     recipe: Recipe,
     variants: Sequence[str] = (),
     *,

@@ -21,6 +21,7 @@ from typing import NamedTuple
 
 from featstore.errors import DataError
 from featstore.system.files import FileStat
+from featstore.system.paths import OneOrMorePaths, OnePath, one_or_more, one_path, refuse_whole_disk
 
 SPLITS = ("train", "val", "test")
 _SPLIT_FOLDERS = {
@@ -120,7 +121,7 @@ class Manifest:
         return replace(self, pictures=tuple(pictures), skipped=(*self.skipped, *skipped))
 
 
-def scan(data: str | os.PathLike[str]) -> Manifest:
+def scan(data: OnePath) -> Manifest:
     """List the images of a data set, without reading them.
 
     Args:
@@ -131,11 +132,13 @@ def scan(data: str | os.PathLike[str]) -> Manifest:
 
     Raises:
         DataError: `data` does not exist, its layout is not one of the known ones, or it has no image.
+        UsageError: `data` is no path, or the whole disk or a home folder.
     """
-    source = os.fspath(data)
+    source = one_path(data, "data")
     if not os.path.exists(source):
         raise DataError(f"{source}: no such file or folder; give a folder of images, a CSV or an image")
     if os.path.isdir(source):
+        refuse_whole_disk(source)
         manifest = _scan_folder(source)
     elif source.lower().endswith(".csv"):
         manifest = _scan_csv(Path(source))
@@ -149,18 +152,22 @@ def scan(data: str | os.PathLike[str]) -> Manifest:
     return manifest
 
 
-def list_files(paths: Sequence[str | os.PathLike[str]]) -> Manifest:
-    """Return a manifest without labels of files, in the given order, and of all files below folders, sorted."""
+def list_files(paths: OneOrMorePaths) -> Manifest:
+    """Return a manifest without labels of files, in the given order, and of all files below folders, sorted.
+
+    Raises UsageError for what is no path, and for a folder that is the whole disk or a home folder.
+    """
     pictures: list[Picture] = []
     walk = _Walk()
-    for given in paths:
-        path = os.fspath(given)
+    named = one_or_more(paths, "images")
+    for path in named:
         if os.path.isdir(path):
+            refuse_whole_disk(path)
             pictures += (Picture(file, info) for file, info in walk.files(path, os.path.realpath(path)))
         else:
             info = walk.stat(path)
             pictures += [] if info is None else [Picture(path, info)]
-    return Manifest(str(paths[0]) if paths else "", tuple(pictures), tuple(walk.skipped))
+    return Manifest(named[0] if named else "", tuple(pictures), tuple(walk.skipped))
 
 
 class _Walk:

@@ -16,6 +16,7 @@ from featstore.store.keys import KeyInfo, describe_key, key_folders
 from featstore.store.rowstore import RowStore
 from featstore.system.environment import describe_environment
 from featstore.system.fork_lock import ForkLock
+from featstore.system.paths import OnePath, one_path
 
 DEFAULT_CACHE = "cache"
 DIGESTS = "digests"
@@ -42,8 +43,8 @@ class Cache:
         digests: The digests of image files and weights that were read before.
     """
 
-    def __init__(self, folder: str | os.PathLike[str] | None = None, *, rehash: bool = False) -> None:
-        self.folder = Path(folder or os.environ.get("FEATSTORE_CACHE") or DEFAULT_CACHE)
+    def __init__(self, folder: OnePath | None = None, *, rehash: bool = False) -> None:
+        self.folder = Path(one_path(folder or os.environ.get("FEATSTORE_CACHE") or DEFAULT_CACHE, "cache"))
         self.rehash = rehash
         self.digests = DigestMemory(self.folder / DIGESTS, rehash=rehash)
         self._stores: OrderedDict[str, RowStore] = OrderedDict()
@@ -92,4 +93,4 @@ class Cache:
         return partial(Cache, rehash=self.rehash), (str(self.folder),)
 
 
-CacheLike = str | os.PathLike[str] | Cache | None
+CacheLike = OnePath | Cache | None

@@ -10,8 +10,10 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from operator import index
 from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict, TypeVar
 
+from featstore.errors import UsageError, param
 from featstore.images.preprocessing import parse_variant
 from featstore.images.reading import Fit, Interpolation, ReadingName
 from featstore.images.views import parse_views
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 OneOrMore: TypeAlias = T | Sequence[T]
+Size: TypeAlias = str | int | tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +62,7 @@ class Recipe:
     weights: str | None = None
     alpha: float | None = None
     preprocess: str = "keras"
-    size: str | int | None = None
+    size: Size | None = None
     fit: Fit | None = None
     interpolation: Interpolation = "bilinear"
     reading: ReadingName = "pillow"
@@ -67,13 +70,18 @@ class Recipe:
     pool: Pool | None = None
     dtype: Dtype = "float16"
     views: str = "one"
-    resize: str | int | None = None
+    resize: Size | None = None
     scales: str | None = None
     augment: str | None = None
     weights_seed: Seed = 0
     top: bool = False
 
     def __post_init__(self) -> None:
+        for name in ("size", "resize"):
+            object.__setattr__(self, name, _plain_size(name, getattr(self, name)))
+        for name in ("model", "weights"):  # each may be a file
+            if isinstance(getattr(self, name), os.PathLike):
+                object.__setattr__(self, name, os.fspath(getattr(self, name)))
         check_fields(self)
 
     def source(self) -> BaseSource:
@@ -119,6 +127,17 @@ class Recipe:
         return self.model.endswith(MODEL_ENDING)
 
 
+def _plain_size(name: str, size: Any) -> str | int | None:
+    """Return a size as text or number: (height, width) becomes HxW. Raises UsageError for anything else."""
+    if size is None or isinstance(size, str):
+        return size
+    try:
+        height, width = size if isinstance(size, Sequence) else (size, None)
+        return index(height) if width is None else f"{index(height)}x{index(width)}"
+    except (TypeError, ValueError):
+        raise UsageError(f"{param(name, size)}: expected a side in px, or both as in (224, 320) or 224x320") from None
+
+
 class GridOptions(TypedDict, total=False):
     """The fields of a `Recipe` as keyword arguments; six of them take several values, as `make_recipes` says."""
 
@@ -126,7 +145,7 @@ class GridOptions(TypedDict, total=False):
     weights: OneOrMore[str | None]
     alpha: OneOrMore[float | None]
     preprocess: OneOrMore[str]
-    size: OneOrMore[str | int | None]
+    size: OneOrMore[Size | None]
     views: OneOrMore[str]
     fit: Fit | None
     interpolation: Interpolation
@@ -134,7 +153,7 @@ class GridOptions(TypedDict, total=False):
     layer: str
     pool: Pool | None
     dtype: Dtype
-    resize: str | int | None
+    resize: Size | None
     scales: str | None
     augment: str | None
     weights_seed: int

@@ -18,8 +18,9 @@ def make_recipes(**options: Unpack[GridOptions]) -> list[Recipe]:
     """Return a recipe for every base at every size with every kind of views and every preprocessing, in this order.
 
     Each of model, weights, alpha, size, views and preprocess is one value or a sequence of them; an empty sequence
-    stands for the default. `weights` are one for all bases (imagenet, random or None), or one for each in their order;
-    `alpha` is one for all bases that take one, or one for each of these. `augment` is for the augmented views alone.
+    stands for the default. A size that is a tuple of two numbers is one size, (height, width), as Keras takes it.
+    `weights` are one for all bases (imagenet, random or None), or one for each in their order; `alpha` is one for all
+    bases that take one, or one for each of these. `augment` is for the augmented views alone.
 
     Raises:
         UsageError: If an option is not known, if a model is missing, if weights or multipliers do not match the bases
@@ -27,6 +28,8 @@ def make_recipes(**options: Unpack[GridOptions]) -> list[Recipe]:
     """
     given: dict[str, Any] = {**options}
     check_names("option", given, GridOptions.__annotations__)
+    if isinstance(given.get("size"), tuple) and [*map(type, given["size"])] == [int, int]:
+        given["size"] = [given["size"]]
     bases = _pair(*(_several(given.pop(name, ())) for name in ("model", "weights", "alpha")))
     axes = [
         [{name: value} for value in _several(given.pop(name, ()))] or [{}] for name in ("size", "views", "preprocess")

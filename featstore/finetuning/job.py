@@ -26,6 +26,7 @@ from featstore.runs.moves import moved_notes
 from featstore.runs.run import Run
 from featstore.system.environment import versions
 from featstore.system.files import file_digest, write_whole
+from featstore.system.paths import OnePath, one_path
 from featstore.system.pinned import pinned
 
 if TYPE_CHECKING:
@@ -55,20 +56,20 @@ class _Times:
 @pinned()
 def fine_tune_run(
     head_run: Run,
-    data: str | os.PathLike[str] | Manifest,
+    data: OnePath | Manifest,
     choice: CutChoice,
     settings: FineTuneSettings,
     *,
     views: str | None = None,
     augment: str | None = None,
-    weights: str | None = None,
+    weights: OnePath | None = None,
     cache: CacheLike = None,
-    runs: str | os.PathLike[str] | None = None,
+    runs: OnePath | None = None,
     progress: Progress | None = None,
 ) -> FineTuned:
     """Train the top of the base of `head_run` together with its head; see `featstore.fine_tune`."""
     start = time.perf_counter()
-    root = Path(runs) if runs else _folder_of(head_run)
+    root = Path(one_path(runs, "runs")) if runs else _folder_of(head_run)
     check_fine_tunable(head_run, choice, views, augment, settings)
     check_root(root)
     setup = set_up_fine_tuning(

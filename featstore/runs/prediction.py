@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -13,6 +12,7 @@ from featstore.extraction.pipeline import extract_features
 from featstore.runs.recipes import recipes_of
 from featstore.runs.run import Run
 from featstore.system.figures import figure
+from featstore.system.paths import OneOrMorePaths
 from featstore.system.pinned import pinned
 from featstore.system.text import Shown, Table
 
@@ -57,9 +57,9 @@ class Prediction(Shown):
 @pinned()
 def predict_images(
     run: Run,
-    images: Sequence[str | os.PathLike[str]],
+    images: OneOrMorePaths,
     *,
-    weights: str | Sequence[str] | None = None,
+    weights: OneOrMorePaths | None = None,
     cache: CacheLike = None,
     progress: Progress | None = None,
 ) -> Prediction:

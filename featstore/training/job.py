@@ -20,6 +20,7 @@ from featstore.runs.moves import moved_notes
 from featstore.runs.run import Run
 from featstore.system.environment import versions
 from featstore.system.files import file_digest
+from featstore.system.paths import OnePath, one_path
 from featstore.system.pinned import pinned
 from featstore.training.fit import FitResult, Prepared, fit_head, prepare
 from featstore.training.head_recipe import HeadRecipe
@@ -40,7 +41,7 @@ class TrainResult(NamedTuple):
 
 @pinned()
 def train(
-    data: str | os.PathLike[str] | Manifest,
+    data: OnePath | Manifest,
     recipes: Recipe | Sequence[Recipe],
     head: HeadRecipe | None = None,
     *,
@@ -48,7 +49,7 @@ def train(
     test_fraction: float = 0.2,
     val_as_test: bool = False,
     cache: CacheLike = None,
-    runs: str | os.PathLike[str] = DEFAULT_RUNS,
+    runs: OnePath = DEFAULT_RUNS,
     progress: Progress | None = None,
 ) -> TrainResult:
     """Complete the features of `data`, train `head` on its training split, and save it as a new run below `runs`.
@@ -62,7 +63,8 @@ def train(
     start = time.perf_counter()
     head = head or HeadRecipe()
     estimator = make_head(head.head, head.parameters)
-    check_root(Path(runs))
+    root = Path(one_path(runs, "runs"))
+    check_root(root)
     recipes = [recipes] if isinstance(recipes, Recipe) else list(recipes)
     head.check(recipes)
     own = HEADS[head.head].base
@@ -78,7 +80,7 @@ def train(
         "total": round(time.perf_counter() - start, 3),
     }
     fractions = {"val": val_fraction, "test": test_fraction}
-    run = _save(prepared, head, fitted, seconds, fractions, Path(runs))
+    run = _save(prepared, head, fitted, seconds, fractions, root)
     return TrainResult(run, prepared.manifest, prepared.features)
 
 
