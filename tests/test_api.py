@@ -330,3 +330,22 @@ def test_a_size_may_be_a_pair() -> None:
     for wrong in ((64, 64, 3), 64.5, ("64", 64)):
         with pytest.raises(featstore.UsageError, match="expected a side in px"):
             featstore.Recipe(model="tiny", size=wrong)  # type: ignore[arg-type]
+
+
+def test_results_have_short_reprs(leaky: Path, run: Run) -> None:
+    """A notebook shows the last value of a cell: 80 photos must not fill it."""
+    cache = leaky / "cache"
+    manifest = featstore.scan(leaky / "photos")
+    results = [
+        manifest,
+        featstore.extract(manifest, model="tiny", cache=cache),
+        run,
+        featstore.predict(run, leaky / "photos" / "test", cache=cache),
+        featstore.evaluate(run, leaky / "photos" / "val", cache=cache),
+    ]
+    for result in results:
+        text = repr(result)
+        assert text.startswith(f"{type(result).__name__}(")
+        assert "\n" not in text
+        assert len(text) < 700  # the folder of a test has a long name
+    assert "pictures=<37 items>" in repr(results[1])

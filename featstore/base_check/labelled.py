@@ -60,7 +60,7 @@ class _Measured(NamedTuple):
     top5: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class LabelledCheck(Shown):
     """Which variant is right, judged by accuracy.
 

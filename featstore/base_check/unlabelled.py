@@ -54,7 +54,7 @@ class VariantStatistics(NamedTuple):
     entropy: float | None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class UnlabelledCheck(Shown):
     """Which variant looks right, judged by statistics.
 

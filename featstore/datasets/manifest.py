@@ -22,6 +22,7 @@ from typing import NamedTuple
 from featstore.errors import DataError
 from featstore.system.files import FileStat
 from featstore.system.paths import OneOrMorePaths, OnePath, one_or_more, one_path, refuse_whole_disk
+from featstore.system.text import brief
 
 SPLITS = ("train", "val", "test")
 _SPLIT_FOLDERS = {
@@ -88,7 +89,7 @@ class Skipped(NamedTuple):
     reason: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Manifest:
     """The images of a data set in a fixed order, and the files that are left out.
 
@@ -111,6 +112,9 @@ class Manifest:
     def __len__(self) -> int:
         """Return the number of images."""
         return len(self.pictures)
+
+    def __repr__(self) -> str:
+        return brief(self)
 
     def of_split(self, split: str) -> tuple[Picture, ...]:
         """Return the images of `split`: `train`, `val` or `test`."""

@@ -93,7 +93,7 @@ class FeatureSet:
         }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Extraction(Shown):
     """The result of an extraction; `print` shows it as a table.
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 NEW = "new"  # the split of images that were not in the data set of the run, if the data set has no splits
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Evaluation(Shown):
     """The metrics of a run on a data set.
 

@@ -36,7 +36,7 @@ class ImagePrediction(NamedTuple):
     probabilities: tuple[float, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Prediction(Shown):
     """The predictions for a list of images.
 
