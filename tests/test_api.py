@@ -288,7 +288,7 @@ def test_a_path_is_never_taken_apart(
     monkeypatch.setattr(os, "scandir", lambda path: listed.append(os.fspath(path)) or scandir(path))
     with suppress(featstore.FeatstoreError):  # some look at it, some do not
         TAKE_PATHS[name](kind("no/such"))
-    assert {*listed} <= {"no/such", str(tmp_path)}
+    assert {folder for folder in listed if not folder.startswith("cache")} <= {"no/such", str(tmp_path)}
 
 
 @pytest.mark.parametrize("name", [name for name in TAKE_PATHS if not name.startswith("Bottleneck.fit")])

@@ -136,7 +136,7 @@ def scan(data: OnePath) -> Manifest:
 
     Raises:
         DataError: `data` does not exist, its layout is not one of the known ones, or it has no image.
-        UsageError: `data` is no path, or the whole disk or a home folder.
+        UsageError: `data` is not a path, or is the whole disk or a home folder.
     """
     source = one_path(data, "data")
     if not os.path.exists(source):
@@ -159,7 +159,7 @@ def scan(data: OnePath) -> Manifest:
 def list_files(paths: OneOrMorePaths) -> Manifest:
     """Return a manifest without labels of files, in the given order, and of all files below folders, sorted.
 
-    Raises UsageError for what is no path, and for a folder that is the whole disk or a home folder.
+    Raises UsageError for anything but paths, and for a folder that is the whole disk or a home folder.
     """
     pictures: list[Picture] = []
     walk = _Walk()

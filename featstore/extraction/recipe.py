@@ -19,6 +19,7 @@ from featstore.images.reading import Fit, Interpolation, ReadingName
 from featstore.images.views import parse_views
 from featstore.spec import LAST_ACTIVATION, Dtype, Pool
 from featstore.system.fields import Seed, check_fields
+from featstore.system.paths import one_path
 
 if TYPE_CHECKING:
     from featstore.bases.source import BaseSource
@@ -80,8 +81,8 @@ class Recipe:
         for name in ("size", "resize"):
             object.__setattr__(self, name, _plain_size(name, getattr(self, name)))
         for name in ("model", "weights"):  # each may be a file
-            if isinstance(getattr(self, name), os.PathLike):
-                object.__setattr__(self, name, os.fspath(getattr(self, name)))
+            if getattr(self, name):
+                object.__setattr__(self, name, one_path(getattr(self, name), name))
         check_fields(self)
 
     def source(self) -> BaseSource:

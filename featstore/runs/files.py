@@ -18,6 +18,7 @@ from featstore.errors import FeatstoreError, RunError, StoreError, param
 from featstore.plots.curve import draw_curve
 from featstore.runs.fine_tuning import FineTuning
 from featstore.runs.run import FORMAT, FORMAT_VERSION, Run
+from featstore.runs.titles import title_of
 from featstore.spec import FeatureSpec
 from featstore.store.spec_file import check_version
 from featstore.system.files import write_whole
@@ -72,8 +73,7 @@ def save_run(run: Run, pictures: Sequence[Picture], curve: Curve, plot: bytes | 
     write_whole(run.folder / IMAGES, "\n".join([*lines, ""]).encode())
     if curve.x:
         write_whole(run.folder / "curve.csv", _curve_csv(curve).encode())
-        bases = " + ".join(dict.fromkeys(spec.model for spec in run.specs))
-        write_whole(run.folder / "curve.png", plot or draw_curve(curve, f"{run.head} on {bases}"))
+        write_whole(run.folder / "curve.png", plot or draw_curve(curve, title_of(run)))
     write_whole(run.folder / "run.json", json.dumps(run.describe(), indent=1, sort_keys=True).encode())
 
 

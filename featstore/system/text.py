@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence, Sized
+from collections.abc import Iterable, Sequence
 from dataclasses import fields
 from html import escape
 from typing import Any, NamedTuple
@@ -67,7 +67,7 @@ def brief(record: Any) -> str:
     texts, rest = [], _BRIEF
     for field in fields(record):
         value = getattr(record, field.name)
-        is_long = isinstance(value, Sized) and len(value) > 4 and not isinstance(value, str)
+        is_long = isinstance(value, tuple | list | dict) and len(value) > 4
         texts.append(f"{field.name}={f'<{len(value)} items>' if is_long else repr(value)}")
         rest -= len(texts[-1]) + 2
         if rest < 0:
