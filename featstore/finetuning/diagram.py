@@ -89,7 +89,7 @@ def _head(layers: Sequence[Any]) -> Iterator[Part]:
             layer.count_params(),
             _count(layer.trainable_variables),
             int(_keeps_statistics(layer)),
-            config.get("activation", "").replace("linear", "") or _kernel(config) or "head",
+            ", ".join(["head", *filter(None, [config.get("activation", "").replace("linear", ""), _kernel(config)])]),
         )
 
 

@@ -25,14 +25,14 @@ _SCALE = 4  # lines are drawn this many times larger and then averaged, so that 
 class Canvas:
     """Lines first, then texts at the final size, where the letters are clearest. Sizes of text are in points.
 
-    fonts: those that the texts need besides the default one, from `legible`.
+    fonts: those that the texts need besides the default one, from `legible`. scale: how much larger lines are drawn.
     """
 
-    def __init__(self, width: int, height: int, fonts: Sequence[str] = ()) -> None:
+    def __init__(self, width: int, height: int, fonts: Sequence[str] = (), scale: int = _SCALE) -> None:
         from PIL import Image, ImageDraw
 
-        self._fonts = fonts
-        self._image = Image.new("RGB", (width * _SCALE, height * _SCALE), "white")
+        self._fonts, self._scale = fonts, scale
+        self._image = Image.new("RGB", (width * scale, height * scale), "white")
         self._pen = ImageDraw.Draw(self._image)
         self._texts: list[tuple[Point, list[tuple[Any, str]], str, str, bool]] = []
         self._images: list[tuple[tuple[int, int], Image.Image]] = []
@@ -40,19 +40,19 @@ class Canvas:
     def line(self, points: Sequence[Point], colour: str, width: float = 1.0, dash: Sequence[float] = ()) -> None:
         """Draw a line through `points`; `dash` has the pixels of a stroke and of the gap after it."""
         for part in _strokes(points, *dash) if dash else [points]:
-            large = [(x * _SCALE, y * _SCALE) for x, y in part]
-            self._pen.line(large, colour, max(1, round(width * _SCALE)), joint="curve")
+            large = [(x * self._scale, y * self._scale) for x, y in part]
+            self._pen.line(large, colour, max(1, round(width * self._scale)), joint="curve")
 
     def dot(self, place: Point, radius: float, colour: str, edge: str = "") -> None:
         """Draw a dot, with an edge of another colour around it."""
-        x, y = place[0] * _SCALE, place[1] * _SCALE
+        x, y = place[0] * self._scale, place[1] * self._scale
         if edge:
-            self._pen.circle((x, y), (radius + 1.2) * _SCALE, edge)
-        self._pen.circle((x, y), radius * _SCALE, colour)
+            self._pen.circle((x, y), (radius + 1.2) * self._scale, edge)
+        self._pen.circle((x, y), radius * self._scale, colour)
 
     def box(self, corner: Point, end: Point, fill: str) -> None:
         """Fill the rectangle between two corners."""
-        self._pen.rectangle([side * _SCALE for side in (*corner, *end)], fill)
+        self._pen.rectangle([side * self._scale for side in (*corner, *end)], fill)
 
     def paste(self, image: Image.Image, place: tuple[int, int]) -> None:
         """Put an image on the canvas, with its upper left corner at `place`."""
@@ -88,7 +88,7 @@ class Canvas:
         """Return the picture."""
         from PIL import Image, ImageDraw
 
-        image = self._image.reduce(_SCALE)
+        image = self._image.reduce(self._scale) if self._scale > 1 else self._image.copy()
         for place, picture in self._images:
             image.paste(picture, place)
         pen = ImageDraw.Draw(image)

@@ -174,7 +174,7 @@ def _draw_part(axes: Any, part: Part, place: _Place) -> None:
         strip.set_clip_path(box)
     bold = {"fontsize": 7.5, "fontweight": "bold"}
     lines = [(line, bold) for line in _name_lines(part.name)] + [(line, {"fontsize": 7}) for line in _facts(part)]
-    _draw_lines(axes, place.x + _STRIP / 2, place, lines)
+    _draw_lines(axes, place.x + (_STRIP / 2 if part.parameters else 0), place, lines)
 
 
 def _rounded(place: _Place, height: float, radius: float, **style: Any) -> Any:
