@@ -11,15 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
 
-from featstore.datasets.manifest import list_files
+from featstore.datasets.sources import list_files
 from featstore.errors import UnreadableImage, UsageError, param
 from featstore.extraction.cache import Cache, CacheLike
 from featstore.extraction.encoder import check_layer
 from featstore.extraction.pipeline import extract_features
 from featstore.extraction.plan import Plan, make_plan
-from featstore.extraction.recipe import Recipe, Size
+from featstore.extraction.recipe import Recipe
 from featstore.features.views import load_views
-from featstore.images.reading import Fit, Interpolation, ReadingName
+from featstore.images.reading import ALL_BITS, Fit, Interpolation, ReadingName, Size
 from featstore.images.views import parse_views
 from featstore.spec import LAST_ACTIVATION, Dtype, Pool
 from featstore.system.paths import OneOrMorePaths, one_or_more
@@ -66,6 +66,7 @@ class Bottleneck(_Transformer):
     fit_mode: Fit | None = None
     interpolation: Interpolation = "bilinear"
     reading: ReadingName = "pillow"
+    bits: int = ALL_BITS
     layer: str = LAST_ACTIVATION
     pool: Pool | None = None
     dtype: Dtype = "float16"

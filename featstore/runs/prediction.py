@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from featstore.datasets.manifest import Skipped, list_files
+from featstore.datasets.manifest import Manifest, Skipped
+from featstore.datasets.sources import list_files
 from featstore.errors import UsageError, param
 from featstore.extraction.cache import Cache, CacheLike
 from featstore.extraction.pipeline import extract_features
@@ -101,7 +102,7 @@ def labels_of_folders(prediction: Prediction, classes: Sequence[str]) -> list[st
 @pinned()
 def predict_images(
     run: Run,
-    images: OneOrMorePaths,
+    images: OneOrMorePaths | Manifest,
     *,
     weights: OneOrMorePaths | None = None,
     cache: CacheLike = None,
@@ -116,8 +117,9 @@ def predict_images(
     from featstore.features.views import load_in_blocks
 
     cache = Cache.at(cache)
+    images = images if isinstance(images, Manifest) else list_files(images)
     recipes = recipes_of(run, weights, cache)
-    extraction = extract_features(list_files(images), recipes, cache, progress)
+    extraction = extract_features(images, recipes, cache, progress)
     pictures = extraction.manifest.pictures
     rows = []
     for picture, row in zip(
