@@ -255,6 +255,7 @@ TAKE_PATHS: dict[str, Opener] = {
     "Bottleneck.fit": lambda path: featstore.Bottleneck("pixels", size=8).fit(path),
     "Cache": lambda path: featstore.Cache(path).keys(),
     "Recipe": lambda path: featstore.Recipe(model=path).source(),
+    "check_base": lambda path: featstore.check_base(path, model="tiny"),
     "compare": lambda path: featstore.compare(path, model="pixels", size=8),
     "evaluate": lambda path: featstore.evaluate(path, path),
     "extract": lambda path: featstore.extract(path, model="pixels", size=8),
@@ -266,7 +267,18 @@ TAKE_PATHS: dict[str, Opener] = {
 }
 TAKE_NONE = {
     *(name for name in featstore.__all__ if name.endswith(("Error", "Warning", "Unavailable", "Image"))),
-    *("Comparison", "Evaluation", "Extraction", "FeatureSpec", "FineTuned", "Manifest", "Prediction", "Progress"),
+    *(
+        "Comparison",
+        "Evaluation",
+        "LabelledCheck",
+        "UnlabelledCheck",
+        "Extraction",
+        "FeatureSpec",
+        "FineTuned",
+        "Manifest",
+        "Prediction",
+        "Progress",
+    ),
     *("Run", "Table", "complete_splits", "load_features", "open_features"),
 }
 
@@ -327,9 +339,8 @@ def test_a_size_may_be_a_pair() -> None:
     assert [recipe.size for recipe in make_recipes(model="tiny", size=(64, 48))] == ["64x48"]
     assert [recipe.size for recipe in make_recipes(model="tiny", size=[64, 48])] == [64, 48]
     assert featstore.Recipe(model="tiny", size=np.int64(64)).size == 64  # type: ignore[arg-type]
-    for wrong in ((64, 64, 3), 64.5, ("64", 64)):
-        with pytest.raises(featstore.UsageError, match="expected a side in px"):
-            featstore.Recipe(model="tiny", size=wrong)  # type: ignore[arg-type]
+    with pytest.raises(featstore.UsageError, match=r"size 64\.5: give one side or both in whole pixels"):
+        featstore.Recipe(model="tiny", size=64.5)  # type: ignore[arg-type]
 
 
 def test_results_have_short_reprs(leaky: Path, run: Run) -> None:

@@ -17,18 +17,19 @@ from featstore.errors import DataError, UsageError, param
 from featstore.extraction.cache import Cache, CacheLike
 from featstore.extraction.recipe import Recipe
 from featstore.images.reading import parse_size
+from featstore.system.paths import OnePath, one_path
 from featstore.system.pinned import pinned
 from featstore.system.progress import Progress
 
 
 @pinned()
 def check_base(
-    data: str | os.PathLike[str] | Manifest,
+    data: OnePath | Manifest,
     recipe: Recipe,
     variants: Sequence[str] = (),
     *,
-    labels: str | os.PathLike[str] | None = None,
-    class_index: str | os.PathLike[str] | None = None,
+    labels: OnePath | None = None,
+    class_index: OnePath | None = None,
     views: Sequence[str] = (),
     cache: CacheLike = None,
     progress: Progress | None = None,
@@ -43,7 +44,7 @@ def check_base(
     there is no image.
     """
     check_views(views)
-    found = data if isinstance(data, Manifest) else list_files([data])
+    found = data if isinstance(data, Manifest) else list_files(one_path(data, "data"))
     source = os.fspath(found.source)
     pictures = [p for p in found.pictures if not is_label_file(p.path, labels, source)]
     found = found.with_pictures(pictures)
