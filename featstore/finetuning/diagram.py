@@ -57,9 +57,10 @@ def _blocks(body: Body, start: int, end: int | None, trained: Mapping[str, int],
     for first, last in pairwise(places):
         layers = body.blocks.layers_between(first, last)
         names = [body.layer_name(layer) for layer in layers]
+        weighted = [name for name, layer in zip(names, layers, strict=True) if layer.count_params()]
         parts.append(
             Part(
-                _title(names),
+                _title(names[names.index(weighted[0]) :] if weighted else names),
                 len(layers),
                 _shape(layers[-1].output),
                 sum(layer.count_params() for layer in layers),
