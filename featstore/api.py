@@ -7,7 +7,6 @@ out and were trained on make a verb warn with `LeakWarning`, and so do images th
 
 from __future__ import annotations
 
-import os
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Unpack
@@ -19,6 +18,7 @@ from featstore.extraction.recipe import CheckOptions, GridOptions, Recipe
 from featstore.extraction.recipe_grid import make_recipes
 from featstore.finetuning.settings import FineTuneOptions
 from featstore.system.fields import check_names
+from featstore.system.paths import OneOrMorePaths, OnePath
 from featstore.system.progress import Progress, displayed
 from featstore.training.head_recipe import HeadRecipe
 
@@ -36,8 +36,6 @@ if TYPE_CHECKING:
     from featstore.runs.prediction import Prediction
     from featstore.runs.run import Run
     from featstore.training.head_recipe import TrainOn
-
-PathLike = str | os.PathLike[str]
 
 
 class _Options(GridOptions, DataKeywords, total=False):
@@ -98,7 +96,7 @@ def train_head(
     val_as_test: bool = False,
     seed: int = 0,
     cache: CacheLike = None,
-    runs: PathLike = "runs",
+    runs: OnePath = "runs",
     name: str | None = None,
     progress: bool | Progress = False,
     **options: Unpack[_Options],
@@ -249,7 +247,7 @@ def compare(
 
 
 def fine_tune(
-    run: Run | PathLike,
+    run: Run | OnePath,
     data: DataLike,
     *,
     blocks: int | None = None,
@@ -258,9 +256,9 @@ def fine_tune(
     whole: bool = False,
     views: str | None = None,
     augment: str | None = None,
-    weights: str | None = None,
+    weights: OnePath | None = None,
     cache: CacheLike = None,
-    runs: PathLike | None = None,
+    runs: OnePath | None = None,
     name: str | None = None,
     progress: bool | Progress = False,
     **settings: Unpack[_TuneOptions],
@@ -327,10 +325,10 @@ def fine_tune(
 
 
 def evaluate(
-    run: Run | PathLike,
+    run: Run | OnePath,
     data: DataLike,
     *,
-    weights: str | Sequence[str] | None = None,
+    weights: OneOrMorePaths | None = None,
     cache: CacheLike = None,
     progress: bool | Progress = False,
     **options: Unpack[DataKeywords],
@@ -369,10 +367,10 @@ def evaluate(
 
 
 def predict(
-    run: Run | PathLike,
+    run: Run | OnePath,
     images: DataLike,
     *,
-    weights: str | Sequence[str] | None = None,
+    weights: OneOrMorePaths | None = None,
     cache: CacheLike = None,
     progress: bool | Progress = False,
 ) -> Prediction:
@@ -405,8 +403,8 @@ def check_base(
     data: DataLike,
     *,
     preprocess: str | Sequence[str] = (),
-    labels: PathLike | None = None,
-    class_index: PathLike | None = None,
+    labels: OnePath | None = None,
+    class_index: OnePath | None = None,
     views: str | Sequence[str] = (),
     cache: CacheLike = None,
     progress: bool | Progress = False,
@@ -455,7 +453,7 @@ def check_base(
         )
 
 
-def _loaded(run: Run | PathLike) -> Run:
+def _loaded(run: Run | OnePath) -> Run:
     from featstore.runs.files import load_run
     from featstore.runs.run import Run
 

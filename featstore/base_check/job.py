@@ -16,6 +16,7 @@ from featstore.errors import DataError, UsageError, param
 from featstore.extraction.cache import Cache, CacheLike
 from featstore.extraction.recipe import Recipe
 from featstore.images.reading import parse_size
+from featstore.system.paths import OnePath
 from featstore.system.pinned import pinned
 from featstore.system.progress import Progress
 
@@ -26,8 +27,8 @@ def check_base(
     recipe: Recipe,
     variants: Sequence[str] = (),
     *,
-    labels: str | os.PathLike[str] | None = None,
-    class_index: str | os.PathLike[str] | None = None,
+    labels: OnePath | None = None,
+    class_index: OnePath | None = None,
     views: Sequence[str] = (),
     cache: CacheLike = None,
     progress: Progress | None = None,

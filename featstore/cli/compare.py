@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from featstore.cli import options
-from featstore.cli.console import list_skipped, note, print_json, spreadsheet_text, warn
+from featstore.cli.console import list_skipped, note, print_json, spreadsheet_text, warn, write_file
 from featstore.cli.fields import Fields, takes_fields
 from featstore.cli.head_options import HeadParameterOptions, chosen_parameters
 from featstore.comparison.grid import Measurement
@@ -39,7 +39,8 @@ def command(
     settings: options.Settings = [],
     csv: Annotated[Path | None, typer.Option("--csv", help="Also write the table there.")] = None,
     chart: Annotated[
-        Path | None, typer.Option("--chart", help="Also draw accuracies and learning curves there, as PNG.")
+        Path | None,
+        typer.Option("--chart", help="Also draw accuracies and learning curves there: .png, .pdf or .svg."),
     ] = None,
     cache: options.Cache = None,
     rehash: options.Rehash = False,
@@ -52,10 +53,13 @@ def command(
 
     Example: featstore compare photos --model MobileNetV2 --preprocess keras --preprocess rescale --preprocess raw
     """
+    from featstore.comparison.chart import draw_chart
     from featstore.comparison.job import measure_grid
     from featstore.datasets.sources import scan
     from featstore.extraction.recipe_grid import make_recipes
+    from featstore.plots.files import kind_of
 
+    kind = kind_of(chart, "chart") if chart else "png"
     names = heads.pop("head")
     with displayed(not quiet) as progress:
         comparison = measure_grid(
@@ -68,7 +72,10 @@ def command(
             cache=options.chosen_cache(cache, rehash),
             progress=progress,
         )
-    _write(comparison, data, csv, chart)
+    if csv is not None:
+        write_file(csv, _as_csv(comparison).encode("utf-8", "surrogateescape"), "--csv")
+    if chart is not None:
+        write_file(chart, draw_chart(comparison, data, measurement, kind), "--chart")
     warn(comparison.notes, progress)
     for command_, reason in comparison.failed:
         note(f"not measured: {command_}: {reason}")
@@ -87,23 +94,6 @@ def command(
     list_skipped(comparison.skipped)
     if not quiet:
         print(comparison)
-
-
-def _write(comparison: Comparison, data: str, csv: Path | None, chart: Path | None) -> None:
-    """Write the files that were asked for. This comes before printing, since a broken pipe must not lose them."""
-    from featstore.cli.console import write_file
-
-    if csv is not None:
-        write_file(csv, _as_csv(comparison).encode("utf-8", "surrogateescape"), "--csv")
-    if chart is not None:
-        from featstore.plots.comparison import draw_comparison
-
-        names = {row.cell: row.name for row in comparison.rows}
-        curves = [(names[cell], curve) for cell, curve in comparison.curves.items()]
-        accuracies = [row.accuracy for row in comparison.rows]
-        intervals = [row.accuracy_ci95 for row in comparison.rows]
-        title = f"{Path(data).name}: accuracy on {comparison.split}, {comparison.rows[0].n} images"
-        write_file(chart, draw_comparison(list(names.values()), accuracies, intervals, curves, title), "--chart")
 
 
 def _as_csv(comparison: Comparison) -> str:

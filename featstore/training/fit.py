@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from featstore.extraction.pipeline import FeatureSet, extract_augmented, extract
 from featstore.extraction.plan import Plan
 from featstore.extraction.recipe import Recipe
 from featstore.heads.interface import Head
+from featstore.system.paths import OnePath
 from featstore.system.progress import OnStep
 from featstore.training.head_recipe import HeadRecipe
 
@@ -54,7 +54,7 @@ class FitResult(NamedTuple):
 
 
 def prepare(
-    data: str | os.PathLike[str] | Manifest,
+    data: OnePath | Manifest,
     recipes: Sequence[Recipe],
     val_fraction: float = 0.2,
     test_fraction: float = 0.2,
