@@ -95,7 +95,7 @@ def settle_size(size: Size | None) -> str | int | None:
     if size is None:
         return None
     if not isinstance(size, str | tuple | list):
-        return operator.index(size)  # a number of numpy is none of JSON
+        return operator.index(size)  # JSON does not take numbers of numpy
     sides = _sides(size) if isinstance(size, str) else [str(side) for side in size]
     return None if sides == ["none"] else "x".join(sides)
 

@@ -26,15 +26,31 @@ def test_the_table_the_json_the_csv_and_the_chart_agree(photos: Path, tmp_path: 
     done = call("compare", photos, *GRID, "--set", "epochs=2", "--json", *files)
     assert done.code == 0, done.err
     result = json.loads(done.out)
-    assert set(result) == {"rows", "findings", "failed", "notes", "skipped"}
+    assert set(result) == {"rows", "findings", "failed", "notes", "shared", "skipped"}
+    assert result["shared"] == ["bn-dropout epochs=2"]
     assert [set(row) for row in result["rows"]] == 4 * [
         {"name", "model", "weights", "alpha", "preprocess", "size", "views", "head", "n", "groups", "accuracy"}
+        | {
+            "weights_seed",
+            "resize",
+            "scales",
+            "fit",
+            "interpolation",
+            "reading",
+            "layer",
+            "pool",
+            "dtype",
+            "parameters",
+        }
         | {"accuracy_ci95", "log_loss"}
         | {"difference_to_best", "difference_ci95", "seconds_extract", "seconds_fit", "width", "bytes", "command"}
     ]
     with (tmp_path / "grid.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [float(row["accuracy"]) for row in rows] == [row["accuracy"] for row in result["rows"]]
+    for shown, row in zip(rows, result["rows"], strict=True):  # one number in each cell
+        for name in ("accuracy", "difference"):
+            assert [float(shown[f"{name}_low"]), float(shown[f"{name}_high"])] == row[f"{name}_ci95"]
     assert [row["command"] for row in rows] == [row["command"] for row in result["rows"]]
     with Image.open(tmp_path / "grid.png") as chart:
         assert chart.format == "PNG"

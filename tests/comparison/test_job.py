@@ -73,15 +73,19 @@ def test_a_head_with_a_base_of_its_own_gets_one_cell_per_preparation() -> None:
     assert [(c.recipe.model, c.recipe.preprocess) for c in cells[6:]] == [
         ("pixels", variant) for variant in ("tf", "raw", "scale=1/100", "torch")
     ]
-    assert [dict(cell.head.parameters) for cell in cells[5:7]] == [{"C": "1"}, {"epochs": "5"}]
+    assert [dict(cell.head.parameters) for cell in cells[5:7]] == [{"C": 1.0}, {"epochs": 5}]
 
 
 @pytest.mark.parametrize(
     ("heads", "settings", "message"),
     [
         (("forest",), {}, "head 'forest' is not known"),
-        (("logistic",), {"epochs": "5"}, "none of the heads logistic has such a parameter"),
-        (("logistic",), {"C": "much"}, "head logistic"),
+        (
+            ("logistic",),
+            {"epochs": "5"},
+            "has such a parameter: logistic takes C, folds, max_iter",
+        ),
+        (("logistic",), {"C": "much"}, "C='much': expected a number above 0, or none"),
     ],
 )
 def test_heads_and_settings_are_checked_first(heads: Any, settings: Any, message: str, tmp_path: Path) -> None:
