@@ -50,7 +50,9 @@ def command(
     """
     from featstore.base_check.labelled import check_labelled
     from featstore.base_check.unlabelled import check_unlabelled
+    from featstore.extraction.recipe_grid import refuse_idle_seed
 
+    refuse_idle_seed([recipe], recipe.weights_seed)
     with displayed(not quiet) as progress:
         if labels is None:
             _refuse(views)

@@ -11,7 +11,7 @@ from featstore.heads.parameters import parameter_help, range_of
 from featstore.heads.registry import HEADS, HeadName
 
 
-def command(json: options.Json = False, quiet: options.Quiet = False) -> None:
+def command(json: options.Json = False, quiet: options.QuietNames = False) -> None:
     """List the heads: their layers, where they come from, and their parameters with defaults and ranges.
 
     Example: featstore heads

@@ -86,6 +86,7 @@ def measure_grid(
         cache,
         progress,
         val_as_test=measurement.val_as_test,
+        in_folds=measurement.folds is not None,
     )
     named = name_cells(grid, prepared.plans)
     folds, split = _make_folds(prepared, measurement, progress)

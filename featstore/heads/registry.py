@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import fields, replace
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
@@ -102,6 +102,11 @@ def settle_head(name: str) -> HeadName:
     if found is None:
         raise UsageError(f"head {name!r} is not known: use one of {', '.join(HEADS)}")
     return found
+
+
+def all_parameters() -> list[str]:
+    """Return the names of all parameters of all heads."""
+    return list(dict.fromkeys(field.name for entry in HEADS.values() for field in fields(entry.parameters)))
 
 
 def make_head(name: str, parameters: Mapping[str, Any] | None = None) -> Head:

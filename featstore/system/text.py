@@ -40,7 +40,7 @@ def screen_width() -> int | None:
 class Table(NamedTuple):
     """Named columns, and rows of as many cells.
 
-    optional: columns to leave out, one after the other, until the table is no wider than the screen.
+    optional: columns to leave out, one after the other, until the table fits the screen.
     """
 
     header: Sequence[str]

@@ -96,6 +96,16 @@ def test_heads_and_settings_are_checked_first(heads: Any, settings: Any, message
     assert not (tmp_path / "cache").exists()
 
 
+@pytest.mark.parametrize("option", [{"pool": "max"}, {"layer": "block1a_out"}, {"weights": "random"}])
+def test_options_of_a_base_that_no_head_sees_are_refused(option: dict[str, Any]) -> None:
+    """A head on pixels; beside a head on the base, they have an effect."""
+    recipe = Recipe(model="tiny", **option)
+    [(name, value)] = option.items()
+    with pytest.raises(UsageError, match=f"{name}='{value}': has no effect, since scratch-cnn is trained on pixels"):
+        make_grid([recipe], ("scratch-cnn",), {}, HeadRecipe())
+    assert len(make_grid([recipe], ("scratch-cnn", "logistic"), {}, HeadRecipe())) == 2
+
+
 def test_commands_say_all_that_is_not_the_default() -> None:
     """Words with spaces are quoted for a shell."""
     recipe = Recipe(model="MobileNet", weights="my weights.h5", alpha=0.25, preprocess="raw", size="150", views="ten")
