@@ -52,6 +52,13 @@ Keys = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard output, nothing else there.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress, no table; warnings and errors only.")]
 QuietNames = Annotated[bool, typer.Option("--quiet", help="Names only, one a line.")]
+QuietRun = Annotated[
+    bool, typer.Option("--quiet", help="No progress, no table: the folder of the run is the only line printed.")
+]
+Name = Annotated[
+    str | None,
+    typer.Option("--name", help="Name of the run's folder. Default: made of the settings.", show_default=False),
+]
 
 
 def chosen_cache(folder: Path | None, rehash: bool) -> CacheLike:

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from featstore.cli import options
-from featstore.cli.console import list_skipped, note, print_json
+from featstore.cli.console import command_line, list_skipped, note, print_json, say
 from featstore.cli.fields import Fields, takes_fields
 from featstore.cli.head_options import HeadParameterOptions, chosen_parameters
 from featstore.cli.show import describe
@@ -36,10 +36,11 @@ def command(
         bool, typer.Option("--concat", help="Put the features of several --model side by side in one head.")
     ] = False,
     runs: Annotated[Path, typer.Option("--runs", help="Folder of the runs.")] = Path("runs"),
+    name: options.Name = None,
     cache: options.Cache = None,
     rehash: options.Rehash = False,
     json: options.Json = False,
-    quiet: options.Quiet = False,
+    quiet: options.QuietRun = False,
 ) -> None:
     """Train a head on cached features; what is missing is extracted first.
 
@@ -63,6 +64,8 @@ def command(
             val_as_test=fractions.val_as_test,
             cache=options.chosen_cache(cache, rehash),
             runs=runs,
+            name=name,
+            command=command_line(),
             progress=progress,
         )
     for text in trained.run.notes:
@@ -72,5 +75,4 @@ def command(
         print_json(describe(trained.run) | {"skipped": skipped})
         return
     list_skipped(trained.manifest.skipped)
-    if not quiet:
-        print(trained.run)
+    say(str(trained.run.folder)) if quiet else print(trained.run)

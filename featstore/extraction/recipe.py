@@ -13,10 +13,10 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, TypedDict, TypeVar
 
 from featstore.images.preprocessing import parse_variant, settle_variant
-from featstore.images.reading import Fit, Interpolation, ReadingName, Size, settle_size
+from featstore.images.reading import ALL_BITS, Fit, Interpolation, ReadingName, Size, settle_size
 from featstore.images.views import parse_views, settle_views
 from featstore.spec import LAST_ACTIVATION, Dtype, Pool
-from featstore.system.fields import Alias, Seed, settle_fields
+from featstore.system.fields import Alias, Between, Seed, settle_fields
 from featstore.system.words import plain, spelled_as
 
 if TYPE_CHECKING:
@@ -44,6 +44,7 @@ class Recipe:
             where `views` or `resize` take crops of a larger image.
         interpolation: How pixels are interpolated when an image is resized.
         reading: pillow (antialiased, EXIF applied), or keras-compat (as Keras data sets read).
+        bits: How many bits grey images of 16 bits use: 12 where their white is 4095, as in many X-rays.
         layer: Layer whose activation is kept.
         pool: How the activation is pooled over the image; none keeps the whole map. Default: avg; none for pixels and
             the heads vgg-fc and fc-bn.
@@ -68,6 +69,7 @@ class Recipe:
         Interpolation, Alias("linear", "bilinear"), Alias("cubic", "bicubic"), Alias("lanczos3", "lanczos")
     ] = "bilinear"
     reading: Annotated[ReadingName, Alias("PIL", "pillow"), Alias("keras", "keras-compat")] = "pillow"
+    bits: Annotated[int, Between(8, ALL_BITS)] = ALL_BITS
     layer: str = LAST_ACTIVATION
     pool: Annotated[Pool, Alias("average", "avg"), Alias("mean", "avg"), Alias("maximum", "max")] | None = None
     dtype: Annotated[Dtype, Alias("half", "float16"), Alias("fp16", "float16"), Alias("fp32", "float32")] = "float16"
@@ -89,13 +91,17 @@ class Recipe:
 
         return parse_source(self.model, self.weights, self.alpha, self.weights_seed, self.top)
 
+    def with_path(self, change: Callable[[str], str]) -> Recipe:
+        """Return the recipe with `change` applied to the path of the file that it names, if any."""
+        if self._names_file():
+            return replace(self, model=change(self.model))
+        if not self.weights or self.weights in ("imagenet", "random"):
+            return self
+        return replace(self, weights=change(self.weights))
+
     def at_absolute_paths(self) -> Recipe:
         """Return the recipe with an absolute path of the file that it names, if any, for use from another folder."""
-        if self._names_file():
-            return replace(self, model=os.path.abspath(self.model))
-        if self.weights is None or self.weights in ("imagenet", "random"):
-            return self
-        return replace(self, weights=os.path.abspath(self.weights))
+        return self.with_path(os.path.abspath)
 
     def with_weights(self, weights: str) -> Recipe:
         """Return the recipe with other weights. A `.keras` file is base and weights in one."""
@@ -163,6 +169,21 @@ _SETTLE: dict[str, Callable[[Any], Any]] = {  # fields with an open set of value
 AXES = ("size", "resize", "views", "scales", "fit", "interpolation", "reading", "layer", "pool", "dtype", "preprocess")
 
 
+class CheckOptions(TypedDict, total=False):
+    """The fields of a `Recipe` that a check of a base takes as keyword arguments."""
+
+    model: str
+    weights: str | None
+    alpha: float | None
+    size: Size | None
+    fit: Fit | None
+    interpolation: Interpolation
+    bits: int
+    resize: Size | None
+    scales: str | None
+    weights_seed: int
+
+
 class GridOptions(TypedDict, total=False):
     """The fields of a `Recipe` as keyword arguments; most of them take several values, as `make_recipes` says."""
 
@@ -180,6 +201,7 @@ class GridOptions(TypedDict, total=False):
     views: OneOrMore[str]
     resize: OneOrMore[Size | None]
     scales: OneOrMore[str | None]
+    bits: int
     augment: str | None
     weights_seed: int
     top: bool

@@ -17,7 +17,7 @@ from featstore.extraction.cache import Cache, CacheLike
 from featstore.extraction.pipeline import extract_features
 from featstore.extraction.recipe import Recipe
 from featstore.features.views import load_views
-from featstore.images.reading import Fit, Interpolation, ReadingName, Size
+from featstore.images.reading import ALL_BITS, Fit, Interpolation, ReadingName, Size
 from featstore.images.views import parse_views
 from featstore.spec import LAST_ACTIVATION, Dtype, Pool
 from featstore.system.pinned import pinned
@@ -62,6 +62,7 @@ class Bottleneck(_Transformer):
     fit_mode: Fit | None = None
     interpolation: Interpolation = "bilinear"
     reading: ReadingName = "pillow"
+    bits: int = ALL_BITS
     layer: str = LAST_ACTIVATION
     pool: Pool | None = None
     dtype: Dtype = "float16"

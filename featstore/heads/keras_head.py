@@ -88,6 +88,10 @@ class KerasHead(KerasParameters):
         assert self._training is not None
         return {"epochs": self._training.epochs, "best_epoch": self._training.best_epoch}
 
+    @property
+    def is_trained(self) -> bool:
+        return self._training is not None and self._training.improved
+
     def network(self, shape: tuple[int, ...]) -> Any:
         return self._model
 

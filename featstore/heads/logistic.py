@@ -71,6 +71,10 @@ class LogisticHead(LogisticParameters):
     def selected(self) -> dict[str, Any]:
         return {"C": self._classifier.C}
 
+    @property
+    def is_trained(self) -> bool:
+        return self._fitted is not None
+
     def network(self, shape: tuple[int, ...]) -> Any:
         """Return a network with a scaling layer and the L2 penalty of C, so further training starts at the optimum."""
         load_tensorflow()

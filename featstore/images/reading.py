@@ -22,6 +22,7 @@ Interpolation = Literal["bilinear", "nearest", "bicubic", "lanczos", "box", "ham
 VERSIONS: dict[ReadingName, int] = {"pillow": 1, "keras-compat": 2}
 FITS: tuple[Fit, ...] = get_args(Fit)
 INTERPOLATIONS: tuple[Interpolation, ...] = get_args(Interpolation)
+ALL_BITS = 16
 KERAS_INTERPOLATIONS: tuple[Interpolation, ...] = ("bilinear", "nearest", "bicubic")
 
 
@@ -36,6 +37,7 @@ class Reading:
         interpolation: Filter of the resizing.
         resize: (height, width) in px of the canvas from which views are cropped; None without crops.
         augmentation: Ranges of the random versions; None for views without randomness.
+        bits: How many bits grey images of 16 bits use: 12 where their white is 4,095.
     """
 
     height: int
@@ -45,6 +47,7 @@ class Reading:
     interpolation: Interpolation = "bilinear"
     resize: tuple[int, int] | None = None
     augmentation: Augmentation | None = None
+    bits: int = ALL_BITS
 
     def __post_init__(self) -> None:
         allowed = INTERPOLATIONS if self.name == "pillow" else KERAS_INTERPOLATIONS
@@ -66,6 +69,8 @@ class Reading:
             raise UsageError(
                 f"the reading {self.name} takes whole images only: leave {param('views')} and {param('resize')} out"
             )
+        if self.name != "pillow" and self.bits != ALL_BITS:
+            raise UsageError(f"the reading {self.name} takes all bits as they are: leave {param('bits')} out")
 
     @property
     def plain(self) -> int:
@@ -76,6 +81,7 @@ class Reading:
         """Return the part of the key. In version 1, transparent pixels become white, and `pad` fills with black."""
         crops = {"resize": list(self.resize)} if self.resize else {}
         augmented = {"augmentation": self.augmentation.describe()} if self.augmentation else {}
+        depth = {} if self.bits == ALL_BITS else {"bits": self.bits}
         return {
             "name": self.name,
             "version": VERSIONS[self.name],
@@ -84,6 +90,7 @@ class Reading:
             "interpolation": self.interpolation,
             **crops,
             **augmented,
+            **depth,
         }
 
 

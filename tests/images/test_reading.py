@@ -90,6 +90,7 @@ def test_a_description_tells_readings_apart(one: Reading, other: Reading) -> Non
         {"fit": "crop"},
         {"fit": "pad"},
         {"interpolation": "bicubic"},
+        {"bits": 12},
     ],
 )
 def test_every_field_is_described(change: dict[str, object]) -> None:
@@ -115,6 +116,12 @@ def test_keras_compat_has_fewer_interpolations(interpolation: str) -> None:
     """What Keras cannot do is refused before TensorFlow loads."""
     with pytest.raises(UsageError, match="keras-compat"):
         Reading(8, 8, "keras-compat", interpolation=interpolation)
+
+
+def test_keras_compat_takes_all_bits() -> None:
+    """TensorFlow reads 16 bits in its own way."""
+    with pytest.raises(UsageError, match="keras-compat takes all bits as they are: leave `bits` out"):
+        Reading(8, 8, "keras-compat", bits=12)
 
 
 @pytest.mark.parametrize("size", [(0, 8), (8, 0), (-1, 8)])
