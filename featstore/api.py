@@ -142,6 +142,7 @@ def train_head(
     from featstore.training.job import check_side_by_side, train
 
     recipe = HeadRecipe(head=head, parameters=parameters or {}, seed=seed, train_on=train_on, average=average)
+    _refuse_head_parameters(options)
     reading, features = split_keywords(options)
     if own_base := HEADS[recipe.head].base:
         features.setdefault("model", own_base)
@@ -217,6 +218,7 @@ def compare(
     from featstore.comparison.grid import Measurement
     from featstore.comparison.job import measure_grid
 
+    _refuse_head_parameters(options)
     reading, features = split_keywords(options)
     if features.get("weights_seed", seed) != seed:
         raise UsageError(f"{param('weights_seed', features['weights_seed'])}: compare has one {param('seed')} for all")
@@ -397,6 +399,16 @@ def predict(
 
     with displayed(progress) as display:
         return predict_images(_loaded(run), images, weights=weights, cache=cache, progress=display)
+
+
+def _refuse_head_parameters(options: Iterable[str]) -> None:
+    """Raise UsageError for a keyword that is one of the `parameters` of a head, and say where it belongs."""
+    from featstore.heads.parameters import parameter_named
+    from featstore.heads.registry import all_parameters
+
+    for word in options:
+        if name := parameter_named(word, all_parameters()):
+            raise UsageError(f"unknown option {word!r}: is a parameter of heads; give parameters={{{name!r}: ...}}")
 
 
 def check_base(

@@ -360,3 +360,37 @@ def test_results_have_short_reprs(leaky: Path, run: Run) -> None:
         assert "\n" not in text
         assert len(text) < 700  # the folder of a test has a long name
     assert "pictures=<37 items>" in repr(results[1])
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (
+            lambda: featstore.train_head(".", "vgg-fc", model="tiny", lr=0.1),
+            "'lr': .* parameters={'rate': ...}",
+        ),
+        (
+            lambda: featstore.compare(".", model="tiny", epochs=5),
+            "'epochs': .* parameters={'epochs': ...}",
+        ),
+        (lambda: featstore.train_head(".", "Svm", model="tiny"), "head='Svm': is not known: use one of logistic, bn-"),
+        (lambda: featstore.train_head(".", "vgg_fc", {"C": 1}, model="tiny"), "head vgg-fc has no parameter 'C'"),
+        (lambda: featstore.extract(".", backbone="tiny"), "unknown option 'backbone': did you mean model?"),
+    ],
+)
+def test_words_that_are_none_of_ours(call: Callable[[], Any], message: str, photos: Path, monkeypatch: Any) -> None:
+    """Python answers as the command line does: what is meant, or what there is."""
+    monkeypatch.chdir(photos)
+    with pytest.raises(featstore.UsageError, match=message):
+        call()
+
+
+def test_python_takes_the_words_that_the_command_line_takes(photos: Path, tmp_path: Path) -> None:
+    """Heads, parameters, models and variants in another spelling; the run has our names."""
+    places = {"cache": tmp_path / "cache", "runs": tmp_path / "runs"}
+    run = featstore.train_head(
+        photos, "BN_Dropout", {"lr": 0.01, "Dropout": "0.25", "epochs": 1}, model="Tiny", preprocess="1/255", **places
+    )
+    assert (run.head, run.parameters["rate"], run.parameters["p"]) == ("bn-dropout", 0.01, 0.25)
+    assert (run.recipes[0].model, run.recipes[0].preprocess) == ("tiny", "rescale")
+    assert run.folder.name == "photos-tiny-rescale-32-bn-dropout"

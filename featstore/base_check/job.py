@@ -15,7 +15,10 @@ from featstore.datasets.sources import DataLike, as_images
 from featstore.errors import DataError, UsageError, param
 from featstore.extraction.cache import Cache, CacheLike
 from featstore.extraction.recipe import Recipe
+from featstore.extraction.recipe_grid import refuse_idle_seed
+from featstore.images.preprocessing import settle_variant
 from featstore.images.reading import parse_size
+from featstore.images.views import settle_views
 from featstore.system.paths import OnePath
 from featstore.system.pinned import pinned
 from featstore.system.progress import Progress
@@ -42,7 +45,9 @@ def check_base(
     Raises UsageError for options that make no sense together, and DataError for labels that cannot be read and where
     there is no image.
     """
+    variants, views = list(map(settle_variant, variants)), list(map(settle_views, views))
     check_views(views)
+    refuse_idle_seed([recipe], recipe.weights_seed)
     found = as_images(data, None, cache)
     source = os.fspath(found.source)
     pictures = [p for p in found.pictures if not is_label_file(p.path, labels, source)]

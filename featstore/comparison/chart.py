@@ -16,12 +16,13 @@ def draw_chart(comparison: Comparison, data: str, measurement: Measurement, kind
 
     rows = comparison.rows
     of_many = [f"seed {measurement.seed}"] * (measurement.seeds > 1) + ["first fold"] * bool(measurement.folds)
+    shared = "".join(f", {words}" for words in comparison.shared)
     return draw_comparison(
         [row.name for row in rows],
         [row.accuracy for row in rows],
         [row.accuracy_ci95 for row in rows],
         [comparison.curves.get(row.cell) for row in rows],
-        f"{Path(os.path.abspath(data)).name}: accuracy on {comparison.split}, {rows[0].n} images",
+        f"{Path(os.path.abspath(data)).name}: accuracy on {comparison.split}, {rows[0].n} images{shared}",
         ", ".join(of_many),
         kind,
     )

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from featstore.comparison.grid import GridCell, Measurement, command_line, make_grid
-from featstore.comparison.naming import Factors, name_cells, row_name
+from featstore.comparison.naming import NamedCells, name_cells, row_name, shared_settings
 from featstore.comparison.result import Comparison, ComparisonRow, FailedCell
 from featstore.datasets.manifest import Manifest, Picture
 from featstore.datasets.sources import as_manifest
@@ -20,7 +20,7 @@ from featstore.extraction.pipeline import FeatureSet, extract_augmented
 from featstore.extraction.plan import Plan
 from featstore.extraction.recipe import Recipe
 from featstore.heads.interface import Curve
-from featstore.heads.registry import HEADS, HeadName
+from featstore.heads.registry import HEADS, HeadName, settle_head
 from featstore.system.paths import OnePath
 from featstore.system.pinned import pinned
 from featstore.training.fit import Prepared, fit_head, prepare
@@ -73,7 +73,8 @@ def measure_grid(
     head.check(recipes)
     if not heads:
         raise UsageError(f"{param('heads')}: expected at least one head, found none")
-    grid = make_grid(list(dict.fromkeys(recipes)), list(dict.fromkeys(heads)), settings or {}, head)
+    heads = list(dict.fromkeys(map(settle_head, heads)))
+    grid = make_grid(list(dict.fromkeys(recipes)), heads, settings or {}, head)
     manifest = as_manifest(data)
     if measurement.folds is None and _must_measure_on_val(manifest, heads, measurement):
         measurement = replace(measurement, val_as_test=True)
@@ -86,19 +87,20 @@ def measure_grid(
         cache,
         progress,
         val_as_test=measurement.val_as_test,
+        in_folds=measurement.folds is not None,
     )
+    named = name_cells(grid, prepared.plans)
     folds, split = _make_folds(prepared, measurement, progress)
     summary = summarize(prepared.given if measurement.folds else prepared.manifest)
     summary.tell(progress)
-    factors = name_cells(grid, prepared.plans)
     source = os.fspath(data) if not isinstance(data, Manifest) else data.source
     cache_folder = str(Cache.at(cache).folder) if cache else None
-    commands = {cell: command_line(source, cell, measurement, cache_folder, manifest.options) for cell in factors}
+    commands = {cell: command_line(source, cell, measurement, cache_folder, manifest.options) for cell in named.factors}
     on_cell = progress.steps("measuring", "cells") if progress else None
     measured, failed = _measure_all(commands, folds, split, measurement.seeds, on_cell)
     if not measured:
         raise DataError(f"{source}: no cell of the grid could be measured; the first: {failed[0].reason}")
-    rows, findings = _rank(measured, prepared, factors)
+    rows, findings = _rank(measured, prepared, named)
     return Comparison(
         rows,
         findings,
@@ -108,6 +110,7 @@ def measure_grid(
         notes=summary.notes,
         data=summary,
         split=_describe_split(measurement, split),
+        shared=(*named.shared, *shared_settings(list(named.factors), measurement)),
     )
 
 
@@ -193,14 +196,14 @@ def _score(
 
 
 def _rank(
-    measured: Sequence[_MeasuredCell], prepared: Prepared, factors: Mapping[GridCell, Factors]
+    measured: Sequence[_MeasuredCell], prepared: Prepared, named: NamedCells
 ) -> tuple[tuple[ComparisonRow, ...], tuple[str, ...]]:
     """Return the rows, best first, and the findings."""
     from featstore.comparison.findings import describe_findings
     from featstore.evaluation.ranking import CellResult, joint_error, rank
 
     units = measured[0].units
-    cells = [CellResult(factors[m.cell], m.right, m.log_loss) for m in measured]
+    cells = [CellResult(named.factors[m.cell], m.right, m.log_loss) for m in measured]
     rows = []
     shown = [cell.factors for cell in cells]
     error = joint_error(cells, units)
@@ -211,8 +214,9 @@ def _rank(
         rows.append(
             ComparisonRow(
                 cell=m.cell,
-                factors=factors[m.cell],
-                name=row_name(factors[m.cell], shown),
+                factors=named.factors[m.cell],
+                options=named.options[m.cell],
+                name=row_name(named.factors[m.cell], shown),
                 size=_size(features),
                 n=len(m.right),
                 groups=None if units.are_single else len(units),

@@ -21,7 +21,8 @@ class ComparisonRow:
 
     Attributes:
         cell: Recipe and head.
-        factors: `model`, `preprocess`, `size`, `views` and `head` as a table names them.
+        factors: `model`, `preprocess`, `size`, `views` and `head` as a table names them, and what else differs.
+        options: All other options of the features, as in {"pool": "max"}.
         name: Those of the factors that vary among the rows, as the findings and the chart name the row.
         size: Input size (height, width) in px.
         n: Number of held-out images.
@@ -40,6 +41,7 @@ class ComparisonRow:
 
     cell: GridCell
     factors: Mapping[str, str]
+    options: Mapping[str, str]
     name: str
     size: tuple[int, int]
     n: int
@@ -62,11 +64,14 @@ class ComparisonRow:
             "name": self.name,
             "model": recipe.model,
             "weights": recipe.weights,
+            "weights_seed": recipe.weights_seed if recipe.weights == "random" else None,
             "alpha": recipe.alpha,
             "preprocess": recipe.preprocess,
             "size": list(self.size),
             "views": recipe.views,
+            **self.options,
             "head": self.cell.head.head,
+            "parameters": dict(self.cell.head.parameters),
             "n": self.n,
             "groups": self.groups,
             "accuracy": self.accuracy,
@@ -119,6 +124,7 @@ class Comparison(Shown):
         notes: Lines about leaks, which make the figures too good, and all else that is worth knowing about the data.
         data: Classes and counts by split, with the same lines.
         split: What was measured on, such as "the test split".
+        shared: What all rows have that is not the default, as in ("pool max", "seed 7").
     """
 
     rows: tuple[ComparisonRow, ...]
@@ -129,6 +135,7 @@ class Comparison(Shown):
     notes: tuple[str, ...]
     data: DataSummary
     split: str
+    shared: tuple[str, ...] = ()
 
     def parts(self) -> Iterator[str | Table]:
         """Yield the findings, a table of the cells, best first, and the command that measures each alone."""
@@ -136,8 +143,15 @@ class Comparison(Shown):
         yield ""
         n, groups = self.rows[0].n, self.rows[0].groups
         yield f"measured on {self.split}, {n} images{'' if groups is None else f' in {groups} groups'}:"
-        results = ("accuracy", "95 % interval", "log loss", "to the best", "extract s", "fit s", "width", "MB")
-        yield Table([*self.rows[0].factors, *results], [row.cells() for row in self.rows])
+        if self.shared:
+            yield f"all rows: {', '.join(self.shared)}"
+        levels = self.rows[0].factors
+        costs = ("extract s", "fit s", "width", "MB")
+        results = ("accuracy", "95 % interval", "log loss", "to the best", *costs)
+        alike = [name for name in levels if len({row.factors[name] for row in self.rows}) == 1]
+        yield Table(
+            [*levels, *results], [row.cells() for row in self.rows], optional=(*costs[::-1], *alike, "log loss")
+        )
         yield ""
         yield "each row alone, in the same order:"
         yield from (f"  {row.command}" for row in self.rows)

@@ -185,9 +185,15 @@ def _complete(
     """
     stores = {rows.spec.key: cache.store(rows.spec) for _, rows in needed}
     costs: dict[FeatureSpec, tuple[int, float]] = {}  # rows computed, and seconds
-    for reading, specs in _group_into_runs(needed):
+    runs = _group_into_runs(needed)
+    for number, (reading, specs) in enumerate(runs, start=1):
         tasks = [_task(cache, recipe, rows, stores[rows.spec.key]) for recipe, rows in specs]
-        outcome = job.run(manifest, tasks, partial(make_views_reader, reading), cache.digests, progress)
+        title = (
+            f"{specs[0][0].model} at {reading.height}x{reading.width} px, {number} of {len(runs)}"
+            if len(runs) > 1
+            else ""
+        )
+        outcome = job.run(manifest, tasks, partial(make_views_reader, reading), cache.digests, progress, title=title)
         manifest = outcome.manifest
         if note := note_on_levels(outcome.brightest, reading):
             manifest = replace(manifest, notes=tuple(dict.fromkeys((*manifest.notes, note))))

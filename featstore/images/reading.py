@@ -98,7 +98,7 @@ Size = str | int | tuple[int, int]  # a side in px, or height and width
 
 
 def settle_size(size: Size | None) -> str | int | None:
-    """Return a size as a side or as `HxW`, as in 224x320 for (224, 320); text that is no size stays as it is."""
+    """Return a size as a side or as `HxW`, as in 224x320 for (224, 320); any other text stays as it was."""
     if size is None:
         return None
     if not isinstance(size, str | tuple | list):

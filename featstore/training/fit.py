@@ -12,7 +12,7 @@ from featstore.datasets.sources import as_manifest
 from featstore.datasets.splits import check_splittable, complete_splits
 from featstore.datasets.summary import summarize
 from featstore.datasets.units import unit_names
-from featstore.errors import DataError
+from featstore.errors import DataError, UsageError, param
 from featstore.extraction.cache import Cache, CacheLike
 from featstore.extraction.pipeline import FeatureSet, extract_augmented, extract_features
 from featstore.extraction.plan import Plan
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
     from featstore.evaluation.remarks import Course
     from featstore.system.progress import Progress
+
+VAL_FRACTION = TEST_FRACTION = 0.2  # where the user says nothing
 
 
 @dataclass(frozen=True)
@@ -56,20 +58,24 @@ class FitResult(NamedTuple):
 def prepare(
     data: OnePath | Manifest,
     recipes: Sequence[Recipe],
-    val_fraction: float = 0.2,
-    test_fraction: float = 0.2,
+    val_fraction: float = VAL_FRACTION,
+    test_fraction: float = TEST_FRACTION,
     cache: CacheLike = None,
     progress: Progress | None = None,
     *,
     val_as_test: bool = False,
+    in_folds: bool = False,
 ) -> Prepared:
     """Complete the features of all `recipes` for `data`, including augmented versions of its training images.
+
+    in_folds: whether the images are measured on by cross-validation, which makes its own test splits.
 
     Raises DataError if a class has no image to train on; labels and splits are checked before anything is extracted.
     """
     cache = Cache.at(cache)
     manifest = as_manifest(data)
     check_splittable(manifest, val_fraction, test_fraction, val_as_test)
+    _refuse_idle_fractions(manifest, val_fraction, test_fraction, val_as_test, in_folds)
     summarize(manifest).tell(progress)
     extraction = extract_features(manifest, recipes, cache, progress)
     unread = [name for name in manifest.classes if name not in extraction.manifest.classes]
@@ -80,6 +86,21 @@ def prepare(
     _check_classes(manifest)
     augmented = extract_augmented(manifest, extraction.plans, cache, progress)
     return Prepared(extraction.manifest, manifest, (*extraction.features, *augmented), extraction.plans, cache)
+
+
+def _refuse_idle_fractions(
+    manifest: Manifest, val_fraction: float, test_fraction: float, val_as_test: bool, in_folds: bool
+) -> None:
+    """Raise UsageError for a share that the user asks for and that nothing would be taken by."""
+    given = {p.split for p in manifest.pictures if p.label is not None}
+    if val_fraction != VAL_FRACTION and "val" in given and not (val_as_test or in_folds):
+        raise UsageError(
+            f"{param('val_fraction', val_fraction)}: has no effect, since {manifest.source} has a validation split; "
+            "leave it out"
+        )
+    if test_fraction != TEST_FRACTION and (in_folds or given != {None}):
+        reason = "each fold is a test split" if in_folds else f"{manifest.source} has splits of its own"
+        raise UsageError(f"{param('test_fraction', test_fraction)}: has no effect, since {reason}; leave it out")
 
 
 class HeadFit:
