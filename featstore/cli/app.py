@@ -14,6 +14,7 @@ from typing import Any
 
 import typer
 
+from featstore.bases.hdf5 import read_without_locks
 from featstore.cli.console import flag, note
 from featstore.errors import FeatstoreError, UsageError, parameters_spelled
 from featstore.system.tensorflow_loader import mute_tensorflow
@@ -76,6 +77,7 @@ def _options(version: bool = typer.Option(False, "--version", help="Print the ve
 def main() -> None:
     """Run the command line. Print every expected failure as one line on standard error."""
     mute_tensorflow()
+    read_without_locks()
     warnings.filterwarnings("ignore", "Image size .* decompression bomb")  # Pillow's; such files are listed as skipped
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupt)

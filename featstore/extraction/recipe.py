@@ -33,8 +33,8 @@ class Recipe:
     command line has no option for it.
 
     Attributes:
-        model: A base (see `featstore models`), `tiny`, or a .keras file.
-        weights: imagenet, random, or a file .h5, .weights.h5, .keras. Default: what the base was published with.
+        model: A base (see `featstore models`), `tiny`, or a network in a file .keras or .h5.
+        weights: imagenet, random, or a file .h5, .hdf5, .weights.h5, .keras. Default: what the base was published with.
         alpha: Width multiplier of MobileNet, V2 and V3.
         preprocess: keras (what the base was trained with), caffe, torch, tf, rescale, rgb-mean, raw, or numbers:
             order=bgr,scale=1,mean=104:117:124,std=1.
@@ -91,7 +91,7 @@ class Recipe:
         return replace(self, weights=os.path.abspath(self.weights))
 
     def with_weights(self, weights: str) -> Recipe:
-        """Return the recipe with other weights. A `.keras` file is base and weights in one."""
+        """Return the recipe with other weights. A network in a file is base and weights in one."""
         return replace(self, model=weights) if self._names_file() else replace(self, weights=weights)
 
     def on_pixels(self) -> Recipe:
@@ -114,9 +114,9 @@ class Recipe:
         return asdict(self)
 
     def _names_file(self) -> bool:
-        from featstore.bases.source import MODEL_ENDING
+        from featstore.bases.source import MODEL_ENDINGS
 
-        return self.model.endswith(MODEL_ENDING)
+        return self.model.endswith(MODEL_ENDINGS)
 
 
 class GridOptions(TypedDict, total=False):
