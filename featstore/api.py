@@ -13,20 +13,24 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Unpack
 
 from featstore.datasets.manifest import Manifest
+from featstore.datasets.options import DataKeywords, DataOptions, split_keywords
+from featstore.datasets.sources import as_manifest
 from featstore.errors import LeakWarning, UsageError, param
-from featstore.extraction.recipe import GridOptions
+from featstore.extraction.recipe import CheckOptions, GridOptions, Recipe
 from featstore.extraction.recipe_grid import make_recipes
+from featstore.finetuning.settings import FineTuneOptions
 from featstore.system.fields import check_names
 from featstore.system.progress import Progress, displayed
 from featstore.training.head_recipe import HeadRecipe
 
 if TYPE_CHECKING:
+    from featstore.base_check.labelled import LabelledCheck
+    from featstore.base_check.unlabelled import UnlabelledCheck
     from featstore.comparison.result import Comparison
     from featstore.evaluation.averaging import Average
     from featstore.extraction.cache import CacheLike
     from featstore.extraction.pipeline import Extraction
     from featstore.finetuning.result import FineTuned
-    from featstore.finetuning.settings import FineTuneOptions
     from featstore.heads.registry import HeadName
     from featstore.runs.evaluation import Evaluation
     from featstore.runs.prediction import Prediction
@@ -36,12 +40,20 @@ if TYPE_CHECKING:
 PathLike = str | os.PathLike[str]
 
 
+class _Options(GridOptions, DataKeywords, total=False):
+    """The fields of a `Recipe` and those of `DataOptions`."""
+
+
+class _TuneOptions(FineTuneOptions, DataKeywords, total=False):
+    """The fields of `FineTuneSettings` and those of `DataOptions`."""
+
+
 def extract(
     data: PathLike | Manifest,
     *,
     cache: CacheLike = None,
     progress: bool | Progress = False,
-    **options: Unpack[GridOptions],
+    **options: Unpack[_Options],
 ) -> Extraction:
     """Complete the features of a data set in the cache.
 
@@ -52,8 +64,8 @@ def extract(
         data: A folder, a CSV with the columns path, label, split and group, or the manifest of either.
         cache: A `Cache`, or the folder of one. Default: $FEATSTORE_CACHE, or `cache` in the working folder.
         progress: Whether to show a display on standard error, or a `Progress` of your own.
-        **options: The fields of `Recipe`; `model`, `weights`, `alpha`, `preprocess`, `size` and `views` may be lists,
-            which makes one set of features for each combination.
+        **options: The fields of `Recipe`; all but `augment`, `weights_seed` and `top` may be lists, which makes one set
+            of features for each combination. And those of `DataOptions`: how `data` is read.
 
     Returns:
         The images that have all their rows, with digests, and a `FeatureSet` for each recipe and size.
@@ -66,8 +78,11 @@ def extract(
     """
     from featstore.extraction.pipeline import extract_all
 
+    reading, features = split_keywords(options)
+    recipes = make_recipes(**features)
+    manifest = as_manifest(data, reading)
     with displayed(progress) as display:
-        return extract_all(data, make_recipes(**options), cache, display)
+        return extract_all(manifest, recipes, cache, display)
 
 
 def train_head(
@@ -84,15 +99,18 @@ def train_head(
     seed: int = 0,
     cache: CacheLike = None,
     runs: PathLike = "runs",
+    name: str | None = None,
     progress: bool | Progress = False,
-    **options: Unpack[GridOptions],
+    **options: Unpack[_Options],
 ) -> Run:
     """Train a head on cached features and save it as a run; missing features are extracted first.
+
+    If the training is interrupted, the best epoch so far is saved, in a run whose `interrupted` is true.
 
     Args:
         data: A folder, a CSV with the columns path, label, split and group, or the manifest of either. Splits that it
             does not bring are made from the content of the images.
-        head: Name of the head: `logistic`, `bn-dropout`, `vgg-fc` or `scratch-cnn`.
+        head: Name of the head: `logistic`, `bn-dropout`, `vgg-fc`, `fc-bn` or `scratch-cnn`.
         parameters: Parameters of the head, as in `{"C": 0.1}`.
         concat: Whether to put the features of several models side by side.
         train_on: With several views, `plain` trains on one of them, `all` on each. Default: `plain`.
@@ -104,8 +122,9 @@ def train_head(
         seed: Seed of the head, and of random weights unless `weights_seed` is given.
         cache: A `Cache`, or the folder of one. Default: $FEATSTORE_CACHE, or `cache` in the working folder.
         runs: Folder in which the run is saved.
+        name: Name of its folder there. Default: made of the data, the base, the head, and what differs from defaults.
         progress: Whether to show a display on standard error, or a `Progress` of your own.
-        **options: The fields of `Recipe`, as for `extract`; a list of models needs `concat`.
+        **options: The fields of `Recipe` and `DataOptions`, as for `extract`; a list of models needs `concat`.
 
     Returns:
         The run, with metrics by split: `run.metrics["test"].accuracy`.
@@ -125,14 +144,15 @@ def train_head(
     from featstore.training.job import check_side_by_side, train
 
     recipe = HeadRecipe(head=head, parameters=parameters or {}, seed=seed, train_on=train_on, average=average)
-    if own_base := HEADS[head].base:
-        options.setdefault("model", own_base)
-    options.setdefault("weights_seed", seed)
-    recipes = make_recipes(**options)
+    reading, features = split_keywords(options)
+    if own_base := HEADS[recipe.head].base:
+        features.setdefault("model", own_base)
+    recipes = make_recipes(seed, **features)
     check_side_by_side(recipes, concat)
+    manifest = as_manifest(data, reading)
     with displayed(progress) as display:
         trained = train(
-            data,
+            manifest,
             recipes,
             recipe,
             val_fraction=val_fraction,
@@ -140,6 +160,7 @@ def train_head(
             val_as_test=val_as_test,
             cache=cache,
             runs=runs,
+            name=name,
             progress=display,
         )
     _warn(trained.run.notes)
@@ -161,7 +182,7 @@ def compare(
     seed: int = 0,
     cache: CacheLike = None,
     progress: bool | Progress = False,
-    **options: Unpack[GridOptions],
+    **options: Unpack[_Options],
 ) -> Comparison:
     """Measure every combination of features and heads on the same held-out images.
 
@@ -180,7 +201,7 @@ def compare(
         seed: First seed of the heads, and the seed of random weights.
         cache: A `Cache`, or the folder of one. Default: $FEATSTORE_CACHE, or `cache` in the working folder.
         progress: Whether to show a display on standard error, or a `Progress` of your own.
-        **options: The fields of `Recipe`; `model`, `weights`, `alpha`, `preprocess`, `size` and `views` may be lists.
+        **options: The fields of `Recipe` and `DataOptions`, as for `extract`.
 
     Returns:
         The cells, best first, with intervals, paired differences to the best, and the findings in words. A cell whose
@@ -198,8 +219,9 @@ def compare(
     from featstore.comparison.grid import Measurement
     from featstore.comparison.job import measure_grid
 
-    if options.setdefault("weights_seed", seed) != seed:
-        raise UsageError(f"{param('weights_seed', options['weights_seed'])}: compare has one {param('seed')} for all")
+    reading, features = split_keywords(options)
+    if features.get("weights_seed", seed) != seed:
+        raise UsageError(f"{param('weights_seed', features['weights_seed'])}: compare has one {param('seed')} for all")
     names: list[HeadName] = [heads] if isinstance(heads, str) else list(heads)
     measurement = Measurement(
         seed=seed,
@@ -209,10 +231,12 @@ def compare(
         test_fraction=test_fraction,
         val_as_test=val_as_test,
     )
+    recipes = make_recipes(seed, **features)
+    manifest = as_manifest(data, reading)
     with displayed(progress) as display:
         comparison = measure_grid(
-            data,
-            make_recipes(**options),
+            manifest,
+            recipes,
             names,
             parameters or {},
             HeadRecipe(train_on=train_on, average=average),
@@ -237,12 +261,14 @@ def fine_tune(
     weights: str | None = None,
     cache: CacheLike = None,
     runs: PathLike | None = None,
+    name: str | None = None,
     progress: bool | Progress = False,
-    **settings: Unpack[FineTuneOptions],
+    **settings: Unpack[_TuneOptions],
 ) -> FineTuned:
     """Train the top of a run's base together with its head, from cached inputs of that top.
 
-    If training is interrupted, the best epoch so far is saved, if one was better than the head.
+    If the training is interrupted, the best epoch so far is saved, if one was better than the head, in a run whose
+    `interrupted` is true.
 
     Args:
         run: A run of `train_head`, or its folder.
@@ -256,8 +282,9 @@ def fine_tune(
         weights: File of the base's weights, if it was moved.
         cache: A `Cache`, or the folder of one. Default: $FEATSTORE_CACHE, or `cache` in the working folder.
         runs: Folder in which the new run is saved. Default: that of `run`.
+        name: Name of its folder there. Default: that of `run` with `-tuned`.
         progress: Whether to show a display on standard error, or a `Progress` of your own.
-        **settings: The fields of `FineTuneSettings`, such as `rate`, `epochs` and `patience`.
+        **settings: The fields of `FineTuneSettings`, such as `rate`, `epochs` and `patience`, and of `DataOptions`.
 
     Returns:
         The new run and that of the head, both measured on the same images, and which of them is recommended.
@@ -274,20 +301,23 @@ def fine_tune(
     """
     from featstore.finetuning.cut_choice import CutChoice
     from featstore.finetuning.job import fine_tune_run
-    from featstore.finetuning.settings import FineTuneOptions, FineTuneSettings
+    from featstore.finetuning.settings import FineTuneSettings
 
-    check_names("option", settings, FineTuneOptions.__annotations__)
+    reading, tuning = split_keywords(settings)
+    check_names("option", tuning, FineTuneOptions.__annotations__)
+    manifest = as_manifest(data, reading)
     with displayed(progress) as display:
         tuned = fine_tune_run(
             _loaded(run),
-            data,
+            manifest,
             CutChoice(blocks=blocks, prefix=unfreeze, layer=unfreeze_from, whole=whole),
-            FineTuneSettings(**settings),
+            FineTuneSettings(**tuning),
             views=views,
             augment=augment,
             weights=weights,
             cache=cache,
             runs=runs,
+            name=name,
             progress=display,
         )
     _warn(tuned.run.notes)
@@ -303,6 +333,7 @@ def evaluate(
     weights: str | Sequence[str] | None = None,
     cache: CacheLike = None,
     progress: bool | Progress = False,
+    **options: Unpack[DataKeywords],
 ) -> Evaluation:
     """Measure a run on labelled images, split by split.
 
@@ -315,6 +346,7 @@ def evaluate(
         weights: File of the base's weights, if it was moved; one for each base of the run.
         cache: A `Cache`, or the folder of one. Default: $FEATSTORE_CACHE, or `cache` in the working folder.
         progress: Whether to show a display on standard error, or a `Progress` of your own.
+        **options: The fields of `DataOptions`: how `data` is read.
 
     Returns:
         Metrics by split, as in `Run.metrics`.
@@ -328,8 +360,10 @@ def evaluate(
     """
     from featstore.runs.evaluation import evaluate_run
 
+    check_names("option", options, DataKeywords.__annotations__)
+    manifest = as_manifest(data, DataOptions(**options))
     with displayed(progress) as display:
-        evaluation = evaluate_run(_loaded(run), data, weights=weights, cache=cache, progress=display)
+        evaluation = evaluate_run(_loaded(run), manifest, weights=weights, cache=cache, progress=display)
     _warn(evaluation.notes)
     return evaluation
 
@@ -365,6 +399,60 @@ def predict(
     paths = [images] if isinstance(images, str | os.PathLike) else list(images)
     with displayed(progress) as display:
         return predict_images(_loaded(run), paths, weights=weights, cache=cache, progress=display)
+
+
+def check_base(
+    data: PathLike | Manifest,
+    *,
+    preprocess: str | Sequence[str] = (),
+    labels: PathLike | None = None,
+    class_index: PathLike | None = None,
+    views: str | Sequence[str] = (),
+    cache: CacheLike = None,
+    progress: bool | Progress = False,
+    **options: Unpack[CheckOptions],
+) -> LabelledCheck | UnlabelledCheck:
+    """Check the preprocessing of a base: by accuracy with labels, by statistics of any photos without.
+
+    What the base was trained with is always measured too.
+
+    Args:
+        data: A folder of photos. If its folders are named by classes, as `n01440764` or `tench`, they are the labels.
+        preprocess: Variants to check. Default: all named ones.
+        labels: A CSV path,label with numbers of classes from 0, WordNet ids or names, or `folders`: the names of the
+            folders.
+        class_index: File with the names of the classes, as Keras' imagenet_class_index.json, a list or lines. Default:
+            that file, beside the weights or in ~/.keras/models.
+        views: With labels, `one`, `flip`, `five` or `ten`, or several. Default: all four.
+        cache: A `Cache`, or the folder of one. Default: $FEATSTORE_CACHE, or `cache` in the working folder.
+        progress: Whether to show a display on standard error, or a `Progress` of your own.
+        **options: Fields of `Recipe`: the base, and how images are read.
+
+    Returns:
+        The check, with a `finding`, the `best` variant if one is right, and the verdict in words.
+
+    Raises:
+        UsageError: An option makes no sense, or the output of the base is no classifier of these labels.
+        DataError: A label is not known, or no image can be read.
+        BaseUnavailable: The base or its weights cannot be loaded.
+        StoreError: The cache cannot be read or written.
+    """
+    from featstore.base_check.job import check_base as check
+
+    check_names("option", options, CheckOptions.__annotations__)
+    if "model" not in options:
+        raise UsageError(f"{param('model')} is missing: name a base, as in {param('model', 'MobileNetV2')}")
+    with displayed(progress) as display:
+        return check(
+            data,
+            Recipe(**options),
+            [preprocess] if isinstance(preprocess, str) else preprocess,
+            labels=labels,
+            class_index=class_index,
+            views=[views] if isinstance(views, str) else views,
+            cache=cache,
+            progress=display,
+        )
 
 
 def _loaded(run: Run | PathLike) -> Run:

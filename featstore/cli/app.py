@@ -1,6 +1,7 @@
 """The application: its commands, and the only handler of errors.
 
-Exit codes: 0 done, 1 an expected failure (one line, no traceback), 2 usage, 130 or 143 interrupted.
+Exit codes: 0 done, 1 an expected failure (one line, no traceback), 2 usage, 130 or 143 interrupted, 141 a pipe whose
+reader has gone (no line).
 """
 
 from __future__ import annotations
@@ -15,7 +16,9 @@ from typing import Any
 import typer
 
 from featstore.bases.hdf5 import read_without_locks
+from featstore.cli.command import Command
 from featstore.cli.console import flag, note
+from featstore.cli.streams import OutputLost, guarded_streams
 from featstore.errors import FeatstoreError, UsageError, parameters_spelled
 from featstore.system.tensorflow_loader import mute_tensorflow
 
@@ -29,6 +32,7 @@ _COMMANDS = {  # and the modules that they are in
     "evaluate": "evaluate",
     "predict": "predict",
     "models": "models",
+    "heads": "heads",
     "cache": "cache",
 }
 
@@ -55,7 +59,7 @@ def make_app(only: str = "") -> typer.Typer:
         if name == "cache":
             app.add_typer(module.app, name=name)
         else:
-            app.command(name)(module.command)
+            app.command(name, cls=Command)(module.command)
     return app
 
 
@@ -81,12 +85,18 @@ def main() -> None:
     warnings.filterwarnings("ignore", "Image size .* decompression bomb")  # Pillow's; such files are listed as skipped
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupt)
-    sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
-    with parameters_spelled(flag):
+    with parameters_spelled(flag), guarded_streams():
+        sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
         try:
-            sys.exit(make_app(*sys.argv[1:2])(standalone_mode=False) or 0)
+            code = make_app(*sys.argv[1:2])(standalone_mode=False) or 0
+            sys.stdout.flush()  # a full disk shows here at the latest
+            sys.exit(code)
         except _TyperError as error:
             _note_usage(error)
+            sys.exit(error.exit_code)
+        except OutputLost as error:
+            if not error.is_silent:
+                note(f"featstore: {error}")
             sys.exit(error.exit_code)
         except FeatstoreError as error:
             _note_all(error)
@@ -94,7 +104,7 @@ def main() -> None:
             sys.exit(2 if isinstance(error, UsageError) else 1)
         except Interrupted as interruption:
             _note_all(interruption)
-            note("featstore: interrupted; stored rows are kept: run the same command to resume")
+            note("featstore: interrupted; rows in the cache are kept, and the same command does not compute them again")
             sys.exit(interruption.exit_code)
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 from featstore.cli import options
 from featstore.cli.console import list_skipped, note, print_json
 from featstore.cli.fields import Fields, takes_fields
+from featstore.datasets.options import DataOptions
 from featstore.extraction.recipe import GridOptions, Recipe
 from featstore.system.progress import displayed
 from featstore.system.text import count, safe
@@ -22,6 +23,7 @@ _WHY = {"changed": "changed", "views": "some views", "known": "read before, has 
 def command(
     data: options.Data,
     recipe: Annotated[GridOptions, Fields(Recipe, repeatable=["preprocess"])],
+    reading: Annotated[DataOptions, Fields(DataOptions)],
     cache: options.Cache = None,
     rehash: options.Rehash = False,
     json: options.Json = False,
@@ -33,12 +35,16 @@ def command(
 
     Example: featstore cache explain photos --model MobileNetV2 --size 192
     """
+    from featstore.datasets.sources import scan
     from featstore.extraction.misses import explain
     from featstore.extraction.recipe_grid import make_recipes
 
     with displayed(not quiet) as progress:
         explanation = explain(
-            data, make_recipes(**recipe), options.chosen_cache(cache, rehash), progress.steps("reading", "images")
+            scan(data, reading),
+            make_recipes(**recipe),
+            options.chosen_cache(cache, rehash),
+            progress.steps("reading", "images"),
         )
     skipped, notes = explanation.manifest.skipped, explanation.notes
     if json:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
+import shlex
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from featstore.errors import StoreError
+from featstore.errors import StoreError, UsageError
 from featstore.system.text import Table, safe
 
 T = TypeVar("T")
+STANDARD_OUTPUT = Path("-")  # as the value of an option that names a file to write
 _FLAGS = {"parameters": "--set", "rates": "--rate-of", "weights_seed": "--seed"}  # whose names differ from Python's
 
 
@@ -19,6 +22,14 @@ def flag(name: str, value: object) -> str:
     """Spell a parameter as on the command line: `--views ten`, or `--views` without a value or where it is a switch."""
     option = _FLAGS.get(name) or f"--{name.replace('_', '-')}"
     return option if value is None or value is True else f"{option} {value}"
+
+
+def command_line() -> str:
+    """Return the command line as it was typed, as a run records it: with `~` for the home folder."""
+    from featstore.runs.hints import without_home
+
+    words = ["featstore", *(without_home(word) for word in sys.argv[1:])]
+    return " ".join(f"~/{shlex.quote(word[2:])}" if word.startswith("~/") else shlex.quote(word) for word in words)
 
 
 def say(text: str) -> None:
@@ -49,8 +60,38 @@ def spreadsheet_text(text: str) -> str:
     return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r", "\n", "'")) else text
 
 
+def check_output(path: Path | None, option: str, *, json: bool = False) -> None:
+    """Raise an error now, before the work, if the file that `option` names cannot be written at its end.
+
+    json: whether standard output is taken by `--json`, so that it cannot be the file.
+    """
+    if path is None:
+        return
+    if path == STANDARD_OUTPUT:
+        if json:
+            raise UsageError(f"{option} -: standard output is taken by --json; name a file, or leave --json out")
+        return
+    folder, problem = path.resolve().parent, None  # a link may lead to a file that is still to be made
+    if path.is_dir():
+        problem = "it is a folder"
+    elif path.exists():
+        problem = None if os.access(path, os.W_OK) else "you may not write to it"
+    elif not folder.is_dir():
+        problem = f"there is no folder {folder}"
+    elif not os.access(folder, os.W_OK | os.X_OK):
+        problem = f"you may not write in {folder}"
+    if problem:
+        raise StoreError(f"{path}: cannot be written: {problem}; choose another file for {option}")
+
+
 def write_file(path: Path, data: bytes, option: str) -> None:
-    """Write the file that `option` names. It is written in place, so that links and /dev/stdout are followed."""
+    """Write the file that `option` names; `-` is standard output.
+
+    It is written in place, so that links and /dev/stdout are followed.
+    """
+    if path == STANDARD_OUTPUT:
+        sys.stdout.write_bytes(data)  # type: ignore[union-attr]  # of streams.py
+        return
     try:
         path.write_bytes(data)
     except OSError as error:

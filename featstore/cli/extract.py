@@ -9,6 +9,7 @@ import typer
 from featstore.cli import options
 from featstore.cli.console import list_skipped, note, print_json
 from featstore.cli.fields import Fields, takes_fields
+from featstore.datasets.options import DataOptions
 from featstore.extraction.recipe import GridOptions, Recipe
 from featstore.system.progress import displayed
 from featstore.system.text import count
@@ -18,6 +19,7 @@ from featstore.system.text import count
 def command(
     data: options.Data,
     recipe: Annotated[GridOptions, Fields(Recipe, repeatable=["preprocess"])],
+    reading: Annotated[DataOptions, Fields(DataOptions)],
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 if any file had to be skipped.")] = False,
     cache: options.Cache = None,
     rehash: options.Rehash = False,
@@ -28,11 +30,13 @@ def command(
 
     Example: featstore extract photos --model MobileNetV2 --preprocess keras --preprocess rescale
     """
+    from featstore.datasets.sources import scan
     from featstore.extraction.pipeline import extract_all
     from featstore.extraction.recipe_grid import make_recipes
 
+    manifest = scan(data, reading)
     with displayed(not quiet) as progress:
-        extraction = extract_all(data, make_recipes(**recipe), options.chosen_cache(cache, rehash), progress)
+        extraction = extract_all(manifest, make_recipes(**recipe), options.chosen_cache(cache, rehash), progress)
     skipped = extraction.manifest.skipped
     if json:
         features = [features.describe() for features in extraction.features]

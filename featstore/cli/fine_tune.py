@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from featstore.cli import options
-from featstore.cli.console import list_skipped, note, print_json
+from featstore.cli.console import command_line, list_skipped, note, print_json, say
 from featstore.cli.fields import Fields, takes_fields
 from featstore.cli.units import parse_bytes, parse_rate
+from featstore.datasets.options import DataOptions
 from featstore.errors import UsageError
 from featstore.finetuning.settings import FineTuneOptions, FineTuneSettings
 from featstore.system.progress import displayed
@@ -46,6 +47,7 @@ def command(
     settings: Annotated[
         FineTuneOptions, Fields(FineTuneSettings, leave_out=["rates"], parsers={"memory": parse_bytes})
     ],
+    reading: Annotated[DataOptions, Fields(DataOptions)],
     rate_of: Annotated[
         list[Any],
         typer.Option(
@@ -74,15 +76,17 @@ def command(
     runs: Annotated[
         Path | None, typer.Option("--runs", help="Folder of the new run. Default: that of RUN.", show_default=False)
     ] = None,
+    name: options.Name = None,
     cache: options.Cache = None,
     rehash: options.Rehash = False,
     json: options.Json = False,
-    quiet: options.Quiet = False,
+    quiet: options.QuietRun = False,
 ) -> None:
     """Unfreeze the top of a run's base and train it together with its head, from cached inputs of that top.
 
     Example: featstore fine-tune runs/photos-MobileNetV2-tf-224-logistic photos --rate 1e-3
     """
+    from featstore.datasets.sources import scan
     from featstore.finetuning.cut_choice import CutChoice
     from featstore.finetuning.job import fine_tune_run
     from featstore.runs.files import load_run
@@ -91,7 +95,7 @@ def command(
     with displayed(not quiet) as progress:
         tuned = fine_tune_run(
             load_run(run),
-            data,
+            scan(data, reading),
             CutChoice(blocks=blocks, prefix=unfreeze, layer=unfreeze_from, whole=whole),
             FineTuneSettings(**settings),
             views=views,
@@ -99,6 +103,8 @@ def command(
             weights=weights,
             cache=options.chosen_cache(cache, rehash),
             runs=runs,
+            name=name,
+            command=command_line(),
             progress=progress,
         )
     for text in tuned.notes:
@@ -107,8 +113,7 @@ def command(
         print_json(_describe(tuned))
         return
     list_skipped(tuned.skipped)
-    if not quiet:
-        print(tuned)
+    say(str(tuned.run.folder)) if quiet else print(tuned)
 
 
 def _describe(tuned: FineTuned) -> dict[str, Any]:

@@ -8,19 +8,29 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from featstore.cli import options
-from featstore.cli.console import list_skipped, print_json, spreadsheet_text, write_file
+from featstore.cli.console import STANDARD_OUTPUT, check_output, list_skipped, print_json, spreadsheet_text, write_file
+from featstore.cli.fields import Fields, takes_fields
+from featstore.datasets.options import DataOptions
 from featstore.system.progress import displayed
 
 if TYPE_CHECKING:
     from featstore.runs.prediction import Prediction
 
 
+@takes_fields
 def command(
     run: options.RunFolder,
     images: Annotated[
         list[str], typer.Argument(metavar="IMAGES...", help="Image files or folders.", show_default=False)
     ],
-    csv: Annotated[Path | None, typer.Option("--csv", help="Also write path, label and probabilities there.")] = None,
+    reading: Annotated[DataOptions, Fields(DataOptions, only=["follow_links"])],
+    csv: Annotated[
+        Path | None,
+        typer.Option(
+            "--csv",
+            help="Also write path, label and probabilities there; - for standard output, and nothing else there.",
+        ),
+    ] = None,
     weights: options.MovedWeights = [],
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 if any file had to be skipped.")] = False,
     cache: options.Cache = None,
@@ -32,13 +42,20 @@ def command(
 
     Example: featstore predict runs/photos-MobileNetV2-tf-224-logistic new/ --csv labels.csv
     """
+    from featstore.datasets.sources import list_files
     from featstore.runs.files import load_run
     from featstore.runs.prediction import predict_images
 
+    check_output(csv, "--csv", json=json)
     trained = load_run(run)
+    manifest = list_files(images, reading)
     with displayed(not quiet) as progress:
         prediction = predict_images(
-            trained, images, weights=weights, cache=options.chosen_cache(cache, rehash), progress=progress
+            trained,
+            manifest,
+            weights=weights,
+            cache=options.chosen_cache(cache, rehash),
+            progress=progress,
         )
     if csv is not None:
         _write_csv(csv, trained.classes, prediction)
@@ -60,7 +77,7 @@ def command(
         )
     else:
         list_skipped(prediction.skipped)
-    if not (json or quiet):
+    if not (json or quiet or csv == STANDARD_OUTPUT):
         print(prediction)
     if strict and prediction.skipped:
         raise typer.Exit(1)

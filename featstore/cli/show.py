@@ -20,4 +20,5 @@ def describe(run: Run) -> dict[str, Any]:
         "metrics": describe_splits(run.metrics),
         "seconds": run.seconds,
         "notes": list(run.notes),
+        "remarks": list(run.remarks),
     }

@@ -11,7 +11,8 @@ from featstore.comparison.grid import GridCell, Measurement, command_line, make_
 from featstore.comparison.naming import Factors, name_cells, row_name
 from featstore.comparison.result import Comparison, ComparisonRow, FailedCell
 from featstore.datasets.leaks import leak_notes
-from featstore.datasets.manifest import Manifest, Picture, scan
+from featstore.datasets.manifest import Manifest, Picture
+from featstore.datasets.sources import as_manifest
 from featstore.datasets.splits import fold_splits
 from featstore.errors import DataError, FeatstoreError, UsageError, param
 from featstore.extraction.cache import Cache, CacheLike
@@ -72,7 +73,7 @@ def measure_grid(
     if not heads:
         raise UsageError(f"{param('heads')}: expected at least one head, found none")
     grid = make_grid(list(dict.fromkeys(recipes)), list(dict.fromkeys(heads)), settings or {}, head)
-    manifest = data if isinstance(data, Manifest) else scan(data)
+    manifest = as_manifest(data)
     if measurement.folds is None and _must_measure_on_val(manifest, heads, measurement):
         measurement = replace(measurement, val_as_test=True)
     unique = list(dict.fromkeys(cell.recipe for cell in grid))
@@ -89,7 +90,7 @@ def measure_grid(
     folds, split = _make_folds(prepared, measurement, progress)
     source = os.fspath(data) if not isinstance(data, Manifest) else data.source
     cache_folder = str(Cache.at(cache).folder) if cache else None
-    commands = {cell: command_line(source, cell, measurement, cache_folder) for cell in factors}
+    commands = {cell: command_line(source, cell, measurement, cache_folder, manifest.options) for cell in factors}
     on_cell = progress.steps("measuring", "cells") if progress else None
     measured, failed = _measure_all(commands, folds, split, measurement.seeds, on_cell)
     if not measured:

@@ -1,4 +1,4 @@
-"""Accuracy, top-5 and log loss of predicted probabilities, with a 95 % interval for the accuracy."""
+"""Accuracy, log loss and what they are measured against, of predicted probabilities on labelled images."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from featstore.evaluation.by_class import ByClass, measure_by_class
 from featstore.evaluation.intervals import accuracy_interval
 from featstore.evaluation.units import Units
 from featstore.system.figures import figure, interval, loss
@@ -26,6 +27,8 @@ class Metrics:
         groups: Number of groups that the images fall into; None if each image is one of its own.
         accuracy: Share of the images, 0 to 1, whose most probable class is the right one.
         accuracy_ci95: 95 % interval (low, high) of the accuracy.
+        by_class: The bar that an accuracy must clear, and its mean over the classes. None in a run made before version
+            5 of its format.
         top5: Share of the images whose right class is among the five most probable; None for up to five classes.
         log_loss: Mean over the images, in nats.
         used_for: What the images were used for: all but `measuring` make figures too good. `stopping` is the choice of
@@ -36,14 +39,14 @@ class Metrics:
     groups: int | None = None
     accuracy: float
     accuracy_ci95: tuple[float, float]
+    by_class: ByClass | None = None
     top5: float | None = None
     log_loss: float
     used_for: UsedFor | None = None
 
     def describe(self) -> dict[str, Any]:
         """Return the metrics as plain JSON values, without those that are None."""
-        values = asdict(self) | {"accuracy_ci95": list(self.accuracy_ci95)}
-        return {name: value for name, value in values.items() if value is not None}
+        return {name: value for name, value in _plain(asdict(self)).items() if value is not None}
 
     def describe_size(self) -> str:
         """Return the number of images, and of groups, as text."""
@@ -61,23 +64,52 @@ def compute_metrics(
 
     `units` says which images belong together; by default each is a unit of its own.
     """
-    column = {name: i for i, name in enumerate(classes)}
-    truth = np.array([column[str(label)] for label in labels])
-    right = (probabilities.argmax(axis=1) == truth).astype(float)
+    truth = columns_of(labels, classes)
     top5 = None
     if len(classes) > 5:
         # ties go to the class named first, as in argmax, so that top-5 is never below the accuracy
         five = np.argsort(-probabilities, axis=1, kind="stable")[:, :5]
         top5 = float((five == truth[:, None]).any(axis=1).mean())
+    right = (probabilities.argmax(axis=1) == truth).astype(float)
+    return measure(right, float(log_losses(probabilities, truth).mean()), truth, classes, units, used_for, top5)
+
+
+def measure(
+    right: NDArray[np.float64],
+    log_loss: float,
+    truth: NDArray[np.intp],
+    classes: Sequence[str],
+    units: Units | None = None,
+    used_for: UsedFor | None = None,
+    top5: float | None = None,
+) -> Metrics:
+    """Return the metrics of n predictions.
+
+    Args:
+        right: (n,) 1 for a right prediction and 0 for a wrong one, or the share of right ones over repetitions.
+        log_loss: Mean over the images.
+        truth: (n,) position in `classes` of each image's class.
+        classes: Names of the classes.
+        units: Which images belong together.
+        used_for: As in `Metrics`.
+        top5: As in `Metrics`.
+    """
     return Metrics(
         n=len(truth),
         groups=None if units is None or units.are_single else len(units),
         accuracy=float(right.mean()),
         accuracy_ci95=accuracy_interval(right, units),
+        by_class=measure_by_class(right, truth, classes, units),
         top5=top5,
-        log_loss=float(log_losses(probabilities, truth).mean()),
+        log_loss=log_loss,
         used_for=used_for,
     )
+
+
+def columns_of(labels: Sequence[str] | NDArray[Any], classes: Sequence[str]) -> NDArray[np.intp]:
+    """Return the position (n,) in `classes` of each of n `labels`."""
+    column = {name: i for i, name in enumerate(classes)}
+    return np.array([column[str(label)] for label in labels], np.intp)
 
 
 def describe_splits(metrics: Mapping[str, Metrics]) -> dict[str, dict[str, Any]]:
@@ -86,18 +118,29 @@ def describe_splits(metrics: Mapping[str, Metrics]) -> dict[str, dict[str, Any]]
 
 
 def metrics_table(metrics: Mapping[str, Metrics]) -> Table:
-    """Return metrics by split as a table, a row for each split."""
-    has_use = any(m.used_for is not None for m in metrics.values())
-    has_top5 = any(m.top5 is not None for m in metrics.values())
-    rows = []
-    for split, m in metrics.items():
-        top5 = [] if not has_top5 else ["" if m.top5 is None else figure(m.top5)]
-        use = [m.used_for or ""] if has_use else []
-        rows.append(
-            [split, m.describe_size(), figure(m.accuracy), interval(m.accuracy_ci95), *top5, loss(m.log_loss), *use]
-        )
-    header = ["split", "n", "accuracy", "95 % interval", *(["top-5"] if has_top5 else []), "log loss"]
-    return Table([*header, *(["used for"] if has_use else [])], rows)
+    """Return metrics by split as a table, a row for each split; columns in which no split has a figure are left out."""
+    of_class = [m.by_class for m in metrics.values()]
+    columns: dict[str, list[str]] = {
+        "split": list(metrics),
+        "n": [m.describe_size() for m in metrics.values()],
+        "accuracy": [figure(m.accuracy) for m in metrics.values()],
+        "95 % interval": [interval(m.accuracy_ci95) for m in metrics.values()],
+        "commonest": ["" if c is None else figure(c.commonest_share) for c in of_class],
+        "by class": ["" if c is None else figure(c.balanced_accuracy) for c in of_class],
+        "top-5": ["" if m.top5 is None else figure(m.top5) for m in metrics.values()],
+        "log loss": [loss(m.log_loss) for m in metrics.values()],
+        "used for": [m.used_for or "" for m in metrics.values()],
+    }
+    shown = {name: cells for name, cells in columns.items() if any(cells)}
+    return Table(list(shown), list(zip(*shown.values(), strict=True)))
+
+
+def _plain(values: dict[str, Any]) -> dict[str, Any]:
+    """Return `values` with lists in place of tuples, as JSON has them."""
+    return {
+        name: _plain(value) if isinstance(value, dict) else list(value) if isinstance(value, tuple) else value
+        for name, value in values.items()
+    }
 
 
 def log_losses(probabilities: NDArray[Any], truth: Sequence[int] | NDArray[np.intp]) -> NDArray[np.float64]:

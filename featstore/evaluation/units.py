@@ -19,7 +19,7 @@ class Units:
     How much so is estimated from the data, as the design effect (Kish 1965).
     """
 
-    def __init__(self, names: Sequence[str] | NDArray[np.str_]) -> None:
+    def __init__(self, names: Sequence[str] | NDArray[np.str_] | NDArray[np.intp]) -> None:
         """Take the name of the unit (n,) of each image."""
         _, self._unit_of, self._sizes = np.unique(np.asarray(names), return_inverse=True, return_counts=True)
 
@@ -40,6 +40,10 @@ class Units:
     def __str__(self) -> str:
         images = f"{len(self._unit_of)} images"
         return images if self.are_single else f"{images} in {len(self)} groups"
+
+    def of(self, images: NDArray[np.bool_]) -> Units:
+        """Return the units of some of the images; `images` (n,) is true for these."""
+        return Units(self._unit_of[images])
 
     def totals(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the sums (units, ...) over the images of each unit of `values` (n, ...)."""

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from featstore.datasets.digests import DigestMemory
-from featstore.datasets.manifest import Manifest, Picture, Skipped, scan
+from featstore.datasets.manifest import Manifest, Picture, Skipped
+from featstore.datasets.sources import as_manifest
 from featstore.datasets.splits import complete_splits
 from featstore.errors import DataError, StoreError
 from featstore.extraction.cache import Cache, CacheLike
@@ -147,7 +148,7 @@ def explain(
     cache = Cache.at(cache)
     memory = cache.digests
     memory.refresh()
-    manifest = data if isinstance(data, Manifest) else scan(data)
+    manifest = as_manifest(data)
     plans = [make_plan(recipe, memory) for recipe in recipes]
     memory.save()
     manifest = _with_digests(manifest, memory, on_step)

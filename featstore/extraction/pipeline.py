@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from featstore.bases.pooling import pool_map
-from featstore.datasets.manifest import Manifest, scan
+from featstore.datasets.manifest import Manifest
+from featstore.datasets.sources import as_manifest
 from featstore.datasets.splits import complete_splits
 from featstore.errors import DataError
 from featstore.extraction import job
@@ -136,7 +137,7 @@ def extract_features(
     """
     cache = Cache.at(cache)
     cache.digests.refresh()
-    manifest = data if isinstance(data, Manifest) else scan(data)
+    manifest = as_manifest(data)
     if not manifest.pictures:  # before weights are loaded or downloaded in vain
         raise DataError(_none_readable(manifest))
     plans = tuple(make_plan(recipe, cache.digests) for recipe in recipes)

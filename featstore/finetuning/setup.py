@@ -10,7 +10,8 @@ import os
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from featstore.datasets.manifest import Manifest, scan
+from featstore.datasets.manifest import Manifest
+from featstore.datasets.sources import as_manifest
 from featstore.errors import DataError, RunError, UsageError, param
 from featstore.extraction.cache import Cache
 from featstore.extraction.plan import Plan
@@ -118,7 +119,7 @@ def set_up_fine_tuning(
 
 def _with_classes_of(run: Run, data: str | os.PathLike[str] | Manifest) -> Manifest:
     """Return the manifest of `data`; raises DataError for other classes than those of the run."""
-    manifest = data if isinstance(data, Manifest) else scan(data)
+    manifest = as_manifest(data)
     if manifest.classes and manifest.classes != run.classes:
         raise DataError(
             f"{manifest.source}: has the classes {', '.join(manifest.classes)}; expected those of the run: "

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from featstore.datasets.leaks import trained_on_notes
-from featstore.datasets.manifest import SPLITS, Manifest, Picture, Skipped, scan
+from featstore.datasets.manifest import SPLITS, Manifest, Picture, Skipped
+from featstore.datasets.sources import as_manifest
 from featstore.errors import DataError
 from featstore.extraction.cache import Cache, CacheLike
 from featstore.extraction.pipeline import extract_features
@@ -71,7 +72,7 @@ def evaluate_run(
 
     cache = Cache.at(cache)
     recipes = recipes_of(run, weights, cache)
-    manifest = data if isinstance(data, Manifest) else scan(data)
+    manifest = as_manifest(data)
     unknown = [name for name in manifest.classes if name not in run.classes]
     if unknown or not manifest.classes:
         found = f"the label {unknown[0]!r}" if unknown else "no labels"

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from featstore.datasets.manifest import Skipped, list_files
+from featstore.datasets.manifest import Manifest, Skipped
+from featstore.datasets.sources import list_files
 from featstore.extraction.cache import Cache, CacheLike
 from featstore.extraction.pipeline import extract_features
 from featstore.runs.recipes import recipes_of
@@ -57,7 +58,7 @@ class Prediction(Shown):
 @pinned()
 def predict_images(
     run: Run,
-    images: Sequence[str | os.PathLike[str]],
+    images: Sequence[str | os.PathLike[str]] | Manifest,
     *,
     weights: str | Sequence[str] | None = None,
     cache: CacheLike = None,
@@ -72,8 +73,9 @@ def predict_images(
     from featstore.features.views import load_in_blocks
 
     cache = Cache.at(cache)
+    images = images if isinstance(images, Manifest) else list_files(images)
     recipes = recipes_of(run, weights, cache)
-    extraction = extract_features(list_files(images), recipes, cache, progress)
+    extraction = extract_features(images, recipes, cache, progress)
     pictures = extraction.manifest.pictures
     rows = []
     for picture, row in zip(

@@ -35,6 +35,9 @@ class Progress(Protocol):
     def hold(self) -> None:
         """Note that the job waits until another process has repaired, compacted or pruned the cache."""
 
+    def tell(self, text: str) -> None:
+        """Tell a line about the job, such as what it is about to train on."""
+
     def steps(self, title: str, unit: str = "steps") -> OnStep:
         """Return a function to call after each step of a phase of the job; `title` names the phase."""
 
@@ -49,6 +52,8 @@ class Silent:
     def wait(self, images: int) -> None: ...
 
     def hold(self) -> None: ...
+
+    def tell(self, text: str) -> None: ...
 
     def steps(self, title: str, unit: str = "steps") -> OnStep:
         return lambda done, total: None
@@ -99,6 +104,12 @@ class Display:
 
     def hold(self) -> None:
         _write("the cache is being repaired, compacted or pruned by another process: waiting for it")
+
+    def tell(self, text: str) -> None:
+        if self._bar is None:
+            _write(text)
+        else:  # above the bar, which a line would tear
+            self._bar.console.print(safe(text), markup=False, highlight=False, soft_wrap=True)
 
     def steps(self, title: str, unit: str = "steps") -> OnStep:
         if not sys.stderr.isatty():

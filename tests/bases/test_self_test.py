@@ -15,7 +15,7 @@ from featstore.bases.catalog import BASES
 from featstore.bases.network import Network
 from featstore.bases.self_test import SelfTested
 from featstore.bases.source import BATCH, parse_source
-from featstore.datasets.manifest import list_files
+from featstore.datasets.sources import list_files
 from featstore.errors import BaseUnavailable
 from featstore.features.load import load_features
 from featstore.images.preprocessing import NAMED

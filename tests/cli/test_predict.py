@@ -154,6 +154,21 @@ def test_a_spreadsheet_calculates_nothing(run: str, tmp_path: Path, monkeypatch:
     assert all(sum(map(float, row[2:])) == pytest.approx(1, abs=1e-5) for row in rows[1:])
 
 
+def test_a_csv_on_standard_output_is_all_that_is_there(
+    run: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`-` is no file, and the table would break the CSV; --json needs standard output for itself."""
+    monkeypatch.chdir(tmp_path)
+    draw("discs", 1).save("a.png")
+    done = call("predict", run, "a.png", "--csv", "-")
+    rows = list(csv.reader(done.out.splitlines()))
+    assert [row[0] for row in rows] == ["path", "a.png"]
+    assert not Path("-").exists()
+    done = call("predict", run, "a.png", "--csv", "-", "--json")
+    assert (done.code, done.out) == (2, "")
+    assert "standard output is taken by --json" in done.err
+
+
 def test_a_csv_goes_where_a_link_leads(run: str, tmp_path: Path) -> None:
     """As with any other output: /dev/stdout and a link of the user's are written to, not replaced."""
     (tmp_path / "real").mkdir()
@@ -167,7 +182,10 @@ def test_a_csv_that_cannot_be_written_is_an_error(run: str, tmp_path: Path) -> N
     """The message names the file and the option."""
     done = call("predict", run, "photos/grün", "--csv", tmp_path / "nowhere" / "out.csv")
     assert done.code == 1
-    assert "out.csv: cannot be written: No such file or directory; choose another file for --csv" in done.err
+    assert (
+        f"out.csv: cannot be written: there is no folder {tmp_path / 'nowhere'}; choose another file for --csv"
+        in done.err
+    )
     assert done.err.count("\n") == 1
 
 

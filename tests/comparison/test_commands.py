@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from featstore.datasets.manifest import scan
+from featstore.datasets.sources import scan
 from helpers.cli import call
 from helpers.photos import write_photos
 

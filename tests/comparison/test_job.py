@@ -16,7 +16,8 @@ from featstore.comparison.grid import GridCell, Measurement, command_line, make_
 from featstore.comparison.job import measure_grid
 from featstore.comparison.result import Comparison
 from featstore.datasets.digests import DigestMemory
-from featstore.datasets.manifest import Manifest, scan
+from featstore.datasets.manifest import Manifest
+from featstore.datasets.sources import scan
 from featstore.datasets.splits import fold_splits
 from featstore.errors import DataError, UsageError
 from featstore.extraction import cache as cache_module

@@ -10,7 +10,7 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 from featstore.datasets.digits import write_digits
-from featstore.datasets.manifest import scan
+from featstore.datasets.sources import scan
 from featstore.errors import DataError
 
 

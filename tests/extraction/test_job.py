@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 
 from featstore.datasets.digests import DigestMemory
-from featstore.datasets.manifest import Manifest, Picture, list_files, scan
+from featstore.datasets.manifest import Manifest, Picture
+from featstore.datasets.sources import list_files, scan
 from featstore.errors import StoreError, UnreadableImage
 from featstore.extraction import job, writer
 from featstore.extraction.writer import Task
@@ -219,7 +220,7 @@ def test_unreadable_files_are_listed_and_never_replaced(photos: Path, tmp_path: 
     (photos / "discs" / "empty.png").write_bytes(b"")
     (photos / "discs" / "gone.png").write_bytes(b"x")
     with (photos / "discs" / "large.png").open("wb") as file:
-        file.truncate(prefetch.MAX_BYTES + 1)
+        file.truncate(2**26 + 1)
     manifest = scan(photos)
     (photos / "discs" / "gone.png").unlink()
     outcome = extract(manifest, tmp_path, Task(store(tmp_path, "a"), Base()), Task(store(tmp_path, "b"), Base()))

@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 from featstore import extract
 from featstore.cli import cache_explain
 from featstore.datasets.digests import DigestMemory
-from featstore.datasets.manifest import scan
+from featstore.datasets.sources import scan
 from featstore.errors import DataError, StoreError, UsageError
 from featstore.extraction import cache as cache_module
 from featstore.extraction.cache import Cache

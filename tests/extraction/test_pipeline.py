@@ -20,7 +20,7 @@ from featstore.bases.build import load_base
 from featstore.bases.held import release_bases
 from featstore.bases.source import parse_source
 from featstore.datasets.digests import DigestMemory
-from featstore.datasets.manifest import list_files, scan
+from featstore.datasets.sources import list_files, scan
 from featstore.errors import DataError, StoreError
 from featstore.extraction import cache as cache_module
 from featstore.extraction.canary import IMAGES, NAMES

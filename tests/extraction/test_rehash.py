@@ -21,7 +21,7 @@ import featstore
 from featstore import extract
 from featstore.cli import options
 from featstore.datasets.digests import DigestMemory
-from featstore.datasets.manifest import scan
+from featstore.datasets.sources import scan
 from featstore.errors import StoreError
 from featstore.extraction import cache as cache_module
 from featstore.extraction.cache import Cache

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from featstore.datasets.digests import DigestMemory
-from featstore.datasets.manifest import Picture, scan
+from featstore.datasets.manifest import Picture
+from featstore.datasets.sources import scan
 from featstore.errors import DataError, UsageError
 from featstore.extraction.plan import make_plan
 from featstore.extraction.recipe import Recipe

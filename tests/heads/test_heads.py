@@ -20,6 +20,7 @@ QUICK: dict[str, dict[str, Any]] = {
     "logistic": {},
     "bn-dropout": {"epochs": 30, "batch": 16, "units": 16},
     "vgg-fc": {"epochs": 30, "batch": 16, "units": 16, "rate": 1e-2},
+    "fc-bn": {"epochs": 60, "batch": 16, "p": 0.2, "rate": 1e-2},
     "scratch-cnn": {"epochs": 6, "batch": 16},
 }
 SHAPES = {"scratch-cnn": (16, 16, 3)}
@@ -207,6 +208,18 @@ def test_bn_dropout_is_the_recipe() -> None:
     flat: Any = make_head("bn-dropout", {"epochs": 1})
     flat.fit(*clusters(30), None, 0)
     assert "MaxPooling2D" not in [type(layer).__name__ for layer in flat._model.layers]
+
+
+def test_fc_bn_is_the_recipe() -> None:
+    """Flatten without pooling, twice dropout, dense and BN, dropout, softmax; 0.8 and 256 everywhere."""
+    head: Any = make_head("fc-bn", {"epochs": 1, "activation": "Tanh"})
+    head.fit(*clusters(30, "ab", (4, 4, 2)), None, 0)
+    kinds = [type(layer).__name__ for layer in head._model.layers]
+    dense = ["Dropout", "Dense", "BatchNormalization"]
+    assert kinds == ["Flatten", *dense, *dense, "Dropout", "Dense"]
+    assert [layer.rate for layer in head._model.layers if hasattr(layer, "rate")] == [0.8] * 3
+    widths = [(layer.units, layer.activation.__name__) for layer in head._model.layers if hasattr(layer, "units")]
+    assert widths == [(256, "tanh"), (256, "tanh"), (2, "softmax")]
 
 
 def test_early_stopping_keeps_the_best_weights() -> None:

@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 
 from featstore.datasets.digests import DigestMemory
-from featstore.datasets.manifest import Manifest, scan
+from featstore.datasets.manifest import Manifest
+from featstore.datasets.sources import scan
 from featstore.errors import StoreError
 from featstore.extraction import job, writer
 from featstore.extraction.writer import Task

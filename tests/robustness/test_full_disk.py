@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from featstore.datasets.manifest import scan
+from featstore.datasets.sources import scan
 from featstore.extraction.canary import NAMES
 from featstore.store.keys import key_folders
 from featstore.store.verify import Findings, verify_key

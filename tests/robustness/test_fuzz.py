@@ -28,7 +28,7 @@ from featstore import predict
 from featstore.cli.predict import _write_csv
 from featstore.cli.units import parse_setting
 from featstore.datasets.digests import DigestMemory
-from featstore.datasets.manifest import list_files, scan
+from featstore.datasets.sources import list_files, scan
 from featstore.errors import FeatstoreError, UsageError
 from featstore.extraction.recipe import Recipe
 from featstore.heads.registry import make_head

@@ -694,7 +694,7 @@ def test_image_files(tmp_path: Path) -> None:
 
 
 def check_data_sets(text: str) -> None:
-    from featstore.datasets.manifest import scan
+    from featstore.datasets.sources import scan
 
     folder = Path(text) / "data"
     write_photos(folder, 2)

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from featstore import evaluate, extract, fine_tune, train_head
-from featstore.datasets.manifest import scan
+from featstore.datasets.sources import scan
 from featstore.features.load import load_features
 from helpers.cli import call
 from helpers.photos import write_photos

@@ -24,7 +24,7 @@ import pytest
 from PIL import Image
 
 from featstore.datasets.digests import DigestMemory
-from featstore.datasets.manifest import scan
+from featstore.datasets.sources import scan
 from featstore.extraction import job, writer
 from featstore.extraction.writer import Task
 from featstore.images.readers import make_reader
@@ -41,7 +41,7 @@ from pathlib import Path
 import numpy as np
 from featstore.extraction import job, writer
 from featstore.datasets.digests import DigestMemory
-from featstore.datasets.manifest import scan
+from featstore.datasets.sources import scan
 from featstore.images.reading import Reading
 from featstore.images.readers import make_reader as make_reader_of
 from featstore.extraction.writer import Task

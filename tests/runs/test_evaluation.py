@@ -15,7 +15,7 @@ import pytest
 import featstore
 from featstore.bases.build import load_base
 from featstore.bases.source import parse_source
-from featstore.datasets.manifest import list_files, scan
+from featstore.datasets.sources import list_files, scan
 from featstore.errors import DataError, RunError
 from featstore.evaluation.metrics import Metrics, compute_metrics, describe_splits
 from featstore.extraction.recipe import Recipe

@@ -18,6 +18,7 @@ def test_nothing_is_shown_unless_asked_for(capsys: pytest.CaptureFixture[str]) -
     with displayed(False) as progress:
         assert isinstance(progress, Silent)
         progress.start(10, reused=2)
+        progress.tell("2 classes")
         progress.steps("fit")(1, 2)
     assert capsys.readouterr() == ("", "")
 
@@ -60,7 +61,7 @@ ON_A_TERMINAL = """
 from featstore.system.progress import displayed
 with displayed(True) as progress:
     progress.start(2, reused=0)
-    progress.advance(True); progress.advance(True)
+    progress.advance(True); progress.tell("2 classes: [b]cat, dog"); progress.advance(True)
     progress.steps("fit", "epochs")(1, 2)
 print("done")
 """
@@ -80,5 +81,6 @@ def test_a_bar_on_a_terminal_goes_when_the_job_ends() -> None:
     os.close(ours)
     assert done.stdout == "done\n"
     assert b"extracting" in drawn
+    assert b"2 classes: [b]cat, dog" in drawn
     assert b"fit" in drawn
     assert drawn.rfind(b"\x1b[?25h") > drawn.rfind(b"\x1b[?25l") >= 0

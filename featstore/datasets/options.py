@@ -1,0 +1,54 @@
+"""How a data set is read: the options that every command and every verb with DATA shares.
+
+They are defined here only. The command line makes its options of the fields, and a test compares the typed dictionary
+with them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields
+from typing import Any, TypedDict
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataOptions:
+    """How a data set is read.
+
+    Attributes:
+        label_from: Where labels are read from the names of files: `{label}` stands for the label and `*` for any text,
+            as in {label}.* for cat.0.jpg, or {label}_*.
+        follow_links: Follow links that lead out of the data set.
+        images: With a table: the folder that its paths are relative to. Default: that of the table.
+        path_column: With a table: the column of paths. Default: by the usual names, such as path, filename or id.
+        label_column: With a table: the column of labels. Default: by the usual names, such as label, class or breed.
+    """
+
+    label_from: str | None = None
+    follow_links: bool = False
+    images: str | None = None
+    path_column: str | None = None
+    label_column: str | None = None
+
+    def given(self) -> Iterator[tuple[str, Any]]:
+        """Yield the names and values of the options that differ from their defaults."""
+        for field in fields(self):
+            if (value := getattr(self, field.name)) != field.default:
+                yield field.name, value
+
+
+class DataKeywords(TypedDict, total=False):
+    """The fields of `DataOptions` as keyword arguments."""
+
+    label_from: str | None
+    follow_links: bool
+    images: str | None
+    path_column: str | None
+    label_column: str | None
+
+
+def split_keywords(keywords: Mapping[str, Any]) -> tuple[DataOptions, dict[str, Any]]:
+    """Return what the keywords of a verb say about reading data, and its other keywords."""
+    names = DataKeywords.__annotations__
+    reading = DataOptions(**{name: value for name, value in keywords.items() if name in names})
+    return reading, {name: value for name, value in keywords.items() if name not in names}

@@ -1,0 +1,141 @@
+"""Remarks on a training and its figures: what a colleague would say on seeing them, the most important first."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from featstore.evaluation.by_class import ByClass
+from featstore.evaluation.metrics import Metrics
+from featstore.system.figures import figure, interval, loss, with_interval
+from featstore.system.text import count
+
+FEW = 30  # images, or groups of them: the 95 % interval of an accuracy of 0.9 on 30 is 0.24 wide
+FEW_TO_STOP = 10  # images that choose the epoch
+_TOO_SURE = 1.1  # log loss in that of the frequencies: a log loss has no interval, so a little more is no news
+_ORDER = ("test", "new", "val", "train")  # the split that is judged is the first of them that was held out
+_NAMED = 3  # names in a remark, at most
+
+
+class Remark(NamedTuple):
+    """A remark: `what` it says is the same for all heads that it is true of, and `detail` has the figures of one."""
+
+    what: str
+    detail: str
+
+    def __str__(self) -> str:
+        return f"{self.what}: {self.detail}"
+
+
+class Course(NamedTuple):
+    """How far a training in epochs came.
+
+    epochs: epochs that were run. best: the one of the smallest validation loss. most, patience: as they were set.
+    """
+
+    epochs: int
+    best: int
+    most: int
+    patience: int
+
+    @property
+    def was_cut_short(self) -> bool:
+        """Whether the largest number of epochs ended the training while its validation loss still fell."""
+        return self.epochs == self.most and self.most - self.best < min(self.patience, max(1, self.most / 10))
+
+
+def remarks_on(metrics: Mapping[str, Metrics], course: Course | None = None) -> list[Remark]:
+    """Return the remarks on the metrics by split of one head, and on the `course` of its training, if it had epochs."""
+    held_out = [split for split in _ORDER if split in metrics and "training" not in (metrics[split].used_for or "")]
+    remarks = []
+    if held_out:
+        split = held_out[0]
+        remarks += [*_on_classes(split, metrics), *_on_loss(split, metrics[split])]
+    else:
+        remarks.append(Remark("no image was held out", "nothing is known of images that the head has not seen"))
+    if course and course.was_cut_short:
+        detail = f"the validation loss was lowest in epoch {course.best} of {course.epochs}; try more epochs"
+        remarks.append(Remark(f"epochs={course.most} ended the training early", detail))
+    if held_out:
+        remarks += [*_on_size(held_out[0], metrics[held_out[0]]), *_on_stopping(metrics)]
+    return remarks
+
+
+def remarks_on_several(remarks: Mapping[str, Sequence[Remark]]) -> list[str]:
+    """Return the remarks on several heads, by name, as one line for each thing that is said, with the heads' names."""
+    if len(remarks) == 1:
+        return [str(remark) for some in remarks.values() for remark in some]
+    heads_of: dict[str, list[str]] = {}
+    for name, some in remarks.items():
+        for remark in some:
+            heads_of.setdefault(remark.what, []).append(name)
+    return [
+        f"{what}: {f'all {len(names)} rows' if len(names) == len(remarks) else _listed(names)}"
+        for what, names in heads_of.items()
+    ]
+
+
+def remark_line(text: str) -> str:
+    """Return a remark as a line below a table."""
+    return f"remark: {text}"
+
+
+def _on_classes(split: str, metrics: Mapping[str, Metrics]) -> list[Remark]:
+    """Return what is wrong with the answers for the classes, against always giving the commonest one."""
+    by_class = metrics[split].by_class
+    if by_class is None:
+        return []
+    if by_class.classes == 1:
+        return [Remark(f"all images of {split} are `{by_class.commonest}`", "they say nothing of the other classes")]
+    remarks = []
+    if not by_class.beats_commonest:
+        relation = "is lower than" if by_class.gain_ci95[1] < 0 else "cannot be told from"
+        always = f"that of always answering `{by_class.commonest}`, {figure(by_class.commonest_share)}"
+        detail = with_interval(metrics[split].accuracy, metrics[split].accuracy_ci95)
+        detail += _what_was_learnt(by_class, metrics.get("train"))
+        remarks.append(Remark(f"the accuracy on {split} {relation} {always}", detail))
+    if by_class.never_found:
+        names = [f"`{name}` ({count(n, 'image')})" for name, n in by_class.never_found.items()]
+        remarks.append(Remark(f"some classes are never found on {split}", _listed(names)))
+    return remarks
+
+
+def _what_was_learnt(held_out: ByClass, train: Metrics | None) -> str:
+    """Return, for a head that is no better than the commonest class, whether it has learnt anything else."""
+    if held_out.beats_chance:
+        mean, chance = figure(held_out.balanced_accuracy), figure(1 / held_out.classes)
+        return f"; the mean over the classes is {mean}, above the {chance} of chance"
+    if train and train.by_class and not train.by_class.beats_commonest:
+        return "; it is no better on its training images, so it has learnt nothing"
+    return ""
+
+
+def _on_loss(split: str, m: Metrics) -> list[Remark]:
+    """Return a remark on a head that is so sure of wrong answers that giving the shares of the classes beats it."""
+    if m.by_class is None or m.by_class.classes == 1 or m.log_loss <= _TOO_SURE * m.by_class.frequencies_log_loss:
+        return []
+    detail = f"log loss {loss(m.log_loss)}, and {loss(m.by_class.frequencies_log_loss)} for the shares of the classes"
+    return [Remark(f"the probabilities on {split} are worse than none", detail)]
+
+
+def _on_size(split: str, m: Metrics) -> list[Remark]:
+    if (m.groups or m.n) >= FEW:
+        return []
+    images = count(m.n, "image") if m.groups is None else f"{count(m.n, 'image')} in {count(m.groups, 'group')}"
+    return [Remark(f"{split} has only {images}", f"the accuracy may be anywhere from {interval(m.accuracy_ci95)}")]
+
+
+def _on_stopping(metrics: Mapping[str, Metrics]) -> list[Remark]:
+    """Return a remark on a validation split that chose the epoch, but is too small or one-sided for that."""
+    m = metrics.get("val")
+    if m is None or m.used_for != "stopping" or m.by_class is None:
+        return []
+    if m.by_class.classes == 1:
+        return [Remark("one class chose the epoch", f"all images of val are `{m.by_class.commonest}`")]
+    return [Remark("few images chose the epoch", f"val has {count(m.n, 'image')}")] if m.n < FEW_TO_STOP else []
+
+
+def _listed(names: Sequence[str]) -> str:
+    """Return the first few of `names`, and how many more there are."""
+    more = len(names) - _NAMED
+    return ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")
