@@ -15,7 +15,12 @@ from featstore.system.text import Table, safe
 
 T = TypeVar("T")
 STANDARD_OUTPUT = Path("-")  # as the value of an option that names a file to write
-_FLAGS = {"parameters": "--set", "rates": "--rate-of", "weights_seed": "--seed"}  # whose names differ from Python's
+_FLAGS = {
+    "heads": "--head",
+    "parameters": "--set",
+    "rates": "--rate-of",
+    "weights_seed": "--seed",
+}  # whose names differ from Python's
 
 
 def flag(name: str, value: object) -> str:
