@@ -151,8 +151,12 @@ class BaseSource:
         return text + ("-top" if self.top else "")
 
 
-def parse_source(model: str, weights: str | None, alpha: float | None, seed: int, top: bool = False) -> BaseSource:
+def parse_source(
+    model: str, weights: str | None, alpha: float | None, seed: int, top: bool = False, *, must_exist: bool = True
+) -> BaseSource:
     """Return the source that the user's options name.
+
+    must_exist: whether the file that they name is looked at; where all rows are stored, nothing is read from it.
 
     Raises:
         UsageError: The options contradict each other or the base.
@@ -169,7 +173,7 @@ def parse_source(model: str, weights: str | None, alpha: float | None, seed: int
     if top and model in BUILT_IN:
         raise UsageError(f"{model} has no ImageNet classifier")
     if source.is_file:
-        return _parse_user_file(source)
+        return _parse_user_file(source, must_exist)
     if source.is_pixels and weights:
         raise UsageError(
             f"{param('weights', weights)}: pixels is not a network and has no weights; leave {param('weights')} out"
@@ -180,18 +184,19 @@ def parse_source(model: str, weights: str | None, alpha: float | None, seed: int
         raise UsageError(
             f"tiny was not trained on ImageNet: leave {param('weights')} out, or give {param('weights', 'random')}"
         )
-    if selected not in (default, "random"):
+    if must_exist and selected not in (default, "random"):
         _check_weights_path(selected)
     return replace(source, weights=selected, seed=seed if selected == "random" else 0)
 
 
-def _parse_user_file(source: BaseSource) -> BaseSource:
+def _parse_user_file(source: BaseSource, must_exist: bool) -> BaseSource:
     if source.weights:
         raise UsageError(
             f"{param('weights', source.weights)}: {source.model} has its own weights; leave {param('weights')} out"
         )
-    keras_file.refuse_archive_of_keras_2(Path(source.model))
-    keras_file.refuse_code(Path(source.model))
+    if must_exist:
+        keras_file.refuse_archive_of_keras_2(Path(source.model))
+        keras_file.refuse_code(Path(source.model))
     return BaseSource(source.model, "shipped", top=source.top)
 
 

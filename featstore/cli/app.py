@@ -33,6 +33,7 @@ _COMMANDS = {  # and the modules that they are in
     "fine-tune": "fine_tune",
     "evaluate": "evaluate",
     "predict": "predict",
+    "runs": "runs",
     "models": "models",
     "heads": "heads",
     "cache": "cache",

@@ -38,12 +38,16 @@ class Cache:
 
     Attributes:
         folder: The folder of the features.
+        is_chosen: Whether the folder was named, here or by $FEATSTORE_CACHE. Where it was not, a run is used with the
+            cache that made it.
         rehash: As above.
         digests: The digests of image files and weights that were read before.
     """
 
     def __init__(self, folder: str | os.PathLike[str] | None = None, *, rehash: bool = False) -> None:
-        self.folder = Path(folder or os.environ.get("FEATSTORE_CACHE") or DEFAULT_CACHE)
+        chosen = folder or os.environ.get("FEATSTORE_CACHE")
+        self.folder = Path(chosen or DEFAULT_CACHE)
+        self.is_chosen = bool(chosen)
         self.rehash = rehash
         self.digests = DigestMemory(self.folder / DIGESTS, rehash=rehash)
         self._stores: OrderedDict[str, RowStore] = OrderedDict()

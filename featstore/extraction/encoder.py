@@ -27,10 +27,10 @@ def make_encoder(source: BaseSource, spec: FeatureSpec) -> Callable[[NDArray[Any
 
     def encode(images: NDArray[Any]) -> NDArray[np.float32]:
         if not networks:
+            state = weights_state(source, spec.reading.height, spec.reading.width)  # fails at once if they are gone
             load_tensorflow()
             from featstore.bases.network import load_network
 
-            state = weights_state(source, spec.reading.height, spec.reading.width)
             networks.append(load_network(source, spec, state))
         return networks[0](images)
 

@@ -85,19 +85,22 @@ class Recipe:
         for name, settle in _SETTLE.items():
             object.__setattr__(self, name, settle(getattr(self, name)))
 
-    def source(self) -> BaseSource:
-        """Return the source of the base; raises UsageError or BaseUnavailable."""
+    def source(self, *, must_exist: bool = True) -> BaseSource:
+        """Return the source of the base; raises UsageError or BaseUnavailable. See `parse_source`."""
         from featstore.bases.source import parse_source
 
-        return parse_source(self.model, self.weights, self.alpha, self.weights_seed, self.top)
+        return parse_source(self.model, self.weights, self.alpha, self.weights_seed, self.top, must_exist=must_exist)
+
+    def path(self) -> str | None:
+        """Return the path of the file that the recipe names, with weights or with a network; None if it names none."""
+        if self._names_file():
+            return self.model
+        return self.weights if self.weights not in (None, "", "imagenet", "random") else None
 
     def with_path(self, change: Callable[[str], str]) -> Recipe:
         """Return the recipe with `change` applied to the path of the file that it names, if any."""
-        if self._names_file():
-            return replace(self, model=change(self.model))
-        if not self.weights or self.weights in ("imagenet", "random"):
-            return self
-        return replace(self, weights=change(self.weights))
+        path = self.path()
+        return self if path is None else self.with_weights(change(path))
 
     def at_absolute_paths(self) -> Recipe:
         """Return the recipe with an absolute path of the file that it names, if any, for use from another folder."""
@@ -116,6 +119,11 @@ class Recipe:
         preprocess = self.preprocess if variant == "custom" else variant
         bare = replace(self, weights=None, alpha=None, weights_seed=0, layer=LAST_ACTIVATION, pool=None)
         return replace(bare, model=PIXELS.name, preprocess=preprocess)
+
+    @property
+    def sizes(self) -> int:
+        """The number of sizes that each image is seen at, and so of specs."""
+        return 1 + len(self.scales.split(",")) if self.scales else 1
 
     @property
     def has_several_views(self) -> bool:

@@ -24,13 +24,14 @@ from featstore.system.tensorflow_loader import load_tensorflow
 _NO_FILE = FileStat(0, 0, 0, 0)
 
 
-def resolve_recipe(recipe: Recipe, memory: DigestMemory) -> FeatureSpec:
+def resolve_recipe(recipe: Recipe, memory: DigestMemory, weights: str | None = None) -> FeatureSpec:
     """Return the FeatureSpec of `recipe` at its own size, for whole images or crops.
 
-    TensorFlow loads only if the digest of the weights is not in `memory` yet. Raises UsageError for options that do not
+    TensorFlow loads only if the digest of the weights is not in `memory` yet. Where it is known from elsewhere, as
+    `weights`, their file need not be there, unless it holds the network too. Raises UsageError for options that do not
     fit the base, BaseUnavailable if the weights cannot be read.
     """
-    source = recipe.source()
+    source = recipe.source(must_exist=weights is None)
     trained_with = source.info.preprocessing if source.info else None
     _, preprocessing = parse_variant(recipe.preprocess, trained_with)
     reading = _reading(recipe, source)
@@ -45,7 +46,7 @@ def resolve_recipe(recipe: Recipe, memory: DigestMemory) -> FeatureSpec:
     source.check_pooling(pool)
     spec = FeatureSpec(
         model=source.name,
-        weights=_weights_digest(source, reading.height, reading.width, memory),
+        weights=weights or _weights_digest(source, reading.height, reading.width, memory),
         alpha=source.alpha,
         reading=reading,
         preprocessing=preprocessing,
