@@ -9,6 +9,7 @@ from pathlib import Path
 from featstore.bases import keras_file
 from featstore.bases.catalog import BUILT_IN, PIXELS, TINY, BaseInfo, last_layer, lookup, weights_file_name
 from featstore.bases.file_kinds import ARCHIVE_ENDING, HDF5_ENDINGS, foreign_format
+from featstore.bases.whereabouts import keras_models
 from featstore.errors import BaseUnavailable, UsageError, param
 from featstore.images.preprocessing import NAMED, Preprocessing
 from featstore.spec import LAST_ACTIVATION, USER_MODEL, Pool
@@ -135,8 +136,7 @@ class BaseSource:
             return Path(__file__).with_name("tiny.h5")
         if self.weights == "imagenet":
             assert self.info is not None
-            home = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras")
-            return home / "models" / weights_file_name(self.info, self.alpha or 1.0, height, width, self.top)
+            return keras_models() / weights_file_name(self.info, self.alpha or 1.0, height, width, self.top)
         return Path(self.weights)
 
     def identity(self) -> str:

@@ -8,8 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from featstore.bases.whereabouts import describe_places
 from featstore.errors import BaseUnavailable, RunError, UsageError, param
 from featstore.extraction.cache import Cache, CacheLike
+from featstore.extraction.moved_weights import find_weights
 from featstore.extraction.plan import Plan, make_plan, plan_of_specs
 from featstore.extraction.recipe import Recipe
 from featstore.extraction.resolve import canonical_spec
@@ -59,7 +61,8 @@ def plans_of(run: Run, weights: str | Sequence[str] | None, cache: Cache, *, rea
         specs, left = left[: recipe.sizes], left[recipe.sizes :]
         if len(specs) < recipe.sizes:
             raise _other_features(run, ["their number"])
-        plans.append(_plan(run, recipe, specs, cache, bool(named) or read_weights))
+        present = recipe if named else find_weights(recipe, specs[0], run.folder)
+        plans.append(_plan(run, present, specs, cache, bool(named) or read_weights))
     if left:
         raise _other_features(run, ["their number"])
     return plans
@@ -75,8 +78,8 @@ def weights_wanted(run: Run, weights: str | Sequence[str] | None) -> Iterator[No
         if weights or not missing:
             raise
         raise BaseUnavailable(
-            f"{run.folder}: the weights of the run were at {missing[0]}, but there is no such file; give their place "
-            f"with {param('weights')}"
+            f"{run.folder}: the weights of the run were at {missing[0]}, and are neither there nor "
+            f"{describe_places()}; give their place with {param('weights')}"
         ) from error
 
 

@@ -261,7 +261,8 @@ def test_moved_weights_are_given_on_the_command_line(work: Path, tmp_path: Path)
     command = ("evaluate", run.folder, work / "own", "--cache", tmp_path / "cache", "--json")
     lost = call(*command)
     assert lost.code == 1
-    assert "old.weights.h5, but there is no such file; give their place with --weights" in lost.err
+    assert "old.weights.h5, and are neither there nor" in lost.err
+    assert "give their place with --weights" in lost.err
     done = call(*command, "--weights", tmp_path / "hidden" / "new.weights.h5")
     assert json.loads(done.out)["metrics"] == describe_splits(rounded(run.metrics))
 
