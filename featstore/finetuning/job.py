@@ -100,7 +100,7 @@ def fine_tune_run(
         times = _Times(start=start, ready=ready, trained=time.perf_counter())
         return _save(setup, settings, root, name, times, command=command, interrupted=interrupted)
 
-    with saved_if_interrupted(lambda: setup.trainer.improved, lambda: save().run):
+    with saved_if_interrupted(lambda: setup.trainer.improved, lambda: save().run, progress):
         setup.trainer.train(progress.steps("fine-tuning") if progress else None)
         interrupted = False
         return save()

@@ -103,7 +103,7 @@ def train(
             interrupted=interrupted,
         )
 
-    with saved_if_interrupted(lambda: estimator.is_trained, save):
+    with saved_if_interrupted(lambda: estimator.is_trained, save, progress):
         fit.run(progress.steps(head.head) if progress else None)
         interrupted = False
         run = save()
