@@ -88,7 +88,7 @@ def _on_classes(split: str, metrics: Mapping[str, Metrics]) -> list[Remark]:
     if by_class.classes == 1:
         return [Remark(f"all images of {split} are `{by_class.commonest}`", "they say nothing of the other classes")]
     remarks = []
-    if not by_class.beats_commonest:
+    if not metrics[split].beats_commonest:
         relation = "is lower than" if by_class.gain_ci95[1] < 0 else "cannot be told from"
         always = f"that of always answering `{by_class.commonest}`, {figure(by_class.commonest_share)}"
         detail = with_interval(metrics[split].accuracy, metrics[split].accuracy_ci95)
@@ -105,7 +105,7 @@ def _what_was_learnt(held_out: ByClass, train: Metrics | None) -> str:
     if held_out.beats_chance:
         mean, chance = figure(held_out.balanced_accuracy), figure(1 / held_out.classes)
         return f"; the mean over the classes is {mean}, above the {chance} of chance"
-    if train and train.by_class and not train.by_class.beats_commonest:
+    if train and not train.beats_commonest:
         return "; it is no better on its training images, so it has learnt nothing"
     return ""
 

@@ -40,6 +40,10 @@ class BnDropoutHead(KerasHead):
         super().__post_init__()
         if not 0 <= self.p < 1 or self.units < 1:
             raise ValueError("expected 0 <= p < 1, and units of at least 1")
+        if self.batch < 2:
+            raise ValueError(
+                "BatchNormalization learns nothing from a batch of one row; expected a batch of at least 2"
+            )
 
     def build(self, shape: tuple[int, ...], classes: int) -> Any:
         from keras import Input, Sequential, layers

@@ -21,6 +21,7 @@ from featstore.system.pinned import pinned
 from featstore.system.text import Shown, Table
 
 if TYPE_CHECKING:
+    from featstore.evaluation.confusion import Confusion
     from featstore.evaluation.metrics import Metrics
     from featstore.system.progress import Progress
 
@@ -36,7 +37,9 @@ class Evaluation(Shown):
         metrics: Metrics by split, as in `Run.metrics`.
         skipped: Files that could not be read.
         unlabelled: Number of images without a label, which are left out.
-        notes: Reasons why the metrics are too good.
+        notes: Reasons why the metrics are too good, and classes of the run that the data do not have.
+        remarks: What a colleague would say of the figures, the most important first.
+        confusion: By split, which class was answered for images of which, and the figures of each class.
     """
 
     run: Run
@@ -44,12 +47,16 @@ class Evaluation(Shown):
     skipped: tuple[Skipped, ...]
     unlabelled: int
     notes: tuple[str, ...]
+    remarks: tuple[str, ...]
+    confusion: dict[str, Confusion]
 
-    def parts(self) -> Iterator[Table]:
-        """Yield the metrics."""
+    def parts(self) -> Iterator[str | Table]:
+        """Yield the metrics and the remarks."""
         from featstore.evaluation.metrics import metrics_table
+        from featstore.evaluation.remarks import remark_line
 
         yield metrics_table(self.metrics)
+        yield from map(remark_line, self.remarks)
 
 
 @pinned()
@@ -66,7 +73,9 @@ def evaluate_run(
     An image without a split gets the one that it had when the run was trained, recognised by its content; any other is
     in the split `new`. Raises DataError for a label that is not a class of the run, RunError for other features.
     """
-    from featstore.evaluation.metrics import compute_metrics
+    from featstore.evaluation.confusion import count_confusion
+    from featstore.evaluation.metrics import columns_of, compute_metrics
+    from featstore.evaluation.remarks import remarks_on
     from featstore.features.arrays import labels_of, units_of
     from featstore.features.views import load_in_blocks
 
@@ -76,25 +85,44 @@ def evaluate_run(
     unknown = [name for name in manifest.classes if name not in run.classes]
     if unknown or not manifest.classes:
         found = f"the label {unknown[0]!r}" if unknown else "no labels"
+        if len(unknown) > 1:
+            found = f"{len(unknown)} labels that the run does not know, such as {unknown[0]!r}"
         raise DataError(f"{manifest.source}: has {found}; expected those of the run: {', '.join(run.classes)}")
     splits = load_splits(run)
     extraction = extract_features(manifest, recipes, cache, progress)
-    metrics = {}
+    metrics, confusion = {}, {}
     for split, pictures in _by_split(splits, extraction.manifest).items():
         probabilities = run.predict_blocks(load_in_blocks(pictures, extraction.plans, cache))
-        metrics[split] = compute_metrics(
-            probabilities,
-            labels_of(pictures),
-            run.classes,
-            units_of(pictures),
-            used_for(pictures, splits, run.stops_on_val),
-        )
+        labels, units = labels_of(pictures), units_of(pictures)
+        use = used_for(pictures, splits, run.stops_on_val)
+        metrics[split] = compute_metrics(probabilities, labels, run.classes, units, use)
+        confusion[split] = count_confusion(probabilities, columns_of(labels, run.classes), run.classes, units)
     if not metrics:
         path, reason = extraction.manifest.skipped[-1]
         raise DataError(f"{manifest.source}: no labelled image could be read; the last: {path}: {reason}")
     unlabelled = sum(p.label is None for p in extraction.manifest.pictures)
-    notes = (*trained_on_notes(splits, extraction.manifest), *_group_notes(run, splits, extraction.manifest))
-    return Evaluation(run=run, metrics=metrics, skipped=extraction.manifest.skipped, unlabelled=unlabelled, notes=notes)
+    return Evaluation(
+        run=run,
+        metrics=metrics,
+        skipped=extraction.manifest.skipped,
+        unlabelled=unlabelled,
+        notes=(
+            *_missing_notes(run, extraction.manifest),
+            *trained_on_notes(splits, extraction.manifest),
+            *_group_notes(run, splits, extraction.manifest),
+        ),
+        remarks=tuple(map(str, remarks_on(metrics))),
+        confusion=confusion,
+    )
+
+
+def _missing_notes(run: Run, manifest: Manifest) -> tuple[str, ...]:
+    """Return a line on the classes of the run that no image of `manifest` has, else nothing."""
+    missing = [name for name in run.classes if name not in manifest.classes]
+    if not missing:
+        return ()
+    what = f"the class {missing[0]!r}" if len(missing) == 1 else f"{len(missing)} classes, such as {missing[0]!r}"
+    return (f"{manifest.source}: has no image of {what} of the run: nothing is measured of it",)
 
 
 def _group_notes(run: Run, splits: Mapping[str, str], manifest: Manifest) -> tuple[str, ...]:

@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 
 from featstore.errors import FeatstoreError, RunError, UsageError
-from featstore.heads import logistic
+from featstore.heads import keras_head, logistic
 from featstore.heads.logistic import C_GRID, STOP_RATIO
+from featstore.heads.loop import compile_step
 from featstore.heads.registry import HEADS, make_head
 
 QUICK: dict[str, dict[str, Any]] = {
@@ -101,6 +102,34 @@ def test_parameters_are_read_as_their_type() -> None:
     ):
         with pytest.raises(UsageError):
             make_head(name, settings)
+
+
+@pytest.mark.parametrize("rows", [33, 17, 32])
+def test_no_head_trains_on_one_row(rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """BatchNormalization makes a single row zero, so a last one joins the batch before it."""
+    sizes = []
+
+    def watched(*given: Any) -> Any:
+        step = compile_step(*given)
+
+        def count(X: np.ndarray, y: np.ndarray) -> Any:
+            sizes.append(len(y))
+            return step(X, y)
+
+        return count
+
+    monkeypatch.setattr(keras_head, "compile_step", watched)
+    X, y = clusters(rows, classes="ab")
+    make_head("bn-dropout", {"epochs": 2, "batch": 16, "units": 4}).fit(X, y, None, 0)
+    assert sum(sizes) == 2 * rows
+    assert min(sizes) > 1
+
+
+def test_a_batch_of_one_is_refused_where_it_teaches_nothing() -> None:
+    """Heads without BatchNormalization take it."""
+    with pytest.raises(UsageError, match="bn-dropout: BatchNormalization learns nothing from a batch of one row"):
+        make_head("bn-dropout", {"batch": 1})
+    assert make_head("vgg-fc", {"batch": 1}).batch == 1  # type: ignore[attr-defined]
 
 
 def test_C_is_selected_by_cross_validation_of_the_training_data() -> None:
