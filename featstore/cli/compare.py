@@ -78,6 +78,7 @@ def command(
                 "rows": [row.describe() for row in comparison.rows],
                 "findings": list(comparison.findings),
                 "notes": list(comparison.notes),
+                "remarks": list(comparison.remarks),
                 "failed": [item._asdict() for item in comparison.failed],
                 "skipped": [item._asdict() for item in comparison.skipped],
             }
@@ -115,7 +116,8 @@ def _as_csv(comparison: Comparison) -> str:
     writer.writeheader()
     for row in rows:
         size = "x".join(map(str, row["size"]))
-        intervals = {key: " ".join(map(str, row[key])) for key in ("accuracy_ci95", "difference_ci95")}
+        intervals = {key: " ".join(map(str, row[key])) for key in row if key.endswith("_ci95")}
+        never_found = "; ".join(row["never_found"])
         texts = {key: spreadsheet_text(value) for key, value in row.items() if isinstance(value, str)}
-        writer.writerow(row | texts | intervals | {"size": size})
+        writer.writerow(row | texts | intervals | {"size": size, "never_found": spreadsheet_text(never_found)})
     return text.getvalue()

@@ -8,7 +8,9 @@ from typing import Any, NamedTuple
 
 from featstore.comparison.grid import GridCell
 from featstore.datasets.manifest import Skipped
+from featstore.evaluation.by_class import ByClass
 from featstore.evaluation.paired import Difference
+from featstore.evaluation.remarks import remark_line
 from featstore.heads.interface import Curve
 from featstore.system.figures import figure, interval, loss, megabytes
 from featstore.system.text import Shown, Table
@@ -27,6 +29,7 @@ class ComparisonRow:
         groups: Number of groups that these fall into; None if each is one of its own.
         accuracy: Share of right predictions, 0 to 1, mean over the seeds.
         accuracy_ci95: 95 % interval (low, high) of the accuracy. If the row may be the best, it allows for that choice.
+        by_class: The accuracy by class; `never_found` is over all seeds.
         log_loss: Mean over images and seeds, in nats.
         difference_to_best: Accuracy less that of the best row on the same images; 0 or negative.
         difference_ci95: Interval (low, high) of this difference; 95 % for all comparisons of the grid together.
@@ -45,6 +48,7 @@ class ComparisonRow:
     groups: int | None
     accuracy: float
     accuracy_ci95: tuple[float, float]
+    by_class: ByClass
     log_loss: float
     difference_to_best: float
     difference_ci95: tuple[float, float]
@@ -70,6 +74,11 @@ class ComparisonRow:
             "groups": self.groups,
             "accuracy": self.accuracy,
             "accuracy_ci95": list(self.accuracy_ci95),
+            "commonest_class": self.by_class.commonest,
+            "commonest_share": self.by_class.commonest_share,
+            "balanced_accuracy": self.by_class.balanced_accuracy,
+            "balanced_accuracy_ci95": list(self.by_class.balanced_accuracy_ci95),
+            "never_found": self.by_class.never_found,
             "log_loss": self.log_loss,
             "difference_to_best": self.difference_to_best,
             "difference_ci95": list(self.difference_ci95),
@@ -80,8 +89,8 @@ class ComparisonRow:
             "command": self.command,
         }
 
-    def cells(self) -> list[str]:
-        """Return the row as the texts of a table."""
+    def cells(self, by_class: bool, never_found: bool) -> list[str]:
+        """Return the row as the texts of a table, with its mean over the classes and the number never found if wanted."""
         to_best = "best"
         if (self.difference_to_best, *self.difference_ci95) != (0.0, 0.0, 0.0):
             to_best = Difference(self.difference_to_best, *self.difference_ci95).in_points().replace(" points", "")
@@ -89,6 +98,8 @@ class ComparisonRow:
             *self.factors.values(),
             figure(self.accuracy),
             interval(self.accuracy_ci95),
+            *([figure(self.by_class.balanced_accuracy)] if by_class else []),
+            *([f"{len(self.by_class.never_found)} of {self.by_class.classes}"] if never_found else []),
             loss(self.log_loss),
             to_best,
             f"{self.seconds_extract:.1f}",
@@ -116,6 +127,7 @@ class Comparison(Shown):
         failed: Cells that could not be measured.
         skipped: Files that could not be read, with the reason.
         notes: Warnings about leaks, which make the figures too good.
+        remarks: What a colleague would say of the rows, each with the rows that it is true of.
         split: What was measured on, such as "the test split".
     """
 
@@ -125,16 +137,27 @@ class Comparison(Shown):
     failed: tuple[FailedCell, ...]
     skipped: tuple[Skipped, ...]
     notes: tuple[str, ...]
+    remarks: tuple[str, ...]
     split: str
 
     def parts(self) -> Iterator[str | Table]:
-        """Yield the findings, a table of the cells, best first, and the command that measures each alone."""
+        """Yield the findings, a table of the cells, best first, the remarks, and the command of each cell alone."""
         yield from self.findings
         yield ""
-        n, groups = self.rows[0].n, self.rows[0].groups
-        yield f"measured on {self.split}, {n} images{'' if groups is None else f' in {groups} groups'}:"
-        results = ("accuracy", "95 % interval", "log loss", "to the best", "extract s", "fit s", "width", "MB")
-        yield Table([*self.rows[0].factors, *results], [row.cells() for row in self.rows])
+        n, groups, bar = self.rows[0].n, self.rows[0].groups, self.rows[0].by_class
+        size = f"{n} images{'' if groups is None else f' in {groups} groups'}"
+        yield f"measured on {self.split}, {size}; always answering `{bar.commonest}`: {figure(bar.commonest_share)}"
+        yield self._table()
+        yield from map(remark_line, self.remarks)
         yield ""
         yield "each row alone, in the same order:"
         yield from (f"  {row.command}" for row in self.rows)
+
+    def _table(self) -> Table:
+        """Return the rows; what is the same as the accuracy, or says nothing of any row, has no column."""
+        by_class = any(abs(row.by_class.balanced_accuracy - row.accuracy) > 5e-4 for row in self.rows)
+        never_found = any(row.by_class.never_found for row in self.rows)
+        columns = ("accuracy", "95 % interval", "by class" * by_class, "never found" * never_found)
+        results = (*columns, "log loss", "to the best", "extract s", "fit s", "width", "MB")
+        rows = [row.cells(by_class, never_found) for row in self.rows]
+        return Table([*self.rows[0].factors, *filter(None, results)], rows)

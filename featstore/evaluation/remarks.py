@@ -13,7 +13,7 @@ from featstore.system.text import count
 FEW = 30  # images, or groups of them: the 95 % interval of an accuracy of 0.9 on 30 is 0.24 wide
 FEW_TO_STOP = 10  # images that choose the epoch
 _TOO_SURE = 1.1  # log loss in that of the frequencies: a log loss has no interval, so a little more is no news
-_ORDER = ("test", "new", "val", "train")  # the split that is judged is the first of them that was held out
+_ORDER = ("test", "new", "val", "train")  # the split that is judged is the first that was held out
 _NAMED = 3  # names in a remark, at most
 
 
@@ -46,7 +46,8 @@ class Course(NamedTuple):
 
 def remarks_on(metrics: Mapping[str, Metrics], course: Course | None = None) -> list[Remark]:
     """Return the remarks on the metrics by split of one head, and on the `course` of its training, if it had epochs."""
-    held_out = [split for split in _ORDER if split in metrics and "training" not in (metrics[split].used_for or "")]
+    in_order = sorted(metrics, key=lambda split: _ORDER.index(split) if split in _ORDER else 0)
+    held_out = [split for split in in_order if "training" not in (metrics[split].used_for or "")]
     remarks = []
     if held_out:
         split = held_out[0]
@@ -122,7 +123,8 @@ def _on_size(split: str, m: Metrics) -> list[Remark]:
     if (m.groups or m.n) >= FEW:
         return []
     images = count(m.n, "image") if m.groups is None else f"{count(m.n, 'image')} in {count(m.groups, 'group')}"
-    return [Remark(f"{split} has only {images}", f"the accuracy may be anywhere from {interval(m.accuracy_ci95)}")]
+    detail = f"{images}, so the accuracy may be anywhere from {interval(m.accuracy_ci95)}"
+    return [Remark(f"few images in {split}", detail)]
 
 
 def _on_stopping(metrics: Mapping[str, Metrics]) -> list[Remark]:

@@ -110,11 +110,12 @@ def test_a_training_that_epochs_ended(course: Course, told: bool) -> None:
 def test_few_images() -> None:
     """Below 30 the interval is named; images of a few groups are few as well."""
     assert lines(**GOOD, test=measured([2, 1], [2, 1]))[-1] == (
-        "test has only 3 images: the accuracy may be anywhere from 0.439 to 1.000"
+        "few images in test: 3 images, so the accuracy may be anywhere from 0.439 to 1.000"
     )
     groups = Units(np.repeat(np.arange(10), 40).astype(str))
     assert (
-        "test has only 400 images in 10 groups" in lines(**GOOD, test=measured([200, 200], [190, 195], units=groups))[0]
+        "few images in test: 400 images in 10 groups, so"
+        in lines(**GOOD, test=measured([200, 200], [190, 195], units=groups))[0]
     )
     assert lines(**GOOD, test=measured([15, 15], [15, 15])) == []
 

@@ -91,7 +91,7 @@ def test_a_last_batch_of_one_row_joins_the_batch_before(rows: int, batch: int, s
     """All rows come once and in order; batches of one are made only where they are asked for."""
     places = [list(range(rows))[place] for place in divide(rows, batch)]
     assert [len(place) for place in places] == sizes
-    assert sum(places, []) == list(range(rows))
+    assert [row for place in places for row in place] == list(range(rows))
 
 
 def test_training_ends_when_the_validation_loss_has_not_fallen_for_patience_epochs() -> None:
