@@ -9,12 +9,15 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # what a type checker and an editor see; a test holds it against _HOMES
+    from featstore.api import check_base as check_base
     from featstore.api import compare as compare
     from featstore.api import evaluate as evaluate
     from featstore.api import extract as extract
     from featstore.api import fine_tune as fine_tune
     from featstore.api import predict as predict
     from featstore.api import train_head as train_head
+    from featstore.base_check.labelled import LabelledCheck as LabelledCheck
+    from featstore.base_check.unlabelled import UnlabelledCheck as UnlabelledCheck
     from featstore.comparison.result import Comparison as Comparison
     from featstore.datasets.manifest import Manifest as Manifest
     from featstore.datasets.sources import scan as scan
@@ -53,6 +56,7 @@ _HOMES = {
     "FeatstoreError": "featstore.errors",
     "FeatureSpec": "featstore.spec",
     "FineTuned": "featstore.finetuning.result",
+    "LabelledCheck": "featstore.base_check.labelled",
     "LeakWarning": "featstore.errors",
     "Manifest": "featstore.datasets.manifest",
     "Prediction": "featstore.runs.prediction",
@@ -62,8 +66,10 @@ _HOMES = {
     "RunError": "featstore.errors",
     "StoreError": "featstore.errors",
     "Table": "featstore.system.text",
+    "UnlabelledCheck": "featstore.base_check.unlabelled",
     "UnreadableImage": "featstore.errors",
     "UsageError": "featstore.errors",
+    "check_base": "featstore.api",
     "compare": "featstore.api",
     "complete_splits": "featstore.datasets.splits",
     "evaluate": "featstore.api",
@@ -88,6 +94,7 @@ __all__ = [
     "FeatstoreError",
     "FeatureSpec",
     "FineTuned",
+    "LabelledCheck",
     "LeakWarning",
     "Manifest",
     "Prediction",
@@ -97,8 +104,10 @@ __all__ = [
     "RunError",
     "StoreError",
     "Table",
+    "UnlabelledCheck",
     "UnreadableImage",
     "UsageError",
+    "check_base",
     "compare",
     "complete_splits",
     "evaluate",

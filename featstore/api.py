@@ -16,7 +16,7 @@ from featstore.datasets.manifest import Manifest
 from featstore.datasets.options import DataKeywords, DataOptions, split_keywords
 from featstore.datasets.sources import as_manifest
 from featstore.errors import LeakWarning, UsageError, param
-from featstore.extraction.recipe import GridOptions
+from featstore.extraction.recipe import CheckOptions, GridOptions, Recipe
 from featstore.extraction.recipe_grid import make_recipes
 from featstore.finetuning.settings import FineTuneOptions
 from featstore.system.fields import check_names
@@ -24,6 +24,8 @@ from featstore.system.progress import Progress, displayed
 from featstore.training.head_recipe import HeadRecipe
 
 if TYPE_CHECKING:
+    from featstore.base_check.labelled import LabelledCheck
+    from featstore.base_check.unlabelled import UnlabelledCheck
     from featstore.comparison.result import Comparison
     from featstore.evaluation.averaging import Average
     from featstore.extraction.cache import CacheLike
@@ -62,8 +64,8 @@ def extract(
         data: A folder, a CSV with the columns path, label, split and group, or the manifest of either.
         cache: A `Cache`, or the folder of one. Default: $FEATSTORE_CACHE, or `cache` in the working folder.
         progress: Whether to show a display on standard error, or a `Progress` of your own.
-        **options: The fields of `Recipe`; `model`, `weights`, `alpha`, `preprocess`, `size` and `views` may be lists,
-            which makes one set of features for each combination. And those of `DataOptions`: how `data` is read.
+        **options: The fields of `Recipe`; all but `augment`, `weights_seed` and `top` may be lists, which makes one set
+            of features for each combination. And those of `DataOptions`: how `data` is read.
 
     Returns:
         The images that have all their rows, with digests, and a `FeatureSet` for each recipe and size.
@@ -97,15 +99,18 @@ def train_head(
     seed: int = 0,
     cache: CacheLike = None,
     runs: PathLike = "runs",
+    name: str | None = None,
     progress: bool | Progress = False,
     **options: Unpack[_Options],
 ) -> Run:
     """Train a head on cached features and save it as a run; missing features are extracted first.
 
+    If the training is interrupted, the best epoch so far is saved, in a run whose `interrupted` is true.
+
     Args:
         data: A folder, a CSV with the columns path, label, split and group, or the manifest of either. Splits that it
             does not bring are made from the content of the images.
-        head: Name of the head: `logistic`, `bn-dropout`, `vgg-fc` or `scratch-cnn`.
+        head: Name of the head: `logistic`, `bn-dropout`, `vgg-fc`, `fc-bn` or `scratch-cnn`.
         parameters: Parameters of the head, as in `{"C": 0.1}`.
         concat: Whether to put the features of several models side by side.
         train_on: With several views, `plain` trains on one of them, `all` on each. Default: `plain`.
@@ -117,6 +122,7 @@ def train_head(
         seed: Seed of the head, and of random weights unless `weights_seed` is given.
         cache: A `Cache`, or the folder of one. Default: $FEATSTORE_CACHE, or `cache` in the working folder.
         runs: Folder in which the run is saved.
+        name: Name of its folder there. Default: made of the data, the base, the head, and what differs from defaults.
         progress: Whether to show a display on standard error, or a `Progress` of your own.
         **options: The fields of `Recipe` and `DataOptions`, as for `extract`; a list of models needs `concat`.
 
@@ -139,10 +145,9 @@ def train_head(
 
     recipe = HeadRecipe(head=head, parameters=parameters or {}, seed=seed, train_on=train_on, average=average)
     reading, features = split_keywords(options)
-    if own_base := HEADS[head].base:
+    if own_base := HEADS[recipe.head].base:
         features.setdefault("model", own_base)
-    features.setdefault("weights_seed", seed)
-    recipes = make_recipes(**features)
+    recipes = make_recipes(seed, **features)
     check_side_by_side(recipes, concat)
     manifest = as_manifest(data, reading)
     with displayed(progress) as display:
@@ -155,6 +160,7 @@ def train_head(
             val_as_test=val_as_test,
             cache=cache,
             runs=runs,
+            name=name,
             progress=display,
         )
     _warn(trained.run.notes)
@@ -214,7 +220,7 @@ def compare(
     from featstore.comparison.job import measure_grid
 
     reading, features = split_keywords(options)
-    if features.setdefault("weights_seed", seed) != seed:
+    if features.get("weights_seed", seed) != seed:
         raise UsageError(f"{param('weights_seed', features['weights_seed'])}: compare has one {param('seed')} for all")
     names: list[HeadName] = [heads] if isinstance(heads, str) else list(heads)
     measurement = Measurement(
@@ -225,7 +231,7 @@ def compare(
         test_fraction=test_fraction,
         val_as_test=val_as_test,
     )
-    recipes = make_recipes(**features)
+    recipes = make_recipes(seed, **features)
     manifest = as_manifest(data, reading)
     with displayed(progress) as display:
         comparison = measure_grid(
@@ -255,12 +261,14 @@ def fine_tune(
     weights: str | None = None,
     cache: CacheLike = None,
     runs: PathLike | None = None,
+    name: str | None = None,
     progress: bool | Progress = False,
     **settings: Unpack[_TuneOptions],
 ) -> FineTuned:
     """Train the top of a run's base together with its head, from cached inputs of that top.
 
-    If training is interrupted, the best epoch so far is saved, if one was better than the head.
+    If the training is interrupted, the best epoch so far is saved, if one was better than the head, in a run whose
+    `interrupted` is true.
 
     Args:
         run: A run of `train_head`, or its folder.
@@ -274,6 +282,7 @@ def fine_tune(
         weights: File of the base's weights, if it was moved.
         cache: A `Cache`, or the folder of one. Default: $FEATSTORE_CACHE, or `cache` in the working folder.
         runs: Folder in which the new run is saved. Default: that of `run`.
+        name: Name of its folder there. Default: that of `run` with `-tuned`.
         progress: Whether to show a display on standard error, or a `Progress` of your own.
         **settings: The fields of `FineTuneSettings`, such as `rate`, `epochs` and `patience`, and of `DataOptions`.
 
@@ -308,6 +317,7 @@ def fine_tune(
             weights=weights,
             cache=cache,
             runs=runs,
+            name=name,
             progress=display,
         )
     _warn(tuned.run.notes)
@@ -389,6 +399,60 @@ def predict(
     paths = [images] if isinstance(images, str | os.PathLike) else list(images)
     with displayed(progress) as display:
         return predict_images(_loaded(run), paths, weights=weights, cache=cache, progress=display)
+
+
+def check_base(
+    data: PathLike | Manifest,
+    *,
+    preprocess: str | Sequence[str] = (),
+    labels: PathLike | None = None,
+    class_index: PathLike | None = None,
+    views: str | Sequence[str] = (),
+    cache: CacheLike = None,
+    progress: bool | Progress = False,
+    **options: Unpack[CheckOptions],
+) -> LabelledCheck | UnlabelledCheck:
+    """Check the preprocessing of a base: by accuracy with labels, by statistics of any photos without.
+
+    What the base was trained with is always measured too.
+
+    Args:
+        data: A folder of photos. If its folders are named by classes, as `n01440764` or `tench`, they are the labels.
+        preprocess: Variants to check. Default: all named ones.
+        labels: A CSV path,label with numbers of classes from 0, WordNet ids or names, or `folders`: the names of the
+            folders.
+        class_index: File with the names of the classes, as Keras' imagenet_class_index.json, a list or lines. Default:
+            that file, beside the weights or in ~/.keras/models.
+        views: With labels, `one`, `flip`, `five` or `ten`, or several. Default: all four.
+        cache: A `Cache`, or the folder of one. Default: $FEATSTORE_CACHE, or `cache` in the working folder.
+        progress: Whether to show a display on standard error, or a `Progress` of your own.
+        **options: Fields of `Recipe`: the base, and how images are read.
+
+    Returns:
+        The check, with a `finding`, the `best` variant if one is right, and the verdict in words.
+
+    Raises:
+        UsageError: An option makes no sense, or the output of the base is no classifier of these labels.
+        DataError: A label is not known, or no image can be read.
+        BaseUnavailable: The base or its weights cannot be loaded.
+        StoreError: The cache cannot be read or written.
+    """
+    from featstore.base_check.job import check_base as check
+
+    check_names("option", options, CheckOptions.__annotations__)
+    if "model" not in options:
+        raise UsageError(f"{param('model')} is missing: name a base, as in {param('model', 'MobileNetV2')}")
+    with displayed(progress) as display:
+        return check(
+            data,
+            Recipe(**options),
+            [preprocess] if isinstance(preprocess, str) else preprocess,
+            labels=labels,
+            class_index=class_index,
+            views=[views] if isinstance(views, str) else views,
+            cache=cache,
+            progress=display,
+        )
 
 
 def _loaded(run: Run | PathLike) -> Run:

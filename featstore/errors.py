@@ -52,6 +52,11 @@ def parameters_spelled(spell: Spell) -> Iterator[None]:
         _spell = before
 
 
+def spelled(text: str) -> str:
+    """Return a text with its parameters spelled, for a message that is not an error."""
+    return _PARAM.sub(_spelled, text)
+
+
 def _spelled(found: re.Match[str]) -> str:
     try:
         return _spell(found[1], json.loads(found[3]) if found[2] else None)
@@ -67,7 +72,7 @@ class FeatstoreError(Exception):
 
         Names of files and keys of JSON that it quotes are strangers' words: their line breaks are escaped.
         """
-        return r"\n".join(_PARAM.sub(_spelled, super().__str__()).splitlines())
+        return r"\n".join(spelled(super().__str__()).splitlines())
 
 
 class LeakWarning(UserWarning):

@@ -13,7 +13,7 @@ from typing import Any, Literal, get_args
 
 from featstore.errors import StoreError, UsageError
 from featstore.images.preprocessing import NAMED, Preprocessing, Triple
-from featstore.images.reading import Reading
+from featstore.images.reading import ALL_BITS, Reading
 from featstore.images.views import Augmentation
 
 SPEC_VERSION = 1
@@ -155,7 +155,8 @@ def _reading(given: dict[str, Any]) -> Reading:
     if "augmentation" in given:
         ranges = {name: value for name, value in given["augmentation"].items() if name != "version"}
         augmentation = Augmentation(**ranges)
-    return Reading(height, width, given["name"], given["fit"], given["interpolation"], resize, augmentation)
+    bits = int(given.get("bits", ALL_BITS))
+    return Reading(height, width, given["name"], given["fit"], given["interpolation"], resize, augmentation, bits)
 
 
 def _canonical(value: Any) -> str:

@@ -47,6 +47,7 @@ CHANGES: list[dict[str, Any]] = [
             {"name": "keras-compat"},
             {"fit": "crop"},
             {"fit": "pad"},
+            {"bits": 12},
             {"interpolation": "bicubic"},
         )
     ),

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from featstore.base_check.labelled import all_variants, quote_names, with_classifier
-from featstore.datasets.manifest import Picture, Skipped
-from featstore.datasets.sources import list_files
-from featstore.errors import DataError, UsageError
-from featstore.extraction.cache import Cache, CacheLike
+from featstore.base_check.class_index import ClassIndex
+from featstore.base_check.findings import Finding
+from featstore.base_check.labelled import describe_reading
+from featstore.base_check.variants import Variants, all_variants, choose_variants, has_classifier, with_classifier
+from featstore.datasets.manifest import Manifest, Picture, Skipped
+from featstore.extraction.cache import Cache
 from featstore.extraction.pipeline import extract_features
 from featstore.extraction.recipe import Recipe
 from featstore.extraction.resolve import resolve_recipe, weights_state
@@ -19,17 +20,16 @@ from featstore.features.load import load_features
 from featstore.images.preprocessing import parse_variant
 from featstore.images.readers import make_reader
 from featstore.system.figures import loss, percent
-from featstore.system.pinned import pinned
 from featstore.system.text import Shown, Table
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from featstore.base_check.judgement import Judgement
     from featstore.system.progress import Progress
 
 SAMPLE = 64  # images whose statistics are compared with those of BatchNormalization
+_PLAIN = 1.0  # levels: the deviation of the pixels of an image, below which it shows nothing
 
 
 class VariantStatistics(NamedTuple):
@@ -41,6 +41,7 @@ class VariantStatistics(NamedTuple):
         mismatch: Distance from the statistics in the first BatchNormalization, in nats.
         classes: Number of classes that are predicted for any image.
         commonest: Name of the class that is predicted most often.
+        commonest_class: Its number.
         share: Share of the images, 0 to 1, for which it is predicted.
         entropy: Mean entropy of a prediction, in nats.
     """
@@ -48,28 +49,47 @@ class VariantStatistics(NamedTuple):
     preprocess: str
     n: int
     mismatch: float | None
-    classes: int | None
-    commonest: str | None
-    share: float | None
-    entropy: float | None
+    classes: int | None = None
+    commonest: str | None = None
+    commonest_class: int | None = None
+    share: float | None = None
+    entropy: float | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class UnlabelledCheck(Shown):
     """Which variant looks right, judged by statistics.
 
     Attributes:
+        finding: What was found, as one of the words in `Finding`.
+        best: The variant that is named; None where none looks right.
+        alike: Variants that fit these images about as well.
+        wrong: Variants that do not.
+        trained_with: What the base was trained with; None where that is not known.
+        criterion: What the judgement is by: `batch statistics`, `predictions` or `features`.
         rows: Statistics by variant.
         verdict: The result in words.
+        class_index: File that the names of the classes are from.
+        reading: How images were read, as in the spec of the first row.
+        notes: Remarks on the outputs and on labels that could not be used.
         skipped: Files that could not be read, with the reason.
     """
 
+    finding: Finding
+    best: str | None
+    alike: tuple[str, ...]
+    wrong: tuple[str, ...]
+    trained_with: str | None
+    criterion: str
     rows: tuple[VariantStatistics, ...]
     verdict: str
+    class_index: str | None
+    reading: Mapping[str, Any]
+    notes: tuple[str, ...]
     skipped: tuple[Skipped, ...]
 
     def parts(self) -> Iterator[str | Table]:
-        """Yield the verdict, and a row for each variant."""
+        """Yield the verdict, a row for each variant, and how it was measured."""
         yield self.verdict
         yield ""
         table = []
@@ -80,132 +100,154 @@ class UnlabelledCheck(Shown):
             mismatch = "-" if row.mismatch is None else loss(row.mismatch, 2 if row.mismatch < 100 else 0)
             table.append([row.preprocess, str(row.n), mismatch, *predictions])
         yield Table(["preprocess", "n", "mismatch", "classes", "entropy", "most common class"], table)
+        yield ""
+        yield f"images: {describe_reading(self.reading)}"
+        yield from self.notes
+
+    def describe(self) -> dict[str, Any]:
+        """Return all of it as plain JSON values, as `featstore check-base --json` prints it."""
+        return {
+            **asdict(self),
+            "rows": [row._asdict() for row in self.rows],
+            "skipped": [item._asdict() for item in self.skipped],
+        }
 
 
-@pinned()
 def check_unlabelled(
-    data: str | os.PathLike[str],
+    found: Manifest,
     recipe: Recipe,
-    variants: Sequence[str] = (),
-    *,
-    cache: CacheLike = None,
+    asked: Sequence[str],
+    index: ClassIndex | None,
+    cache: Cache,
+    notes: Sequence[str] = (),
     progress: Progress | None = None,
 ) -> UnlabelledCheck:
-    """Check with which of `variants` (by default all) the preprocessing of the base of `recipe` looks right.
+    """Check with which of the variants that were `asked` for (by default all) the preprocessing looks right.
 
-    Raises DataError where one image is all there is and the base has no BatchNormalization.
+    What the base was trained with is always measured too. Where that is not known, the statistics of all named variants
+    are: they cost little, and a single one says nothing.
     """
-    from featstore.base_check.imagenet import class_names
-    from featstore.base_check.judgement import judge_by_mismatch, prediction_statistics
+    from featstore.base_check.judgement import prediction_statistics
+    from featstore.base_check.outputs import are_probabilities, to_probabilities
+    from featstore.base_check.unlabelled_verdict import Evidence, judge_statistics
 
-    cache = Cache.at(cache)
-    names = list(dict.fromkeys(variants or all_variants(recipe)))
+    variants = choose_variants(recipe, asked)
     top = has_classifier(recipe)  # the output is then probabilities, else features
-    recipes = [with_classifier(recipe, v, "one") if top else replace(recipe, preprocess=v) for v in names]
-    extraction = extract_features(list_files([data]), recipes, cache, progress)
+    if not top:
+        recipe = _without_classifier(recipe, cache)
+    measured = variants.measured
+    recipes = [with_classifier(recipe, v, "one") if top else replace(recipe, preprocess=v) for v in measured]
+    extraction = extract_features(found, recipes, cache, progress)
+    pictures = extraction.manifest.pictures
     outputs: dict[str, NDArray[np.float64]] = {}
-    for name, features in zip(names, extraction.features, strict=True):
+    for name, features in zip(measured, extraction.features, strict=True):
         X = load_features(extraction.manifest, features.spec, cache=cache).X
         outputs[name] = X.reshape(len(X), -1).astype("float64")
-    mismatches = _mismatches(recipes, extraction.manifest.pictures, cache)
-    judgement = judge_by_mismatch(mismatches) if mismatches else _judge_outputs(outputs, top)
-    if recipe.source().weights == "random" or _outputs_are_alike(outputs, judgement, top):
-        judgement = judgement._replace(best=None)
-    names_of_classes = class_names()
+    if not top and all(map(are_probabilities, outputs.values())):  # a user's classifier
+        top, outputs = True, {name: to_probabilities(rows)[0] for name, rows in outputs.items()}
+    sample = _statistics(recipes[0], _to_compare(recipe, variants), pictures, cache)
+    classes = next(iter(outputs.values())).shape[1] if top else None
+    names = index if index and len(index.names) == classes else None
+    evidence = Evidence(
+        variants=variants,
+        outputs=outputs,
+        are_predictions=top,
+        mismatches=sample.mismatches,
+        is_untrained=sample.is_untrained or recipe.source().weights == "random",
+        are_plain=sample.are_plain,
+        images=len({p.digest for p in pictures}),
+        index=names or ClassIndex(()),
+    )
+    judgement, criterion = judge_statistics(evidence)
     rows = []
     for name, output in outputs.items():
-        values: tuple[int | None, str | None, float | None, float | None] = (None, None, None, None)
+        row = VariantStatistics(name, len(output), sample.mismatches.get(name))
         if top:
-            found = prediction_statistics(output)
-            values = found.classes, names_of_classes[found.commonest], found.share, found.entropy
-        rows.append(VariantStatistics(name, len(output), mismatches.get(name), *values))
-    info = recipe.source().info
-    verdict = _in_words(judgement, rows, info.preprocessing if info else None)
-    return UnlabelledCheck(tuple(rows), verdict, extraction.manifest.skipped)
+            seen = prediction_statistics(output)
+            row = row._replace(
+                classes=seen.classes,
+                commonest=evidence.index.describe(seen.commonest),
+                commonest_class=seen.commonest,
+                share=seen.share,
+                entropy=seen.entropy,
+            )
+        rows.append(row)
+    looked_at = min(SAMPLE, len(pictures))
+    rows += [
+        VariantStatistics(name, looked_at, value) for name, value in sample.mismatches.items() if name not in outputs
+    ]
+    return UnlabelledCheck(
+        **judgement._asdict(),
+        trained_with=variants.own_name,
+        criterion=criterion,
+        rows=tuple(rows),
+        class_index=names.source if names else None,
+        reading=extraction.plans[0].spec.reading.describe(),
+        notes=tuple(notes),
+        skipped=extraction.manifest.skipped,
+    )
 
 
-def _outputs_are_alike(outputs: dict[str, NDArray[np.float64]], judgement: Judgement, top: bool) -> bool:
-    """Return whether the base sees the same in all images. Shuffled weights can have the right statistics by chance."""
-    from featstore.base_check.judgement import THRESHOLDS, diversity, mutual_information
+class _Sample(NamedTuple):
+    """What up to `SAMPLE` images say.
 
-    score = mutual_information if top else diversity
-    best = outputs[judgement.best] if judgement.best else None
-    return best is not None and len(best) > 1 and score(best) < THRESHOLDS[score].minimum
-
-
-def _judge_outputs(outputs: dict[str, NDArray[np.float64]], top: bool) -> Judgement:
-    from featstore.base_check.judgement import diversity, judge_by_score, mutual_information
-
-    if len(next(iter(outputs.values()))) < 2:
-        raise DataError(
-            "expected at least 2 images, found 1: the check compares what the base sees in different images"
-        )
-    if top:
-        return judge_by_score(outputs, mutual_information, "predictions")
-    return judge_by_score(outputs, diversity, "features")
-
-
-def has_classifier(recipe: Recipe) -> bool:
-    """Return whether the weights of `recipe` hold an ImageNet classifier, without building the network."""
-    try:
-        source = replace(recipe, top=True).source()
-    except UsageError:
-        return False
-    if source.is_file or source.weights in ("imagenet", "random"):
-        return not source.is_file
-    from featstore.bases.weights_file import holds_classifier
-
-    return holds_classifier(source.weights)
-
-
-def _in_words(judgement: Judgement, rows: Sequence[VariantStatistics], own_variant: str | None) -> str:
-    if judgement.best is None:
-        return (
-            "no variant looks right: the weights may be random or belong to another network, "
-            "or the images may not be photos"
-        )
-    own = f" (for this base `{own_variant}`)" if judgement.best == "keras" and own_variant else ""
-    text = f"`{judgement.best}`{own} looks right, judged by {judgement.criterion}"
-    if alike := judgement.alike:
-        text += f"; {quote_names(alike)} fit{'s' if len(alike) == 1 else ''} these images about as well"
-    worst = max((row for row in rows if row.share is not None), key=lambda row: row.share or 0, default=None)
-    if worst and worst.preprocess != judgement.best and (worst.share or 0) > 0.2:
-        text += (
-            f". With `{worst.preprocess}`, it predicts {worst.commonest} for {percent(worst.share or 0)} of the images"
-        )
-    return text
-
-
-def _mismatches(recipes: Sequence[Recipe], pictures: Sequence[Picture], cache: Cache) -> dict[str, float]:
-    """Return the mismatch of each variant on up to `SAMPLE` images, spread over the data set.
-
-    It is empty where the base has no trained BatchNormalization.
+    mismatches: of each variant; empty where the base has no trained BatchNormalization. is_untrained: whether it has
+    one that holds no statistics. are_plain: whether the images are surfaces of one colour.
     """
+
+    mismatches: dict[str, float]
+    is_untrained: bool
+    are_plain: bool
+
+
+def _to_compare(recipe: Recipe, variants: Variants) -> list[str]:
+    """Return the variants whose statistics are compared: where none is known to be right, all named ones."""
+    if variants.own is not None:
+        return list(variants.measured)
+    return list(dict.fromkeys([*variants.measured, *all_variants(recipe)]))
+
+
+def _statistics(recipe: Recipe, variants: Sequence[str], pictures: Sequence[Picture], cache: Cache) -> _Sample:
+    """Return what images say that are spread over the data set."""
     import numpy as np
 
     from featstore.images.prefetch import read_again
+
+    source, spec = recipe.source(), resolve_recipe(recipe, cache.digests)
+    read = make_reader(spec.reading)
+    images = np.stack([read(read_again(p)) for p in spread(pictures, SAMPLE)])
+    are_plain = bool((images.std(axis=(1, 2)).max(axis=1) < _PLAIN).all())
+    if source.is_pixels:
+        return _Sample({}, False, are_plain)
+    model = _model(recipe, cache)
+    from featstore.base_check.batchnorm import FirstNormalization
+
+    first = FirstNormalization(model, images.shape[1:])
+    if not first.is_trained:
+        return _Sample({}, first.is_trained is False, are_plain)
+    trained_with = source.info.preprocessing if source.info else None
+    maps = {name: parse_variant(name, trained_with)[1] for name in variants}
+    return _Sample({name: first.mismatch(map_.apply(images)) for name, map_ in maps.items()}, False, are_plain)
+
+
+def _model(recipe: Recipe, cache: Cache) -> Any:
     from featstore.system.tensorflow_loader import load_tensorflow
 
-    source, spec = recipes[0].source(), resolve_recipe(recipes[0], cache.digests)
-    if source.is_pixels:
-        return {}
     load_tensorflow()
-    from featstore.base_check.batchnorm import mismatch
     from featstore.bases.build import load_held
 
-    reading = spec.reading
-    read = make_reader(reading)
-    images = np.stack([read(read_again(p)) for p in spread(pictures, SAMPLE)])
-    state = weights_state(source, reading.height, reading.width)
-    model = load_held(source, reading.height, reading.width, "none", state, spec.weights).model
-    found: dict[str, float] = {}
-    for recipe in recipes:
-        trained_with = source.info.preprocessing if source.info else None
-        value = mismatch(model, parse_variant(recipe.preprocess, trained_with)[1].apply(images))
-        if value is None:
-            return {}
-        found[recipe.preprocess] = value
-    return found
+    source, spec = recipe.source(), resolve_recipe(recipe, cache.digests)
+    height, width = spec.reading.height, spec.reading.width
+    return load_held(source, height, width, "none", weights_state(source, height, width), spec.weights).model
+
+
+def _without_classifier(recipe: Recipe, cache: Cache) -> Recipe:
+    """Return the recipe of the output of the base; of a user's network it need not be a map that can be pooled."""
+    if not recipe.source().is_file or recipe.pool is not None:
+        return recipe
+    whole = replace(recipe, pool="none", preprocess="raw")
+    shape = _model(whole, cache).output_shape
+    return recipe if isinstance(shape, tuple) and len(shape) == 4 else replace(recipe, pool="none")
 
 
 def spread(pictures: Sequence[Picture], most: int) -> list[Picture]:

@@ -8,10 +8,12 @@ tests/bases/test_catalog.py compares the table with the Keras that is installed.
 from __future__ import annotations
 
 import difflib
+import os
 import re
 from dataclasses import dataclass
 
 from featstore.errors import UsageError
+from featstore.system.words import plain, spelled_as
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,13 +169,23 @@ def block_ends(info: BaseInfo) -> tuple[str, ...]:
     return _BLOCK_ENDS.get(info.name) or _BLOCK_ENDS.get(info.module, ())
 
 
+_ALIASES = {"MobileNetV1": "MobileNet", "ResNet50V1": "ResNet50"}
+
+
+def settle_model(model: str | os.PathLike[str]) -> str:
+    """Return the name of the base that `model` spells, as in mobilenet-v2; anything else as it is, such as a file."""
+    text = os.fspath(model)
+    name = spelled_as(text, [*BUILT_IN, *BASES, *_ALIASES])
+    return text if name is None else _ALIASES.get(name, name)
+
+
 def lookup(name: str) -> BaseInfo:
     """Return the entry of a base by its exact name; raises UsageError, with similar names, if there is none."""
     if name in BASES:
         return BASES[name]
     raise UsageError(
-        f"unknown base {name!r}: expected one of the {len(BASES)} constructors of keras.applications, "
-        f"spelled as there; {_suggestion(name)}"
+        f"unknown base {name!r}: expected {' or '.join(BUILT_IN)}, a .keras file, or one of the {len(BASES)} "
+        f"constructors of keras.applications (`featstore models`); {_suggestion(name)}"
     )
 
 
@@ -194,16 +206,11 @@ def weights_file_name(info: BaseInfo, alpha: float, rows: int, cols: int, top: b
 
 
 def _suggestion(name: str) -> str:
-    """Return a remedy for an unknown name: the same name in other case or punctuation, similar names, or the list."""
-    plain = {_normalized(known): known for known in BASES}
-    if _normalized(name) in plain:
-        return f"did you mean {plain[_normalized(name)]}?"
-    close = difflib.get_close_matches(_normalized(name), plain, n=3)
-    return f"did you mean {_joined([plain[match] for match in close])}?" if close else "`featstore models` lists them"
-
-
-def _normalized(name: str) -> str:
-    return "".join(filter(str.isalnum, name.lower()))
+    """Return a remedy for an unknown name: similar names, or all of them."""
+    by_letters = {plain(known): known for known in (*BUILT_IN, *BASES)}
+    close = difflib.get_close_matches(plain(name), by_letters, n=3)
+    names = [by_letters[match] for match in close]
+    return f"did you mean {_joined(names)}?" if names else f"they are {', '.join(BASES)}"
 
 
 def _joined(words: list[str]) -> str:

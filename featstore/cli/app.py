@@ -15,6 +15,7 @@ from typing import Any
 
 import typer
 
+from featstore.cli.command import Command
 from featstore.cli.console import flag, note
 from featstore.cli.streams import OutputLost, guarded_streams
 from featstore.errors import FeatstoreError, UsageError, parameters_spelled
@@ -30,6 +31,7 @@ _COMMANDS = {  # and the modules that they are in
     "evaluate": "evaluate",
     "predict": "predict",
     "models": "models",
+    "heads": "heads",
     "cache": "cache",
 }
 
@@ -56,7 +58,7 @@ def make_app(only: str = "") -> typer.Typer:
         if name == "cache":
             app.add_typer(module.app, name=name)
         else:
-            app.command(name)(module.command)
+            app.command(name, cls=Command)(module.command)
     return app
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -13,31 +13,49 @@ from featstore.cli.fields import Fields, takes_fields
 from featstore.extraction.recipe import Recipe
 from featstore.system.progress import displayed
 
-if TYPE_CHECKING:
-    from featstore.base_check.labelled import LabelledCheck
-    from featstore.base_check.unlabelled import UnlabelledCheck
+_FIELDS = ["model", "weights", "alpha", "size", "fit", "interpolation", "bits", "resize", "scales", "weights_seed"]
 
 
 @takes_fields
 def command(
-    data: Annotated[str, typer.Argument(metavar="DATA", help="A folder of photos.", show_default=False)],
-    recipe: Annotated[
-        Recipe,
-        Fields(
-            Recipe,
-            only=["model", "weights", "alpha", "size", "fit", "interpolation", "resize", "weights_seed"],
+    data: Annotated[
+        str,
+        typer.Argument(
+            metavar="DATA",
+            help="A folder of photos; folders named by classes, as n01440764 or tench, are labels.",
+            show_default=False,
         ),
     ],
+    recipe: Annotated[Recipe, Fields(Recipe, only=_FIELDS)],
     labels: Annotated[
+        str | None,
+        typer.Option(
+            "--labels",
+            metavar="FILE",
+            help="CSV path,label with numbers from 0, WordNet ids or names of classes; or folders: the folders' names.",
+            show_default=False,
+        ),
+    ] = None,
+    class_index: Annotated[
         Path | None,
-        typer.Option("--labels", help="CSV path,label with ImageNet class indices 0 to 999.", show_default=False),
+        typer.Option(
+            "--class-index",
+            help="Names of the classes, as Keras' imagenet_class_index.json, a list or lines. Default: that file, "
+            "beside the weights or in ~/.keras/models.",
+            show_default=False,
+        ),
     ] = None,
     preprocess: Annotated[
-        list[str], typer.Option("--preprocess", help="Repeatable. Default: all named variants.", show_default=False)
+        list[str],
+        typer.Option(
+            "--preprocess",
+            help="Repeatable. Default: all named variants. What the base was trained with is always measured too.",
+            show_default=False,
+        ),
     ] = [],
     views: Annotated[
         list[str],
-        typer.Option("--views", help="With --labels: one, flip, five, ten. Repeatable. Default: all four."),
+        typer.Option("--views", help="With labels: one, flip, five, ten. Repeatable. Default: all four."),
     ] = [],
     cache: options.Cache = None,
     rehash: options.Rehash = False,
@@ -48,50 +66,21 @@ def command(
 
     Example: featstore check-base photos --model MobileNetV2
     """
-    from featstore.base_check.labelled import check_labelled
-    from featstore.base_check.unlabelled import check_unlabelled
+    from featstore.base_check.job import check_base
 
     with displayed(not quiet) as progress:
-        if labels is None:
-            _refuse(views)
-            unlabelled = check_unlabelled(
-                data, recipe, preprocess, cache=options.chosen_cache(cache, rehash), progress=progress
-            )
-            _show_unlabelled(unlabelled, json, quiet)
-        else:
-            labelled = check_labelled(
-                data, labels, recipe, preprocess, views, cache=options.chosen_cache(cache, rehash), progress=progress
-            )
-            _show_labelled(labelled, json, quiet)
-
-
-def _refuse(views: list[str]) -> None:
-    from featstore.errors import UsageError
-
-    if views:
-        raise UsageError(f"--views {views[0]}: needs --labels; without them one view of each photo is used")
-
-
-def _show_labelled(check: LabelledCheck, json: bool, quiet: bool) -> None:
-    if json:
-        print_json(
-            {
-                "rows": [row._asdict() for row in check.rows],
-                "verdict": check.verdict,
-                "published": dict(zip(("top1", "top5"), check.published, strict=True)),
-                "skipped": [item._asdict() for item in check.skipped],
-            }
+        check = check_base(
+            data,
+            recipe,
+            preprocess,
+            labels=labels,
+            class_index=class_index,
+            views=views,
+            cache=options.chosen_cache(cache, rehash),
+            progress=progress,
         )
-        return
-    list_skipped(check.skipped)
-    if not quiet:
-        print(check)
-
-
-def _show_unlabelled(check: UnlabelledCheck, json: bool, quiet: bool) -> None:
     if json:
-        rows = [row._asdict() for row in check.rows]
-        print_json({"rows": rows, "verdict": check.verdict, "skipped": [item._asdict() for item in check.skipped]})
+        print_json(check.describe())
         return
     list_skipped(check.skipped)
     if not quiet:

@@ -10,9 +10,10 @@ import typer
 from featstore.cli import options
 from featstore.cli.console import list_skipped, note, print_json, spreadsheet_text
 from featstore.cli.fields import Fields, takes_fields
+from featstore.cli.head_options import HeadParameterOptions, chosen_parameters
 from featstore.comparison.grid import Measurement
 from featstore.datasets.options import DataOptions
-from featstore.extraction.recipe import GridOptions, Recipe
+from featstore.extraction.recipe import AXES, GridOptions, Recipe
 from featstore.system.progress import displayed
 from featstore.training.head_recipe import HeadRecipe
 
@@ -27,13 +28,14 @@ def command(
         GridOptions,
         Fields(
             Recipe,
-            repeatable=["model", "weights", "alpha", "preprocess", "size", "views"],
+            repeatable=["model", "weights", "alpha", *AXES],
             leave_out=["weights_seed"],
         ),
     ],
     heads: Annotated[dict[str, Any], Fields(HeadRecipe, repeatable=["head"], leave_out=["parameters", "seed"])],
     measurement: Annotated[Measurement, Fields(Measurement)],
     reading: Annotated[DataOptions, Fields(DataOptions)],
+    parameters: Annotated[dict[str, Any], HeadParameterOptions(leave_out=["folds"])],
     settings: options.Settings = [],
     csv: Annotated[Path | None, typer.Option("--csv", help="Also write the table there.")] = None,
     chart: Annotated[
@@ -54,14 +56,13 @@ def command(
     from featstore.datasets.sources import scan
     from featstore.extraction.recipe_grid import make_recipes
 
-    recipe["weights_seed"] = measurement.seed
     names = heads.pop("head")
     with displayed(not quiet) as progress:
         comparison = measure_grid(
             scan(data, reading),
-            make_recipes(**recipe),
+            make_recipes(measurement.seed, **recipe),
             names,
-            dict(settings),
+            chosen_parameters(settings, parameters),
             HeadRecipe(**heads),
             measurement,
             cache=options.chosen_cache(cache, rehash),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -21,6 +22,14 @@ def flag(name: str, value: object) -> str:
     """Spell a parameter as on the command line: `--views ten`, or `--views` without a value or where it is a switch."""
     option = _FLAGS.get(name) or f"--{name.replace('_', '-')}"
     return option if value is None or value is True else f"{option} {value}"
+
+
+def command_line() -> str:
+    """Return the command line as it was typed, as a run records it: with `~` for the home folder."""
+    from featstore.runs.hints import without_home
+
+    words = ["featstore", *(without_home(word) for word in sys.argv[1:])]
+    return " ".join(f"~/{shlex.quote(word[2:])}" if word.startswith("~/") else shlex.quote(word) for word in words)
 
 
 def say(text: str) -> None:

@@ -11,18 +11,18 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from functools import wraps
 from inspect import Parameter, signature
-from typing import Annotated, Any, get_args, get_type_hints
+from typing import Annotated, Any, Protocol, get_args, get_type_hints, runtime_checkable
 
 import typer
 
 from featstore.cli.console import flag
 from featstore.images.preprocessing import VARIANTS
 from featstore.images.views import VIEWS
-from featstore.system.fields import bounds, choices, field_help, field_types
+from featstore.system.fields import Between, choices, field_help, field_types, limits, settle_choice
 
 
 def _models() -> list[str]:
@@ -33,7 +33,7 @@ def _models() -> list[str]:
 
 _REPEATED = defaultdict(
     lambda: "Repeatable.",
-    weights="Repeatable: imagenet or random once for all bases; otherwise one for each, in their order.",
+    weights="Repeatable: one for all bases (imagenet, random, default), or one for each in their order.",
     alpha="Repeatable: once for all of these, or for each in their order.",
 )
 
@@ -43,6 +43,14 @@ _SUGGESTIONS: dict[str, Callable[[], Iterable[str]]] = {
     "preprocess": lambda: VARIANTS,
     "views": lambda: VIEWS,
 }
+
+
+@runtime_checkable
+class OptionsMark(Protocol):
+    """A mark for a parameter of a command that stands for several options."""
+
+    def parameters(self) -> list[Parameter]:
+        """Return the parameters of the command that take its place."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +75,7 @@ class Fields:
 
     def _parameter(self, name: str) -> Parameter:
         kind, hint = field_types(self.of, annotated=False)[name], field_types(self.of)[name]
-        known, range_, suggest = choices(hint), bounds(hint), _SUGGESTIONS.get(name)
+        known, range_, suggest = choices(hint), limits(hint), _SUGGESTIONS.get(name)
         default = next(item.default for item in fields(self.of) if item.name == name)
         text = re.sub(r"`(\w+)`", self._as_flag, field_help(self.of)[name])
         more: dict[str, Any] = {"parser": self.parsers.get(name)}
@@ -75,16 +83,16 @@ class Fields:
             more["metavar"] = "SIZE"  # the only kind of field with a parser
         if str in get_args(kind):
             kind = str | None  # a size is text or a number; here it is text
+        if known:  # Typer would take them in one spelling only
+            suggest, more = lambda: known, {"parser": _one_of(hint), "metavar": f"[{'|'.join(known)}]"}
         if name in self.repeatable:
             kind, text = list[float] if float in get_args(kind) else list[str], f"{text} {_REPEATED[name]}"
             default = [] if default is None or name in self.optional else default if default is MISSING else [default]
-            if known:  # which Typer does for a single value only
-                suggest, more = lambda: known, {"parser": _one_of(known), "metavar": f"<{'|'.join(known)}>"}
         option = typer.Option(
             flag(name, None),
             help=text,
-            min=range_.least if range_ else None,
-            max=range_.most if range_ else None,
+            min=range_.least if isinstance(range_, Between) else None,
+            max=range_.most if isinstance(range_, Between) else None,
             show_default=default not in (None, [], MISSING),
             autocompletion=_starting(suggest) if suggest else None,
             **more,
@@ -101,13 +109,13 @@ class Fields:
 
 
 def takes_fields(command: Callable[..., None]) -> Callable[..., None]:
-    """Return `command` with an option for each field, in place of every parameter that is marked with `Fields`."""
+    """Return `command` with several options in place of every parameter with a mark such as `Fields`."""
     marked: dict[str, tuple[Callable[..., Any], list[Parameter]]] = {}
     parameters: list[Parameter] = []
     hints = get_type_hints(command, include_extras=True)
     for name, parameter in signature(command).parameters.items():
         kind, *marks = get_args(hints[name])
-        if marks and isinstance(marks[0], Fields):
+        if marks and isinstance(marks[0], OptionsMark):
             marked[name] = kind, marks[0].parameters()
             parameters += marked[name][1]
         else:
@@ -128,10 +136,13 @@ def _starting(suggest: Callable[[], Iterable[str]]) -> Callable[[str], list[str]
     return lambda incomplete: [word for word in suggest() if word.startswith(incomplete)]
 
 
-def _one_of(known: Sequence[str]) -> Callable[[str], str]:
+def _one_of(hint: Any) -> Callable[[str], str]:
+    """Return a function from a choice in any spelling to the choice."""
+
     def parse(text: str) -> str:
-        if text not in known:
-            raise typer.BadParameter(f"{text!r} is not one of {', '.join(map(repr, known))}.")
-        return text
+        choice = settle_choice(hint, text)
+        if choice is None:
+            raise typer.BadParameter(f"{text!r} is not one of {', '.join(map(repr, choices(hint)))}.")
+        return choice
 
     return parse

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from featstore.cli import options
-from featstore.cli.console import list_skipped, note, print_json
+from featstore.cli.console import command_line, list_skipped, note, print_json, say
 from featstore.cli.fields import Fields, takes_fields
 from featstore.cli.units import parse_bytes, parse_rate
 from featstore.datasets.options import DataOptions
@@ -76,10 +76,11 @@ def command(
     runs: Annotated[
         Path | None, typer.Option("--runs", help="Folder of the new run. Default: that of RUN.", show_default=False)
     ] = None,
+    name: options.Name = None,
     cache: options.Cache = None,
     rehash: options.Rehash = False,
     json: options.Json = False,
-    quiet: options.Quiet = False,
+    quiet: options.QuietRun = False,
 ) -> None:
     """Unfreeze the top of a run's base and train it together with its head, from cached inputs of that top.
 
@@ -102,6 +103,8 @@ def command(
             weights=weights,
             cache=options.chosen_cache(cache, rehash),
             runs=runs,
+            name=name,
+            command=command_line(),
             progress=progress,
         )
     for text in tuned.notes:
@@ -110,8 +113,7 @@ def command(
         print_json(_describe(tuned))
         return
     list_skipped(tuned.skipped)
-    if not quiet:
-        print(tuned)
+    say(str(tuned.run.folder)) if quiet else print(tuned)
 
 
 def _describe(tuned: FineTuned) -> dict[str, Any]:

@@ -31,7 +31,7 @@ Settings = Annotated[
         "--set",
         metavar="KEY=VALUE",
         parser=parse_setting,
-        help="A parameter of the head. Repeatable.",
+        help="A parameter of the head, as in p=0.6 or folds=5; `featstore heads` lists them. Repeatable.",
         show_default=False,
     ),
 ]
@@ -51,6 +51,13 @@ Keys = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard output, nothing else there.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress, no table; warnings and errors only.")]
+QuietRun = Annotated[
+    bool, typer.Option("--quiet", help="No progress, no table: the folder of the run is the only line printed.")
+]
+Name = Annotated[
+    str | None,
+    typer.Option("--name", help="Name of the run's folder. Default: made of the settings.", show_default=False),
+]
 
 
 def chosen_cache(folder: Path | None, rehash: bool) -> CacheLike:

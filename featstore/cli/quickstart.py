@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from featstore.cli import options
-from featstore.cli.console import note, print_json
+from featstore.cli.console import command_line, note, print_json, say
 from featstore.cli.show import describe
 from featstore.heads.registry import HeadName
 from featstore.spec import Pool
@@ -23,7 +23,7 @@ def command(
         "featstore-quickstart"
     ),
     json: options.Json = False,
-    quiet: options.Quiet = False,
+    quiet: options.QuietRun = False,
 ) -> None:
     """Do the whole job on built-in data: 1,797 handwritten digits, the base `tiny`, two heads. It takes under a minute.
 
@@ -48,10 +48,13 @@ def command(
                     HeadRecipe(head=head),
                     cache=cache,
                     runs=runs,
+                    command=command_line(),
                     progress=progress,
                 ).run
             )
-        if not (json or quiet):
+        if quiet and not json:
+            say(str(trained[-1].folder))
+        elif not json:
             print(trained[-1])
             print()
     if json:

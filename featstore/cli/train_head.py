@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from featstore.cli import options
-from featstore.cli.console import list_skipped, note, print_json
+from featstore.cli.console import command_line, list_skipped, note, print_json, say
 from featstore.cli.fields import Fields, takes_fields
+from featstore.cli.head_options import HeadParameterOptions, chosen_parameters
 from featstore.cli.show import describe
 from featstore.comparison.grid import Measurement
 from featstore.datasets.options import DataOptions
@@ -29,15 +30,17 @@ def command(
     head: Annotated[HeadRecipe, Fields(HeadRecipe, leave_out=["parameters"])],
     fractions: Annotated[Measurement, Fields(Measurement, only=["val_fraction", "test_fraction", "val_as_test"])],
     reading: Annotated[DataOptions, Fields(DataOptions)],
+    parameters: Annotated[dict[str, Any], HeadParameterOptions()],
     settings: options.Settings = [],
     concat: Annotated[
         bool, typer.Option("--concat", help="Put the features of several --model side by side in one head.")
     ] = False,
     runs: Annotated[Path, typer.Option("--runs", help="Folder of the runs.")] = Path("runs"),
+    name: options.Name = None,
     cache: options.Cache = None,
     rehash: options.Rehash = False,
     json: options.Json = False,
-    quiet: options.Quiet = False,
+    quiet: options.QuietRun = False,
 ) -> None:
     """Train a head on cached features; what is missing is extracted first.
 
@@ -49,19 +52,20 @@ def command(
     from featstore.training.job import check_side_by_side, train
 
     recipe["model"] = recipe["model"] or HEADS[head.head].base or []
-    recipe["weights_seed"] = head.seed
-    recipes = make_recipes(**recipe)
+    recipes = make_recipes(head.seed, **recipe)
     check_side_by_side(recipes, concat)
     with displayed(not quiet) as progress:
         trained = train(
             scan(data, reading),
             recipes,
-            replace(head, parameters=dict(settings)),
+            replace(head, parameters=chosen_parameters(settings, parameters)),
             val_fraction=fractions.val_fraction,
             test_fraction=fractions.test_fraction,
             val_as_test=fractions.val_as_test,
             cache=options.chosen_cache(cache, rehash),
             runs=runs,
+            name=name,
+            command=command_line(),
             progress=progress,
         )
     for text in trained.run.notes:
@@ -71,5 +75,4 @@ def command(
         print_json(describe(trained.run) | {"skipped": skipped})
         return
     list_skipped(trained.manifest.skipped)
-    if not quiet:
-        print(trained.run)
+    say(str(trained.run.folder)) if quiet else print(trained.run)

@@ -11,8 +11,9 @@ from typing import Annotated, Any
 from featstore.datasets.options import DataOptions
 from featstore.errors import UsageError, param
 from featstore.extraction.recipe import Recipe
-from featstore.heads.registry import HEADS, HeadName, make_head
-from featstore.system.fields import Between, Seed, check_fields
+from featstore.heads.parameters import parameter_named, parse_parameters
+from featstore.heads.registry import HEADS, HeadName
+from featstore.system.fields import Between, Seed, settle_fields
 from featstore.training.head_recipe import HeadRecipe
 
 
@@ -50,7 +51,7 @@ class Measurement:
     val_as_test: bool = False
 
     def __post_init__(self) -> None:
-        check_fields(self)
+        settle_fields(self)
         if self.val_as_test and self.folds is not None:
             raise UsageError(
                 f"{param('val_as_test', True)}: not with {param('folds', self.folds)}, where each image is measured"
@@ -81,13 +82,15 @@ def make_grid(
 
 def _settings_by_head(heads: Sequence[HeadName], settings: Mapping[str, Any]) -> dict[HeadName, dict[str, Any]]:
     """Return the settings that each head takes; raise UsageError for an unknown head or a setting that none takes."""
-    names = {name: {field.name for field in fields(type(make_head(name))) if field.init} for name in heads}
-    for key in settings:
-        if not any(key in known for known in names.values()):
-            raise UsageError(f"{param('parameters', key)}: none of the heads {', '.join(heads)} has such a parameter")
-    given = {name: {k: v for k, v in settings.items() if k in known} for name, known in names.items()}
-    for name, parameters in given.items():
-        make_head(name, parameters)  # raises for a wrong value before anything is extracted
+    known = {name: [field.name for field in fields(HEADS[name].parameters)] for name in heads}
+    for word in settings:
+        if not any(parameter_named(word, names) for names in known.values()):
+            lists = "; ".join(f"{name} takes {', '.join(names)}" for name, names in known.items())
+            raise UsageError(f"{param('parameters', word)}: no head of this comparison has such a parameter: {lists}")
+    given: dict[HeadName, dict[str, Any]] = {}
+    for name, names in known.items():
+        own = {word: value for word, value in settings.items() if parameter_named(word, names)}
+        given[name] = parse_parameters(HEADS[name].parameters, name, own)
     return given
 
 

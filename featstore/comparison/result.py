@@ -90,7 +90,7 @@ class ComparisonRow:
         }
 
     def cells(self, by_class: bool, never_found: bool) -> list[str]:
-        """Return the row as the texts of a table, with its mean over the classes and the number never found if wanted."""
+        """Return the row as the texts of a table, and its figures by class if they are wanted."""
         to_best = "best"
         if (self.difference_to_best, *self.difference_ci95) != (0.0, 0.0, 0.0):
             to_best = Difference(self.difference_to_best, *self.difference_ci95).in_points().replace(" points", "")

@@ -20,7 +20,7 @@ from featstore.errors import StoreError
 from featstore.system.files import FileStat, read_regular, write_whole
 from featstore.system.fork_lock import ForkLock
 
-_FORMAT = 2  # 2: dirty pages were written back before the bytes were read
+_FORMAT = 3  # 2: dirty pages were written back before the bytes were read. 3: `identity.content_digest`
 
 
 class DigestMemory:

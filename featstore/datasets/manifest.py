@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
+from featstore.datasets.labels import in_natural_order
 from featstore.datasets.options import DataOptions
 from featstore.errors import DataError
 from featstore.system.files import FileStat
@@ -74,7 +75,8 @@ class Manifest:
         options: How the data set was read.
         layout: What was found there, in a few words.
         notes: What is worth knowing about how it was understood.
-        classes: The labels, sorted and without duplicates.
+        hint: Where no labels were found: what was probably meant.
+        classes: The labels, in natural order and without duplicates.
     """
 
     source: str
@@ -83,11 +85,12 @@ class Manifest:
     options: DataOptions = field(default_factory=DataOptions)
     layout: str = ""
     notes: tuple[str, ...] = ()
+    hint: str = ""
     classes: tuple[str, ...] = field(init=False)
 
     def __post_init__(self) -> None:
         labels = {p.label for p in self.pictures if p.label is not None}
-        object.__setattr__(self, "classes", tuple(sorted(labels)))
+        object.__setattr__(self, "classes", in_natural_order(labels))
 
     def __len__(self) -> int:
         """Return the number of images."""

@@ -7,19 +7,23 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from featstore.datasets.folders import scan_folder
-from featstore.datasets.manifest import Manifest, Picture
+from featstore.datasets.manifest import Manifest, Picture, Skipped
 from featstore.datasets.options import DataOptions
-from featstore.datasets.tables import scan_csv
+from featstore.datasets.table_files import TABLE_ENDINGS
+from featstore.datasets.tables import scan_table_file
 from featstore.datasets.walk import Walk
 from featstore.errors import DataError, UsageError, param
+
+_OTHER_TABLES = (".xlsx", ".xls", ".ods", ".json", ".jsonl", ".feather", ".arff")
 
 
 def scan(data: str | os.PathLike[str], options: DataOptions | None = None) -> Manifest:
     """List the images of a data set, without reading them.
 
     Args:
-        data: A folder of images, a CSV (`path,label[,split][,group]`, paths relative to its folder), or one image.
-        options: How it is read: labels in the names of files, links.
+        data: A folder of images, a table (CSV, TSV or Parquet with columns such as path, label, split and group), or
+            one image.
+        options: How it is read: labels in the names of files, links, the columns of a table.
 
     Returns:
         The manifest: a row for each image, with its label and split where the folders or the CSV give them.
@@ -30,18 +34,27 @@ def scan(data: str | os.PathLike[str], options: DataOptions | None = None) -> Ma
     source, options = os.fspath(data), options or DataOptions()
     if not os.path.exists(source):
         raise DataError(f"{source}: no such file or folder; give a folder of images, a CSV or an image")
-    if os.path.isdir(source):
-        manifest = scan_folder(source, options)
-    elif source.lower().endswith(".csv"):
-        manifest = scan_csv(Path(source), options)
+    ending = os.path.splitext(source)[1].lower()
+    if ending in TABLE_ENDINGS and not os.path.isdir(source):
+        manifest = scan_table_file(Path(source), options)
+    elif ending in _OTHER_TABLES and not os.path.isdir(source):
+        raise DataError(f"{source}: is a table in a format that is not read: save it as CSV")
     else:
-        manifest = list_files([source], options)
+        _refuse_options_of_tables(source, options)
+        manifest = scan_folder(source, options) if os.path.isdir(source) else list_files([source], options)
     if not manifest.pictures:
         left_out = "".join(f"; skipped: {path}: {reason}" for path, reason in manifest.skipped[:1])
         raise DataError(
             f"{source}: no image files found; expected DATA/<class>/*, DATA/train/<class>/* or DATA/*{left_out}"
         )
     return manifest
+
+
+def _refuse_options_of_tables(source: str, options: DataOptions) -> None:
+    """Raise UsageError for options that would do nothing."""
+    for name, value in options.given():
+        if name in ("images", "path_column", "label_column"):
+            raise UsageError(f"{param(name, value)}: is for tables, and {source} is not one: give the table as DATA")
 
 
 def as_manifest(data: str | os.PathLike[str] | Manifest, options: DataOptions | None = None) -> Manifest:
@@ -56,12 +69,13 @@ def as_manifest(data: str | os.PathLike[str] | Manifest, options: DataOptions | 
 def list_files(paths: Sequence[str | os.PathLike[str]], options: DataOptions | None = None) -> Manifest:
     """Return a manifest without labels of files, in the given order, and of all files below folders, sorted."""
     pictures: list[Picture] = []
-    walk = Walk(options or DataOptions())
+    skipped: list[Skipped] = []
     for given in paths:
         path = os.fspath(given)
+        walk = Walk(os.path.realpath(path), options or DataOptions())
         if os.path.isdir(path):
-            pictures += (Picture(file, info) for file, info in walk.files(path, os.path.realpath(path)))
-        else:
-            info = walk.stat(path)
-            pictures += [] if info is None else [Picture(path, info)]
-    return Manifest(str(paths[0]) if paths else "", tuple(pictures), tuple(walk.skipped))
+            pictures += (Picture(file, info) for file, info in walk.files(path))
+        elif (info := walk.stat(path)) is not None:
+            pictures.append(Picture(path, info))
+        skipped += walk.skipped
+    return Manifest(str(paths[0]) if paths else "", tuple(pictures), tuple(skipped))

@@ -1,53 +1,127 @@
-"""Data sets that are tables: a CSV of paths, labels, splits and groups."""
+"""Data sets that are tables: a row for each image, with its path and, if known, its label, split and group."""
 
 from __future__ import annotations
 
-import csv
 import os
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
+from featstore.datasets.columns import Columns, understand_columns
+from featstore.datasets.labels import clean_label
 from featstore.datasets.manifest import Manifest, Picture
+from featstore.datasets.name_labels import NamePattern
 from featstore.datasets.options import DataOptions
 from featstore.datasets.split_names import split_named
+from featstore.datasets.table_files import TextTable, read_table
+from featstore.datasets.table_paths import locate
 from featstore.datasets.walk import Walk
-from featstore.errors import DataError
+from featstore.errors import DataError, UsageError, param
+from featstore.system.text import count, listed
 
-_CSV_COLUMNS = ("path", "label", "split", "group")
-
-
-def scan_csv(path: Path, options: DataOptions) -> Manifest:
-    """Return the manifest of a CSV. Its paths are relative to its folder and may lead anywhere: the user wrote them."""
-    walk = Walk(options)
-    pictures: list[Picture] = []
-    try:
-        with path.open(newline="", encoding="utf-8-sig", errors="surrogateescape") as file:
-            rows = csv.DictReader(file)
-            _check_columns(path, rows.fieldnames)
-            for row in rows:
-                pictures += _csv_picture(walk, path, rows.line_num, row)
-    except (csv.Error, OSError) as error:
-        raise DataError(f"{path}: cannot be read as a CSV: {error}") from error
-    twice = [p for p, n in Counter(p.path for p in pictures).items() if n > 1]
-    if twice:
-        raise DataError(f"{path}: {twice[0]} is named more than once; keep one line per image")
-    return Manifest(str(path), tuple(pictures), tuple(walk.skipped), options)
+# What stands for a missing value, as pandas has it. `none` in small letters may be a class.
+_MISSING = {"", "nan", "NaN", "NAN", "None", "NULL", "null", "NA", "N/A", "n/a", "<NA>", "NaT", "#N/A", "-nan"}
 
 
-def _check_columns(path: Path, found: Sequence[str] | None) -> None:
-    columns = list(found or ())
-    if "path" not in columns or not {*columns} <= {*_CSV_COLUMNS} or len({*columns}) < len(columns):
-        raise DataError(f"{path}: expected the columns path,label[,split][,group], found {','.join(columns) or 'none'}")
+def scan_table_file(path: Path, options: DataOptions) -> Manifest:
+    """Return the manifest of a file that is a table; see `scan_table`."""
+    return scan_table(read_table(path), options)
 
 
-def _csv_picture(walk: Walk, path: Path, line: int, row: dict[str, str]) -> Iterator[Picture]:
-    if None in row or not row["path"] or "\0" in row["path"]:
-        raise DataError(f"{path}, line {line}: expected one path and at most one value per column")
-    written = row.get("split") or ""
-    split = split_named(written)
-    if written and split is None:
-        raise DataError(f"{path}, line {line}: split {written!r} is not known: use train, val or test")
-    file = os.path.join(path.parent, row["path"])
-    if (info := walk.stat(file)) is not None:
-        yield Picture(file, info, row.get("label") or None, split, row.get("group") or None)
+def scan_table(table: TextTable, options: DataOptions) -> Manifest:
+    """Return the manifest of a table. Its paths may lead anywhere: the user wrote them."""
+    if options.label_from is not None and options.label_column is not None:
+        raise UsageError(
+            f"{param('label_from', options.label_from)}: has no effect with {param('label_column')}; give one of them"
+        )
+    columns = understand_columns(table, options)
+    names = _names(table, columns.path)
+    located = locate(names, table.folder if options.images is None else options.images, table.source)
+    labels, label_notes = _labels(table, columns, options)
+    splits = _splits(table, columns)
+    groups = [cell.strip() for cell in table.cells(columns.group)] if columns.group is not None else [""] * len(names)
+    walk = Walk(os.path.realpath(table.folder), options)
+    pictures: dict[str, Picture] = {}
+    again = 0
+    for row, path in enumerate(located.paths):
+        key = os.path.normpath(os.path.abspath(path))
+        if (info := walk.stat(path)) is None:
+            continue
+        picture = Picture(path, info, labels[row], splits[row], groups[row] or None)
+        first = pictures.setdefault(key, picture)
+        if first is not picture:
+            again += 1
+            _check_same(table, row, first, picture)
+    notes = [*table.notes, *columns.notes, *located.notes, *label_notes]
+    if again:
+        notes.append(f"{count(again, 'row')} of the table {'names' if again == 1 else 'name'} an image once more")
+    layout = "table of paths" if all(label is None for label in labels) else "table of paths and labels"
+    return Manifest(
+        table.source, tuple(pictures.values()), tuple(walk.skipped), options, layout, tuple(notes), columns.hint
+    )
+
+
+def _names(table: TextTable, column: int) -> list[str]:
+    names = table.cells(column)
+    for row, name in enumerate(names):
+        if not name.strip() or "\0" in name:
+            raise DataError(f"{table.place(row)}: expected the path of an image in {table.columns[column]!r}")
+    return names
+
+
+def _labels(table: TextTable, columns: Columns, options: DataOptions) -> tuple[list[str | None], list[str]]:
+    """Return the label of each row, None where it is missing, and a note on those."""
+    if options.label_from is not None:
+        pattern = NamePattern(options.label_from)
+        return [pattern.label(name.strip().replace("\\", "/")) for name in table.cells(columns.path)], []
+    if columns.one_hot:
+        names = [clean_label(table.columns[column]) for column in columns.one_hot]
+        return [names[_place_of_one(row, columns.one_hot)] for row in table.rows], []
+    if columns.label is None:
+        return [None] * len(table.rows), []
+    cells, notes = _as_written(table.cells(columns.label))
+    missing = [cell for cell in cells if cell in _MISSING]
+    if 0 < len(missing) < len(cells):
+        written = listed(sorted({repr(cell) if cell else "empty" for cell in missing}))
+        notes.append(f"{count(len(missing), 'image')} of the table without a class: the label is {written}")
+    return [None if cell in _MISSING else cell for cell in cells], notes
+
+
+def _as_written(cells: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Return clean labels, and a note. What is not UTF-8 is read as Excel for Windows writes it."""
+    foreign = {cell for cell in cells if not cell.isascii() and any("\udc80" <= c <= "\udcff" for c in cell)}
+    notes = []
+    if foreign:
+        cells = [c.encode("utf-8", "surrogateescape").decode("cp1252", "replace") if c in foreign else c for c in cells]
+        notes.append("the table is not in UTF-8: its labels are read as Windows-1252")
+    return [clean_label(cell) for cell in cells], notes
+
+
+def _place_of_one(row: Sequence[str], columns: Sequence[int]) -> int:
+    return next(place for place, column in enumerate(columns) if row[column].strip() in ("1", "1.0", "True"))
+
+
+def _splits(table: TextTable, columns: Columns) -> list[str | None]:
+    if columns.is_valid is not None:
+        said = (cell.strip().lower() for cell in table.cells(columns.is_valid))
+        return ["val" if cell in ("true", "1", "1.0") else "train" for cell in said]
+    if columns.split is None:
+        return [None] * len(table.rows)
+    splits: list[str | None] = []
+    for row, cell in enumerate(table.cells(columns.split)):
+        written = "" if cell.strip() in _MISSING else cell.strip()
+        split = split_named(written) if written else None
+        if written and split is None:
+            raise DataError(f"{table.place(row)}: split {written!r} is not known: use train, val or test")
+        splits.append(split)
+    return splits
+
+
+def _check_same(table: TextTable, row: int, first: Picture, again: Picture) -> None:
+    """Raise DataError if a row says something else of an image than an earlier one."""
+    for what in ("label", "split", "group"):
+        one, other = getattr(first, what), getattr(again, what)
+        if one != other:
+            raise DataError(
+                f"{table.place(row)}: {again.path} is named more than once, with the {what} {one!r} and "
+                f"{other!r}; keep one row per image"
+            )

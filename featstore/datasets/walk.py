@@ -1,4 +1,4 @@
-"""A sorted walk over folders, which records the files that it leaves out."""
+"""A sorted walk over a data set's folders, which records the files that it leaves out."""
 
 from __future__ import annotations
 
@@ -12,27 +12,61 @@ from featstore.errors import DataError
 from featstore.system.files import FileStat
 
 LINK_OUT = "link that leaves the data set"
+_IMAGES = {
+    "jpg",
+    "jpeg",
+    "jpe",
+    "jfif",
+    "png",
+    "bmp",
+    "gif",
+    "webp",
+    "tif",
+    "tiff",
+    "ppm",
+    "pgm",
+    "jp2",
+    "avif",
+    "heic",
+}
 _JUNK = {"thumbs.db", "ehthumbs.db", "desktop.ini", "$recycle.bin", "__macosx", "@eadir"}  # the last is Synology's
 
 
-class Walk:
-    """A sorted walk over folders that records the skipped files. `os.scandir` saves a system call for each file."""
+def has_image_name(name: str) -> bool:
+    """Return whether the name of a file ends like that of an image."""
+    return name.rpartition(".")[2].lower() in _IMAGES and "." in name
 
-    def __init__(self, options: DataOptions) -> None:
+
+class Walk:
+    """A sorted walk over folders that records the skipped files. `os.scandir` saves a system call for each file.
+
+    root: the real path of the data set; links out of it are followed only if `options` say so.
+    """
+
+    def __init__(self, root: str, options: DataOptions) -> None:
+        self._root = root
         self._follows = options.follow_links
         self._followed: set[str] = set()  # folders outside of the data set, so that a circle of links ends
         self.skipped: list[Skipped] = []
 
-    def folders(self, top: str, root: str) -> list[str]:
+    def folders(self, top: str) -> list[str]:
         """Return the names of the folders directly below `top`, with the links that `files` follows."""
-        try:
-            with os.scandir(top) as entries:
-                return sorted(e.name for e in entries if not self._is_junk(e.name) and self._is_folder(e, root))
-        except OSError as error:
-            raise DataError(f"{top}: folder cannot be listed: {error.strerror}") from error
+        return sorted(entry.name for entry in self._entries(top) if self._is_folder(entry))
 
-    def files(self, top: str, root: str, deep: bool = True) -> Iterator[tuple[str, FileStat]]:
-        """Yield path and stat of the regular files below `top`, without links to outside of `root`.
+    def links_out(self, top: str) -> list[str]:
+        """Return the names of the folders directly below `top` that are links out of the data set and not followed."""
+        return [e.name for e in self._entries(top) if e.is_dir() and self._reason_against_link(e) == LINK_OUT]
+
+    def has_images(self, top: str) -> bool:
+        """Return whether a file directly in `top` has a name like an image."""
+        return any(self._is_image(entry) for entry in self._entries(top))
+
+    def images(self, top: str) -> int:
+        """Return the number of files directly in `top` with names like images."""
+        return sum(self._is_image(entry) for entry in self._entries(top))
+
+    def files(self, top: str, deep: bool = True) -> Iterator[tuple[str, FileStat]]:
+        """Yield path and stat of the regular files below `top`.
 
         It uses a stack: folders may be nested more deeply than Python's recursion limit.
         """
@@ -40,18 +74,15 @@ class Walk:
         while waiting:
             folder = waiting.pop()
             try:
-                with os.scandir(folder) as entries:
-                    ordered = sorted(entries, key=lambda e: e.name)
-            except OSError as error:
-                self.skipped.append(Skipped(folder, f"folder cannot be listed: {error.strerror}"))
+                entries = self._entries(folder)
+            except DataError as error:
+                self.skipped.append(Skipped(folder, str(error).removeprefix(f"{folder}: ")))
                 continue
             below: list[str] = []
-            for entry in ordered:
-                if self._is_junk(entry.name):
-                    continue
-                if self._is_folder(entry, root):
+            for entry in entries:
+                if self._is_folder(entry):
                     below += [entry.path] if self._is_first(entry) else []
-                elif reason := self._reason_against_link(entry, root):
+                elif reason := self._reason_against_link(entry):
                     self.skipped.append(Skipped(entry.path, reason))
                 elif (info := self.stat(entry.path)) is not None:
                     yield entry.path, info
@@ -70,29 +101,39 @@ class Walk:
         self.skipped.append(Skipped(path, "not a regular file"))
         return None
 
-    def skip_files(self, top: str, root: str, reason: str) -> None:
+    def skip_files(self, top: str, reason: str) -> None:
         """Add the files directly in `top` to `skipped`."""
-        self.skipped += [Skipped(path, reason) for path, _ in self.files(top, root, deep=False)]
+        self.skipped += [Skipped(path, reason) for path, _ in self.files(top, deep=False)]
 
-    def _is_folder(self, entry: os.DirEntry[str], root: str) -> bool:
-        return entry.is_dir(follow_symlinks=False) or (entry.is_dir() and not self._reason_against_link(entry, root))
+    def _entries(self, folder: str) -> list[os.DirEntry[str]]:
+        """Return what is in a folder, sorted and without the files of operating systems; raises DataError."""
+        try:
+            with os.scandir(folder) as entries:
+                return sorted((e for e in entries if not self._is_junk(e.name)), key=lambda e: e.name)
+        except OSError as error:
+            raise DataError(f"{folder}: folder cannot be listed: {error.strerror}") from error
 
-    def _reason_against_link(self, entry: os.DirEntry[str], root: str) -> str:
+    def _is_image(self, entry: os.DirEntry[str]) -> bool:
+        return has_image_name(entry.name) and not self._is_folder(entry)
+
+    def _is_folder(self, entry: os.DirEntry[str]) -> bool:
+        return entry.is_dir(follow_symlinks=False) or (entry.is_dir() and not self._reason_against_link(entry))
+
+    def _reason_against_link(self, entry: os.DirEntry[str]) -> str:
         """Return why a link is not followed; nothing if it is, or if `entry` is not a link."""
         if not entry.is_symlink():
             return ""
-        inside = self._stays_inside(entry.path, root)
+        inside = self._stays_inside(entry.path)
         if not inside and not self._follows:
             return LINK_OUT
         if not os.path.isdir(entry.path):
             return ""
-        target = os.path.realpath(entry.path)
         if inside:
             return "link to a folder; its files are listed under their own path"
+        target = os.path.join(os.path.realpath(entry.path), "")
         own = os.path.realpath(os.path.dirname(entry.path))
-        if any(os.path.join(folder, "").startswith(os.path.join(target, "")) for folder in (root, own)):
-            return "link to a folder that it lies in"
-        return ""
+        lies_in_it = any(os.path.join(folder, "").startswith(target) for folder in (self._root, own))
+        return "link to a folder that it lies in" if lies_in_it else ""
 
     def _is_first(self, entry: os.DirEntry[str]) -> bool:
         """Return whether a folder is to be read: a link to one that was read through a link before is skipped."""
@@ -109,9 +150,8 @@ class Walk:
     def _is_junk(name: str) -> bool:
         return name.startswith(".") or name.lower() in _JUNK
 
-    @staticmethod
-    def _stays_inside(path: str, root: str) -> bool:
+    def _stays_inside(self, path: str) -> bool:
         try:
-            return os.path.realpath(path).startswith(root + os.sep)
+            return os.path.realpath(path).startswith(self._root + os.sep)
         except OSError:  # it leads through a folder without permission
             return False

@@ -5,7 +5,6 @@ The base is an argument (`Task.encode`): this module knows no network and is tes
 
 from __future__ import annotations
 
-import hashlib
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -18,6 +17,7 @@ from featstore.datasets.digests import DigestMemory
 from featstore.datasets.manifest import Manifest, Picture, Skipped
 from featstore.errors import StoreError, UnreadableImage
 from featstore.extraction.writer import RowQueue, Task
+from featstore.images.identity import content_digest
 from featstore.images.prefetch import Read, fetch_all
 from featstore.store.rowid import RowId, row_id
 from featstore.store.rowstore import RowStore
@@ -219,7 +219,7 @@ class _Job:
             try:
                 return read(raw)
             except UnreadableImage:
-                for queue, row in self._rows(hashlib.sha256(raw).hexdigest()):
+                for queue, row in self._rows(content_digest(raw)):
                     queue.writer.claims.release([row])
                 raise
 

@@ -48,7 +48,7 @@ class Plan:
 def make_plan(recipe: Recipe, memory: DigestMemory) -> Plan:
     """Return the plan of `recipe`; raises UsageError for views that cannot be combined."""
     crops, versions = parse_views(recipe.views)
-    sizes = [recipe.size, *_scales(recipe)]
+    sizes = [recipe.size, *scales_of(recipe)]
     specs = [resolve_recipe(replace(recipe, size=size, scales=None), memory) for size in sizes]
     parts = tuple(PlannedRows(spec, VIEWS[crops] if spec.reading.resize else (WHOLE,)) for spec in specs)
     if len({part.spec.key for part in parts}) < len(parts):
@@ -69,7 +69,7 @@ def make_plan(recipe: Recipe, memory: DigestMemory) -> Plan:
     return Plan(recipe, parts, parts[0].views.index(specs[0].reading.plain), augmented)
 
 
-def _scales(recipe: Recipe) -> list[str]:
+def scales_of(recipe: Recipe) -> list[str]:
     """Return the further sizes; raises UsageError if one is not a size."""
     if not recipe.scales:
         return []

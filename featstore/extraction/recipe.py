@@ -8,15 +8,16 @@ with the first use of one), because the command line imports it for every comman
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, TypedDict, TypeVar
 
-from featstore.images.preprocessing import parse_variant
-from featstore.images.reading import Fit, Interpolation, ReadingName
-from featstore.images.views import parse_views
+from featstore.images.preprocessing import parse_variant, settle_variant
+from featstore.images.reading import ALL_BITS, Fit, Interpolation, ReadingName, Size, settle_size
+from featstore.images.views import parse_views, settle_views
 from featstore.spec import LAST_ACTIVATION, Dtype, Pool
-from featstore.system.fields import Seed, check_fields
+from featstore.system.fields import Alias, Between, Seed, settle_fields
+from featstore.system.words import plain, spelled_as
 
 if TYPE_CHECKING:
     from featstore.bases.source import BaseSource
@@ -34,22 +35,23 @@ class Recipe:
 
     Attributes:
         model: A base (see `featstore models`), `tiny`, or a .keras file.
-        weights: imagenet, random, or a file .h5, .weights.h5, .keras. Default: what the base was published with.
+        weights: imagenet, random, a file .h5, .weights.h5, .keras, or default: what the base was published with.
         alpha: Width multiplier of MobileNet, V2 and V3.
         preprocess: keras (what the base was trained with), caffe, torch, tf, rescale, rgb-mean, raw, or numbers:
             order=bgr,scale=1,mean=104:117:124,std=1.
-        size: Input side in px, or HxW. Default: the base's own.
+        size: Input side in px, or height and width, as in 224x320. Default: the base's own.
         fit: How an image becomes that size: squash, crop (shorter side, then centre) or pad. Default: squash; crop
             where `views` or `resize` take crops of a larger image.
         interpolation: How pixels are interpolated when an image is resized.
         reading: pillow (antialiased, EXIF applied), or keras-compat (as Keras data sets read).
+        bits: How many bits grey images of 16 bits use: 12 where their white is 4095, as in many X-rays.
         layer: Layer whose activation is kept.
         pool: How the activation is pooled over the image; none keeps the whole map. Default: avg; none for pixels and
-            the head vgg-fc.
+            the heads vgg-fc and fc-bn.
         dtype: How rows are stored.
         views: one, flip, five, ten (crops and mirror images), or augment:K for training images.
         resize: Size that crops are taken from, a side or HxW. Default with crops: size / 0.875.
-        scales: Further sizes that each image is seen at, as in 256,384,480.
+        scales: Further sizes that each image is seen at, as in 256,384,480; or none.
         augment: With `views` augment:K, any of crop,mirror,rotation,shear,zoom,brightness,seed. Default:
             mirror=1,shear=11.5,zoom=0.2.
         weights_seed: Seed of random weights.
@@ -59,22 +61,29 @@ class Recipe:
     weights: str | None = None
     alpha: float | None = None
     preprocess: str = "keras"
-    size: str | int | None = None
-    fit: Fit | None = None
-    interpolation: Interpolation = "bilinear"
-    reading: ReadingName = "pillow"
+    size: Size | None = None
+    fit: Annotated[Fit, Alias("stretch", "squash"), Alias("center-crop", "crop"), Alias("letterbox", "pad")] | None = (
+        None
+    )
+    interpolation: Annotated[
+        Interpolation, Alias("linear", "bilinear"), Alias("cubic", "bicubic"), Alias("lanczos3", "lanczos")
+    ] = "bilinear"
+    reading: Annotated[ReadingName, Alias("PIL", "pillow"), Alias("keras", "keras-compat")] = "pillow"
+    bits: Annotated[int, Between(8, ALL_BITS)] = ALL_BITS
     layer: str = LAST_ACTIVATION
-    pool: Pool | None = None
-    dtype: Dtype = "float16"
+    pool: Annotated[Pool, Alias("average", "avg"), Alias("mean", "avg"), Alias("maximum", "max")] | None = None
+    dtype: Annotated[Dtype, Alias("half", "float16"), Alias("fp16", "float16"), Alias("fp32", "float32")] = "float16"
     views: str = "one"
-    resize: str | int | None = None
+    resize: Size | None = None
     scales: str | None = None
     augment: str | None = None
     weights_seed: Seed = 0
     top: bool = False
 
     def __post_init__(self) -> None:
-        check_fields(self)
+        settle_fields(self)
+        for name, settle in _SETTLE.items():
+            object.__setattr__(self, name, settle(getattr(self, name)))
 
     def source(self) -> BaseSource:
         """Return the source of the base; raises UsageError or BaseUnavailable."""
@@ -82,13 +91,17 @@ class Recipe:
 
         return parse_source(self.model, self.weights, self.alpha, self.weights_seed, self.top)
 
+    def with_path(self, change: Callable[[str], str]) -> Recipe:
+        """Return the recipe with `change` applied to the path of the file that it names, if any."""
+        if self._names_file():
+            return replace(self, model=change(self.model))
+        if not self.weights or self.weights in ("imagenet", "random"):
+            return self
+        return replace(self, weights=change(self.weights))
+
     def at_absolute_paths(self) -> Recipe:
         """Return the recipe with an absolute path of the file that it names, if any, for use from another folder."""
-        if self._names_file():
-            return replace(self, model=os.path.abspath(self.model))
-        if self.weights is None or self.weights in ("imagenet", "random"):
-            return self
-        return replace(self, weights=os.path.abspath(self.weights))
+        return self.with_path(os.path.abspath)
 
     def with_weights(self, weights: str) -> Recipe:
         """Return the recipe with other weights. A `.keras` file is base and weights in one."""
@@ -119,23 +132,76 @@ class Recipe:
         return self.model.endswith(MODEL_ENDING)
 
 
+def _settle_model(model: str) -> str:
+    from featstore.bases.catalog import settle_model
+
+    return settle_model(model)
+
+
+def settle_weights(weights: str | None) -> str | None:
+    """Return weights as they are named here; None for what the base was published with."""
+    if weights is None:
+        return None
+    text = os.fspath(weights)
+    return None if text == "" or plain(text) == "default" else spelled_as(text, ("imagenet", "random")) or text
+
+
+def _settle_scales(scales: str | Sequence[Any] | None) -> str | None:
+    """Return sizes as `256,384`; None where there are none."""
+    if scales is None or isinstance(scales, str):
+        text = "".join((scales or "").split())
+        return None if text.lower() in ("", "none") else text
+    return ",".join(str(settle_size(size)) for size in scales)
+
+
+_SETTLE: dict[str, Callable[[Any], Any]] = {  # fields with an open set of values, and how one value gets one spelling
+    "model": _settle_model,
+    "weights": settle_weights,
+    "preprocess": settle_variant,
+    "size": settle_size,
+    "views": settle_views,
+    "resize": settle_size,
+    "scales": _settle_scales,
+}
+
+
+# Fields that a grid takes several values of, each of which meets every other; the last one changes fastest.
+AXES = ("size", "resize", "views", "scales", "fit", "interpolation", "reading", "layer", "pool", "dtype", "preprocess")
+
+
+class CheckOptions(TypedDict, total=False):
+    """The fields of a `Recipe` that a check of a base takes as keyword arguments."""
+
+    model: str
+    weights: str | None
+    alpha: float | None
+    size: Size | None
+    fit: Fit | None
+    interpolation: Interpolation
+    bits: int
+    resize: Size | None
+    scales: str | None
+    weights_seed: int
+
+
 class GridOptions(TypedDict, total=False):
-    """The fields of a `Recipe` as keyword arguments; six of them take several values, as `make_recipes` says."""
+    """The fields of a `Recipe` as keyword arguments; most of them take several values, as `make_recipes` says."""
 
     model: OneOrMore[str]
     weights: OneOrMore[str | None]
     alpha: OneOrMore[float | None]
     preprocess: OneOrMore[str]
-    size: OneOrMore[str | int | None]
+    size: OneOrMore[Size | None]
+    fit: OneOrMore[Fit | None]
+    interpolation: OneOrMore[Interpolation]
+    reading: OneOrMore[ReadingName]
+    layer: OneOrMore[str]
+    pool: OneOrMore[Pool | None]
+    dtype: OneOrMore[Dtype]
     views: OneOrMore[str]
-    fit: Fit | None
-    interpolation: Interpolation
-    reading: ReadingName
-    layer: str
-    pool: Pool | None
-    dtype: Dtype
-    resize: str | int | None
-    scales: str | None
+    resize: OneOrMore[Size | None]
+    scales: OneOrMore[str | None]
+    bits: int
     augment: str | None
     weights_seed: int
     top: bool

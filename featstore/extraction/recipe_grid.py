@@ -1,39 +1,47 @@
-"""The recipes of a grid: every base with every preprocessing, input size and kind of views."""
+"""The recipes of a grid: every base with every combination of the other options."""
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import reduce
 from itertools import product
 from typing import Any, Unpack
 
-from featstore.bases.catalog import BASES
+from featstore.bases.catalog import BASES, PIXELS, TINY, settle_model
 from featstore.errors import UsageError, param
-from featstore.extraction.recipe import GridOptions, Recipe
+from featstore.extraction.recipe import AXES, GridOptions, Recipe, settle_weights
 from featstore.images.views import parse_views
 from featstore.system.fields import check_names
 
+_PAIRS = ("size", "resize")  # whose values may be (height, width)
 
-def make_recipes(**options: Unpack[GridOptions]) -> list[Recipe]:
-    """Return a recipe for every base at every size with every kind of views and every preprocessing, in this order.
 
-    Each of model, weights, alpha, size, views and preprocess is one value or a sequence of them; an empty sequence
-    stands for the default. `weights` are one for all bases (imagenet, random or None), or one for each in their order;
-    `alpha` is one for all bases that take one, or one for each of these. `augment` is for the augmented views alone.
+def make_recipes(seed: int = 0, **options: Unpack[GridOptions]) -> list[Recipe]:
+    """Return a recipe for every base with every combination of the other options, in the order of `AXES`.
+
+    Each of model, weights, alpha and the `AXES` is one value or a list of them; an empty list stands for the default.
+    `weights` are one for all bases (imagenet, random or default), or one for each in their order; `alpha` is one for
+    all bases that take one, or one for each of these. `augment` is for the augmented views alone. `seed` is that of
+    random weights, if `weights_seed` is not given.
 
     Raises:
-        UsageError: If an option is not known, if a model is missing, if weights or multipliers do not match the bases
-            in number, or for a value that a Recipe does not allow.
+        UsageError: If an option is not known or has no effect, if a model is missing, if weights or multipliers do not
+            match the bases in number, or for a value that a Recipe does not allow.
     """
     given: dict[str, Any] = {**options}
     check_names("option", given, GridOptions.__annotations__)
     bases = _pair(*(_several(given.pop(name, ())) for name in ("model", "weights", "alpha")))
-    axes = [
-        [{name: value} for value in _several(given.pop(name, ()))] or [{}] for name in ("size", "views", "preprocess")
-    ]
-    recipes = [
-        Recipe(**given, **base, **size, **views, **variant) for base, size, views, variant in product(bases, *axes)
-    ]
+    axes = [[{name: value} for value in _several(given.pop(name, ()), name in _PAIRS)] or [{}] for name in AXES]
+    weights_seed = given.pop("weights_seed", None)
+    given |= {"weights_seed": seed if weights_seed is None else weights_seed}
+    recipes = [Recipe(**given, **base, **reduce(operator.or_, rest, {})) for base, *rest in product(bases, *axes)]
+    if weights_seed and all(recipe.weights != "random" for recipe in recipes):
+        raise UsageError(
+            f"{param('weights_seed', weights_seed)}: has no effect, since no weights are random; leave it out, or give "
+            f"{param('weights', 'random')}"
+        )
     augmented = [parse_views(recipe.views)[1] > 0 for recipe in recipes]
     if not any(augmented):
         return recipes
@@ -42,7 +50,13 @@ def make_recipes(**options: Unpack[GridOptions]) -> list[Recipe]:
     ]
 
 
-def _several(value: Any) -> list[Any]:
+def _several(value: Any, is_pair: bool = False) -> list[Any]:
+    """Return the values of an option: those of a list or tuple, or the only one.
+
+    is_pair: whether a tuple of two numbers is one value, height and width.
+    """
+    if is_pair and isinstance(value, tuple) and len(value) == 2 and all(isinstance(side, int) for side in value):
+        return [value]
     return list(value) if isinstance(value, Sequence) and not isinstance(value, str) else [value]
 
 
@@ -50,10 +64,13 @@ def _pair(models: list[str], weights: list[str | None], alphas: list[float | Non
     """Return the fields model, weights and alpha of each base; raises UsageError if their numbers do not match."""
     if not models:
         raise UsageError(f"{param('model')} is missing: name a base, as in {param('model', 'MobileNetV2')}")
+    models = [settle_model(model) for model in models]
+    weights = [settle_weights(some) for some in weights]
     shared = weights in ([], [None], ["imagenet"], ["random"])
     if len(weights) != len(models) and not shared:
         raise UsageError(
-            f"{len(models)} bases but {len(weights)} {param('weights')}: give one for each, in their order"
+            f"{len(models)} bases but {len(weights)} {param('weights')}: give one for each, in their order; "
+            f"{param('weights', 'default')} is what a base was published with"
         )
     scaled = [place for place, model in enumerate(models) if model in BASES and BASES[model].takes_alpha]
     if len(alphas) > 1 and len(alphas) != len(scaled):
@@ -62,8 +79,14 @@ def _pair(models: list[str], weights: list[str | None], alphas: list[float | Non
         )
     # If no base takes an alpha, the first gets it: the error of the Recipe then names the bases that take one.
     alpha_of = dict(zip(scaled or [0], alphas if len(alphas) != 1 else alphas * len(models), strict=False))
-    weights_of = weights if len(weights) == len(models) else [*weights, None][:1] * len(models)
+    weights_of = weights if len(weights) == len(models) else [_shared_by(model, weights) for model in models]
     return [
         {"model": model, "weights": weights_of[place], "alpha": alpha_of.get(place)}
         for place, model in enumerate(models)
     ]
+
+
+def _shared_by(model: str, weights: list[str | None]) -> str | None:
+    """Return the weights of `model` where one word stands for all bases. What is built in may not have such weights."""
+    without = {TINY.name: ["imagenet"], PIXELS.name: ["imagenet", "random"]}.get(model, [])
+    return next((some for some in weights if some not in without), None)

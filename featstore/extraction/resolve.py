@@ -75,7 +75,7 @@ def _reading(recipe: Recipe, source: BaseSource) -> Reading:
     elif crops != "one":
         resize = round(height / CANVAS), round(width / CANVAS)
     fit = recipe.fit or ("crop" if resize else "squash")
-    return Reading(height, width, recipe.reading, fit, recipe.interpolation, resize)
+    return Reading(height, width, recipe.reading, fit, recipe.interpolation, resize, bits=recipe.bits)
 
 
 def weights_state(source: BaseSource, height: int, width: int) -> FileStat | None:

@@ -12,6 +12,7 @@ from typing import Any
 
 from featstore.bases.catalog import BASES, BUILT_IN
 from featstore.images.preprocessing import NAMED
+from featstore.images.reading import ALL_BITS
 from featstore.images.views import CANVAS
 
 _Flat = dict[str, Any]
@@ -28,6 +29,7 @@ _WORDS = {
     "reading.resize": "crops' canvas",
     "reading.fit": "fit",
     "reading.interpolation": "interpolation",
+    "reading.bits": "bits of grey images",
     "reading.augmentation.version": "version of the augmentation",
     "preprocessing": "preprocessing",
     "layer": "layer",
@@ -117,6 +119,8 @@ def _phrase(name: str, old: Any, new: Any) -> str:
         return f"weights differ ({str(old)[:8]} -> {str(new)[:8]})"
     if name == "preprocessing":
         return f"{words} {_variant(old, new)} -> {_variant(new, old)}"
+    if name == "reading.bits":  # left out where they are all
+        old, new = (ALL_BITS if bits is None else bits for bits in (old, new))
     return f"{words} {_text(old)} -> {_text(new)}"
 
 

@@ -17,7 +17,7 @@ from featstore.extraction.cache import Cache, CacheLike
 from featstore.extraction.pipeline import extract_features
 from featstore.extraction.recipe import Recipe
 from featstore.features.views import load_views
-from featstore.images.reading import Fit, Interpolation, ReadingName
+from featstore.images.reading import ALL_BITS, Fit, Interpolation, ReadingName, Size
 from featstore.images.views import parse_views
 from featstore.spec import LAST_ACTIVATION, Dtype, Pool
 from featstore.system.pinned import pinned
@@ -58,15 +58,16 @@ class Bottleneck(_Transformer):
     weights: str | None = None
     alpha: float | None = None
     preprocess: str = "keras"
-    size: str | int | None = None
+    size: Size | None = None
     fit_mode: Fit | None = None
     interpolation: Interpolation = "bilinear"
     reading: ReadingName = "pillow"
+    bits: int = ALL_BITS
     layer: str = LAST_ACTIVATION
     pool: Pool | None = None
     dtype: Dtype = "float16"
     views: str = "one"
-    resize: str | int | None = None
+    resize: Size | None = None
     scales: str | None = None
     weights_seed: int = 0
     cache: CacheLike = None
@@ -122,6 +123,4 @@ class Bottleneck(_Transformer):
         options = self.get_params(deep=False)
         del options["cache"]
         options["fit"] = options.pop("fit_mode")
-        for side in ("size", "resize"):
-            options[side] = None if options[side] is None else str(options[side])
         return Recipe(**options)

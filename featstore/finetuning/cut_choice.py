@@ -40,7 +40,10 @@ def check_fine_tunable(
     """Raise UsageError for a run whose base cannot be fine-tuned so, and for options without effect."""
     recipe, reason = run.recipes[0], None
     if run.fine_tuning:
-        reason = "is fine-tuned already; give the run of its head"
+        reason = (
+            "is fine-tuned already, and a fine-tuned run cannot be trained further; give the run of its head, "
+            f"{run.fine_tuning.head_run}, with more {param('epochs')}"
+        )
     elif len(run.recipes) > 1:
         reason = "has several bases side by side; train a head on one of them"
     elif recipe.source().is_pixels:

@@ -3,30 +3,30 @@
 from __future__ import annotations
 
 import os
-import shutil
 import time
-from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from featstore.datasets.leaks import leak_notes, trained_on_notes
 from featstore.datasets.manifest import Manifest
-from featstore.errors import FeatstoreError, StoreError
+from featstore.errors import StoreError
 from featstore.extraction.cache import Cache, CacheLike
 from featstore.finetuning.cut_choice import CutChoice, check_fine_tunable
 from featstore.finetuning.result import FineTuned
 from featstore.finetuning.settings import FineTuneSettings
 from featstore.finetuning.setup import FineTuneSetup, set_up_fine_tuning
 from featstore.finetuning.verdict import compare_accuracies, describe_difference, judge
-from featstore.runs.files import check_root, load_curve, new_folder, save_run
+from featstore.runs.files import load_curve, save_run
 from featstore.runs.fine_tuning import FineTuning
+from featstore.runs.folders import check_name, check_root, publish_run
 from featstore.runs.measuring import measure_splits
 from featstore.runs.moves import moved_notes
 from featstore.runs.run import Run
-from featstore.system.environment import versions
+from featstore.system.environment import utc_now, versions
 from featstore.system.files import file_digest, write_whole
 from featstore.system.pinned import pinned
+from featstore.training.endings import saved_if_interrupted
 
 if TYPE_CHECKING:
     from featstore.evaluation.metrics import Metrics
@@ -64,13 +64,19 @@ def fine_tune_run(
     weights: str | None = None,
     cache: CacheLike = None,
     runs: str | os.PathLike[str] | None = None,
+    name: str | None = None,
+    command: str | None = None,
     progress: Progress | None = None,
 ) -> FineTuned:
-    """Train the top of the base of `head_run` together with its head; see `featstore.fine_tune`."""
+    """Train the top of the base of `head_run` together with its head; see `featstore.fine_tune`.
+
+    command: the command line that the run records.
+    """
     start = time.perf_counter()
     root = Path(runs) if runs else _folder_of(head_run)
     check_fine_tunable(head_run, choice, views, augment, settings)
     check_root(root)
+    check_name(root, name)
     setup = set_up_fine_tuning(
         head_run,
         data,
@@ -83,16 +89,16 @@ def fine_tune_run(
         progress=progress,
     )
     ready = time.perf_counter()
-    try:
+    interrupted = True
+
+    def save() -> FineTuned:
+        times = _Times(start=start, ready=ready, trained=time.perf_counter())
+        return _save(setup, settings, root, name, times, command=command, interrupted=interrupted)
+
+    with saved_if_interrupted(lambda: setup.trainer.improved, lambda: save().run):
         setup.trainer.train(progress.steps("fine-tuning") if progress else None)
-        return _save(setup, settings, root, _Times(start=start, ready=ready, trained=time.perf_counter()))
-    except BaseException as stop:  # Ctrl-C, or a failing disk: save the best epoch so far
-        training = setup.trainer.training
-        if training is not None and training.best_epoch:
-            with suppress(FeatstoreError):
-                saved = _save(setup, settings, root, _Times(start=start, ready=ready, trained=time.perf_counter()))
-                stop.add_note(f"the best of the {training.epochs} epochs so far is saved in {saved.run.folder}")
-        raise
+        interrupted = False
+        return save()
 
 
 def _folder_of(run: Run) -> Path:
@@ -100,7 +106,16 @@ def _folder_of(run: Run) -> Path:
     return (run.folder if run.folder.name else run.folder.absolute()).parent
 
 
-def _save(setup: FineTuneSetup, settings: FineTuneSettings, root: Path, times: _Times) -> FineTuned:
+def _save(
+    setup: FineTuneSetup,
+    settings: FineTuneSettings,
+    root: Path,
+    name: str | None,
+    times: _Times,
+    *,
+    command: str | None,
+    interrupted: bool,
+) -> FineTuned:
     """Measure the network, save it as a run below `root`, and compare it with the head."""
     from featstore.features.arrays import units_of
 
@@ -118,16 +133,18 @@ def _save(setup: FineTuneSetup, settings: FineTuneSettings, root: Path, times: _
     }
     verdict = judge(head_run.folder, training, differences.get("val"))
     seconds = times.seconds()
-    manifest, folder = setup.prepared.manifest, new_folder(root, f"{head_run.folder.absolute().name}-tuned")
-    try:
+    manifest, plots = setup.prepared.manifest, dict[str, bytes]()
+
+    def build(folder: Path) -> Run:
         fine_tuning = _describe_fine_tuning(setup, metrics_before, verdict.beats_head)
-        run = _make_run(setup, settings, folder, metrics_after, seconds, fine_tuning)
-        plots = _draw_plots(setup, run)
-        save_run(run, manifest.pictures, training.curve, plots.pop("curve.png"))
-    except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)  # an incomplete run is of no use
-        raise
-    notes = [*run.notes, *_write_plots(folder, plots)]
+        made = _make_run(setup, settings, folder, metrics_after, seconds, fine_tuning, root)
+        made = replace(made, command=command, interrupted=interrupted)
+        plots.update(_draw_plots(setup, made))
+        save_run(made, manifest.pictures, training.curve, plots.pop("curve.png"))
+        return made
+
+    run = publish_run(root, name or f"{head_run.folder.absolute().name}-tuned", build)
+    notes = [*run.notes, *_write_plots(run.folder, plots)]
     held_out = next(split for split in ("test", "val", "train") if split in after)
     return FineTuned(
         run=run,
@@ -155,6 +172,7 @@ def _make_run(
     metrics: dict[str, Metrics],
     seconds: dict[str, float],
     fine_tuning: FineTuning,
+    root: Path,
 ) -> Run:
     """Save the trained part in `folder` and return its run."""
     head_run, trainer, training = setup.head_run, setup.trainer, _training(setup)
@@ -173,12 +191,14 @@ def _make_run(
         seconds=seconds,
         seed=settings.seed,
         data=os.path.abspath(manifest.source),
+        cache=setup.prepared.cache.folder.absolute(),
+        date=utc_now(),
         fractions=head_run.fractions,
         fine_tuning=fine_tuning,
         notes=(
             *leak_notes(manifest),
             *trained_on_notes(_seen_elsewhere(setup), manifest),
-            *moved_notes(folder.parent, manifest),
+            *moved_notes(root, manifest),
         ),
         versions=versions(),
         head_file=head_file,

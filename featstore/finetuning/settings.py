@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Annotated, Literal, TypedDict
 
 from featstore.errors import UsageError, param
-from featstore.system.fields import Between, Seed, check_fields
+from featstore.system.fields import Between, Seed, settle_fields
 
 Optimizer = Literal["sgd", "adam"]
 Precision = Literal["float32", "mixed_float16", "mixed_bfloat16"]
@@ -57,7 +57,7 @@ class FineTuneSettings:
     seed: Seed = 0
 
     def __post_init__(self) -> None:
-        check_fields(self)
+        settle_fields(self)
         if not (0 < self.rate < math.inf and 0 <= (self.momentum or 0) < 1):
             raise UsageError("fine-tuning: expected a rate above 0, and a momentum from 0 to below 1")
         if not (0 <= self.warmup < math.inf and 0 <= self.clip < math.inf):

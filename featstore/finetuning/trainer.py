@@ -55,6 +55,11 @@ class Trainer:
         self._plan, self._cache, self._settings = plan, prepared.cache, settings
         self._train_on, self._average, self._ranges = train_on, average, ranges
 
+    @property
+    def improved(self) -> bool:
+        """Whether an epoch made the network better than it was at the hand-over."""
+        return self.training is not None and self.training.improved
+
     def targets(self, split: str) -> NDArray[np.intp]:
         """Return the class indices (n,) of the images of `split`."""
         index = {name: number for number, name in enumerate(self.classes)}

@@ -6,15 +6,12 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from featstore.heads.keras_head import KerasHead
+from featstore.heads.parameters import BnDropoutParameters
 
 
 @dataclass
-class BnDropoutHead(KerasHead):
-    """Max-pooling of a map, flatten, dropout p/2, dense + BN, dropout p/2, dense + BN, dropout p, softmax.
-
-    p: dropout rate before the softmax, from 0 to below 1.
-    units: width of each dense layer.
-    """
+class BnDropoutHead(BnDropoutParameters, KerasHead):
+    """Max-pooling of a map, flatten, dropout p/2, dense + BN, dropout p/2, dense + BN, dropout p, softmax."""
 
     NAME: ClassVar[str] = "bn-dropout"
     SAVED_CLASSES: ClassVar[frozenset[str]] = frozenset(
@@ -32,18 +29,6 @@ class BnDropoutHead(KerasHead):
             "Ones",
         }
     )
-
-    p: float = 0.5
-    units: int = 128
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not 0 <= self.p < 1 or self.units < 1:
-            raise ValueError("expected 0 <= p < 1, and units of at least 1")
-        if self.batch < 2:
-            raise ValueError(
-                "BatchNormalization learns nothing from a batch of one row; expected a batch of at least 2"
-            )
 
     def build(self, shape: tuple[int, ...], classes: int) -> Any:
         from keras import Input, Sequential, layers

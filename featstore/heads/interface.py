@@ -68,3 +68,7 @@ class Head(Classifier, Protocol):
 
     def selected(self) -> dict[str, Any]:
         """Return the values that training selected by itself, such as C or the best epoch."""
+
+    @property
+    def is_trained(self) -> bool:
+        """Whether the last `fit` left a head that predicts; after an interruption that of the best epoch."""

@@ -15,6 +15,7 @@ from featstore.bases.keras_file import refuse_layers
 from featstore.heads.interface import Curve, Labelled
 from featstore.heads.logits import loss_and_accuracy, probabilities_of
 from featstore.heads.loop import Batch, Group, Training, compile_step, divide
+from featstore.heads.parameters import KerasParameters
 from featstore.heads.saving import compile_logits, read_network, save_network
 from featstore.system.progress import OnStep
 from featstore.system.tensorflow_loader import load_tensorflow
@@ -23,7 +24,7 @@ _PREDICT_BATCH = 256
 
 
 @dataclass
-class KerasHead:
+class KerasHead(KerasParameters):
     """A small network trained with Adam at the learning rate `rate`, in batches of `batch` rows.
 
     Training ends when the validation loss has not fallen for `patience` epochs, and the best weights are kept. Without
@@ -33,17 +34,9 @@ class KerasHead:
     NAME: ClassVar[str]
     SAVED_CLASSES: ClassVar[frozenset[str]]  # of all objects in a saved head; a file with others is not ours
 
-    epochs: int = 100
-    batch: int = 64
-    rate: float = 1e-3
-    patience: int = 10
     _model: Any = field(default=None, init=False, repr=False)
     _forward: Any = field(default=None, init=False, repr=False)
     _training: Training | None = field(default=None, init=False, repr=False)
-
-    def __post_init__(self) -> None:
-        if not self.rate > 0 or min(self.epochs, self.batch, self.patience) < 1:
-            raise ValueError("expected a rate above 0, and epochs, batch and patience of at least 1")
 
     def build(self, shape: tuple[int, ...], classes: int) -> Any:
         """Return the untrained network from rows of `shape` to probabilities (classes,)."""
@@ -93,6 +86,10 @@ class KerasHead:
     def selected(self) -> dict[str, Any]:
         assert self._training is not None
         return {"epochs": self._training.epochs, "best_epoch": self._training.best_epoch}
+
+    @property
+    def is_trained(self) -> bool:
+        return self._training is not None and self._training.improved
 
     def network(self, shape: tuple[int, ...]) -> Any:
         return self._model

@@ -13,6 +13,7 @@ from featstore.errors import RunError
 from featstore.heads.interface import Curve, Labelled
 from featstore.heads.linear import LinearClassifier, load_linear
 from featstore.heads.logits import loss_and_accuracy, probabilities_of
+from featstore.heads.parameters import LogisticParameters
 from featstore.heads.skops_file import load_skops
 from featstore.system.environment import default_threads
 from featstore.system.imports import collection_paused
@@ -26,24 +27,15 @@ CV_TOLERANCE = 1e-3  # of the solver: on photos of flowers it changed no loss ne
 
 
 @dataclass
-class LogisticHead:
+class LogisticHead(LogisticParameters):
     """L2-regularised logistic regression on standardised features.
 
-    C: inverse strength of the regularisation. None selects it from 1e-5 ... 10 by stratified cross-validation of the
-        log loss. Each fold is scaled by itself, and views of one image, copies and groups stay together.
-    folds: number of folds; fewer are used if a class has fewer images.
-    max_iter: most iterations of the solver.
+    C is selected by stratified cross-validation of the log loss. Each fold is scaled by itself, and views of one image,
+    copies and groups stay together.
     """
 
-    C: float | None = None
-    folds: int = 5
-    max_iter: int = 1000
     _fitted: LinearClassifier | None = field(default=None, init=False, repr=False)
     _curve: Curve = field(default=Curve("C", [], {}, log_x=True), init=False, repr=False)
-
-    def __post_init__(self) -> None:
-        if self.folds < 2 or self.max_iter < 1 or (self.C is not None and not self.C > 0):
-            raise ValueError("expected folds of at least 2, max_iter of at least 1 and a C above 0")
 
     def fit(
         self,
@@ -78,6 +70,10 @@ class LogisticHead:
 
     def selected(self) -> dict[str, Any]:
         return {"C": self._classifier.C}
+
+    @property
+    def is_trained(self) -> bool:
+        return self._fitted is not None
 
     def network(self, shape: tuple[int, ...]) -> Any:
         """Return a network with a scaling layer and the L2 penalty of C, so further training starts at the optimum."""

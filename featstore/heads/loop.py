@@ -103,6 +103,11 @@ class Training:
         return Curve("epoch", [float(e + self._first_epoch) for e in range(longest)], self.history)
 
     @property
+    def improved(self) -> bool:
+        """Whether an epoch made the network better than it was before; that epoch is then worth keeping."""
+        return self.best_epoch > 0
+
+    @property
     def epochs(self) -> int:
         """The number of epochs that were run."""
         return max(0, len(self.history.get("loss", ())) - 1 + self._first_epoch)

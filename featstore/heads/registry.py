@@ -1,28 +1,39 @@
-"""The table of heads, and parsing their parameters from text."""
+"""The table of heads: what each is, where its class is defined, and what a user can set."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields, replace
+from dataclasses import replace
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from featstore.errors import UsageError
-from featstore.system.fields import field_types
+from featstore.heads.parameters import (
+    BnDropoutParameters,
+    FcBnParameters,
+    LogisticParameters,
+    ScratchCnnParameters,
+    VggFcParameters,
+    parse_parameters,
+)
+from featstore.system.words import spelled_as
 
 if TYPE_CHECKING:
     from featstore.extraction.recipe import Recipe
     from featstore.heads.interface import Head
     from featstore.spec import Pool
 
-HeadName = Literal["logistic", "bn-dropout", "vgg-fc", "scratch-cnn"]
+HeadName = Literal["logistic", "bn-dropout", "vgg-fc", "fc-bn", "scratch-cnn"]
+_POST = "Keras blog 2016, Building powerful image classification models using very little data"
 
 
 class HeadEntry(NamedTuple):
     """One head of the table.
 
     module, attribute: where its class is defined.
-    summary: a short description.
+    parameters: what a user can set.
+    layers: what it computes, in order.
+    source: where it comes from.
     base: the only base that it works with; None for any.
     pool: the pooling that it is designed for; None for any.
     stops_on_val: whether the validation split decides when its training stops.
@@ -30,7 +41,9 @@ class HeadEntry(NamedTuple):
 
     module: str
     attribute: str
-    summary: str
+    parameters: type[Any]
+    layers: str
+    source: str
     base: str | None = None
     pool: Pool | None = None
     stops_on_val: bool = True
@@ -42,16 +55,43 @@ class HeadEntry(NamedTuple):
 
 HEADS: dict[HeadName, HeadEntry] = {
     "logistic": HeadEntry(
-        "featstore.heads.logistic", "LogisticHead", "scikit-learn, scaled, C by cross-validation", stops_on_val=False
+        "featstore.heads.logistic",
+        "LogisticHead",
+        LogisticParameters,
+        layers="standard scaling, logistic regression with an L2 penalty",
+        source="scikit-learn",
+        stops_on_val=False,
     ),
     "bn-dropout": HeadEntry(
-        "featstore.heads.bn_dropout", "BnDropoutHead", "Keras, two dense layers with BN and dropout"
+        "featstore.heads.bn_dropout",
+        "BnDropoutHead",
+        BnDropoutParameters,
+        layers="max-pooling of a map, flatten, twice (dropout p/2, dense ReLU, BatchNormalization), dropout p, softmax",
+        source="fast.ai, get_bn_layers(p)",
     ),
     "vgg-fc": HeadEntry(
-        "featstore.heads.vgg_fc", "VggFcHead", "Keras, dense 256 on the whole map, as on VGG16", pool="none"
+        "featstore.heads.vgg_fc",
+        "VggFcHead",
+        VggFcParameters,
+        layers="flatten of the whole map, dense ReLU, dropout p, one sigmoid for two classes or softmax",
+        source=f"{_POST}: its top model for VGG16",
+        pool="none",
+    ),
+    "fc-bn": HeadEntry(
+        "featstore.heads.fc_bn",
+        "FcBnHead",
+        FcBnParameters,
+        layers="flatten of the whole map, twice (dropout p, dense, BatchNormalization), dropout p, softmax",
+        source="blog posts on VGG16 in Keras",
+        pool="none",
     ),
     "scratch-cnn": HeadEntry(
-        "featstore.heads.scratch_cnn", "ScratchCnnHead", "Keras, a small CNN on the pixels themselves", base="pixels"
+        "featstore.heads.scratch_cnn",
+        "ScratchCnnHead",
+        ScratchCnnParameters,
+        layers="pixels, convolutions 3x3 with 32, 32 and 64 filters and max-pooling, dense 64 ReLU, dropout p, softmax",
+        source=f"{_POST}: its small network",
+        base="pixels",
     ),
 }
 
@@ -61,27 +101,10 @@ def make_head(name: str, parameters: Mapping[str, Any] | None = None) -> Head:
 
     Raises UsageError for an unknown head or parameter, and for a wrong value.
     """
-    if name not in HEADS:
+    known = spelled_as(name, HEADS)
+    if known is None:
         raise UsageError(f"head {name!r} is not known: use one of {', '.join(HEADS)}")
-    entry = HEADS[name]
+    entry = next(entry for key, entry in HEADS.items() if key == known)
     kind = getattr(import_module(entry.module), entry.attribute)
-    hints = field_types(kind)
-    types = {field.name: hints[field.name] for field in fields(kind) if field.init}
-    unknown = [key for key in parameters or {} if key not in types]
-    if unknown:
-        raise UsageError(f"head {name} has no parameter {unknown[0]!r}: it takes {', '.join(types)}")
-    try:
-        head: Head = kind(**{key: _parse(value, types[key]) for key, value in (parameters or {}).items()})
-    except (ValueError, TypeError) as error:
-        raise UsageError(f"head {name}: {error}") from error
+    head: Head = kind(**parse_parameters(entry.parameters, known, parameters or {}))
     return head
-
-
-def _parse(value: Any, kind: Any) -> Any:
-    """Return a parameter that was given as text as its type: a number, or None where `none` may stand for it."""
-    kinds = get_args(kind) or (kind,)
-    if not isinstance(value, str) or str in kinds:
-        return value
-    if value == "none" and type(None) in kinds:
-        return None
-    return int(value) if int in kinds else float(value)

@@ -7,12 +7,13 @@ from typing import Any, ClassVar
 
 from featstore.errors import UsageError, param
 from featstore.heads.keras_head import KerasHead
+from featstore.heads.parameters import ScratchCnnParameters
 
 MIN_SIDE = 16  # px: three halvings leave a map of 2x2
 
 
 @dataclass
-class ScratchCnnHead(KerasHead):
+class ScratchCnnHead(ScratchCnnParameters, KerasHead):
     """The small network of "Building powerful image classification models using very little data" (Keras blog, 2016).
 
     It has convolutions of 3x3 with 32, 32 and 64 filters, max-pooling after each, dense 64, dropout p and softmax. Its
@@ -35,16 +36,6 @@ class ScratchCnnHead(KerasHead):
             "Zeros",
         }
     )
-
-    epochs: int = 50
-    batch: int = 32
-    patience: int = 8
-    p: float = 0.5
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not 0 <= self.p < 1:
-            raise ValueError("expected 0 <= p < 1")
 
     def build(self, shape: tuple[int, ...], classes: int) -> Any:
         if len(shape) != 3 or shape[2] != 3 or min(shape[:2]) < MIN_SIDE:

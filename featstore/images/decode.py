@@ -12,10 +12,13 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from featstore.errors import UnreadableImage
+from featstore.images.jpeg2000 import jp2_declares_alpha
+from featstore.images.kinds import is_heic, reason_not_read
+from featstore.images.tiff import check_tiff, read_tags
+from featstore.system.limits import PIXELS_VARIABLE, max_pixels
 
-MAX_PIXELS = 50_000_000
 MAX_SCANS = 100  # the limit of libtiff for the JPEG data in a TIFF
-FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP", "TIFF")
+FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP", "TIFF", "AVIF", "JPEG2000", "PPM")
 _ORIENTATION = 0x0112  # EXIF 2.32, section 4.6.4: how to turn the stored image upright
 _TILE_SIDES = 0x0142, 0x0143  # TIFF 6.0, section 15
 _MARKER = re.compile(rb"\xff[\x02-\xcf\xd8-\xfe]")  # JPEG markers followed by a length, and start and end of image
@@ -35,24 +38,45 @@ def open_image(raw: bytes) -> Image.Image:
     """Return the image with its header checked and its pixels not yet decoded; raise UnreadableImage."""
     if not raw:
         raise UnreadableImage("the file is empty")
+    formats = _heic_formats() if is_heic(raw) else FORMATS
     try:
-        image = Image.open(BytesIO(raw), formats=FORMATS)
+        image = Image.open(BytesIO(raw), formats=formats)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise UnreadableImage(f"declares more than {MAX_PIXELS / 1e6:.0f} million pixels") from error
+        raise UnreadableImage(f"declares more pixels than Pillow's limit; ${PIXELS_VARIABLE} raises it") from error
     except UnidentifiedImageError as error:
-        raise UnreadableImage("is not a readable JPEG, PNG, BMP, GIF, WebP or TIFF image") from error
+        raise UnreadableImage(reason_not_read(raw)) from error
     except Exception as error:  # on hostile bytes a plug-in may raise any exception
         raise UnreadableImage(_reason(error)) from error
-    width, height = image.size
-    if width * height > MAX_PIXELS:
-        raise UnreadableImage(f"declares {width}x{height} pixels, the limit is {MAX_PIXELS / 1e6:.0f} million")
+    _check_header(image, raw)
+    return image
+
+
+def _heic_formats() -> tuple[str, ...]:
+    """Return the format of pillow-heif; raise UnreadableImage if it is not installed."""
+    try:
+        import pillow_heif
+    except ImportError as error:
+        raise UnreadableImage(
+            "is a HEIC photo: `pip install featstore-keras[heic]` reads it, or save it as JPEG"
+        ) from error
+    pillow_heif.register_heif_opener()
+    return ("HEIF",)
+
+
+def _check_header(image: Image.Image, raw: bytes) -> None:
+    """Raise UnreadableImage for what would take too much memory or time, or has no right reading."""
+    (width, height), limit = image.size, max_pixels()
+    so_many = f"{limit / 1e6:.4g} million; ${PIXELS_VARIABLE} raises it"
+    if width * height > limit:
+        raise UnreadableImage(f"declares {width}x{height} pixels, the limit is {so_many}")
     if width * height == 0:
         raise UnreadableImage(f"declares {width}x{height} pixels")
     if image.format in ("JPEG", "MPO") and _count_scans(raw) > MAX_SCANS:
         raise UnreadableImage(f"has more than {MAX_SCANS} scans, each a pass over all pixels")
-    if image.format == "TIFF" and _tile_pixels(image) > MAX_PIXELS:
-        raise UnreadableImage(f"declares tiles of more than {MAX_PIXELS / 1e6:.0f} million pixels")
-    return image
+    if image.format == "TIFF":
+        if _tile_pixels(image) > limit:
+            raise UnreadableImage(f"declares tiles of more pixels than the limit, {so_many}")
+        check_tiff(image)
 
 
 def _count_scans(raw: bytes) -> int:
@@ -84,15 +108,17 @@ def frame_count(image: Image.Image) -> int:
         raise UnreadableImage(_reason(error)) from error
 
 
-def decode_rgb(raw: bytes) -> Image.Image:
+def decode_rgb(raw: bytes, bits: int = 16) -> Image.Image:
     """Return the first frame as an upright RGB image of 8 bits; raise UnreadableImage with the reason.
 
-    `load` decodes every pixel, where `verify` would accept a truncated JPEG.
+    bits: how many bits grey images of 16 bits use. `load` decodes every pixel, where `verify` would accept a truncated
+    JPEG.
     """
     image = open_image(raw)
+    declares_alpha = _declares_alpha(image, raw)
     try:
         image.load()
-        rgb, turn = _to_rgb(image), _TURNS.get(_orientation(image))
+        rgb, turn = _to_rgb(image, declares_alpha, bits), _TURNS.get(_orientation(image))
         return rgb if turn is None else rgb.transpose(turn)
     except UnreadableImage:
         raise
@@ -100,26 +126,68 @@ def decode_rgb(raw: bytes) -> Image.Image:
         raise UnreadableImage(_reason(error)) from error
 
 
-def _to_rgb(image: Image.Image) -> Image.Image:
-    if image.mode.startswith("I;16"):
-        return _from_16_bit(image)
+def brightest_level(raw: bytes) -> int | None:
+    """Return the brightest level as it is stored, 0 to 65,535, of grey that declares 16 bits; None for other images."""
+    image = open_image(raw)
+    if not _is_grey_16(image) or _declared_white(image) is not None:
+        return None
+    try:
+        image.load()
+        return int(np.asarray(image).max())
+    except Exception as error:  # as above
+        raise UnreadableImage(_reason(error)) from error
+
+
+def _declares_alpha(image: Image.Image, raw: bytes) -> bool:
+    """Whether a band beyond the colours is alpha. TIFF and JPEG 2000 may have bands of any meaning."""
+    if image.format == "TIFF":
+        return read_tags(image).has_alpha
+    return image.format != "JPEG2000" or jp2_declares_alpha(raw)
+
+
+def _to_rgb(image: Image.Image, declares_alpha: bool, bits: int) -> Image.Image:
+    if _is_grey_16(image):
+        return _from_16_bit(image, bits)
     if image.mode in ("F", "I"):
         raise UnreadableImage(f"pixels of 32 bits (mode {image.mode}) have no defined range: save it with 8 or 16 bits")
-    if image.has_transparency_data:
-        rgba = image if image.mode == "RGBA" else image.convert("RGBA")
-        white = Image.new("RGB", image.size, "white")
-        white.paste(rgba, mask=rgba)  # the same pixels as with `alpha_composite`, in half the memory
-        return white
-    return image if image.mode == "RGB" else image.convert("RGB")
+    if not image.has_transparency_data:
+        return image if image.mode == "RGB" else image.convert("RGB")
+    if not declares_alpha:
+        return Image.merge("RGB", (image.split()[:-1] * 3)[:3])
+    rgba = image if image.mode == "RGBA" else image.convert("RGBA")
+    white = Image.new("RGB", image.size, "white")
+    white.paste(rgba, mask=rgba)  # the same pixels as with `alpha_composite`, in half the memory
+    return white
 
 
-def _from_16_bit(image: Image.Image) -> Image.Image:
-    """Convert grey of 16 bits by division by 257. Pillow's own conversion clips all levels above 255 to white."""
+def _is_grey_16(image: Image.Image) -> bool:
+    """Whether its levels go up to 65,535. Pillow holds those of a PGM in 32 bits, scaled from the maximum declared."""
+    return image.mode.startswith("I;16") or (image.format, image.mode) == ("PPM", "I")
+
+
+def _declared_white(image: Image.Image) -> int | None:
+    """Return the level of white in a grey image of 16 bits where the file declares another depth; else None.
+
+    Pillow scales what PGM and JPEG 2000 declare to 16 bits, and leaves 12 bits of a TIFF as they are.
+    """
+    if image.format == "TIFF" and read_tags(image).bits == 12:
+        return 2**12 - 1
+    return 2**16 - 1 if image.format in ("PPM", "JPEG2000") else None
+
+
+def _from_16_bit(image: Image.Image, bits: int) -> Image.Image:
+    """Convert grey of 16 bits by division, rounded. Pillow's own conversion clips all levels above 255 to white."""
     levels = np.asarray(image)
-    rounded = levels.astype(np.uint32)
-    rounded += 128
-    rounded //= 257
-    grey = rounded.astype(np.uint8)
+    white = _declared_white(image) or 2**bits - 1
+    if levels.max() > white:
+        raise UnreadableImage(f"has levels up to {levels.max()}, and {bits} bits end at {white}")
+    scaled = levels.astype(np.uint32)
+    if image.format == "TIFF" and read_tags(image).white_is_zero:
+        scaled = white - scaled
+    scaled *= 255
+    scaled += white // 2
+    scaled //= white
+    grey = scaled.astype(np.uint8)
     transparent = image.info.get("transparency")
     if isinstance(transparent, int):
         grey[levels == transparent] = 255

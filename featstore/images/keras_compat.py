@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from featstore.errors import UnreadableImage
-from featstore.images.decode import MAX_PIXELS, frame_count, open_image
+from featstore.images.decode import frame_count, open_image
 from featstore.images.reading import Reading
+from featstore.system.limits import max_pixels
 
 _FORMATS = ("JPEG", "MPO", "PNG", "GIF", "BMP")
 
@@ -35,7 +36,7 @@ def read_like_keras(raw: bytes, reading: Reading) -> NDArray[np.float32]:
 def _check(image: Image.Image) -> None:
     if image.format not in _FORMATS:
         raise UnreadableImage(f"is {image.format}, which TensorFlow does not decode: use the reading pillow")
-    if image.format == "GIF" and image.width * image.height * frame_count(image) > MAX_PIXELS:
+    if image.format == "GIF" and image.width * image.height * frame_count(image) > max_pixels():
         raise UnreadableImage("is a long animation, which TensorFlow decodes whole: use the reading pillow")
 
 

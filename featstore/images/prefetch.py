@@ -5,7 +5,6 @@ Pillow and hashlib release the GIL, so most of this costs no time. The window bo
 
 from __future__ import annotations
 
-import hashlib
 import os
 import sys
 from collections import deque
@@ -14,7 +13,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from featstore.datasets.manifest import Picture
 from featstore.errors import DataError, UnreadableImage
+from featstore.images.identity import content_digest
 from featstore.system.files import FileStat, NotRegularFile, open_regular
+from featstore.system.limits import BYTES_VARIABLE, max_bytes
 from featstore.system.stamps import settle
 
 if TYPE_CHECKING:
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
 Read = Callable[[bytes], "NDArray[Any]"]
 
-MAX_BYTES = 64 * 2**20
 WINDOW = 96  # images read ahead: three batches, 14 MB of decoded pixels at 224 px
 
 
@@ -74,12 +74,14 @@ def fetch_all(
 
 
 def read_file(path: str) -> FileBytes:
-    """Return the bytes of a regular file of up to 64 MB, with the state of the file; raise UnreadableImage."""
+    """Return the bytes of a regular file that is not too large, with the state of the file; raise UnreadableImage."""
     try:
         file, found = open_regular(path)
         with file:
-            if found.size > MAX_BYTES:
-                raise UnreadableImage(f"is {found.size / 2**20:.0f} MB, the limit is {MAX_BYTES >> 20} MB")
+            if found.size > (limit := max_bytes()):
+                raise UnreadableImage(
+                    f"is {found.size / 2**20:.0f} MB, the limit is {limit / 2**20:.4g} MB; ${BYTES_VARIABLE} raises it"
+                )
             grain = settle(file.fileno())
             before = FileStat.of(os.fstat(file.fileno()))
             raw = file.read(before.size + 1)
@@ -98,7 +100,7 @@ def read_again(picture: Picture) -> bytes:
     Raises UnreadableImage, DataError if the file has other bytes now.
     """
     raw = read_file(picture.path).raw
-    if hashlib.sha256(raw).hexdigest() != picture.digest:
+    if content_digest(raw) != picture.digest:
         raise DataError(f"{picture.path}: was changed meanwhile; run the same command again")
     return raw
 
@@ -106,7 +108,7 @@ def read_again(picture: Picture) -> bytes:
 def _fetch(picture: Picture, read: Read, needed: Callable[[str], bool]) -> Fetched:
     try:
         raw, state, grain = read_file(picture.path)
-        digest = hashlib.sha256(raw).hexdigest()
+        digest = content_digest(raw)
         pixels = read(raw) if needed(digest) else None
         return Fetched(picture._replace(known_digest=digest, stat=state), pixels, grain=grain)
     except UnreadableImage as error:

@@ -7,12 +7,14 @@ are those of keras.applications (`imagenet_utils.preprocess_input`, modes caffe,
 from __future__ import annotations
 
 import math
+import re
 from array import array
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from featstore.errors import UsageError, param
+from featstore.system.words import spelled_as
 
 if TYPE_CHECKING:
     import numpy as np
@@ -78,6 +80,42 @@ NAMED = {
 }
 VARIANTS = ("keras", *NAMED)
 
+# What posts call a variant, without blanks and brackets, and with - for all that stands between two limits.
+_ALIASES = {
+    "preprocess-input": "keras",
+    "default": "keras",
+    **dict.fromkeys(["pytorch", "torchvision"], "torch"),
+    **dict.fromkeys(["tensorflow", "-1-1", "-1-+1"], "tf"),
+    **dict.fromkeys(["0-1", "1/255", "1./255", "1.0/255", "1/255.", "1/255.0", "/255", "rescaling"], "rescale"),
+    **dict.fromkeys(["none", "no", "0-255", "identity", "unchanged"], "raw"),
+}
+# Words that mean more than one of them. A guess would give a wrong figure in silence.
+_AMBIGUOUS = (
+    "imagenet",
+    "imagenet-mean",
+    "mean",
+    "normalize",
+    "normalise",
+    "standardize",
+    "standard",
+    "bgr",
+    "1/127.5",
+)
+
+
+def settle_variant(text: str) -> str:
+    """Return the variant as it is named here, as in rescale for 1/255; text that names none stays as it is."""
+    if "=" in text:
+        return re.sub(r"\s", "", text.lower())
+    name = spelled_as(text, VARIANTS)
+    return name or _ALIASES.get(_without_signs(text), text)
+
+
+def _without_signs(text: str) -> str:
+    """Return `[0, 1]`, `0..1` and `0 to 1` as `0-1`, and words with dashes for underlines."""
+    bare = re.sub(r"[\[\]()]", "", text.lower().replace("−", "-")).strip()
+    return re.sub(r"\s", "", re.sub(r"(?<=\d)\s*(\.\.+|,|to|…|–)\s*(?=[-+\d])|_", "-", bare))
+
 
 def canonical_map(given: Preprocessing) -> Preprocessing:
     """Return the map that is in the key for all maps with the same factors in float32: they compute the same numbers.
@@ -129,6 +167,7 @@ def parse_variant(text: str, trained_with: str | None) -> tuple[str, Preprocessi
     `trained_with` is the variant that `keras` stands for with this base, None where it is not known. Raises UsageError
     for an unknown name, key or number.
     """
+    text = settle_variant(text)
     if text == "keras":
         if trained_with is None:
             raise UsageError(
@@ -139,6 +178,12 @@ def parse_variant(text: str, trained_with: str | None) -> tuple[str, Preprocessi
     if text in NAMED:
         return text, NAMED[text]
     if "=" not in text:
+        if _without_signs(text) in _AMBIGUOUS:
+            raise UsageError(
+                f"preprocessing {text!r} may mean torch (0..1, less the mean, by the deviation), caffe (BGR "
+                "less the mean), rgb-mean (RGB less the mean) or tf (-1..1): use one of "
+                f"{', '.join(VARIANTS)}; keras is what the base was trained with"
+            )
         raise UsageError(
             f"preprocessing {text!r} is not known: use one of {', '.join(VARIANTS)}, "
             "or numbers such as order=bgr,scale=1,mean=104:117:124,std=1"

@@ -26,7 +26,7 @@ def make_reader(reading: Reading) -> Callable[[bytes], NDArray[Any]]:
     from featstore.images.decode import decode_rgb
     from featstore.images.resize import fit_image
 
-    return lambda raw: fit_image(decode_rgb(raw), reading)
+    return lambda raw: fit_image(decode_rgb(raw, reading.bits), reading)
 
 
 def make_views_reader(reading: Reading, views: Sequence[int]) -> Callable[[bytes], NDArray[Any]]:
@@ -40,10 +40,10 @@ def make_views_reader(reading: Reading, views: Sequence[int]) -> Callable[[bytes
         from featstore.images.augmentation import augmented_views
 
         ranges = reading.augmentation
-        return lambda raw: augmented_views(decode_rgb(raw), raw, reading, ranges, views)
+        return lambda raw: augmented_views(decode_rgb(raw, reading.bits), raw, reading, ranges, views)
     if reading.resize is not None:
         from featstore.images.resize import fit_views
 
-        return lambda raw: fit_views(decode_rgb(raw), reading, views)
+        return lambda raw: fit_views(decode_rgb(raw, reading.bits), reading, views)
     read = make_reader(reading)
     return lambda raw: read(raw)[None]

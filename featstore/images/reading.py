@@ -7,6 +7,8 @@ here. `readers` makes the functions that apply the rules.
 
 from __future__ import annotations
 
+import operator
+import re
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -20,6 +22,7 @@ Interpolation = Literal["bilinear", "nearest", "bicubic", "lanczos", "box", "ham
 VERSIONS: dict[ReadingName, int] = {"pillow": 1, "keras-compat": 2}
 FITS: tuple[Fit, ...] = get_args(Fit)
 INTERPOLATIONS: tuple[Interpolation, ...] = get_args(Interpolation)
+ALL_BITS = 16
 KERAS_INTERPOLATIONS: tuple[Interpolation, ...] = ("bilinear", "nearest", "bicubic")
 
 
@@ -34,6 +37,7 @@ class Reading:
         interpolation: Filter of the resizing.
         resize: (height, width) in px of the canvas from which views are cropped; None without crops.
         augmentation: Ranges of the random versions; None for views without randomness.
+        bits: How many bits grey images of 16 bits use: 12 where their white is 4,095.
     """
 
     height: int
@@ -43,6 +47,7 @@ class Reading:
     interpolation: Interpolation = "bilinear"
     resize: tuple[int, int] | None = None
     augmentation: Augmentation | None = None
+    bits: int = ALL_BITS
 
     def __post_init__(self) -> None:
         allowed = INTERPOLATIONS if self.name == "pillow" else KERAS_INTERPOLATIONS
@@ -64,6 +69,8 @@ class Reading:
             raise UsageError(
                 f"the reading {self.name} takes whole images only: leave {param('views')} and {param('resize')} out"
             )
+        if self.name != "pillow" and self.bits != ALL_BITS:
+            raise UsageError(f"the reading {self.name} takes all bits as they are: leave {param('bits')} out")
 
     @property
     def plain(self) -> int:
@@ -74,6 +81,7 @@ class Reading:
         """Return the part of the key. In version 1, transparent pixels become white, and `pad` fills with black."""
         crops = {"resize": list(self.resize)} if self.resize else {}
         augmented = {"augmentation": self.augmentation.describe()} if self.augmentation else {}
+        depth = {} if self.bits == ALL_BITS else {"bits": self.bits}
         return {
             "name": self.name,
             "version": VERSIONS[self.name],
@@ -82,12 +90,32 @@ class Reading:
             "interpolation": self.interpolation,
             **crops,
             **augmented,
+            **depth,
         }
+
+
+Size = str | int | tuple[int, int]  # a side in px, or height and width
+
+
+def settle_size(size: Size | None) -> str | int | None:
+    """Return a size as a side or as `HxW`, as in 224x320 for (224, 320); text that is no size stays as it is."""
+    if size is None:
+        return None
+    if not isinstance(size, str | tuple | list):
+        return operator.index(size)  # a number of numpy is none of JSON
+    sides = _sides(size) if isinstance(size, str) else [str(side) for side in size]
+    return None if sides == ["none"] else "x".join(sides)
+
+
+def _sides(text: str) -> list[str]:
+    """Return what stands for the sides of `224`, `224x320`, `224×320`, `224,320` or `224 px`."""
+    sides = re.split(r"\s*[x×,*]\s*", re.sub(r"\s*px\b", "", text.lower()).strip(" ()[]"))
+    return [side.strip() for side in sides]
 
 
 def parse_size(text: str) -> tuple[int, int]:
     """Return (height, width) in px from `224` or `HxW`; raise UsageError for anything else."""
-    sides = text.lower().split("x")
+    sides = _sides(text)
     if len(sides) > 2 or not all(map(_is_side, sides)):
         raise UsageError(f"size {text!r}: give one side or HxW in pixels up to 4096, as in 224 or 224x320")
     return int(sides[0]), int(sides[-1])

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from featstore.errors import UnreadableImage
-from featstore.images.decode import MAX_PIXELS
 from featstore.images.reading import Reading
 from featstore.images.views import CENTRE
+from featstore.system.limits import max_pixels
 
 
 def fit_image(image: Image.Image, reading: Reading) -> NDArray[np.uint8]:
@@ -75,7 +75,7 @@ def _covering_size(size: tuple[int, int], target: tuple[int, int]) -> tuple[int,
         scaled = target[0], max(target[1], target[0] * height // width)
     else:
         scaled = max(target[0], target[1] * width // height), target[1]
-    if scaled[0] * scaled[1] > MAX_PIXELS:  # a strip of 1 x 1,000,000 px would grow without bound
+    if scaled[0] * scaled[1] > max_pixels():  # a strip of 1 x 1,000,000 px would grow without bound
         raise UnreadableImage(f"is {width}x{height} pixels, too long and thin to be cropped: use another fit")
     return scaled
 

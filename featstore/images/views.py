@@ -14,6 +14,7 @@ from typing import Any
 
 from featstore.errors import UsageError
 from featstore.system.fields import field_types
+from featstore.system.words import spelled_as
 
 WHOLE = 0
 CENTRE = 4
@@ -65,8 +66,27 @@ class Augmentation:
         return {"version": 2, **{name: kind(getattr(self, name)) for name, kind in field_types(Augmentation).items()}}
 
 
+_ALIASES = {
+    "five-crop": "five",
+    "5-crop": "five",
+    "ten-crop": "ten",
+    "10-crop": "ten",
+    "mirror": "flip",
+    "single": "one",
+}
+
+
+def settle_views(text: str) -> str:
+    """Return views as they are named here, as in ten for Ten or ten-crop; text that names none stays as it is."""
+    name = spelled_as(text, (*VIEWS, *_ALIASES))
+    if name is not None:
+        return _ALIASES.get(name, name)
+    return text.lower() if text.lower().startswith(_AUGMENT) else text
+
+
 def parse_views(text: str) -> tuple[str, int]:
     """Return (crops, augmented versions) from `one`, `flip`, `five`, `ten` or `augment:K`; raise UsageError."""
+    text = settle_views(text)
     if text in VIEWS:
         return text, 0
     count = text.removeprefix(_AUGMENT)

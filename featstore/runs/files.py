@@ -1,6 +1,6 @@
 """The folder of a run: `run.json`, the head, the images with their splits, and the curve of the training.
 
-`run.json` is written last, so a folder that has one is complete.
+`run.json` is written last, so a folder that has one is complete. `folders` gives it its name.
 """
 
 from __future__ import annotations
@@ -11,12 +11,14 @@ import io
 import json
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from featstore.errors import FeatstoreError, RunError, StoreError, param
+from featstore.errors import FeatstoreError, RunError, StoreError
 from featstore.plots.curve import draw_curve
 from featstore.runs.fine_tuning import FineTuning
+from featstore.runs.hints import from_hint
 from featstore.runs.run import FORMAT, FORMAT_VERSION, Run
 from featstore.spec import FeatureSpec
 from featstore.store.spec_file import check_version
@@ -28,33 +30,10 @@ if TYPE_CHECKING:
     from featstore.heads.interface import Curve
 
 IMAGES = "images.csv"
+_EARLIER = (3, 4)  # format versions that are read too
+_SINCE_4: dict[str, Any] = {"notes": []}
+_SINCE_5: dict[str, Any] = {"cache": None, "date": None, "command": None, "interrupted": False}
 _COLUMNS = ("digest", "split", "group")  # the last one only if there are groups
-
-
-def check_root(root: Path) -> None:
-    """Raise RunError if no run can be saved below `root`; call it before the expensive work."""
-    nearest = next(path for path in (root, *root.absolute().parents) if path.exists())
-    if not nearest.is_dir():
-        raise RunError(f"{nearest}: is not a folder; choose another folder for {param('runs')}")
-    if not os.access(nearest, os.W_OK | os.X_OK):
-        raise RunError(f"{nearest}: cannot be written; choose another folder for {param('runs')}")
-
-
-def new_folder(root: Path, name: str) -> Path:
-    """Make and return `root/name`, or `name-2`, `name-3`, ... if it exists; safe with several processes."""
-    number = 1
-    while True:
-        folder = root / (name if number == 1 else f"{name}-{number}")
-        try:
-            folder.mkdir(parents=True)
-        except FileExistsError:
-            number += 1
-        except OSError as error:
-            raise RunError(
-                f"{folder}: cannot be made: {error.strerror}; choose another folder for {param('runs')}"
-            ) from error
-        else:
-            return folder
 
 
 def save_run(run: Run, pictures: Sequence[Picture], curve: Curve, plot: bytes | None = None) -> None:
@@ -154,7 +133,7 @@ def _check_version(path: Path, content: dict[str, Any]) -> None:
     version = content["format_version"]
     if version in (1, 2):
         raise RunError(f"{path}: was made by an older featstore; train the head again")
-    if type(version) is int and version == 3:
+    if type(version) is int and version in _EARLIER:
         return
     try:
         check_version(path, version, FORMAT_VERSION, content.get("versions"))
@@ -164,8 +143,7 @@ def _check_version(path: Path, content: dict[str, Any]) -> None:
 
 def _from_content(folder: Path, content: dict[str, Any]) -> Run:
     """Return the run that `describe` wrote; raises one of several errors for anything else."""
-    if content["format_version"] == 3:
-        content |= {"notes": []}
+    content |= (_SINCE_4 if content["format_version"] < 4 else {}) | (_SINCE_5 if content["format_version"] < 5 else {})
     known = {name: value for name, value in content.items() if name not in ("format", "format_version", "key")}
     specs = [FeatureSpec.from_json(json.dumps(spec)) for spec in content["specs"]]
     fine_tuning = read_record(FineTuning, content["fine_tuning"]) if content["fine_tuning"] != {} else None
@@ -178,7 +156,23 @@ def _from_content(folder: Path, content: dict[str, Any]) -> Run:
         raise ValueError("the key is not that of the specs")
     for name in run.classes:
         os.fsencode(name)  # raises for text that cannot be the name of a folder, or be printed
-    return run
+    return _with_places(run)
+
+
+def _with_places(run: Run) -> Run:
+    """Return the run with absolute paths in place of the hints."""
+
+    def place(hint: str) -> str:
+        return from_hint(hint, run.folder)
+
+    tuning = run.fine_tuning
+    return replace(
+        run,
+        data=place(run.data),
+        cache=run.cache and Path(place(str(run.cache))),
+        recipes=tuple(recipe.with_path(place) for recipe in run.recipes),
+        fine_tuning=tuning and replace(tuning, head_run=Path(place(str(tuning.head_run)))),
+    )
 
 
 def _curve_csv(curve: Curve) -> str:

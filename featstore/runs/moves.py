@@ -13,6 +13,8 @@ from typing import NamedTuple
 from featstore.datasets.manifest import Manifest
 from featstore.errors import RunError
 from featstore.runs.files import IMAGES, load_run, load_splits
+from featstore.runs.folders import run_folders
+from featstore.runs.hints import from_hint
 from featstore.system.files import read_regular
 from featstore.system.text import count
 
@@ -62,11 +64,11 @@ def _alike(runs: Iterable[Path]) -> Iterable[list[Path]]:
 def _runs_of(root: Path, data: str) -> list[Path]:
     """Return the folders of the finished runs of `data`, the latest first."""
     found: list[tuple[int, Path]] = []
-    for path in sorted(root.glob("*/run.json")):
+    for folder in run_folders(root):
         with suppress(OSError, ValueError, KeyError, TypeError, RecursionError):
-            content, state = read_regular(path)
-            if json.loads(content)["data"] == os.path.abspath(data):
-                found.append((state.mtime_ns, path.parent))
+            content, state = read_regular(folder / "run.json")
+            if from_hint(json.loads(content)["data"], folder) == os.path.abspath(data):
+                found.append((state.mtime_ns, folder))
     return [folder for _, folder in sorted(found, reverse=True)]
 
 

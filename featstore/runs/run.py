@@ -15,6 +15,7 @@ from featstore.evaluation.remarks import remark_line
 from featstore.extraction.recipe import Recipe
 from featstore.heads.registry import HEADS, HeadName, make_head
 from featstore.runs.fine_tuning import FineTuning
+from featstore.runs.hints import to_hint
 from featstore.spec import FeatureSpec
 from featstore.system.files import NotRegularFile
 from featstore.system.fork_lock import ForkLock
@@ -29,7 +30,9 @@ if TYPE_CHECKING:
     from featstore.heads.interface import Classifier
 
 FORMAT = "featstore-run"
-FORMAT_VERSION = 4  # 2: several bases and views; 3: the images and their splits, and fine-tuning; 4: notes, head.npz
+FORMAT_VERSION = 5
+# 2: several bases and views; 3: the images and their splits, and fine-tuning; 4: notes, head.npz; 5: date, command,
+# cache and interruption, and paths that are hints
 _READING_HEAD = ForkLock()  # one for all runs: a lock in a run could not be copied or pickled
 
 
@@ -50,7 +53,11 @@ class Run(Shown):
         metrics: Metrics by split, as in `run.metrics["test"].accuracy`.
         seconds: Seconds by stage: `features`, `fit` and `total`.
         seed: Seed of the training.
-        data: Path of the data set.
+        data: Path of the data set when the run was made.
+        cache: Folder of the features when the run was made; None if it was not recorded.
+        date: Date and time when the run was saved, in UTC as in ISO 8601; None if it was not recorded.
+        command: The command line that made the run; None if a program did.
+        interrupted: Whether the training was interrupted, so that the run is the best of the epochs until then.
         fractions: Shares for `val` and `test`, used where the data set has no such splits.
         fine_tuning: Record of the fine-tuning; None for a head.
         notes: Reasons why the metrics are too good, such as copies of an image in two splits, or cannot be compared
@@ -75,6 +82,10 @@ class Run(Shown):
     seed: int
     data: str
     fractions: dict[str, float]
+    cache: Path | None = None
+    date: str | None = None
+    command: str | None = None
+    interrupted: bool = False
     fine_tuning: FineTuning | None = None
     notes: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
@@ -198,6 +209,8 @@ class Run(Shown):
 
     def parts(self) -> Iterator[str | Table]:
         """Yield the use of several views, the metrics, the remarks, the values that training chose, and the folder."""
+        if self.interrupted:
+            yield "interrupted: the best of the epochs until then"
         if views := self.describe_views():
             yield views
         yield metrics_table(self.metrics)
@@ -225,11 +238,21 @@ class Run(Shown):
     def describe(self) -> dict[str, Any]:
         """Return the content of `run.json`."""
         content = asdict(self) | {
-            "recipes": [recipe.describe() for recipe in self.recipes],
+            "recipes": [recipe.with_path(self._hint).describe() for recipe in self.recipes],
             "specs": [spec.describe() for spec in self.specs],
             "metrics": describe_splits(self.metrics),
-            "fine_tuning": self.fine_tuning.describe() if self.fine_tuning else {},
+            "data": self._hint(self.data),
+            "cache": self._hint(self.cache) if self.cache else None,
+            "fine_tuning": self._described_fine_tuning(),
             "key": self.key,
         }
         del content["folder"]
         return {"format": FORMAT, "format_version": FORMAT_VERSION, **content}
+
+    def _described_fine_tuning(self) -> dict[str, Any]:
+        if self.fine_tuning is None:
+            return {}
+        return self.fine_tuning.describe() | {"head_run": self._hint(self.fine_tuning.head_run)}
+
+    def _hint(self, path: str | Path) -> str:
+        return to_hint(path, self.folder)

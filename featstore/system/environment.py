@@ -1,4 +1,4 @@
-"""The environment of a result: versions, device and switches. It is recorded with the result, not part of a key."""
+"""The environment of a result: time, versions, device and switches. It is recorded with it, not part of a key."""
 
 from __future__ import annotations
 
@@ -8,6 +8,13 @@ import sys
 from featstore.system.tensorflow_loader import onednn_setting
 
 _PACKAGES = ("featstore-keras", "tensorflow", "keras", "numpy", "h5py", "pillow", "scikit-learn")
+
+
+def utc_now() -> str:
+    """Return date and time in UTC as in ISO 8601, to the second."""
+    from datetime import UTC, datetime
+
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def versions() -> dict[str, str]:

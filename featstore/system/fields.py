@@ -7,14 +7,15 @@ command line makes its options of all three.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
-from difflib import get_close_matches
 from functools import cache
 from inspect import cleandoc
 from re import MULTILINE, findall
 from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin, get_type_hints
 
 from featstore.errors import UsageError, param
+from featstore.system.words import meant_by, spelled_as
 
 
 class Between(NamedTuple):
@@ -28,6 +29,30 @@ class Between(NamedTuple):
 
     def holds(self, value: object) -> bool:
         return isinstance(value, int) and self.least <= value and (self.most is None or value <= self.most)
+
+
+class Within(NamedTuple):
+    """A range of numbers from `low`, which may be included, to below `high`."""
+
+    low: float
+    high: float = math.inf
+    includes_low: bool = True
+
+    def __str__(self) -> str:
+        low = f"of at least {self.low:g}" if self.includes_low else f"above {self.low:g}"
+        return f"a number {low}" + (f" and below {self.high:g}" if self.high < math.inf else "")
+
+    def holds(self, value: object) -> bool:
+        if not isinstance(value, int | float) or isinstance(value, bool):
+            return False
+        return self.low < value < self.high or (self.includes_low and value == self.low)
+
+
+class Alias(NamedTuple):
+    """Another word for one of the choices of a field, in the annotations of its type."""
+
+    word: str
+    stands_for: str
 
 
 Seed = Annotated[int, Between(0, 2**32 - 1)]  # numpy takes no larger one
@@ -44,9 +69,17 @@ def choices(hint: Any) -> tuple[str, ...]:
     return next((get_args(part) for part in _parts(hint) if get_origin(part) is Literal), ())
 
 
-def bounds(hint: Any) -> Between | None:
+def settle_choice(hint: Any, value: str) -> str | None:
+    """Return the choice that `value` spells, or is an alias of; None if the type does not allow it."""
+    known = choices(hint)
+    aliases = {part.word: part.stands_for for part in _parts(hint) if isinstance(part, Alias)}
+    found = spelled_as(value, known) or spelled_as(value, aliases)
+    return aliases.get(found, found) if found is not None else None
+
+
+def limits(hint: Any) -> Between | Within | None:
     """Return the range in the annotations of a type, if there is one."""
-    return next((part for part in _parts(hint) if isinstance(part, Between)), None)
+    return next((part for part in _parts(hint) if isinstance(part, Between | Within)), None)
 
 
 @cache
@@ -63,19 +96,25 @@ def check_names(what: str, given: Iterable[str], known: Iterable[str]) -> None:
     names = list(known)
     for name in given:
         if name not in names:
-            near = get_close_matches(name, names, 1)
-            remedy = f"did you mean {near[0]}?" if near else f"use one of {', '.join(names)}"
+            near = meant_by(name, names)
+            remedy = f"did you mean {' or '.join(near)}?" if near else f"use one of {', '.join(names)}"
             raise UsageError(f"unknown {what} {name!r}: {remedy}")
 
 
-def check_fields(record: Any) -> None:
-    """Raise UsageError for a value that is not one of the choices of its field, or outside its range."""
+def settle_fields(record: Any) -> None:
+    """Give each choice its own spelling, so that one thing has one name wherever it is compared, shown or hashed.
+
+    Raises UsageError for a value that is not one of the choices of its field, or outside its range.
+    """
     for name, hint in field_types(record.__class__).items():
-        value, known, range_ = getattr(record, name), choices(hint), bounds(hint)
+        value, known, range_ = getattr(record, name), choices(hint), limits(hint)
         if value is None and type(None) in _parts(hint):
             continue
         if known and value not in known:
-            raise UsageError(f"{param(name, value)}: is not known: use one of {', '.join(known)}")
+            settled = settle_choice(hint, value) if isinstance(value, str) else None
+            if settled is None:
+                raise UsageError(f"{param(name, value)}: is not known: use one of {', '.join(known)}")
+            object.__setattr__(record, name, settled)  # records are frozen, and this is called while they are made
         if range_ and not range_.holds(value):
             raise UsageError(f"{param(name, value)}: expected {range_}")
 

@@ -106,6 +106,24 @@ def move(source: Path, target: Path) -> None:
             _sync_folder(folder)
 
 
+def take_name(folder: Path, name: Path) -> bool:
+    """Rename `folder` to `name` if nothing has that name, and return whether it was renamed; raises StoreError.
+
+    Of several processes one gets the name: a folder with files is never replaced. The name is on disk on return.
+    """
+    if os.path.lexists(name):
+        return False
+    with _as_store_error(name, "made"):
+        try:
+            current_disk().rename(folder, name)
+        except OSError as error:
+            if error.errno in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
+                return False
+            raise
+        _sync_folder(name.parent)
+    return True
+
+
 def remove(path: Path) -> None:
     """Remove a file, if it exists; raises StoreError. After a power cut the file may exist again."""
     with _as_store_error(path, "removed"), suppress(FileNotFoundError):

@@ -97,7 +97,7 @@ _SWITCHES = (
     _functions("keras", "config.floatx", "config.set_floatx", "float32"),
     _functions("keras", "config.epsilon", "config.set_epsilon", 1e-7),
     _functions("keras", "config.image_data_format", "config.set_image_data_format", "channels_last"),
-    _attribute("PIL.Image", "MAX_IMAGE_PIXELS", 1024**3 // 4 // 3),
+    _attribute("PIL.Image", "MAX_IMAGE_PIXELS", None),  # the limit here is that of `limits`, checked for each header
     _attribute("PIL.ImageFile", "LOAD_TRUNCATED_IMAGES", False),  # it invents pixels
     _attribute("PIL.PngImagePlugin", "MAX_TEXT_CHUNK", 2**20),
     _attribute("PIL.PngImagePlugin", "MAX_TEXT_MEMORY", 64 * 2**20),
@@ -122,7 +122,7 @@ def pinned() -> Iterator[None]:
     try:
         with _lock:
             if _inside == 1:
-                _give_back.enter_context(_warnings_are_no_errors())
+                _give_back.enter_context(_warnings_as_wanted())
             pin_loaded()
         with _settings_of_the_thread():
             yield
@@ -152,15 +152,16 @@ def _renew_options() -> None:
 
 
 @contextmanager
-def _warnings_are_no_errors() -> Iterator[None]:
-    """Print what `-W error`, `PYTHONWARNINGS` or `simplefilter` would raise. All other filters stay as they are."""
-    if not any(action == "error" for action, *_ in warnings.filters):
-        yield
-        return
+def _warnings_as_wanted() -> Iterator[None]:
+    """Print what `-W error`, `PYTHONWARNINGS` or `simplefilter` would raise. All other filters stay as they are.
+
+    Pillow's warnings are not shown: they name its source files, not the image, and what matters is a reason here.
+    """
     with warnings.catch_warnings():
         filters = [("default" if action == "error" else action, *rest) for action, *rest in warnings.filters]
         warnings.resetwarnings()
         warnings.filters.extend(filters)  # type: ignore[attr-defined]
+        warnings.filterwarnings("ignore", module=r"PIL\.")
         yield
 
 

@@ -14,6 +14,12 @@ def count(number: int, what: str) -> str:
     return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
+def listed(names: Sequence[str], most: int = 4) -> str:
+    """Return `a, b and 7 more`."""
+    more = f" and {len(names) - most:,} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
+
+
 def safe(text: str) -> str:
     """Escape characters of `text` that could control a terminal: file names are untrusted."""
     if text.isascii() and text.isprintable():

@@ -80,38 +80,59 @@ def prepare(
     return Prepared(extraction.manifest, manifest, (*extraction.features, *augmented), extraction.plans, cache)
 
 
+class HeadFit:
+    """The fit of one head to cached features. If it is interrupted, `result` is that of the best head so far.
+
+    The features of several `plans` are put side by side. For early stopping the validation split is used in its plain
+    view. Raises DataError if a class has no image to train on.
+    """
+
+    def __init__(self, prepared: Prepared, plans: Sequence[Plan], recipe: HeadRecipe, estimator: Head) -> None:
+        from featstore.features.arrays import labels_of
+        from featstore.features.views import load_views
+
+        manifest, plain = prepared.manifest, plans[0].plain
+        _check_classes(manifest)  # the columns of the probabilities are the classes that the head has seen
+        pictures = {split: [p for p in manifest.of_split(split) if p.label is not None] for split in SPLITS}
+        self.estimator, self._recipe = estimator, recipe
+        self._pictures = {split: some for split, some in pictures.items() if some}
+        self._views = {split: load_views(some, plans, prepared.cache) for split, some in self._pictures.items()}
+        self._rows = _training_rows(prepared, plans, recipe, self._views["train"])
+        validation = self._pictures.get("val")
+        self._validation = (self._views["val"][:, plain], labels_of(validation)) if validation else None
+        self._seconds = 0.0
+
+    def run(self, on_step: OnStep | None = None) -> None:
+        """Train the head on the training split."""
+        X, y, groups = self._rows
+        start = time.perf_counter()
+        try:
+            self.estimator.fit(X, y, self._validation, self._recipe.seed, on_step, groups)
+        finally:
+            self._seconds = time.perf_counter() - start
+
+    def result(self, predict_on: Sequence[str] = SPLITS) -> FitResult:
+        """Return the head as it is now, with its predictions of the splits `predict_on`."""
+        from featstore.evaluation.averaging import predict_views
+
+        average, predict = self._recipe.average or "probabilities", self.estimator.predict_proba
+        probabilities = {
+            split: predict_views(predict, X, average) for split, X in self._views.items() if split in predict_on
+        }
+        return FitResult(self.estimator, probabilities, self._pictures, self._seconds)
+
+
 def fit_head(
     prepared: Prepared,
     plans: Sequence[Plan],
     recipe: HeadRecipe,
     estimator: Head,
-    on_step: OnStep | None = None,
     predict_on: Sequence[str] = SPLITS,
 ) -> FitResult:
-    """Train `estimator` on the training split and predict the splits `predict_on`.
-
-    The features of several `plans` are put side by side. For early stopping the validation split is used in its plain
-    view. Raises DataError if a class has no image to train on.
-    """
-    from featstore.evaluation.averaging import predict_views
-    from featstore.features.arrays import labels_of
-    from featstore.features.views import load_views
-
-    manifest, plain = prepared.manifest, plans[0].plain
-    _check_classes(manifest)  # the columns of the probabilities are the classes that the head has seen
-    pictures = {split: [p for p in manifest.of_split(split) if p.label is not None] for split in SPLITS}
-    pictures = {split: some for split, some in pictures.items() if some}
-    views = {split: load_views(some, plans, prepared.cache) for split, some in pictures.items()}
-    X, y, groups = _training_rows(prepared, plans, recipe, views["train"])
-    validation = (views["val"][:, plain], labels_of(pictures["val"])) if "val" in views else None
-    start = time.perf_counter()
-    estimator.fit(X, y, validation, recipe.seed, on_step, groups)
-    seconds = time.perf_counter() - start
-    average = recipe.average or "probabilities"
-    probabilities = {
-        split: predict_views(estimator.predict_proba, X, average) for split, X in views.items() if split in predict_on
-    }
-    return FitResult(estimator, probabilities, pictures, seconds)
+    """Train `estimator` on the training split and predict the splits `predict_on`; see `HeadFit`."""
+    fit = HeadFit(prepared, plans, recipe, estimator)
+    fit.run()
+    return fit.result(predict_on)
 
 
 def course_of(head: Head) -> Course | None:

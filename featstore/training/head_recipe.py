@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from featstore.errors import UsageError, param
 from featstore.evaluation.averaging import Average
 from featstore.heads.registry import HeadName
-from featstore.system.fields import Seed, check_fields
+from featstore.system.fields import Alias, Seed, settle_fields
 
 if TYPE_CHECKING:
     from featstore.extraction.recipe import Recipe
@@ -22,22 +22,22 @@ class HeadRecipe:
     """How a head is trained, and how it predicts.
 
     Attributes:
-        head: logistic (scikit-learn), bn-dropout or vgg-fc (Keras; vgg-fc sees the whole map), or scratch-cnn (Keras,
-            on the pixels themselves).
+        head: logistic (scikit-learn), bn-dropout, vgg-fc or fc-bn (Keras; the last two see the whole map), or
+            scratch-cnn (Keras, on the pixels themselves). `featstore heads` says what they are.
         parameters: Parameters of the head by their names, where they differ from its defaults.
         train_on: With several views: plain trains on one of them, all on each as an image of its own. Default: plain.
         average: With several views: what is averaged over them. Default: probabilities.
         seed: Seed of the head, and of random weights.
     """
 
-    head: HeadName = "logistic"
+    head: Annotated[HeadName, Alias("logistic-regression", "logistic")] = "logistic"
     parameters: Mapping[str, Any] = field(default_factory=dict)
     train_on: TrainOn | None = None
     average: Average | None = None
     seed: Seed = 0
 
     def __post_init__(self) -> None:
-        check_fields(self)
+        settle_fields(self)
 
     def for_one_view(self) -> HeadRecipe:
         """Return the recipe without what is said of several views."""

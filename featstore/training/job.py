@@ -14,15 +14,18 @@ from featstore.errors import UsageError, param
 from featstore.extraction.cache import CacheLike
 from featstore.extraction.pipeline import FeatureSet
 from featstore.extraction.recipe import Recipe
-from featstore.runs.files import check_root, new_folder, save_run
+from featstore.runs.files import save_run
+from featstore.runs.folders import check_name, check_root, publish_run
 from featstore.runs.measuring import measure_splits
 from featstore.runs.moves import moved_notes
 from featstore.runs.run import Run
-from featstore.system.environment import versions
+from featstore.system.environment import utc_now, versions
 from featstore.system.files import file_digest
 from featstore.system.pinned import pinned
-from featstore.training.fit import FitResult, Prepared, course_of, fit_head, prepare
+from featstore.training.endings import saved_if_interrupted
+from featstore.training.fit import FitResult, HeadFit, Prepared, course_of, prepare
 from featstore.training.head_recipe import HeadRecipe
+from featstore.training.naming import run_name
 
 if TYPE_CHECKING:
     from featstore.system.progress import Progress
@@ -49,13 +52,18 @@ def train(
     val_as_test: bool = False,
     cache: CacheLike = None,
     runs: str | os.PathLike[str] = DEFAULT_RUNS,
+    name: str | None = None,
+    command: str | None = None,
     progress: Progress | None = None,
 ) -> TrainResult:
     """Complete the features of `data`, train `head` on its training split, and save it as a new run below `runs`.
 
     The features of several `recipes` are put side by side. Missing splits are made from content digests. Raises
     UsageError for an unknown head or parameter, DataError for a class without training images, RunError if the run
-    cannot be saved. What can be checked at the start is checked before anything is extracted.
+    cannot be saved. What can be checked at the start is checked before anything is extracted. If the training is
+    interrupted, its best epoch is saved, as a run that says so.
+
+    name: that of the run's folder. command: the command line that the run records.
     """
     from featstore.heads.registry import HEADS, make_head
 
@@ -63,6 +71,7 @@ def train(
     head = head or HeadRecipe()
     estimator = make_head(head.head, head.parameters)
     check_root(Path(runs))
+    check_name(Path(runs), name)
     recipes = [recipes] if isinstance(recipes, Recipe) else list(recipes)
     head.check(recipes)
     own = HEADS[head.head].base
@@ -71,14 +80,28 @@ def train(
         raise UsageError(f"head {head.head}: is for the base {own} only; use {param('model', own)}")
     prepared = prepare(data, recipes, val_fraction, test_fraction, cache, progress, val_as_test=val_as_test)
     extracted = time.perf_counter()
-    fitted = fit_head(prepared, prepared.plans, head, estimator, progress.steps(head.head) if progress else None)
-    seconds = {
-        "features": round(extracted - start, 3),
-        "fit": round(fitted.seconds, 3),
-        "total": round(time.perf_counter() - start, 3),
-    }
-    fractions = {"val": val_fraction, "test": test_fraction}
-    run = _save(prepared, head, fitted, seconds, fractions, Path(runs))
+    fit = HeadFit(prepared, prepared.plans, head, estimator)
+    interrupted = True
+
+    def save() -> Run:
+        fitted = fit.result()
+        seconds = {"features": extracted - start, "fit": fitted.seconds, "total": time.perf_counter() - start}
+        return _save(
+            prepared,
+            head,
+            fitted,
+            Path(runs),
+            name,
+            seconds={stage: round(value, 3) for stage, value in seconds.items()},
+            fractions={"val": val_fraction, "test": test_fraction},
+            command=command,
+            interrupted=interrupted,
+        )
+
+    with saved_if_interrupted(lambda: estimator.is_trained, save):
+        fit.run(progress.steps(head.head) if progress else None)
+        interrupted = False
+        run = save()
     return TrainResult(run, prepared.manifest, prepared.features)
 
 
@@ -100,54 +123,56 @@ def _save(
     prepared: Prepared,
     head: HeadRecipe,
     fitted: FitResult,
+    runs: Path,
+    name: str | None,
+    *,
     seconds: dict[str, float],
     fractions: dict[str, float],
-    runs: Path,
+    command: str | None,
+    interrupted: bool,
 ) -> Run:
-    """Save the head and its run in a new folder below `runs`."""
+    """Save the head and its run below `runs`."""
     from featstore.evaluation.remarks import remarks_on
     from featstore.heads.registry import HEADS
 
     manifest, estimator = prepared.manifest, fitted.estimator
     stops_on_val = HEADS[head.head].stops_on_val
     metrics = measure_splits(fitted.probabilities, fitted.pictures, manifest.classes, stops_on_val)
-    folder = new_folder(runs, _run_name(prepared, head.head))
-    head_file = estimator.save(folder)
-    run = Run(
-        folder=folder,
-        head=head.head,
-        parameters=_parameters(estimator),
-        chosen=estimator.selected(),
-        recipes=tuple(plan.recipe.at_absolute_paths() for plan in prepared.plans),
-        specs=tuple(part.spec for plan in prepared.plans for part in plan.parts),
-        train_on="all" if any(plan.augmented for plan in prepared.plans) else head.train_on or "plain",
-        average=head.average or "probabilities",
-        classes=manifest.classes,
-        metrics=metrics,
-        seconds=seconds,
-        seed=head.seed,
-        data=os.path.abspath(manifest.source),
-        fractions=fractions,
-        notes=(*leak_notes(manifest), *moved_notes(runs, manifest)),
-        remarks=tuple(map(str, remarks_on(metrics, course_of(estimator)))),
-        versions=versions(),
-        head_file=head_file,
-        head_sha256=file_digest(folder / head_file),
-    )
-    save_run(run, manifest.pictures, estimator.curve)
-    return run
+    parameters = _parameters(estimator)
+    name = name or run_name(manifest.source, prepared.plans, head, parameters)
+
+    def build(folder: Path) -> Run:
+        head_file = estimator.save(folder)
+        run = Run(
+            folder=folder,
+            head=head.head,
+            parameters=parameters,
+            chosen=estimator.selected(),
+            recipes=tuple(plan.recipe.at_absolute_paths() for plan in prepared.plans),
+            specs=tuple(part.spec for plan in prepared.plans for part in plan.parts),
+            train_on="all" if any(plan.augmented for plan in prepared.plans) else head.train_on or "plain",
+            average=head.average or "probabilities",
+            classes=manifest.classes,
+            metrics=metrics,
+            seconds=seconds,
+            seed=head.seed,
+            data=os.path.abspath(manifest.source),
+            cache=prepared.cache.folder.absolute(),
+            date=utc_now(),
+            command=command,
+            interrupted=interrupted,
+            fractions=fractions,
+            notes=(*leak_notes(manifest), *moved_notes(runs, manifest)),
+            remarks=tuple(map(str, remarks_on(metrics, course_of(estimator)))),
+            versions=versions(),
+            head_file=head_file,
+            head_sha256=file_digest(folder / head_file),
+        )
+        save_run(run, manifest.pictures, estimator.curve)
+        return run
+
+    return publish_run(runs, name, build)
 
 
 def _parameters(estimator: Any) -> dict[str, Any]:
     return {key: value for key, value in vars(estimator).items() if not key.startswith("_")}
-
-
-def _run_name(prepared: Prepared, head: str) -> str:
-    data = Path(os.path.abspath(prepared.manifest.source)).stem
-    bases = []
-    for plan in prepared.plans:
-        base, variant_size_key = plan.spec.folder.split("/")
-        model = Path(plan.recipe.model).stem if plan.recipe.source().is_file else base
-        bases.append(f"{model}-{variant_size_key.rsplit('-', 1)[0]}")
-    views = prepared.plans[0].recipe.views.replace(":", "")
-    return "-".join([data, "+".join(bases), *([views] if views != "one" else []), head])

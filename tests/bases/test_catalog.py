@@ -296,20 +296,19 @@ def test_a_known_name_is_found() -> None:
 @pytest.mark.parametrize(
     "name, remedy",
     [
-        ("resnet50", "did you mean ResNet50?"),
-        ("mobilenet_v2", "did you mean MobileNetV2?"),
-        ("EfficientNet-B0", "did you mean EfficientNetB0?"),
+        ("resnet5", "did you mean ResNet50"),
+        ("mobilenet_w2", "did you mean MobileNet"),
         ("VGG61", "did you mean VGG19 or VGG16?"),
-        ("qqqq", "`featstore models` lists them"),
-        ("", "`featstore models` lists them"),
+        ("qqqq", "they are VGG16, VGG19, ResNet50"),
+        ("", "they are VGG16, VGG19, ResNet50"),
     ],
 )
 def test_an_unknown_name_is_answered_with_similar_names(name: str, remedy: str) -> None:
     """The message has the expected names, the one found and a remedy."""
     with pytest.raises(UsageError) as caught:
         lookup(name)
-    expected = f"expected one of the {len(BASES)} constructors of keras.applications, spelled as there"
-    assert str(caught.value) == f"unknown base {name!r}: {expected}; {remedy}"
+    assert str(caught.value).startswith(f"unknown base {name!r}: expected tiny or pixels, a .keras file, or one of the")
+    assert remedy in str(caught.value)
 
 
 def test_the_catalog_loads_nothing_heavy() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import MISSING, fields
 from typing import Any
 
@@ -11,9 +12,10 @@ import typer
 from featstore.cli.app import make_app
 from featstore.cli.console import flag
 from featstore.comparison.grid import Measurement
-from featstore.extraction.recipe import Recipe
+from featstore.extraction.recipe import AXES, Recipe
 from featstore.finetuning.settings import FineTuneSettings
-from featstore.system.fields import bounds, choices, field_help, field_types
+from featstore.heads.registry import HEADS
+from featstore.system.fields import choices, field_help, field_types, limits
 from featstore.training.head_recipe import HeadRecipe
 from helpers.cli import call
 
@@ -59,13 +61,13 @@ def test_an_option_is_the_field(command: str, kind: type, name: str) -> None:
     assert found.help.startswith(text)
     shown = found.metavar or getattr(found.type, "choices", [])
     assert all(choice in shown for choice in choices(hint))
-    range_ = bounds(hint)
+    range_ = limits(hint)
     if range_ and name != "memory":  # which is text with a unit
         assert (found.type.min, found.type.max) == range_
 
 
 def test_what_may_be_given_more_than_once() -> None:
-    """As it always was."""
+    """A grid takes several values of everything that gives another set of features."""
     names = {
         command: {name for name in field_help(Recipe) if option(command, flag(name, None)).multiple}
         for command in ("extract", "cache explain", "train-head", "compare")
@@ -74,7 +76,7 @@ def test_what_may_be_given_more_than_once() -> None:
         "extract": {"preprocess"},
         "cache explain": {"preprocess"},
         "train-head": {"model", "weights", "alpha"},
-        "compare": {"model", "weights", "alpha", "preprocess", "size", "views"},
+        "compare": {"model", "weights", "alpha", *AXES},
     }
     assert option("compare", "--head").multiple
     assert not option("train-head", "--head").multiple
@@ -90,7 +92,7 @@ def test_what_may_be_given_more_than_once() -> None:
         ("extract photos --views ", ["one", "flip", "five", "ten"]),
         ("check-base photos --model MobileNetV3", ["MobileNetV3Small", "MobileNetV3Large"]),
         ("compare photos --head logistic --head v", ["vgg-fc"]),
-        ("train-head photos --head ", ["logistic", "bn-dropout", "vgg-fc", "scratch-cnn"]),
+        ("train-head photos --head ", ["logistic", "bn-dropout", "vgg-fc", "fc-bn", "scratch-cnn"]),
         ("train-head photos --average ", ["probabilities", "logits", "features"]),
         ("fine-tune runs/a photos --precision mixed_b", ["mixed_bfloat16"]),
         ("cache compact --compress ", ["zstd", "none"]),
@@ -109,7 +111,7 @@ def test_completion_offers_the_choices(words: str, expected: list[str], monkeypa
     [
         (("extract", ".", "--model", "tiny", "--fit", "sqash"), "'squash', 'crop', 'pad'"),
         (("cache", "explain", ".", "--model", "tiny", "--dtype", "sqash"), "'float16', 'float32'"),
-        (("compare", ".", "--model", "tiny", "--head", "sqash"), "'logistic', 'bn-dropout', 'vgg-fc', 'scratch-cnn'"),
+        (("compare", ".", "--model", "tiny", "--head", "sqash"), "'logistic', 'bn-dropout', 'vgg-fc', 'fc-bn'"),
         (("train-head", ".", "--train-on", "sqash"), "'plain', 'all'"),
         (("fine-tune", "run", ".", "--optimizer", "sqash"), "'sgd', 'adam'"),
         (("cache", "compact", "--compress", "sqash"), "'zstd', 'none'"),
@@ -157,3 +159,126 @@ def test_an_unknown_command_is_a_usage_error() -> None:
     done = call("exract", "photos")
     assert done.code == 2
     assert "no such command 'exract'" in done.err
+
+
+def single_valued() -> list[Any]:
+    """Every option of every command that takes one value: the command, and the name of the option."""
+    found = []
+    for name, command in COMMANDS.commands.items():
+        for words, inner in [
+            ((name,), command),
+            *(((name, n), c) for n, c in getattr(command, "commands", {}).items()),
+        ]:
+            for parameter in inner.params:
+                if parameter.param_type_name == "option" and not (parameter.multiple or parameter.is_flag):
+                    found.append(pytest.param(words, parameter.opts, id=" ".join([*words, parameter.opts[0]])))
+    return found
+
+
+@pytest.mark.parametrize(("command", "names"), single_valued())
+def test_no_option_is_dropped_because_another_value_follows(command: tuple[str, ...], names: list[str]) -> None:
+    """The last one won, without a word. An alias is the same option."""
+    done = call(*command, names[0], "1", names[-1], "1")
+    assert (done.code, done.out) == (2, "")
+    assert done.err.startswith(f"featstore: {names[0]}: is given twice, but takes one value: leave one out")
+    assert done.err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "points"),
+    [
+        (("train-head", ".", "--preprocess", "raw", "--preprocess", "keras"), True),
+        (("train-head", ".", "--head", "logistic", "--head", "vgg-fc"), True),
+        (("extract", ".", "--size", "32", "--size", "48"), True),
+        (("cache", "explain", ".", "--fit", "pad", "--fit", "crop"), True),
+        (("train-head", ".", "--seed", "1", "--seed", "2"), False),
+        (("compare", ".", "--seed", "1", "--seed", "2"), False),
+    ],
+)
+def test_two_values_are_measured_by_compare(arguments: tuple[str, ...], points: bool) -> None:
+    """The message says so where it is true."""
+    assert ("featstore compare` takes" in call(*arguments).err) == points
+
+
+@pytest.mark.parametrize("second", [("--set", "p=0.9"), ("--set", "dropout=0.9"), ("--p", "0.9"), ("--dropout", "0.9")])
+@pytest.mark.parametrize("command", ["train-head", "compare"])
+def test_a_parameter_of_a_head_is_given_once(command: str, second: tuple[str, str]) -> None:
+    """By its option, by `--set`, and by the words of other tools."""
+    done = call(command, ".", "--model", "tiny", "--head", "bn-dropout", "--set", "p=0.1", *second)
+    assert (done.code, done.out) == (2, "")
+    assert "p of the head is given twice: 0.1 and 0.9" in done.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("train-head", ".", "--arch", "VGG16"), "no such option: --arch; did you mean --model?"),
+        (("train-head", ".", "--output", "x"), "no such option: --output; did you mean --runs?"),
+        (("predict", "run", "x.png", "--out", "x"), "no such option: --out; did you mean --csv?"),
+        (("extract", ".", "--target-size", "224"), "no such option: --target-size; did you mean --size?"),
+        (("extract", ".", "--modle", "tiny"), "no such option: --modle; did you mean --model?"),
+        (("fine-tune", "run", ".", "--lr", "1"), "no such option: --lr; did you mean --rate?"),
+        (("fine-tune", "run", ".", "--batch_size", "1"), "no such option: --batch_size; did you mean --batch?"),
+        (("compare", ".", "--cv", "5"), "no such option: --cv; did you mean --folds?"),
+        (("compare", ".", "--val_fraction", "5"), "no such option: --val_fraction; did you mean --val-fraction?"),
+        (("models", "--qqqq"), "no such option: --qqqq; see featstore models --help"),
+    ],
+)
+def test_an_unknown_option_is_answered_by_its_meaning(arguments: tuple[str, ...], message: str) -> None:
+    """Letters come last: `--lr` has none in common with `--rate`."""
+    done = call(*arguments)
+    assert (done.code, done.out) == (2, "")
+    assert message in done.err
+    assert done.err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("train-head", ".", "--head", "vgg-fc", "--set", "rate=abc"), "--rate abc: expected a number above 0"),
+        (
+            ("train-head", ".", "--head", "vgg-fc", "--epochs", "1.5"),
+            "--epochs 1.5: expected a whole number",
+        ),
+        (("train-head", ".", "--head", "vgg-fc", "--p", "1"), "--p 1.0: expected a number of at least 0 and below 1"),
+        (
+            ("train-head", ".", "--head", "fc-bn", "--activation", "x"),
+            "--activation x: is not known: use one of relu",
+        ),
+        (("train-head", ".", "--epochs", "5"), "head logistic has no parameter 'epochs': it takes C, folds, max_iter"),
+        (
+            ("compare", ".", "--lr", "1"),
+            "has such a parameter: logistic takes C, folds, max_iter",
+        ),
+        (("compare", ".", "--head", "vgg-fc", "--set", "C=1"), "vgg-fc takes epochs, batch, rate, patience, p, units"),
+    ],
+)
+def test_a_parameter_that_a_head_does_not_take(arguments: tuple[str, ...], message: str) -> None:
+    """The message has the parameters that it takes, or the values."""
+    done = call(*arguments[:2], "--model", "tiny", *arguments[2:])
+    assert (done.code, done.out) == (2, "")
+    assert message in done.err
+
+
+@pytest.mark.parametrize("command", ["train-head", "compare"])
+def test_help_has_every_parameter_of_every_head_with_its_default(command: str) -> None:
+    """For a parameter that has the name of another option, `--set` does."""
+    for head, entry in HEADS.items():
+        for field in fields(entry.parameters):
+            if (command, field.name) == ("compare", "folds"):  # that of the comparison
+                assert f"folds={field.default}" in option(command, "--set").help
+                continue
+            shown = "none" if field.default is None else field.default
+            assert f"{head} {shown}" in option(command, flag(field.name, None)).help
+
+
+def test_heads_lists_every_parameter_with_its_default() -> None:
+    """With layers and source; and as JSON, and by names alone."""
+    shown, listed = call("heads").out, json.loads(call("heads", "--json").out)["heads"]
+    for entry, head in zip(listed, HEADS.values(), strict=True):
+        assert f"\n{entry['name']}\n  layers: {head.layers}\n  source: {head.source}\n" in f"\n{shown}"
+        assert [p["name"] for p in entry["parameters"]] == [field.name for field in fields(head.parameters)]
+        for parameter in entry["parameters"]:
+            default = "none" if parameter["default"] is None else parameter["default"]
+            assert f"\n  {parameter['name']}={default}: {parameter['help']}" in shown
+    assert call("heads", "--quiet").out.split() == list(HEADS)

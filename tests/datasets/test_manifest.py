@@ -127,12 +127,13 @@ def test_a_csv_names_paths_labels_splits_and_groups(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("label\ncat\n", "expected the columns"),
-        ("path,colour\na.jpg,red\n", "expected the columns"),
+        ("label\ncat\n", "no column of paths among label; expected the columns path,label"),
         ("path,split\na.jpg,later\n", "line 2: split 'later'"),
-        ("path\na.jpg\na.jpg\n", "more than once"),
+        ("path,label\na.jpg,x\n./a.jpg,y\n", "line 3: .*a.jpg is named more than once, with the label 'x' and 'y'"),
+        ("path,label,Label\na.jpg,x,y\n", "has the column 'label' more than once"),
         ("path\na.jpg,b,c\n", "line 2"),
-        ("", "expected the columns"),
+        ("path,label\na.jpg,b,c\n", "line 2: has 3 values for 2 columns"),
+        ("", "expected a table with the columns"),
     ],
 )
 def test_a_csv_that_makes_no_sense_is_refused(tmp_path: Path, text: str, message: str) -> None:

@@ -44,6 +44,7 @@ ONE_THING: list[tuple[dict[str, Any], str]] = [
     (read(width=320), "input size 224 -> 224x320"),
     (read(fit="crop"), "fit squash -> crop"),
     (read(interpolation="bicubic"), "interpolation bilinear -> bicubic"),
+    (read(bits=12), "bits of grey images 16 -> 12"),
     (read(name="keras-compat"), "reading pillow -> keras-compat"),
     ({"reading": CROPS}, "views whole images -> crops"),
     ({"reading": AUGMENTED}, "views whole images -> augmented"),

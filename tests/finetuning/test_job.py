@@ -312,8 +312,10 @@ def test_an_interruption_keeps_the_best_so_far(work: Path, head_run: Run, tmp_pa
     with pytest.raises(KeyboardInterrupt) as caught:
         tune(work, head_run, epochs=6, progress=Interrupting(), runs=tmp_path)
     [folder] = tmp_path.iterdir()
-    assert caught.value.__notes__ == [f"the best of the 4 epochs so far is saved in {folder}"]
+    [note] = caught.value.__notes__
+    assert note.startswith(f"the best of the 4 epochs so far is saved in {folder}, marked as interrupted; ")
     saved = load_run(folder)
+    assert (saved.interrupted, folder.name) == (True, f"{head_run.folder.name}-tuned-interrupted")
     assert saved.chosen["epochs"] == 4
     assert featstore.evaluate(saved, work / "photos", cache=work / "cache").metrics == saved.metrics
 
@@ -366,7 +368,7 @@ def test_options_that_make_no_sense_are_refused(
 
 def test_a_fine_tuned_run_and_several_bases_are_refused(tuned: FineTuned) -> None:
     """A run with a head and one base is expected."""
-    with pytest.raises(UsageError, match="is fine-tuned already; give the run of its head"):
+    with pytest.raises(UsageError, match="cannot be trained further; give the run of its head, .*, with more `epochs`"):
         fine_tune(tuned.run, "/nowhere")
     with pytest.raises(UsageError, match="has several bases side by side"):
         fine_tune(replace(tuned.head_run, recipes=tuned.head_run.recipes * 2), "/nowhere")

@@ -21,6 +21,7 @@ QUICK: dict[str, dict[str, Any]] = {
     "logistic": {},
     "bn-dropout": {"epochs": 30, "batch": 16, "units": 16},
     "vgg-fc": {"epochs": 30, "batch": 16, "units": 16, "rate": 1e-2},
+    "fc-bn": {"epochs": 60, "batch": 16, "p": 0.2, "rate": 1e-2},
     "scratch-cnn": {"epochs": 6, "batch": 16},
 }
 SHAPES = {"scratch-cnn": (16, 16, 3)}
@@ -127,8 +128,9 @@ def test_no_head_trains_on_one_row(rows: int, monkeypatch: pytest.MonkeyPatch) -
 
 def test_a_batch_of_one_is_refused_where_it_teaches_nothing() -> None:
     """Heads without BatchNormalization take it."""
-    with pytest.raises(UsageError, match="bn-dropout: BatchNormalization learns nothing from a batch of one row"):
-        make_head("bn-dropout", {"batch": 1})
+    for name in ("bn-dropout", "fc-bn"):
+        with pytest.raises(UsageError, match=f"{name}: .*batch=1: expected a whole number of at least 2"):
+            make_head(name, {"batch": 1})
     assert make_head("vgg-fc", {"batch": 1}).batch == 1  # type: ignore[attr-defined]
 
 
@@ -236,6 +238,18 @@ def test_bn_dropout_is_the_recipe() -> None:
     flat: Any = make_head("bn-dropout", {"epochs": 1})
     flat.fit(*clusters(30), None, 0)
     assert "MaxPooling2D" not in [type(layer).__name__ for layer in flat._model.layers]
+
+
+def test_fc_bn_is_the_recipe() -> None:
+    """Flatten without pooling, twice dropout, dense and BN, dropout, softmax; 0.8 and 256 everywhere."""
+    head: Any = make_head("fc-bn", {"epochs": 1, "activation": "Tanh"})
+    head.fit(*clusters(30, "ab", (4, 4, 2)), None, 0)
+    kinds = [type(layer).__name__ for layer in head._model.layers]
+    dense = ["Dropout", "Dense", "BatchNormalization"]
+    assert kinds == ["Flatten", *dense, *dense, "Dropout", "Dense"]
+    assert [layer.rate for layer in head._model.layers if hasattr(layer, "rate")] == [0.8] * 3
+    widths = [(layer.units, layer.activation.__name__) for layer in head._model.layers if hasattr(layer, "units")]
+    assert widths == [(256, "tanh"), (256, "tanh"), (2, "softmax")]
 
 
 def test_early_stopping_keeps_the_best_weights() -> None:

@@ -36,6 +36,40 @@ def png(width: int, height: int, depth: int, colour: int, rows: bytes, extra: by
     return b"\x89PNG\r\n\x1a\n" + parts
 
 
+def tiff(data: bytes, width: int, height: int, bits: tuple[int, ...], photometric: int, **tags: int) -> bytes:
+    """An uncompressed little-endian TIFF of one strip, tag by tag; `bits` of each band, `tags` such as `t338=2`."""
+    entries = {
+        256: (width,),
+        257: (height,),
+        258: bits,
+        259: (1,),
+        262: (photometric,),
+        273: (0,),
+        277: (len(bits),),
+        278: (height,),
+        279: (len(data),),
+        **{int(name[1:]): (value,) for name, value in tags.items()},
+    }
+    after = 8 + 2 + 12 * len(entries) + 4
+    more = b""
+    directory = struct.pack("<H", len(entries))
+    several = {tag: values for tag, values in entries.items() if len(values) > 2}
+    place = after + sum(2 * len(values) for values in several.values())
+    for tag, values in sorted(entries.items()):
+        if tag == 273:
+            directory += struct.pack("<HHII", tag, 4, 1, place)
+        elif tag in several:
+            directory += struct.pack("<HHII", tag, 3, len(values), after + len(more))
+            more += struct.pack(f"<{len(values)}H", *values)
+        elif tag == 279:
+            directory += struct.pack("<HHII", tag, 4, 1, values[0])
+        else:
+            directory += struct.pack("<HHI", tag, 3, len(values)) + struct.pack(
+                "<2H", *values, *[0] * (2 - len(values))
+            )
+    return b"II*\0" + struct.pack("<I", 8) + directory + bytes(4) + more + data
+
+
 def stored(upright: np.ndarray, orientation: int) -> np.ndarray:
     """The rows and columns that a camera writes with this EXIF orientation (EXIF 2.32, section 4.6.4)."""
     return {
@@ -65,6 +99,9 @@ WHOLE = {
     "WebP": encoded(draw("discs", 8), "WEBP"),
     "TIFF": encoded(draw("discs", 8), "TIFF"),
     "TIFF by libtiff": encoded(draw("discs", 8), "TIFF", compression="tiff_lzw"),
+    "AVIF": encoded(draw("discs", 8), "AVIF"),
+    "JPEG 2000": encoded(draw("discs", 8), "JPEG2000"),
+    "PPM": encoded(draw("discs", 8), "PPM"),
 }
 
 

@@ -192,7 +192,7 @@ def test_a_file_over_the_limit_is_refused_unread(tmp_path: Path, monkeypatch: py
         file.truncate(2**40)
     with pytest.raises(UnreadableImage, match="is 1048576 MB, the limit is 64 MB"):
         read_file(str(path))
-    monkeypatch.setattr(prefetch, "MAX_BYTES", 1000)
+    monkeypatch.setenv("FEATSTORE_MAX_BYTES", "1000")
     path.write_bytes(b"x" * 1000)
     assert len(read_file(str(path)).raw) == 1000
     path.write_bytes(b"x" * 1001)

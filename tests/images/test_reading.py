@@ -90,6 +90,7 @@ def test_a_description_tells_readings_apart(one: Reading, other: Reading) -> Non
         {"fit": "crop"},
         {"fit": "pad"},
         {"interpolation": "bicubic"},
+        {"bits": 12},
     ],
 )
 def test_every_field_is_described(change: dict[str, object]) -> None:
@@ -117,6 +118,12 @@ def test_keras_compat_has_fewer_interpolations(interpolation: str) -> None:
         Reading(8, 8, "keras-compat", interpolation=interpolation)
 
 
+def test_keras_compat_takes_all_bits() -> None:
+    """TensorFlow reads 16 bits in its own way."""
+    with pytest.raises(UsageError, match="keras-compat takes all bits as they are: leave `bits` out"):
+        Reading(8, 8, "keras-compat", bits=12)
+
+
 @pytest.mark.parametrize("size", [(0, 8), (8, 0), (-1, 8)])
 def test_a_side_has_at_least_one_pixel(size: tuple[int, int]) -> None:
     """An input without pixels is refused."""
@@ -136,7 +143,7 @@ def test_sizes_are_height_by_width(text: str, size: tuple[int, int]) -> None:
     assert parse_size(text) == size
 
 
-@pytest.mark.parametrize("text", ["", "0", "-1", "1x2x3", "abc", "4097", "2²", "224x", "x224", " 224", "2 4", "2.5"])
+@pytest.mark.parametrize("text", ["", "0", "-1", "1x2x3", "abc", "4097", "2²", "224x", "x224", "2 4", "2.5", "224em"])
 def test_other_sizes_are_refused(text: str) -> None:
     """The message repeats what was given, and shows how it goes."""
     with pytest.raises(UsageError, match="224x320") as caught:

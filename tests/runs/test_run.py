@@ -18,7 +18,7 @@ from featstore.datasets.manifest import Picture
 from featstore.errors import DataError, FeatstoreError, RunError
 from featstore.extraction.recipe import Recipe
 from featstore.heads.interface import Curve
-from featstore.runs.files import load_curve, load_run, load_splits, new_folder, save_run
+from featstore.runs.files import load_curve, load_run, load_splits, save_run
 from featstore.runs.run import Run
 from featstore.system.files import FileStat
 from featstore.training.job import train
@@ -104,7 +104,7 @@ def test_what_was_saved_is_what_is_loaded(saved: Run) -> None:
 def test_run_json_describes_the_run(saved: Run) -> None:
     """It has the format and version, the specs and their key, the classes, seed, fractions, versions and metrics."""
     content = json.loads((saved.folder / "run.json").read_text())
-    assert (content["format"], content["format_version"]) == ("featstore-run", 4)
+    assert (content["format"], content["format_version"]) == ("featstore-run", 5)
     assert content["key"] == saved.key == saved.specs[0].key
     assert content["specs"] == [saved.specs[0].describe()]
     assert content["classes"] == ["discs", "stripes"]
@@ -141,6 +141,10 @@ def test_run_json_describes_the_run(saved: Run) -> None:
         ("seed", "0"),
         ("seed", True),
         ("data", None),
+        ("cache", 5),
+        ("date", 2026),
+        ("command", ["featstore"]),
+        ("interrupted", None),
         ("fractions", [0.2, 0.2]),
         ("fractions", {"val": 0.2}),
         ("fine_tuning", None),
@@ -184,12 +188,12 @@ def test_a_damaged_run_is_refused(run: Run, content: bytes) -> None:
 
 def test_a_run_of_a_newer_featstore_says_so(run: Run) -> None:
     """An unknown version is an error that names the release that wrote it, as for files of the cache."""
-    rewrite(run, lambda content: content.update(format_version=5, versions={"featstore-keras": "7.1"}))
-    reason = "format version 5, this featstore reads 4: it was written by featstore-keras 7.1: install that release"
+    rewrite(run, lambda content: content.update(format_version=6, versions={"featstore-keras": "7.1"}))
+    reason = "format version 6, this featstore reads 5: it was written by featstore-keras 7.1: install that release"
     with pytest.raises(RunError, match=reason):
         load_run(run.folder)
     rewrite(run, lambda content: content.update(versions="unknown"))
-    with pytest.raises(RunError, match="format version 5, this featstore reads 4: upgrade it"):
+    with pytest.raises(RunError, match="format version 6, this featstore reads 5: upgrade it"):
         load_run(run.folder)
 
 
@@ -201,12 +205,6 @@ def test_a_run_keeps_its_fractions(work: Path) -> None:
     ).run
     assert load_run(found.folder).fractions == {"val": 0.1, "test": 0}
     assert list(found.metrics) == ["train", "val"]
-
-
-def test_a_run_of_version_3_has_no_notes(run: Run) -> None:
-    """It is read with empty notes: version 4 only adds them."""
-    rewrite(run, lambda content: {k: v for k, v in content.items() if k != "notes"} | {"format_version": 3})
-    assert load_run(run.folder) == run
 
 
 @pytest.mark.parametrize("version", [1, 2])
@@ -299,27 +297,16 @@ def test_a_head_that_is_not_a_classifier_is_refused(run: Run) -> None:
         load_run(run.folder).load_head()
 
 
-def test_a_run_of_version_3_predicts_as_before() -> None:
-    """Its predictions are those of the release that made it; its head is a skops file, and it has no notes."""
-    run = load_run(TESTS / "format" / "run-version-3")
+@pytest.mark.parametrize("version", [3, 4])
+def test_a_run_of_an_earlier_version_predicts_as_before(version: int) -> None:
+    """Its predictions are those of the release that made it; what that did not record is not made up."""
+    run = load_run(TESTS / "format" / f"run-version-{version}")
     with np.load(run.folder / "answers.npz") as kept:
         assert run.predict_proba(kept["X"]) == pytest.approx(kept["probabilities"], abs=1.2e-7)
     assert run.notes == ()
+    assert (run.cache, run.date, run.command, run.interrupted) == (None, None, None, False)
+    assert run.data == "/photos"
     assert len(load_splits(run)) == sum(metrics.n for metrics in run.metrics.values())
-
-
-def test_several_processes_make_different_folders(tmp_path: Path) -> None:
-    """Concurrent calls each get a folder of their own."""
-    with ThreadPoolExecutor(8) as pool:
-        made = list(pool.map(lambda _: new_folder(tmp_path / "runs", "name"), range(24)))
-    assert {folder.name for folder in made} == {"name", *(f"name-{n}" for n in range(2, 25))}
-
-
-def test_a_folder_that_cannot_be_made_is_an_expected_error(tmp_path: Path) -> None:
-    """The message names the option to change it with."""
-    (tmp_path / "file").touch()
-    with pytest.raises(RunError, match="`runs`"):
-        new_folder(tmp_path / "file", "name")
 
 
 def test_a_head_without_a_curve_has_no_plot(run: Run) -> None:

@@ -11,14 +11,14 @@ from featstore import Bottleneck
 from featstore.comparison.grid import Measurement
 from featstore.datasets.options import DataKeywords, DataOptions
 from featstore.errors import UsageError
-from featstore.extraction.recipe import GridOptions, OneOrMore, Recipe
+from featstore.extraction.recipe import AXES, GridOptions, OneOrMore, Recipe
 from featstore.finetuning.settings import FineTuneOptions, FineTuneSettings
 from featstore.heads.registry import HEADS, HeadName
 from featstore.images.reading import VERSIONS, ReadingName
-from featstore.system.fields import Between, bounds, check_fields, choices, field_help, field_types
+from featstore.system.fields import Between, choices, field_help, field_types, limits, settle_fields
 from featstore.training.head_recipe import HeadRecipe
 
-REPEATABLE = {"model", "weights", "alpha", "preprocess", "size", "views"}
+REPEATABLE = {"model", "weights", "alpha", *AXES}
 
 
 @dataclass
@@ -40,7 +40,7 @@ def test_a_field_has_choices_or_a_range_and_help() -> None:
     """The type may allow None; help is joined to one line."""
     types = field_types(Drawing)
     assert [choices(types[name]) for name in types] == [("red", "blue"), (), ()]
-    assert [bounds(types[name]) for name in types] == [None, Between(1, 9), None]
+    assert [limits(types[name]) for name in types] == [None, Between(1, 9), None]
     assert field_help(Drawing) == {"colour": "The colour. Default: that of the paper.", "lines": "How many."}
 
 
@@ -59,13 +59,13 @@ def test_a_field_has_choices_or_a_range_and_help() -> None:
 def test_values_are_checked(options: dict[str, Any], message: str) -> None:
     """The error names the field and what it takes, whatever the value is."""
     with pytest.raises(UsageError, match=message):
-        check_fields(Drawing(**options))
+        settle_fields(Drawing(**options))
 
 
 def test_values_that_are_allowed() -> None:
     """The limits are among them, and None where the type says so."""
     for options in ({}, {"colour": "red"}, {"lines": 1}, {"lines": 9}, {"lines": None}):
-        check_fields(Drawing(**options))
+        settle_fields(Drawing(**options))
 
 
 @pytest.mark.parametrize(
@@ -96,7 +96,7 @@ def test_each_field_has_help(kind: type, without: set[str]) -> None:
 
 
 def test_typed_dictionaries_have_the_fields_of_their_dataclasses() -> None:
-    """The types are the same; a grid takes several values of six of them."""
+    """The types are the same; a grid takes several values of most of them."""
     recipe = get_type_hints(Recipe)
     assert get_type_hints(FineTuneOptions) == get_type_hints(FineTuneSettings)
     assert get_type_hints(DataKeywords) == get_type_hints(DataOptions)

@@ -1,0 +1,70 @@
+"""The check of a base: by accuracy where there are labels, by statistics where there are none."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+from featstore.base_check.class_index import find_class_index, read_class_index
+from featstore.base_check.labelled import LabelledCheck, check_labelled, check_views
+from featstore.base_check.labels import is_label_file, labels_of_folders, read_labels
+from featstore.base_check.unlabelled import UnlabelledCheck, check_unlabelled
+from featstore.base_check.variants import has_classifier
+from featstore.bases.weights_file import IMAGENET_CLASSES
+from featstore.datasets.manifest import Manifest
+from featstore.datasets.sources import list_files
+from featstore.errors import DataError, UsageError, param
+from featstore.extraction.cache import Cache, CacheLike
+from featstore.extraction.recipe import Recipe
+from featstore.images.reading import parse_size
+from featstore.system.pinned import pinned
+from featstore.system.progress import Progress
+
+
+@pinned()
+def check_base(
+    data: str | os.PathLike[str] | Manifest,
+    recipe: Recipe,
+    variants: Sequence[str] = (),
+    *,
+    labels: str | os.PathLike[str] | None = None,
+    class_index: str | os.PathLike[str] | None = None,
+    views: Sequence[str] = (),
+    cache: CacheLike = None,
+    progress: Progress | None = None,
+) -> LabelledCheck | UnlabelledCheck:
+    """Check with which of `variants` (by default all) the preprocessing of the base of `recipe` is right.
+
+    labels: see `read_labels`. Without them, folders that are named by classes give the labels. class_index: file of the
+    classes; by default ImageNet's, from the folder of the weights or Keras' own. views and the scales of `recipe` are
+    for labelled images only.
+
+    Raises UsageError for options that make no sense together, and DataError for labels that cannot be read and where
+    there is no image.
+    """
+    check_views(views)
+    found = data if isinstance(data, Manifest) else list_files([data])
+    source = os.fspath(found.source)
+    pictures = [p for p in found.pictures if not is_label_file(p.path, labels, source)]
+    found = found.with_pictures(pictures)
+    if not pictures:
+        raise DataError(f"{source}: no image files found")
+    base = recipe.source()
+    size = base.default_size() if recipe.size is None else parse_size(str(recipe.size))
+    index = read_class_index(class_index) if class_index else find_class_index(base.weights_file(*size))
+    notes = []
+    read = None
+    if labels is not None:
+        classes = len(index.names) if class_index and index else IMAGENET_CLASSES if base.info else None
+        read = read_labels(labels, source, pictures, index, classes)
+    elif has_classifier(recipe) or (base.is_file and class_index):
+        read, note = labels_of_folders(pictures, index)
+        notes += [note] if note else []
+    if read is not None:
+        return check_labelled(found, read, recipe, variants, views, index, Cache.at(cache), progress)
+    for name, value in (("views", next(iter(views), None)), ("scales", recipe.scales)):
+        if value:
+            raise UsageError(
+                f"{param(name, value)}: needs {param('labels')}; without them one view of each photo is used"
+            )
+    return check_unlabelled(found, recipe, variants, index, Cache.at(cache), notes, progress)

@@ -1,0 +1,164 @@
+"""The labels of the images of a check: from a CSV, or from the names of the folders, as numbers of classes."""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from featstore.base_check.class_index import IMAGENET_FILE, ClassIndex, is_wnid
+from featstore.bases.weights_file import IMAGENET_CLASSES
+from featstore.datasets.manifest import Picture
+from featstore.errors import DataError, param
+
+FOLDERS = "folders"
+_MOST_CLASSES = 10**6
+
+
+@dataclass(frozen=True)
+class Labels:
+    """The number of the class of each labelled image.
+
+    Attributes:
+        by_path: Number of the class by the path of the image, as its picture has it.
+        source: Where they are from, in words.
+    """
+
+    by_path: Mapping[str, int]
+    source: str
+
+
+def read_labels(
+    labels: str | os.PathLike[str],
+    data: str,
+    pictures: Sequence[Picture],
+    index: ClassIndex | None,
+    classes: int | None = None,
+) -> Labels:
+    """Return the labels of `pictures`, which are those of `data`.
+
+    labels: `folders` takes the name of the folder of each image. Else it is a CSV `path,label`, in the working folder
+    or in `data`, with paths relative to the folder of the CSV or to `data`. A label is the number of a class, or its
+    WordNet id or name in `index`. classes: number of classes, where it is known.
+
+    Raises DataError with the line for anything else, and where no image has a label.
+    """
+    if os.fspath(labels) == FOLDERS:
+        known = _IndexOfLabels(index, classes)
+        return Labels(
+            {p.path: known.number(_folder(p), os.path.dirname(p.path)) for p in pictures}, "the names of the folders"
+        )
+    file = _find(Path(labels), data)
+    by_real_path = _read_csv(file, data, _IndexOfLabels(index, classes))
+    found = {p.path: by_real_path[real] for p in pictures if (real := os.path.realpath(p.path)) in by_real_path}
+    if not found:
+        an_image = f", the first image is {pictures[0].path}" if pictures else ""
+        raise DataError(
+            f"{data}: none of its {len(pictures)} images is listed in {file}; paths there are relative to "
+            f"{file.parent} or to {data}: the first leads to {next(iter(by_real_path))}{an_image}"
+        )
+    return Labels(found, str(file))
+
+
+def labels_of_folders(pictures: Sequence[Picture], index: ClassIndex | None) -> tuple[Labels | None, str | None]:
+    """Return the labels that folders give by themselves, and a remark.
+
+    There are some where each folder is named by a WordNet id or by a name of `index`, and there are two of these at
+    least. A number as a name says nothing: digits are sorted into such folders too.
+    """
+    folders = {_folder(p) for p in pictures}
+    if len(folders) < 2:
+        return None, None
+    if index is None:
+        if len(folders) == IMAGENET_CLASSES and all(map(is_wnid, folders)):  # then their order is ImageNet's
+            ordered = sorted(folders)
+            index = ClassIndex(tuple(ordered), tuple(ordered))
+        elif all(map(is_wnid, folders)):
+            return None, (
+                f"the folders are named by WordNet ids, but the numbers of these classes are not known here: put "
+                f"{IMAGENET_FILE} beside the weights or into ~/.keras/models, or give it, and accuracy is measured"
+            )
+        else:
+            return None, None
+    numbers = {name: index.number(name) for name in folders}
+    by_path = {p.path: number for p in pictures if (number := numbers[_folder(p)]) is not None}
+    if len(by_path) < len(pictures):
+        return None, None
+    return Labels(by_path, "the names of the folders"), None
+
+
+def is_label_file(path: str, labels: str | os.PathLike[str] | None, data: str) -> bool:
+    """Return whether the file at `path` is the CSV of the labels, which may lie among the images."""
+    if labels is None or os.fspath(labels) == FOLDERS:
+        return False
+    return os.path.realpath(path) == os.path.realpath(_find(Path(labels), data))
+
+
+class _IndexOfLabels:
+    """Numbers of classes for what a user writes as a label."""
+
+    def __init__(self, index: ClassIndex | None, classes: int | None) -> None:
+        self._index, self._classes = index, classes
+
+    def number(self, text: str, where: str) -> int:
+        """Return the number of the class `text`; raises DataError, which names the place, where there is none."""
+        if self._index and (found := self._index.number(text)) is not None:
+            return found
+        if text.isascii() and text.isdigit() and len(text) < 8:
+            number, most = int(text), self._classes or _MOST_CLASSES
+            if number < most:
+                return number
+            from_one = "; are the labels counted from 1? they are expected from 0" if number == most else ""
+            raise DataError(f"{where}: label {text!r}: expected the number of a class, 0 to {most - 1}{from_one}")
+        if self._index is None:
+            kind = "WordNet ids" if is_wnid(text) else "names"
+            raise DataError(
+                f"{where}: label {text!r}: {kind} are looked up in the index of the classes, which is not there; put "
+                f"{IMAGENET_FILE} beside the weights or into ~/.keras/models, or give the file as "
+                f"{param('class_index')}; or label by number"
+            )
+        raise DataError(
+            f"{where}: label {text!r}: expected the number of a class, or a WordNet id or a name, unmistakable, of "
+            f"{self._index.source}"
+        )
+
+
+def _find(file: Path, data: str) -> Path:
+    """Return the CSV where it is: a relative path may start in the working folder or in the folder of the data."""
+    inside = Path(data, file)
+    return inside if not file.exists() and inside.exists() else file
+
+
+def _folder(picture: Picture) -> str:
+    return os.path.basename(os.path.dirname(os.path.abspath(picture.path)))
+
+
+def _read_csv(file: Path, data: str, known: _IndexOfLabels) -> dict[str, int]:
+    """Return numbers of classes by the real path of the image."""
+    labels: dict[str, int] = {}
+    try:
+        with file.open(newline="", encoding="utf-8-sig", errors="surrogateescape") as lines:
+            rows = csv.DictReader(lines)
+            if not {"path", "label"} <= {*(rows.fieldnames or ())}:
+                found = ",".join(rows.fieldnames or ()) or "none"
+                raise DataError(f"{file}: expected the columns path,label, found {found}")
+            for row in rows:
+                where = f"{file}, line {rows.line_num}"
+                if not row["path"]:
+                    raise DataError(f"{where}: has no path; expected path,label")
+                beside, inside = (os.path.realpath(os.path.join(top, row["path"])) for top in (file.parent, data))
+                image = inside if not os.path.exists(beside) and os.path.exists(inside) else beside
+                if image in labels:
+                    raise DataError(f"{where}: {row['path']} is listed more than once")
+                labels[image] = known.number((row["label"] or "").strip(), where)
+    except FileNotFoundError as error:
+        raise DataError(
+            f"{file}: no such file; expected a CSV path,label, here or in {data}, or `{FOLDERS}`"
+        ) from error
+    except (OSError, csv.Error, ValueError) as error:
+        raise DataError(f"{file}: cannot be read as CSV: {error}") from error
+    if not labels:
+        raise DataError(f"{file}: has no labels; expected rows path,label")
+    return labels

@@ -1,0 +1,63 @@
+"""Options for the parameters of the heads: one for each, and `--set` for all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, fields
+from inspect import Parameter
+from typing import Annotated
+
+import typer
+
+from featstore.cli.console import flag
+from featstore.errors import UsageError
+from featstore.heads.parameters import ALIASES, parameter_help, parameter_named
+from featstore.heads.registry import HEADS
+
+
+@dataclass(frozen=True)
+class HeadParameterOptions:
+    """A mark for a parameter of a command that stands for an option for each parameter of the heads.
+
+    leave_out: parameters whose name is that of another option of the command.
+    """
+
+    leave_out: Collection[str] = ()
+
+    def parameters(self) -> list[Parameter]:
+        """Return a parameter of the command for each parameter of the heads, as Typer takes it."""
+        return [_parameter(name) for name in parameter_names() if name not in self.leave_out]
+
+
+def parameter_names() -> list[str]:
+    """Return the names of all parameters of all heads."""
+    return list(dict.fromkeys(field.name for entry in HEADS.values() for field in fields(entry.parameters)))
+
+
+def chosen_parameters(settings: Sequence[tuple[str, str]], options: dict[str, str | None]) -> dict[str, str]:
+    """Return what `--set` and the options of the parameters say; raise UsageError for one that is said twice."""
+    known = parameter_names()
+    chosen: dict[str, str] = {}
+    for word, value in [*settings, *((name, value) for name, value in options.items() if value is not None)]:
+        name = parameter_named(word, known) or word
+        if name in chosen:
+            raise UsageError(f"{name} of the head is given twice: {chosen[name]} and {value}; leave one out")
+        chosen[name] = value
+    return chosen
+
+
+def _parameter(name: str) -> Parameter:
+    words = [flag(word, None) for word, stands_for in ALIASES.items() if stands_for == name]
+    option = typer.Option(flag(name, None), *words, metavar="VALUE", help=_help(name), show_default=False)
+    return Parameter(name, Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[str | None, option])
+
+
+def _help(name: str) -> str:
+    """Return the help of a parameter: each of its meanings, with the heads that have it and their defaults."""
+    defaults: dict[str, list[str]] = {}
+    for head, entry in HEADS.items():
+        for field in fields(entry.parameters):
+            if field.name == name:
+                shown = "none" if field.default is None else f"{field.default}"
+                defaults.setdefault(parameter_help(entry.parameters)[name], []).append(f"{head} {shown}")
+    return " ".join(f"{text.removesuffix('.')} (default: {', '.join(heads)})." for text, heads in defaults.items())

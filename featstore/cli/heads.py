@@ -1,0 +1,59 @@
+"""`featstore heads`"""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import Any
+
+from featstore.cli import options
+from featstore.cli.console import print_json, say
+
+
+def command(json: options.Json = False, quiet: options.Quiet = False) -> None:
+    """List the heads: their layers, where they come from, and their parameters with defaults and ranges.
+
+    Example: featstore heads
+    """
+    from featstore.heads.registry import HEADS
+
+    if json:
+        print_json({"heads": [_describe(name) for name in HEADS]})
+        return
+    for name, entry in HEADS.items():
+        if quiet:
+            say(name)
+            continue
+        say(name)
+        say(f"  layers: {entry.layers}")
+        say(f"  source: {entry.source}")
+        if entry.base:
+            say(f"  base: {entry.base} only")
+        if entry.pool:
+            say(f"  pool: {entry.pool}, unless --pool says otherwise")
+        for item in _describe(name)["parameters"]:
+            default = "none" if item["default"] is None else item["default"]
+            say(f"  {item['name']}={default}: {item['help']} {item['range'][:1].upper()}{item['range'][1:]}.")
+
+
+def _describe(name: str) -> dict[str, Any]:
+    from featstore.heads.parameters import parameter_help, range_of
+    from featstore.heads.registry import HEADS
+
+    entry = next(entry for key, entry in HEADS.items() if key == name)
+    texts = parameter_help(entry.parameters)
+    return {
+        "name": name,
+        "layers": entry.layers,
+        "source": entry.source,
+        "base": entry.base,
+        "pool": entry.pool,
+        "parameters": [
+            {
+                "name": field.name,
+                "default": field.default,
+                "range": range_of(entry.parameters, field.name),
+                "help": texts[field.name],
+            }
+            for field in fields(entry.parameters)
+        ],
+    }

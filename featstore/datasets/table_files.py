@@ -1,0 +1,161 @@
+"""Tables as people have them, read as text: CSV of any dialect and encoding, lists of lines, Parquet."""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import io
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from featstore.datasets.walk import has_image_name
+from featstore.errors import DataError
+
+TABLE_ENDINGS = (".csv", ".tsv", ".tab", ".txt", ".parquet", ".pq")
+_DELIMITERS = (",", ";", "\t", "|")
+_BOMS = {codecs.BOM_UTF8: "utf-8", codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
+_CELL = 2**24  # characters: an image may be a cell
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextTable:
+    """A table of text.
+
+    Attributes:
+        source: What it is, for messages.
+        folder: The folder that its paths are relative to.
+        columns: The names of its columns.
+        rows: Its rows, each with a cell for every column. A missing value is empty.
+        lines: The line of each row in the file; empty where there is no file.
+        notes: What is worth knowing about how it was read.
+    """
+
+    source: str
+    folder: str
+    columns: tuple[str, ...]
+    rows: list[list[str]]
+    lines: Sequence[int] = ()
+    notes: list[str] = field(default_factory=list)
+
+    def place(self, row: int) -> str:
+        """Return where a row is, for messages."""
+        return f"{self.source}, line {self.lines[row]}" if self.lines else f"{self.source}, row {row}"
+
+    def cells(self, column: int) -> list[str]:
+        """Return the cells of a column."""
+        return [row[column] for row in self.rows]
+
+
+def read_table(path: Path) -> TextTable:
+    """Return the table in a file; raises DataError if it cannot be read."""
+    if path.suffix.lower() in (".parquet", ".pq"):
+        return _read_parquet(path)
+    try:
+        text = _decode(path.read_bytes())
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read as a table: {error.strerror}") from error
+    delimiter, text, skipped = _find_delimiter(text, spaces=path.suffix.lower() == ".txt")
+    csv.field_size_limit(_CELL)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True)
+    rows: list[list[str]] = []
+    lines: list[int] = []
+    try:
+        for row in reader:
+            if any(cell.strip() for cell in row):
+                rows.append(row)
+                lines.append(reader.line_num + skipped)
+    except csv.Error as error:
+        raise DataError(f"{path}, line {reader.line_num + skipped}: cannot be read as a table: {error}") from error
+    if not rows:
+        raise DataError(f"{path}: is empty; expected a table with the columns path and label")
+    return _with_header(path, rows, lines)
+
+
+def _decode(raw: bytes) -> str:
+    """Return the text of a file in UTF-8 or UTF-16. Bytes that are not UTF-8 are kept as they are: names may have them.
+
+    Excel writes UTF-16 as "Unicode text". Without the mark at its start it has a zero in every other byte.
+    """
+    for mark, encoding in _BOMS.items():
+        if raw.startswith(mark):
+            return raw[len(mark) :].decode(encoding, "surrogateescape" if encoding == "utf-8" else "replace")
+    start = raw[:200]
+    if len(start) > 1 and not any(start[1::2]) and all(start[0::2]):
+        return raw.decode("utf-16-le", "replace")
+    return raw.decode("utf-8", "surrogateescape")
+
+
+def _find_delimiter(text: str, spaces: bool) -> tuple[str, str, int]:
+    """Return the delimiter, the text of the table, and how many lines come before it.
+
+    Excel may say `sep=;` in the first line. Else it is the one that is most often in the header; in a list of lines
+    without any it may be a blank.
+    """
+    if said := re.match(r'"?sep=(.)"?[^\S\r\n]*(\r\n|\r|\n)', text):
+        return said[1], text[said.end() :], 1
+    header = re.sub(r'"[^"]*"', "", text.lstrip().partition("\n")[0])
+    most = max(_DELIMITERS, key=header.count)
+    if header.count(most):
+        return most, text, 0
+    return (" " if spaces and " " in header.strip() else ","), text, 0
+
+
+def _with_header(path: Path, rows: list[list[str]], lines: list[int]) -> TextTable:
+    """Return the table of `rows`, of which the first is the header unless it names an image."""
+    notes: list[str] = []
+    has_header = not any(has_image_name(cell.strip()) for cell in rows[0])
+    columns = [cell.strip() for cell in rows[0]]
+    if has_header:
+        rows, lines = rows[1:], lines[1:]
+    else:
+        columns = ["path", "label"][: len(rows[0])] + [f"column {n}" for n in range(3, len(rows[0]) + 1)]
+        notes.append("the table has no header: its first column is taken for paths, and the second for labels")
+    while columns and not columns[-1] and not any(len(r) >= len(columns) and r[len(columns) - 1].strip() for r in rows):
+        columns.pop()  # each line ends with a delimiter
+    if rows and all(len(row) == len(columns) + 1 and row[0].isdigit() for row in rows):
+        columns = ["", *columns]  # R writes the number of a row and no name for it
+    for number, row in zip(lines, rows, strict=True):
+        while len(row) > len(columns) and not row[-1].strip():
+            row.pop()
+        if len(row) > len(columns):
+            raise DataError(
+                f"{path}, line {number}: has {len(row)} values for {len(columns)} columns; put a value with a "
+                "delimiter in it into quotes"
+            )
+        row += [""] * (len(columns) - len(row))
+    return TextTable(
+        source=str(path), folder=os.path.dirname(path), columns=tuple(columns), rows=rows, lines=lines, notes=notes
+    )
+
+
+def _read_parquet(path: Path) -> TextTable:
+    try:
+        from pyarrow import ArrowException, parquet
+    except ImportError as error:
+        raise DataError(
+            f"{path}: needs pyarrow to be read: `pip install featstore-keras[parquet]`, or save it as CSV"
+        ) from error
+    try:
+        found = parquet.read_table(path)
+    except (ArrowException, OSError) as error:
+        raise DataError(f"{path}: cannot be read as Parquet: {error}") from error
+    columns = [[text_of(value) for value in column.to_pylist()] for column in found.columns]
+    return TextTable(
+        source=str(path),
+        folder=os.path.dirname(path),
+        columns=tuple(found.column_names),
+        rows=[list(row) for row in zip(*columns, strict=True)],
+        lines=range(1, found.num_rows + 1),
+    )
+
+
+def text_of(value: object) -> str:
+    """Return the value of a cell as text: empty where it is missing, a whole number without `.0`."""
+    if value is None or value != value:  # not a number is not equal to itself
+        return ""
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return str(value)

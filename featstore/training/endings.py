@@ -1,0 +1,36 @@
+"""The end of a training that is interrupted: its best epoch is saved all the same, and told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+
+from featstore.errors import FeatstoreError
+from featstore.runs.run import Run
+
+_ANEW = "the same command begins the training anew"
+
+
+@contextmanager
+def saved_if_interrupted(is_trained: Callable[[], bool], save: Callable[[], Run]) -> Iterator[None]:
+    """Run a training and the saving of its run. If an exception ends either, save what was learnt by then.
+
+    The exception goes on, with a note that says what was kept, where, and what the same command does.
+
+    is_trained: whether there is anything to save. save: called once more if it failed or was interrupted itself.
+    """
+    try:
+        yield
+    except BaseException as stop:  # Ctrl-C, a loss that is not finite, or a full disk
+        if is_trained():
+            with suppress(FeatstoreError):
+                stop.add_note(f"{_describe(save())}; {_ANEW}")
+        elif not isinstance(stop, Exception):
+            stop.add_note(f"no epoch made it better yet, so no run is saved; {_ANEW}")
+        raise
+
+
+def _describe(run: Run) -> str:
+    if not run.interrupted:
+        return f"the training was complete: it is saved in {run.folder}"
+    return f"the best of the {run.chosen['epochs']} epochs so far is saved in {run.folder}, marked as interrupted"
