@@ -132,6 +132,7 @@ def _describe(tuned: FineTuned) -> dict[str, Any]:
         "recommended": str(tuned.recommended.folder),
         "seconds": tuned.run.seconds,
         "notes": list(tuned.notes),
+        "remarks": list(tuned.run.remarks),
         "skipped": [item._asdict() for item in tuned.skipped],
     }
 

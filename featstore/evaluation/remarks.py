@@ -12,7 +12,7 @@ from featstore.system.text import count
 
 FEW = 30  # images, or groups of them: the 95 % interval of an accuracy of 0.9 on 30 is 0.24 wide
 FEW_TO_STOP = 10  # images that choose the epoch
-_TOO_SURE = 1.1  # log loss in that of the frequencies: a log loss has no interval, so a little more is no news
+_TOO_SURE = 1.1  # log loss in that of the frequencies: a log loss has no interval, so a little more tells nothing
 _ORDER = ("test", "new", "val", "train")  # the split that is judged is the first that was held out
 _NAMED = 3  # names in a remark, at most
 
@@ -102,12 +102,12 @@ def _on_classes(split: str, metrics: Mapping[str, Metrics]) -> list[Remark]:
 
 
 def _what_was_learnt(held_out: ByClass, train: Metrics | None) -> str:
-    """Return, for a head that is no better than the commonest class, whether it has learnt anything else."""
+    """Return, for a head that is not better than the commonest class, whether it has learnt anything else."""
     if held_out.beats_chance:
         mean, chance = figure(held_out.balanced_accuracy), figure(1 / held_out.classes)
         return f"; the mean over the classes is {mean}, above the {chance} of chance"
     if train and not train.beats_commonest:
-        return "; it is no better on its training images, so it has learnt nothing"
+        return "; it is not better on its training images, so it has learnt nothing"
     return ""
 
 

@@ -16,7 +16,7 @@ from featstore.finetuning.cut_choice import CutChoice, check_fine_tunable
 from featstore.finetuning.result import FineTuned
 from featstore.finetuning.settings import FineTuneSettings
 from featstore.finetuning.setup import FineTuneSetup, set_up_fine_tuning
-from featstore.finetuning.verdict import compare_accuracies, describe_difference, judge
+from featstore.finetuning.verdict import compare_accuracies, contradiction, describe_difference, judge
 from featstore.runs.files import load_curve, save_run
 from featstore.runs.fine_tuning import FineTuning
 from featstore.runs.folders import check_name, check_root, publish_run
@@ -117,6 +117,7 @@ def _save(
     interrupted: bool,
 ) -> FineTuned:
     """Measure the network, save it as a run below `root`, and compare it with the head."""
+    from featstore.evaluation.remarks import Course, remarks_on
     from featstore.features.arrays import units_of
 
     head_run, trainer, training = setup.head_run, setup.trainer, _training(setup)
@@ -132,13 +133,16 @@ def _save(
         for split in after
     }
     verdict = judge(head_run.folder, training, differences.get("val"))
+    course = Course(training.epochs, training.best_epoch, settings.epochs, settings.patience)
+    remarks = remarks_on(metrics_after, course if "val" in after else None)
     seconds = times.seconds()
     manifest, plots = setup.prepared.manifest, dict[str, bytes]()
 
     def build(folder: Path) -> Run:
         fine_tuning = _describe_fine_tuning(setup, metrics_before, verdict.beats_head)
         made = _make_run(setup, settings, folder, metrics_after, seconds, fine_tuning, root)
-        made = replace(made, command=command, interrupted=interrupted)
+        told = (*contradiction(verdict, differences.get("test")), *map(str, remarks))
+        made = replace(made, remarks=told, command=command, interrupted=interrupted)
         plots.update(_draw_plots(setup, made))
         save_run(made, manifest.pictures, training.curve, plots.pop("curve.png"))
         return made

@@ -51,7 +51,7 @@ def test_a_head_that_learnt_nothing() -> None:
     first, second = lines(train=train, test=test)[:2]
     assert first == (
         "the accuracy on test cannot be told from that of always answering `cat`, 0.500: 0.500 [0.451, 0.549]; it is "
-        "no better on its training images, so it has learnt nothing"
+        "not better on its training images, so it has learnt nothing"
     )
     assert second == "some classes are never found on test: `dog` (200 images)"
 
