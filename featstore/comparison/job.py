@@ -22,7 +22,7 @@ from featstore.extraction.recipe import Recipe
 from featstore.heads.interface import Curve
 from featstore.heads.registry import HEADS, HeadName
 from featstore.system.pinned import pinned
-from featstore.training.fit import Prepared, course_of, fit_head, prepare
+from featstore.training.fit import Prepared, fit_head, prepare, remark_on_training
 from featstore.training.head_recipe import HeadRecipe
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from featstore.evaluation.metrics import Metrics
-    from featstore.evaluation.remarks import Course
+    from featstore.evaluation.remarks import Remark
     from featstore.evaluation.units import Units
     from featstore.system.progress import OnStep, Progress
 
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 class _MeasuredCell(NamedTuple):
     """A cell with its result before the ranking; `right` (n,) as in `CellResult`, `truth` (n,) as in `measure`.
 
-    curve, course: those of the first training.
+    curve, on_training: those of the first training.
     """
 
     cell: GridCell
@@ -49,7 +49,7 @@ class _MeasuredCell(NamedTuple):
     metrics: Metrics
     seconds: float
     curve: Curve
-    course: Course | None
+    on_training: Remark | None
 
 
 @pinned()
@@ -120,7 +120,7 @@ def _remarks(split: str, rows: Sequence[ComparisonRow], measured: Sequence[_Meas
     """Return the remarks on the rows, measured on what is called `split`."""
     from featstore.evaluation.remarks import remarks_on, remarks_on_several
 
-    of_cell = {m.cell: remarks_on({split: m.metrics}, m.course) for m in measured}
+    of_cell = {m.cell: remarks_on({split: m.metrics}, m.on_training) for m in measured}
     return tuple(remarks_on_several({row.name: of_cell[row.cell] for row in rows}))
 
 
@@ -148,6 +148,10 @@ def _make_folds(prepared: Prepared, measurement: Measurement, progress: Progress
         extract_augmented(everything, prepared.plans, prepared.cache, progress)
         return [replace(prepared, manifest=fold) for fold in folds], "test"
     labelled = {p.split for p in manifest.pictures if p.label is not None}
+    if not labelled & {"test", "val"}:
+        raise DataError(
+            f"{manifest.source}: no image is left to measure on, as the only one of a class is trained on; add images"
+        )
     return [prepared], "test" if "test" in labelled else "val"
 
 
@@ -180,7 +184,7 @@ def _measure(
 
     right, losses, seconds, pictures = [], [], 0.0, []
     curves: list[Curve] = []
-    courses: list[Course | None] = []
+    remarks: list[Remark | None] = []
     for seed in range(cell.head.seed, cell.head.seed + seeds):
         right_in_folds = []
         for fold in folds:
@@ -188,7 +192,7 @@ def _measure(
             fitted = fit_head(fold, [plan], replace(cell.head, seed=seed), estimator, predict_on=(split,))
             seconds += fitted.seconds
             curves.append(estimator.curve)
-            courses.append(course_of(estimator))
+            remarks.append(remark_on_training(estimator))
             is_right, loss = _score(fitted.probabilities[split], fitted.pictures[split], fold.manifest.classes)
             pictures += fitted.pictures[split] if seed == cell.head.seed else []
             right_in_folds.append(is_right)
@@ -198,7 +202,7 @@ def _measure(
     truth = columns_of([p.class_name for p in pictures], classes)
     mean_right = np.mean(right, axis=0)
     metrics = measure(mean_right, float(np.concatenate(losses).mean()), truth, classes, units, "measuring")
-    return _MeasuredCell(cell, command, mean_right, truth, units, metrics, seconds, curves[0], courses[0])
+    return _MeasuredCell(cell, command, mean_right, truth, units, metrics, seconds, curves[0], remarks[0])
 
 
 def _score(

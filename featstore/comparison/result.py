@@ -13,7 +13,7 @@ from featstore.evaluation.paired import Difference
 from featstore.evaluation.remarks import remark_line
 from featstore.heads.interface import Curve
 from featstore.system.figures import figure, interval, loss, megabytes
-from featstore.system.text import Shown, Table
+from featstore.system.text import Shown, Table, count
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,7 +145,7 @@ class Comparison(Shown):
         yield from self.findings
         yield ""
         n, groups, bar = self.rows[0].n, self.rows[0].groups, self.rows[0].by_class
-        size = f"{n} images{'' if groups is None else f' in {groups} groups'}"
+        size = count(n, "image") + ("" if groups is None else f" in {count(groups, 'group')}")
         yield f"measured on {self.split}, {size}; always answering `{bar.commonest}`: {figure(bar.commonest_share)}"
         yield self._table()
         yield from map(remark_line, self.remarks)

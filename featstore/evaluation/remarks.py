@@ -28,38 +28,45 @@ class Remark(NamedTuple):
 
 
 class Course(NamedTuple):
-    """How far a training in epochs came.
+    """How a training in epochs went.
 
-    epochs: epochs that were run. best: the one of the smallest validation loss. most, patience: as they were set.
+    epochs: epochs that were run. best: the one of the smallest validation loss; None without a validation split. most,
+    patience: as they were set.
     """
 
     epochs: int
-    best: int
+    best: int | None
     most: int
     patience: int
 
-    @property
-    def was_cut_short(self) -> bool:
-        """Whether the largest number of epochs ended the training while its validation loss still fell."""
-        return self.epochs == self.most and self.most - self.best < min(self.patience, max(1, self.most / 10))
+
+def remark_on_course(course: Course) -> Remark | None:
+    """Return a remark if nothing chose the epoch, or if the largest number of epochs ended a loss that still fell."""
+    if course.best is None:
+        last = f"without a validation split it is the last one, {course.epochs} of {course.most}"
+        return Remark("no image chose the epoch", last)
+    since_best = course.most - course.best
+    if course.epochs < course.most or since_best >= min(course.patience, max(1, course.most / 10)):
+        return None
+    detail = f"the validation loss was lowest in epoch {course.best} of {course.epochs}; try more epochs"
+    return Remark(f"epochs={course.most} ended the training early", detail)
 
 
-def remarks_on(metrics: Mapping[str, Metrics], course: Course | None = None) -> list[Remark]:
-    """Return the remarks on the metrics by split of one head, and on the `course` of its training, if it had epochs."""
+def remarks_on(metrics: Mapping[str, Metrics], on_training: Remark | None = None) -> list[Remark]:
+    """Return the remarks on the metrics by split of one head, with one `on_training` it in its place among them."""
     in_order = sorted(metrics, key=lambda split: _ORDER.index(split) if split in _ORDER else 0)
     held_out = [split for split in in_order if "training" not in (metrics[split].used_for or "")]
-    remarks = []
-    if held_out:
-        split = held_out[0]
-        remarks += [*_on_classes(split, metrics), *_on_loss(split, metrics[split])]
-    else:
-        remarks.append(Remark("no image was held out", "nothing is known of images that the head has not seen"))
-    if course and course.was_cut_short:
-        detail = f"the validation loss was lowest in epoch {course.best} of {course.epochs}; try more epochs"
-        remarks.append(Remark(f"epochs={course.most} ended the training early", detail))
-    if held_out:
-        remarks += [*_on_size(held_out[0], metrics[held_out[0]]), *_on_stopping(metrics)]
-    return remarks
+    if not held_out:
+        unseen = Remark("no image was held out", "nothing is known of images that the head has not seen")
+        return [unseen, *([on_training] if on_training else [])]
+    split, few = held_out[0], _on_size(held_out[0], metrics[held_out[0]])
+    return [
+        *_on_classes(split, metrics, is_small=bool(few)),
+        *([] if few else _on_loss(split, metrics[split])),
+        *([on_training] if on_training else []),
+        *few,
+        *_on_stopping(metrics),
+    ]
 
 
 def remarks_on_several(remarks: Mapping[str, Sequence[Remark]]) -> list[str]:
@@ -81,15 +88,20 @@ def remark_line(text: str) -> str:
     return f"remark: {text}"
 
 
-def _on_classes(split: str, metrics: Mapping[str, Metrics]) -> list[Remark]:
-    """Return what is wrong with the answers for the classes, against always giving the commonest one."""
+def _on_classes(split: str, metrics: Mapping[str, Metrics], is_small: bool) -> list[Remark]:
+    """Return what is wrong with the answers for the classes, against always giving the commonest one.
+
+    is_small: whether the split has few images: then an accuracy that is above the bar but not significantly so says
+        only that they are few.
+    """
     by_class = metrics[split].by_class
     if by_class is None:
         return []
     if by_class.classes == 1:
         return [Remark(f"all images of {split} are `{by_class.commonest}`", "they say nothing of the other classes")]
     remarks = []
-    if not metrics[split].beats_commonest:
+    is_above = metrics[split].accuracy > by_class.commonest_share
+    if not metrics[split].beats_commonest and not (is_small and is_above):
         relation = "is lower than" if by_class.gain_ci95[1] < 0 else "cannot be told from"
         always = f"that of always answering `{by_class.commonest}`, {figure(by_class.commonest_share)}"
         detail = with_interval(metrics[split].accuracy, metrics[split].accuracy_ci95)

@@ -117,7 +117,7 @@ def _save(
     interrupted: bool,
 ) -> FineTuned:
     """Measure the network, save it as a run below `root`, and compare it with the head."""
-    from featstore.evaluation.remarks import Course, remarks_on
+    from featstore.evaluation.remarks import Course, remark_on_course, remarks_on
     from featstore.features.arrays import units_of
 
     head_run, trainer, training = setup.head_run, setup.trainer, _training(setup)
@@ -133,8 +133,9 @@ def _save(
         for split in after
     }
     verdict = judge(head_run.folder, training, differences.get("val"))
-    course = Course(training.epochs, training.best_epoch, settings.epochs, settings.patience)
-    remarks = remarks_on(metrics_after, course if "val" in after else None)
+    best = training.best_epoch if "val" in after else None
+    course = Course(training.epochs, best, settings.epochs, settings.patience)
+    remarks = remarks_on(metrics_after, remark_on_course(course))
     seconds = times.seconds()
     manifest, plots = setup.prepared.manifest, dict[str, bytes]()
 

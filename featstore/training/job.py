@@ -23,7 +23,7 @@ from featstore.system.environment import utc_now, versions
 from featstore.system.files import file_digest
 from featstore.system.pinned import pinned
 from featstore.training.endings import saved_if_interrupted
-from featstore.training.fit import FitResult, HeadFit, Prepared, course_of, prepare
+from featstore.training.fit import FitResult, HeadFit, Prepared, prepare, remark_on_training
 from featstore.training.head_recipe import HeadRecipe
 from featstore.training.naming import run_name
 
@@ -163,7 +163,7 @@ def _save(
             interrupted=interrupted,
             fractions=fractions,
             notes=(*leak_notes(manifest), *moved_notes(runs, manifest)),
-            remarks=tuple(map(str, remarks_on(metrics, course_of(estimator)))),
+            remarks=tuple(map(str, remarks_on(metrics, remark_on_training(estimator)))),
             versions=versions(),
             head_file=head_file,
             head_sha256=file_digest(folder / head_file),

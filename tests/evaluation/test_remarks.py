@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from featstore.evaluation.metrics import Metrics, UsedFor, compute_metrics
-from featstore.evaluation.remarks import Course, Remark, remarks_on, remarks_on_several
+from featstore.evaluation.remarks import Course, Remark, remark_on_course, remarks_on, remarks_on_several
 from featstore.evaluation.units import Units
 
 
@@ -32,7 +32,7 @@ def measured(
 
 
 def lines(course: Course | None = None, **metrics: Metrics) -> list[str]:
-    return [str(remark) for remark in remarks_on(metrics, course)]
+    return [str(remark) for remark in remarks_on(metrics, remark_on_course(course) if course else None)]
 
 
 GOOD = {"train": measured([300, 300], [300, 300], "training"), "val": measured([100, 100], [96, 97], "stopping")}
@@ -45,7 +45,7 @@ def test_a_good_training_draws_no_remark() -> None:
 
 
 def test_a_head_that_learnt_nothing() -> None:
-    """It is no better than the commonest class, on its training images neither."""
+    """It is not better than the commonest class, on its training images neither."""
     train = measured([300, 300], [300, 0], "training")
     test = measured([200, 200], [200, 0])
     first, second = lines(train=train, test=test)[:2]
@@ -105,6 +105,20 @@ def test_a_training_that_epochs_ended(course: Course, told: bool) -> None:
             f"epochs={course.most} ended the training early: the validation loss was lowest in epoch {course.best} of "
             f"{course.epochs}; try more epochs"
         ]
+
+
+def test_a_training_without_a_validation_split() -> None:
+    """Nothing says whether it was too long."""
+    assert lines(Course(20, None, 20, 10), train=GOOD["train"], test=measured([200, 200], [190, 195])) == [
+        "no image chose the epoch: without a validation split it is the last one, 20 of 20"
+    ]
+
+
+def test_few_images_say_it_all() -> None:
+    """That an accuracy of 1 on two images cannot be told from 0.5 is no remark of its own; one of 0.5 is."""
+    assert len(lines(**GOOD, test=measured([1, 1], [1, 1]))) == 1
+    assert "cannot be told" in lines(**GOOD, test=measured([5, 5], [5, 0]))[0]
+    assert not any("worse than none" in line for line in lines(**GOOD, test=measured([5, 5], [3, 3], sure=1 - 1e-9)))
 
 
 def test_few_images() -> None:
