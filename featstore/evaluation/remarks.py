@@ -8,7 +8,7 @@ from typing import NamedTuple
 from featstore.evaluation.by_class import ByClass
 from featstore.evaluation.metrics import Metrics
 from featstore.system.figures import figure, interval, loss, with_interval
-from featstore.system.text import count
+from featstore.system.text import count, listed
 
 FEW = 30  # images, or groups of them: the 95 % interval of an accuracy of 0.9 on 30 is 0.24 wide
 FEW_TO_STOP = 10  # images that choose the epoch
@@ -55,7 +55,7 @@ def remark_on_course(course: Course) -> Remark | None:
 def remarks_on(metrics: Mapping[str, Metrics], on_training: Remark | None = None) -> list[Remark]:
     """Return the remarks on the metrics by split of one head, with one `on_training` it in its place among them."""
     in_order = sorted(metrics, key=lambda split: _ORDER.index(split) if split in _ORDER else 0)
-    held_out = [split for split in in_order if "training" not in (metrics[split].used_for or "")]
+    held_out = [split for split in in_order if metrics[split].used_for != "training"]
     if not held_out:
         unseen = Remark("no image was held out", "nothing is known of images that the head has not seen")
         return [unseen, *([on_training] if on_training else [])]
@@ -76,9 +76,9 @@ def remarks_on_several(remarks: Mapping[str, Sequence[Remark]]) -> list[str]:
     heads_of: dict[str, list[str]] = {}
     for name, some in remarks.items():
         for remark in some:
-            heads_of.setdefault(remark.what, []).append(name)
+            heads_of.setdefault(remark.what, []).append(f"`{name}`")
     return [
-        f"{what}: {f'all {len(names)} rows' if len(names) == len(remarks) else _listed(names)}"
+        f"{what}: {f'all {len(names)} rows' if len(names) == len(remarks) else listed(names, _NAMED)}"
         for what, names in heads_of.items()
     ]
 
@@ -109,7 +109,7 @@ def _on_classes(split: str, metrics: Mapping[str, Metrics], is_small: bool) -> l
         remarks.append(Remark(f"the accuracy on {split} {relation} {always}", detail))
     if by_class.never_found:
         names = [f"`{name}` ({count(n, 'image')})" for name, n in by_class.never_found.items()]
-        remarks.append(Remark(f"some classes are never found on {split}", _listed(names)))
+        remarks.append(Remark(f"some classes are never found on {split}", listed(names, _NAMED)))
     return remarks
 
 
@@ -147,9 +147,3 @@ def _on_stopping(metrics: Mapping[str, Metrics]) -> list[Remark]:
     if m.by_class.classes == 1:
         return [Remark("one class chose the epoch", f"all images of val are `{m.by_class.commonest}`")]
     return [Remark("few images chose the epoch", f"val has {count(m.n, 'image')}")] if m.n < FEW_TO_STOP else []
-
-
-def _listed(names: Sequence[str]) -> str:
-    """Return the first few of `names`, and how many more there are."""
-    more = len(names) - _NAMED
-    return ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")

@@ -18,7 +18,7 @@ from featstore.runs.measuring import used_for
 from featstore.runs.recipes import recipes_of
 from featstore.runs.run import Run
 from featstore.system.pinned import pinned
-from featstore.system.text import Shown, Table
+from featstore.system.text import Shown, Table, listed
 
 if TYPE_CHECKING:
     from featstore.evaluation.confusion import Confusion
@@ -37,7 +37,7 @@ class Evaluation(Shown):
         metrics: Metrics by split, as in `Run.metrics`.
         skipped: Files that could not be read.
         unlabelled: Number of images without a label, which are left out.
-        notes: Reasons why the metrics are too good, and classes of the run that the data do not have.
+        notes: Reasons why the metrics are too good.
         remarks: What a colleague would say of the figures, the most important first.
         confusion: By split, which class was answered for images of which, and the figures of each class.
     """
@@ -86,7 +86,7 @@ def evaluate_run(
     if unknown or not manifest.classes:
         found = f"the label {unknown[0]!r}" if unknown else "no labels"
         if len(unknown) > 1:
-            found = f"{len(unknown)} labels that the run does not know, such as {unknown[0]!r}"
+            found = f"the labels {listed([repr(name) for name in unknown])}"
         raise DataError(f"{manifest.source}: has {found}; expected those of the run: {', '.join(run.classes)}")
     splits = load_splits(run)
     extraction = extract_features(manifest, recipes, cache, progress)
@@ -107,22 +107,18 @@ def evaluate_run(
         skipped=extraction.manifest.skipped,
         unlabelled=unlabelled,
         notes=(
-            *_missing_notes(run, extraction.manifest),
             *trained_on_notes(splits, extraction.manifest),
             *_group_notes(run, splits, extraction.manifest),
         ),
-        remarks=tuple(map(str, remarks_on(metrics))),
+        remarks=(*_on_missing_classes(run, extraction.manifest), *map(str, remarks_on(metrics))),
         confusion=confusion,
     )
 
 
-def _missing_notes(run: Run, manifest: Manifest) -> tuple[str, ...]:
-    """Return a line on the classes of the run that no image of `manifest` has, else nothing."""
-    missing = [name for name in run.classes if name not in manifest.classes]
-    if not missing:
-        return ()
-    what = f"the class {missing[0]!r}" if len(missing) == 1 else f"{len(missing)} classes, such as {missing[0]!r}"
-    return (f"{manifest.source}: has no image of {what} of the run: nothing is measured of it",)
+def _on_missing_classes(run: Run, manifest: Manifest) -> tuple[str, ...]:
+    """Return a remark on the classes of the run that no image of `manifest` has, else nothing."""
+    missing = [f"`{name}`" for name in run.classes if name not in manifest.classes]
+    return (f"no image of {listed(missing)}: nothing is measured of it",) if missing else ()
 
 
 def _group_notes(run: Run, splits: Mapping[str, str], manifest: Manifest) -> tuple[str, ...]:

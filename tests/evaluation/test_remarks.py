@@ -74,6 +74,7 @@ def test_the_test_split_is_judged_not_the_others() -> None:
     assert any("test" in line for line in lines(**GOOD, test=nothing))
     assert all("on val" in line for line in lines(train=GOOD["train"], val=nothing))
     assert lines(train=nothing, test=measured([100, 100], [95, 95])) == []
+    assert "on test" in lines(**GOOD, test=measured([100, 100], [100, 0], "partly training"))[0]
 
 
 def test_nothing_held_out() -> None:
@@ -178,9 +179,9 @@ def test_many_names_are_cut_short() -> None:
 def test_remarks_on_several_heads_are_said_once() -> None:
     """Each names the heads that it is true of; one head alone keeps its figures."""
     low, early = Remark("it is low", "0.1"), Remark("it ended early", "epoch 5")
-    assert remarks_on_several({"a": [low, early], "b": [low], "c": [low]}) == [
+    assert remarks_on_several({"keras, one": [low, early], "raw, one": [low, early], "tf, one": [low]}) == [
         "it is low: all 3 rows",
-        "it ended early: a",
+        "it ended early: `keras, one`, `raw, one`",
     ]
     assert remarks_on_several({"a": [low]}) == ["it is low: 0.1"]
     assert remarks_on_several({"a": [], "b": []}) == []
