@@ -105,6 +105,7 @@ def command(
                 "shared": list(comparison.shared),
                 "notes": list(comparison.notes),
                 "data": comparison.data.describe(),
+                "remarks": list(comparison.remarks),
                 "failed": [item._asdict() for item in comparison.failed],
                 "skipped": [item._asdict() for item in comparison.skipped],
             }
@@ -155,6 +156,8 @@ def _flat(row: dict[str, Any]) -> dict[str, Any]:
             cells |= {f"{name}_low": value[0], f"{name}_high": value[1]}
         elif key == "size":
             cells[key] = "x".join(map(str, value))
+        elif key == "never_found":
+            cells[key] = spreadsheet_text("; ".join(value))
         elif key == "parameters":
             cells[key] = " ".join(f"{name}={setting}" for name, setting in value.items())
         else:

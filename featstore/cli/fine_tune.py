@@ -133,6 +133,7 @@ def _describe(tuned: FineTuned) -> dict[str, Any]:
         "seconds": tuned.run.seconds,
         "notes": list(tuned.notes),
         "data": tuned.data.describe(),
+        "remarks": list(tuned.run.remarks),
         "skipped": [item._asdict() for item in tuned.skipped],
     }
 

@@ -16,7 +16,7 @@ from featstore.finetuning.cut_choice import CutChoice, check_fine_tunable
 from featstore.finetuning.result import FineTuned
 from featstore.finetuning.settings import FineTuneSettings
 from featstore.finetuning.setup import FineTuneSetup, set_up_fine_tuning
-from featstore.finetuning.verdict import compare_accuracies, describe_difference, judge
+from featstore.finetuning.verdict import compare_accuracies, contradiction, describe_difference, judge
 from featstore.plots.files import Kind
 from featstore.runs.files import load_curve, save_run
 from featstore.runs.fine_tuning import FineTuning
@@ -122,6 +122,7 @@ def _save(
     interrupted: bool,
 ) -> FineTuned:
     """Measure the network, save it as a run below `root`, and compare it with the head."""
+    from featstore.evaluation.remarks import Course, remark_on_course, remarks_on
     from featstore.features.arrays import units_of
 
     head_run, trainer, training = setup.head_run, setup.trainer, _training(setup)
@@ -137,13 +138,17 @@ def _save(
         for split in after
     }
     verdict = judge(head_run.folder, training, differences.get("val"))
+    best = training.best_epoch if "val" in after else None
+    course = Course(training.epochs, best, settings.epochs, settings.patience)
+    remarks = remarks_on(metrics_after, remark_on_course(course))
     seconds = times.seconds()
     manifest, plots = setup.prepared.manifest, dict[str, bytes]()
 
     def build(folder: Path) -> Run:
         fine_tuning = _describe_fine_tuning(setup, metrics_before, verdict.beats_head)
         made = _make_run(setup, settings, folder, metrics_after, seconds, fine_tuning, root)
-        made = replace(made, command=command, interrupted=interrupted)
+        told = (*contradiction(verdict, differences.get("test")), *map(str, remarks))
+        made = replace(made, remarks=told, command=command, interrupted=interrupted)
         plots.update(_draw_plots(setup, made))
         save_run(made, manifest.pictures, training.curve, plots.pop("curve.png"))
         return made

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 FORMAT = "featstore-run"
 FORMAT_VERSION = 5
 # 2: several bases and views; 3: the images and their splits, and fine-tuning; 4: notes, head.npz; 5: date, command,
-# cache and interruption, and paths that are hints
+# cache and interruption, paths that are hints, metrics by class, and remarks
 _READING_HEAD = ForkLock()  # one for all runs: a lock in a run could not be copied or pickled
 
 

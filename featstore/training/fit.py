@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from featstore.evaluation.remarks import Course
+    from featstore.evaluation.remarks import Remark
     from featstore.system.progress import Progress
 
 VAL_FRACTION = TEST_FRACTION = 0.2  # where the user says nothing
@@ -160,15 +160,18 @@ def fit_head(
     return fit.result(predict_on)
 
 
-def course_of(head: Head) -> Course | None:
-    """Return how far the training of `head` came; None if it had no epochs, or no validation split to judge them."""
-    from featstore.evaluation.remarks import Course
+def remark_on_training(head: Head) -> Remark | None:
+    """Return a remark if the training of `head` was ended too early, or had nothing to tell when to end."""
+    from featstore.evaluation.remarks import Course, Remark, remark_on_course
     from featstore.heads.keras_head import KerasHead
+    from featstore.heads.logistic import LogisticHead
 
-    if not isinstance(head, KerasHead) or "val_loss" not in head.curve.series:
-        return None
-    selected = head.selected()
-    return Course(selected["epochs"], selected["best_epoch"], head.epochs, head.patience)
+    if isinstance(head, KerasHead):
+        best = head.selected()["best_epoch"] if "val_loss" in head.curve.series else None
+        return remark_on_course(Course(head.selected()["epochs"], best, head.epochs, head.patience))
+    if isinstance(head, LogisticHead) and not head.converged:
+        return Remark(f"max_iter={head.max_iter} ended the fit early", "the solver had not converged; try more")
+    return None
 
 
 def _check_classes(manifest: Manifest) -> None:

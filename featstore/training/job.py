@@ -24,7 +24,7 @@ from featstore.system.files import file_digest
 from featstore.system.paths import OnePath, one_path
 from featstore.system.pinned import pinned
 from featstore.training.endings import saved_if_interrupted
-from featstore.training.fit import FitResult, HeadFit, Prepared, course_of, prepare
+from featstore.training.fit import FitResult, HeadFit, Prepared, prepare, remark_on_training
 from featstore.training.head_recipe import HeadRecipe
 
 if TYPE_CHECKING:
@@ -167,7 +167,7 @@ def _save(
             interrupted=interrupted,
             fractions=fractions,
             notes=(*summary.leaks, *moved_notes(runs, manifest), *summary.remarks),
-            remarks=tuple(map(str, remarks_on(metrics, course_of(estimator)))),
+            remarks=tuple(map(str, remarks_on(metrics, remark_on_training(estimator)))),
             versions=versions(),
             head_file=head_file,
             head_sha256=file_digest(folder / head_file),
