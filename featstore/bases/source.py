@@ -8,13 +8,14 @@ from pathlib import Path
 
 from featstore.bases import keras_file
 from featstore.bases.catalog import BUILT_IN, PIXELS, TINY, BaseInfo, last_layer, lookup, weights_file_name
+from featstore.bases.file_kinds import ARCHIVE_ENDING, HDF5_ENDINGS, foreign_format
+from featstore.bases.whereabouts import keras_models
 from featstore.errors import BaseUnavailable, UsageError, param
 from featstore.images.preprocessing import NAMED, Preprocessing
 from featstore.spec import LAST_ACTIVATION, USER_MODEL, Pool
 
 BATCH = 32  # images in one call of a base
-MODEL_ENDING = ".keras"
-WEIGHT_ENDINGS = (".h5", ".keras")  # `.weights.h5` included
+MODEL_ENDINGS = (ARCHIVE_ENDING, *HDF5_ENDINGS)  # of networks and of weights
 FLATTENING = ("vgg16", "vgg19")  # modules of the bases whose classifier has weights for each position of the map
 
 
@@ -22,8 +23,8 @@ FLATTENING = ("vgg16", "vgg19")  # modules of the bases whose classifier has wei
 class BaseSource:
     """A network and its weights as the user named them.
 
-    model: name in the catalogue, `tiny`, `pixels`, or the path of a `.keras` file.
-    weights: `imagenet`, `random`, a path, or `shipped` for `tiny`, `pixels` and a `.keras` file.
+    model: name in the catalogue, `tiny`, `pixels`, or the path of a file with a network, `.keras` or `.h5`.
+    weights: `imagenet`, `random`, a path, or `shipped` for `tiny`, `pixels` and a network in a file.
     alpha: width multiplier; None for a base without one.
     seed: seed of random weights.
     top: whether the ImageNet classifier is included, so that outputs are 1000 probabilities.
@@ -37,8 +38,8 @@ class BaseSource:
 
     @property
     def is_file(self) -> bool:
-        """Whether the network is a user's `.keras` file."""
-        return self.model.endswith(MODEL_ENDING)
+        """Whether the network is a user's file."""
+        return self.model.endswith(MODEL_ENDINGS)
 
     @property
     def info(self) -> BaseInfo | None:
@@ -135,8 +136,7 @@ class BaseSource:
             return Path(__file__).with_name("tiny.h5")
         if self.weights == "imagenet":
             assert self.info is not None
-            home = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras")
-            return home / "models" / weights_file_name(self.info, self.alpha or 1.0, height, width, self.top)
+            return keras_models() / weights_file_name(self.info, self.alpha or 1.0, height, width, self.top)
         return Path(self.weights)
 
     def identity(self) -> str:
@@ -162,6 +162,8 @@ def parse_source(
         UsageError: The options contradict each other or the base.
         BaseUnavailable: A file does not exist or cannot be used.
     """
+    if reason := None if model in BUILT_IN else foreign_format(model):
+        raise UsageError(f"{param('model', model)}: {reason}")
     source = BaseSource(model, weights or "", alpha, seed, top)
     info = source.info
     if alpha is not None and (info is None or not info.takes_alpha):
@@ -193,14 +195,19 @@ def _parse_user_file(source: BaseSource, must_exist: bool) -> BaseSource:
             f"{param('weights', source.weights)}: {source.model} has its own weights; leave {param('weights')} out"
         )
     if must_exist:
+        keras_file.refuse_archive_of_keras_2(Path(source.model))
         keras_file.refuse_code(Path(source.model))
     return BaseSource(source.model, "shipped", top=source.top)
 
 
 def _check_weights_path(weights: str) -> None:
-    if not weights.endswith(WEIGHT_ENDINGS):
-        raise UsageError(f"{param('weights', weights)}: expected imagenet, random, or the path of a .h5 or .keras file")
+    if reason := foreign_format(weights):
+        raise UsageError(f"{param('weights', weights)}: {reason}")
+    if not weights.endswith(MODEL_ENDINGS):
+        raise UsageError(
+            f"{param('weights', weights)}: expected imagenet, random, or the path of a .h5, .hdf5 or .keras file"
+        )
     if not os.path.isfile(weights):
         raise BaseUnavailable(f"{param('weights', weights)}: no such file")
-    if weights.endswith(MODEL_ENDING):
+    if weights.endswith(ARCHIVE_ENDING):
         keras_file.check_archive(Path(weights))

@@ -95,7 +95,7 @@ def command(
     with displayed(not quiet) as progress:
         tuned = fine_tune_run(
             load_run(run),
-            scan(data, data_options),
+            scan(data, data_options, cache),
             CutChoice(blocks=blocks, prefix=unfreeze, layer=unfreeze_from, whole=whole),
             FineTuneSettings(**settings),
             views=views,
@@ -133,6 +133,7 @@ def _describe(tuned: FineTuned) -> dict[str, Any]:
         "seconds": tuned.run.seconds,
         "notes": list(tuned.notes),
         "data": tuned.data.describe(),
+        "remarks": list(tuned.run.remarks),
         "skipped": [item._asdict() for item in tuned.skipped],
     }
 

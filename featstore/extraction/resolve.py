@@ -7,6 +7,7 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
+from featstore.bases.loadable import identify
 from featstore.bases.source import BaseSource
 from featstore.datasets.digests import DigestMemory
 from featstore.errors import BaseUnavailable, UsageError, param
@@ -94,7 +95,7 @@ def weights_state(source: BaseSource, height: int, width: int) -> FileStat | Non
 
 
 def _weights_digest(source: BaseSource, height: int, width: int, memory: DigestMemory) -> str:
-    """Return the digest for a spec: of the arrays in the network, or of the bytes of a user's `.keras` file."""
+    """Return the digest for a spec: of the arrays in the network, or of the bytes of a user's network."""
     if source.is_pixels:
         return hashlib.sha256(b"pixels").hexdigest()
     path = source.weights_file(height, width)
@@ -111,7 +112,8 @@ def _weights_digest(source: BaseSource, height: int, width: int, memory: DigestM
 def _compute_weights_digest(source: BaseSource, height: int, width: int, state: FileStat | None) -> FileDigest:
     """Return the digest, with the state of the file that it is of."""
     if source.is_file:
-        return hash_file(Path(source.model))
+        found = hash_file(Path(source.model))
+        return found._replace(digest=identify(Path(source.model), found.digest))
     load_tensorflow()
     from featstore.bases.build import load_held
 

@@ -6,7 +6,6 @@ weights of the base and of the head, so it must predict what the head predicts f
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -28,6 +27,7 @@ from featstore.runs.fine_tuning import HandOver, HandOverAccuracy
 from featstore.runs.recipes import plans_of, weights_wanted
 from featstore.runs.run import Run
 from featstore.spec import FeatureSpec
+from featstore.system.paths import OnePath, one_path
 from featstore.system.tensorflow_loader import load_tensorflow
 from featstore.training.fit import Prepared, prepare
 
@@ -74,13 +74,13 @@ class FineTuneSetup:
 
 def set_up_fine_tuning(
     run: Run,
-    data: str | os.PathLike[str] | Manifest,
+    data: OnePath | Manifest,
     choice: CutChoice,
     settings: FineTuneSettings,
     *,
     views: str | None,
     augment: str | None,
-    weights: str | None,
+    weights: OnePath | None,
     cache: Cache,
     progress: Progress | None,
 ) -> FineTuneSetup:
@@ -89,6 +89,7 @@ def set_up_fine_tuning(
     Raises UsageError if the base cannot be cut there, DataError if the classes are not those of the run, RunError if
     the network does not predict what the head predicts.
     """
+    weights = None if weights is None else one_path(weights, "weights")
     with weights_wanted(run, weights):
         [plan] = plans_of(run, weights, cache, read_weights=True)
     recipe = plan.recipe
@@ -123,7 +124,7 @@ def set_up_fine_tuning(
     )
 
 
-def _with_classes_of(run: Run, data: str | os.PathLike[str] | Manifest) -> Manifest:
+def _with_classes_of(run: Run, data: OnePath | Manifest) -> Manifest:
     """Return the manifest of `data`; raises DataError for other classes than those of the run."""
     manifest = as_manifest(data)
     if manifest.classes and set(manifest.classes) != set(run.classes):

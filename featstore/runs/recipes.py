@@ -8,14 +8,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from featstore.bases.whereabouts import describe_places
 from featstore.errors import BaseUnavailable, RunError, UsageError, param
 from featstore.extraction.cache import Cache, CacheLike
+from featstore.extraction.moved_weights import find_weights
 from featstore.extraction.plan import Plan, make_plan, plan_of_specs
 from featstore.extraction.recipe import Recipe
 from featstore.extraction.resolve import canonical_spec
 from featstore.images.views import parse_views
 from featstore.runs.run import Run
 from featstore.spec import FeatureSpec
+from featstore.system.paths import OneOrMorePaths, one_or_more
 
 if TYPE_CHECKING:
     from featstore.system.progress import Progress
@@ -36,7 +39,7 @@ def cache_of(run: Run, cache: CacheLike, progress: Progress | None) -> Cache:
     return chosen
 
 
-def plans_of(run: Run, weights: str | Sequence[str] | None, cache: Cache, *, read_weights: bool = False) -> list[Plan]:
+def plans_of(run: Run, weights: OneOrMorePaths | None, cache: Cache, *, read_weights: bool = False) -> list[Plan]:
     """Return the rows that `run` predicts from, without augmentation, which is for training only.
 
     Unless they are read, the weights need not be there: they are wanted for rows that are not in the cache, and checked
@@ -46,7 +49,7 @@ def plans_of(run: Run, weights: str | Sequence[str] | None, cache: Cache, *, rea
     run are read at once too.
     """
     cache.digests.refresh()
-    named = [weights] if isinstance(weights, str) else list(weights or ())
+    named = [] if weights is None else one_or_more(weights, "weights")
     if named and len(named) != len(run.recipes):
         raise UsageError(
             f"{run.folder}: has {len(run.recipes)} bases; give {param('weights')} once for each, in their order"
@@ -59,14 +62,15 @@ def plans_of(run: Run, weights: str | Sequence[str] | None, cache: Cache, *, rea
         specs, left = left[: recipe.sizes], left[recipe.sizes :]
         if len(specs) < recipe.sizes:
             raise _other_features(run, ["their number"])
-        plans.append(_plan(run, recipe, specs, cache, bool(named) or read_weights))
+        present = recipe if named else find_weights(recipe, specs[0], run.folder)
+        plans.append(_plan(run, present, specs, cache, bool(named) or read_weights))
     if left:
         raise _other_features(run, ["their number"])
     return plans
 
 
 @contextmanager
-def weights_wanted(run: Run, weights: str | Sequence[str] | None) -> Iterator[None]:
+def weights_wanted(run: Run, weights: OneOrMorePaths | None) -> Iterator[None]:
     """Say, where the block fails for want of weights that the user has not named, that they are those of the run."""
     try:
         yield
@@ -75,8 +79,8 @@ def weights_wanted(run: Run, weights: str | Sequence[str] | None) -> Iterator[No
         if weights or not missing:
             raise
         raise BaseUnavailable(
-            f"{run.folder}: the weights of the run were at {missing[0]}, but there is no such file; give their place "
-            f"with {param('weights')}"
+            f"{run.folder}: the weights of the run were at {missing[0]}, and are neither there nor "
+            f"{describe_places()}; give their place with {param('weights')}"
         ) from error
 
 

@@ -101,6 +101,8 @@ def test_a_base_of_the_user_may_be_moved(tmp_path: Path, image: Path) -> None:
     with pytest.raises(BaseUnavailable, match=r"run were at .*old\.keras, .* give their place with `weights`"):
         predict(run, [image], cache=tmp_path / "other")
     assert predict(run, [image], weights=str(new), cache=tmp_path / "other").images == before
+    new.rename(run.folder / "renamed.keras")  # next to the run it is found by its digest
+    assert predict(run, [image], cache=tmp_path / "third").images == before
 
 
 def test_predictions_keep_the_order_and_list_what_cannot_be_read(workplace: Path, run: Run, tmp_path: Path) -> None:
