@@ -35,7 +35,7 @@ def command(
     from featstore.extraction.pipeline import extract_all
     from featstore.extraction.recipe_grid import make_recipes
 
-    manifest = scan(data, data_options)
+    manifest = scan(data, data_options, cache)
     with displayed(not quiet) as progress:
         extraction = extract_all(manifest, make_recipes(**recipe), options.chosen_cache(cache, rehash), progress)
     summary = summarize(extraction.manifest)

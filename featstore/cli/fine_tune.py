@@ -95,7 +95,7 @@ def command(
     with displayed(not quiet) as progress:
         tuned = fine_tune_run(
             load_run(run),
-            scan(data, data_options),
+            scan(data, data_options, cache),
             CutChoice(blocks=blocks, prefix=unfreeze, layer=unfreeze_from, whole=whole),
             FineTuneSettings(**settings),
             views=views,
@@ -125,6 +125,7 @@ def _describe(tuned: FineTuned) -> dict[str, Any]:
         "trainable_layers": list(tuned.trainable_layers),
         "metrics_before": describe_splits(tuned.metrics_before),
         "metrics_after": describe_splits(tuned.metrics_after),
+        "chosen": tuned.run.chosen,
         "hand_over": asdict(tuned.fine_tuning.hand_over),
         "difference": tuned.difference,
         "verdict": tuned.verdict,
@@ -132,6 +133,7 @@ def _describe(tuned: FineTuned) -> dict[str, Any]:
         "seconds": tuned.run.seconds,
         "notes": list(tuned.notes),
         "data": tuned.data.describe(),
+        "remarks": list(tuned.run.remarks),
         "skipped": [item._asdict() for item in tuned.skipped],
     }
 

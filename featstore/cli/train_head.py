@@ -56,7 +56,7 @@ def command(
     check_side_by_side(recipes, concat)
     with displayed(not quiet) as progress:
         trained = train(
-            scan(data, data_options),
+            scan(data, data_options, cache),
             recipes,
             replace(head, parameters=chosen_parameters(settings, parameters)),
             val_fraction=fractions.val_fraction,

@@ -63,7 +63,7 @@ class _Reader:
                     f"as {out[0]}: {param('follow_links', True)} reads them"
                 )
             )
-        pictures, skipped, notes = tuple(self._pictures), tuple(self._walk.skipped), tuple(self._notes)
+        pictures, skipped, notes = tuple(self._pictures), tuple(self._walk.skipped), (*self._notes, *self._walk.notes())
         return Manifest(
             self._source,
             pictures,

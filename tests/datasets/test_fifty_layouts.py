@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from datasets.layouts import FOLDERS, Layout
+from datasets.table_layouts import TABLES
 
 from featstore.datasets.options import DataOptions
 from featstore.datasets.sources import scan
@@ -13,12 +14,14 @@ from featstore.datasets.splits import check_splittable
 from featstore.datasets.summary import summarize
 from featstore.errors import FeatstoreError
 
-LAYOUTS = FOLDERS
+LAYOUTS = [*FOLDERS, *TABLES]
 
 
 @pytest.mark.parametrize("layout", LAYOUTS, ids=lambda layout: layout.name)
-def test_a_layout_is_understood_or_refused(tmp_path: Path, layout: Layout) -> None:
+def test_a_layout_is_understood_or_refused(tmp_path: Path, layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
     """None is taken for another thing in silence."""
+    monkeypatch.setenv("FEATSTORE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
     data = layout.draw(tmp_path)
     try:
         manifest = scan(data, DataOptions(**layout.options))
