@@ -28,6 +28,8 @@ FIELDS = {
     "seconds",
     "notes",
     "skipped",
+    "data",
+    "remarks",
     "chosen",
 }
 
