@@ -55,7 +55,10 @@ def propose_pattern(paths: Sequence[str]) -> str:
     """Return what to do about files without labels if their names look like labels with numbers, else nothing."""
     for text in _PROPOSED:
         pattern = NamePattern(text)
-        labels = [pattern.label(path) for path in paths]
+        try:
+            labels = [pattern.label(path) for path in paths]
+        except DataError:  # a name that fits in two ways proves that this is not the pattern
+            continue
         found = in_natural_order(label for label in labels if label is not None and not label.isdigit())
         fitting = sum(label in found for label in labels)
         if fitting > 0.9 * len(paths) and 2 <= len(found) <= fitting / 2:
