@@ -16,7 +16,7 @@ Data = Annotated[
     str,
     typer.Argument(
         metavar="DATA",
-        help="DATA/<class>/, or DATA/train/<class>/ with DATA/val and DATA/test; or a CSV path,label,split,group.",
+        help="DATA/<class>/, or DATA/train/<class>/ with DATA/val and DATA/test; or a table of paths and labels, or arrays (.npz).",
         show_default=False,
     ),
 ]
