@@ -11,24 +11,27 @@ from featstore.base_check.labels import is_label_file, labels_of_folders, read_l
 from featstore.base_check.unlabelled import UnlabelledCheck, check_unlabelled
 from featstore.base_check.variants import has_classifier
 from featstore.bases.weights_file import IMAGENET_CLASSES
-from featstore.datasets.manifest import Manifest
-from featstore.datasets.sources import list_files
+from featstore.datasets.sources import DataLike, as_images
 from featstore.errors import DataError, UsageError, param
 from featstore.extraction.cache import Cache, CacheLike
 from featstore.extraction.recipe import Recipe
+from featstore.extraction.recipe_grid import refuse_idle_seed
+from featstore.images.preprocessing import settle_variant
 from featstore.images.reading import parse_size
+from featstore.images.views import settle_views
+from featstore.system.paths import OnePath
 from featstore.system.pinned import pinned
 from featstore.system.progress import Progress
 
 
 @pinned()
 def check_base(
-    data: str | os.PathLike[str] | Manifest,
+    data: DataLike,
     recipe: Recipe,
     variants: Sequence[str] = (),
     *,
-    labels: str | os.PathLike[str] | None = None,
-    class_index: str | os.PathLike[str] | None = None,
+    labels: OnePath | None = None,
+    class_index: OnePath | None = None,
     views: Sequence[str] = (),
     cache: CacheLike = None,
     progress: Progress | None = None,
@@ -42,8 +45,10 @@ def check_base(
     Raises UsageError for options that make no sense together, and DataError for labels that cannot be read and where
     there is no image.
     """
+    variants, views = list(map(settle_variant, variants)), list(map(settle_views, views))
     check_views(views)
-    found = data if isinstance(data, Manifest) else list_files([data])
+    refuse_idle_seed([recipe], recipe.weights_seed)
+    found = as_images(data, None, cache)
     source = os.fspath(found.source)
     pictures = [p for p in found.pictures if not is_label_file(p.path, labels, source)]
     found = found.with_pictures(pictures)

@@ -15,6 +15,7 @@ from featstore.cli.console import (
     note,
     print_json,
     spreadsheet_text,
+    warn,
     write_file,
 )
 from featstore.cli.fields import Fields, takes_fields
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 def command(
     run: options.RunFolder,
     data: options.Data,
-    reading: Annotated[DataOptions, Fields(DataOptions)],
+    data_options: Annotated[DataOptions, Fields(DataOptions)],
     per_class: Annotated[bool, typer.Option("--per-class", help="Also print the figures of each class.")] = False,
     confusion: Annotated[
         Path | None,
@@ -53,7 +54,7 @@ def command(
     from featstore.runs.files import load_run
 
     check_output(confusion, "--confusion", json=json)
-    manifest = scan(data, reading)
+    manifest = scan(data, data_options, cache)
     with displayed(not quiet) as progress:
         found = evaluate_run(
             load_run(run),
@@ -64,8 +65,7 @@ def command(
         )
     if confusion is not None:
         write_file(confusion, _confusion_csv(found).encode("utf-8", "surrogateescape"), "--confusion")
-    for text in found.notes:
-        note(f"warning: {text}")
+    warn(found.notes, progress)
     if json:
         skipped = [item._asdict() for item in found.skipped]
         metrics = describe_splits(found.metrics)
@@ -79,6 +79,7 @@ def command(
                 "unlabelled": found.unlabelled,
                 "notes": list(found.notes),
                 "remarks": list(found.remarks),
+                "data": found.data.describe(),
                 "skipped": skipped,
             }
         )

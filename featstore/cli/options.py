@@ -51,6 +51,7 @@ Keys = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard output, nothing else there.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress, no table; warnings and errors only.")]
+QuietNames = Annotated[bool, typer.Option("--quiet", help="Names only, one a line.")]
 QuietRun = Annotated[
     bool, typer.Option("--quiet", help="No progress, no table: the folder of the run is the only line printed.")
 ]

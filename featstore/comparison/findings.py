@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from featstore.comparison.naming import MAIN, named_level
 from featstore.evaluation.paired import Difference, paired_difference
 from featstore.evaluation.ranking import CellResult, RankedCell
 from featstore.evaluation.units import Units
@@ -20,7 +21,6 @@ Pairs = Mapping[Context, tuple[NDArray[np.float64], NDArray[np.float64]]]  # two
 Compare = Callable[[NDArray[np.float64], NDArray[np.float64]], Difference]
 
 FINDINGS_ORDER = ("preprocess", "model", "size", "views", "head")
-NAMES_ORDER = ("model", "preprocess", "size", "views", "head")  # as `featstore compare` orders its columns
 REASONS_ORDER = ("head", "model", "size", "views", "preprocess")  # head first: scratch-cnn changes the model too
 
 
@@ -68,7 +68,8 @@ def _describe_best(
     cells: Sequence[CellResult], ranked: Sequence[RankedCell], varied: Sequence[str], units: Units
 ) -> str:
     first = ranked[0]
-    name = ", ".join(cells[first.position].factors[factor] for factor in _ordered(varied, NAMES_ORDER))
+    levels = cells[first.position].factors
+    name = ", ".join(named_level(factor, levels[factor]) for factor in _ordered(varied, MAIN))
     text = f"best: {name}: " if name else "accuracy "
     text += f"{with_interval(first.accuracy, first.accuracy_ci95)} on {units}"
     others = len(cells) - 1
@@ -86,7 +87,7 @@ def _compare_levels(cells: Sequence[CellResult], factor: str, compare: Compare) 
     """Return a sentence for each level of `factor`, compared with the level that has the best mean lead."""
     by_context: dict[Context, dict[str, NDArray[np.float64]]] = {}
     for cell in cells:
-        context = tuple((name, cell.factors[name]) for name in _ordered(cell.factors, NAMES_ORDER) if name != factor)
+        context = tuple((name, cell.factors[name]) for name in _ordered(cell.factors, MAIN) if name != factor)
         by_context.setdefault(context, {})[cell.factors[factor]] = cell.right
     levels = list(dict.fromkeys(cell.factors[factor] for cell in cells))
     best = max(levels, key=lambda level: (_mean_lead(level, by_context), -levels.index(level)))

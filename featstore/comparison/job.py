@@ -8,19 +8,20 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from featstore.comparison.grid import GridCell, Measurement, command_line, make_grid
-from featstore.comparison.naming import Factors, name_cells, row_name
+from featstore.comparison.naming import NamedCells, name_cells, row_name, shared_settings
 from featstore.comparison.result import Comparison, ComparisonRow, FailedCell
-from featstore.datasets.leaks import leak_notes
 from featstore.datasets.manifest import Manifest, Picture
 from featstore.datasets.sources import as_manifest
 from featstore.datasets.splits import fold_splits
+from featstore.datasets.summary import summarize
 from featstore.errors import DataError, FeatstoreError, UsageError, param
 from featstore.extraction.cache import Cache, CacheLike
 from featstore.extraction.pipeline import FeatureSet, extract_augmented
 from featstore.extraction.plan import Plan
 from featstore.extraction.recipe import Recipe
 from featstore.heads.interface import Curve
-from featstore.heads.registry import HEADS, HeadName
+from featstore.heads.registry import HEADS, HeadName, settle_head
+from featstore.system.paths import OnePath
 from featstore.system.pinned import pinned
 from featstore.training.fit import Prepared, fit_head, prepare, remark_on_training
 from featstore.training.head_recipe import HeadRecipe
@@ -54,7 +55,7 @@ class _MeasuredCell(NamedTuple):
 
 @pinned()
 def measure_grid(
-    data: str | os.PathLike[str] | Manifest,
+    data: OnePath | Manifest,
     recipes: Sequence[Recipe],
     heads: Sequence[HeadName] = ("logistic",),
     settings: Mapping[str, Any] | None = None,
@@ -79,7 +80,8 @@ def measure_grid(
     head.check(recipes)
     if not heads:
         raise UsageError(f"{param('heads')}: expected at least one head, found none")
-    grid = make_grid(list(dict.fromkeys(recipes)), list(dict.fromkeys(heads)), settings or {}, head)
+    heads = list(dict.fromkeys(map(settle_head, heads)))
+    grid = make_grid(list(dict.fromkeys(recipes)), heads, settings or {}, head)
     manifest = as_manifest(data)
     if measurement.folds is None and _must_measure_on_val(manifest, heads, measurement):
         measurement = replace(measurement, val_as_test=True)
@@ -92,17 +94,20 @@ def measure_grid(
         cache,
         progress,
         val_as_test=measurement.val_as_test,
+        in_folds=measurement.folds is not None,
     )
-    factors = name_cells(grid, prepared.plans)
+    named = name_cells(grid, prepared.plans)
     folds, split = _make_folds(prepared, measurement, progress)
+    summary = summarize(prepared.given if measurement.folds else prepared.manifest)
+    summary.tell(progress)
     source = os.fspath(data) if not isinstance(data, Manifest) else data.source
     cache_folder = str(Cache.at(cache).folder) if cache else None
-    commands = {cell: command_line(source, cell, measurement, cache_folder, manifest.options) for cell in factors}
+    commands = {cell: command_line(source, cell, measurement, cache_folder, manifest.options) for cell in named.factors}
     on_cell = progress.steps("measuring", "cells") if progress else None
     measured, failed = _measure_all(commands, folds, split, measurement.seeds, on_cell)
     if not measured:
         raise DataError(f"{source}: no cell of the grid could be measured; the first: {failed[0].reason}")
-    rows, findings = _rank(measured, prepared, factors)
+    rows, findings = _rank(measured, prepared, named)
     name = "the folds" if measurement.folds else "val" if measurement.val_as_test else split
     return Comparison(
         rows,
@@ -110,9 +115,11 @@ def measure_grid(
         curves={m.cell: m.curve for m in measured if m.curve.x_name == "epoch"},
         failed=tuple(failed),
         skipped=prepared.manifest.skipped,
-        notes=leak_notes(folds[0].manifest),
+        notes=summary.notes,
+        data=summary,
         remarks=_remarks(name, rows, measured),
         split=_describe_split(measurement, split),
+        shared=(*named.shared, *shared_settings(list(named.factors), measurement)),
     )
 
 
@@ -216,7 +223,7 @@ def _score(
 
 
 def _rank(
-    measured: Sequence[_MeasuredCell], prepared: Prepared, factors: Mapping[GridCell, Factors]
+    measured: Sequence[_MeasuredCell], prepared: Prepared, named: NamedCells
 ) -> tuple[tuple[ComparisonRow, ...], tuple[str, ...]]:
     """Return the rows, best first, and the findings."""
     from featstore.comparison.findings import Bar, describe_findings
@@ -224,7 +231,7 @@ def _rank(
     from featstore.evaluation.ranking import CellResult, joint_error, rank
 
     units = measured[0].units
-    cells = [CellResult(factors[m.cell], m.right, m.metrics.log_loss) for m in measured]
+    cells = [CellResult(named.factors[m.cell], m.right, m.metrics.log_loss) for m in measured]
     rows = []
     shown = [cell.factors for cell in cells]
     error = joint_error(cells, units)
@@ -237,8 +244,9 @@ def _rank(
         rows.append(
             ComparisonRow(
                 cell=m.cell,
-                factors=factors[m.cell],
-                name=row_name(factors[m.cell], shown),
+                factors=named.factors[m.cell],
+                options=named.options[m.cell],
+                name=row_name(named.factors[m.cell], shown),
                 size=_size(features),
                 n=len(m.right),
                 groups=None if units.are_single else len(units),

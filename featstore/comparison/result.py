@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from featstore.comparison.grid import GridCell
 from featstore.datasets.manifest import Skipped
+from featstore.datasets.summary import DataSummary
 from featstore.evaluation.by_class import ByClass
 from featstore.evaluation.paired import Difference
 from featstore.evaluation.remarks import remark_line
@@ -22,7 +23,8 @@ class ComparisonRow:
 
     Attributes:
         cell: Recipe and head.
-        factors: `model`, `preprocess`, `size`, `views` and `head` as a table names them.
+        factors: `model`, `preprocess`, `size`, `views` and `head` as a table names them, and what else differs.
+        options: All other options of the features, as in {"pool": "max"}.
         name: Those of the factors that vary among the rows, as the findings and the chart name the row.
         size: Input size (height, width) in px.
         n: Number of held-out images.
@@ -42,6 +44,7 @@ class ComparisonRow:
 
     cell: GridCell
     factors: Mapping[str, str]
+    options: Mapping[str, str]
     name: str
     size: tuple[int, int]
     n: int
@@ -65,11 +68,14 @@ class ComparisonRow:
             "name": self.name,
             "model": recipe.model,
             "weights": recipe.weights,
+            "weights_seed": recipe.weights_seed if recipe.weights == "random" else None,
             "alpha": recipe.alpha,
             "preprocess": recipe.preprocess,
             "size": list(self.size),
             "views": recipe.views,
+            **self.options,
             "head": self.cell.head.head,
+            "parameters": dict(self.cell.head.parameters),
             "n": self.n,
             "groups": self.groups,
             "accuracy": self.accuracy,
@@ -116,7 +122,7 @@ class FailedCell(NamedTuple):
     reason: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Comparison(Shown):
     """The cells of a grid, measured on the same images.
 
@@ -126,9 +132,11 @@ class Comparison(Shown):
         curves: Learning curve of the first fit of each cell whose head has epochs.
         failed: Cells that could not be measured.
         skipped: Files that could not be read, with the reason.
-        notes: Warnings about leaks, which make the figures too good.
+        notes: Lines about leaks, which make the figures too good, and all else that is worth knowing about the data.
+        data: Classes and counts by split, with the same lines.
         remarks: What a colleague would say of the rows, each with the rows that it is true of.
         split: What was measured on, such as "the test split".
+        shared: What all rows have that is not the default, as in ("pool max", "seed 7").
     """
 
     rows: tuple[ComparisonRow, ...]
@@ -137,8 +145,10 @@ class Comparison(Shown):
     failed: tuple[FailedCell, ...]
     skipped: tuple[Skipped, ...]
     notes: tuple[str, ...]
+    data: DataSummary
     remarks: tuple[str, ...]
     split: str
+    shared: tuple[str, ...] = ()
 
     def parts(self) -> Iterator[str | Table]:
         """Yield the findings, a table of the cells, best first, the remarks, and the command of each cell alone."""
@@ -147,6 +157,8 @@ class Comparison(Shown):
         n, groups, bar = self.rows[0].n, self.rows[0].groups, self.rows[0].by_class
         size = count(n, "image") + ("" if groups is None else f" in {count(groups, 'group')}")
         yield f"measured on {self.split}, {size}; always answering `{bar.commonest}`: {figure(bar.commonest_share)}"
+        if self.shared:
+            yield f"all rows: {', '.join(self.shared)}"
         yield self._table()
         yield from map(remark_line, self.remarks)
         yield ""
@@ -154,10 +166,14 @@ class Comparison(Shown):
         yield from (f"  {row.command}" for row in self.rows)
 
     def _table(self) -> Table:
-        """Return the rows; what is the same as the accuracy, or says nothing of any row, has no column."""
+        """Return the rows. Figures by class have a column only where they say more than the accuracy."""
         by_class = any(abs(row.by_class.balanced_accuracy - row.accuracy) > 5e-4 for row in self.rows)
         never_found = any(row.by_class.never_found for row in self.rows)
-        columns = ("accuracy", "95 % interval", "by class" * by_class, "never found" * never_found)
-        results = (*columns, "log loss", "to the best", "extract s", "fit s", "width", "MB")
-        rows = [row.cells(by_class, never_found) for row in self.rows]
-        return Table([*self.rows[0].factors, *filter(None, results)], rows)
+        levels, costs = self.rows[0].factors, ("extract s", "fit s", "width", "MB")
+        accuracies = ("accuracy", "95 % interval", *["by class"] * by_class, *["never found"] * never_found)
+        alike = [name for name in levels if len({row.factors[name] for row in self.rows}) == 1]
+        return Table(
+            [*levels, *accuracies, "log loss", "to the best", *costs],
+            [row.cells(by_class, never_found) for row in self.rows],
+            optional=(*costs[::-1], *alike, "log loss"),
+        )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from featstore.datasets.manifest import Skipped
+from featstore.datasets.summary import DataSummary
 from featstore.evaluation.remarks import remark_line
 from featstore.runs.fine_tuning import FineTuning
 from featstore.runs.run import Run
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from featstore.evaluation.metrics import Metrics
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class FineTuned(Shown):
     """A fine-tuned run and the run of the head that it started from, both measured on the same images.
 
@@ -31,6 +32,7 @@ class FineTuned(Shown):
             a test split it is that on the validation split.
         verdict: The comparison on the validation split that `recommended` rests on, as text.
         notes: The notes of `run`, and plots that could not be written.
+        data: Classes and counts by split, and notes on the data.
         skipped: Files that could not be read.
     """
 
@@ -42,6 +44,7 @@ class FineTuned(Shown):
     difference: str
     verdict: str
     notes: tuple[str, ...]
+    data: DataSummary
     skipped: tuple[Skipped, ...]
 
     @property

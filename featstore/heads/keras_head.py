@@ -45,7 +45,7 @@ class KerasHead(KerasParameters):
     def fit(
         self,
         X: NDArray[np.float32],
-        y: NDArray[np.str_],
+        y: NDArray[np.intp],
         validation: Labelled | None,
         seed: int,
         on_step: OnStep | None = None,
@@ -78,6 +78,10 @@ class KerasHead(KerasParameters):
     def predict_proba(self, X: NDArray[np.float32]) -> NDArray[np.float64]:
         parts = [np.asarray(self._forward(X[i : i + _PREDICT_BATCH])) for i in range(0, len(X), _PREDICT_BATCH)]
         return probabilities_of(np.concatenate(parts))
+
+    @property
+    def row_shape(self) -> tuple[int, ...]:
+        return tuple(self._model.input_shape[1:])
 
     @property
     def curve(self) -> Curve:

@@ -44,7 +44,7 @@ class LogisticHead(LogisticParameters):
     def fit(
         self,
         X: NDArray[np.float32],
-        y: NDArray[np.str_],
+        y: NDArray[np.intp],
         validation: Labelled | None,
         seed: int,
         on_step: OnStep | None = None,
@@ -67,6 +67,10 @@ class LogisticHead(LogisticParameters):
 
     def predict_proba(self, X: NDArray[np.float32]) -> NDArray[np.float64]:
         return self._classifier.predict_proba(_flat(X))
+
+    @property
+    def row_shape(self) -> tuple[int, ...]:
+        return self._classifier.mean.shape
 
     @property
     def curve(self) -> Curve:
@@ -123,7 +127,7 @@ class LogisticHead(LogisticParameters):
     def _choose_strength(
         self,
         X: NDArray[np.float32],
-        y: NDArray[np.str_],
+        y: NDArray[np.intp],
         folds: int,
         seed: int,
         on_step: OnStep | None,
@@ -160,7 +164,7 @@ class LogisticHead(LogisticParameters):
         return C_GRID[int(np.argmin(losses))]
 
 
-def _scorable(y: NDArray[np.str_], fold: tuple[NDArray[np.intp], NDArray[np.intp]]) -> bool:
+def _scorable(y: NDArray[np.intp], fold: tuple[NDArray[np.intp], NDArray[np.intp]]) -> bool:
     """Return whether a fold has two classes to train on, and rows of theirs to score; shared groups may leave none."""
     train, held_out = fold
     return len(np.unique(y[train])) > 1 and bool(np.isin(y[held_out], y[train]).any())
@@ -175,7 +179,7 @@ class _Fold:
     def __init__(
         self,
         X: NDArray[np.float32],
-        y: NDArray[np.str_],
+        y: NDArray[np.intp],
         fold: tuple[NDArray[np.intp], NDArray[np.intp]],
         max_iter: int,
     ) -> None:
@@ -200,7 +204,7 @@ class _Fold:
 
 
 def _fit_pipeline(
-    X: NDArray[np.float32], y: NDArray[np.str_], C: float, max_iter: int
+    X: NDArray[np.float32], y: NDArray[np.intp], C: float, max_iter: int
 ) -> tuple[LinearClassifier, bool]:
     """Return the classifier, and whether the solver converged."""
     from sklearn.linear_model import LogisticRegression
@@ -217,7 +221,7 @@ def _fit_pipeline(
 
 @contextmanager
 def _muted_warnings() -> Iterator[None]:
-    """Hide two warnings of scikit-learn: that the labels may be numbers, which are names here, and of `max_iter`."""
+    """Hide two warnings of scikit-learn: that numbers of classes may be quantities, and of `max_iter`."""
     from sklearn.exceptions import ConvergenceWarning
 
     with warnings.catch_warnings():

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from featstore.datasets.leaks import trained_on_notes
 from featstore.datasets.manifest import SPLITS, Manifest, Picture, Skipped
+from featstore.datasets.notes import trained_on_notes
 from featstore.datasets.sources import as_manifest
+from featstore.datasets.summary import DataSummary, summarize
 from featstore.errors import DataError
 from featstore.extraction.cache import Cache, CacheLike
 from featstore.extraction.pipeline import extract_features
@@ -17,6 +17,7 @@ from featstore.runs.files import group_digest, load_splits, load_trained_groups
 from featstore.runs.measuring import used_for
 from featstore.runs.recipes import recipes_of
 from featstore.runs.run import Run
+from featstore.system.paths import OneOrMorePaths, OnePath
 from featstore.system.pinned import pinned
 from featstore.system.text import Shown, Table, listed
 
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 NEW = "new"  # the split of images that were not in the data set of the run, if the data set has no splits
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Evaluation(Shown):
     """The metrics of a run on a data set.
 
@@ -37,7 +38,8 @@ class Evaluation(Shown):
         metrics: Metrics by split, as in `Run.metrics`.
         skipped: Files that could not be read.
         unlabelled: Number of images without a label, which are left out.
-        notes: Reasons why the metrics are too good.
+        notes: Reasons why the metrics are too good, and all else that is worth knowing about the data.
+        data: Classes and counts by split, with the same notes.
         remarks: What a colleague would say of the figures, the most important first.
         confusion: By split, which class was answered for images of which, and the figures of each class.
     """
@@ -47,6 +49,7 @@ class Evaluation(Shown):
     skipped: tuple[Skipped, ...]
     unlabelled: int
     notes: tuple[str, ...]
+    data: DataSummary
     remarks: tuple[str, ...]
     confusion: dict[str, Confusion]
 
@@ -62,9 +65,9 @@ class Evaluation(Shown):
 @pinned()
 def evaluate_run(
     run: Run,
-    data: str | os.PathLike[str] | Manifest,
+    data: OnePath | Manifest,
     *,
-    weights: str | Sequence[str] | None = None,
+    weights: OneOrMorePaths | None = None,
     cache: CacheLike = None,
     progress: Progress | None = None,
 ) -> Evaluation:
@@ -87,7 +90,9 @@ def evaluate_run(
         found = f"the label {unknown[0]!r}" if unknown else "no labels"
         if len(unknown) > 1:
             found = f"the labels {listed([repr(name) for name in unknown])}"
-        raise DataError(f"{manifest.source}: has {found}; expected those of the run: {', '.join(run.classes)}")
+        hint = f"; {manifest.hint}" if manifest.hint else ""
+        raise DataError(f"{manifest.source}: has {found}; expected those of the run: {', '.join(run.classes)}{hint}")
+    summarize(manifest).tell(progress)
     splits = load_splits(run)
     extraction = extract_features(manifest, recipes, cache, progress)
     metrics, confusion = {}, {}
@@ -101,15 +106,16 @@ def evaluate_run(
         path, reason = extraction.manifest.skipped[-1]
         raise DataError(f"{manifest.source}: no labelled image could be read; the last: {path}: {reason}")
     unlabelled = sum(p.label is None for p in extraction.manifest.pictures)
+    # What the run was trained on counts here, not what a training split of these data holds.
+    leaks = (*trained_on_notes(splits, extraction.manifest), *_group_notes(run, splits, extraction.manifest))
+    summary = replace(summarize(extraction.manifest), leaks=leaks)
     return Evaluation(
         run=run,
         metrics=metrics,
         skipped=extraction.manifest.skipped,
         unlabelled=unlabelled,
-        notes=(
-            *trained_on_notes(splits, extraction.manifest),
-            *_group_notes(run, splits, extraction.manifest),
-        ),
+        notes=summary.notes,
+        data=summary,
         remarks=(*_on_missing_classes(run, extraction.manifest), *map(str, remarks_on(metrics))),
         confusion=confusion,
     )

@@ -216,7 +216,7 @@ def test_sentences_come_in_a_fixed_order_and_say_what_is_compared() -> None:
         for levels in product(*(levels for _, levels in some))
     ]
     assert first_words(cells)[1:] == ["", "", "size ", "views ", "", "rate "]
-    assert describe_findings(cells)[0].startswith("best: A, k, 3, x, p, 1: 0.750 [")
+    assert describe_findings(cells)[0].startswith("best: A, k, 3, x, p, rate 1: 0.750 [")
     assert [s.split("`")[1] for s in describe_findings(cells)[1:]] == ["k", "A", "3", "x", "p", "1"]
 
 

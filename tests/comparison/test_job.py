@@ -74,15 +74,19 @@ def test_a_head_with_a_base_of_its_own_gets_one_cell_per_preparation() -> None:
     assert [(c.recipe.model, c.recipe.preprocess) for c in cells[6:]] == [
         ("pixels", variant) for variant in ("tf", "raw", "scale=1/100", "torch")
     ]
-    assert [dict(cell.head.parameters) for cell in cells[5:7]] == [{"C": "1"}, {"epochs": "5"}]
+    assert [dict(cell.head.parameters) for cell in cells[5:7]] == [{"C": 1.0}, {"epochs": 5}]
 
 
 @pytest.mark.parametrize(
     ("heads", "settings", "message"),
     [
         (("forest",), {}, "head 'forest' is not known"),
-        (("logistic",), {"epochs": "5"}, "none of the heads logistic has such a parameter"),
-        (("logistic",), {"C": "much"}, "head logistic"),
+        (
+            ("logistic",),
+            {"epochs": "5"},
+            "has such a parameter: logistic takes C, folds, max_iter",
+        ),
+        (("logistic",), {"C": "much"}, "C='much': expected a number above 0, or none"),
     ],
 )
 def test_heads_and_settings_are_checked_first(heads: Any, settings: Any, message: str, tmp_path: Path) -> None:
@@ -91,6 +95,16 @@ def test_heads_and_settings_are_checked_first(heads: Any, settings: Any, message
     with pytest.raises(UsageError, match=message):
         measure_grid(tmp_path / "photos", TINY, heads, settings, cache=tmp_path / "cache")
     assert not (tmp_path / "cache").exists()
+
+
+@pytest.mark.parametrize("option", [{"pool": "max"}, {"layer": "block1a_out"}, {"weights": "random"}])
+def test_options_of_a_base_that_no_head_sees_are_refused(option: dict[str, Any]) -> None:
+    """A head on pixels; beside a head on the base, they have an effect."""
+    recipe = Recipe(model="tiny", **option)
+    [(name, value)] = option.items()
+    with pytest.raises(UsageError, match=f"{name}='{value}': has no effect, since scratch-cnn is trained on pixels"):
+        make_grid([recipe], ("scratch-cnn",), {}, HeadRecipe())
+    assert len(make_grid([recipe], ("scratch-cnn", "logistic"), {}, HeadRecipe())) == 2
 
 
 def test_commands_say_all_that_is_not_the_default() -> None:
