@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Unpack
 
 from featstore.datasets.options import DataKeywords, DataOptions, split_keywords
-from featstore.datasets.sources import DataLike, as_manifest
+from featstore.datasets.sources import DataLike, as_images, as_manifest
 from featstore.errors import LeakWarning, UsageError, param
 from featstore.extraction.recipe import CheckOptions, GridOptions, Recipe
 from featstore.extraction.recipe_grid import make_recipes
@@ -40,6 +40,10 @@ if TYPE_CHECKING:
 
 class _Options(GridOptions, DataKeywords, total=False):
     """The fields of a `Recipe` and those of `DataOptions`."""
+
+
+class _CheckOptions(CheckOptions, DataKeywords, total=False):
+    """The fields of a `Recipe` that a check takes and those of `DataOptions`."""
 
 
 class _TuneOptions(FineTuneOptions, DataKeywords, total=False):
@@ -420,42 +424,44 @@ def check_base(
     views: str | Sequence[str] = (),
     cache: CacheLike = None,
     progress: bool | Progress = False,
-    **options: Unpack[CheckOptions],
+    **options: Unpack[_CheckOptions],
 ) -> LabelledCheck | UnlabelledCheck:
     """Check the preprocessing of a base: by accuracy with labels, by statistics of any photos without.
 
     What the base was trained with is always measured too.
 
     Args:
-        data: A folder of photos. If its folders are named by classes, as `n01440764` or `tench`, they are the labels.
+        data: A folder of photos, or a table, arrays or images in memory. Folders that are named by classes, as
+            `n01440764` or `tench`, are labels.
         preprocess: Variants to check. Default: all named ones.
         labels: A CSV path,label with numbers of classes from 0, WordNet ids or names, or `folders`: the names of the
             folders.
         class_index: File with the names of the classes, as Keras' imagenet_class_index.json, a list or lines. Default:
-            that file, beside the weights or in ~/.keras/models.
+            that file, next to the weights or in ~/.keras/models.
         views: With labels, `one`, `flip`, `five` or `ten`, or several. Default: all four.
         cache: A `Cache`, or the folder of one. Default: $FEATSTORE_CACHE, or `cache` in the working folder.
         progress: Whether to show a display on standard error, or a `Progress` of your own.
-        **options: Fields of `Recipe`: the base, and how images are read.
+        **options: Fields of `Recipe`: the base, and how images are read. And those of `DataOptions`.
 
     Returns:
         The check, with a `finding`, the `best` variant if one is right, and the verdict in words.
 
     Raises:
-        UsageError: An option makes no sense, or the output of the base is no classifier of these labels.
+        UsageError: An option makes no sense, or the output of the base is not a classifier of these labels.
         DataError: A label is not known, or no image can be read.
         BaseUnavailable: The base or its weights cannot be loaded.
         StoreError: The cache cannot be read or written.
     """
     from featstore.base_check.job import check_base as check
 
-    check_names("option", options, CheckOptions.__annotations__)
-    if "model" not in options:
+    check_names("option", options, {**CheckOptions.__annotations__, **DataKeywords.__annotations__})
+    reading, base = split_keywords(options)
+    if "model" not in base:
         raise UsageError(f"{param('model')} is missing: name a base, as in {param('model', 'MobileNetV2')}")
     with displayed(progress) as display:
         return check(
-            data,
-            Recipe(**options),
+            as_images(data, reading, cache),
+            Recipe(**base),
             [preprocess] if isinstance(preprocess, str) else preprocess,
             labels=labels,
             class_index=class_index,

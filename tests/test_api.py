@@ -25,7 +25,7 @@ from featstore.system.text import Shown
 from helpers.cli import call
 from helpers.photos import write_photos
 
-VERBS = ("extract", "train_head", "compare", "fine_tune", "evaluate", "predict")
+VERBS = ("check_base", "extract", "train_head", "compare", "fine_tune", "evaluate", "predict")
 
 TEN_CALLS = """
 import featstore
@@ -128,7 +128,7 @@ def test_the_docstrings_name_every_parameter(verb: str) -> None:
         assert f"\n    {'**' if p.kind is p.VAR_KEYWORD else ''}{name}: " in text
     assert "\nReturns:\n" in text
     assert "\nRaises:\n" in text
-    assert ("\nWarns:\n" in text) == (verb not in ("extract", "predict"))
+    assert ("\nWarns:\n" in text) == (verb not in ("check_base", "extract", "predict"))
 
 
 @pytest.fixture(scope="module")

@@ -125,6 +125,7 @@ def _describe(tuned: FineTuned) -> dict[str, Any]:
         "trainable_layers": list(tuned.trainable_layers),
         "metrics_before": describe_splits(tuned.metrics_before),
         "metrics_after": describe_splits(tuned.metrics_after),
+        "chosen": tuned.run.chosen,
         "hand_over": asdict(tuned.fine_tuning.hand_over),
         "difference": tuned.difference,
         "verdict": tuned.verdict,

@@ -52,6 +52,9 @@ def command(
             "orange frame; red ones lie in the folder of another class.",
         ),
     ] = None,
+    top: Annotated[
+        int, typer.Option("--top", min=1, help="Number of classes of each image to print, the most probable first.")
+    ] = 1,
     weights: options.MovedWeights = [],
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 if any file had to be skipped.")] = False,
     cache: options.Cache = None,
@@ -99,6 +102,7 @@ def command(
                         "path": image.path,
                         "label": image.label,
                         "probability": image.probability,
+                        "top": [list(share) for share in prediction.most_probable(image, top)],
                         "probabilities": dict(zip(trained.classes, image.probabilities, strict=True)),
                     }
                     for image in prediction.images
@@ -109,7 +113,7 @@ def command(
     else:
         list_skipped(prediction.skipped)
     if not (json or quiet or csv == STANDARD_OUTPUT):
-        print(prediction)
+        print(prediction.table(top))
     if strict and prediction.skipped:
         raise typer.Exit(1)
 

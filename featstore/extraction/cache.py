@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections import OrderedDict
 from collections.abc import Callable
@@ -42,12 +43,16 @@ class Cache:
 
     Attributes:
         folder: The folder of the features.
+        is_chosen: Whether the folder was named, here or by $FEATSTORE_CACHE. Where it was not, a run is used with the
+            cache that made it.
         rehash: As above.
         digests: The digests of image files and weights that were read before.
     """
 
     def __init__(self, folder: OnePath | None = None, *, rehash: bool = False) -> None:
-        self.folder = cache_folder(folder and one_path(folder, "cache"))
+        chosen = folder and one_path(folder, "cache")
+        self.folder = cache_folder(chosen)
+        self.is_chosen = bool(chosen or os.environ.get("FEATSTORE_CACHE"))
         self.rehash = rehash
         self.digests = DigestMemory(self.folder / DIGESTS, rehash=rehash)
         self._stores: OrderedDict[str, RowStore] = OrderedDict()

@@ -142,12 +142,24 @@ def extract_features(
     manifest = as_manifest(data)
     if not manifest.pictures:  # before weights are loaded or downloaded in vain
         raise DataError(_none_readable(manifest))
-    plans = tuple(make_plan(recipe, cache.digests) for recipe in recipes)
+    return extract_planned(manifest, [make_plan(recipe, cache.digests) for recipe in recipes], cache, progress)
+
+
+@pinned()
+def extract_planned(
+    manifest: Manifest, plans: Sequence[Plan], cache: Cache, progress: Progress | None = None
+) -> Extraction:
+    """Complete the rows of `plans` for all images of `manifest`. The weights are read only if a row is missing.
+
+    Raises BaseUnavailable then, if they are not there or not those of the plans; DataError if no image can be read.
+    """
+    if not manifest.pictures:
+        raise DataError(_none_readable(manifest))
     needed = [(plan.recipe, part) for plan in plans for part in plan.parts]
     manifest, features = _complete(manifest, needed, cache, progress)
     if not manifest.pictures:
         raise DataError(_none_readable(manifest))
-    return Extraction(manifest, features, plans)
+    return Extraction(manifest, features, tuple(plans))
 
 
 @pinned()
@@ -254,7 +266,7 @@ def extract_all(
 
 
 def _task(cache: Cache, recipe: Recipe, rows: PlannedRows, store: RowStore) -> Task:
-    source, spec = recipe.source(), rows.spec
+    source, spec = recipe.source(must_exist=False), rows.spec
     are_pooled = spec.pool == "none" and source.pools_maps(spec.layer)
     pools: dict[str, Pooling] = {pool: partial(pool_map, pool=pool) for pool in POOLS if are_pooled and pool != "none"}
     guard = Guard(store, _plain_reader(spec.reading), make_encoder(source, spec), pools=pools)

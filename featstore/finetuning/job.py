@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from featstore.datasets.manifest import Manifest
 from featstore.datasets.notes import trained_on_notes
 from featstore.errors import StoreError
-from featstore.extraction.cache import Cache, CacheLike
+from featstore.extraction.cache import CacheLike
 from featstore.finetuning.cut_choice import CutChoice, check_fine_tunable
 from featstore.finetuning.result import FineTuned
 from featstore.finetuning.settings import FineTuneSettings
@@ -23,6 +23,7 @@ from featstore.runs.fine_tuning import FineTuning
 from featstore.runs.folders import check_name, check_root, publish_run
 from featstore.runs.measuring import measure_splits
 from featstore.runs.moves import moved_notes
+from featstore.runs.recipes import cache_of
 from featstore.runs.run import Run
 from featstore.runs.titles import tuned_title
 from featstore.system.environment import utc_now, versions
@@ -88,7 +89,7 @@ def fine_tune_run(
         views=views,
         augment=augment,
         weights=weights,
-        cache=Cache.at(cache),
+        cache=cache_of(head_run, cache, progress),
         progress=progress,
     )
     setup.summary.tell(progress)
@@ -99,7 +100,7 @@ def fine_tune_run(
         times = _Times(start=start, ready=ready, trained=time.perf_counter())
         return _save(setup, settings, root, name, times, command=command, interrupted=interrupted)
 
-    with saved_if_interrupted(lambda: setup.trainer.improved, lambda: save().run):
+    with saved_if_interrupted(lambda: setup.trainer.improved, lambda: save().run, progress):
         setup.trainer.train(progress.steps("fine-tuning") if progress else None)
         interrupted = False
         return save()
@@ -152,7 +153,7 @@ def _save(
         save_run(made, manifest.pictures, training.curve, plots.pop("curve.png"))
         return made
 
-    run = publish_run(root, name or f"{head_run.folder.absolute().name}-tuned", build)
+    run = publish_run(root, name, build)
     notes = [*run.notes, *_write_plots(run.folder, plots)]
     held_out = next(split for split in ("test", "val", "train") if split in after)
     return FineTuned(

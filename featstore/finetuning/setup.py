@@ -24,7 +24,7 @@ from featstore.images.reading import Reading
 from featstore.images.views import Augmentation, parse_augmentation, parse_views
 from featstore.runs.files import load_splits
 from featstore.runs.fine_tuning import HandOver, HandOverAccuracy
-from featstore.runs.recipes import recipes_of
+from featstore.runs.recipes import plans_of, weights_wanted
 from featstore.runs.run import Run
 from featstore.spec import FeatureSpec
 from featstore.system.paths import OnePath, one_path
@@ -90,12 +90,14 @@ def set_up_fine_tuning(
     the network does not predict what the head predicts.
     """
     weights = None if weights is None else one_path(weights, "weights")
-    [recipe] = recipes_of(run, weights, cache)
+    with weights_wanted(run, weights):
+        [plan] = plans_of(run, weights, cache, read_weights=True)
+    recipe = plan.recipe
     manifest = _with_classes_of(run, data)
     run.load_head()  # fail early: extraction may take long
     seen = load_splits(run)
     body, cut = _cut_base(run.specs[0], recipe, choice, settings)
-    given = run.recipes[0].with_weights(weights) if weights else run.recipes[0]
+    given = replace(run.recipes[0], model=recipe.model, weights=recipe.weights)
     input_recipe, ranges = _input_recipe(given, run.specs[0].reading, cut.layer if cut else None, views, augment)
     fractions = run.fractions["val"], run.fractions["test"]
     prepared = prepare(manifest, [recipe, input_recipe], *fractions, cache, progress)

@@ -11,11 +11,11 @@ from featstore.datasets.notes import trained_on_notes
 from featstore.datasets.sources import as_manifest
 from featstore.datasets.summary import DataSummary, summarize
 from featstore.errors import DataError
-from featstore.extraction.cache import Cache, CacheLike
-from featstore.extraction.pipeline import extract_features
+from featstore.extraction.cache import CacheLike
+from featstore.extraction.pipeline import extract_planned
 from featstore.runs.files import group_digest, load_splits, load_trained_groups
 from featstore.runs.measuring import used_for
-from featstore.runs.recipes import recipes_of
+from featstore.runs.recipes import cache_of, plans_of, weights_wanted
 from featstore.runs.run import Run
 from featstore.system.paths import OneOrMorePaths, OnePath
 from featstore.system.pinned import pinned
@@ -82,8 +82,8 @@ def evaluate_run(
     from featstore.features.arrays import labels_of, units_of
     from featstore.features.views import load_in_blocks
 
-    cache = Cache.at(cache)
-    recipes = recipes_of(run, weights, cache)
+    cache = cache_of(run, cache, progress)
+    plans = plans_of(run, weights, cache)
     manifest = as_manifest(data)
     unknown = [name for name in manifest.classes if name not in run.classes]
     if unknown or not manifest.classes:
@@ -94,7 +94,8 @@ def evaluate_run(
         raise DataError(f"{manifest.source}: has {found}; expected those of the run: {', '.join(run.classes)}{hint}")
     summarize(manifest).tell(progress)
     splits = load_splits(run)
-    extraction = extract_features(manifest, recipes, cache, progress)
+    with weights_wanted(run, weights):
+        extraction = extract_planned(manifest, plans, cache, progress)
     metrics, confusion = {}, {}
     for split, pictures in _by_split(splits, extraction.manifest).items():
         probabilities = run.predict_blocks(load_in_blocks(pictures, extraction.plans, cache))

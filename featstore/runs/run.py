@@ -212,9 +212,9 @@ class Run(Shown):
         return np.concatenate(probabilities)
 
     def parts(self) -> Iterator[str | Table]:
-        """Yield the use of several views, the metrics, the remarks, the values that training chose, and the folder."""
+        """Yield an interruption, the views, the metrics, the remarks, what training chose, and the folder."""
         if self.interrupted:
-            yield "interrupted: the best of the epochs until then"
+            yield f"interrupted after {self.chosen['epochs']} epochs: the best of them"
         if views := self.describe_views():
             yield views
         yield metrics_table(self.metrics)

@@ -26,7 +26,6 @@ from featstore.system.pinned import pinned
 from featstore.training.endings import saved_if_interrupted
 from featstore.training.fit import FitResult, HeadFit, Prepared, prepare, remark_on_training
 from featstore.training.head_recipe import HeadRecipe
-from featstore.training.naming import run_name
 
 if TYPE_CHECKING:
     from featstore.system.progress import Progress
@@ -104,7 +103,7 @@ def train(
             interrupted=interrupted,
         )
 
-    with saved_if_interrupted(lambda: estimator.is_trained, save):
+    with saved_if_interrupted(lambda: estimator.is_trained, save, progress):
         fit.run(progress.steps(head.head) if progress else None)
         interrupted = False
         run = save()
@@ -145,15 +144,13 @@ def _save(
     manifest, estimator = prepared.manifest, fitted.estimator
     stops_on_val = HEADS[head.head].stops_on_val
     metrics = measure_splits(fitted.probabilities, fitted.pictures, manifest.classes, stops_on_val)
-    parameters = _parameters(estimator)
-    name = name or run_name(manifest.source, prepared.plans, head, parameters)
 
     def build(folder: Path) -> Run:
         head_file = estimator.save(folder)
         run = Run(
             folder=folder,
             head=head.head,
-            parameters=parameters,
+            parameters=_parameters(estimator),
             chosen=estimator.selected(),
             recipes=tuple(plan.recipe.at_absolute_paths() for plan in prepared.plans),
             specs=tuple(part.spec for plan in prepared.plans for part in plan.parts),

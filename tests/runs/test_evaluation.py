@@ -287,12 +287,14 @@ def test_moved_weights_are_given_on_the_command_line(work: Path, tmp_path: Path)
     """The run then has its own metrics on its own data."""
     load_base(parse_source("tiny", "random", None, 3), 32, 32).save_weights(tmp_path / "old.weights.h5")
     run = train_on(work, weights=str(tmp_path / "old.weights.h5"))
-    (tmp_path / "old.weights.h5").rename(tmp_path / "new.weights.h5")
-    command = ("evaluate", run.folder, work / "own", "--cache", work / "cache", "--json")
+    (tmp_path / "hidden").mkdir()
+    (tmp_path / "old.weights.h5").rename(tmp_path / "hidden" / "new.weights.h5")
+    command = ("evaluate", run.folder, work / "own", "--cache", tmp_path / "cache", "--json")
     lost = call(*command)
     assert lost.code == 1
-    assert "old.weights.h5: no such file" in lost.err
-    done = call(*command, "--weights", tmp_path / "new.weights.h5")
+    assert "old.weights.h5, and are neither there nor" in lost.err
+    assert "give their place with --weights" in lost.err
+    done = call(*command, "--weights", tmp_path / "hidden" / "new.weights.h5")
     assert json.loads(done.out)["metrics"] == describe_splits(rounded(run.metrics))
 
 
