@@ -104,8 +104,8 @@ def command(
                 "findings": list(comparison.findings),
                 "shared": list(comparison.shared),
                 "notes": list(comparison.notes),
-                "data": comparison.data.describe(),
                 "remarks": list(comparison.remarks),
+                "data": comparison.data.describe(),
                 "failed": [item._asdict() for item in comparison.failed],
                 "skipped": [item._asdict() for item in comparison.skipped],
             }

@@ -78,8 +78,8 @@ def command(
                 },
                 "unlabelled": found.unlabelled,
                 "notes": list(found.notes),
-                "data": found.data.describe(),
                 "remarks": list(found.remarks),
+                "data": found.data.describe(),
                 "skipped": skipped,
             }
         )

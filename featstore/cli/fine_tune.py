@@ -132,8 +132,8 @@ def _describe(tuned: FineTuned) -> dict[str, Any]:
         "recommended": str(tuned.recommended.folder),
         "seconds": tuned.run.seconds,
         "notes": list(tuned.notes),
-        "data": tuned.data.describe(),
         "remarks": list(tuned.run.remarks),
+        "data": tuned.data.describe(),
         "skipped": [item._asdict() for item in tuned.skipped],
     }
 
