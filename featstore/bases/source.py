@@ -194,7 +194,9 @@ def _parse_user_file(source: BaseSource) -> BaseSource:
 
 def _check_weights_path(weights: str) -> None:
     if not weights.endswith(WEIGHT_ENDINGS):
-        raise UsageError(f"{param('weights', weights)}: expected imagenet, random, or the path of a .h5 or .keras file")
+        raise UsageError(
+            f"{param('weights', weights)}: expected imagenet, random, default, or the path of a .h5 or .keras file"
+        )
     if not os.path.isfile(weights):
         raise BaseUnavailable(f"{param('weights', weights)}: no such file")
     if weights.endswith(MODEL_ENDING):

@@ -133,7 +133,7 @@ def takes_fields(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def _starting(suggest: Callable[[], Iterable[str]]) -> Callable[[str], list[str]]:
-    return lambda incomplete: [word for word in suggest() if word.startswith(incomplete)]
+    return lambda incomplete: [word for word in suggest() if word.lower().startswith(incomplete.lower())]
 
 
 def _one_of(hint: Any) -> Callable[[str], str]:

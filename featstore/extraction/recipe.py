@@ -143,7 +143,11 @@ def settle_weights(weights: str | None) -> str | None:
     if weights is None:
         return None
     text = os.fspath(weights)
-    return None if text == "" or plain(text) == "default" else spelled_as(text, ("imagenet", "random")) or text
+    return (
+        None
+        if text == "" or plain(text) in ("default", "shipped")
+        else spelled_as(text, ("imagenet", "random")) or text
+    )
 
 
 def _settle_scales(scales: str | Sequence[Any] | None) -> str | None:

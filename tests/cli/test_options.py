@@ -91,6 +91,7 @@ def test_what_may_be_given_more_than_once() -> None:
         ("extract photos --preprocess r", ["rescale", "rgb-mean", "raw"]),
         ("extract photos --views ", ["one", "flip", "five", "ten"]),
         ("check-base photos --model MobileNetV3", ["MobileNetV3Small", "MobileNetV3Large"]),
+        ("check-base photos --model mobilenetv3", ["MobileNetV3Small", "MobileNetV3Large"]),
         ("compare photos --head logistic --head v", ["vgg-fc"]),
         ("train-head photos --head ", ["logistic", "bn-dropout", "vgg-fc", "fc-bn", "scratch-cnn"]),
         ("train-head photos --average ", ["probabilities", "logits", "features"]),
