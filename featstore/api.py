@@ -7,7 +7,6 @@ out and were trained on make a verb warn with `LeakWarning`, and so do images th
 
 from __future__ import annotations
 
-import os
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Unpack
@@ -20,6 +19,7 @@ from featstore.extraction.recipe import CheckOptions, GridOptions, Recipe
 from featstore.extraction.recipe_grid import make_recipes
 from featstore.finetuning.settings import FineTuneOptions
 from featstore.system.fields import check_names
+from featstore.system.paths import OneOrMorePaths, OnePath
 from featstore.system.progress import Progress, displayed
 from featstore.training.head_recipe import HeadRecipe
 
@@ -37,8 +37,6 @@ if TYPE_CHECKING:
     from featstore.runs.run import Run
     from featstore.training.head_recipe import TrainOn
 
-PathLike = str | os.PathLike[str]
-
 
 class _Options(GridOptions, DataKeywords, total=False):
     """The fields of a `Recipe` and those of `DataOptions`."""
@@ -49,7 +47,7 @@ class _TuneOptions(FineTuneOptions, DataKeywords, total=False):
 
 
 def extract(
-    data: PathLike | Manifest,
+    data: OnePath | Manifest,
     *,
     cache: CacheLike = None,
     progress: bool | Progress = False,
@@ -86,7 +84,7 @@ def extract(
 
 
 def train_head(
-    data: PathLike | Manifest,
+    data: OnePath | Manifest,
     head: HeadName = "logistic",
     parameters: Mapping[str, Any] | None = None,
     *,
@@ -98,7 +96,7 @@ def train_head(
     val_as_test: bool = False,
     seed: int = 0,
     cache: CacheLike = None,
-    runs: PathLike = "runs",
+    runs: OnePath = "runs",
     name: str | None = None,
     progress: bool | Progress = False,
     **options: Unpack[_Options],
@@ -169,7 +167,7 @@ def train_head(
 
 
 def compare(
-    data: PathLike | Manifest,
+    data: OnePath | Manifest,
     heads: HeadName | Sequence[HeadName] = "logistic",
     parameters: Mapping[str, Any] | None = None,
     *,
@@ -251,8 +249,8 @@ def compare(
 
 
 def fine_tune(
-    run: Run | PathLike,
-    data: PathLike | Manifest,
+    run: Run | OnePath,
+    data: OnePath | Manifest,
     *,
     blocks: int | None = None,
     unfreeze: str | None = None,
@@ -260,9 +258,9 @@ def fine_tune(
     whole: bool = False,
     views: str | None = None,
     augment: str | None = None,
-    weights: str | None = None,
+    weights: OnePath | None = None,
     cache: CacheLike = None,
-    runs: PathLike | None = None,
+    runs: OnePath | None = None,
     name: str | None = None,
     progress: bool | Progress = False,
     **settings: Unpack[_TuneOptions],
@@ -329,10 +327,10 @@ def fine_tune(
 
 
 def evaluate(
-    run: Run | PathLike,
-    data: PathLike | Manifest,
+    run: Run | OnePath,
+    data: OnePath | Manifest,
     *,
-    weights: str | Sequence[str] | None = None,
+    weights: OneOrMorePaths | None = None,
     cache: CacheLike = None,
     progress: bool | Progress = False,
     **options: Unpack[DataKeywords],
@@ -371,10 +369,10 @@ def evaluate(
 
 
 def predict(
-    run: Run | PathLike,
-    images: PathLike | Iterable[PathLike],
+    run: Run | OnePath,
+    images: OneOrMorePaths,
     *,
-    weights: str | Sequence[str] | None = None,
+    weights: OneOrMorePaths | None = None,
     cache: CacheLike = None,
     progress: bool | Progress = False,
 ) -> Prediction:
@@ -398,9 +396,8 @@ def predict(
     """
     from featstore.runs.prediction import predict_images
 
-    paths = [images] if isinstance(images, str | os.PathLike) else list(images)
     with displayed(progress) as display:
-        return predict_images(_loaded(run), paths, weights=weights, cache=cache, progress=display)
+        return predict_images(_loaded(run), images, weights=weights, cache=cache, progress=display)
 
 
 def _refuse_head_parameters(options: Iterable[str]) -> None:
@@ -414,11 +411,11 @@ def _refuse_head_parameters(options: Iterable[str]) -> None:
 
 
 def check_base(
-    data: PathLike | Manifest,
+    data: OnePath | Manifest,
     *,
     preprocess: str | Sequence[str] = (),
-    labels: PathLike | None = None,
-    class_index: PathLike | None = None,
+    labels: OnePath | None = None,
+    class_index: OnePath | None = None,
     views: str | Sequence[str] = (),
     cache: CacheLike = None,
     progress: bool | Progress = False,
@@ -467,7 +464,7 @@ def check_base(
         )
 
 
-def _loaded(run: Run | PathLike) -> Run:
+def _loaded(run: Run | OnePath) -> Run:
     from featstore.runs.files import load_run
     from featstore.runs.run import Run
 

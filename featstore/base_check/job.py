@@ -20,18 +20,19 @@ from featstore.extraction.recipe_grid import refuse_idle_seed
 from featstore.images.preprocessing import settle_variant
 from featstore.images.reading import parse_size
 from featstore.images.views import settle_views
+from featstore.system.paths import OnePath, one_path
 from featstore.system.pinned import pinned
 from featstore.system.progress import Progress
 
 
 @pinned()
 def check_base(
-    data: str | os.PathLike[str] | Manifest,
+    data: OnePath | Manifest,
     recipe: Recipe,
     variants: Sequence[str] = (),
     *,
-    labels: str | os.PathLike[str] | None = None,
-    class_index: str | os.PathLike[str] | None = None,
+    labels: OnePath | None = None,
+    class_index: OnePath | None = None,
     views: Sequence[str] = (),
     cache: CacheLike = None,
     progress: Progress | None = None,
@@ -48,7 +49,7 @@ def check_base(
     variants, views = list(map(settle_variant, variants)), list(map(settle_views, views))
     check_views(views)
     refuse_idle_seed([recipe], recipe.weights_seed)
-    found = data if isinstance(data, Manifest) else list_files([data])
+    found = data if isinstance(data, Manifest) else list_files(one_path(data, "data"))
     source = os.fspath(found.source)
     pictures = [p for p in found.pictures if not is_label_file(p.path, labels, source)]
     found = found.with_pictures(pictures)

@@ -22,7 +22,7 @@ from featstore.cli.fields import Fields, takes_fields
 from featstore.cli.head_options import HeadParameterOptions, chosen_parameters
 from featstore.comparison.grid import Measurement
 from featstore.datasets.options import DataOptions
-from featstore.errors import StoreError, UsageError
+from featstore.errors import StoreError
 from featstore.extraction.recipe import AXES, GridOptions, Recipe
 from featstore.system.progress import displayed
 from featstore.training.head_recipe import HeadRecipe
@@ -52,7 +52,8 @@ def command(
         typer.Option("--csv", help="Also write the table there; - for standard output, and nothing else there."),
     ] = None,
     chart: Annotated[
-        Path | None, typer.Option("--chart", help="Also draw accuracies and learning curves there, as PNG.")
+        Path | None,
+        typer.Option("--chart", help="Also draw accuracies and learning curves there: .png, .pdf or .svg."),
     ] = None,
     cache: options.Cache = None,
     rehash: options.Rehash = False,
@@ -66,12 +67,15 @@ def command(
 
     Example: featstore compare photos --model MobileNetV2 --preprocess keras --preprocess rescale --preprocess raw
     """
+    from featstore.comparison.chart import draw_chart
     from featstore.comparison.job import measure_grid
     from featstore.datasets.sources import scan
     from featstore.extraction.recipe_grid import make_recipes
+    from featstore.plots.files import kind_of
 
     check_output(csv, "--csv", json=json)
-    _check_chart(chart)
+    check_output(chart, "--chart")
+    kind = kind_of(chart, "chart") if chart else "png"
     names = heads.pop("head")
     with displayed(not quiet) as progress:
         comparison = measure_grid(
@@ -84,7 +88,10 @@ def command(
             cache=options.chosen_cache(cache, rehash),
             progress=progress,
         )
-    lost = _write(comparison, data, csv, chart)
+    lost = _write(
+        (csv, "--csv", lambda: _as_csv(comparison)),
+        (chart, "--chart", lambda: draw_chart(comparison, data, measurement, kind)),
+    )
     for text in comparison.notes:
         note(f"warning: {text}")
     for command_, reason in comparison.failed:
@@ -110,41 +117,19 @@ def command(
         raise typer.Exit(1)
 
 
-def _check_chart(path: Path | None) -> None:
-    check_output(path, "--chart")
-    if path is not None and path.suffix.lower() != ".png":
-        raise UsageError(f"--chart {path}: expected a file .png")
-
-
-def _write(comparison: Comparison, data: str, csv: Path | None, chart: Path | None) -> list[str]:
+def _write(*files: tuple[Path | None, str, Callable[[], bytes]]) -> list[str]:
     """Write the files that were asked for, and return what could not be written: the table is still to be printed.
 
     This comes before printing, since a broken pipe must not lose the files.
     """
-    makers: list[tuple[Path | None, str, Callable[[], bytes]]] = [
-        (csv, "--csv", lambda: _as_csv(comparison)),
-        (chart, "--chart", lambda: _as_chart(comparison, data)),
-    ]
     lost = []
-    for path, option, make in makers:
+    for path, option, make in files:
         try:
             if path is not None:
                 write_file(path, make(), option)
         except StoreError as error:
             lost.append(str(error))
     return lost
-
-
-def _as_chart(comparison: Comparison, data: str) -> bytes:
-    from featstore.plots.comparison import draw_comparison
-
-    names = {row.cell: row.name for row in comparison.rows}
-    curves = [(names[cell], curve) for cell, curve in comparison.curves.items()]
-    accuracies = [row.accuracy for row in comparison.rows]
-    intervals = [row.accuracy_ci95 for row in comparison.rows]
-    shared = "".join(f", {words}" for words in comparison.shared)
-    title = f"{Path(data).name}: accuracy on {comparison.split}, {comparison.rows[0].n} images{shared}"
-    return draw_comparison(list(names.values()), accuracies, intervals, curves, title)
 
 
 def _as_csv(comparison: Comparison) -> bytes:

@@ -31,6 +31,14 @@ def command(
             help="Also write path, label and probabilities there; - for standard output, and nothing else there.",
         ),
     ] = None,
+    sheet: Annotated[
+        Path | None,
+        typer.Option(
+            "--sheet",
+            help="Also draw the images with their labels there: .pdf in pages, or .png up to 200. Unsure ones have an "
+            "orange frame; red ones lie in the folder of another class.",
+        ),
+    ] = None,
     weights: options.MovedWeights = [],
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 if any file had to be skipped.")] = False,
     cache: options.Cache = None,
@@ -43,10 +51,14 @@ def command(
     Example: featstore predict runs/photos-MobileNetV2-tf-224-logistic new/ --csv labels.csv
     """
     from featstore.datasets.sources import list_files
+    from featstore.plots.files import kind_of
     from featstore.runs.files import load_run
-    from featstore.runs.prediction import predict_images
+    from featstore.runs.prediction import labels_of_folders, predict_images
+    from featstore.runs.titles import title_of
 
+    kind = kind_of(sheet, "sheet", ("png", "pdf")) if sheet else "png"
     check_output(csv, "--csv", json=json)
+    check_output(sheet, "--sheet")
     trained = load_run(run)
     manifest = list_files(images, reading)
     with displayed(not quiet) as progress:
@@ -59,6 +71,9 @@ def command(
         )
     if csv is not None:
         _write_csv(csv, trained.classes, prediction)
+    if sheet is not None:
+        right = labels_of_folders(prediction, trained.classes)
+        write_file(sheet, prediction.draw_sheet(kind, right, title_of(trained)), "--sheet")
     if json:
         print_json(
             {

@@ -21,6 +21,7 @@ from featstore.extraction.plan import Plan
 from featstore.extraction.recipe import Recipe
 from featstore.heads.interface import Curve
 from featstore.heads.registry import HEADS, HeadName, settle_head
+from featstore.system.paths import OnePath
 from featstore.system.pinned import pinned
 from featstore.training.fit import Prepared, fit_head, prepare
 from featstore.training.head_recipe import HeadRecipe
@@ -47,7 +48,7 @@ class _MeasuredCell(NamedTuple):
 
 @pinned()
 def measure_grid(
-    data: str | os.PathLike[str] | Manifest,
+    data: OnePath | Manifest,
     recipes: Sequence[Recipe],
     heads: Sequence[HeadName] = ("logistic",),
     settings: Mapping[str, Any] | None = None,

@@ -110,7 +110,7 @@ class FailedCell(NamedTuple):
     reason: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Comparison(Shown):
     """The cells of a grid, measured on the same images.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from pathlib import Path
 
 from featstore.datasets.folders import scan_folder
@@ -13,11 +12,12 @@ from featstore.datasets.table_files import TABLE_ENDINGS
 from featstore.datasets.tables import scan_table_file
 from featstore.datasets.walk import Walk
 from featstore.errors import DataError, UsageError, param
+from featstore.system.paths import OneOrMorePaths, OnePath, one_or_more, one_path, refuse_whole_disk
 
 _OTHER_TABLES = (".xlsx", ".xls", ".ods", ".json", ".jsonl", ".feather", ".arff")
 
 
-def scan(data: str | os.PathLike[str], options: DataOptions | None = None) -> Manifest:
+def scan(data: OnePath, options: DataOptions | None = None) -> Manifest:
     """List the images of a data set, without reading them.
 
     Args:
@@ -30,8 +30,9 @@ def scan(data: str | os.PathLike[str], options: DataOptions | None = None) -> Ma
 
     Raises:
         DataError: `data` does not exist, its layout is not one of the known ones, or it has no image.
+        UsageError: `data` is not a path, or is the whole disk or a home folder.
     """
-    source, options = os.fspath(data), options or DataOptions()
+    source, options = one_path(data, "data"), options or DataOptions()
     if not os.path.exists(source):
         raise DataError(f"{source}: no such file or folder; give a folder of images, a CSV or an image")
     ending = os.path.splitext(source)[1].lower()
@@ -41,6 +42,8 @@ def scan(data: str | os.PathLike[str], options: DataOptions | None = None) -> Ma
         raise DataError(f"{source}: is a table in a format that is not read: save it as CSV")
     else:
         _refuse_options_of_tables(source, options)
+        if os.path.isdir(source):
+            refuse_whole_disk(source)
         manifest = scan_folder(source, options) if os.path.isdir(source) else list_files([source], options)
     if not manifest.pictures:
         left_out = "".join(f"; skipped: {path}: {reason}" for path, reason in manifest.skipped[:1])
@@ -57,7 +60,7 @@ def _refuse_options_of_tables(source: str, options: DataOptions) -> None:
             raise UsageError(f"{param(name, value)}: is for tables, and {source} is not one: give the table as DATA")
 
 
-def as_manifest(data: str | os.PathLike[str] | Manifest, options: DataOptions | None = None) -> Manifest:
+def as_manifest(data: OnePath | Manifest, options: DataOptions | None = None) -> Manifest:
     """Return the manifest of `data`, which may be one; raises UsageError for options that come too late for it."""
     if not isinstance(data, Manifest):
         return scan(data, options)
@@ -66,16 +69,20 @@ def as_manifest(data: str | os.PathLike[str] | Manifest, options: DataOptions | 
     return data
 
 
-def list_files(paths: Sequence[str | os.PathLike[str]], options: DataOptions | None = None) -> Manifest:
-    """Return a manifest without labels of files, in the given order, and of all files below folders, sorted."""
+def list_files(paths: OneOrMorePaths, options: DataOptions | None = None) -> Manifest:
+    """Return a manifest without labels of files, in the given order, and of all files below folders, sorted.
+
+    Raises UsageError for anything but paths, and for a folder that is the whole disk or a home folder.
+    """
     pictures: list[Picture] = []
     skipped: list[Skipped] = []
-    for given in paths:
-        path = os.fspath(given)
+    named = one_or_more(paths, "images")
+    for path in named:
         walk = Walk(os.path.realpath(path), options or DataOptions())
         if os.path.isdir(path):
+            refuse_whole_disk(path)
             pictures += (Picture(file, info) for file, info in walk.files(path))
         elif (info := walk.stat(path)) is not None:
             pictures.append(Picture(path, info))
         skipped += walk.skipped
-    return Manifest(str(paths[0]) if paths else "", tuple(pictures), tuple(skipped))
+    return Manifest(named[0] if named else "", tuple(pictures), tuple(skipped))

@@ -5,7 +5,6 @@ The command line and the Python API both call these functions. TensorFlow loads 
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -29,6 +28,7 @@ from featstore.images.readers import make_views_reader
 from featstore.spec import POOLS, FeatureSpec
 from featstore.store.rowid import row_id
 from featstore.store.rowstore import RowStore
+from featstore.system.paths import OnePath
 from featstore.system.pinned import pinned
 from featstore.system.text import Shown, Table
 
@@ -94,7 +94,7 @@ class FeatureSet:
         }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Extraction(Shown):
     """The result of an extraction; `print` shows it as a table.
 
@@ -125,7 +125,7 @@ class Extraction(Shown):
 
 @pinned()
 def extract_features(
-    data: str | os.PathLike[str] | Manifest,
+    data: OnePath | Manifest,
     recipes: Sequence[Recipe],
     cache: CacheLike = None,
     progress: Progress | None = None,
@@ -231,7 +231,7 @@ def _group_into_runs(
 
 
 def extract_all(
-    data: str | os.PathLike[str] | Manifest,
+    data: OnePath | Manifest,
     recipes: Sequence[Recipe],
     cache: CacheLike = None,
     progress: Progress | None = None,

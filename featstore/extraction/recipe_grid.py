@@ -32,6 +32,8 @@ def make_recipes(seed: int = 0, **options: Unpack[GridOptions]) -> list[Recipe]:
     """
     given: dict[str, Any] = {**options}
     check_names("option", given, GridOptions.__annotations__)
+    if isinstance(given.get("size"), tuple) and [*map(type, given["size"])] == [int, int]:
+        given["size"] = [given["size"]]
     bases = _pair(*(_several(given.pop(name, ())) for name in ("model", "weights", "alpha")))
     axes = [[{name: value} for value in _several(given.pop(name, ()), name in _PAIRS)] or [{}] for name in AXES]
     weights_seed = given.pop("weights_seed", None)

@@ -17,14 +17,17 @@ from featstore.finetuning.result import FineTuned
 from featstore.finetuning.settings import FineTuneSettings
 from featstore.finetuning.setup import FineTuneSetup, set_up_fine_tuning
 from featstore.finetuning.verdict import compare_accuracies, describe_difference, judge
+from featstore.plots.files import Kind
 from featstore.runs.files import load_curve, save_run
 from featstore.runs.fine_tuning import FineTuning
 from featstore.runs.folders import check_name, check_root, publish_run
 from featstore.runs.measuring import measure_splits
 from featstore.runs.moves import moved_notes
 from featstore.runs.run import Run
+from featstore.runs.titles import tuned_title
 from featstore.system.environment import utc_now, versions
 from featstore.system.files import file_digest, write_whole
+from featstore.system.paths import OnePath, one_path
 from featstore.system.pinned import pinned
 from featstore.training.endings import saved_if_interrupted
 
@@ -55,15 +58,15 @@ class _Times:
 @pinned()
 def fine_tune_run(
     head_run: Run,
-    data: str | os.PathLike[str] | Manifest,
+    data: OnePath | Manifest,
     choice: CutChoice,
     settings: FineTuneSettings,
     *,
     views: str | None = None,
     augment: str | None = None,
-    weights: str | None = None,
+    weights: OnePath | None = None,
     cache: CacheLike = None,
-    runs: str | os.PathLike[str] | None = None,
+    runs: OnePath | None = None,
     name: str | None = None,
     command: str | None = None,
     progress: Progress | None = None,
@@ -73,7 +76,7 @@ def fine_tune_run(
     command: the command line that the run records.
     """
     start = time.perf_counter()
-    root = Path(runs) if runs else _folder_of(head_run)
+    root = Path(one_path(runs, "runs")) if runs else _folder_of(head_run)
     check_fine_tunable(head_run, choice, views, augment, settings)
     check_root(root)
     check_name(root, name)
@@ -227,17 +230,18 @@ def _describe_fine_tuning(setup: FineTuneSetup, before: dict[str, Metrics], beat
 
 def _draw_plots(setup: FineTuneSetup, run: Run) -> dict[str, bytes]:
     """Return the plots by file name: both curves with the hand-over, and the network with its trained part."""
-    from featstore.finetuning.diagram import describe_parts
+    from featstore.finetuning.diagram import describe_fine_tuning
     from featstore.plots.fine_tuning import draw_fine_tuning
     from featstore.plots.network import draw_network
 
     head_run = setup.head_run
     assert run.fine_tuning is not None
-    title = f"{head_run.head} on {head_run.recipes[0].model}, then fine-tuned from {run.fine_tuning.cut} on"
+    title = tuned_title(head_run, run.fine_tuning.trainable_layers[0] if setup.cut else None)
     metrics = run.fine_tuning.metrics_before.get("val")
     before = {"loss": metrics.log_loss, "accuracy": metrics.accuracy} if metrics else {}
-    parts = describe_parts(setup.body, setup.cut, setup.trainer.network)
-    plots = {f"network.{kind}": draw_network(parts, title, kind) for kind in ("png", "svg")}
+    parts, image, cached = describe_fine_tuning(setup.body, setup.cut, setup.trainer.network)
+    kinds: tuple[Kind, ...] = ("png", "svg")
+    plots = {f"network.{kind}": draw_network(parts, title, kind, image=image, cached=cached) for kind in kinds}
     return plots | {"curve.png": draw_fine_tuning(load_curve(head_run), _training(setup).curve, before, title)}
 
 

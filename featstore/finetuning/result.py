@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from featstore.evaluation.metrics import Metrics
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class FineTuned(Shown):
     """A fine-tuned run and the run of the head that it started from, both measured on the same images.
 

@@ -6,7 +6,6 @@ weights of the base and of the head, so it must predict what the head predicts f
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -27,6 +26,7 @@ from featstore.runs.fine_tuning import HandOver, HandOverAccuracy
 from featstore.runs.recipes import recipes_of
 from featstore.runs.run import Run
 from featstore.spec import FeatureSpec
+from featstore.system.paths import OnePath, one_path
 from featstore.system.tensorflow_loader import load_tensorflow
 from featstore.training.fit import Prepared, prepare
 
@@ -71,13 +71,13 @@ class FineTuneSetup:
 
 def set_up_fine_tuning(
     run: Run,
-    data: str | os.PathLike[str] | Manifest,
+    data: OnePath | Manifest,
     choice: CutChoice,
     settings: FineTuneSettings,
     *,
     views: str | None,
     augment: str | None,
-    weights: str | None,
+    weights: OnePath | None,
     cache: Cache,
     progress: Progress | None,
 ) -> FineTuneSetup:
@@ -86,6 +86,7 @@ def set_up_fine_tuning(
     Raises UsageError if the base cannot be cut there, DataError if the classes are not those of the run, RunError if
     the network does not predict what the head predicts.
     """
+    weights = None if weights is None else one_path(weights, "weights")
     [recipe] = recipes_of(run, weights, cache)
     manifest = _with_classes_of(run, data)
     run.load_head()  # fail early: extraction may take long
@@ -117,7 +118,7 @@ def set_up_fine_tuning(
     )
 
 
-def _with_classes_of(run: Run, data: str | os.PathLike[str] | Manifest) -> Manifest:
+def _with_classes_of(run: Run, data: OnePath | Manifest) -> Manifest:
     """Return the manifest of `data`; raises DataError for other classes than those of the run."""
     manifest = as_manifest(data)
     if manifest.classes and manifest.classes != run.classes:

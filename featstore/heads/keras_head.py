@@ -81,6 +81,10 @@ class KerasHead(KerasParameters):
         return probabilities_of(np.concatenate(parts))
 
     @property
+    def row_shape(self) -> tuple[int, ...]:
+        return tuple(self._model.input_shape[1:])
+
+    @property
     def curve(self) -> Curve:
         return self._training.curve if self._training else Curve("epoch", [], {})
 

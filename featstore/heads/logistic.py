@@ -65,6 +65,10 @@ class LogisticHead(LogisticParameters):
         return self._classifier.predict_proba(_flat(X))
 
     @property
+    def row_shape(self) -> tuple[int, ...]:
+        return self._classifier.mean.shape
+
+    @property
     def curve(self) -> Curve:
         return self._curve
 

@@ -102,7 +102,10 @@ def settle_size(size: Size | None) -> str | int | None:
     if size is None:
         return None
     if not isinstance(size, str | tuple | list):
-        return operator.index(size)  # JSON does not take numbers of numpy
+        try:
+            return operator.index(size)  # JSON does not take numbers of numpy
+        except TypeError:
+            raise UsageError(f"size {size!r}: give one side or both in whole pixels, as in 224 or (224, 320)") from None
     sides = _sides(size) if isinstance(size, str) else [str(side) for side in size]
     return None if sides == ["none"] else "x".join(sides)
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,6 +16,7 @@ from featstore.runs.files import group_digest, load_splits, load_trained_groups
 from featstore.runs.measuring import used_for
 from featstore.runs.recipes import recipes_of
 from featstore.runs.run import Run
+from featstore.system.paths import OneOrMorePaths, OnePath
 from featstore.system.pinned import pinned
 from featstore.system.text import Shown, Table
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 NEW = "new"  # the split of images that were not in the data set of the run, if the data set has no splits
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Evaluation(Shown):
     """The metrics of a run on a data set.
 
@@ -55,9 +55,9 @@ class Evaluation(Shown):
 @pinned()
 def evaluate_run(
     run: Run,
-    data: str | os.PathLike[str] | Manifest,
+    data: OnePath | Manifest,
     *,
-    weights: str | Sequence[str] | None = None,
+    weights: OneOrMorePaths | None = None,
     cache: CacheLike = None,
     progress: Progress | None = None,
 ) -> Evaluation:

@@ -13,15 +13,16 @@ from featstore.extraction.resolve import canonical_spec
 from featstore.images.views import parse_views
 from featstore.runs.run import Run
 from featstore.spec import FeatureSpec
+from featstore.system.paths import OneOrMorePaths, one_or_more
 
 
-def recipes_of(run: Run, weights: str | Sequence[str] | None, cache: Cache) -> list[Recipe]:
+def recipes_of(run: Run, weights: OneOrMorePaths | None, cache: Cache) -> list[Recipe]:
     """Return the recipes of the features that `run` predicts from, without augmentation, which is for training only.
 
     weights: new paths of moved weights, one for each base. Raises RunError if the features would be others than those
     that the run was trained on.
     """
-    named = [weights] if isinstance(weights, str) else list(weights or ())
+    named = [] if weights is None else one_or_more(weights, "weights")
     if named and len(named) != len(run.recipes):
         raise UsageError(
             f"{run.folder}: has {len(run.recipes)} bases; give {param('weights')} once for each, in their order"

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import fields
 from html import escape
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+_BRIEF = 200  # letters of a repr
 _UNSAFE = {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"}  # control, format (bidirectional marks among them), surrogates, ...
 
 
@@ -104,10 +106,27 @@ class Table(NamedTuple):
         return [i > 0 and all(row[i] in ("", "-") or _is_number(row[i]) for row in self.rows) for i in columns]
 
 
+def brief(record: Any) -> str:
+    """Return the repr of a dataclass on one line; long collections are given as their number of items."""
+    texts, rest = [], _BRIEF
+    for field in fields(record):
+        value = getattr(record, field.name)
+        is_long = isinstance(value, tuple | list | dict) and len(value) > 4
+        texts.append(f"{field.name}={f'<{len(value)} items>' if is_long else repr(value)}")
+        rest -= len(texts[-1]) + 2
+        if rest < 0:
+            texts[-1:] = ["..."] if len(texts) > 1 else texts
+            break
+    return f"{type(record).__name__}({', '.join(texts)})"
+
+
 class Shown:
     """A result that prints itself: as on the command line, and with its tables as HTML in a notebook."""
 
     __slots__ = ()
+
+    def __repr__(self) -> str:
+        return brief(self)
 
     def parts(self) -> Iterable[str | Table]:
         """Yield lines of text and tables, in order."""

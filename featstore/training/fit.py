@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from featstore.extraction.pipeline import FeatureSet, extract_augmented, extract
 from featstore.extraction.plan import Plan
 from featstore.extraction.recipe import Recipe
 from featstore.heads.interface import Head
+from featstore.system.paths import OnePath
 from featstore.system.progress import OnStep
 from featstore.training.head_recipe import HeadRecipe
 
@@ -55,7 +55,7 @@ class FitResult(NamedTuple):
 
 
 def prepare(
-    data: str | os.PathLike[str] | Manifest,
+    data: OnePath | Manifest,
     recipes: Sequence[Recipe],
     val_fraction: float = VAL_FRACTION,
     test_fraction: float = TEST_FRACTION,

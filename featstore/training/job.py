@@ -21,6 +21,7 @@ from featstore.runs.moves import moved_notes
 from featstore.runs.run import Run
 from featstore.system.environment import utc_now, versions
 from featstore.system.files import file_digest
+from featstore.system.paths import OnePath, one_path
 from featstore.system.pinned import pinned
 from featstore.training.endings import saved_if_interrupted
 from featstore.training.fit import FitResult, HeadFit, Prepared, course_of, prepare
@@ -43,7 +44,7 @@ class TrainResult(NamedTuple):
 
 @pinned()
 def train(
-    data: str | os.PathLike[str] | Manifest,
+    data: OnePath | Manifest,
     recipes: Recipe | Sequence[Recipe],
     head: HeadRecipe | None = None,
     *,
@@ -51,7 +52,7 @@ def train(
     test_fraction: float = 0.2,
     val_as_test: bool = False,
     cache: CacheLike = None,
-    runs: str | os.PathLike[str] = DEFAULT_RUNS,
+    runs: OnePath = DEFAULT_RUNS,
     name: str | None = None,
     command: str | None = None,
     progress: Progress | None = None,
@@ -70,8 +71,9 @@ def train(
     start = time.perf_counter()
     head = head or HeadRecipe()
     estimator = make_head(head.head, head.parameters)
-    check_root(Path(runs))
-    check_name(Path(runs), name)
+    root = Path(one_path(runs, "runs"))
+    check_root(root)
+    check_name(root, name)
     recipes = [recipes] if isinstance(recipes, Recipe) else list(recipes)
     head.check(recipes)
     own = HEADS[head.head].base
@@ -90,7 +92,7 @@ def train(
             prepared,
             head,
             fitted,
-            Path(runs),
+            root,
             name,
             seconds={stage: round(value, 3) for stage, value in seconds.items()},
             fractions={"val": val_fraction, "test": test_fraction},

@@ -223,3 +223,17 @@ def test_a_run_of_a_stranger_cannot_name_files_of_ours(run: str, tmp_path: Path)
     done = call("predict", tmp_path / "run", "photos/grün/0.png")
     assert done.code == 1
     assert "the head is outside the run's folder" in done.err
+
+
+def test_a_sheet_shows_the_answers(run: str) -> None:
+    """Beside the table; a PDF too, and another ending is refused before anything is read."""
+    done = call("predict", run, "photos", "--sheet", "sheet.png")
+    assert (done.code, len(done.out.splitlines())) == (0, 1 + 24)
+    assert Path("sheet.png").read_bytes().startswith(b"\x89PNG")
+    assert call("predict", run, "photos", "--sheet", "sheet.pdf", "--quiet").code == 0
+    assert Path("sheet.pdf").read_bytes().startswith(b"%PDF")
+    done = call("predict", "no such run", "photos", "--sheet", "sheet.jpg")
+    assert (done.code, done.err) == (
+        2,
+        "featstore: --sheet sheet.jpg: expected a name that ends in .png or .pdf\n",
+    )

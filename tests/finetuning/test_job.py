@@ -407,3 +407,13 @@ def test_a_head_run_without_its_images_is_refused_before_any_work(work: Path, he
         fine_tune(tmp_path / "run", work / "photos", cache=tmp_path / "cache", runs=tmp_path / "runs")
     assert not (tmp_path / "runs").exists()
     assert not list((tmp_path / "cache").glob("*/*/*.h5"))
+
+
+def test_the_titles_name_the_first_trained_layer(tuned: FineTuned, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both pictures; the layer whose activations are cached is not trained."""
+    from featstore.runs.titles import tuned_title
+
+    first = tuned.trainable_layers[0]
+    assert first != tuned.cut
+    svg = (tuned.run.folder / "network.svg").read_text()
+    assert f"<!-- {tuned_title(tuned.head_run, first)} -->" in svg

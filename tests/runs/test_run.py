@@ -388,3 +388,11 @@ def test_predictions_in_blocks_equal_those_in_one_call(saved: Run) -> None:
     assert saved.predict_blocks(iter(np.split(X, [1, 4]))) == pytest.approx(expected, abs=1e-6)
     assert saved.predict_proba(X[:, 0]) == pytest.approx(saved.predict_blocks([X[:, :1]]), abs=1e-6)
     assert not np.allclose(saved.predict_proba(X[:, 0]), expected)
+
+
+def test_rows_of_another_width_are_told_the_right_one(run: Run) -> None:
+    """The head is fine, the features are those of something else; a list of rows is an array to it."""
+    with pytest.raises(RunError, match="takes rows of 256 values, found 12: load the features of the run's own specs"):
+        run.predict_proba(np.zeros((2, 12), np.float32))
+    rows = np.zeros((2, 256), np.float32)
+    assert np.array_equal(run.predict_proba(rows.tolist()), run.predict_proba(rows))  # type: ignore[arg-type]
