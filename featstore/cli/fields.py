@@ -84,7 +84,7 @@ class Fields:
         if str in get_args(kind):
             kind = str | None  # a size is text or a number; here it is text
         if known:  # Typer would take them in one spelling only
-            suggest, more = lambda: known, {"parser": _one_of(hint), "metavar": f"[{'|'.join(known)}]"}
+            suggest, more = lambda: known, {"parser": _one_of(hint), "metavar": f"<{'|'.join(known)}>"}
         if name in self.repeatable:
             kind, text = list[float] if float in get_args(kind) else list[str], f"{text} {_REPEATED[name]}"
             default = [] if default is None or name in self.optional else default if default is MISSING else [default]
@@ -133,7 +133,7 @@ def takes_fields(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def _starting(suggest: Callable[[], Iterable[str]]) -> Callable[[str], list[str]]:
-    return lambda incomplete: [word for word in suggest() if word.lower().startswith(incomplete.lower())]
+    return lambda incomplete: [word for word in suggest() if word.startswith(incomplete)]
 
 
 def _one_of(hint: Any) -> Callable[[str], str]:
