@@ -18,6 +18,7 @@ import numpy as np
 from featstore.bases.catalog import TINY
 from featstore.bases.defaults import keras_defaults
 from featstore.bases.file_kinds import ARCHIVE_ENDING, check_hdf5
+from featstore.bases.flat import flatten
 from featstore.bases.hdf5 import LOCKS, is_about_locks
 from featstore.bases.held import HeldBase, hold_base, release_base
 from featstore.bases.keras_file import refuse_code, saved_by
@@ -298,7 +299,7 @@ def _load_user_model(path: Path) -> Any:
             f"{path}: layer {layer.name!r} computes in {layer.dtype_policy.name}: expected float32; save the network "
             "without quantization"
         )
-    return model
+    return flatten(model)
 
 
 def _computes_otherwise(layer: Any) -> bool:
