@@ -15,7 +15,11 @@ from featstore.datasets.sources import DataLike, as_images
 from featstore.errors import DataError, UsageError, param
 from featstore.extraction.cache import Cache, CacheLike
 from featstore.extraction.recipe import Recipe
+from featstore.extraction.recipe_grid import refuse_idle_seed
+from featstore.images.preprocessing import settle_variant
 from featstore.images.reading import parse_size
+from featstore.images.views import settle_views
+from featstore.system.paths import OnePath
 from featstore.system.pinned import pinned
 from featstore.system.progress import Progress
 
@@ -26,8 +30,8 @@ def check_base(
     recipe: Recipe,
     variants: Sequence[str] = (),
     *,
-    labels: str | os.PathLike[str] | None = None,
-    class_index: str | os.PathLike[str] | None = None,
+    labels: OnePath | None = None,
+    class_index: OnePath | None = None,
     views: Sequence[str] = (),
     cache: CacheLike = None,
     progress: Progress | None = None,
@@ -41,7 +45,9 @@ def check_base(
     Raises UsageError for options that make no sense together, and DataError for labels that cannot be read and where
     there is no image.
     """
+    variants, views = list(map(settle_variant, variants)), list(map(settle_views, views))
     check_views(views)
+    refuse_idle_seed([recipe], recipe.weights_seed)
     found = as_images(data, None, cache)
     source = os.fspath(found.source)
     if not found.pictures:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from featstore.system.progress import Progress
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class LabelledCheck(Shown):
     """Which variant is right, judged by accuracy.
 

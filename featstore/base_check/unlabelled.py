@@ -63,7 +63,7 @@ class VariantStatistics(NamedTuple):
     diversity: float | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class UnlabelledCheck(Shown):
     """Which variant looks right, judged by statistics.
 

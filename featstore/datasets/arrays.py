@@ -38,9 +38,9 @@ def is_image(value: object) -> bool:
 def write_images(images: Any, cache: Path, what: str, split: str | None = None) -> list[str]:
     """Write images in memory as PNG files below the folder `cache`, unless they are there; return their paths.
 
-    images: an array (n, height, width) or (n, height, width, 3), or a sequence of such images or of Pillow's. what: they
-    are, for messages. split: the same images in two splits are two sets of files. Raises DataError for numbers that may
-    mean one thing or another.
+    images: an array (n, height, width) or (n, height, width, 3), or a sequence of such images or of Pillow's. what: a
+    name of them, for messages. split: the same images in two splits are two sets of files. Raises DataError for numbers
+    that may mean one thing or another.
     """
     encoders = list(_encoders(images, what))
     digest = hashlib.sha256()

@@ -83,9 +83,10 @@ def _decode(raw: bytes) -> str:
     for mark, encoding in _BOMS.items():
         if raw.startswith(mark):
             return raw[len(mark) :].decode(encoding, "surrogateescape" if encoding == "utf-8" else "replace")
-    start = raw[:200]
-    if len(start) > 1 and not any(start[1::2]) and all(start[0::2]):
-        return raw.decode("utf-16-le", "replace")
+    even, odd = raw[:200:2], raw[1:200:2]
+    for zeros, others, encoding in ((odd, even, "utf-16-le"), (even, odd, "utf-16-be")):
+        if odd and not any(zeros) and all(others):
+            return raw.decode(encoding, "replace")
     return raw.decode("utf-8", "surrogateescape")
 
 

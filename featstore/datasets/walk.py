@@ -20,11 +20,11 @@ _IMAGES = {
     "j2k", "jpx", "avif", "heic", "heif", "hif",
 }
 _OTHERS = {  # clearly no images: tables, texts, code, archives, films and sounds
-    "csv", "tsv", "parquet", "xls", "xlsx", "ods", "json", "jsonl", "xml", "yaml", "yml", "toml", "ini", "cfg", "txt",
-    "md", "rst", "log", "html", "htm", "css", "py", "pyc", "ipynb", "r", "m", "sh", "js", "c", "h", "cpp", "java", "bat",
-    "zip", "tar", "gz", "tgz", "bz2", "xz", "7z", "rar", "npy", "npz", "mat", "pkl", "h5", "hdf5", "pt", "pth", "onnx",
-    "keras", "tfrecord", "db", "sqlite", "mp4", "mov", "avi", "mkv", "webm", "mp3", "wav", "doc", "docx", "rtf", "odt",
-    "md5", "sha1", "sha256", "part", "tmp", "bak", "lock", "aae", "thm",
+    "csv", "tsv", "parquet", "xls", "xlsx", "ods", "json", "jsonl", "xml", "yaml", "yml", "toml", "ini", "cfg",
+    "txt", "md", "rst", "log", "html", "htm", "css", "py", "pyc", "ipynb", "r", "m", "sh", "js", "c", "h",
+    "cpp", "java", "bat", "zip", "tar", "gz", "tgz", "bz2", "xz", "7z", "rar", "npy", "npz", "mat", "pkl", "h5",
+    "hdf5", "pt", "pth", "onnx", "keras", "tfrecord", "db", "sqlite", "mp4", "mov", "avi", "mkv", "webm", "mp3",
+    "wav", "doc", "docx", "rtf", "odt", "md5", "sha1", "sha256", "part", "tmp", "bak", "lock", "aae", "thm",
 }
 _OTHER_NAMES = {"readme", "license", "licence", "copying", "changelog", "makefile", "dockerfile"}
 # fmt: on
@@ -38,7 +38,7 @@ def has_image_name(name: str) -> bool:
 
 def ending_of_other(name: str) -> str:
     """Return the ending, or the whole name, of a file that by its name is clearly not an image; else nothing."""
-    stem, dot, ending = name.rpartition(".")
+    _, dot, ending = name.rpartition(".")
     if dot and ending.lower() in _OTHERS:
         return f".{ending.lower()}"
     return name if name.lower() in _OTHER_NAMES else ""
