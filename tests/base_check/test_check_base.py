@@ -134,7 +134,8 @@ def test_networks_that_cannot_be_pooled_or_have_two_outputs(tmp_path: Path) -> N
     assert featstore.check_base(photos, model=str(tmp_path / "first.keras"), **options).rows[0].n == 20
     with pytest.raises(UsageError, match="expected one output, found 2; save a model with one of them"):
         featstore.check_base(photos, model=str(tmp_path / "two.keras"), **options)
-    assert featstore.check_base(photos, model="pixels", size=16, **options).rows[0].preprocess == "raw"
+    with pytest.raises(UsageError, match="model='pixels': is not a network, so no preprocessing is right for it"):
+        featstore.check_base(photos, model="pixels", size=16, **options)
 
 
 def test_outputs_become_probabilities() -> None:
