@@ -101,7 +101,7 @@ def check_labelled(
     recipe: Recipe,
     asked: Sequence[str],
     views: Sequence[str],
-    index: ClassIndex | None,
+    index: ClassIndex,
     cache: Cache,
     notes: Sequence[str] = (),
     progress: Progress | None = None,
@@ -148,10 +148,10 @@ def check_labelled(
                 mean = np.mean([probabilities[variant, s][:, columns].mean(axis=1) for s in sizes[:many]], axis=0)
                 measured.append(measure(variant, tuple(names[:many]), len(columns), mean, truth))
     classes = next(iter(probabilities.values())).shape[2]
-    index = index if index and len(index.names) == classes else None
+    index = index.for_classes(classes)
     units = units_of(pictures)
     error = joint_error([m.cell for m in measured], units)
-    rows = accuracies_of(measured, units, error, index or ClassIndex(()))
+    rows = accuracies_of(measured, units, error, index)
     info = recipe.source().info
     published = (_share(info.top1), _share(info.top5)) if info and recipe.alpha in (None, 1.0) else (None, None)
     first = min(len(VIEWS[name]) for name in views)
@@ -179,7 +179,7 @@ def check_labelled(
         chance=evidence.chance(),
         published=published,
         labels=labels.source,
-        class_index=index.source if index else None,
+        class_index=index.source or None,
         reading=extraction.plans[0].spec.reading.describe(),
         notes=tuple(notes),
         skipped=extraction.manifest.skipped,

@@ -54,7 +54,7 @@ class Evidence:
     variants: Variants
     truth: NDArray[np.intp]
     classes: int
-    index: ClassIndex | None
+    index: ClassIndex
     units: Units
     error: float
     images: int
@@ -200,8 +200,7 @@ def _at_chance(evidence: Evidence, row: VariantAccuracy) -> Judgement:
     own = evidence.variants.own
     judged = own or max(information, key=lambda name: information[name])
     seen = prediction_statistics(evidence.outputs[judged])
-    index = evidence.index or ClassIndex(())
-    said = describe_predictions(seen, index)
+    said = describe_predictions(seen, evidence.index)
     if information[judged] < THRESHOLDS[mutual_information].minimum:
         cause = "weights that were never trained, are damaged or belong to another network"
         if own is None:
