@@ -146,8 +146,9 @@ def _read_csv(file: Path, data: str, known: _IndexOfLabels) -> dict[str, int]:
                 where = f"{file}, line {rows.line_num}"
                 if not row["path"]:
                     raise DataError(f"{where}: has no path; expected path,label")
-                beside, inside = (os.path.realpath(os.path.join(top, row["path"])) for top in (file.parent, data))
-                image = inside if not os.path.exists(beside) and os.path.exists(inside) else beside
+                image = os.path.realpath(file.parent / row["path"])
+                if not os.path.exists(image) and os.path.exists(inside := os.path.join(data, row["path"])):
+                    image = os.path.realpath(inside)
                 if image in labels:
                     raise DataError(f"{where}: {row['path']} is listed more than once")
                 labels[image] = known.number((row["label"] or "").strip(), where)

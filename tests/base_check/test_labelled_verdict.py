@@ -59,7 +59,6 @@ def judge(
         Evidence(
             measured=measured,
             rows=accuracies_of(measured, units, 0.01, index),
-            outputs=outputs,
             variants=Variants(tuple(outputs), asked or tuple(outputs), own, own and "tf"),
             truth=truth,
             classes=classes,
