@@ -7,18 +7,18 @@ out and were trained on make a verb warn with `LeakWarning`, and so do images th
 
 from __future__ import annotations
 
-import os
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Unpack
 
 from featstore.datasets.options import DataKeywords, DataOptions, split_keywords
-from featstore.datasets.sources import DataLike, as_manifest
+from featstore.datasets.sources import DataLike, as_images, as_manifest
 from featstore.errors import LeakWarning, UsageError, param
 from featstore.extraction.recipe import CheckOptions, GridOptions, Recipe
 from featstore.extraction.recipe_grid import make_recipes
 from featstore.finetuning.settings import FineTuneOptions
 from featstore.system.fields import check_names
+from featstore.system.paths import OneOrMorePaths, OnePath
 from featstore.system.progress import Progress, displayed
 from featstore.training.head_recipe import HeadRecipe
 
@@ -37,11 +37,13 @@ if TYPE_CHECKING:
     from featstore.runs.run import Run
     from featstore.training.head_recipe import TrainOn
 
-PathLike = str | os.PathLike[str]
-
 
 class _Options(GridOptions, DataKeywords, total=False):
     """The fields of a `Recipe` and those of `DataOptions`."""
+
+
+class _CheckOptions(CheckOptions, DataKeywords, total=False):
+    """The fields of a `Recipe` that a check takes and those of `DataOptions`."""
 
 
 class _TuneOptions(FineTuneOptions, DataKeywords, total=False):
@@ -100,7 +102,7 @@ def train_head(
     val_as_test: bool = False,
     seed: int = 0,
     cache: CacheLike = None,
-    runs: PathLike = "runs",
+    runs: OnePath = "runs",
     name: str | None = None,
     progress: bool | Progress = False,
     **options: Unpack[_Options],
@@ -146,6 +148,7 @@ def train_head(
     from featstore.training.job import check_side_by_side, train
 
     recipe = HeadRecipe(head=head, parameters=parameters or {}, seed=seed, train_on=train_on, average=average)
+    _refuse_head_parameters(options)
     reading, features = split_keywords(options)
     if own_base := HEADS[recipe.head].base:
         features.setdefault("model", own_base)
@@ -221,6 +224,7 @@ def compare(
     from featstore.comparison.grid import Measurement
     from featstore.comparison.job import measure_grid
 
+    _refuse_head_parameters(options)
     reading, features = split_keywords(options)
     if features.get("weights_seed", seed) != seed:
         raise UsageError(f"{param('weights_seed', features['weights_seed'])}: compare has one {param('seed')} for all")
@@ -251,7 +255,7 @@ def compare(
 
 
 def fine_tune(
-    run: Run | PathLike,
+    run: Run | OnePath,
     data: DataLike,
     *,
     blocks: int | None = None,
@@ -260,9 +264,9 @@ def fine_tune(
     whole: bool = False,
     views: str | None = None,
     augment: str | None = None,
-    weights: str | None = None,
+    weights: OnePath | None = None,
     cache: CacheLike = None,
-    runs: PathLike | None = None,
+    runs: OnePath | None = None,
     name: str | None = None,
     progress: bool | Progress = False,
     **settings: Unpack[_TuneOptions],
@@ -282,7 +286,7 @@ def fine_tune(
         views: `augment:K` trains on K random versions of each training image as well.
         augment: Changes to the ranges of these versions; `none` switches them off with `whole`.
         weights: File of the base's weights, if it was moved.
-        cache: A `Cache`, or the folder of one. Default: $FEATSTORE_CACHE, or `cache` in the working folder.
+        cache: A `Cache`, or the folder of one. Default: $FEATSTORE_CACHE, or that of the run.
         runs: Folder in which the new run is saved. Default: that of `run`.
         name: Name of its folder there. Default: that of `run` with `-tuned`.
         progress: Whether to show a display on standard error, or a `Progress` of your own.
@@ -329,10 +333,10 @@ def fine_tune(
 
 
 def evaluate(
-    run: Run | PathLike,
+    run: Run | OnePath,
     data: DataLike,
     *,
-    weights: str | Sequence[str] | None = None,
+    weights: OneOrMorePaths | None = None,
     cache: CacheLike = None,
     progress: bool | Progress = False,
     **options: Unpack[DataKeywords],
@@ -346,7 +350,7 @@ def evaluate(
         run: A run, or its folder.
         data: As for `extract`.
         weights: File of the base's weights, if it was moved; one for each base of the run.
-        cache: A `Cache`, or the folder of one. Default: $FEATSTORE_CACHE, or `cache` in the working folder.
+        cache: A `Cache`, or the folder of one. Default: $FEATSTORE_CACHE, or that of the run.
         progress: Whether to show a display on standard error, or a `Progress` of your own.
         **options: The fields of `DataOptions`: how `data` is read.
 
@@ -356,6 +360,7 @@ def evaluate(
     Raises:
         DataError: A label is not one of the run's, or no labelled image can be read.
         RunError: The base or its weights are not those of the run.
+        BaseUnavailable: An image is not in the cache, and the weights are not there.
 
     Warns:
         LeakWarning: Held-out images are among those that the run was trained on.
@@ -371,10 +376,10 @@ def evaluate(
 
 
 def predict(
-    run: Run | PathLike,
+    run: Run | OnePath,
     images: DataLike,
     *,
-    weights: str | Sequence[str] | None = None,
+    weights: OneOrMorePaths | None = None,
     cache: CacheLike = None,
     progress: bool | Progress = False,
 ) -> Prediction:
@@ -387,7 +392,7 @@ def predict(
         images: One or more image files, and folders of them; or a table, arrays or images in memory, as `data` of the
             other verbs.
         weights: File of the base's weights, if it was moved; one for each base of the run.
-        cache: A `Cache`, or the folder of one. Default: $FEATSTORE_CACHE, or `cache` in the working folder.
+        cache: A `Cache`, or the folder of one. Default: $FEATSTORE_CACHE, or that of the run.
         progress: Whether to show a display on standard error, or a `Progress` of your own.
 
     Returns:
@@ -396,6 +401,7 @@ def predict(
     Raises:
         DataError: No image can be read.
         RunError: The base or its weights are not those of the run.
+        BaseUnavailable: An image is not in the cache, and the weights are not there.
     """
     from featstore.runs.prediction import predict_images
 
@@ -403,51 +409,63 @@ def predict(
         return predict_images(_loaded(run), images, weights=weights, cache=cache, progress=display)
 
 
+def _refuse_head_parameters(options: Iterable[str]) -> None:
+    """Raise UsageError for a keyword that is one of the `parameters` of a head, and say where it belongs."""
+    from featstore.heads.parameters import parameter_named
+    from featstore.heads.registry import all_parameters
+
+    for word in options:
+        if name := parameter_named(word, all_parameters()):
+            raise UsageError(f"unknown option {word!r}: is a parameter of heads; give parameters={{{name!r}: ...}}")
+
+
 def check_base(
     data: DataLike,
     *,
     preprocess: str | Sequence[str] = (),
-    labels: PathLike | None = None,
-    class_index: PathLike | None = None,
+    labels: OnePath | None = None,
+    class_index: OnePath | None = None,
     views: str | Sequence[str] = (),
     cache: CacheLike = None,
     progress: bool | Progress = False,
-    **options: Unpack[CheckOptions],
+    **options: Unpack[_CheckOptions],
 ) -> LabelledCheck | UnlabelledCheck:
     """Check the preprocessing of a base: by accuracy with labels, by statistics of any photos without.
 
     What the base was trained with is always measured too.
 
     Args:
-        data: A folder of photos. If its folders are named by classes, as `n01440764` or `tench`, they are the labels.
+        data: A folder of photos, or a table, arrays or images in memory. Folders that are named by classes, as
+            `n01440764` or `tench`, are labels.
         preprocess: Variants to check. Default: all named ones.
         labels: A CSV path,label with numbers of classes from 0, WordNet ids or names, or `folders`: the names of the
             folders.
         class_index: File with the names of the classes, as Keras' imagenet_class_index.json, a list or lines. Default:
-            that file, beside the weights or in ~/.keras/models.
+            that file, next to the weights or in ~/.keras/models.
         views: With labels, `one`, `flip`, `five` or `ten`, or several. Default: all four.
         cache: A `Cache`, or the folder of one. Default: $FEATSTORE_CACHE, or `cache` in the working folder.
         progress: Whether to show a display on standard error, or a `Progress` of your own.
-        **options: Fields of `Recipe`: the base, and how images are read.
+        **options: Fields of `Recipe`: the base, and how images are read. And those of `DataOptions`.
 
     Returns:
         The check, with a `finding`, the `best` variant if one is right, and the verdict in words.
 
     Raises:
-        UsageError: An option makes no sense, or the output of the base is no classifier of these labels.
+        UsageError: An option makes no sense, or the output of the base is not a classifier of these labels.
         DataError: A label is not known, or no image can be read.
         BaseUnavailable: The base or its weights cannot be loaded.
         StoreError: The cache cannot be read or written.
     """
     from featstore.base_check.job import check_base as check
 
-    check_names("option", options, CheckOptions.__annotations__)
-    if "model" not in options:
+    check_names("option", options, {**CheckOptions.__annotations__, **DataKeywords.__annotations__})
+    reading, base = split_keywords(options)
+    if "model" not in base:
         raise UsageError(f"{param('model')} is missing: name a base, as in {param('model', 'MobileNetV2')}")
     with displayed(progress) as display:
         return check(
-            data,
-            Recipe(**options),
+            as_images(data, reading, cache),
+            Recipe(**base),
             [preprocess] if isinstance(preprocess, str) else preprocess,
             labels=labels,
             class_index=class_index,
@@ -457,7 +475,7 @@ def check_base(
         )
 
 
-def _loaded(run: Run | PathLike) -> Run:
+def _loaded(run: Run | OnePath) -> Run:
     from featstore.runs.files import load_run
     from featstore.runs.run import Run
 

@@ -19,6 +19,7 @@ T = TypeVar("T")
 _SIGNED = re.compile(r"[+-][\w .,/-]*")
 STANDARD_OUTPUT = Path("-")  # as the value of an option that names a file to write
 _FLAGS = {  # whose names differ from Python's
+    "heads": "--head",
     "image_folder": "--images",
     "parameters": "--set",
     "rates": "--rate-of",

@@ -77,7 +77,7 @@ def command(
         Path | None, typer.Option("--runs", help="Folder of the new run. Default: that of RUN.", show_default=False)
     ] = None,
     name: options.Name = None,
-    cache: options.Cache = None,
+    cache: options.RunCache = None,
     rehash: options.Rehash = False,
     json: options.Json = False,
     quiet: options.QuietRun = False,
@@ -125,12 +125,14 @@ def _describe(tuned: FineTuned) -> dict[str, Any]:
         "trainable_layers": list(tuned.trainable_layers),
         "metrics_before": describe_splits(tuned.metrics_before),
         "metrics_after": describe_splits(tuned.metrics_after),
+        "chosen": tuned.run.chosen,
         "hand_over": asdict(tuned.fine_tuning.hand_over),
         "difference": tuned.difference,
         "verdict": tuned.verdict,
         "recommended": str(tuned.recommended.folder),
         "seconds": tuned.run.seconds,
         "notes": list(tuned.notes),
+        "remarks": list(tuned.run.remarks),
         "data": tuned.data.describe(),
         "skipped": [item._asdict() for item in tuned.skipped],
     }

@@ -44,9 +44,20 @@ def command(
             show_default=False,
         ),
     ] = None,
+    sheet: Annotated[
+        Path | None,
+        typer.Option(
+            "--sheet",
+            help="Also draw the images with their labels there: .pdf in pages, or .png up to 200. Unsure ones have an "
+            "orange frame; red ones lie in the folder of another class.",
+        ),
+    ] = None,
+    top: Annotated[
+        int, typer.Option("--top", min=1, help="Number of classes of each image to print, the most probable first.")
+    ] = 1,
     weights: options.MovedWeights = [],
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 if any file had to be skipped.")] = False,
-    cache: options.Cache = None,
+    cache: options.RunCache = None,
     rehash: options.Rehash = False,
     json: options.Json = False,
     quiet: options.Quiet = False,
@@ -56,10 +67,14 @@ def command(
     Example: featstore predict runs/photos-MobileNetV2-tf-224-logistic new/ --csv labels.csv
     """
     from featstore.datasets.sources import as_images
+    from featstore.plots.files import kind_of
     from featstore.runs.files import load_run
-    from featstore.runs.prediction import predict_images
+    from featstore.runs.prediction import labels_of_folders, predict_images
+    from featstore.runs.titles import title_of
 
+    kind = kind_of(sheet, "sheet", ("png", "pdf")) if sheet else "png"
     check_output(csv, "--csv", json=json)
+    check_output(sheet, "--sheet")
     trained = load_run(run)
     if columns is not None and csv is None:
         raise UsageError(f"--columns {columns}: has no effect without --csv")
@@ -75,6 +90,9 @@ def command(
         )
     if csv is not None:
         _write_csv(csv, chosen, prediction)
+    if sheet is not None:
+        right = labels_of_folders(prediction, trained.classes)
+        write_file(sheet, prediction.draw_sheet(kind, right, title_of(trained)), "--sheet")
     if json:
         print_json(
             {
@@ -84,6 +102,7 @@ def command(
                         "path": image.path,
                         "label": image.label,
                         "probability": image.probability,
+                        "top": [list(share) for share in prediction.most_probable(image, top)],
                         "probabilities": dict(zip(trained.classes, image.probabilities, strict=True)),
                     }
                     for image in prediction.images
@@ -94,7 +113,7 @@ def command(
     else:
         list_skipped(prediction.skipped)
     if not (json or quiet or csv == STANDARD_OUTPUT):
-        print(prediction)
+        print(prediction.table(top))
     if strict and prediction.skipped:
         raise typer.Exit(1)
 

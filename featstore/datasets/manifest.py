@@ -10,6 +10,7 @@ from featstore.datasets.labels import in_natural_order
 from featstore.datasets.options import DataOptions
 from featstore.errors import DataError
 from featstore.system.files import FileStat
+from featstore.system.text import brief
 
 SPLITS = ("train", "val", "test")
 
@@ -64,7 +65,7 @@ class Skipped(NamedTuple):
     reason: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Manifest:
     """The images of a data set in a fixed order, and the files that are left out.
 
@@ -97,6 +98,9 @@ class Manifest:
     def __len__(self) -> int:
         """Return the number of images."""
         return len(self.pictures)
+
+    def __repr__(self) -> str:
+        return brief(self)
 
     def of_split(self, split: str) -> tuple[Picture, ...]:
         """Return the images of `split`: `train`, `val` or `test`."""

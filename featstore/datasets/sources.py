@@ -25,6 +25,7 @@ from featstore.datasets.tables import scan_table
 from featstore.datasets.walk import LINK_OUT, Walk
 from featstore.errors import DataError, UsageError, param
 from featstore.system.environment import cache_folder
+from featstore.system.paths import OneOrMorePaths, OnePath, one_or_more, one_path, refuse_whole_disk
 
 _OTHER_TABLES = (".xlsx", ".xls", ".ods", ".json", ".jsonl", ".feather", ".arff")
 
@@ -49,7 +50,7 @@ CacheFolder: TypeAlias = str | os.PathLike[str] | HasFolder | None
 DataLike: TypeAlias = str | os.PathLike[str] | Manifest | Frame | Mapping[str, Any] | Iterable[Any]
 
 
-def scan(data: str | os.PathLike[str], options: DataOptions | None = None, cache: CacheFolder = None) -> Manifest:
+def scan(data: OnePath, options: DataOptions | None = None, cache: CacheFolder = None) -> Manifest:
     """List the images of a data set, without reading them.
 
     Args:
@@ -63,8 +64,9 @@ def scan(data: str | os.PathLike[str], options: DataOptions | None = None, cache
 
     Raises:
         DataError: `data` does not exist, its layout is not one of the known ones, or it has no image.
+        UsageError: `data` is not a path, or is the whole disk or a home folder.
     """
-    source, options = os.fspath(data), options or DataOptions()
+    source, options = one_path(data, "data"), options or DataOptions()
     if not os.path.exists(source):
         raise DataError(f"{source}: no such file or folder; give a folder of images, a table or an image")
     ending = "" if os.path.isdir(source) else os.path.splitext(source)[1].lower()
@@ -78,12 +80,13 @@ def scan(data: str | os.PathLike[str], options: DataOptions | None = None, cache
             manifest = scan_array_file(Path(source), options, _folder(cache))
         else:
             is_folder = os.path.isdir(source)
-            manifest = _scan_folder(source, options) if is_folder else list_files([source], options)
+            manifest = _scan_folder(source, options) if is_folder else list_files(source, options)
     return _with_images(manifest)
 
 
 def _scan_folder(source: str, options: DataOptions) -> Manifest:
     """Return the manifest of a folder; where it has no labels, with a hint at a table in it."""
+    refuse_whole_disk(source)
     manifest = scan_folder(source, options)
     tables = sorted(name for name in os.listdir(source) if name.lower().endswith((".csv", ".tsv", ".parquet")))
     if manifest.classes or not tables:
@@ -190,21 +193,25 @@ def _refuse_options_of_tables(source: str, options: DataOptions) -> None:
             raise UsageError(f"{param(name, value)}: is for tables, and {source} is not one: give the table as DATA")
 
 
-def list_files(paths: Sequence[str | os.PathLike[str]], options: DataOptions | None = None) -> Manifest:
-    """Return a manifest without labels of files, in the given order, and of all files below folders, sorted."""
+def list_files(paths: OneOrMorePaths, options: DataOptions | None = None) -> Manifest:
+    """Return a manifest without labels of files, in the given order, and of all files below folders, sorted.
+
+    Raises UsageError for anything but paths, and for a folder that is the whole disk or a home folder.
+    """
     pictures: list[Picture] = []
     skipped: list[Skipped] = []
     notes: list[str] = []
-    for given in paths:
-        path = os.fspath(given)
+    named = one_or_more(paths, "images")
+    for path in named:
         walk = Walk(os.path.realpath(path), options or DataOptions())
         if os.path.isdir(path):
+            refuse_whole_disk(path)
             pictures += (Picture(file, info) for file, info in walk.files(path))
         elif (info := walk.stat(path)) is not None:
             pictures.append(Picture(path, info))
         skipped += walk.skipped
         notes += walk.notes()
-    return Manifest(str(paths[0]) if paths else "", tuple(pictures), tuple(skipped), notes=tuple(notes))
+    return Manifest(named[0] if named else "", tuple(pictures), tuple(skipped), notes=tuple(notes))
 
 
 def _nothing_found(manifest: Manifest) -> str:

@@ -52,6 +52,7 @@ def run(
     memory: DigestMemory,
     progress: Progress | None = None,
     threads: int | None = None,
+    title: str = "",
 ) -> Outcome:
     """Complete the rows of all `tasks` for all images of `manifest`.
 
@@ -59,7 +60,8 @@ def run(
     to it, and waited for at the end. If the run is interrupted, the rows that the base has made are stored first.
 
     make_reader: takes the numbers of all views and returns a reader of (views, height, width, 3) pixels; it is called
-    only if an image has to be read. memory: the digests of files that were read before.
+    only if an image has to be read. memory: the digests of files that were read before. title: what is
+    computed, which is told if anything is.
     """
     start = time.perf_counter()
     progress = progress or Silent()
@@ -71,6 +73,8 @@ def run(
         stack.callback(job.stop_claiming)
         try:
             unread = job.complete_remembered(manifest.pictures)
+            if unread and title:
+                job.progress.tell(title)
             job.progress.start(len(manifest), reused=len(manifest) - len(unread))
             claimed = job.read(unread)
             while claimed:

@@ -5,7 +5,6 @@ The command line and the Python API both call these functions. TensorFlow loads 
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -31,6 +30,7 @@ from featstore.images.readers import make_views_reader
 from featstore.spec import POOLS, FeatureSpec
 from featstore.store.rowid import row_id
 from featstore.store.rowstore import RowStore
+from featstore.system.paths import OnePath
 from featstore.system.pinned import pinned
 from featstore.system.text import Shown, Table
 
@@ -96,7 +96,7 @@ class FeatureSet:
         }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Extraction(Shown):
     """The result of an extraction; `print` shows it as a table.
 
@@ -127,7 +127,7 @@ class Extraction(Shown):
 
 @pinned()
 def extract_features(
-    data: str | os.PathLike[str] | Manifest,
+    data: OnePath | Manifest,
     recipes: Sequence[Recipe],
     cache: CacheLike = None,
     progress: Progress | None = None,
@@ -142,12 +142,24 @@ def extract_features(
     manifest = as_manifest(data)
     if not manifest.pictures:  # before weights are loaded or downloaded in vain
         raise DataError(_none_readable(manifest))
-    plans = tuple(make_plan(recipe, cache.digests) for recipe in recipes)
+    return extract_planned(manifest, [make_plan(recipe, cache.digests) for recipe in recipes], cache, progress)
+
+
+@pinned()
+def extract_planned(
+    manifest: Manifest, plans: Sequence[Plan], cache: Cache, progress: Progress | None = None
+) -> Extraction:
+    """Complete the rows of `plans` for all images of `manifest`. The weights are read only if a row is missing.
+
+    Raises BaseUnavailable then, if they are not there or not those of the plans; DataError if no image can be read.
+    """
+    if not manifest.pictures:
+        raise DataError(_none_readable(manifest))
     needed = [(plan.recipe, part) for plan in plans for part in plan.parts]
     manifest, features = _complete(manifest, needed, cache, progress)
     if not manifest.pictures:
         raise DataError(_none_readable(manifest))
-    return Extraction(manifest, features, plans)
+    return Extraction(manifest, features, tuple(plans))
 
 
 @pinned()
@@ -185,9 +197,15 @@ def _complete(
     """
     stores = {rows.spec.key: cache.store(rows.spec) for _, rows in needed}
     costs: dict[FeatureSpec, tuple[int, float]] = {}  # rows computed, and seconds
-    for reading, specs in _group_into_runs(needed):
+    runs = _group_into_runs(needed)
+    for number, (reading, specs) in enumerate(runs, start=1):
         tasks = [_task(cache, recipe, rows, stores[rows.spec.key]) for recipe, rows in specs]
-        outcome = job.run(manifest, tasks, partial(make_views_reader, reading), cache.digests, progress)
+        title = (
+            f"{specs[0][0].model} at {reading.height}x{reading.width} px, {number} of {len(runs)}"
+            if len(runs) > 1
+            else ""
+        )
+        outcome = job.run(manifest, tasks, partial(make_views_reader, reading), cache.digests, progress, title=title)
         manifest = outcome.manifest
         if note := note_on_levels(outcome.brightest, reading):
             manifest = replace(manifest, notes=tuple(dict.fromkeys((*manifest.notes, note))))
@@ -229,7 +247,7 @@ def _group_into_runs(
 
 
 def extract_all(
-    data: str | os.PathLike[str] | Manifest,
+    data: OnePath | Manifest,
     recipes: Sequence[Recipe],
     cache: CacheLike = None,
     progress: Progress | None = None,
@@ -248,7 +266,7 @@ def extract_all(
 
 
 def _task(cache: Cache, recipe: Recipe, rows: PlannedRows, store: RowStore) -> Task:
-    source, spec = recipe.source(), rows.spec
+    source, spec = recipe.source(must_exist=False), rows.spec
     are_pooled = spec.pool == "none" and source.pools_maps(spec.layer)
     pools: dict[str, Pooling] = {pool: partial(pool_map, pool=pool) for pool in POOLS if are_pooled and pool != "none"}
     guard = Guard(store, _plain_reader(spec.reading), make_encoder(source, spec), pools=pools)

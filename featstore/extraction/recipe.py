@@ -17,6 +17,7 @@ from featstore.images.reading import ALL_BITS, Fit, Interpolation, ReadingName, 
 from featstore.images.views import parse_views, settle_views
 from featstore.spec import LAST_ACTIVATION, Dtype, Pool
 from featstore.system.fields import Alias, Between, Seed, settle_fields
+from featstore.system.paths import OnePath, one_path
 from featstore.system.words import plain, spelled_as
 
 if TYPE_CHECKING:
@@ -34,8 +35,8 @@ class Recipe:
     command line has no option for it.
 
     Attributes:
-        model: A base (see `featstore models`), `tiny`, or a .keras file.
-        weights: imagenet, random, a file .h5, .weights.h5, .keras, or default: what the base was published with.
+        model: A base (see `featstore models`), `tiny`, or a network in a file .keras or .h5.
+        weights: imagenet, random, a file .h5, .hdf5, .weights.h5, .keras, or default: what the base was published with.
         alpha: Width multiplier of MobileNet, V2 and V3.
         preprocess: keras (what the base was trained with), caffe, torch, tf, rescale, rgb-mean, raw, or numbers:
             order=bgr,scale=1,mean=104:117:124,std=1.
@@ -85,26 +86,29 @@ class Recipe:
         for name, settle in _SETTLE.items():
             object.__setattr__(self, name, settle(getattr(self, name)))
 
-    def source(self) -> BaseSource:
-        """Return the source of the base; raises UsageError or BaseUnavailable."""
+    def source(self, *, must_exist: bool = True) -> BaseSource:
+        """Return the source of the base; raises UsageError or BaseUnavailable. See `parse_source`."""
         from featstore.bases.source import parse_source
 
-        return parse_source(self.model, self.weights, self.alpha, self.weights_seed, self.top)
+        return parse_source(self.model, self.weights, self.alpha, self.weights_seed, self.top, must_exist=must_exist)
+
+    def path(self) -> str | None:
+        """Return the path of the file that the recipe names, with weights or with a network; None if it names none."""
+        if self._names_file():
+            return self.model
+        return self.weights if self.weights not in (None, "", "imagenet", "random") else None
 
     def with_path(self, change: Callable[[str], str]) -> Recipe:
         """Return the recipe with `change` applied to the path of the file that it names, if any."""
-        if self._names_file():
-            return replace(self, model=change(self.model))
-        if not self.weights or self.weights in ("imagenet", "random"):
-            return self
-        return replace(self, weights=change(self.weights))
+        path = self.path()
+        return self if path is None else self.with_weights(change(path))
 
     def at_absolute_paths(self) -> Recipe:
         """Return the recipe with an absolute path of the file that it names, if any, for use from another folder."""
         return self.with_path(os.path.abspath)
 
     def with_weights(self, weights: str) -> Recipe:
-        """Return the recipe with other weights. A `.keras` file is base and weights in one."""
+        """Return the recipe with other weights. A network in a file is base and weights in one."""
         return replace(self, model=weights) if self._names_file() else replace(self, weights=weights)
 
     def on_pixels(self) -> Recipe:
@@ -118,6 +122,11 @@ class Recipe:
         return replace(bare, model=PIXELS.name, preprocess=preprocess)
 
     @property
+    def sizes(self) -> int:
+        """The number of sizes that each image is seen at, and so of specs."""
+        return 1 + len(self.scales.split(",")) if self.scales else 1
+
+    @property
     def has_several_views(self) -> bool:
         """Whether predictions see several views of an image; augmented versions are for training alone."""
         return bool(self.scales) or parse_views(self.views)[0] != "one"
@@ -127,23 +136,26 @@ class Recipe:
         return asdict(self)
 
     def _names_file(self) -> bool:
-        from featstore.bases.source import MODEL_ENDING
+        from featstore.bases.source import MODEL_ENDINGS
 
-        return self.model.endswith(MODEL_ENDING)
+        return self.model.endswith(MODEL_ENDINGS)
 
 
-def _settle_model(model: str) -> str:
+def _settle_model(model: OnePath) -> str:
     from featstore.bases.catalog import settle_model
 
-    return settle_model(model)
+    return settle_model(one_path(model, "model"))
 
 
-def settle_weights(weights: str | None) -> str | None:
+_PUBLISHED = ("default", "shipped")  # words for the weights that a base was published with
+
+
+def settle_weights(weights: OnePath | None) -> str | None:
     """Return weights as they are named here; None for what the base was published with."""
-    if weights is None:
+    if weights is None or weights == "":
         return None
-    text = os.fspath(weights)
-    return None if text == "" or plain(text) == "default" else spelled_as(text, ("imagenet", "random")) or text
+    text = one_path(weights, "weights")
+    return None if plain(text) in _PUBLISHED else spelled_as(text, ("imagenet", "random")) or text
 
 
 def _settle_scales(scales: str | Sequence[Any] | None) -> str | None:

@@ -6,7 +6,6 @@ weights of the base and of the head, so it must predict what the head predicts f
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -25,9 +24,10 @@ from featstore.images.reading import Reading
 from featstore.images.views import Augmentation, parse_augmentation, parse_views
 from featstore.runs.files import load_splits
 from featstore.runs.fine_tuning import HandOver, HandOverAccuracy
-from featstore.runs.recipes import recipes_of
+from featstore.runs.recipes import plans_of, weights_wanted
 from featstore.runs.run import Run
 from featstore.spec import FeatureSpec
+from featstore.system.paths import OnePath, one_path
 from featstore.system.tensorflow_loader import load_tensorflow
 from featstore.training.fit import Prepared, prepare
 
@@ -74,13 +74,13 @@ class FineTuneSetup:
 
 def set_up_fine_tuning(
     run: Run,
-    data: str | os.PathLike[str] | Manifest,
+    data: OnePath | Manifest,
     choice: CutChoice,
     settings: FineTuneSettings,
     *,
     views: str | None,
     augment: str | None,
-    weights: str | None,
+    weights: OnePath | None,
     cache: Cache,
     progress: Progress | None,
 ) -> FineTuneSetup:
@@ -89,12 +89,15 @@ def set_up_fine_tuning(
     Raises UsageError if the base cannot be cut there, DataError if the classes are not those of the run, RunError if
     the network does not predict what the head predicts.
     """
-    [recipe] = recipes_of(run, weights, cache)
+    weights = None if weights is None else one_path(weights, "weights")
+    with weights_wanted(run, weights):
+        [plan] = plans_of(run, weights, cache, read_weights=True)
+    recipe = plan.recipe
     manifest = _with_classes_of(run, data)
     run.load_head()  # fail early: extraction may take long
     seen = load_splits(run)
     body, cut = _cut_base(run.specs[0], recipe, choice, settings)
-    given = run.recipes[0].with_weights(weights) if weights else run.recipes[0]
+    given = replace(run.recipes[0], model=recipe.model, weights=recipe.weights)
     input_recipe, ranges = _input_recipe(given, run.specs[0].reading, cut.layer if cut else None, views, augment)
     fractions = run.fractions["val"], run.fractions["test"]
     prepared = prepare(manifest, [recipe, input_recipe], *fractions, cache, progress)
@@ -121,7 +124,7 @@ def set_up_fine_tuning(
     )
 
 
-def _with_classes_of(run: Run, data: str | os.PathLike[str] | Manifest) -> Manifest:
+def _with_classes_of(run: Run, data: OnePath | Manifest) -> Manifest:
     """Return the manifest of `data`; raises DataError for other classes than those of the run."""
     manifest = as_manifest(data)
     if manifest.classes and set(manifest.classes) != set(run.classes):

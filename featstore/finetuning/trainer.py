@@ -22,7 +22,7 @@ from featstore.finetuning.optimizers import make_groups
 from featstore.finetuning.settings import FineTuneSettings
 from featstore.heads.fine_tuned import PREDICT_BATCH, FineTunedNetwork
 from featstore.heads.logits import loss_and_accuracy
-from featstore.heads.loop import Batch, Training, compile_step
+from featstore.heads.loop import Batch, Training, compile_step, divide
 from featstore.images.views import Augmentation
 from featstore.store.rowid import row_id
 from featstore.system.progress import OnStep
@@ -92,7 +92,7 @@ class Trainer:
         if settings.train_bn and not has_batch_norm(self.network):
             raise UsageError(f"{param('train_bn', True)}: no BatchNormalization is above the cut; leave it out")
         epoch, rows = self._batches(random)
-        steps = -(-rows // settings.batch)
+        steps = len(divide(rows, settings.batch))
         step = compile_step(self.network, make_groups(self.network, settings, steps))
         self.training = Training(self.network, step, f"fine-tuning at rate {settings.rate:g}")
 

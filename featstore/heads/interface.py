@@ -32,6 +32,10 @@ class Classifier(Protocol):
     def predict_proba(self, X: NDArray[np.float32]) -> NDArray[np.float64]:
         """Return probabilities (n, classes), columns in the order of the classes."""
 
+    @property
+    def row_shape(self) -> tuple[int, ...]:
+        """The shape of a row of features that it takes; maps count as flattened where it flattens them."""
+
     def network(self, shape: tuple[int, ...]) -> Any:
         """Return the same classifier as a Keras model from rows of `shape` to probabilities. Loads TensorFlow."""
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -35,6 +38,7 @@ class LogisticHead(LogisticParameters):
     """
 
     _fitted: LinearClassifier | None = field(default=None, init=False, repr=False)
+    _converged: bool = field(default=True, init=False, repr=False)
     _curve: Curve = field(default=Curve("C", [], {}, log_x=True), init=False, repr=False)
 
     def fit(
@@ -55,14 +59,18 @@ class LogisticHead(LogisticParameters):
         units = np.arange(len(y)) if groups is None else groups
         smallest = min(len(np.unique(units[y == label])) for label in np.unique(y))
         # The matrices are too small for several threads: on 4 cores BLAS took 24 s for what one thread does in 2 s.
-        with threadpool_limits(1, "blas"):
+        with threadpool_limits(1, "blas"), _muted_warnings():
             C = self.C if self.C is not None else DEFAULT_C
             if self.C is None and smallest >= 2:
                 C = self._choose_strength(X, y, min(self.folds, smallest), seed, on_step, groups)
-            self._fitted = _fit_pipeline(X, y, C, self.max_iter)
+            self._fitted, self._converged = _fit_pipeline(X, y, C, self.max_iter)
 
     def predict_proba(self, X: NDArray[np.float32]) -> NDArray[np.float64]:
         return self._classifier.predict_proba(_flat(X))
+
+    @property
+    def row_shape(self) -> tuple[int, ...]:
+        return self._classifier.mean.shape
 
     @property
     def curve(self) -> Curve:
@@ -70,6 +78,11 @@ class LogisticHead(LogisticParameters):
 
     def selected(self) -> dict[str, Any]:
         return {"C": self._classifier.C}
+
+    @property
+    def converged(self) -> bool:
+        """Whether the solver of the last `fit` ended before `max_iter` did."""
+        return self._converged
 
     @property
     def is_trained(self) -> bool:
@@ -190,7 +203,10 @@ class _Fold:
         return float(loss), float(accuracy)
 
 
-def _fit_pipeline(X: NDArray[np.float32], y: NDArray[np.intp], C: float, max_iter: int) -> LinearClassifier:
+def _fit_pipeline(
+    X: NDArray[np.float32], y: NDArray[np.intp], C: float, max_iter: int
+) -> tuple[LinearClassifier, bool]:
+    """Return the classifier, and whether the solver converged."""
     from sklearn.linear_model import LogisticRegression
     from sklearn.preprocessing import StandardScaler
 
@@ -199,7 +215,19 @@ def _fit_pipeline(X: NDArray[np.float32], y: NDArray[np.intp], C: float, max_ite
     # Contiguous, as after loading from the file: BLAS may round differently for another layout.
     coefficients = np.ascontiguousarray(model.coef_)
     samples = int(np.max(scaler.n_samples_seen_))
-    return LinearClassifier(scaler.mean_, scaler.scale_, coefficients, model.intercept_, C, samples)
+    classifier = LinearClassifier(scaler.mean_, scaler.scale_, coefficients, model.intercept_, C, samples)
+    return classifier, int(np.max(model.n_iter_)) < max_iter
+
+
+@contextmanager
+def _muted_warnings() -> Iterator[None]:
+    """Hide two warnings of scikit-learn: that numbers of classes may be quantities, and of `max_iter`."""
+    from sklearn.exceptions import ConvergenceWarning
+
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The number of unique classes", UserWarning)
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        yield
 
 
 def _flat(X: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from featstore.datasets.manifest import Skipped
 from featstore.datasets.sources import DataLike, as_images
-from featstore.extraction.cache import Cache, CacheLike
-from featstore.extraction.pipeline import extract_features
-from featstore.runs.recipes import recipes_of
+from featstore.errors import UsageError, param
+from featstore.extraction.cache import CacheLike
+from featstore.extraction.pipeline import extract_planned
+from featstore.plots.files import Kind, kind_of
+from featstore.runs.recipes import cache_of, plans_of, weights_wanted
 from featstore.runs.run import Run
 from featstore.system.figures import figure
+from featstore.system.files import write_whole
+from featstore.system.paths import OneOrMorePaths, OnePath, one_path
 from featstore.system.pinned import pinned
 from featstore.system.text import Shown, Table
 
@@ -36,22 +42,77 @@ class ImagePrediction(NamedTuple):
     probabilities: tuple[float, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Prediction(Shown):
     """The predictions for a list of images.
 
     Attributes:
         images: One for each image, in the order given; the images of a folder are sorted by path.
         skipped: Files that could not be read.
+        classes: Names of the classes, in the order of the probabilities.
     """
 
     images: tuple[ImagePrediction, ...]
     skipped: tuple[Skipped, ...]
+    classes: tuple[str, ...]
+
+    def save_sheet(self, path: OnePath, right: Sequence[str | None] | None = None, title: str = "") -> None:
+        """Save a sheet of all images with their labels; those that are unsure or wrong are framed in colour.
+
+        Args:
+            path: File to write. A .pdf has all images, in pages; a .png the first 200.
+            right: The right class of each image, None where it is not known.
+            title: Title of the sheet.
+
+        Raises:
+            UsageError: `path` has another ending, or `right` another length.
+            StoreError: The file cannot be written.
+        """
+        kind = kind_of(one_path(path, "path"), "path", ("png", "pdf"))
+        write_whole(Path(one_path(path, "path")), self.draw_sheet(kind, right, title))
+
+    def draw_sheet(self, kind: Kind = "png", right: Sequence[str | None] | None = None, title: str = "") -> bytes:
+        """Return the sheet that `save_sheet` saves, as the bytes of a `png` or `pdf`."""
+        from featstore.plots.sheet import Answer, draw_sheet
+
+        if right is not None and len(right) != len(self.images):
+            raise UsageError(f"{param('right')}: expected {len(self.images)} labels, found {len(right)}")
+        answers = [
+            Answer(image.path, image.label, figure(image.probability), _is_unsure(image.probabilities), label)
+            for image, label in zip(self.images, right or [None] * len(self.images), strict=True)
+        ]
+        return draw_sheet(answers, title, kind)
 
     def parts(self) -> Iterator[Table]:
         """Yield a row for each image."""
-        rows = [(image.path, image.label, figure(image.probability)) for image in self.images]
-        yield Table(("image", "label", "probability"), rows)
+        yield self.table()
+
+    def table(self, top: int = 1) -> Table:
+        """Return a row for each image, with its `top` most probable classes and their probabilities."""
+        ranks = range(1, min(top, len(self.classes)) + 1)
+        header = [f"{column} {rank}" if rank > 1 else column for rank in ranks for column in ("label", "probability")]
+        rows = []
+        for image in self.images:
+            cells = [cell for name, share in self.most_probable(image, top) for cell in (name, figure(share))]
+            rows.append((image.path, *cells))
+        return Table(("image", *header), rows)
+
+    def most_probable(self, image: ImagePrediction, top: int) -> list[tuple[str, float]]:
+        """Return the `top` most probable classes of an image with their probabilities, the most probable first."""
+        shares = zip(self.classes, image.probabilities, strict=True)
+        return sorted(shares, key=lambda share: -share[1])[:top]
+
+
+def _is_unsure(probabilities: Sequence[float]) -> bool:
+    """Return whether the most probable class is less than twice as probable as the next."""
+    *_, second, first = sorted(probabilities)
+    return first < 2 * second
+
+
+def labels_of_folders(prediction: Prediction, classes: Sequence[str]) -> list[str | None]:
+    """Return the name of each image's folder where it is one of `classes`, else None."""
+    names = (os.path.basename(os.path.dirname(os.path.abspath(image.path))) for image in prediction.images)
+    return [name if name in classes else None for name in names]
 
 
 @pinned()
@@ -59,22 +120,24 @@ def predict_images(
     run: Run,
     images: DataLike,
     *,
-    weights: str | Sequence[str] | None = None,
+    weights: OneOrMorePaths | None = None,
     cache: CacheLike = None,
     progress: Progress | None = None,
 ) -> Prediction:
     """Predict images; see `featstore.predict`.
 
-    Features go through the cache, so images that were seen before cost nothing. `weights` are the new paths of moved
-    weights, or of the user's `.keras` bases, one for each base of the run. Raises RunError if they are not those of
-    the run, DataError if no image can be read.
+    Features go through the cache of the run, so images that were seen before cost nothing and need no weights.
+    `weights` are the new paths of moved weights, or of the user's `.keras` bases, one for each base of the run. Raises
+    RunError if they are not those of the run, BaseUnavailable if they are wanted and not there, DataError if no image
+    can be read.
     """
     from featstore.features.views import load_in_blocks
 
-    cache = Cache.at(cache)
+    cache = cache_of(run, cache, progress)
     images = as_images(images, None, cache)
-    recipes = recipes_of(run, weights, cache)
-    extraction = extract_features(images, recipes, cache, progress)
+    plans = plans_of(run, weights, cache)
+    with weights_wanted(run, weights):
+        extraction = extract_planned(images, plans, cache, progress)
     pictures = extraction.manifest.pictures
     rows = []
     for picture, row in zip(
@@ -82,4 +145,4 @@ def predict_images(
     ):
         best = int(row.argmax())
         rows.append(ImagePrediction(picture.path, run.classes[best], float(row[best]), tuple(map(float, row))))
-    return Prediction(tuple(rows), extraction.manifest.skipped)
+    return Prediction(tuple(rows), extraction.manifest.skipped, run.classes)

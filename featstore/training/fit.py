@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,12 +12,13 @@ from featstore.datasets.sources import as_manifest
 from featstore.datasets.splits import check_splittable, complete_splits
 from featstore.datasets.summary import summarize
 from featstore.datasets.units import unit_names
-from featstore.errors import DataError
+from featstore.errors import DataError, UsageError, param
 from featstore.extraction.cache import Cache, CacheLike
 from featstore.extraction.pipeline import FeatureSet, extract_augmented, extract_features
 from featstore.extraction.plan import Plan
 from featstore.extraction.recipe import Recipe
 from featstore.heads.interface import Head
+from featstore.system.paths import OnePath
 from featstore.system.progress import OnStep
 from featstore.training.head_recipe import HeadRecipe
 
@@ -26,8 +26,10 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from featstore.evaluation.remarks import Course
+    from featstore.evaluation.remarks import Remark
     from featstore.system.progress import Progress
+
+VAL_FRACTION = TEST_FRACTION = 0.2  # where the user says nothing
 
 
 @dataclass(frozen=True)
@@ -54,22 +56,26 @@ class FitResult(NamedTuple):
 
 
 def prepare(
-    data: str | os.PathLike[str] | Manifest,
+    data: OnePath | Manifest,
     recipes: Sequence[Recipe],
-    val_fraction: float = 0.2,
-    test_fraction: float = 0.2,
+    val_fraction: float = VAL_FRACTION,
+    test_fraction: float = TEST_FRACTION,
     cache: CacheLike = None,
     progress: Progress | None = None,
     *,
     val_as_test: bool = False,
+    in_folds: bool = False,
 ) -> Prepared:
     """Complete the features of all `recipes` for `data`, including augmented versions of its training images.
+
+    in_folds: whether the images are measured on by cross-validation, which makes its own test splits.
 
     Raises DataError if a class has no image to train on; labels and splits are checked before anything is extracted.
     """
     cache = Cache.at(cache)
     manifest = as_manifest(data)
     check_splittable(manifest, val_fraction, test_fraction, val_as_test)
+    _refuse_idle_fractions(manifest, val_fraction, test_fraction, val_as_test, in_folds)
     summarize(manifest).tell(progress)
     extraction = extract_features(manifest, recipes, cache, progress)
     unread = [name for name in manifest.classes if name not in extraction.manifest.classes]
@@ -80,6 +86,21 @@ def prepare(
     _check_classes(manifest)
     augmented = extract_augmented(manifest, extraction.plans, cache, progress)
     return Prepared(extraction.manifest, manifest, (*extraction.features, *augmented), extraction.plans, cache)
+
+
+def _refuse_idle_fractions(
+    manifest: Manifest, val_fraction: float, test_fraction: float, val_as_test: bool, in_folds: bool
+) -> None:
+    """Raise UsageError for a share that the user asks for and that nothing would be taken by."""
+    given = {p.split for p in manifest.pictures if p.label is not None}
+    if val_fraction != VAL_FRACTION and "val" in given and not (val_as_test or in_folds):
+        raise UsageError(
+            f"{param('val_fraction', val_fraction)}: has no effect, since {manifest.source} has a validation split; "
+            "leave it out"
+        )
+    if test_fraction != TEST_FRACTION and (in_folds or given != {None}):
+        reason = "each fold is a test split" if in_folds else f"{manifest.source} has splits of its own"
+        raise UsageError(f"{param('test_fraction', test_fraction)}: has no effect, since {reason}; leave it out")
 
 
 class HeadFit:
@@ -139,15 +160,18 @@ def fit_head(
     return fit.result(predict_on)
 
 
-def course_of(head: Head) -> Course | None:
-    """Return how far the training of `head` came; None if it had no epochs, or no validation split to judge them."""
-    from featstore.evaluation.remarks import Course
+def remark_on_training(head: Head) -> Remark | None:
+    """Return a remark if the training of `head` was ended too early, or had nothing to tell when to end."""
+    from featstore.evaluation.remarks import Course, Remark, remark_on_course
     from featstore.heads.keras_head import KerasHead
+    from featstore.heads.logistic import LogisticHead
 
-    if not isinstance(head, KerasHead) or "val_loss" not in head.curve.series:
-        return None
-    selected = head.selected()
-    return Course(selected["epochs"], selected["best_epoch"], head.epochs, head.patience)
+    if isinstance(head, KerasHead):
+        best = head.selected()["best_epoch"] if "val_loss" in head.curve.series else None
+        return remark_on_course(Course(head.selected()["epochs"], best, head.epochs, head.patience))
+    if isinstance(head, LogisticHead) and not head.converged:
+        return Remark(f"max_iter={head.max_iter} ended the fit early", "the solver had not converged; try more")
+    return None
 
 
 def _check_classes(manifest: Manifest) -> None:

@@ -21,11 +21,11 @@ from featstore.runs.moves import moved_notes
 from featstore.runs.run import Run
 from featstore.system.environment import utc_now, versions
 from featstore.system.files import file_digest
+from featstore.system.paths import OnePath, one_path
 from featstore.system.pinned import pinned
 from featstore.training.endings import saved_if_interrupted
-from featstore.training.fit import FitResult, HeadFit, Prepared, course_of, prepare
+from featstore.training.fit import FitResult, HeadFit, Prepared, prepare, remark_on_training
 from featstore.training.head_recipe import HeadRecipe
-from featstore.training.naming import run_name
 
 if TYPE_CHECKING:
     from featstore.system.progress import Progress
@@ -44,7 +44,7 @@ class TrainResult(NamedTuple):
 
 @pinned()
 def train(
-    data: str | os.PathLike[str] | Manifest,
+    data: OnePath | Manifest,
     recipes: Recipe | Sequence[Recipe],
     head: HeadRecipe | None = None,
     *,
@@ -52,7 +52,7 @@ def train(
     test_fraction: float = 0.2,
     val_as_test: bool = False,
     cache: CacheLike = None,
-    runs: str | os.PathLike[str] = DEFAULT_RUNS,
+    runs: OnePath = DEFAULT_RUNS,
     name: str | None = None,
     command: str | None = None,
     progress: Progress | None = None,
@@ -71,8 +71,9 @@ def train(
     start = time.perf_counter()
     head = head or HeadRecipe()
     estimator = make_head(head.head, head.parameters)
-    check_root(Path(runs))
-    check_name(Path(runs), name)
+    root = Path(one_path(runs, "runs"))
+    check_root(root)
+    check_name(root, name)
     recipes = [recipes] if isinstance(recipes, Recipe) else list(recipes)
     head.check(recipes)
     own = HEADS[head.head].base
@@ -94,7 +95,7 @@ def train(
             summary,
             head,
             fitted,
-            Path(runs),
+            root,
             name,
             seconds={stage: round(value, 3) for stage, value in seconds.items()},
             fractions={"val": val_fraction, "test": test_fraction},
@@ -102,7 +103,7 @@ def train(
             interrupted=interrupted,
         )
 
-    with saved_if_interrupted(lambda: estimator.is_trained, save):
+    with saved_if_interrupted(lambda: estimator.is_trained, save, progress):
         fit.run(progress.steps(head.head) if progress else None)
         interrupted = False
         run = save()
@@ -143,15 +144,13 @@ def _save(
     manifest, estimator = prepared.manifest, fitted.estimator
     stops_on_val = HEADS[head.head].stops_on_val
     metrics = measure_splits(fitted.probabilities, fitted.pictures, manifest.classes, stops_on_val)
-    parameters = _parameters(estimator)
-    name = name or run_name(manifest.source, prepared.plans, head, parameters)
 
     def build(folder: Path) -> Run:
         head_file = estimator.save(folder)
         run = Run(
             folder=folder,
             head=head.head,
-            parameters=parameters,
+            parameters=_parameters(estimator),
             chosen=estimator.selected(),
             recipes=tuple(plan.recipe.at_absolute_paths() for plan in prepared.plans),
             specs=tuple(part.spec for plan in prepared.plans for part in plan.parts),
@@ -168,7 +167,7 @@ def _save(
             interrupted=interrupted,
             fractions=fractions,
             notes=(*summary.leaks, *moved_notes(runs, manifest), *summary.remarks),
-            remarks=tuple(map(str, remarks_on(metrics, course_of(estimator)))),
+            remarks=tuple(map(str, remarks_on(metrics, remark_on_training(estimator)))),
             versions=versions(),
             head_file=head_file,
             head_sha256=file_digest(folder / head_file),

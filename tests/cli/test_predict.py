@@ -52,10 +52,10 @@ def test_a_table_for_people(run: str) -> None:
     done = train()
     assert done.code == 0
     lines = done.out.splitlines()
-    assert lines[0].split() == ["split", "n", "accuracy", "95", "%", "interval", "log", "loss", "used", "for"]
+    assert lines[0].split()[:7] == ["split", "n", "accuracy", "95", "%", "interval", "commonest"]
     assert [line.split()[0] for line in lines[1:4]] == ["train", "val", "test"]
-    assert lines[4].startswith("logistic (C ")
-    folder = Path(lines[5].removeprefix("saved in "))
+    assert lines[-2].startswith("logistic (C ")
+    folder = Path(lines[-1].removeprefix("saved in "))
     assert (folder / "run.json").is_file()
     assert folder.name == f"{Path(run).name}-2"
 
@@ -64,12 +64,28 @@ def test_json_is_the_only_thing_on_standard_output() -> None:
     """The object of the description, with classes as they are called and no top-5 for four of them."""
     done = train("--json", "--set", "C=0.1", "--runs", "others")
     result = json.loads(done.out)
-    assert list(result) == ["run", "head", "key", "classes", "metrics", "seconds", "notes", "skipped"]
+    settings = ["date", "command", "interrupted", "head", "parameters", "chosen", "seed", "key"]
+    assert list(result) == ["run", *settings, "classes", "metrics", "seconds", "notes", "remarks", "skipped"]
+    assert result["chosen"] == {"C": 0.1}
+    assert result["command"].startswith("featstore train-head photos --model tiny --json --set C=0.1")
     assert result["classes"] == CLASSES
     assert list(result["metrics"]) == ["train", "val", "test"]
-    assert all(list(m) == [*FIGURES, "used_for"] for m in result["metrics"].values())
+    assert all([name for name in m if name in FIGURES] == FIGURES for m in result["metrics"].values())
     assert list(result["seconds"]) == ["features", "fit", "total"]
     assert Path(result["run"]).parent == Path("others")
+
+
+def test_quiet_prints_the_folder_of_the_run(tmp_path: Path) -> None:
+    """And nothing else, so that a script can use it."""
+    done = train("--quiet", "--name", "mine", "--runs", tmp_path)
+    assert (done.code, done.out) == (0, f"{tmp_path / 'mine'}\n")
+    assert (tmp_path / "mine" / "run.json").is_file()
+    again = train("--quiet", "--name", "mine", "--runs", tmp_path)
+    assert (again.code, again.out) == (1, "")
+    assert (
+        again.err
+        == f"featstore: {tmp_path / 'mine'}: there is one already; give another --name, or remove that folder\n"
+    )
 
 
 def test_top_5_is_reported_from_six_classes_on(tmp_path: Path) -> None:
@@ -89,16 +105,20 @@ def test_a_leak_is_a_warning_beside_the_result(tmp_path: Path) -> None:
     write_photos(tmp_path / "data" / "test", 1)
     done = call("train-head", tmp_path / "data", "--model", "tiny", "--json")
     assert done.code == 0
-    json.loads(done.out)
-    assert done.err.startswith("warning: 2 held-out images are byte for byte in the training split too")
+    result = json.loads(done.out)
+    classes, *_, leak = done.err.splitlines()[:3]
+    assert classes == "2 classes: discs 4/1, stripes 4/1 (train/test)"
+    assert leak.startswith("warning: 2 held-out images are byte for byte in the training split too")
+    assert leak == f"warning: {result['notes'][0]}"
+    assert result["data"]["classes"]["discs"] == {"images": 5, "train": 3, "val": 1, "test": 1}
 
 
 @pytest.mark.parametrize(
     "settings, message",
     [
-        (["C=x"], "head logistic: "),
-        (["C=nan"], "head logistic: "),
-        (["folds=1"], "head logistic: "),
+        (["C=x"], "expected a number above 0"),
+        (["C=nan"], "expected a number above 0"),
+        (["folds=1"], "expected a whole number of at least 2"),
         (["depth=3"], "head logistic has no parameter 'depth': it takes C, folds, max_iter"),
     ],
 )
@@ -137,6 +157,21 @@ def test_a_table_of_predictions(run: str) -> None:
     assert header.split() == ["image", "label", "probability"]
     assert line.split()[0] == "photos/grün/3.png"
     assert line.split()[1] in CLASSES
+
+
+def test_the_most_probable_classes(run: str) -> None:
+    """In the table and as JSON, the most probable first; there are no more of them than classes."""
+    done = call("predict", run, "photos/grün/3.png", "--top", "3")
+    header, line = done.out.splitlines()
+    assert header.split("  ")[0] == "image"
+    assert [cell for cell in header.split("  ") if cell.strip()][-1].strip() == "probability 3"
+    shares = [float(cell) for cell in line.split()[2::2]]
+    assert shares == sorted(shares, reverse=True)
+    assert len(shares) == 3
+    [image] = json.loads(call("predict", run, "photos/grün/3.png", "--top", "99", "--json").out)["predictions"]
+    assert sorted(label for label, _ in image["top"]) == CLASSES
+    assert image["top"][0] == [image["label"], image["probability"]]
+    assert dict(image["top"]) == image["probabilities"]
 
 
 def test_a_spreadsheet_calculates_nothing(run: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -258,3 +293,17 @@ def test_a_run_of_a_stranger_cannot_name_files_of_ours(run: str, tmp_path: Path)
     done = call("predict", tmp_path / "run", "photos/grün/0.png")
     assert done.code == 1
     assert "the head is outside the run's folder" in done.err
+
+
+def test_a_sheet_shows_the_answers(run: str) -> None:
+    """Beside the table; a PDF too, and another ending is refused before anything is read."""
+    done = call("predict", run, "photos", "--sheet", "sheet.png")
+    assert (done.code, len(done.out.splitlines())) == (0, 1 + 24)
+    assert Path("sheet.png").read_bytes().startswith(b"\x89PNG")
+    assert call("predict", run, "photos", "--sheet", "sheet.pdf", "--quiet").code == 0
+    assert Path("sheet.pdf").read_bytes().startswith(b"%PDF")
+    done = call("predict", "no such run", "photos", "--sheet", "sheet.jpg")
+    assert (done.code, done.err) == (
+        2,
+        "featstore: --sheet sheet.jpg: expected a name that ends in .png or .pdf\n",
+    )
