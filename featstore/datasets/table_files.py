@@ -8,12 +8,14 @@ import io
 import os
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from featstore.datasets.pixel_columns import pack_pixels, pixel_columns
 from featstore.datasets.walk import has_image_name
 from featstore.errors import DataError
+from featstore.system.text import listed
 
 TABLE_ENDINGS = (".csv", ".tsv", ".tab", ".txt", ".parquet", ".pq")
 _DELIMITERS = (",", ";", "\t", "|")
@@ -32,6 +34,7 @@ class TextTable:
         rows: Its rows, each with a cell for every column. A missing value is empty.
         lines: The line of each row in the file; empty where there is no file.
         notes: What is worth knowing about how it was read.
+        pixels: The levels of each row, where columns hold pixels; these are not among `columns` and `rows`.
     """
 
     source: str
@@ -40,6 +43,7 @@ class TextTable:
     rows: list[list[str]]
     lines: Sequence[int] = ()
     notes: list[str] = field(default_factory=list)
+    pixels: list[bytes] = field(default_factory=list)
 
     def place(self, row: int) -> str:
         """Return where a row is, for messages."""
@@ -63,16 +67,31 @@ def read_table(path: Path) -> TextTable:
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True)
     rows: list[list[str]] = []
     lines: list[int] = []
+    places: list[int] = []
+    hidden: set[int] = set()
+    pixels: list[bytes] = []
     try:
         for row in reader:
-            if any(cell.strip() for cell in row):
-                rows.append(row)
-                lines.append(reader.line_num + skipped)
+            if not any(cell.strip() for cell in row):
+                continue
+            if not rows:
+                places = pixel_columns(row)
+                hidden = {*places}
+            elif places:
+                pixels.append(_take_pixels(row, places, f"{path}, line {reader.line_num + skipped}"))
+            rows.append([cell for c, cell in enumerate(row) if c not in hidden] if places else row)
+            lines.append(reader.line_num + skipped)
     except csv.Error as error:
         raise DataError(f"{path}, line {reader.line_num + skipped}: cannot be read as a table: {error}") from error
     if not rows:
         raise DataError(f"{path}: is empty; expected a table with the columns path and label")
-    return _with_header(path, rows, lines)
+    return replace(_with_header(path, rows, lines), pixels=pixels)
+
+
+def _take_pixels(row: Sequence[str], places: Sequence[int], where: str) -> bytes:
+    if len(row) <= places[-1]:
+        raise DataError(f"{where}: has {len(row)} values, fewer than there are columns of pixels")
+    return pack_pixels([row[c] for c in places], where)
 
 
 def _decode(raw: bytes) -> str:
@@ -144,14 +163,8 @@ def _read_parquet(path: Path) -> TextTable:
         found = parquet.read_table(path)
     except (ArrowException, OSError) as error:
         raise DataError(f"{path}: cannot be read as Parquet: {error}") from error
-    columns = [[text_of(value) for value in column.to_pylist()] for column in found.columns]
-    return TextTable(
-        source=str(path),
-        folder=os.path.dirname(path),
-        columns=tuple(found.column_names),
-        rows=[list(row) for row in zip(*columns, strict=True)],
-        lines=range(1, found.num_rows + 1),
-    )
+    table = table_of_columns({name: found[name].to_pylist() for name in found.column_names}, str(path))
+    return replace(table, folder=os.path.dirname(path))
 
 
 def text_of(value: Any) -> str:
@@ -169,11 +182,18 @@ def text_of(value: Any) -> str:
 
 def table_of_columns(columns: Mapping[str, Sequence[Any]], source: str) -> TextTable:
     """Return the table of columns in memory, whose paths are relative to the working folder."""
-    cells = [[text_of(value) for value in column] for column in columns.values()]
-    if len({len(column) for column in cells}) > 1:
-        raise DataError(
-            f"{source}: its columns are not equally long: {', '.join(str(len(column)) for column in cells)}"
-        )
+    names = list(columns)
+    hidden = {names[c] for c in pixel_columns(names)}
+    lengths = {len(column) for column in columns.values()}
+    if len(lengths) > 1:
+        raise DataError(f"{source}: its columns are not equally long: {listed(sorted(map(str, lengths)))}")
+    shown = [name for name in names if name not in hidden]
+    cells = [[text_of(value) for value in columns[name]] for name in shown]
+    levels = zip(*(columns[name] for name in names if name in hidden), strict=True)
     return TextTable(
-        source=source, folder="", columns=tuple(columns), rows=[list(row) for row in zip(*cells, strict=True)]
+        source=source,
+        folder="",
+        columns=tuple(shown),
+        rows=[list(row) for row in zip(*cells, strict=True)] or [[] for _ in range(max(lengths, default=0))],
+        pixels=[pack_pixels(list(map(text_of, row)), f"{source}, row {number}") for number, row in enumerate(levels)],
     )
