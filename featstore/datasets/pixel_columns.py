@@ -30,6 +30,6 @@ def pixel_columns(names: Sequence[str]) -> list[int]:
 def pack_pixels(cells: Sequence[str], where: str) -> bytes:
     """Return the levels in some cells; raises DataError for anything but whole numbers from 0 to 255."""
     try:
-        return bytes(map(int, " ".join(cells).split()))
+        return bytes(map(int, cells[0].split() if len(cells) == 1 else cells))
     except ValueError as error:
         raise DataError(f"{where}: expected pixels that are whole numbers from 0 to 255: {error}") from error

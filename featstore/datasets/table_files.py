@@ -7,7 +7,7 @@ import csv
 import io
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -62,36 +62,51 @@ def read_table(path: Path) -> TextTable:
         text = _decode(path.read_bytes())
     except OSError as error:
         raise DataError(f"{path}: cannot be read as a table: {error.strerror}") from error
+    numbered = _numbered_rows(path, text)
+    header = next(numbered, None)
+    if header is None:
+        raise DataError(f"{path}: is empty; expected a table with the columns path and label")
+    if places := pixel_columns(header[1]):
+        return _with_pixels(path, header[1], numbered, places)
+    return _with_header(path, [header, *numbered])
+
+
+def _numbered_rows(path: Path, text: str) -> Iterator[tuple[int, list[str]]]:
+    """Yield the rows that are not empty, with the numbers of their lines."""
     delimiter, text, skipped = _find_delimiter(text, spaces=path.suffix.lower() == ".txt")
     csv.field_size_limit(_CELL)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True)
-    rows: list[list[str]] = []
-    lines: list[int] = []
-    places: list[int] = []
-    hidden: set[int] = set()
-    pixels: list[bytes] = []
     try:
         for row in reader:
-            if not any(cell.strip() for cell in row):
-                continue
-            if not rows:
-                places = pixel_columns(row)
-                hidden = {*places}
-            elif places:
-                pixels.append(_take_pixels(row, places, f"{path}, line {reader.line_num + skipped}"))
-            rows.append([cell for c, cell in enumerate(row) if c not in hidden] if places else row)
-            lines.append(reader.line_num + skipped)
+            if any(cell.strip() for cell in row):
+                yield reader.line_num + skipped, row
     except csv.Error as error:
         raise DataError(f"{path}, line {reader.line_num + skipped}: cannot be read as a table: {error}") from error
-    if not rows:
-        raise DataError(f"{path}: is empty; expected a table with the columns path and label")
-    return replace(_with_header(path, rows, lines), pixels=pixels)
 
 
-def _take_pixels(row: Sequence[str], places: Sequence[int], where: str) -> bytes:
-    if len(row) <= places[-1]:
-        raise DataError(f"{where}: has {len(row)} values, fewer than there are columns of pixels")
-    return pack_pixels([row[c] for c in places], where)
+def _with_pixels(
+    path: Path, header: Sequence[str], numbered: Iterator[tuple[int, list[str]]], places: Sequence[int]
+) -> TextTable:
+    """Return the table of images in rows, of which the columns `places` are pixels."""
+    others = sorted({*range(len(header))} - {*places})
+    rows: list[list[str]] = []
+    lines: list[int] = []
+    pixels: list[bytes] = []
+    for line, row in numbered:
+        where = f"{path}, line {line}"
+        if len(row) != len(header):
+            raise DataError(f"{where}: has {len(row)} values for {len(header)} columns")
+        pixels.append(pack_pixels([row[c] for c in places], where))
+        rows.append([row[c] for c in others])
+        lines.append(line)
+    return TextTable(
+        source=str(path),
+        folder=os.path.dirname(path),
+        columns=tuple(header[c].strip() for c in others),
+        rows=rows,
+        lines=lines,
+        pixels=pixels,
+    )
 
 
 def _decode(raw: bytes) -> str:
@@ -124,16 +139,16 @@ def _find_delimiter(text: str, spaces: bool) -> tuple[str, str, int]:
     return (" " if spaces and " " in header.strip() else ","), text, 0
 
 
-def _with_header(path: Path, rows: list[list[str]], lines: list[int]) -> TextTable:
-    """Return the table of `rows`, of which the first is the header unless it names an image."""
+def _with_header(path: Path, numbered: list[tuple[int, list[str]]]) -> TextTable:
+    """Return the table of rows, of which the first is the header unless it names an image."""
     notes: list[str] = []
-    has_header = not any(has_image_name(cell.strip()) for cell in rows[0])
-    columns = [cell.strip() for cell in rows[0]]
-    if has_header:
-        rows, lines = rows[1:], lines[1:]
-    else:
-        columns = ["path", "label"][: len(rows[0])] + [f"column {n}" for n in range(3, len(rows[0]) + 1)]
+    columns = [cell.strip() for cell in numbered[0][1]]
+    if any(map(has_image_name, columns)):
+        columns = ["path", "label"][: len(columns)] + [f"column {n}" for n in range(3, len(columns) + 1)]
         notes.append("the table has no header: its first column is taken for paths, and the second for labels")
+    else:
+        numbered = numbered[1:]
+    lines, rows = [line for line, _ in numbered], [row for _, row in numbered]
     while columns and not columns[-1] and not any(len(r) >= len(columns) and r[len(columns) - 1].strip() for r in rows):
         columns.pop()  # each line ends with a delimiter
     if rows and all(len(row) == len(columns) + 1 and row[0].isdigit() for row in rows):
