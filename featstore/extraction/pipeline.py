@@ -18,6 +18,7 @@ from featstore.datasets.sources import as_manifest
 from featstore.datasets.splits import complete_splits
 from featstore.errors import DataError
 from featstore.extraction import job
+from featstore.extraction.assumptions import tell_assumptions
 from featstore.extraction.cache import Cache, CacheLike
 from featstore.extraction.canary import NAMES, Guard, Pooling
 from featstore.extraction.derived import derive_from
@@ -246,6 +247,7 @@ def extract_all(
 
     Raises DataError if no image can be read.
     """
+    tell_assumptions(recipes, progress)
     extraction = extract_features(data, recipes, cache, progress)
     if not any(plan.augmented for plan in extraction.plans):
         return extraction

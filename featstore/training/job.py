@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from featstore.datasets.leaks import leak_notes
 from featstore.datasets.manifest import Manifest
 from featstore.errors import UsageError, param
+from featstore.extraction.assumptions import tell_assumptions
 from featstore.extraction.cache import CacheLike
 from featstore.extraction.pipeline import FeatureSet
 from featstore.extraction.recipe import Recipe
@@ -77,6 +78,7 @@ def train(
     recipes = [HEADS[head.head].with_preferred_pool(recipe) for recipe in recipes]
     if own and any(recipe.model != own for recipe in recipes):
         raise UsageError(f"head {head.head}: is for the base {own} only; use {param('model', own)}")
+    tell_assumptions(recipes, progress)
     prepared = prepare(data, recipes, val_fraction, test_fraction, cache, progress, val_as_test=val_as_test)
     extracted = time.perf_counter()
     fit = HeadFit(prepared, prepared.plans, head, estimator)
