@@ -44,6 +44,6 @@ def _lines(recipe: Recipe) -> Iterator[str]:
         inside = ", and the network scales pixels itself," if info.preprocessing == "raw" else ""
         yield spelled(
             f"{path}: {param('preprocess', 'keras')} is {info.preprocessing} here{inside} as for the published weights "
-            f"of {info.name}; if these were trained otherwise, say how with {param('preprocess')} (see docs/preprocessing.md, "
-            "and featstore check-base)"
+            f"of {info.name}; if these were trained otherwise, say how with {param('preprocess')}: see "
+            "docs/preprocessing.md, and featstore check-base"
         )
