@@ -56,7 +56,7 @@ class VariantStatistics(NamedTuple):
     entropy: float | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class UnlabelledCheck(Shown):
     """Which variant looks right, judged by statistics.
 

@@ -26,6 +26,7 @@ from featstore.system.tensorflow_loader import mute_tensorflow
 
 _COMMANDS = {  # and the modules that they are in
     "quickstart": "quickstart",
+    "scan": "scan",
     "extract": "extract",
     "train-head": "train_head",
     "compare": "compare",
@@ -33,6 +34,7 @@ _COMMANDS = {  # and the modules that they are in
     "fine-tune": "fine_tune",
     "evaluate": "evaluate",
     "predict": "predict",
+    "draw": "draw",
     "runs": "runs",
     "models": "models",
     "heads": "heads",
@@ -97,6 +99,7 @@ def _options(version: bool = typer.Option(False, "--version", help="Print the ve
 def main() -> None:
     """Run the command line. Print every expected failure as one line on standard error."""
     mute_tensorflow()
+    warnings.showwarning = _note_warning
     read_without_locks()
     warnings.filterwarnings("ignore", "Image size .* decompression bomb")  # Pillow's; such files are listed as skipped
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -132,6 +135,11 @@ def _note_usage(error: Any) -> None:
     else:
         command = error.ctx.command_path if error.ctx else "featstore"
         note(f"featstore: {message[:1].lower()}{message[1:].rstrip('.')}; see {command} --help")
+
+
+def _note_warning(message: Warning | str, *_: object, **__: object) -> None:
+    """Print a warning of Python's as one line, without the place in the code, which says nothing to a user."""
+    note(f"warning: {' '.join(str(message).split())}")
 
 
 def _note_all(error: BaseException) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated
 
+import typer
+
 from featstore.cli import options
 from featstore.cli.console import list_skipped, note, print_json
 from featstore.cli.fields import Fields, takes_fields
@@ -23,11 +25,11 @@ _WHY = {"changed": "changed", "views": "some views", "known": "read before, has 
 def command(
     data: options.Data,
     recipe: Annotated[GridOptions, Fields(Recipe, repeatable=["preprocess"])],
-    reading: Annotated[DataOptions, Fields(DataOptions)],
+    data_options: Annotated[DataOptions, Fields(DataOptions)],
     cache: options.Cache = None,
     rehash: options.Rehash = False,
     json: options.Json = False,
-    quiet: options.Quiet = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Only hit or miss for each set of features.")] = False,
 ) -> None:
     """Say whether features are in the cache. If not, name the nearest key, or the images that are new or changed.
 
@@ -41,7 +43,7 @@ def command(
 
     with displayed(not quiet) as progress:
         explanation = explain(
-            scan(data, reading),
+            scan(data, data_options, cache),
             make_recipes(**recipe),
             options.chosen_cache(cache, rehash),
             progress.steps("reading", "images"),
@@ -54,7 +56,10 @@ def command(
     list_skipped(skipped)
     for text in notes:
         note(text)
-    if not quiet:
+    if quiet:
+        for lookup in explanation.features:
+            print("hit" if lookup.hit else "miss")
+    else:
         partial = sum(lookup.key_is_stored and not lookup.hit for lookup in explanation.features)
         for lookup in explanation.features:
             _print(lookup, MOST_LINES // max(partial, 1) or 1)

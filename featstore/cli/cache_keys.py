@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _HEADER = ["key", "model", "variant", "size", "layer", "pool", "dtype", "rows", "shards", "MB", "last used"]
 
 
-def list_keys(cache: options.Cache = None, json: options.Json = False, quiet: options.Quiet = False) -> None:
+def list_keys(cache: options.Cache = None, json: options.Json = False, quiet: options.QuietNames = False) -> None:
     """List the keys of the cache, a line for each.
 
     Example: featstore cache ls
@@ -37,6 +37,8 @@ def list_keys(cache: options.Cache = None, json: options.Json = False, quiet: op
         if key.problem:
             note(key.problem if key.spec is None else f"{key.problem}; `featstore cache verify` says which")
     if quiet:
+        for key in keys:
+            print(key.key)
         return
     print_table(_HEADER, [_as_row(key) for key in keys])
     rows = sum(key.rows or 0 for key in keys)

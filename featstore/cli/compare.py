@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from featstore.cli import options
-from featstore.cli.console import list_skipped, note, print_json, spreadsheet_text
+from featstore.cli.console import (
+    STANDARD_OUTPUT,
+    check_output,
+    list_skipped,
+    note,
+    print_json,
+    spreadsheet_text,
+    warn,
+    write_file,
+)
 from featstore.cli.fields import Fields, takes_fields
 from featstore.cli.head_options import HeadParameterOptions, chosen_parameters
 from featstore.comparison.grid import Measurement
 from featstore.datasets.options import DataOptions
+from featstore.errors import StoreError
 from featstore.extraction.recipe import AXES, GridOptions, Recipe
 from featstore.system.progress import displayed
 from featstore.training.head_recipe import HeadRecipe
@@ -34,32 +45,42 @@ def command(
     ],
     heads: Annotated[dict[str, Any], Fields(HeadRecipe, repeatable=["head"], leave_out=["parameters", "seed"])],
     measurement: Annotated[Measurement, Fields(Measurement)],
-    reading: Annotated[DataOptions, Fields(DataOptions)],
+    data_options: Annotated[DataOptions, Fields(DataOptions)],
     parameters: Annotated[dict[str, Any], HeadParameterOptions(leave_out=["folds"])],
     settings: options.Settings = [],
-    csv: Annotated[Path | None, typer.Option("--csv", help="Also write the table there.")] = None,
+    csv: Annotated[
+        Path | None,
+        typer.Option("--csv", help="Also write the table there; - for standard output, and nothing else there."),
+    ] = None,
     chart: Annotated[
-        Path | None, typer.Option("--chart", help="Also draw accuracies and learning curves there, as PNG.")
+        Path | None,
+        typer.Option("--chart", help="Also draw accuracies and learning curves there: .png, .pdf or .svg."),
     ] = None,
     cache: options.Cache = None,
     rehash: options.Rehash = False,
     json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
-    """Measure bases x preprocessings x sizes x views x heads on the same images. Say which differences are significant.
+    """Measure every combination of bases, heads and options of features on the same images. Say which differences are
+    significant.
 
     Features come from the cache, and missing ones are extracted. Run an interrupted grid again to resume it.
 
     Example: featstore compare photos --model MobileNetV2 --preprocess keras --preprocess rescale --preprocess raw
     """
+    from featstore.comparison.chart import draw_chart
     from featstore.comparison.job import measure_grid
     from featstore.datasets.sources import scan
     from featstore.extraction.recipe_grid import make_recipes
+    from featstore.plots.files import kind_of
 
+    check_output(csv, "--csv", json=json)
+    check_output(chart, "--chart")
+    kind = kind_of(chart, "chart") if chart else "png"
     names = heads.pop("head")
     with displayed(not quiet) as progress:
         comparison = measure_grid(
-            scan(data, reading),
+            scan(data, data_options, cache),
             make_recipes(measurement.seed, **recipe),
             names,
             chosen_parameters(settings, parameters),
@@ -68,9 +89,11 @@ def command(
             cache=options.chosen_cache(cache, rehash),
             progress=progress,
         )
-    _write(comparison, data, csv, chart)
-    for text in comparison.notes:
-        note(f"warning: {text}")
+    lost = _write(
+        (csv, "--csv", lambda: _as_csv(comparison)),
+        (chart, "--chart", lambda: draw_chart(comparison, data, measurement, kind)),
+    )
+    warn(comparison.notes, progress)
     for command_, reason in comparison.failed:
         note(f"not measured: {command_}: {reason}")
     if json:
@@ -78,45 +101,64 @@ def command(
             {
                 "rows": [row.describe() for row in comparison.rows],
                 "findings": list(comparison.findings),
+                "shared": list(comparison.shared),
                 "notes": list(comparison.notes),
+                "remarks": list(comparison.remarks),
+                "data": comparison.data.describe(),
                 "failed": [item._asdict() for item in comparison.failed],
                 "skipped": [item._asdict() for item in comparison.skipped],
             }
         )
-        return
-    list_skipped(comparison.skipped)
-    if not quiet:
-        print(comparison)
+    else:
+        list_skipped(comparison.skipped)
+        if not (quiet or csv == STANDARD_OUTPUT):
+            print(comparison)
+    for text in lost:
+        note(f"featstore: {text}")
+    if lost:
+        raise typer.Exit(1)
 
 
-def _write(comparison: Comparison, data: str, csv: Path | None, chart: Path | None) -> None:
-    """Write the files that were asked for. This comes before printing, since a broken pipe must not lose them."""
-    from featstore.cli.console import write_file
+def _write(*files: tuple[Path | None, str, Callable[[], bytes]]) -> list[str]:
+    """Write the files that were asked for, and return what could not be written: the table is still to be printed.
 
-    if csv is not None:
-        write_file(csv, _as_csv(comparison).encode("utf-8", "surrogateescape"), "--csv")
-    if chart is not None:
-        from featstore.plots.comparison import draw_comparison
-
-        names = {row.cell: row.name for row in comparison.rows}
-        curves = [(names[cell], curve) for cell, curve in comparison.curves.items()]
-        accuracies = [row.accuracy for row in comparison.rows]
-        intervals = [row.accuracy_ci95 for row in comparison.rows]
-        title = f"{Path(data).name}: accuracy on {comparison.split}, {comparison.rows[0].n} images"
-        write_file(chart, draw_comparison(list(names.values()), accuracies, intervals, curves, title), "--chart")
+    This comes before printing, since a broken pipe must not lose the files.
+    """
+    lost = []
+    for path, option, make in files:
+        try:
+            if path is not None:
+                write_file(path, make(), option)
+        except StoreError as error:
+            lost.append(str(error))
+    return lost
 
 
-def _as_csv(comparison: Comparison) -> str:
+def _as_csv(comparison: Comparison) -> bytes:
     import csv
     import io
 
     text = io.StringIO()
-    rows = [row.describe() for row in comparison.rows]
+    rows = [_flat(row.describe()) for row in comparison.rows]
     writer = csv.DictWriter(text, list(rows[0]))
     writer.writeheader()
-    for row in rows:
-        size = "x".join(map(str, row["size"]))
-        intervals = {key: " ".join(map(str, row[key])) for key in ("accuracy_ci95", "difference_ci95")}
-        texts = {key: spreadsheet_text(value) for key, value in row.items() if isinstance(value, str)}
-        writer.writerow(row | texts | intervals | {"size": size})
-    return text.getvalue()
+    writer.writerows(rows)
+    return text.getvalue().encode("utf-8", "surrogateescape")
+
+
+def _flat(row: dict[str, Any]) -> dict[str, Any]:
+    """Return a row with one number or text in each cell: an interval has two columns."""
+    cells: dict[str, Any] = {}
+    for key, value in row.items():
+        if key.endswith("_ci95"):
+            name = key.removesuffix("_ci95")
+            cells |= {f"{name}_low": value[0], f"{name}_high": value[1]}
+        elif key == "size":
+            cells[key] = "x".join(map(str, value))
+        elif key == "never_found":
+            cells[key] = spreadsheet_text("; ".join(value))
+        elif key == "parameters":
+            cells[key] = " ".join(f"{name}={setting}" for name, setting in value.items())
+        else:
+            cells[key] = spreadsheet_text(value) if isinstance(value, str) else value
+    return cells

@@ -12,7 +12,7 @@ import typer
 from featstore.cli.console import flag
 from featstore.errors import UsageError
 from featstore.heads.parameters import ALIASES, parameter_help, parameter_named
-from featstore.heads.registry import HEADS
+from featstore.heads.registry import HEADS, all_parameters
 
 
 @dataclass(frozen=True)
@@ -26,17 +26,12 @@ class HeadParameterOptions:
 
     def parameters(self) -> list[Parameter]:
         """Return a parameter of the command for each parameter of the heads, as Typer takes it."""
-        return [_parameter(name) for name in parameter_names() if name not in self.leave_out]
-
-
-def parameter_names() -> list[str]:
-    """Return the names of all parameters of all heads."""
-    return list(dict.fromkeys(field.name for entry in HEADS.values() for field in fields(entry.parameters)))
+        return [_parameter(name) for name in all_parameters() if name not in self.leave_out]
 
 
 def chosen_parameters(settings: Sequence[tuple[str, str]], options: dict[str, str | None]) -> dict[str, str]:
     """Return what `--set` and the options of the parameters say; raise UsageError for one that is said twice."""
-    known = parameter_names()
+    known = all_parameters()
     chosen: dict[str, str] = {}
     for word, value in [*settings, *((name, value) for name, value in options.items() if value is not None)]:
         name = parameter_named(word, known) or word

@@ -7,15 +7,15 @@ from typing import Any
 
 from featstore.cli import options
 from featstore.cli.console import print_json, say
+from featstore.heads.parameters import parameter_help, range_of
+from featstore.heads.registry import HEADS, HeadName
 
 
-def command(json: options.Json = False, quiet: options.Quiet = False) -> None:
+def command(json: options.Json = False, quiet: options.QuietNames = False) -> None:
     """List the heads: their layers, where they come from, and their parameters with defaults and ranges.
 
     Example: featstore heads
     """
-    from featstore.heads.registry import HEADS
-
     if json:
         print_json({"heads": [_describe(name) for name in HEADS]})
         return
@@ -35,11 +35,8 @@ def command(json: options.Json = False, quiet: options.Quiet = False) -> None:
             say(f"  {item['name']}={default}: {item['help']} {item['range'][:1].upper()}{item['range'][1:]}.")
 
 
-def _describe(name: str) -> dict[str, Any]:
-    from featstore.heads.parameters import parameter_help, range_of
-    from featstore.heads.registry import HEADS
-
-    entry = next(entry for key, entry in HEADS.items() if key == name)
+def _describe(name: HeadName) -> dict[str, Any]:
+    entry = HEADS[name]
     texts = parameter_help(entry.parameters)
     return {
         "name": name,

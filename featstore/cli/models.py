@@ -6,7 +6,7 @@ from featstore.cli import options
 from featstore.cli.console import print_json, print_table
 
 
-def command(json: options.Json = False) -> None:
+def command(json: options.Json = False, quiet: options.QuietNames = False) -> None:
     """List the bases: input size, feature width, preprocessing, parameters with the top, published ImageNet accuracy.
 
     Example: featstore models
@@ -18,6 +18,9 @@ def command(json: options.Json = False) -> None:
 
     if json:
         print_json({"models": [asdict(info) for info in (*BUILT_IN.values(), *BASES.values())]})
+        return
+    if quiet:
+        print("\n".join([*BUILT_IN, *BASES]))
         return
     rows = [
         (

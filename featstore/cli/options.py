@@ -16,7 +16,8 @@ Data = Annotated[
     str,
     typer.Argument(
         metavar="DATA",
-        help="DATA/<class>/, or DATA/train/<class>/ with DATA/val and DATA/test; or a CSV path,label,split,group.",
+        help="DATA/<class>/, or DATA/train/<class>/ with DATA/val and DATA/test; or a table of paths and labels, or "
+        "arrays (.npz).",
         show_default=False,
     ),
 ]
@@ -39,6 +40,12 @@ Cache = Annotated[
     Path | None,
     typer.Option("--cache", help="Folder of the features. Default: $FEATSTORE_CACHE, or cache.", show_default=False),
 ]
+RunCache = Annotated[
+    Path | None,
+    typer.Option(
+        "--cache", help="Folder of the features. Default: $FEATSTORE_CACHE, or that of the run.", show_default=False
+    ),
+]
 Rehash = Annotated[
     bool,
     typer.Option(
@@ -51,6 +58,7 @@ Keys = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard output, nothing else there.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress, no table; warnings and errors only.")]
+QuietNames = Annotated[bool, typer.Option("--quiet", help="Names only, one a line.")]
 QuietRun = Annotated[
     bool, typer.Option("--quiet", help="No progress, no table: the folder of the run is the only line printed.")
 ]

@@ -68,6 +68,8 @@ def make_grid(
     left out where there is one. Raises UsageError for heads or settings that do not exist.
     """
     given = _settings_by_head(heads, settings)
+    if all(HEADS[name].base for name in heads):
+        _refuse_base_options(recipes, heads)
     cells: list[GridCell] = []
     for name in heads:
         inputs = (
@@ -78,6 +80,18 @@ def make_grid(
         own = replace(head, head=name, parameters=given[name])
         cells += (GridCell(recipe, own if recipe.has_several_views else own.for_one_view()) for recipe in inputs)
     return cells
+
+
+def _refuse_base_options(recipes: Sequence[Recipe], heads: Sequence[HeadName]) -> None:
+    """Raise UsageError for an option of a base whose features no head of the comparison sees."""
+    for field in fields(Recipe):
+        values = [getattr(recipe, field.name) for recipe in recipes]
+        if field.name in ("weights", "alpha", "layer", "pool") and any(value != field.default for value in values):
+            value = next(value for value in values if value != field.default)
+            raise UsageError(
+                f"{param(field.name, value)}: has no effect, since {', '.join(heads)} is trained on "
+                f"{HEADS[heads[0]].base}; leave it out"
+            )
 
 
 def _settings_by_head(heads: Sequence[HeadName], settings: Mapping[str, Any]) -> dict[HeadName, dict[str, Any]]:

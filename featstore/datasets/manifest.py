@@ -10,6 +10,7 @@ from featstore.datasets.labels import in_natural_order
 from featstore.datasets.options import DataOptions
 from featstore.errors import DataError
 from featstore.system.files import FileStat
+from featstore.system.text import brief
 
 SPLITS = ("train", "val", "test")
 
@@ -64,7 +65,7 @@ class Skipped(NamedTuple):
     reason: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Manifest:
     """The images of a data set in a fixed order, and the files that are left out.
 
@@ -76,6 +77,7 @@ class Manifest:
         layout: What was found there, in a few words.
         notes: What is worth knowing about how it was understood.
         hint: Where no labels were found: what was probably meant.
+        lost: Class folders of which no image is used, as they are links or empty.
         classes: The labels, in natural order and without duplicates.
     """
 
@@ -86,6 +88,7 @@ class Manifest:
     layout: str = ""
     notes: tuple[str, ...] = ()
     hint: str = ""
+    lost: tuple[str, ...] = ()
     classes: tuple[str, ...] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -95,6 +98,9 @@ class Manifest:
     def __len__(self) -> int:
         """Return the number of images."""
         return len(self.pictures)
+
+    def __repr__(self) -> str:
+        return brief(self)
 
     def of_split(self, split: str) -> tuple[Picture, ...]:
         """Return the images of `split`: `train`, `val` or `test`."""

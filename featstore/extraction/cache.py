@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import os
+import time
 from collections import OrderedDict
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from featstore.bases.pooling import check_poolable
 from featstore.datasets.digests import DigestMemory
+from featstore.errors import UsageError, param
 from featstore.spec import FeatureSpec
 from featstore.store.keys import KeyInfo, describe_key, key_folders
 from featstore.store.rowstore import RowStore
-from featstore.system.environment import describe_environment
+from featstore.system.environment import cache_folder, describe_environment
 from featstore.system.fork_lock import ForkLock
+from featstore.system.paths import OnePath, one_path
 
-DEFAULT_CACHE = "cache"
+if TYPE_CHECKING:
+    from featstore.store.repair import Repaired
+    from featstore.store.verify import Findings
+
 DIGESTS = "digests"
 KEPT_ROWS = 2**20  # a row takes 50 bytes in a large index and 200 in a small one: 50 to 200 MB in all
 
@@ -44,10 +49,10 @@ class Cache:
         digests: The digests of image files and weights that were read before.
     """
 
-    def __init__(self, folder: str | os.PathLike[str] | None = None, *, rehash: bool = False) -> None:
-        chosen = folder or os.environ.get("FEATSTORE_CACHE")
-        self.folder = Path(chosen or DEFAULT_CACHE)
-        self.is_chosen = bool(chosen)
+    def __init__(self, folder: OnePath | None = None, *, rehash: bool = False) -> None:
+        chosen = folder and one_path(folder, "cache")
+        self.folder = cache_folder(chosen)
+        self.is_chosen = bool(chosen or os.environ.get("FEATSTORE_CACHE"))
         self.rehash = rehash
         self.digests = DigestMemory(self.folder / DIGESTS, rehash=rehash)
         self._stores: OrderedDict[str, RowStore] = OrderedDict()
@@ -86,6 +91,63 @@ class Cache:
         described = [describe_key(folder) for folder in key_folders(self.folder)]
         return [key for key in described if key is not None]
 
+    def verify(self, share: float = 1.0) -> list[Findings]:
+        """Read the shards and compare each with its digest, its key and the index, as `featstore cache verify`.
+
+        Args:
+            share: Share of the shards of each key, chosen at random, above 0 and up to 1.
+
+        Returns:
+            The findings for each key; it is sound if its `faults` are empty.
+
+        Raises:
+            StoreError: If the folder does not exist or cannot be read.
+        """
+        from featstore.store.verify import verify_key
+
+        if not 0 < share <= 1:
+            raise UsageError(f"{param('share', share)}: expected a share above 0 and up to 1")
+        return [verify_key(folder, share) for folder in key_folders(self.folder)]
+
+    def repair(self) -> list[Repaired]:
+        """Quarantine damaged shards, remove leftovers, and rebuild indexes, as `featstore cache repair`.
+
+        Returns:
+            What was done for each key. Rows that are lost are computed again by the next extraction.
+
+        Raises:
+            StoreError: If another process writes there, or if a file cannot be moved.
+        """
+        from featstore.store.repair import clear_leftovers, repair_key
+
+        done = [repair_key(folder) for folder in key_folders(self.folder)]
+        clear_leftovers(self.digests.folder)
+        return done
+
+    def prune(self, *, older_than: float | None = None, max_bytes: int | None = None) -> list[KeyInfo]:
+        """Remove the keys that were not used for long, as `featstore cache prune --yes`.
+
+        Args:
+            older_than: Keys that were not used for this many seconds.
+            max_bytes: The longest unused keys, until the cache is no larger than this.
+
+        Returns:
+            The keys that were removed.
+
+        Raises:
+            UsageError: If neither is given.
+            StoreError: If another process writes there.
+        """
+        from featstore.store.pruning import choose_keys, prune_key
+
+        if older_than is None and max_bytes is None:
+            raise UsageError(f"expected a choice of keys: give {param('older_than')} or {param('max_bytes')}")
+        since = None if older_than is None else time.time() - older_than
+        chosen = choose_keys(self.keys(), None, since, max_bytes)
+        for key in chosen:
+            prune_key(key.folder)
+        return chosen
+
     def __repr__(self) -> str:
         return f"Cache({str(self.folder)!r})"
 
@@ -96,4 +158,4 @@ class Cache:
         return partial(Cache, rehash=self.rehash), (str(self.folder),)
 
 
-CacheLike = str | os.PathLike[str] | Cache | None
+CacheLike = OnePath | Cache | None

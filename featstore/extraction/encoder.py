@@ -27,11 +27,21 @@ def make_encoder(source: BaseSource, spec: FeatureSpec) -> Callable[[NDArray[Any
 
     def encode(images: NDArray[Any]) -> NDArray[np.float32]:
         if not networks:
-            state = weights_state(source, spec.reading.height, spec.reading.width)  # fails at once if they are gone
-            load_tensorflow()
-            from featstore.bases.network import load_network
-
-            networks.append(load_network(source, spec, state))
+            networks.append(_load(source, spec))
         return networks[0](images)
 
     return encode
+
+
+def check_layer(source: BaseSource, spec: FeatureSpec) -> None:
+    """Raise UsageError if the base has no such layer, or none that can be pooled so; this builds the base."""
+    if not source.is_pixels:
+        _load(source, spec)
+
+
+def _load(source: BaseSource, spec: FeatureSpec) -> Callable[[NDArray[Any]], NDArray[np.float32]]:
+    state = weights_state(source, spec.reading.height, spec.reading.width)  # fails at once if they are gone
+    load_tensorflow()
+    from featstore.bases.network import load_network
+
+    return load_network(source, spec, state)

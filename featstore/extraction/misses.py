@@ -7,7 +7,6 @@ not an image counts as an image without rows.
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +29,7 @@ from featstore.store.reader import RowReader
 from featstore.store.rowid import row_id
 from featstore.store.spec_file import read_key_file
 from featstore.system.environment import default_threads
+from featstore.system.paths import OnePath
 from featstore.system.pinned import pinned
 
 Reason = Literal["changed", "views", "known", "new"]
@@ -133,7 +133,7 @@ class _StoredKey(NamedTuple):
 
 @pinned()
 def explain(
-    data: str | os.PathLike[str] | Manifest,
+    data: OnePath | Manifest,
     recipes: Sequence[Recipe],
     cache: CacheLike = None,
     on_step: Callable[[int, int], None] | None = None,

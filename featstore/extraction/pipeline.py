@@ -5,7 +5,6 @@ The command line and the Python API both call these functions. TensorFlow loads 
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -16,6 +15,7 @@ from featstore.bases.pooling import pool_map
 from featstore.datasets.manifest import Manifest
 from featstore.datasets.sources import as_manifest
 from featstore.datasets.splits import complete_splits
+from featstore.datasets.summary import summarize
 from featstore.errors import DataError
 from featstore.extraction import job
 from featstore.extraction.assumptions import tell_assumptions
@@ -26,10 +26,12 @@ from featstore.extraction.encoder import make_encoder
 from featstore.extraction.plan import Plan, PlannedRows, make_plan
 from featstore.extraction.recipe import Recipe
 from featstore.extraction.writer import Task
+from featstore.images.levels import note_on_levels
 from featstore.images.readers import make_views_reader
 from featstore.spec import POOLS, FeatureSpec
 from featstore.store.rowid import row_id
 from featstore.store.rowstore import RowStore
+from featstore.system.paths import OnePath
 from featstore.system.pinned import pinned
 from featstore.system.text import Shown, Table
 
@@ -95,7 +97,7 @@ class FeatureSet:
         }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Extraction(Shown):
     """The result of an extraction; `print` shows it as a table.
 
@@ -126,7 +128,7 @@ class Extraction(Shown):
 
 @pinned()
 def extract_features(
-    data: str | os.PathLike[str] | Manifest,
+    data: OnePath | Manifest,
     recipes: Sequence[Recipe],
     cache: CacheLike = None,
     progress: Progress | None = None,
@@ -196,10 +198,18 @@ def _complete(
     """
     stores = {rows.spec.key: cache.store(rows.spec) for _, rows in needed}
     costs: dict[FeatureSpec, tuple[int, float]] = {}  # rows computed, and seconds
-    for reading, specs in _group_into_runs(needed):
+    runs = _group_into_runs(needed)
+    for number, (reading, specs) in enumerate(runs, start=1):
         tasks = [_task(cache, recipe, rows, stores[rows.spec.key]) for recipe, rows in specs]
-        outcome = job.run(manifest, tasks, partial(make_views_reader, reading), cache.digests, progress)
+        title = (
+            f"{specs[0][0].model} at {reading.height}x{reading.width} px, {number} of {len(runs)}"
+            if len(runs) > 1
+            else ""
+        )
+        outcome = job.run(manifest, tasks, partial(make_views_reader, reading), cache.digests, progress, title=title)
         manifest = outcome.manifest
+        if note := note_on_levels(outcome.brightest, reading):
+            manifest = replace(manifest, notes=tuple(dict.fromkeys((*manifest.notes, note))))
         for (_, rows), computed, seconds in zip(specs, outcome.computed, outcome.seconds, strict=True):
             costs[rows.spec] = computed, seconds
     sets = []
@@ -238,7 +248,7 @@ def _group_into_runs(
 
 
 def extract_all(
-    data: str | os.PathLike[str] | Manifest,
+    data: OnePath | Manifest,
     recipes: Sequence[Recipe],
     cache: CacheLike = None,
     progress: Progress | None = None,
@@ -247,8 +257,10 @@ def extract_all(
 
     Raises DataError if no image can be read.
     """
+    manifest = as_manifest(data)
+    summarize(manifest).tell(progress)
     tell_assumptions(recipes, progress)
-    extraction = extract_features(data, recipes, cache, progress)
+    extraction = extract_features(manifest, recipes, cache, progress)
     if not any(plan.augmented for plan in extraction.plans):
         return extraction
     augmented = extract_augmented(complete_splits(extraction.manifest), extraction.plans, cache, progress)

@@ -17,6 +17,7 @@ from featstore.images.reading import ALL_BITS, Fit, Interpolation, ReadingName, 
 from featstore.images.views import parse_views, settle_views
 from featstore.spec import LAST_ACTIVATION, Dtype, Pool
 from featstore.system.fields import Alias, Between, Seed, settle_fields
+from featstore.system.paths import OnePath, one_path
 from featstore.system.words import plain, spelled_as
 
 if TYPE_CHECKING:
@@ -140,18 +141,21 @@ class Recipe:
         return self.model.endswith(MODEL_ENDINGS)
 
 
-def _settle_model(model: str) -> str:
+def _settle_model(model: OnePath) -> str:
     from featstore.bases.catalog import settle_model
 
-    return settle_model(model)
+    return settle_model(one_path(model, "model"))
 
 
-def settle_weights(weights: str | None) -> str | None:
+_PUBLISHED = ("default", "shipped")  # words for the weights that a base was published with
+
+
+def settle_weights(weights: OnePath | None) -> str | None:
     """Return weights as they are named here; None for what the base was published with."""
-    if weights is None:
+    if weights is None or weights == "":
         return None
-    text = os.fspath(weights)
-    return None if text == "" or plain(text) == "default" else spelled_as(text, ("imagenet", "random")) or text
+    text = one_path(weights, "weights")
+    return None if plain(text) in _PUBLISHED else spelled_as(text, ("imagenet", "random")) or text
 
 
 def _settle_scales(scales: str | Sequence[Any] | None) -> str | None:

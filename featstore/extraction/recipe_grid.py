@@ -32,22 +32,29 @@ def make_recipes(seed: int = 0, **options: Unpack[GridOptions]) -> list[Recipe]:
     """
     given: dict[str, Any] = {**options}
     check_names("option", given, GridOptions.__annotations__)
+    if isinstance(given.get("size"), tuple) and [*map(type, given["size"])] == [int, int]:
+        given["size"] = [given["size"]]
     bases = _pair(*(_several(given.pop(name, ())) for name in ("model", "weights", "alpha")))
     axes = [[{name: value} for value in _several(given.pop(name, ()), name in _PAIRS)] or [{}] for name in AXES]
     weights_seed = given.pop("weights_seed", None)
     given |= {"weights_seed": seed if weights_seed is None else weights_seed}
     recipes = [Recipe(**given, **base, **reduce(operator.or_, rest, {})) for base, *rest in product(bases, *axes)]
-    if weights_seed and all(recipe.weights != "random" for recipe in recipes):
-        raise UsageError(
-            f"{param('weights_seed', weights_seed)}: has no effect, since no weights are random; leave it out, or give "
-            f"{param('weights', 'random')}"
-        )
+    refuse_idle_seed(recipes, weights_seed or 0)
     augmented = [parse_views(recipe.views)[1] > 0 for recipe in recipes]
     if not any(augmented):
         return recipes
     return [
         recipe if drawn else replace(recipe, augment=None) for recipe, drawn in zip(recipes, augmented, strict=True)
     ]
+
+
+def refuse_idle_seed(recipes: Sequence[Recipe], weights_seed: int) -> None:
+    """Raise UsageError for a seed of random weights where no weights are random."""
+    if weights_seed and all(recipe.weights != "random" for recipe in recipes):
+        raise UsageError(
+            f"{param('weights_seed', weights_seed)}: has no effect, since no weights are random; leave it out, or give "
+            f"{param('weights', 'random')}"
+        )
 
 
 def _several(value: Any, is_pair: bool = False) -> list[Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
@@ -14,25 +14,28 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from featstore.datasets.sources import list_files
 from featstore.errors import UnreadableImage, UsageError, param
 from featstore.extraction.cache import Cache, CacheLike
+from featstore.extraction.encoder import check_layer
 from featstore.extraction.pipeline import extract_features
+from featstore.extraction.plan import Plan, make_plan
 from featstore.extraction.recipe import Recipe
 from featstore.features.views import load_views
 from featstore.images.reading import ALL_BITS, Fit, Interpolation, ReadingName, Size
 from featstore.images.views import parse_views
 from featstore.spec import LAST_ACTIVATION, Dtype, Pool
+from featstore.system.paths import OneOrMorePaths, one_or_more
 from featstore.system.pinned import pinned
-
-ImagePath = str | os.PathLike[str]
-
+from featstore.system.progress import Progress, displayed
 
 if TYPE_CHECKING:  # scikit-learn has no types: with its classes as bases a type checker would take any argument
 
     class _Transformer:
-        def fit_transform(self, X: Sequence[ImagePath], y: Any = None) -> NDArray[np.float32]: ...
+        def fit_transform(self, X: OneOrMorePaths, y: Any = None) -> NDArray[np.float32]: ...
 
         def get_params(self, deep: bool = True) -> dict[str, Any]: ...
 
         def set_params(self, **params: Any) -> Self: ...
+
+        def set_output(self, *, transform: str | None = None) -> Self: ...
 
 else:
 
@@ -52,6 +55,7 @@ class Bottleneck(_Transformer):
         fit_mode: The field `fit` of `Recipe`; `fit` is a method here.
         views: one, flip, five or ten. With several views a row is their mean.
         cache: Folder of the features, or a Cache. Default: $FEATSTORE_CACHE, or `cache` in the working folder.
+        progress: Whether to show a display on standard error, or a `Progress` of your own.
     """
 
     model: str = "tiny"
@@ -71,32 +75,40 @@ class Bottleneck(_Transformer):
     scales: str | None = None
     weights_seed: int = 0
     cache: CacheLike = None
+    progress: bool | Progress = False
 
-    def fit(self, X: Sequence[ImagePath], y: Any = None) -> Bottleneck:
+    @pinned()
+    def fit(self, X: OneOrMorePaths, y: Any = None) -> Bottleneck:
         """Check the parameters; nothing is learned.
 
         Args:
-            X: Paths of images; not used.
+            X: Paths of images. They are not read.
             y: Labels; not used.
 
         Returns:
             The transformer itself.
 
         Raises:
-            UsageError: If the parameters do not fit each other, or if `views` are augmented.
+            UsageError: If the parameters do not fit each other or the base, if `views` are augmented, or if `X` has
+                something other than paths.
             BaseUnavailable: If the base or its weights are not available.
         """
-        self._recipe().source()
+        if not isinstance(X, Iterator):  # which would be used up
+            one_or_more(X, "X")
+        cache = Cache.at(self.cache)
+        plan = self._plan(cache)
         if parse_views(self.views)[1]:
             raise UsageError(f"{param('views', self.views)}: a transformer does not know which images are for training")
+        if cache.store(plan.spec).row_shape is None:  # else the layer was found before
+            check_layer(plan.recipe.source(), plan.spec)
         return self
 
     @pinned()
-    def transform(self, X: Sequence[ImagePath]) -> NDArray[np.float32]:
+    def transform(self, X: OneOrMorePaths) -> NDArray[np.float32]:
         """Return the features of images, from the cache or computed now.
 
         Args:
-            X: Paths of n image files.
+            X: Paths of n image files: a list, an array, or a table of one column.
 
         Returns:
             Features, (n, width) float32 in the order of `X`, or (n, h, w, channels) with pool="none".
@@ -105,22 +117,50 @@ class Bottleneck(_Transformer):
             UnreadableImage: If a path is a folder, or if a file cannot be read: a transformer cannot drop rows.
             StoreError: If the cache cannot be read or written.
         """
-        folders = [path for path in X if os.path.isdir(path)]
+        paths = one_or_more(X, "X")
+        folders = [path for path in paths if os.path.isdir(path)]
         if folders:
             raise UnreadableImage(f"{folders[0]}: is a folder: name its images one by one")
         cache = Cache.at(self.cache)
-        extraction = extract_features(list_files(list(X)), [self._recipe()], cache)
+        with displayed(self.progress) as display:
+            extraction = extract_features(list_files(paths), [self._recipe()], cache, display)
         if extraction.manifest.skipped:
             path, reason = extraction.manifest.skipped[0]
             raise UnreadableImage(f"{path}: {reason}; leave it out, a transformer needs a row for every path")
         views = load_views(extraction.manifest.pictures, extraction.plans, cache)
         return views[:, 0] if views.shape[1] == 1 else views.mean(axis=1)
 
+    def get_feature_names_out(self, input_features: Any = None) -> NDArray[np.object_]:
+        """Return a name for each column: the base with a number, as in `MobileNetV2_0`.
+
+        scikit-learn calls this after `transform`, for tables of pandas or polars.
+
+        Args:
+            input_features: Not used.
+
+        Returns:
+            (width,) texts.
+
+        Raises:
+            UsageError: If no features have been extracted yet, or if a row is a map.
+        """
+        cache = Cache.at(self.cache)
+        plan = self._plan(cache)
+        shape = cache.store(plan.spec).row_shape
+        if shape is None:
+            raise UsageError("the width of the features is not known yet: call `transform` first")
+        if len(shape) > 1:
+            raise UsageError(f"a row is a map of {'x'.join(map(str, shape))}, not columns: use {param('pool', 'avg')}")
+        return np.array([f"{plan.spec.model}_{number}" for number in range(shape[0])], dtype=object)
+
     def __sklearn_is_fitted__(self) -> bool:
         return True
 
+    def _plan(self, cache: Cache) -> Plan:
+        return make_plan(self._recipe(), cache.digests)
+
     def _recipe(self) -> Recipe:
         options = self.get_params(deep=False)
-        del options["cache"]
+        del options["cache"], options["progress"]
         options["fit"] = options.pop("fit_mode")
         return Recipe(**options)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from featstore.datasets.manifest import Manifest
+from featstore.datasets.manifest import SPLITS, Manifest, Picture
+from featstore.errors import DataError, UsageError, param
 from featstore.extraction.cache import Cache, CacheLike
 from featstore.spec import FeatureSpec
 
@@ -31,12 +33,13 @@ def load_features(
         X, y, ids: features (n, ...) float32, labels (n,) and digests (n,), in the order of the manifest.
 
     Raises:
+        UsageError: If `manifest` is none, or if there is no such split.
+        DataError: If no image of the manifest is in the split.
         StoreError: If an image has no features in the cache, or if they cannot be read.
     """
     from featstore.features.arrays import gather
 
-    pictures = manifest.pictures if split is None else manifest.of_split(split)
-    return gather(pictures, Cache.at(cache).store(spec), spec.reading.plain)
+    return gather(_of_split(manifest, split), Cache.at(cache).store(spec), spec.reading.plain)
 
 
 def open_features(
@@ -59,9 +62,28 @@ def open_features(
         the dtype of the stored rows, float16 or float32; `load_features` converts it to float32.
 
     Raises:
+        UsageError: If `manifest` is none, or if there is no such split.
+        DataError: If no image of the manifest is in the split.
         StoreError: If an image has no features in the cache.
     """
     from featstore.features.arrays import open_rows
 
-    pictures = manifest.pictures if split is None else manifest.of_split(split)
-    return open_rows(pictures, Cache.at(cache).store(spec), spec.reading.plain)
+    return open_rows(_of_split(manifest, split), Cache.at(cache).store(spec), spec.reading.plain)
+
+
+def _of_split(manifest: Manifest, split: str | None) -> Sequence[Picture]:
+    """Return the images of `split`, or all; raises an error rather than return none."""
+    if not isinstance(manifest, Manifest):
+        raise UsageError(
+            f"{param('manifest')}: expected a Manifest, as in extract(...).manifest, found {type(manifest).__name__}"
+        )
+    if split is None:
+        return manifest.pictures
+    if split not in SPLITS:
+        raise UsageError(f"{param('split', split)}: is not known: use one of {', '.join(SPLITS)}")
+    pictures = manifest.of_split(split)
+    if not pictures:
+        there = sorted({p.split for p in manifest.pictures if p.split}, key=SPLITS.index)
+        remedy = f"there are {' and '.join(there)}" if there else "make splits with complete_splits(manifest)"
+        raise DataError(f"{manifest.source}: none of its {len(manifest)} images is in the split {split!r}; {remedy}")
+    return pictures

@@ -34,7 +34,9 @@ class Body:
         inside = "none" if pools_maps else spec.pool
         base = load_held(source, spec.reading.height, spec.reading.width, inside, state, spec.weights).model
         self._info = source.info
-        self._model = cut_at(base, spec.layer, spec.pool if pools_maps else "none", saved=source.is_file)
+        self.pool = spec.pool if pools_maps else "none"  # added to the base
+        self.image = spec.reading.height, spec.reading.width, 3
+        self._model = cut_at(base, spec.layer, self.pool, saved=source.is_file)
         self.blocks = Blocks(base, self._model, saved=source.is_file)
         if any(self.blocks.name(layer) == HEAD_LAYER for layer in base.layers):
             raise UsageError(

@@ -6,12 +6,12 @@ weights of the base and of the head, so it must predict what the head predicts f
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from featstore.datasets.manifest import Manifest
 from featstore.datasets.sources import as_manifest
+from featstore.datasets.summary import DataSummary, summarize
 from featstore.errors import DataError, RunError, UsageError, param
 from featstore.extraction.cache import Cache
 from featstore.extraction.plan import Plan
@@ -27,6 +27,7 @@ from featstore.runs.fine_tuning import HandOver, HandOverAccuracy
 from featstore.runs.recipes import plans_of, weights_wanted
 from featstore.runs.run import Run
 from featstore.spec import FeatureSpec
+from featstore.system.paths import OnePath, one_path
 from featstore.system.tensorflow_loader import load_tensorflow
 from featstore.training.fit import Prepared, prepare
 
@@ -49,6 +50,7 @@ class FineTuneSetup:
     Attributes:
         head_run: The run of the head.
         prepared: The features, complete in the cache, and the manifest with its splits.
+        summary: What the data set holds, with notes.
         plan: The cached rows that the trainer reads.
         body: The base from the image to the features of the head.
         cut: Where the base is cut; None if the whole base is trained.
@@ -60,6 +62,7 @@ class FineTuneSetup:
 
     head_run: Run
     prepared: Prepared
+    summary: DataSummary
     plan: Plan
     body: Body
     cut: Separator | None
@@ -71,13 +74,13 @@ class FineTuneSetup:
 
 def set_up_fine_tuning(
     run: Run,
-    data: str | os.PathLike[str] | Manifest,
+    data: OnePath | Manifest,
     choice: CutChoice,
     settings: FineTuneSettings,
     *,
     views: str | None,
     augment: str | None,
-    weights: str | None,
+    weights: OnePath | None,
     cache: Cache,
     progress: Progress | None,
 ) -> FineTuneSetup:
@@ -86,6 +89,7 @@ def set_up_fine_tuning(
     Raises UsageError if the base cannot be cut there, DataError if the classes are not those of the run, RunError if
     the network does not predict what the head predicts.
     """
+    weights = None if weights is None else one_path(weights, "weights")
     with weights_wanted(run, weights):
         [plan] = plans_of(run, weights, cache, read_weights=True)
     recipe = plan.recipe
@@ -109,6 +113,7 @@ def set_up_fine_tuning(
     return FineTuneSetup(
         head_run=run,
         prepared=prepared,
+        summary=summarize(prepared.manifest),
         plan=plan,
         body=body,
         cut=cut,
@@ -119,10 +124,10 @@ def set_up_fine_tuning(
     )
 
 
-def _with_classes_of(run: Run, data: str | os.PathLike[str] | Manifest) -> Manifest:
+def _with_classes_of(run: Run, data: OnePath | Manifest) -> Manifest:
     """Return the manifest of `data`; raises DataError for other classes than those of the run."""
     manifest = as_manifest(data)
-    if manifest.classes and manifest.classes != run.classes:
+    if manifest.classes and set(manifest.classes) != set(run.classes):
         raise DataError(
             f"{manifest.source}: has the classes {', '.join(manifest.classes)}; expected those of the run: "
             f"{', '.join(run.classes)}"
@@ -157,7 +162,9 @@ def _make_trainer(
     head = run.load_head().network(prepared.features[0].shape)
     network = body.network(cut, head, settings.precision, settings.seed)
     plan = prepared.plans[1]
-    return Trainer(network, prepared, plan, settings, train_on=run.train_on, average=run.average, ranges=ranges)
+    return Trainer(
+        network, prepared, plan, settings, run.classes, train_on=run.train_on, average=run.average, ranges=ranges
+    )
 
 
 def _input_recipe(

@@ -32,6 +32,11 @@ class FineTunedNetwork:
         parts = [np.asarray(self._forward(X[i : i + PREDICT_BATCH].astype(np.float32, copy=False))) for i in starts]
         return probabilities_of(np.concatenate(parts))
 
+    @property
+    def row_shape(self) -> tuple[int, ...]:
+        """Shape of the activations of an image at the cut."""
+        return tuple(self._network.input_shape[1:])
+
     def network(self, shape: tuple[int, ...]) -> Any:
         """Return the Keras model itself; `shape` is not used."""
         return self._network

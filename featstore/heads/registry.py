@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import fields, replace
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
@@ -96,15 +96,26 @@ HEADS: dict[HeadName, HeadEntry] = {
 }
 
 
+def settle_head(name: str) -> HeadName:
+    """Return the head that `name` spells; raises UsageError if there is none."""
+    found = next((head for head in HEADS if head == spelled_as(name, HEADS)), None)
+    if found is None:
+        raise UsageError(f"head {name!r} is not known: use one of {', '.join(HEADS)}")
+    return found
+
+
+def all_parameters() -> list[str]:
+    """Return the names of all parameters of all heads."""
+    return list(dict.fromkeys(field.name for entry in HEADS.values() for field in fields(entry.parameters)))
+
+
 def make_head(name: str, parameters: Mapping[str, Any] | None = None) -> Head:
     """Return the untrained head `name`; text is parsed as the type of the parameter.
 
     Raises UsageError for an unknown head or parameter, and for a wrong value.
     """
-    known = spelled_as(name, HEADS)
-    if known is None:
-        raise UsageError(f"head {name!r} is not known: use one of {', '.join(HEADS)}")
-    entry = next(entry for key, entry in HEADS.items() if key == known)
+    settled = settle_head(name)
+    entry = HEADS[settled]
     kind = getattr(import_module(entry.module), entry.attribute)
-    head: Head = kind(**parse_parameters(entry.parameters, known, parameters or {}))
+    head: Head = kind(**parse_parameters(entry.parameters, settled, parameters or {}))
     return head

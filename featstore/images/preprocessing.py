@@ -114,7 +114,7 @@ def settle_variant(text: str) -> str:
 def _without_signs(text: str) -> str:
     """Return `[0, 1]`, `0..1` and `0 to 1` as `0-1`, and words with dashes for underlines."""
     bare = re.sub(r"[\[\]()]", "", text.lower().replace("−", "-")).strip()
-    return re.sub(r"\s", "", re.sub(r"(?<=\d)\s*(\.\.+|,|to|…|–)\s*(?=[-+\d])|_", "-", bare))
+    return re.sub(r"\s", "-", re.sub(r"(?<=\d)\s*(\.\.+|,|to|…|–)\s*(?=[-+\d])|_", "-", bare))
 
 
 def canonical_map(given: Preprocessing) -> Preprocessing:

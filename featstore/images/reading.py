@@ -98,11 +98,14 @@ Size = str | int | tuple[int, int]  # a side in px, or height and width
 
 
 def settle_size(size: Size | None) -> str | int | None:
-    """Return a size as a side or as `HxW`, as in 224x320 for (224, 320); text that is no size stays as it is."""
+    """Return a size as a side or as `HxW`, as in 224x320 for (224, 320); any other text stays as it was."""
     if size is None:
         return None
     if not isinstance(size, str | tuple | list):
-        return operator.index(size)  # a number of numpy is none of JSON
+        try:
+            return operator.index(size)  # JSON does not take numbers of numpy
+        except TypeError:
+            raise UsageError(f"size {size!r}: give one side or both in whole pixels, as in 224 or (224, 320)") from None
     sides = _sides(size) if isinstance(size, str) else [str(side) for side in size]
     return None if sides == ["none"] else "x".join(sides)
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from typing import Any
 
 from featstore.heads.interface import Curve
-from featstore.plots.text import COLOURS, drawable, ignore_missing_glyphs
+from featstore.plots.files import Kind, render
+from featstore.plots.fonts import legible
+from featstore.plots.panels import best_epoch, epoch_ticks
+from featstore.plots.style import COLOURS, LABEL, LINE, TICK, TITLE
+from featstore.plots.text import in_our_style
 
 _STYLES = ("-", "--", ":", "-.")
 _ROW = 0.24  # inches
@@ -19,34 +22,37 @@ def draw_comparison(
     labels: Sequence[str],
     accuracies: Sequence[float],
     intervals: Sequence[tuple[float, float]],
-    curves: Sequence[tuple[str, Curve]],
+    curves: Sequence[Curve | None],
     title: str,
+    which: str = "",
+    kind: Kind = "png",
 ) -> bytes:
-    """Return a PNG with one row for each label, the first at the top, and the learning curves below.
+    """Return a picture with one row for each label, the first at the top, and the learning curves below.
 
     Args:
         labels: (k,) names of the rows.
         accuracies: (k,) from 0 to 1.
         intervals: (k, 2) low and high end of the interval of each accuracy.
-        curves: Label and learning curve of each row that was trained in epochs.
+        curves: (k,) learning curve of each row; None where it was not trained in epochs.
         title: Title of the plot.
+        which: Which of several fits of a row has its curve here, as in `seed 0`.
+        kind: Kind of file.
     """
     from matplotlib.figure import Figure
 
+    (title, *labels), fonts = legible([title, *labels])
+    has_curves = any(curves)
     top = max(1.2, _ROW * len(labels)) + 0.9
-    bottom = max(3.2, 0.19 * len(curves) + 0.6) if curves else 0.0
-    width = 6.5 + _LETTER * max(30, *map(len, labels))
-    figure = Figure((width, top + bottom), layout="constrained")
-    # two subfigures: in one grid, the legend next to the curves would narrow the rows above it too
-    parts: Any = figure.subfigures(2, 1, height_ratios=[top, bottom]) if curves else [figure]
-    parts[0].suptitle(drawable(title), fontsize=11, parse_math=False)
-    _draw_intervals(parts[0].subplots(), labels, accuracies, intervals)
-    if curves:
-        _draw_curves(parts[1].subplots(), curves)
-    image = io.BytesIO()
-    with ignore_missing_glyphs():
-        figure.savefig(image, format="png", dpi=120)
-    return image.getvalue()
+    bottom = max(3.2, 0.19 * len(labels) + 0.6) if has_curves else 0.0
+    with in_our_style(fonts):
+        figure = Figure((6.5 + _LETTER * max(30, *map(len, labels)), top + bottom), layout="constrained")
+        # two subfigures: in one grid, the legend next to the curves would narrow the rows above it too
+        parts: Any = figure.subfigures(2, 1, height_ratios=[top, bottom]) if has_curves else [figure]
+        parts[0].suptitle(title, fontsize=TITLE, parse_math=False)
+        _draw_intervals(parts[0].subplots(), labels, accuracies, intervals)
+        if has_curves:
+            _draw_curves(parts[1].subplots(), labels, curves, which)
+        return render(figure, kind)
 
 
 def _draw_intervals(
@@ -56,13 +62,12 @@ def _draw_intervals(
     below = [a - low for a, (low, _) in zip(accuracies, intervals, strict=True)]
     above = [high - a for a, (_, high) in zip(accuracies, intervals, strict=True)]
     axes.errorbar(accuracies, places, xerr=[below, above], fmt="o", color=COLOURS[0], markersize=4, capsize=2)
-    axes.set_yticks(places, [drawable(label) for label in labels], fontsize=8, parse_math=False)
+    axes.set_yticks(places, labels, fontsize=TICK, parse_math=False)
     axes.set_ylim(len(labels) - 0.5, -0.5)
     axes.set_xlim(_limits(intervals))
-    axes.set_xlabel("accuracy, with its 95 % interval", fontsize=9)
-    axes.tick_params(axis="x", labelsize=8)
+    axes.set_xlabel("accuracy, with its 95 % interval", fontsize=LABEL)
+    axes.tick_params(axis="x", labelsize=TICK)
     axes.grid(axis="x", alpha=0.3)
-    axes.spines[["top", "right"]].set_visible(False)
 
 
 def _limits(intervals: Sequence[tuple[float, float]]) -> tuple[float, float]:
@@ -74,19 +79,31 @@ def _limits(intervals: Sequence[tuple[float, float]]) -> tuple[float, float]:
     return low - room, high + room
 
 
-def _draw_curves(axes: Any, curves: Sequence[tuple[str, Curve]]) -> None:
-    lines, names = [], [drawable(label) for label, _ in curves]
-    for number, (_, curve) in enumerate(curves):
-        name = "val_accuracy" if "val_accuracy" in curve.series else "accuracy"
-        style = _STYLES[number // len(COLOURS) % len(_STYLES)]
-        colour = COLOURS[number % len(COLOURS)]
-        marker = "." if len(curve.x) < 20 else None  # a single epoch has no line
-        lines += axes.plot(curve.x, curve.series[name], style, color=colour, linewidth=1.2, marker=marker)
-    axes.set_xlabel("epoch", fontsize=9)
-    axes.set_ylabel("validation accuracy while training", fontsize=9)
-    axes.tick_params(labelsize=8)
+def _draw_curves(axes: Any, labels: Sequence[str], curves: Sequence[Curve | None], which: str) -> None:
+    """Draw the curves with a legend in the order of the rows; a row without epochs is in it too, and says so."""
+    from matplotlib.lines import Line2D
+
+    lines: list[Any] = []
+    drawn = 0
+    for curve in curves:
+        if curve is None:
+            lines.append(Line2D([], [], linestyle=""))
+            continue
+        values = curve.series["val_accuracy" if "val_accuracy" in curve.series else "accuracy"]
+        style, colour = _STYLES[drawn // len(COLOURS) % len(_STYLES)], COLOURS[drawn % len(COLOURS)]
+        lines += axes.plot(curve.x, values, style, color=colour, linewidth=LINE)
+        best = best_epoch(curve)
+        axes.plot(curve.x[best], values[best], "o", color=colour, markersize=5, markeredgecolor="white", zorder=4)
+        drawn += 1
+    names = [label if curve else f"{label} (no epochs)" for label, curve in zip(labels, curves, strict=True)] + [
+        "best epoch"
+    ]
+    lines.append(Line2D([], [], linestyle="", marker="o", color="#555555", markersize=5, markeredgecolor="white"))
+    axes.set_xticks(epoch_ticks(max((curve.x for curve in curves if curve), key=len), 10))
+    axes.set_xlabel("epoch", fontsize=LABEL)
+    axes.set_ylabel(f"validation accuracy{f', {which}' if which else ''}", fontsize=LABEL)
+    axes.tick_params(labelsize=TICK)
     axes.grid(alpha=0.3)
-    axes.spines[["top", "right"]].set_visible(False)
     legend = axes.legend(lines, names, loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=7, frameon=False)
     for text in legend.get_texts():
         text.set_parse_math(False)  # here and above: a dollar sign in a name does not start a formula

@@ -1,62 +1,26 @@
-"""The plot of one curve: losses and accuracies over epochs, or over C.
-
-Drawn with Pillow: matplotlib takes 0.8 s to import and draw, half as long as all else that a logistic head needs.
-"""
+"""The plot of the training of a head: losses above, accuracies below, over epochs or over C, with the best marked."""
 
 from __future__ import annotations
 
-import io
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from featstore.plots.text import COLOURS, drawable
+from featstore.plots.canvas import Canvas, Point, pale
+from featstore.plots.fonts import legible
+from featstore.plots.panels import PANELS, Limits, best_epoch, epoch_ticks, limits_of, number
+from featstore.plots.style import FEW, GREY, GRID, HEAD, LABEL, LINE, PALE, TICK, TITLE, pixels
 
 if TYPE_CHECKING:
     from featstore.heads.interface import Curve
 
-_WIDTH, _HEIGHT = 840, 480  # pixels
-LEFT, TOP, RIGHT, BOTTOM = 70, 56, 770, 394  # the frame
-_UP = (BOTTOM - 12, TOP + 12)  # start and end of a vertical axis
-_SCALE = 4  # lines are drawn this many times larger and then averaged, so that they are smooth
-_FRAME, _GRID = "#666666", "#e4e4e4"
-_MAX_TICKS = 8
-_MAX_TITLE = 100  # letters
-
-_Point = tuple[float, float]
-
-
-def draw_curve(curve: Curve, title: str) -> bytes:
-    """Return a PNG of 840 x 480 pixels, with the losses on the left axis and the accuracies on the right."""
-    across = Axis(*_span(curve.x), LEFT + 15, RIGHT - 15, curve.log_x)
-    losses, accuracies = (
-        Axis(*_span(v for name in curve.series if ("accuracy" in name) is side for v in curve.series[name]), *_UP)
-        for side in (False, True)
-    )
-    canvas = _Canvas()
-    for value in losses.ticks():
-        canvas.line([(LEFT, losses.place(value)), (RIGHT, losses.place(value))], _GRID)
-        canvas.write((LEFT - 8, losses.place(value)), f"{value:g}", "rm")
-    for value in accuracies.ticks():
-        canvas.line([(RIGHT, accuracies.place(value)), (RIGHT + 4, accuracies.place(value))], _FRAME)
-        canvas.write((RIGHT + 8, accuracies.place(value)), f"{value:g}", "lm")
-    for value in across.ticks() if curve.log_x else filter(float.is_integer, across.ticks()):  # no halves of an epoch
-        canvas.line([(across.place(value), BOTTOM), (across.place(value), BOTTOM + 4)], _FRAME)
-        canvas.write((across.place(value), BOTTOM + 14), f"{value:g}", "mm")
-    canvas.line([(LEFT, TOP), (RIGHT, TOP), (RIGHT, BOTTOM), (LEFT, BOTTOM), (LEFT, TOP)], _FRAME)
-    canvas.write((LEFT, TOP - 12), "log loss", "lm")
-    canvas.write((RIGHT, TOP - 12), "accuracy", "rm")
-    canvas.write((_WIDTH / 2, BOTTOM + 36), curve.x_name, "mm")
-    canvas.write((_WIDTH / 2, 20), drawable(title)[:_MAX_TITLE], "mm", size=15)
-    room = (RIGHT - LEFT) / len(curve.series)
-    for number, (name, series) in enumerate(curve.series.items()):
-        colour, legend = COLOURS[number % len(COLOURS)], LEFT + (number + 0.3) * room
-        side = accuracies if "accuracy" in name else losses
-        points = [(across.place(x), side.place(value)) for x, value in zip(curve.x, series, strict=True)]
-        canvas.curve(points, colour, with_dots=len(points) < 20)
-        canvas.line([(legend, _HEIGHT - 22), (legend + 26, _HEIGHT - 22)], colour, 1.8)
-        canvas.write((legend + 34, _HEIGHT - 22), name, "lm")
-    return canvas.png()
+WIDTH, HEIGHT = 1032, 660  # pixels, those of the plot of a fine-tuning
+LEFT, RIGHT = 84, 890  # of the panels; the figures of the best epoch are right of them
+TOPS = {"loss": 56, "accuracy": 322}
+PANEL = 236  # height of a panel
+_INSET = 14  # from the panel's left and right ends to the first and last point
+_MAX_TICKS = 6
+_DASH = (7.0, 4.0)
 
 
 class Axis(NamedTuple):
@@ -69,75 +33,161 @@ class Axis(NamedTuple):
     is_log: bool = False
 
     def place(self, value: float) -> float:
-        """Return the pixel of `value`; NaN for a value that is not finite."""
+        """Return the pixel of `value`; NaN for a value that is not finite, or not above 0 on a logarithmic axis."""
         low, high = self.low, self.high
         if self.is_log:
+            if value <= 0:
+                return self.start if value == 0 else math.nan
             low, high, value = math.log(low), math.log(high), math.log(value)
         return self.start + (value - low) / (high - low) * (self.end - self.start) if math.isfinite(value) else math.nan
 
-    def ticks(self) -> list[float]:
-        """Return powers of ten on a logarithmic axis, else multiples of 1, 2 or 5 times a power of ten."""
-        if self.is_log:
-            powers = range(math.ceil(math.log10(self.low) - 1e-9), math.floor(math.log10(self.high) + 1e-9) + 1)
-            return [float(f"1e{power}") for power in powers]
+    def ticks(self, most: int = _MAX_TICKS) -> list[float]:
+        """Return at most `most` multiples of 1, 2 or 5 times a power of ten; on a logarithmic axis such numbers."""
+        return self._log_ticks(most) if self.is_log else self._linear_ticks(most)
+
+    def _linear_ticks(self, most: int) -> list[float]:
         power = math.floor(math.log10(self.high - self.low)) - 1
-        step = next(
-            s * 10.0**p
-            for p in range(power, power + 3)
-            for s in (1, 2, 5)
-            if (self.high - self.low) / (s * 10.0**p) < _MAX_TICKS
-        )
+        steps = (s * 10.0**p for p in range(power, power + 3) for s in (1, 2, 5))
+        step = next(step for step in steps if (self.high - self.low) / step < most)
         numbers = range(math.ceil(self.low / step), math.floor(self.high / step) + 1)
-        return [float(f"{number * step:.12g}") for number in numbers]
+        return [float(f"{count * step:.12g}") for count in numbers]
+
+    def _log_ticks(self, most: int) -> list[float]:
+        first, last = math.floor(math.log10(self.low)), math.ceil(math.log10(self.high))
+        inside = (1 - 1e-9) * self.low, (1 + 1e-9) * self.high
+        for digits, every in (((1, 2, 5), 1), *(((1,), every) for every in range(1, last - first + 1))):
+            values = [float(f"{d}e{p}") for p in range(first, last + 1, every) for d in digits]
+            found = [value for value in values if inside[0] <= value <= inside[1]]
+            if len(found) <= most:
+                return found
+        return []
 
 
-class _Canvas:
-    """Lines and texts. Texts are drawn last, at the final size, where the font is clearest."""
+class _Panel(NamedTuple):
+    """A panel: what it measures, its axes, and its series with the styles that their names ask for."""
 
-    def __init__(self) -> None:
-        from PIL import Image, ImageDraw
+    name: str
+    across: Axis
+    up: Axis
+    series: dict[str, list[float]]
 
-        self._image = Image.new("RGB", (_WIDTH * _SCALE, _HEIGHT * _SCALE), "white")
-        self._pen = ImageDraw.Draw(self._image)
-        self._texts: list[tuple[_Point, str, str, int]] = []
-
-    def line(self, points: Sequence[_Point], colour: str, width: float = 1.0) -> None:
-        """Draw a line through `points`."""
-        large = [(x * _SCALE, y * _SCALE) for x, y in points]
-        self._pen.line(large, colour, round(width * _SCALE), joint="curve")
-
-    def curve(self, points: Sequence[_Point], colour: str, with_dots: bool) -> None:
-        """Draw a line through `points`, with gaps where one is not finite."""
-        known: list[_Point] = []  # the finite points since the last gap
-        for point in [*points, (math.nan, math.nan)]:
-            if math.isfinite(point[1]):
-                known.append(point)
-                if with_dots:
-                    self._pen.circle((point[0] * _SCALE, point[1] * _SCALE), 3.2 * _SCALE, colour)
-            elif known:
-                self.line(known, colour, 1.8)
-                known = []
-
-    def write(self, place: _Point, text: str, anchor: str, size: int = 12) -> None:
-        """Write `text` at `place`. Anchors are Pillow's, such as `rm` for the right end at middle height."""
-        self._texts.append((place, text, anchor, size))
-
-    def png(self) -> bytes:
-        """Return the plot as a PNG file."""
-        from PIL import ImageDraw, ImageFont
-
-        image = self._image.reduce(_SCALE)
-        pen = ImageDraw.Draw(image)
-        for place, text, anchor, size in self._texts:
-            pen.text(place, text, "black", ImageFont.load_default(size), anchor)
-        content = io.BytesIO()
-        image.save(content, "png")
-        return content.getvalue()
+    @property
+    def top(self) -> int:
+        return TOPS[self.name]
 
 
-def _span(values: Iterable[float]) -> tuple[float, float]:
-    """Return the range of the finite values, widened where it is empty; 0 and 1 without any finite value."""
-    finite = [value for value in values if math.isfinite(value)]
-    low, high = (min(finite), max(finite)) if finite else (0.0, 1.0)
-    least = 1e-3 * max(abs(low), abs(high)) or 1.0
-    return (low, high) if high - low >= least else (low - least / 2, high + least / 2)
+def draw_curve(curve: Curve, title: str) -> bytes:
+    """Return a PNG with the losses above and the accuracies below, in the style of the plot of a fine-tuning."""
+    (title,), fonts = legible([title])
+    canvas = Canvas(WIDTH, HEIGHT, fonts)
+    canvas.write((WIDTH / 2, 26), title, "mm", TITLE, room=WIDTH - 40)
+    best = best_epoch(curve)
+    for panel in _panels(curve):
+        _draw_frame(canvas, panel, curve)
+        for name, values in panel.series.items():
+            _draw_line(canvas, panel, curve, name, values, best)
+        _mark_best(canvas, panel, curve, best)
+    canvas.write(((LEFT + RIGHT) / 2, TOPS["accuracy"] + PANEL + 40), curve.x_name, "mm", LABEL)
+    _draw_legend(canvas, curve, best)
+    return canvas.png()
+
+
+def _panels(curve: Curve) -> Iterator[_Panel]:
+    low, high = min(curve.x), max(curve.x)
+    if low == high:
+        low, high = (low / 10, high * 10) if curve.log_x else (low - 1, high + 1)
+    across = Axis(low, high, LEFT + _INSET, RIGHT - _INSET, curve.log_x)
+    for name, top in TOPS.items():
+        series = {key: values for key, values in curve.series.items() if key.endswith(name)}
+        limits = limits_of(name, [value for values in series.values() for value in values])
+        yield _Panel(name, across, _upwards(limits, top), series)
+
+
+def _upwards(limits: Limits, top: int) -> Axis:
+    low, high, is_log = limits
+    if not is_log and (high - low) < 1e-9 * max(abs(low), abs(high)):  # equal values that are very large
+        low, high = low - abs(low) / 10, high + abs(high) / 10
+    return Axis(low, high, top + PANEL, top, is_log)
+
+
+def _draw_frame(canvas: Canvas, panel: _Panel, curve: Curve) -> None:
+    bottom = panel.top + PANEL
+    for value in panel.up.ticks():
+        y = panel.up.place(value)
+        canvas.line([(LEFT, y), (RIGHT, y)], GRID)
+        canvas.write((LEFT - 8, y), f"{value:g}", "rm", TICK)
+    for value in panel.across.ticks(8) if curve.log_x else epoch_ticks(curve.x, 8):
+        x = panel.across.place(value)
+        canvas.line([(x, bottom), (x, bottom + 5)], GREY)
+        if panel.name == "accuracy":
+            canvas.write((x, bottom + 17), f"{value:g}", "mm", TICK)
+    canvas.line([(LEFT, panel.top), (LEFT, bottom), (RIGHT, bottom)], GREY)
+    canvas.write((24, panel.top + PANEL / 2), PANELS[panel.name], "mm", LABEL, upright=True)
+
+
+def _draw_line(canvas: Canvas, panel: _Panel, curve: Curve, name: str, values: Sequence[float], best: int) -> None:
+    """Draw a series, paler after the best epoch, with gaps where a value is not finite."""
+    places = [(panel.across.place(x), panel.up.place(value)) for x, value in zip(curve.x, values, strict=True)]
+    dash = () if _is_held_out(name) else _DASH
+    kept = best + 1 if _has_epochs(curve) else len(places)
+    for part, colour in ((places[kept - 1 :], pale(HEAD, PALE)), (places[:kept], HEAD)):
+        for line in _finite_parts(part):
+            if len(line) > 1:
+                canvas.line(line, colour, pixels(LINE), dash)
+            for point in line if len(values) < FEW else ():
+                canvas.dot(point, 2.6, colour)
+
+
+def _finite_parts(points: Sequence[Point]) -> list[list[Point]]:
+    """Return the parts of a line between its gaps."""
+    parts: list[list[Point]] = [[]]
+    for point in points:
+        if math.isfinite(point[1]):
+            parts[-1].append(point)
+        elif parts[-1]:
+            parts.append([])
+    return [part for part in parts if part]
+
+
+def _mark_best(canvas: Canvas, panel: _Panel, curve: Curve, best: int) -> None:
+    """Mark what was kept with a dot and a line to its figure at the right."""
+    name = next((name for name in panel.series if _is_held_out(name)), panel.name)
+    value = panel.series.get(name, [math.nan] * len(curve.x))[best]
+    x, y = panel.across.place(curve.x[best]), panel.up.place(value)
+    if not math.isfinite(y):
+        return
+    canvas.line([(x, y), (RIGHT, y)], HEAD, pixels(0.7))
+    canvas.dot((x, y), 4.6, HEAD, edge="#FFFFFF")
+    words = f"{number(value)} {'' if _has_epochs(curve) else 'at '}{curve.x_name} {curve.x[best]:g}"
+    canvas.write((RIGHT + 8, y), words, "lm", TICK, HEAD, room=WIDTH - RIGHT - 12)
+
+
+def _draw_legend(canvas: Canvas, curve: Curve, best: int) -> None:
+    over_epochs = _has_epochs(curve)
+    held_out = any(map(_is_held_out, curve.series))
+    kept = ("best epoch" if held_out else "last epoch") if over_epochs else f"best {curve.x_name}"
+    entries = {
+        "training": any(not _is_held_out(name) for name in curve.series),
+        "validation" if over_epochs else "cross-validation": held_out,
+        kept: True,
+        f"after the {kept}": over_epochs and best < len(curve.x) - 1,
+    }
+    shown = [text for text, is_shown in entries.items() if is_shown]
+    step, y = 180, HEIGHT - 24
+    start = (LEFT + RIGHT) / 2 - step * len(shown) / 2 + 20
+    for place, text in enumerate(shown):
+        x = start + place * step
+        canvas.write((x + 40, y), text, "lm", TICK)
+        if text == kept:
+            canvas.dot((x + 15, y), 4.6, GREY)
+        else:
+            colour = pale(GREY, PALE) if text.startswith("after") else GREY
+            canvas.line([(x, y), (x + 30, y)], colour, pixels(LINE), _DASH if text == "training" else ())
+
+
+def _has_epochs(curve: Curve) -> bool:
+    return curve.x_name == "epoch"
+
+
+def _is_held_out(name: str) -> bool:
+    return name.startswith(("val_", "cv_"))

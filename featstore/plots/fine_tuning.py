@@ -7,19 +7,18 @@ from math import isfinite
 from typing import Any, NamedTuple
 
 from featstore.heads.interface import Curve
-from featstore.plots.text import COLOURS, DPI, drawable, ignore_missing_glyphs, render, shorten_to
-from featstore.system.figures import figure
+from featstore.plots.files import Kind, render
+from featstore.plots.fonts import legible
+from featstore.plots.panels import PANELS, best_epoch, epoch_ticks, limits_of, number
+from featstore.plots.style import DPI, FEW, GREY, HEAD, LABEL, LINE, PALE, TICK, TITLE, TUNED
+from featstore.plots.text import in_our_style, shorten_to
 
 _WIDTH, _HEIGHT = 8.6, 5.8  # inches
-_HEAD, _TUNED, _GREY = COLOURS[0], COLOURS[1], "#555555"
 # The whole width is 1, and the hand-over is at 0. Each phase has its own width per epoch: a hundred short epochs of a
 # head would leave no room for five of fine-tuning.
 _NARROW_SHARE = 0.16  # width of a head without epochs, or with one
 _MIN_SHARE = 0.35  # smallest width of either phase otherwise
 _GAP = 0.03  # from the head's last epoch to the hand-over: both have a number below them
-_PALE = 0.4  # opacity after the best epoch, whose weights were kept
-_LOG_RATIO = 30.0  # largest over smallest loss, above which the axis is logarithmic
-_MIN_LOSS_RATIO = 1e-12  # losses below this share of the largest, such as 0, are below a logarithmic axis
 _LINE_HEIGHT = 0.075  # smallest distance of two lines of text, as a share of the axis
 
 
@@ -33,8 +32,8 @@ class _Phase(NamedTuple):
     best: int
 
 
-def draw_fine_tuning(head: Curve, tuned: Curve, before: Mapping[str, float], title: str) -> bytes:
-    """Return a PNG with the loss above and the accuracy below, the head on the left and fine-tuning on the right.
+def draw_fine_tuning(head: Curve, tuned: Curve, before: Mapping[str, float], title: str, kind: Kind = "png") -> bytes:
+    """Return a picture with the loss above and the accuracy below, the head on the left and fine-tuning on the right.
 
     Both curves have the series `loss` and `accuracy`, and with validation `val_loss` and `val_accuracy`.
 
@@ -44,9 +43,11 @@ def draw_fine_tuning(head: Curve, tuned: Curve, before: Mapping[str, float], tit
             others are NaN.
         before: `loss` and `accuracy` of the head on cached features of the validation images, or empty.
         title: Title of the plot.
+        kind: Kind of file.
     """
-    with ignore_missing_glyphs():
-        return render(_figure(head, tuned, before, title))
+    (title,), fonts = legible([title])
+    with in_our_style(fonts):
+        return render(_figure(head, tuned, before, title), kind)
 
 
 def _figure(head: Curve, tuned: Curve, before: Mapping[str, float], title: str) -> Any:
@@ -56,7 +57,7 @@ def _figure(head: Curve, tuned: Curve, before: Mapping[str, float], title: str) 
 
     figure: Any = Figure((_WIDTH, _HEIGHT), dpi=DPI, layout="constrained")
     FigureCanvasAgg(figure)  # needed to measure text
-    shorten_to(figure.suptitle(drawable(title), fontsize=11, parse_math=False), _WIDTH - 0.3)
+    shorten_to(figure.suptitle(title, fontsize=TITLE, parse_math=False), _WIDTH - 0.3)
     both = upper, lower = figure.subplots(2, 1, sharex=True)
     share = _head_share(head, tuned)
     phases = _head_phase(head, share), _tuned_phase(tuned, share)
@@ -83,40 +84,27 @@ def _has_epochs(head: Curve) -> bool:
 
 def _head_phase(head: Curve, share: float) -> _Phase:
     if not _has_epochs(head):
-        return _Phase("logistic head" if head.x_name == "C" else "head", _HEAD, Curve("epoch", [], {}), [], -1)
+        return _Phase("logistic head" if head.x_name == "C" else "head", HEAD, Curve("epoch", [], {}), [], -1)
     if len(head.x) == 1:
-        return _Phase("head", _HEAD, head, [-share / 2], 0)
+        return _Phase("head", HEAD, head, [-share / 2], 0)
     step = (share - _GAP) / (head.x[-1] - head.x[0])
-    return _Phase("head", _HEAD, head, [-_GAP - (head.x[-1] - x) * step for x in head.x], _best(head))
+    return _Phase("head", HEAD, head, [-_GAP - (head.x[-1] - x) * step for x in head.x], best_epoch(head))
 
 
 def _tuned_phase(tuned: Curve, share: float) -> _Phase:
     last = max([1.0, *tuned.x])
-    return _Phase("fine-tuning", _TUNED, tuned, [x / last * (1 - share) for x in tuned.x], _best(tuned))
-
-
-def _best(curve: Curve) -> int:
-    """Return the index of the epoch whose weights are kept, as in the training of heads.
-
-    It is the first one with the smallest validation loss, else with the highest validation accuracy. Without validation
-    it is the last epoch.
-    """
-    for name, sign in (("val_loss", 1), ("val_accuracy", -1)):
-        known = [(sign * value, number) for number, value in enumerate(curve.series.get(name, [])) if isfinite(value)]
-        if known:
-            return min(known)[1]
-    return len(curve.x) - 1
+    return _Phase("fine-tuning", TUNED, tuned, [x / last * (1 - share) for x in tuned.x], best_epoch(tuned))
 
 
 def _draw_panel(axes: Any, name: str, phases: Sequence[_Phase], before: Mapping[str, float], share: float) -> None:
     """Draw the lines of one measure, `name`, of both phases, with the values of the head and of the best epoch."""
     end = 1 - share
-    axes.axvspan(0, end + 0.02, color=_TUNED, alpha=0.05, linewidth=0)
+    axes.axvspan(0, end + 0.02, color=TUNED, alpha=0.05, linewidth=0)
     axes.set_xlim(-share - 0.02, end + 0.02)
     notes = []
     if isfinite(before.get(name, float("nan"))):
-        axes.plot([0, end + 0.02], [before[name]] * 2, ":", color=_GREY, linewidth=1.3, label=f"before {name}")
-        notes.append((before[name], f"{_number(before[name])} head", _GREY))
+        axes.plot([0, end + 0.02], [before[name]] * 2, ":", color=GREY, linewidth=LINE, label=f"before {name}")
+        notes.append((before[name], f"{number(before[name])} head", GREY))
     for phase in phases:
         _draw_lines(axes, name, phase)
     notes += _mark_best(axes, name, phases[1], end + 0.02)
@@ -126,16 +114,15 @@ def _draw_panel(axes: Any, name: str, phases: Sequence[_Phase], before: Mapping[
         _draw_stub(axes, name, phases[1], before, share)
     _set_scale(axes, name)
     _write_notes(axes, notes)
-    axes.set_ylabel("log loss" if name == "loss" else name, fontsize=9)
-    axes.tick_params(labelsize=8, length=3)
+    axes.set_ylabel(PANELS[name], fontsize=LABEL)
+    axes.tick_params(labelsize=TICK, length=3)
     axes.grid(axis="y", alpha=0.3)
-    axes.spines[["top", "right"]].set_visible(False)
 
 
 def _draw_lines(axes: Any, name: str, phase: _Phase) -> None:
     for series, style in ((name, "--"), (f"val_{name}", "-")):
         values = [value if isfinite(value) else float("nan") for value in phase.curve.series.get(series, [])]
-        line = {"color": phase.colour, "linewidth": 1.3, "marker": "." if len(values) < 20 else None, "markersize": 4}
+        line = {"color": phase.colour, "linewidth": LINE, "marker": "." if len(values) < FEW else None, "markersize": 4}
         kept, end = phase.best + 1, len(values)
         if values:
             axes.plot(phase.places[:kept], values[:kept], style, label=f"{phase.name} {series}", **line)
@@ -145,7 +132,7 @@ def _draw_lines(axes: Any, name: str, phase: _Phase) -> None:
                 values[kept - 1 :],
                 style,
                 label=f"{phase.name} later {series}",
-                alpha=_PALE,
+                alpha=PALE,
                 **line,
             )
 
@@ -160,7 +147,7 @@ def _mark_best(axes: Any, name: str, phase: _Phase, end: float) -> list[tuple[fl
     axes.plot([place], [value], "o", color=phase.colour, markersize=6.5, label=label, zorder=4, markeredgecolor="white")
     if series != name or end > 0:  # a training series does not continue at the hand-over
         axes.plot([place, end], [value] * 2, color=phase.colour, linewidth=0.7, label=f"{phase.name} level {name}")
-    return [(value, f"{_number(value)} epoch {phase.curve.x[phase.best]:g}", phase.colour)]
+    return [(value, f"{number(value)} epoch {phase.curve.x[phase.best]:g}", phase.colour)]
 
 
 def _draw_stub(axes: Any, name: str, tuned: _Phase, before: Mapping[str, float], share: float) -> None:
@@ -168,27 +155,20 @@ def _draw_stub(axes: Any, name: str, tuned: _Phase, before: Mapping[str, float],
     values = [before.get(name, float("nan")), *tuned.curve.series.get(f"val_{name}", [])[:1]]
     known = [value for value in values if isfinite(value)]
     if known:
-        axes.plot([-0.8 * share, 0], [known[0]] * 2, color=_HEAD, linewidth=1.3, label=f"stub {name}")
+        axes.plot([-0.8 * share, 0], [known[0]] * 2, color=HEAD, linewidth=LINE, label=f"stub {name}")
 
 
 def _set_scale(axes: Any, name: str) -> None:
     """Set the y axis to the range of all values; for losses of very different size it is logarithmic."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-    drawn = [value for line in axes.lines for value in line.get_ydata() if isfinite(value)]
-    low, high = (min(drawn), max(drawn)) if drawn else (0.0, 1.0)
-    above = [value for value in drawn if value > 0]
-    if name == "loss" and above and max(above) > _LOG_RATIO * min(above):
-        least = max(min(above), _MIN_LOSS_RATIO * max(above))
-        ratio = max(above) / least
-        axes.set_yscale("log")  # a line to a loss of 0 then leaves the axes at the bottom
-        axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if ratio < 300 else (1.0,), numticks=8))
+    low, high, is_log = limits_of(name, [float(value) for line in axes.lines for value in line.get_ydata()])
+    if is_log:
+        axes.set_yscale("log")
+        axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if high / low < 400 else (1.0,), numticks=8))
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         axes.yaxis.set_minor_formatter(NullFormatter())
-        axes.set_ylim(least / ratio**0.08, max(above) * ratio**0.08)
-        return
-    room = 0.08 * max(high - low, 0.05)
-    axes.set_ylim(low - room, high + room)
+    axes.set_ylim(low, high)
 
 
 def _write_notes(axes: Any, notes: Sequence[tuple[float, str, str]]) -> None:
@@ -199,9 +179,9 @@ def _write_notes(axes: Any, notes: Sequence[tuple[float, str, str]]) -> None:
     if len(heights) == 2 and heights[1][0] - heights[0][0] < _LINE_HEIGHT:
         middle = (heights[0][0] + heights[1][0]) / 2
         heights = [(middle - _LINE_HEIGHT / 2, heights[0][1]), (middle + _LINE_HEIGHT / 2, heights[1][1])]
-    for height, number in heights:
-        _, words, colour = notes[number]
-        axes.text(1.01, height, words, color=colour, transform=axes.transAxes, fontsize=8, va="center")
+    for height, place in heights:
+        _, words, colour = notes[place]
+        axes.text(1.01, height, words, color=colour, transform=axes.transAxes, fontsize=TICK, va="center")
 
 
 def _draw_handover(upper: Any, lower: Any) -> None:
@@ -217,24 +197,14 @@ def _number_epochs(axes: Any, phases: Sequence[_Phase]) -> None:
     """Write the numbers of the epochs of each phase, with its name below them."""
     numbered = []
     for phase in phases:
-        for x in _ticks(phase.curve.x, 8 if len(phase.places) > 1 else 1):
+        for x in epoch_ticks(phase.curve.x, 8 if len(phase.places) > 1 else 1):
             numbered.append((phase.places[phase.curve.x.index(x)], f"{x:g}"))
         if phase.places:
             middle = (phase.places[0] + phase.places[-1]) / 2
-            style = {"ha": "center", "va": "top", "fontsize": 9, "color": phase.colour}
+            style = {"ha": "center", "va": "top", "fontsize": LABEL, "color": phase.colour}
             words = "epoch" if len(phase.places) == 1 else f"epoch of {phase.name.replace('head', 'the head')}"
             axes.text(middle, -0.12, words, transform=axes.get_xaxis_transform(), **style)
     axes.set_xticks(*zip(*numbered, strict=True)) if numbered else axes.set_xticks([])
-
-
-def _ticks(x: Sequence[float], limit: int) -> list[float]:
-    """Return about `limit` of `x`: the last one, the first where there is room, and round numbers between them."""
-    if len(x) <= limit:
-        return list(x)
-    step = next(s * 10**power for power in range(9) for s in (1, 2, 5) if (x[-1] - x[0]) / (s * 10**power) <= limit)
-    inner = [e for e in x if e % step == 0 and x[-1] - e >= 0.7 * step]
-    first = [x[0]] if not inner or inner[0] - x[0] >= 0.7 * step else []
-    return [*first, *inner, x[-1]]
 
 
 def _draw_legend(figure: Any, phases: Sequence[_Phase], before: Mapping[str, float]) -> None:
@@ -246,12 +216,8 @@ def _draw_legend(figure: Any, phases: Sequence[_Phase], before: Mapping[str, flo
         ("training", True, {"linestyle": "--"}),
         ("validation", validated, {}),
         ("best epoch" if validated else "last epoch", True, {"marker": "o", "linestyle": "", "markersize": 6}),
-        ("after the best epoch", later, {"alpha": _PALE}),
+        ("after the best epoch", later, {"alpha": PALE}),
         ("head on cached features", bool(before), {"linestyle": ":"}),
     ]
-    handles = [Line2D([], [], color=_GREY, label=label, **style) for label, shown, style in entries if shown]
-    figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), fontsize=8, frameon=False)
-
-
-def _number(value: float) -> str:
-    return figure(value) if 0.01 <= abs(value) < 100 else f"{value:.3g}"
+    handles = [Line2D([], [], color=GREY, label=label, **style) for label, shown, style in entries if shown]
+    figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), fontsize=TICK, frameon=False)

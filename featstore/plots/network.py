@@ -6,7 +6,10 @@ from collections.abc import Sequence
 from math import ceil
 from typing import Any, NamedTuple
 
-from featstore.plots.text import DPI, drawable, ignore_missing_glyphs, render, shorten_to
+from featstore.plots.files import Kind, render
+from featstore.plots.fonts import legible
+from featstore.plots.style import DPI, GREY, INK
+from featstore.plots.text import in_our_style, shorten_to
 from featstore.system.text import count
 
 _BOX = (1.76, 0.92)  # inches, as all lengths here: the drawing's coordinates are inches from its lower left corner
@@ -19,7 +22,6 @@ _ARROWHEAD = "-|>,head_length=4.5,head_width=2"
 _IMAGE, _CACHED, _CLASSES = "image", "cached here", "class probabilities"
 _NOTE = "BN keeps statistics: the BatchNormalization layer keeps the mean and variance of its earlier training"
 _WIDTHS = {_IMAGE: 0.8, _CACHED: 1.0, _CLASSES: 1.05}
-_INK, _ARROW = "#222222", "#555555"
 # Kinds differ without colour too: in the hatching, the width of the edge, and the strip.
 _STYLES: dict[str, dict[str, Any]] = {
     "frozen": {"edge": "#5B7C99", "fill": "#E4ECF2", "width": 0.8, "hatch": ""},
@@ -38,6 +40,7 @@ class Part(NamedTuple):
         parameters: Number of parameters.
         trained: Number of parameters that training changes; 0 in a frozen part.
         kept: Number of BatchNormalization layers that keep their statistics.
+        detail: What its one layer does, as in `relu`; empty for a part of several layers.
     """
 
     name: str
@@ -46,6 +49,7 @@ class Part(NamedTuple):
     parameters: int
     trained: int
     kept: int
+    detail: str = ""
 
 
 class _Place(NamedTuple):
@@ -56,33 +60,43 @@ class _Place(NamedTuple):
     width: float
 
 
-def draw_network(parts: Sequence[Part], title: str, kind: str = "png") -> bytes:
+def draw_network(
+    parts: Sequence[Part],
+    title: str,
+    kind: Kind = "png",
+    *,
+    image: tuple[int, ...] = (),
+    cached: int | None = None,
+) -> bytes:
     """Return a diagram of the parts as boxes in rows, from the image to the class probabilities.
 
-    The cache stands before the first trained part, unless that is the first part. The same parts give the same bytes.
+    The same parts give the same bytes.
 
     Args:
         parts: Parts in the order of the network.
         title: Title of the diagram.
-        kind: `png` or `svg`.
+        kind: Kind of file.
+        image: Shape of an image, written at the first arrow.
+        cached: Number of parts before the cache. Default: those before the first trained part; there is no cache
+            if that is the first part.
 
     Raises:
-        ValueError: For another kind, and for no parts.
+        ValueError: For no parts.
     """
-    if kind not in ("png", "svg"):
-        raise ValueError(f"kind: expected 'png' or 'svg', found {kind!r}")
     if not parts:
         raise ValueError("parts: expected at least one, found none")
-    with ignore_missing_glyphs():
-        return render(_figure(parts, title), kind)
+    (title, *names), fonts = legible([title, *(part.name for part in parts)])
+    named = [part._replace(name=name) for part, name in zip(parts, names, strict=True)]
+    with in_our_style(fonts):
+        return render(_figure(named, title, image, cached), kind)
 
 
-def _figure(parts: Sequence[Part], title: str) -> Any:
+def _figure(parts: Sequence[Part], title: str, image: tuple[int, ...] = (), cached: int | None = None) -> Any:
     """Return the matplotlib figure. The gids of its boxes are `image`, `part-0`, `part-1`, ..., `cached here`, ..."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    items = _make_chain(parts)
+    items = _make_chain(parts, cached)
     places, size = _layout(items)
     figure = Figure(size, dpi=DPI)
     FigureCanvasAgg(figure)  # needed to measure text
@@ -90,10 +104,12 @@ def _figure(parts: Sequence[Part], title: str) -> Any:
     axes.set(xlim=(0, size[0]), ylim=(0, size[1]))
     axes.set_axis_off()
     _write(axes, size[0] / 2, size[1] - 0.3, title, size[0] - 0.4, fontsize=12)
-    _write(axes, size[0] / 2, size[1] - 0.56, _summary(parts), size[0] - 0.4, fontsize=8.5, color=_ARROW)
+    _write(axes, size[0] / 2, size[1] - 0.56, _summary(parts), size[0] - 0.4, fontsize=8.5, color=GREY)
     for number, (item, place) in enumerate(zip(items, places, strict=True)):
         if number:
-            _draw_arrow(axes, places[number - 1], place, items[number - 1])
+            before = items[number - 1]
+            shape = before.shape if isinstance(before, Part) else image if before == _IMAGE else ()
+            _draw_arrow(axes, places[number - 1], place, shape)
         _draw_item(axes, item, place)
     for number, box in enumerate(box for box in axes.patches if box.get_gid() == "part"):
         box.set_gid(f"part-{number}")
@@ -101,11 +117,13 @@ def _figure(parts: Sequence[Part], title: str) -> Any:
     return figure
 
 
-def _make_chain(parts: Sequence[Part]) -> list[Part | str]:
-    """Return the boxes in order: image, parts, class probabilities, and the cache before the first trained part."""
-    cut = next((number for number, part in enumerate(parts) if part.trained), 0)
-    cache = [_CACHED] if cut else []  # 0: no frozen part comes first, or no part is trained
-    return [_IMAGE, *parts[:cut], *cache, *parts[cut:], _CLASSES]
+def _make_chain(parts: Sequence[Part], cached: int | None = None) -> list[Part | str]:
+    """Return the boxes in order: image, parts, class probabilities, and the cache where the features are stored."""
+    cut = cached
+    if cut is None:  # 0: no frozen part comes first, or no part is trained
+        cut = next((number for number, part in enumerate(parts) if part.trained), 0) or None
+    cache = [] if cut is None else [_CACHED]
+    return [_IMAGE, *parts[:cut], *cache, *parts[len(parts) if cut is None else cut :], _CLASSES]
 
 
 def _layout(items: Sequence[Part | str]) -> tuple[list[_Place], tuple[float, float]]:
@@ -138,7 +156,7 @@ def _draw_item(axes: Any, item: Part | str, place: _Place) -> None:
     elif item == _CACHED:
         _draw_cache(axes, place)
     else:
-        axes.add_patch(_rounded(place, 0.5, 0.25, facecolor="white", edgecolor=_INK, linewidth=0.8, gid=item))
+        axes.add_patch(_rounded(place, 0.5, 0.25, facecolor="white", edgecolor=INK, linewidth=0.8, gid=item))
         _draw_lines(axes, place.x, place, [(line, {"fontsize": 7.5}) for line in item.split()])
 
 
@@ -156,7 +174,7 @@ def _draw_part(axes: Any, part: Part, place: _Place) -> None:
         strip.set_clip_path(box)
     bold = {"fontsize": 7.5, "fontweight": "bold"}
     lines = [(line, bold) for line in _name_lines(part.name)] + [(line, {"fontsize": 7}) for line in _facts(part)]
-    _draw_lines(axes, place.x + _STRIP / 2, place, lines)
+    _draw_lines(axes, place.x + (_STRIP / 2 if part.parameters else 0), place, lines)
 
 
 def _rounded(place: _Place, height: float, radius: float, **style: Any) -> Any:
@@ -171,10 +189,10 @@ def _draw_cache(axes: Any, place: _Place) -> None:
     from matplotlib.patches import Ellipse, Rectangle
 
     left, low, height = place.x - place.width / 2, place.y - 0.33, 0.66
-    style: dict[str, Any] = {"facecolor": "#FFF9DB", "edgecolor": _INK, "linewidth": 1.4}
+    style: dict[str, Any] = {"facecolor": "#FFF9DB", "edgecolor": INK, "linewidth": 1.4}
     axes.add_patch(Ellipse((place.x, low), place.width, 0.24, **style))
     axes.add_patch(Rectangle((left, low), place.width, height, facecolor=style["facecolor"], gid=_CACHED))
-    axes.vlines([left, left + place.width], low, low + height, color=_INK, linewidth=1.4)
+    axes.vlines([left, left + place.width], low, low + height, color=INK, linewidth=1.4)
     axes.add_patch(Ellipse((place.x, low + height), place.width, 0.24, **style))
     bold = {"fontsize": 8.5, "fontweight": "bold"}
     _draw_lines(axes, place.x, place._replace(y=place.y - 0.06), [(word, bold) for word in _CACHED.split()])
@@ -188,12 +206,12 @@ def _draw_lines(axes: Any, x: float, place: _Place, lines: Sequence[tuple[str, d
 
 
 def _write(axes: Any, x: float, y: float, line: str, room: float, **style: Any) -> None:
-    style = {"ha": "center", "va": "center_baseline", "color": _INK, "parse_math": False} | style
-    shorten_to(axes.text(x, y, drawable(line), **style), room)
+    style = {"ha": "center", "va": "center_baseline", "color": INK, "parse_math": False} | style
+    shorten_to(axes.text(x, y, line, **style), room)
 
 
-def _draw_arrow(axes: Any, start: _Place, end: _Place, item: Part | str) -> None:
-    """Draw an arrow with the shape of the output of `item`; at the end of a row it leads down to the next row."""
+def _draw_arrow(axes: Any, start: _Place, end: _Place, shape: tuple[int, ...]) -> None:
+    """Draw an arrow with the shape of what flows along it; at the end of a row it leads down to the next row."""
     from matplotlib.patches import FancyArrowPatch
 
     source, target = (start.x + start.width / 2, start.y), (end.x - end.width / 2, end.y)
@@ -201,12 +219,12 @@ def _draw_arrow(axes: Any, start: _Place, end: _Place, item: Part | str) -> None
     if end.y < start.y:
         right, left, lane = source[0] + 0.3, target[0] - 0.3, start.y - (_BOX[1] + _GAP[1]) / 2
         way = [source, (right, source[1]), (right, lane), (left, lane), (left, end.y), (target[0] - 0.1, end.y)]
-        axes.plot(*zip(*way, strict=True), color=_ARROW, linewidth=1)
+        axes.plot(*zip(*way, strict=True), color=GREY, linewidth=1)
         source, middle = way[-1], (right - 0.45, lane)
-    axes.add_patch(FancyArrowPatch(source, target, arrowstyle=_ARROWHEAD, color=_ARROW, shrinkA=0, shrinkB=0))
-    if isinstance(item, Part):
-        shape = "×".join(map(str, item.shape))
-        text = axes.text(middle[0], middle[1] + 0.04, shape, ha="center", fontsize=6.5, color=_INK)
+    axes.add_patch(FancyArrowPatch(source, target, arrowstyle=_ARROWHEAD, color=GREY, shrinkA=0, shrinkB=0))
+    if shape:
+        words = "×".join(map(str, shape))
+        text = axes.text(middle[0], middle[1] + 0.04, words, ha="center", fontsize=6.5, color=INK)
         text.set_fontsize(6.5 * min(1.0, (_GAP[0] - 0.16) * DPI / text.get_window_extent().width))
 
 
@@ -224,7 +242,7 @@ def _draw_legend(axes: Any, parts: Sequence[Part]) -> None:
     place = {"bbox_to_anchor": (middle, 0.45 if has_note else 0.3), "bbox_transform": axes.transData}
     axes.legend(handles=handles, ncols=len(handles), **shape, **place)
     if has_note:
-        _write(axes, middle, 0.2, _NOTE, 2 * middle - 0.4, fontsize=7.5, color=_ARROW)
+        _write(axes, middle, 0.2, _NOTE, 2 * middle - 0.4, fontsize=7.5, color=GREY)
 
 
 def _kind(part: Part) -> str:
@@ -241,7 +259,7 @@ def _name_lines(name: str) -> list[str]:
 
 def _facts(part: Part) -> list[str]:
     """Return the lines below the name."""
-    facts = [count(part.layers, "layer")]
+    facts = [part.detail or count(part.layers, "layer")]
     facts += [f"{_short(part.parameters)} parameters"] if part.parameters else []
     if part.trained:
         facts.append("all trained" if part.trained == part.parameters else f"{_short(part.trained)} trained")

@@ -20,9 +20,11 @@ from featstore.plots.curve import draw_curve
 from featstore.runs.fine_tuning import FineTuning
 from featstore.runs.hints import from_hint
 from featstore.runs.run import FORMAT, FORMAT_VERSION, Run
+from featstore.runs.titles import title_of
 from featstore.spec import FeatureSpec
 from featstore.store.spec_file import check_version
 from featstore.system.files import write_whole
+from featstore.system.paths import OnePath, one_path
 from featstore.system.records import read_record
 
 if TYPE_CHECKING:
@@ -30,9 +32,7 @@ if TYPE_CHECKING:
     from featstore.heads.interface import Curve
 
 IMAGES = "images.csv"
-_EARLIER = (3, 4)  # format versions that are read too
-_SINCE_4: dict[str, Any] = {"notes": []}
-_SINCE_5: dict[str, Any] = {"cache": None, "date": None, "command": None, "interrupted": False}
+_EARLIER = (3, 4)  # format versions that are read too: what they lack has a default
 _COLUMNS = ("digest", "split", "group")  # the last one only if there are groups
 
 
@@ -50,12 +50,11 @@ def save_run(run: Run, pictures: Sequence[Picture], curve: Curve, plot: bytes | 
     write_whole(run.folder / IMAGES, "\n".join([*lines, ""]).encode())
     if curve.x:
         write_whole(run.folder / "curve.csv", _curve_csv(curve).encode())
-        bases = " + ".join(dict.fromkeys(spec.model for spec in run.specs))
-        write_whole(run.folder / "curve.png", plot or draw_curve(curve, f"{run.head} on {bases}"))
+        write_whole(run.folder / "curve.png", plot or draw_curve(curve, title_of(run)))
     write_whole(run.folder / "run.json", json.dumps(run.describe(), indent=1, sort_keys=True).encode())
 
 
-def load_run(folder: str | os.PathLike[str]) -> Run:
+def load_run(folder: OnePath) -> Run:
     """Load a run from its folder. The head is read when it is first used.
 
     Args:
@@ -67,13 +66,14 @@ def load_run(folder: str | os.PathLike[str]) -> Run:
     Raises:
         RunError: The folder has no `run.json`, or one that this version cannot read.
     """
-    path = Path(folder) / "run.json"
+    folder = Path(one_path(folder, "run"))
+    path = folder / "run.json"
     if not path.is_file():
         raise RunError(f"{folder}: no finished run (it has no run.json); make one with featstore train-head")
     try:
         content = json.loads(path.read_bytes())
         _check_version(path, content)
-        return _from_content(Path(folder), content)
+        return _from_content(folder, content)
     except RunError:
         raise
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, FeatstoreError) as error:
@@ -143,7 +143,6 @@ def _check_version(path: Path, content: dict[str, Any]) -> None:
 
 def _from_content(folder: Path, content: dict[str, Any]) -> Run:
     """Return the run that `describe` wrote; raises one of several errors for anything else."""
-    content |= (_SINCE_4 if content["format_version"] < 4 else {}) | (_SINCE_5 if content["format_version"] < 5 else {})
     known = {name: value for name, value in content.items() if name not in ("format", "format_version", "key")}
     specs = [FeatureSpec.from_json(json.dumps(spec)) for spec in content["specs"]]
     fine_tuning = read_record(FineTuning, content["fine_tuning"]) if content["fine_tuning"] != {} else None

@@ -5,15 +5,20 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from featstore.datasets.manifest import Manifest, Skipped
-from featstore.datasets.sources import list_files
+from featstore.datasets.manifest import Skipped
+from featstore.datasets.sources import DataLike, as_images
+from featstore.errors import UsageError, param
 from featstore.extraction.cache import CacheLike
 from featstore.extraction.pipeline import extract_planned
+from featstore.plots.files import Kind, kind_of
 from featstore.runs.recipes import cache_of, plans_of, weights_wanted
 from featstore.runs.run import Run
 from featstore.system.figures import figure
+from featstore.system.files import write_whole
+from featstore.system.paths import OneOrMorePaths, OnePath, one_path
 from featstore.system.pinned import pinned
 from featstore.system.text import Shown, Table
 
@@ -37,7 +42,7 @@ class ImagePrediction(NamedTuple):
     probabilities: tuple[float, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Prediction(Shown):
     """The predictions for a list of images.
 
@@ -50,6 +55,33 @@ class Prediction(Shown):
     images: tuple[ImagePrediction, ...]
     skipped: tuple[Skipped, ...]
     classes: tuple[str, ...]
+
+    def save_sheet(self, path: OnePath, right: Sequence[str | None] | None = None, title: str = "") -> None:
+        """Save a sheet of all images with their labels; those that are unsure or wrong are framed in colour.
+
+        Args:
+            path: File to write. A .pdf has all images, in pages; a .png the first 200.
+            right: The right class of each image, None where it is not known.
+            title: Title of the sheet.
+
+        Raises:
+            UsageError: `path` has another ending, or `right` another length.
+            StoreError: The file cannot be written.
+        """
+        kind = kind_of(one_path(path, "path"), "path", ("png", "pdf"))
+        write_whole(Path(one_path(path, "path")), self.draw_sheet(kind, right, title))
+
+    def draw_sheet(self, kind: Kind = "png", right: Sequence[str | None] | None = None, title: str = "") -> bytes:
+        """Return the sheet that `save_sheet` saves, as the bytes of a `png` or `pdf`."""
+        from featstore.plots.sheet import Answer, draw_sheet
+
+        if right is not None and len(right) != len(self.images):
+            raise UsageError(f"{param('right')}: expected {len(self.images)} labels, found {len(right)}")
+        answers = [
+            Answer(image.path, image.label, figure(image.probability), _is_unsure(image.probabilities), label)
+            for image, label in zip(self.images, right or [None] * len(self.images), strict=True)
+        ]
+        return draw_sheet(answers, title, kind)
 
     def parts(self) -> Iterator[Table]:
         """Yield a row for each image."""
@@ -71,16 +103,28 @@ class Prediction(Shown):
         return sorted(shares, key=lambda share: -share[1])[:top]
 
 
+def _is_unsure(probabilities: Sequence[float]) -> bool:
+    """Return whether the most probable class is less than twice as probable as the next."""
+    *_, second, first = sorted(probabilities)
+    return first < 2 * second
+
+
+def labels_of_folders(prediction: Prediction, classes: Sequence[str]) -> list[str | None]:
+    """Return the name of each image's folder where it is one of `classes`, else None."""
+    names = (os.path.basename(os.path.dirname(os.path.abspath(image.path))) for image in prediction.images)
+    return [name if name in classes else None for name in names]
+
+
 @pinned()
 def predict_images(
     run: Run,
-    images: Sequence[str | os.PathLike[str]] | Manifest,
+    images: DataLike,
     *,
-    weights: str | Sequence[str] | None = None,
+    weights: OneOrMorePaths | None = None,
     cache: CacheLike = None,
     progress: Progress | None = None,
 ) -> Prediction:
-    """Predict image files and all images below folders; see `featstore.predict`.
+    """Predict images; see `featstore.predict`.
 
     Features go through the cache of the run, so images that were seen before cost nothing and need no weights.
     `weights` are the new paths of moved weights, or of the user's `.keras` bases, one for each base of the run. Raises
@@ -90,7 +134,7 @@ def predict_images(
     from featstore.features.views import load_in_blocks
 
     cache = cache_of(run, cache, progress)
-    images = images if isinstance(images, Manifest) else list_files(images)
+    images = as_images(images, None, cache)
     plans = plans_of(run, weights, cache)
     with weights_wanted(run, weights):
         extraction = extract_planned(images, plans, cache, progress)

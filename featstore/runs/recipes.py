@@ -18,6 +18,7 @@ from featstore.extraction.resolve import canonical_spec
 from featstore.images.views import parse_views
 from featstore.runs.run import Run
 from featstore.spec import FeatureSpec
+from featstore.system.paths import OneOrMorePaths, one_or_more
 
 if TYPE_CHECKING:
     from featstore.system.progress import Progress
@@ -38,7 +39,7 @@ def cache_of(run: Run, cache: CacheLike, progress: Progress | None) -> Cache:
     return chosen
 
 
-def plans_of(run: Run, weights: str | Sequence[str] | None, cache: Cache, *, read_weights: bool = False) -> list[Plan]:
+def plans_of(run: Run, weights: OneOrMorePaths | None, cache: Cache, *, read_weights: bool = False) -> list[Plan]:
     """Return the rows that `run` predicts from, without augmentation, which is for training only.
 
     Unless they are read, the weights need not be there: they are wanted for rows that are not in the cache, and checked
@@ -48,7 +49,7 @@ def plans_of(run: Run, weights: str | Sequence[str] | None, cache: Cache, *, rea
     run are read at once too.
     """
     cache.digests.refresh()
-    named = [weights] if isinstance(weights, str) else list(weights or ())
+    named = [] if weights is None else one_or_more(weights, "weights")
     if named and len(named) != len(run.recipes):
         raise UsageError(
             f"{run.folder}: has {len(run.recipes)} bases; give {param('weights')} once for each, in their order"
@@ -69,7 +70,7 @@ def plans_of(run: Run, weights: str | Sequence[str] | None, cache: Cache, *, rea
 
 
 @contextmanager
-def weights_wanted(run: Run, weights: str | Sequence[str] | None) -> Iterator[None]:
+def weights_wanted(run: Run, weights: OneOrMorePaths | None) -> Iterator[None]:
     """Say, where the block fails for want of weights that the user has not named, that they are those of the run."""
     try:
         yield

@@ -32,11 +32,11 @@ if TYPE_CHECKING:
 FORMAT = "featstore-run"
 FORMAT_VERSION = 5
 # 2: several bases and views; 3: the images and their splits, and fine-tuning; 4: notes, head.npz; 5: date, command,
-# cache and interruption, and paths that are hints
+# cache and interruption, paths that are hints, metrics by class, and remarks
 _READING_HEAD = ForkLock()  # one for all runs: a lock in a run could not be copied or pickled
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Run(Shown):
     """A trained head, or the top of a base that was fine-tuned together with its head.
 
@@ -49,7 +49,7 @@ class Run(Shown):
         specs: Resolved specs of the features; a recipe with several sizes has several.
         train_on: Views that each training image was used in: `plain` or `all`.
         average: Quantity that is averaged over the views of an image: `probabilities`, `logits` or `features`.
-        classes: Names of the classes, sorted, in the order of the probabilities.
+        classes: Names of the classes, in the order of the probabilities: that of `Manifest.classes` when it was made.
         metrics: Metrics by split, as in `run.metrics["test"].accuracy`.
         seconds: Seconds by stage: `features`, `fit` and `total`.
         seed: Seed of the training.
@@ -159,7 +159,9 @@ class Run(Shown):
         Raises:
             RunError: The head cannot be loaded, or does not fit the features.
         """
-        return self.predict_views(X[:, None])
+        import numpy as np
+
+        return self.predict_views(np.asarray(X, np.float32)[:, None])
 
     def predict_views(self, X: NDArray[np.float32]) -> NDArray[np.float64]:
         """Return the probabilities of each class, averaged over the views as `average` says.
@@ -198,8 +200,10 @@ class Run(Shown):
                 with np.errstate(all="ignore"):  # NaN and infinity are refused below
                     probabilities.append(predict_views(head.predict_proba, X, self.average))
             except (ValueError, TypeError, AttributeError) as error:  # from scikit-learn or TensorFlow
+                wanted, found = ("x".join(map(str, shape)) or "none" for shape in (head.row_shape, X.shape[2:]))
                 raise RunError(
-                    f"{self.folder}: its head does not accept features of shape {X.shape[2:]}; train it again"
+                    f"{self.folder}: its head takes rows of {wanted} values, found {found}: load the features of "
+                    "the run's own specs, run.specs"
                 ) from error
             if probabilities[-1].shape != (len(X), len(self.classes)):
                 raise RunError(f"{self.folder}: its head does not have {len(self.classes)} classes; train it again")
@@ -208,9 +212,9 @@ class Run(Shown):
         return np.concatenate(probabilities)
 
     def parts(self) -> Iterator[str | Table]:
-        """Yield the use of several views, the metrics, the remarks, the values that training chose, and the folder."""
+        """Yield an interruption, the views, the metrics, the remarks, what training chose, and the folder."""
         if self.interrupted:
-            yield "interrupted: the best of the epochs until then"
+            yield f"interrupted after {self.chosen['epochs']} epochs: the best of them"
         if views := self.describe_views():
             yield views
         yield metrics_table(self.metrics)

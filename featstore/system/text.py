@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import fields
 from html import escape
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+_BRIEF = 200  # letters of a repr
 _UNSAFE = {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"}  # control, format (bidirectional marks among them), surrogates, ...
 
 
@@ -31,14 +33,52 @@ def safe(text: str) -> str:
     )
 
 
+def screen_width() -> int | None:
+    """Return the columns of the terminal that is printed to, or $COLUMNS; None where neither is known."""
+    import os
+    import sys
+
+    if not (os.environ.get("COLUMNS", "").isdigit() or sys.stdout.isatty()):
+        return None
+    from shutil import get_terminal_size
+
+    return get_terminal_size().columns
+
+
 class Table(NamedTuple):
-    """Named columns, and rows of as many cells."""
+    """Named columns, and rows of as many cells.
+
+    optional: columns to leave out, one after the other, until the table fits the screen.
+    """
 
     header: Sequence[str]
     rows: Sequence[Sequence[str]]
+    optional: Sequence[str] = ()
 
     def __str__(self) -> str:
         """Align the columns; all but the first are right-aligned if they hold numbers."""
+        width = screen_width() if self.optional else None
+        table, left_out = self, []
+        for name in self.optional:
+            if width is None or table._width() <= width:
+                break
+            table, values = table._without(name)
+            left_out.append(f"{name} ({values.pop()})" if len(values) == 1 else name)
+        lines = table._lines()
+        if left_out:
+            lines.append(f"left out at {width} columns: {', '.join(left_out)}")
+        return "\n".join(lines)
+
+    def _width(self) -> int:
+        return max(map(len, self._lines()))
+
+    def _without(self, name: str) -> tuple[Table, set[str]]:
+        """Return the table without a column, and the values that the column has."""
+        place = list(self.header).index(name)
+        header, *rows = ([*row[:place], *row[place + 1 :]] for row in (self.header, *self.rows))
+        return Table(header, rows), {safe(row[place]) for row in self.rows}
+
+    def _lines(self) -> list[str]:
         cells = [[safe(cell) for cell in row] for row in (self.header, *self.rows)]
         widths = [max(len(row[i]) for row in cells) for i in range(len(self.header))]
         lines = []
@@ -47,7 +87,7 @@ class Table(NamedTuple):
                 c.rjust(w) if r else c.ljust(w) for c, w, r in zip(row, widths, self._are_numbers(), strict=True)
             )
             lines.append("  ".join(aligned).rstrip())
-        return "\n".join(lines)
+        return lines
 
     def _repr_html_(self) -> str:
         """Return the table for a notebook."""
@@ -66,10 +106,27 @@ class Table(NamedTuple):
         return [i > 0 and all(row[i] in ("", "-") or _is_number(row[i]) for row in self.rows) for i in columns]
 
 
+def brief(record: Any) -> str:
+    """Return the repr of a dataclass on one line; long collections are given as their number of items."""
+    texts, rest = [], _BRIEF
+    for field in fields(record):
+        value = getattr(record, field.name)
+        is_long = isinstance(value, tuple | list | dict) and len(value) > 4
+        texts.append(f"{field.name}={f'<{len(value)} items>' if is_long else repr(value)}")
+        rest -= len(texts[-1]) + 2
+        if rest < 0:
+            texts[-1:] = ["..."] if len(texts) > 1 else texts
+            break
+    return f"{type(record).__name__}({', '.join(texts)})"
+
+
 class Shown:
     """A result that prints itself: as on the command line, and with its tables as HTML in a notebook."""
 
     __slots__ = ()
+
+    def __repr__(self) -> str:
+        return brief(self)
 
     def parts(self) -> Iterable[str | Table]:
         """Yield lines of text and tables, in order."""

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from featstore.datasets.leaks import leak_notes
 from featstore.datasets.manifest import Manifest
+from featstore.datasets.summary import DataSummary, summarize
 from featstore.errors import UsageError, param
 from featstore.extraction.assumptions import tell_assumptions
 from featstore.extraction.cache import CacheLike
@@ -22,9 +22,10 @@ from featstore.runs.moves import moved_notes
 from featstore.runs.run import Run
 from featstore.system.environment import utc_now, versions
 from featstore.system.files import file_digest
+from featstore.system.paths import OnePath, one_path
 from featstore.system.pinned import pinned
 from featstore.training.endings import saved_if_interrupted
-from featstore.training.fit import FitResult, HeadFit, Prepared, course_of, prepare
+from featstore.training.fit import FitResult, HeadFit, Prepared, prepare, remark_on_training
 from featstore.training.head_recipe import HeadRecipe
 
 if TYPE_CHECKING:
@@ -34,16 +35,17 @@ DEFAULT_RUNS = "runs"
 
 
 class TrainResult(NamedTuple):
-    """A saved run, the data set with its splits, and the features that it was trained on."""
+    """A saved run, the data set with its splits and what is told about it, and the features that it was trained on."""
 
     run: Run
     manifest: Manifest
+    data: DataSummary
     features: tuple[FeatureSet, ...]
 
 
 @pinned()
 def train(
-    data: str | os.PathLike[str] | Manifest,
+    data: OnePath | Manifest,
     recipes: Recipe | Sequence[Recipe],
     head: HeadRecipe | None = None,
     *,
@@ -51,7 +53,7 @@ def train(
     test_fraction: float = 0.2,
     val_as_test: bool = False,
     cache: CacheLike = None,
-    runs: str | os.PathLike[str] = DEFAULT_RUNS,
+    runs: OnePath = DEFAULT_RUNS,
     name: str | None = None,
     command: str | None = None,
     progress: Progress | None = None,
@@ -70,8 +72,9 @@ def train(
     start = time.perf_counter()
     head = head or HeadRecipe()
     estimator = make_head(head.head, head.parameters)
-    check_root(Path(runs))
-    check_name(Path(runs), name)
+    root = Path(one_path(runs, "runs"))
+    check_root(root)
+    check_name(root, name)
     recipes = [recipes] if isinstance(recipes, Recipe) else list(recipes)
     head.check(recipes)
     own = HEADS[head.head].base
@@ -80,6 +83,8 @@ def train(
         raise UsageError(f"head {head.head}: is for the base {own} only; use {param('model', own)}")
     tell_assumptions(recipes, progress)
     prepared = prepare(data, recipes, val_fraction, test_fraction, cache, progress, val_as_test=val_as_test)
+    summary = summarize(prepared.manifest)
+    summary.tell(progress)
     extracted = time.perf_counter()
     fit = HeadFit(prepared, prepared.plans, head, estimator)
     interrupted = True
@@ -89,9 +94,10 @@ def train(
         seconds = {"features": extracted - start, "fit": fitted.seconds, "total": time.perf_counter() - start}
         return _save(
             prepared,
+            summary,
             head,
             fitted,
-            Path(runs),
+            root,
             name,
             seconds={stage: round(value, 3) for stage, value in seconds.items()},
             fractions={"val": val_fraction, "test": test_fraction},
@@ -99,11 +105,11 @@ def train(
             interrupted=interrupted,
         )
 
-    with saved_if_interrupted(lambda: estimator.is_trained, save):
+    with saved_if_interrupted(lambda: estimator.is_trained, save, progress):
         fit.run(progress.steps(head.head) if progress else None)
         interrupted = False
         run = save()
-    return TrainResult(run, prepared.manifest, prepared.features)
+    return TrainResult(run, prepared.manifest, summary, prepared.features)
 
 
 def check_side_by_side(recipes: Sequence[Recipe], concat: bool) -> None:
@@ -122,6 +128,7 @@ def check_side_by_side(recipes: Sequence[Recipe], concat: bool) -> None:
 
 def _save(
     prepared: Prepared,
+    summary: DataSummary,
     head: HeadRecipe,
     fitted: FitResult,
     runs: Path,
@@ -161,8 +168,8 @@ def _save(
             command=command,
             interrupted=interrupted,
             fractions=fractions,
-            notes=(*leak_notes(manifest), *moved_notes(runs, manifest)),
-            remarks=tuple(map(str, remarks_on(metrics, course_of(estimator)))),
+            notes=(*summary.leaks, *moved_notes(runs, manifest), *summary.remarks),
+            remarks=tuple(map(str, remarks_on(metrics, remark_on_training(estimator)))),
             versions=versions(),
             head_file=head_file,
             head_sha256=file_digest(folder / head_file),

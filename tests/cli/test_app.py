@@ -61,6 +61,7 @@ def test_models_lists_every_base() -> None:
     table, listed = call("models").out, json.loads(call("models", "--json").out)
     assert all(name in table for name in ("tiny", "pixels", *BASES))
     assert {m["name"] for m in listed["models"]} == {"tiny", "pixels", *BASES}
+    assert call("models", "--quiet").out.split() == ["tiny", "pixels", *BASES]
 
 
 def test_the_whole_way(cli: Cli, photos: Path, tmp_path: Path) -> None:

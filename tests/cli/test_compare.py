@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from featstore.extraction.recipe import AXES
 from helpers.cli import call
 
 GRID = ("--model", "tiny", "--preprocess", "keras", "--preprocess", "raw", "--head", "logistic", "--head", "bn-dropout")
@@ -26,15 +27,20 @@ def test_the_table_the_json_the_csv_and_the_chart_agree(photos: Path, tmp_path: 
     done = call("compare", photos, *GRID, "--set", "epochs=2", "--json", *files)
     assert done.code == 0, done.err
     result = json.loads(done.out)
-    assert set(result) == {"rows", "findings", "failed", "notes", "skipped"}
+    assert set(result) == {"rows", "findings", "failed", "notes", "shared", "skipped"}
+    assert result["shared"] == ["bn-dropout epochs=2"]
     assert [set(row) for row in result["rows"]] == 4 * [
         {"name", "model", "weights", "alpha", "preprocess", "size", "views", "head", "n", "groups", "accuracy"}
+        | {"weights_seed", "parameters", *AXES, "bits"}
         | {"accuracy_ci95", "log_loss"}
         | {"difference_to_best", "difference_ci95", "seconds_extract", "seconds_fit", "width", "bytes", "command"}
     ]
     with (tmp_path / "grid.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [float(row["accuracy"]) for row in rows] == [row["accuracy"] for row in result["rows"]]
+    for shown, row in zip(rows, result["rows"], strict=True):  # one number in each cell
+        for name in ("accuracy", "difference"):
+            assert [float(shown[f"{name}_low"]), float(shown[f"{name}_high"])] == row[f"{name}_ci95"]
     assert [row["command"] for row in rows] == [row["command"] for row in result["rows"]]
     with Image.open(tmp_path / "grid.png") as chart:
         assert chart.format == "PNG"
@@ -83,3 +89,62 @@ def test_the_mode_of_augmentation_is_said(photos: Path) -> None:
     lines = extracted.out.splitlines()
     assert lines[0].split()[:4] == ["preprocess", "images", "rows", "computed"]
     assert [line.split()[3] for line in lines[1:]] == ["0", "0"]
+
+
+def test_rows_say_all_that_makes_them_differ(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pooling, fit and random weights in table, JSON, CSV and chart; what all rows share is told once."""
+    drawn: list[list[str]] = []
+    monkeypatch.setattr(
+        "featstore.plots.comparison.draw_comparison", lambda labels, *_, **__: drawn.append(labels) or b"x"
+    )
+    axes = ("--pool", "avg", "--pool", "max", "--fit", "Crop", "--weights", "random", "--weights", "default")
+    files = ("--csv", tmp_path / "rows.csv", "--chart", tmp_path / "rows.png")
+    done = call("compare", photos, "--model", "tiny", "--model", "TINY", *axes, "--seed", "3", *files)
+    assert done.code == 0, done.err
+    lines = done.out.splitlines()
+    header = next(line for line in lines if line.startswith("model "))
+    assert header.split()[:6] == ["model", "preprocess", "size", "views", "head", "pool"]
+    assert "all rows: fit crop, seed 3" in lines
+    names = {f"tiny ({weights}), pool {pool}" for weights in ("random, seed 3", "shipped") for pool in ("avg", "max")}
+    with (tmp_path / "rows.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert {row["name"] for row in rows} == names == {*drawn[0]}
+    assert {(row["weights"], row["weights_seed"], row["pool"], row["fit"]) for row in rows} == {
+        (weights, seed, pool, "crop") for weights, seed in (("random", "3"), ("", "")) for pool in ("avg", "max")
+    }
+
+
+def test_one_random_base_is_marked(photos: Path) -> None:
+    """Weights that are drawn for all bases must not look as those that a base came with."""
+    done = call("compare", photos, "--model", "tiny", "--model", "pixels", "--size", "32", "--weights", "random")
+    assert done.code == 0, done.err
+    assert any(line.startswith("tiny (random)  ") for line in done.out.splitlines())
+
+
+def test_a_narrow_screen_gets_a_narrow_table(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is left out is said, with its value if all rows have the same."""
+    grid = ("compare", photos, "--model", "tiny", "--preprocess", "rgb-mean", "--preprocess", "rescale")
+    wide = call(*grid).out
+    monkeypatch.setenv("COLUMNS", "80")
+    narrow = call(*grid).out
+    table = narrow.split(" images:\n")[1].split("left out at 80 columns: ")[0].splitlines()
+    assert max(map(len, table)) <= 80 < len(wide.split(" images:\n")[1].splitlines()[0])
+    assert "width (256)" in narrow
+    assert "left out" not in wide
+
+
+@pytest.mark.parametrize("option", ["--csv", "--chart"])
+def test_files_are_tried_first_and_lose_no_table(photos: Path, tmp_path: Path, option: str) -> None:
+    """A folder that does not exist is told before anything is extracted; a full disk only at the end."""
+    done = call("compare", photos, "--model", "tiny", option, "nowhere/rows.png", "--cache", tmp_path / "cache")
+    assert (done.code, done.out) == (1, "")
+    assert option in done.err
+    assert not (tmp_path / "cache").exists()
+
+
+def test_a_full_disk_at_the_end(photos: Path) -> None:
+    """The table is printed, and the exit code says that a file is missing."""
+    done = call("compare", photos, "--model", "tiny", "--csv", "/dev/full")
+    assert done.code == 1
+    assert "measured on the test split" in done.out
+    assert done.err.endswith("/dev/full: cannot be written: No space left on device; choose another file for --csv\n")

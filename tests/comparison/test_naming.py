@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -9,18 +11,25 @@ import pytest
 
 from featstore.bases.source import BaseSource
 from featstore.comparison.grid import make_grid
-from featstore.comparison.naming import name_bases, name_cells, row_name, shortest_tails
+from featstore.comparison.naming import MAIN, NamedCells, name_bases, name_cells, row_name, shortest_tails
 from featstore.datasets.digests import DigestMemory
 from featstore.extraction.plan import make_plan
 from featstore.extraction.recipe import Recipe
+from featstore.heads.registry import HeadName
 from featstore.training.head_recipe import HeadRecipe
 
 
-def names(*recipes: Recipe) -> list[str]:
-    """The names of the cells of `recipes`, whose weights are taken to be remembered."""
+def named(*recipes: Recipe, heads: tuple[HeadName, ...] = ("logistic",)) -> NamedCells:
+    """The cells of `recipes`, whose weights are taken to be remembered."""
     memory = DigestMemory(Path())
-    cells = make_grid(recipes, ("logistic",), {}, HeadRecipe())
-    factors = name_cells(cells, [make_plan(recipe, memory) for recipe in recipes])
+    cells = make_grid(recipes, heads, {}, HeadRecipe())
+    unique = dict.fromkeys(cell.recipe for cell in cells)
+    return name_cells(cells, [make_plan(recipe, memory) for recipe in unique])
+
+
+def names(*recipes: Recipe) -> list[str]:
+    """The names of those cells."""
+    factors = named(*recipes).factors
     return [row_name(levels, factors.values()) for levels in factors.values()]
 
 
@@ -65,9 +74,61 @@ def test_what_is_named_twice_is_one_cell() -> None:
     assert names(*(Recipe(model="pixels", preprocess=p) for p in ("keras", "rescale"))) == ["keras", "rescale"]
 
 
-def test_an_option_without_a_factor_parts_cells_by_their_keys() -> None:
+@pytest.mark.parametrize(
+    ("option", "values"),
+    [
+        ("resize", [None, 80]),
+        ("scales", [None, "48,96"]),
+        ("fit", ["squash", "crop", "pad"]),
+        ("interpolation", ["bilinear", "nearest"]),
+        ("reading", ["pillow", "keras-compat"]),
+        ("bits", [16, 12]),
+        ("layer", ["last", "block2a_out"]),
+        ("pool", ["avg", "max", "none"]),
+        ("dtype", ["float16", "float32"]),
+    ],
+)
+def test_every_axis_of_the_features_is_told(option: str, values: list[Any], remembered: None) -> None:
+    """Where rows differ in it, it is a factor; where all rows have it and it is not the default, it is shared."""
+    size = None if option == "scales" else 64
+    recipes = [Recipe(model="tiny", **{"size": size, option: value}) for value in values]
+    words = [f"{option} {'none' if value is None else value}" for value in values]
+    assert names(*recipes) == words
+    for recipe, expected in zip(recipes, [[], *([word] for word in words[1:])], strict=True):
+        told = list(named(recipe).shared)
+        assert told[: len(expected)] == expected
+        assert names(recipe) == [f"tiny, keras, {size or 32}, one, logistic"]
+
+
+def test_no_option_of_the_features_is_forgotten(remembered: None) -> None:
+    """A field that comes later needs a level, or a name of the base."""
+    [options] = named(Recipe(model="tiny")).options.values()
+    of_the_base = {"weights", "alpha", "weights_seed", "top"}
+    told_by_itself = {"augment"}  # which only augmented rows have
+    assert {*MAIN, *options} == {field.name for field in fields(Recipe)} - of_the_base - told_by_itself | {"head"}
+
+
+def test_a_default_is_not_told(remembered: None) -> None:
+    """Not even if it is another one for another head: that of vgg-fc keeps maps."""
+    cells = named(Recipe(model="tiny"), heads=("logistic", "vgg-fc", "scratch-cnn"))
+    assert {row_name(levels, cells.factors.values()) for levels in cells.factors.values()} == {
+        "tiny, keras, 32, logistic",
+        "tiny, keras, 32, vgg-fc",
+        "pixels, tf, 64, scratch-cnn",
+    }
+    assert cells.shared == ()
+    assert [levels["pool"] for levels in cells.options.values()] == ["avg", "none", "none"]
+
+
+@pytest.fixture
+def remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The digest of the weights of `tiny` is known, so that nothing loads TensorFlow."""
+    monkeypatch.setattr(
+        "featstore.extraction.resolve._weights_digest", lambda source, *_: sha256(source.model.encode()).hexdigest()
+    )
+
+
+def test_cells_that_differ_in_no_factor_are_parted_by_their_keys(remembered: None) -> None:
     """The first keeps its name; the others get the first digits of their keys."""
-    found = names(*(Recipe(model="pixels", dtype=dtype) for dtype in ("float16", "float32")))
-    found += names(*(Recipe(model="pixels", interpolation=name) for name in ("bilinear", "nearest", "bicubic")))
-    assert [len(name.split()) for name in found] == [1, 2, 1, 2, 2]
-    assert len({*found}) == 4  # `pixels` twice: the firsts of two grids
+    augmented = [Recipe(model="tiny", views="augment:2", augment=f"zoom={zoom}") for zoom in (0.1, 0.2)]
+    assert len({*names(*augmented)}) == 2

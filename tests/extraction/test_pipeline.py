@@ -21,11 +21,12 @@ from featstore.bases.held import release_bases
 from featstore.bases.source import parse_source
 from featstore.datasets.digests import DigestMemory
 from featstore.datasets.sources import list_files, scan
-from featstore.errors import DataError, StoreError
+from featstore.datasets.splits import complete_splits
+from featstore.errors import DataError, StoreError, UsageError
 from featstore.extraction import cache as cache_module
 from featstore.extraction.canary import IMAGES, NAMES
 from featstore.extraction.pipeline import Extraction
-from featstore.features.load import load_features
+from featstore.features.load import load_features, open_features
 from featstore.images import decode
 from helpers.light import forbid_tensorflow
 from helpers.networks import shrink_convnext
@@ -247,7 +248,23 @@ def test_a_split_can_be_loaded_alone(tmp_path: Path) -> None:
     test = load_features(extraction.manifest, spec, split="test", cache=tmp_path / "cache")
     assert test.X.shape == (4, 256)
     assert test.y.tolist() == ["discs", "discs", "stripes", "stripes"]
-    assert load_features(extraction.manifest, spec, split="val", cache=tmp_path / "cache").X.shape == (0, 256)
+    for load in (load_features, open_features):
+        with pytest.raises(DataError, match="none of its 10 images is in the split 'val'; there are train and test"):
+            load(extraction.manifest, spec, split="val", cache=tmp_path / "cache")
+        with pytest.raises(UsageError, match="split='valid': is not known"):
+            load(extraction.manifest, spec, split="valid", cache=tmp_path / "cache")
+        with pytest.raises(UsageError, match="expected a Manifest, .* found Extraction"):
+            load(extraction, spec, cache=tmp_path / "cache")  # type: ignore[arg-type]
+
+
+def test_splits_that_are_still_to_be_made_are_no_empty_splits(tmp_path: Path) -> None:
+    """Zero rows without a word would train on nothing."""
+    extraction = extract(write_photos(tmp_path / "photos", 3), model="pixels", size=8, cache=tmp_path / "cache")
+    spec = extraction.features[0].spec
+    with pytest.raises(DataError, match=r"make splits with complete_splits\(manifest\)"):
+        load_features(extraction.manifest, spec, split="train", cache=tmp_path / "cache")
+    divided = complete_splits(extraction.manifest)
+    assert len(load_features(divided, spec, split="train", cache=tmp_path / "cache").y) >= 2
 
 
 NOTHING_TO_DO = """

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -157,3 +158,57 @@ def test_moved_weights_take_the_place_of_the_old_path() -> None:
     assert Recipe(model="VGG16", weights="old.h5").with_weights("new.h5").weights == "new.h5"
     moved = Recipe(model="old.keras").with_weights("new.keras")
     assert (moved.model, moved.weights) == ("new.keras", None)
+
+
+@pytest.mark.parametrize(
+    ("words", "settled"),
+    [
+        ({"model": "mobilenet"}, {"model": "MobileNet"}),
+        ({"model": "efficientnet-v2 s"}, {"model": "EfficientNetV2S"}),
+        ({"model": "MobileNetV1"}, {"model": "MobileNet"}),
+        ({"model": "TINY", "weights": "Random"}, {"model": "tiny", "weights": "random"}),
+        ({"model": "tiny", "weights": "default"}, {"model": "tiny"}),
+        ({"model": "tiny", "preprocess": "preprocess_input"}, {"model": "tiny"}),
+        ({"model": "tiny", "preprocess": "RGB_mean"}, {"model": "tiny", "preprocess": "rgb-mean"}),
+        ({"model": "tiny", "preprocess": "Order=BGR, scale=1"}, {"model": "tiny", "preprocess": "order=bgr,scale=1"}),
+        ({"model": "tiny", "fit": "Center_Crop"}, {"model": "tiny", "fit": "crop"}),
+        ({"model": "tiny", "interpolation": "lanczos3"}, {"model": "tiny", "interpolation": "lanczos"}),
+        ({"model": "tiny", "reading": "Keras Compat"}, {"model": "tiny", "reading": "keras-compat"}),
+        ({"model": "tiny", "pool": "Average"}, {"model": "tiny", "pool": "avg"}),
+        ({"model": "tiny", "dtype": "fp32"}, {"model": "tiny", "dtype": "float32"}),
+        ({"model": "tiny", "views": "10-crop"}, {"model": "tiny", "views": "ten"}),
+        ({"model": "tiny", "views": "Augment:4"}, {"model": "tiny", "views": "augment:4"}),
+        ({"model": "tiny", "size": "64 px"}, {"model": "tiny", "size": "64"}),
+        ({"model": "tiny", "size": "64,48"}, {"model": "tiny", "size": "64x48"}),
+        ({"model": "tiny", "size": "(64 × 48)"}, {"model": "tiny", "size": "64x48"}),
+        ({"model": "tiny", "size": (64, 48)}, {"model": "tiny", "size": "64x48"}),
+        ({"model": "tiny", "resize": "none", "scales": "none"}, {"model": "tiny"}),
+        ({"model": "tiny", "scales": "48, 64"}, {"model": "tiny", "scales": "48,64"}),
+    ],
+)
+def test_one_thing_has_one_name(words: Any, settled: Any) -> None:
+    """So it is one recipe, one row of a table and one key, however a user writes it."""
+    assert Recipe(**words) == Recipe(**settled)
+
+
+@pytest.mark.parametrize(
+    ("variant", "words"),
+    [
+        ("keras", ["Keras", "preprocess-input", "default"]),
+        ("raw", ["none", "None", "0-255", "[0, 255]", "identity"]),
+        ("rescale", ["0-1", "0..1", "[0,1]", "0 to 1", "1/255", "1./255", "/255", "Rescaling"]),
+        ("tf", ["-1..1", "[-1, 1]", "-1 to 1", "(-1,1)", "tensorflow"]),
+        ("torch", ["pytorch", "torchvision", "Torch"]),
+        ("rgb-mean", ["rgbmean", "RGB mean"]),
+    ],
+)
+def test_variants_by_the_words_of_posts(variant: str, words: list[str]) -> None:
+    """Only where a word has one meaning."""
+    assert {Recipe(model="tiny", preprocess=word).preprocess for word in words} == {variant}
+
+
+@pytest.mark.parametrize("word", ["imagenet", "ImageNet mean", "mean", "normalize", "BGR", "1/127.5"])
+def test_a_word_with_two_meanings_is_not_guessed(word: str) -> None:
+    """The message says what it may mean, in our words."""
+    with pytest.raises(UsageError, match=r"may mean torch .*, caffe .*, rgb-mean .* or tf"):
+        resolve_recipe(Recipe(model="pixels", preprocess=word), DigestMemory(Path()))

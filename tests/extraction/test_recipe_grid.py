@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from featstore.errors import UsageError
-from featstore.extraction.recipe import Recipe
+from featstore.extraction.recipe import AXES, Recipe
 from featstore.extraction.recipe_grid import make_recipes
 
 THREE = ["MobileNet", "DenseNet121", "MobileNetV2"]
@@ -50,6 +50,9 @@ def test_weights_and_multipliers_are_paired_with_their_bases() -> None:
         ({"model": THREE, "weights": ["a.h5", "b.h5"]}, "3 bases but 2 `weights`"),
         ({"model": THREE, "alpha": [0.5, 0.5, 0.5]}, "3 `alpha`, but 2 of the bases take one"),
         ({"model": "tiny", "views": ["one", "six"]}, "'six' are not known"),
+        ({"model": "tiny", "weights_seed": 3}, "weights_seed=3: has no effect, since no weights are random"),
+        ({"model": "tiny", "arch": "x"}, "unknown option 'arch': did you mean model?"),
+        ({"model": "tiny", "image_size": 3}, "unknown option 'image_size': did you mean size?"),
         ({"model": "tiny", "pool": "sum"}, "pool='sum': is not known: use one of avg, max, none"),
     ],
 )
@@ -57,6 +60,48 @@ def test_what_makes_no_grid_is_refused(options: Any, message: str) -> None:
     """The message names the parameters."""
     with pytest.raises(UsageError, match=message):
         make_recipes(**options)
+
+
+def test_every_option_of_features_is_an_axis() -> None:
+    """A list of two values of each, in Python as on the command line; height and width are one value."""
+    values: dict[str, Any] = {
+        "size": [(64, 48), 64],
+        "resize": ["none", 80],
+        "views": ["one", "ten"],
+        "scales": [None, "48,96"],
+        "fit": ["crop", "pad"],
+        "interpolation": ["bilinear", "nearest"],
+        "reading": ["pillow", "keras-compat"],
+        "layer": ["last", "stem_relu"],
+        "pool": ["avg", "max"],
+        "dtype": ["float16", "float32"],
+        "preprocess": ["keras", "raw"],
+    }
+    assert tuple(values) == AXES
+    for name, pair in values.items():
+        assert [getattr(r, name) for r in make_recipes(model="tiny", **{name: pair})] == [
+            getattr(Recipe(model="tiny", **{name: value}), name) for value in pair
+        ]
+    assert make_recipes(model="tiny", size=(64, 48)) == [Recipe(model="tiny", size="64x48")]
+    assert [r.pool for r in make_recipes(model="tiny", pool=["avg", "max"], fit=["crop", "pad"])] == [
+        *["avg", "max"] * 2
+    ]
+
+
+def test_one_word_for_the_weights_of_all_bases_leaves_what_is_built_in_alone() -> None:
+    """`tiny` was not trained on ImageNet, and pixels have no weights; `default` is what a base came with."""
+    models = ["VGG16", "tiny", "pixels"]
+    assert [r.weights for r in make_recipes(model=models, weights="ImageNet")] == ["imagenet", None, None]
+    assert [r.weights for r in make_recipes(model=models, weights="random")] == ["random", "random", None]
+    assert [r.weights for r in make_recipes(model=models, weights="default")] == [None, None, None]
+    files = ["a.h5", "default", "default"]
+    assert [r.weights for r in make_recipes(model=models, weights=files)] == ["a.h5", None, None]
+
+
+def test_the_seed_is_that_of_random_weights() -> None:
+    """Unless another one is given for them; it may be idle, as that of a head is not."""
+    assert make_recipes(5, model="tiny")[0].weights_seed == 5
+    assert make_recipes(5, model="tiny", weights="random", weights_seed=6)[0].weights_seed == 6
 
 
 def test_augmentation_is_for_augmented_views() -> None:

@@ -14,6 +14,7 @@ from sklearn.pipeline import Pipeline
 
 from featstore import Bottleneck, Recipe
 from featstore.errors import FeatstoreError, UnreadableImage, UsageError
+from featstore.system.progress import Silent
 from helpers.light import forbid_tensorflow
 from helpers.photos import write_photos
 
@@ -36,7 +37,7 @@ def bottleneck(work: Path, **options: Any) -> Bottleneck:
 def test_its_parameters_are_those_of_a_recipe() -> None:
     """The defaults are the same. `fit` is a method here, nothing is augmented, and bases have no top."""
     parameters = Bottleneck().get_params()
-    assert parameters.pop("cache") is None
+    assert (parameters.pop("cache"), parameters.pop("progress")) == (None, False)
     parameters["fit"] = parameters.pop("fit_mode")
     expected = Recipe(model="tiny").describe()
     assert (expected.pop("augment"), expected.pop("top")) == (None, False)
@@ -102,7 +103,61 @@ def test_no_paths_are_an_error(work: Path) -> None:
         bottleneck(work).transform([])
 
 
-def test_a_recipe_that_cannot_be_is_refused_by_fit() -> None:
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"model": "ResNet5O"}, "unknown base"),
+        ({"size": 5000}, "size '5000'"),
+        ({"size": (64, 64, 3)}, "size '64x64x3'"),
+        ({"preprocess": "kears"}, "kears"),
+        ({"layer": "block9"}, "no layer 'block9' in tiny"),
+        ({"pool": "median"}, "pool='median': is not known"),
+        ({"fit_mode": "tile"}, "fit='tile': is not known"),
+        ({"views": "augment:2"}, "does not know which images are for training"),
+        ({"cache": 5}, "`cache`: expected one path, found int 5"),
+    ],
+)
+def test_a_recipe_that_cannot_be_is_refused_by_fit(work: Path, wrong: dict[str, Any], message: str) -> None:
     """The error comes before any image is read."""
-    with pytest.raises(UsageError, match="unknown base"):
-        Bottleneck("ResNet5O").fit(["a.png"])
+    with pytest.raises(UsageError, match=message):
+        Bottleneck(**{"model": "tiny", "cache": work / "cache"} | wrong).fit(["a.png"])
+
+
+def test_fit_reads_no_image_but_looks_at_what_it_is_given(work: Path) -> None:
+    """A table of two columns would be a list of their names."""
+    assert bottleneck(work).fit(["nowhere.png"])
+    with pytest.raises(UsageError, match=r"`X`: expected one column of paths, found an array of shape \(1, 2\)"):
+        bottleneck(work).fit(np.array([["a.png", "cat"]]))
+
+
+def test_paths_may_be_a_column_or_a_generator(work: Path, paths: list[str]) -> None:
+    """As a DataFrame of one column gives them, and as `glob` does."""
+    rows = bottleneck(work).transform(paths[:3])
+    assert np.array_equal(bottleneck(work).fit_transform(np.array(paths[:3], dtype=object)[:, None]), rows)
+    assert np.array_equal(bottleneck(work).fit_transform(path for path in paths[:3]), rows)
+    assert np.array_equal(bottleneck(work).transform(paths[0]), rows[:1])
+
+
+def test_columns_have_names(work: Path, paths: list[str], tmp_path: Path) -> None:
+    """What `set_output(transform="pandas")` asks for; the width is known once there are features."""
+    base = bottleneck(work).set_output(transform="default")
+    base.transform(paths[:1])
+    names = base.get_feature_names_out()
+    assert (len(names), names[0], names[-1]) == (256, "tiny_0", "tiny_255")
+    with pytest.raises(UsageError, match="call `transform` first"):
+        Bottleneck("tiny", cache=tmp_path).get_feature_names_out()
+    bottleneck(work, pool="none").transform(paths[:1])
+    with pytest.raises(UsageError, match="a row is a map of 8x8x256"):
+        bottleneck(work, pool="none").get_feature_names_out()
+
+
+def test_it_shows_its_progress_if_asked(work: Path, paths: list[str], tmp_path: Path) -> None:
+    """An hour without a word is too long."""
+    told: list[int] = []
+
+    class Told(Silent):
+        def start(self, total: int, reused: int) -> None:
+            told.append(total)
+
+    Bottleneck("pixels", size=8, cache=tmp_path, progress=Told()).transform(paths[:3])
+    assert told == [3]

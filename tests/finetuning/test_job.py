@@ -116,7 +116,9 @@ def test_training_that_only_harms_leaves_the_head_recommended(work: Path, head_r
     assert harmed.run.chosen == {"epochs": 2, "best_epoch": 0}
     assert harmed.recommended is harmed.head_run
     assert harmed.fine_tuning.beats_head is False
-    assert "no epoch has a lower validation loss than the cached head" in harmed.verdict
+    assert (
+        "no epoch has a validation loss that is lower than that of the cached head by 0.001 or more" in harmed.verdict
+    )
     assert f"{head_run.folder} stays the recommended run" in harmed.verdict
     for split, metrics in harmed.metrics_after.items():
         assert metrics.accuracy == head_run.metrics[split].accuracy
@@ -407,3 +409,13 @@ def test_a_head_run_without_its_images_is_refused_before_any_work(work: Path, he
         fine_tune(tmp_path / "run", work / "photos", cache=tmp_path / "cache", runs=tmp_path / "runs")
     assert not (tmp_path / "runs").exists()
     assert not list((tmp_path / "cache").glob("*/*/*.h5"))
+
+
+def test_the_titles_name_the_first_trained_layer(tuned: FineTuned, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both pictures; the layer whose activations are cached is not trained."""
+    from featstore.runs.titles import tuned_title
+
+    first = tuned.trainable_layers[0]
+    assert first != tuned.cut
+    svg = (tuned.run.folder / "network.svg").read_text()
+    assert f"<!-- {tuned_title(tuned.head_run, first)} -->" in svg

@@ -23,7 +23,7 @@ from featstore.datasets.digests import DigestMemory
 from featstore.errors import BaseUnavailable, UsageError
 from featstore.extraction.recipe import Recipe
 from featstore.extraction.resolve import resolve_recipe
-from featstore.finetuning.diagram import describe_parts
+from featstore.finetuning.diagram import describe_fine_tuning, describe_head
 from featstore.finetuning.network import (
     Body,
     check_rates,
@@ -205,13 +205,44 @@ def test_the_parts_show_what_is_trained(family: Family) -> None:
     head = keras.Sequential([keras.Input(family.body._model.output_shape[1:]), keras.layers.Dense(3)])
     network = family.body.network(family.cut, head)
     unfreeze(network)
-    parts = describe_parts(family.body, family.cut, network)
-    first = next(place for place, part in enumerate(parts) if part.trained)
+    parts, image, first = describe_fine_tuning(family.body, family.cut, network)
+    assert image == family.body.image
+    assert first == next(place for place, part in enumerate(parts) if part.trained)
     assert 0 < first < len(parts) - 1
-    assert all(part.trained for part in parts[first:])
+    assert all(part.trained or not part.parameters for part in parts[first:])
     assert parts[first - 1].shape == family.activations.shape[1:]
     assert sum(part.trained for part in parts) == sum(int(np.prod(v.shape)) for v in network.trainable_variables)
     assert sum(p.parameters for p in parts) == family.body._model.count_params() + parts[-1].parameters
+    assert (parts[-1].name, parts[-1].shape, parts[-1].detail) == ("Dense 3", (3,), "head")
+
+
+def test_the_parts_of_a_head_on_a_frozen_base_are_its_layers(family: Family) -> None:
+    """As Keras' own picture of a model names them; the cache stands before the first, whether it is trained or not."""
+    head = keras.Sequential(
+        [
+            keras.Input(family.body._model.output_shape[1:]),
+            keras.layers.Flatten(),
+            keras.layers.Dense(256, activation="relu"),
+            keras.layers.Dropout(0.5),
+            keras.layers.Dense(3, activation="softmax"),
+        ]
+    )
+    parts, _, cached = describe_head(family.body, head)
+    assert cached is not None
+    assert [part.name for part in parts[cached:]] == ["Flatten", "Dense 256", "Dropout 0.5", "Dense 3"]
+    assert [part.detail for part in parts[cached:]] == ["head", "head, relu", "head", "head, softmax"]
+    assert [part.shape for part in parts[cached + 1 :]] == [(256,), (256,), (3,)]
+    assert not any(part.trained for part in parts[:cached])
+    assert sum(part.parameters for part in parts[:cached]) == family.body._model.count_params()
+    assert all(part.trained == part.parameters for part in parts[cached:])
+
+
+def test_pixels_have_no_base() -> None:
+    """The head sees what is cached, and that are the images."""
+    head = keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Conv2D(4, 3), keras.layers.Flatten()])
+    parts, image, cached = describe_head(None, head)
+    assert ([part.name for part in parts], image, cached) == (["Conv2D 4", "Flatten"], (8, 8, 3), 0)
+    assert parts[0].detail == "head, 3×3"
 
 
 RELOAD = """

@@ -27,7 +27,6 @@ class Done(NamedTuple):
 def call(*arguments: object) -> Done:
     """`featstore ARGUMENTS` in this process, where TensorFlow is loaded once: its exit code, and what it printed."""
     from featstore.cli import app
-    from featstore.system import tensorflow_loader
 
     out, err = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8") for _ in range(2))
     kept = sys.argv, [(number, signal.getsignal(number)) for number in (signal.SIGINT, signal.SIGTERM)]
@@ -39,7 +38,6 @@ def call(*arguments: object) -> Done:
         sys.argv = kept[0]
         for number, handler in kept[1]:
             signal.signal(number, handler)
-        tensorflow_loader._mute = False
     texts = []
     for stream in (out, err):
         stream.seek(0)

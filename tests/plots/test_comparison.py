@@ -18,7 +18,8 @@ from featstore.plots.comparison import _limits, draw_comparison
 def plot(count: int, curves: int = 0) -> np.ndarray:
     labels = [f"a base, variant {n}" for n in range(count)]
     accuracies = [0.9 - 0.01 * n for n in range(count)]
-    drawn = [(label, Curve("epoch", [1, 2, 3], {"val_accuracy": [0.5, 0.6, 0.7]})) for label in labels[:curves]]
+    curve = Curve("epoch", [1, 2, 3], {"val_accuracy": [0.5, 0.6, 0.7]})
+    drawn = [curve if n < curves else None for n in range(count)]
     png = draw_comparison(labels, accuracies, [(a - 0.02, a + 0.01) for a in accuracies], drawn, "a title")
     return np.asarray(Image.open(io.BytesIO(png)).convert("RGB"))
 
@@ -49,7 +50,7 @@ def test_nothing_is_cut_at_the_edges() -> None:
     """A long legend fits, and very long names make the plot wider."""
     assert is_framed(plot(24, curves=24))
     name = "MobileNet 0.75, " * 8
-    long = image([name], [0.9], [(0.8, 0.95)], [(name, Curve("epoch", [1, 2], {"accuracy": [0.5, 0.6]}))], "a title")
+    long = image([name], [0.9], [(0.8, 0.95)], [Curve("epoch", [1, 2], {"accuracy": [0.5, 0.6]})], "a title")
     assert is_framed(long)
     assert long.shape[1] > plot(1).shape[1]
 
@@ -65,8 +66,8 @@ def test_curves_do_not_narrow_the_rows() -> None:
 def test_names_are_drawn_as_they_are(name: str) -> None:
     """Dollar signs begin no formula, undecodable bytes of a path do no harm, and no label is hidden."""
     curve = Curve("epoch", [1], {"accuracy": [0.5]})
-    shown = image([name], [0.9], [(0.8, 0.95)], [(name, curve)], name)
-    other = image([name], [0.9], [(0.8, 0.95)], [("", curve)], name)
+    shown = image([name, "b"], [0.9, 0.8], [(0.8, 0.95)] * 2, [curve, None], name)
+    other = image(["", "b"], [0.9, 0.8], [(0.8, 0.95)] * 2, [curve, None], name)
     assert shown.shape == other.shape
     assert (shown != other).any()
 
@@ -75,7 +76,7 @@ def test_validation_is_drawn_where_there_is_any() -> None:
     """Without it the accuracy is drawn, and losses never are."""
 
     def drawn(**series: list[float]) -> np.ndarray:
-        return image(["a"], [0.9], [(0.8, 0.95)], [("a", Curve("epoch", [1, 2], series))], "t")
+        return image(["a"], [0.9], [(0.8, 0.95)], [Curve("epoch", [1, 2], series)], "t")
 
     held_out = drawn(loss=[1, 2], accuracy=[0.1, 0.9], val_accuracy=[0.5, 0.6])
     assert (held_out == drawn(accuracy=[0.5, 0.6])).all()
@@ -92,3 +93,35 @@ def test_the_axis_shows_the_interval_and_no_noise(one: float, other: float) -> N
     assert -0.031 < left < low <= high < right < 1.031
     assert right - left >= 0.05
     assert right - left >= 0.1 or low < 0.05 or high > 0.95
+
+
+def legend_and_ticks(monkeypatch: pytest.MonkeyPatch, *arguments: Any) -> tuple[Any, list[str], list[float]]:
+    """Return the axes of the curves, the texts of their legend from the top down, and the numbers below them."""
+    drawn: list[Any] = []
+    monkeypatch.setattr("featstore.plots.comparison.render", lambda figure, kind: drawn.append(figure) or b"")
+    draw_comparison(*arguments)
+    axes = drawn[0].axes[-1]
+    return axes, [text.get_text() for text in axes.get_legend().get_texts()], axes.get_xticks().tolist()
+
+
+def test_the_legend_has_the_order_of_the_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The best first; a row without epochs is in it too, since its line would be looked for."""
+    epochs = [float(epoch) for epoch in range(1, 38)]
+    curve = Curve(
+        "epoch", epochs, {"val_loss": [abs(x - 30) for x in epochs], "val_accuracy": [x / 40 for x in epochs]}
+    )
+    intervals = [(0.6, 0.95)] * 3
+    axes, legend, ticks = legend_and_ticks(
+        monkeypatch, ["b", "c", "a"], [0.9, 0.8, 0.7], intervals, [curve, None, curve], "t", "seed 3"
+    )
+    assert legend == ["b", "c (no epochs)", "a", "best epoch"]
+    assert ticks == [1, 5, 10, 15, 20, 25, 30, 37]
+    assert axes.get_ylabel() == "validation accuracy, seed 3"
+    markers = [line for line in axes.lines if line.get_marker() == "o"]
+    assert [line.get_xdata()[0] for line in markers] == [30, 30]
+
+
+@pytest.mark.parametrize(("kind", "start"), [("png", b"\x89PNG"), ("pdf", b"%PDF"), ("svg", b"<?xml")])
+def test_it_is_the_kind_of_file_that_was_asked_for(kind: Any, start: bytes) -> None:
+    """A file called .pdf that holds a PNG opens nowhere."""
+    assert draw_comparison(["a"], [0.9], [(0.8, 0.95)], [None], "t", kind=kind).startswith(start)

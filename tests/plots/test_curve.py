@@ -1,4 +1,4 @@
-"""The plot of a curve: lines are where their values belong, and nothing that a curve can hold stops a run."""
+"""The plot of a head's training: lines are where their values belong, and nothing that a curve can hold stops a run."""
 
 from __future__ import annotations
 
@@ -6,90 +6,118 @@ import io
 import math
 import subprocess
 import sys
+import warnings
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
 from featstore.heads.interface import Curve
-from featstore.plots.curve import BOTTOM, LEFT, RIGHT, TOP, Axis, draw_curve
-from featstore.plots.text import COLOURS
+from featstore.plots.curve import HEIGHT, LEFT, PANEL, RIGHT, TOPS, WIDTH, Axis, draw_curve
+from featstore.plots.panels import limits_of
+from featstore.plots.style import HEAD
 
-LEFTMOST, RIGHTMOST = LEFT + 15, RIGHT - 15  # of the points
-LOWEST, HIGHEST = BOTTOM - 12, TOP + 12
+FIRST, LAST = LEFT + 14, RIGHT - 14  # columns of the first and the last point
+EPOCHS = [float(epoch) for epoch in range(1, 31)]
 
 
-def pixels(curve: Curve, title: str = "bn-dropout on tiny") -> np.ndarray:
-    """(480, 840, 3), uint8."""
+def pixels(curve: Curve, title: str = "photos: bn-dropout on tiny, 64 px") -> np.ndarray:
+    """(height, width, 3), uint8."""
     with Image.open(io.BytesIO(draw_curve(curve, title))) as image:
-        assert (image.format, image.size, image.mode) == ("PNG", (840, 480), "RGB")
+        assert (image.format, image.size, image.mode) == ("PNG", (WIDTH, HEIGHT), "RGB")
         return np.asarray(image)
 
 
-def drawn(picture: np.ndarray, number: int) -> np.ndarray:
-    """Return (480, 840), true inside the frame where the colour of the series `number` is; edges of lines are paler."""
-    colour = [int(COLOURS[number][place : place + 2], 16) for place in (1, 3, 5)]
+def blue(picture: np.ndarray, panel: str) -> np.ndarray:
+    """Return where the colour of the head is in a panel, as (height of the panel, width)."""
+    colour = [int(HEAD[place : place + 2], 16) for place in (1, 3, 5)]
     found = np.abs(picture.astype(int) - colour).max(axis=2) < 60
-    found[BOTTOM:] = False  # the legend
-    return found
+    return found[TOPS[panel] : TOPS[panel] + PANEL]
 
 
-def height(picture: np.ndarray, number: int, x: float) -> float:
-    """The middle of the series' line at the column `x`, in pixels from the top."""
-    rows = np.flatnonzero(drawn(picture, number)[:, round(x)])
-    return float(rows.mean())
+def height(picture: np.ndarray, panel: str, x: float) -> float:
+    """The middle of the line at the column `x`, in pixels from the top of the panel."""
+    return float(np.flatnonzero(blue(picture, panel)[:, round(x)]).mean())
 
 
 def test_values_are_drawn_at_their_heights() -> None:
-    """Losses by the left axis and accuracies by the right, each from its least value to its largest."""
-    epochs = [float(epoch) for epoch in range(1, 32)]
-    loss, accuracy = [1 - epoch / 62 for epoch in epochs], [0.5 + epoch / 100 for epoch in epochs]
-    picture = pixels(Curve("epoch", epochs, {"loss": loss, "accuracy": accuracy, "val_loss": [loss[0]] * 31}))
-    for share in (0.1, 0.4, 0.9):  # the first two cross at 0.5
-        x = LEFTMOST + share * (RIGHTMOST - LEFTMOST)
-        assert height(picture, 0, x) == pytest.approx(HIGHEST + share * (LOWEST - HIGHEST), abs=1.5)
-        assert height(picture, 1, x) == pytest.approx(LOWEST - share * (LOWEST - HIGHEST), abs=1.5)
-        assert height(picture, 2, x) == pytest.approx(HIGHEST, abs=1.5)
+    """Losses above and accuracies below, each panel with its own axis and a little room."""
+    falling = [1 - epoch / 40 for epoch in EPOCHS]
+    picture = pixels(Curve("epoch", EPOCHS, {"val_loss": falling, "val_accuracy": [epoch / 40 for epoch in EPOCHS]}))
+    for share in (0.1, 0.5, 0.9):
+        x = FIRST + share * (LAST - FIRST)
+        low, high, _ = limits_of("loss", falling)
+        down = PANEL * (high - (falling[0] + share * (falling[-1] - falling[0]))) / (high - low)
+        assert height(picture, "loss", x) == pytest.approx(down, abs=1.5)
+        assert height(picture, "accuracy", x) == pytest.approx(PANEL - down, abs=1.5)
+
+
+def test_the_best_epoch_is_marked_and_what_follows_is_pale() -> None:
+    """Its weights were kept: the least validation loss, in both panels."""
+    losses = [abs(epoch - 10) / 10 + 0.1 for epoch in EPOCHS]
+    accuracies = [0.9 - abs(epoch - 20) / 100 for epoch in EPOCHS]
+    picture = pixels(Curve("epoch", EPOCHS, {"val_loss": losses, "val_accuracy": accuracies}))
+    best = FIRST + 9 / 29 * (LAST - FIRST)
+    for panel in TOPS:
+        column = blue(picture, panel)[:, round(best)]
+        assert column.sum() >= 9  # a dot, not a line
+    after = blue(picture, "loss")[: PANEL // 2, round(best) + 30 : RIGHT]
+    assert not after.any()  # only the level of the best epoch goes on, at the bottom
+    assert blue(picture, "loss")[PANEL // 2 :, RIGHT - 3].any()
+
+
+def test_training_is_dashed_and_validation_is_not() -> None:
+    """They differ without colour."""
+    flat = {"loss": [0.2] * 30, "val_loss": [0.8 - 1e-6 * epoch for epoch in EPOCHS]}
+    found = blue(pixels(Curve("epoch", EPOCHS, flat)), "loss")[:, FIRST + 40 : LAST - 40]
+    rows = np.flatnonzero(found.any(axis=1))
+    validation, training = found[rows[rows < PANEL / 2]].any(axis=0), found[rows[rows > PANEL / 2]].any(axis=0)
+    assert validation.all()
+    assert 0.4 < training.mean() < 0.9
 
 
 def test_C_is_on_a_logarithmic_axis() -> None:
-    """Each power of ten is as far from the next, with a dot on it."""
-    picture = pixels(Curve("C", [1e-5, 1e-4, 1e-3], {"cv_log_loss": [3.0, 1.0, 2.0]}, log_x=True))
-    middle = (LEFTMOST + RIGHTMOST) / 2
-    assert height(picture, 0, middle) == pytest.approx(LOWEST, abs=3)
-    assert drawn(picture, 0)[LOWEST - 1, round(middle) - 2 : round(middle) + 3].all()
+    """Each power of ten is as far from the next; the best C has a dot, and no C comes after another in time."""
+    curve = Curve("C", [1e-5, 1e-4, 1e-3], {"cv_log_loss": [3.0, 1.0, 2.0], "cv_accuracy": [0.3, 0.9, 0.6]}, log_x=True)
+    picture = pixels(curve)
+    low, high, _ = limits_of("loss", [1.0, 3.0])
+    assert height(picture, "loss", (FIRST + LAST) / 2) == pytest.approx(PANEL * (high - 1) / (high - low), abs=2)
+    assert blue(picture, "loss")[: PANEL // 2 + 30, LAST].any()  # not pale
 
 
 def test_a_value_that_is_not_a_number_leaves_a_gap() -> None:
     """The line is there on both sides of it."""
-    epochs = [float(epoch) for epoch in range(40)]
-    values = [math.nan if 10 <= epoch < 20 else 1.0 for epoch in epochs]
-    columns = drawn(pixels(Curve("epoch", epochs, {"loss": values, "val_loss": [0.0] * 40})), 0).any(axis=0)
-    step = (RIGHTMOST - LEFTMOST) / 39
-    assert columns[round(LEFTMOST + 5 * step)]
-    assert not columns[round(LEFTMOST + 10 * step) : round(LEFTMOST + 19 * step)].any()
-    assert columns[round(LEFTMOST + 30 * step)]
+    values = [math.nan if 10 <= epoch < 20 else 1.0 for epoch in EPOCHS]
+    curve = Curve("epoch", EPOCHS, {"val_accuracy": values, "val_loss": [1 / epoch for epoch in EPOCHS]})
+    columns = blue(pixels(curve), "accuracy").any(axis=0)
+    step = (LAST - FIRST) / 29
+    assert columns[round(FIRST + 5 * step)]
+    assert not columns[round(FIRST + 10 * step) : round(FIRST + 18 * step)].any()
+    assert columns[round(FIRST + 25 * step)]
 
 
 numbers = st.floats(0, 1e30) | st.sampled_from([0.0, 5e-324, 1.0, math.nan, math.inf])
 
 
 @settings(max_examples=60, deadline=None)
+@example([(1e30, 0.5)] * 3, False, "t")
 @given(st.lists(st.tuples(numbers, st.floats(0, 1)), min_size=1, max_size=30), st.booleans(), st.text(max_size=200))
 def test_any_curve_can_be_drawn(values: list[tuple[float, float]], is_log: bool, title: str) -> None:
     """A training that diverged, one epoch, equal values; and any name of a base."""
     losses, accuracies = map(list, zip(*values, strict=True))
     x = [10.0 ** (number - 5) for number in range(len(values))] if is_log else list(map(float, range(len(values))))
-    pixels(Curve("C" if is_log else "epoch", x, {"loss": losses, "accuracy": accuracies}, is_log), title)
+    series = {"cv_log_loss": losses, "cv_accuracy": accuracies} if is_log else {"loss": losses, "accuracy": accuracies}
+    with warnings.catch_warnings(action="ignore", category=UserWarning):  # letters that no font here has
+        pixels(Curve("C" if is_log else "epoch", x, series, is_log), title)
 
 
 @given(st.floats(-1e6, 1e6), st.floats(1e-3, 1e6))
 def test_ticks_are_round_and_a_handful(low: float, width: float) -> None:
-    """Within the axis, at equal distances, at most eight, and two at the least."""
+    """Within the axis, at equal distances, at most six, and two at the least."""
     ticks = Axis(low, low + width, 0, 100).ticks()
-    assert 2 <= len(ticks) <= 8
+    assert 2 <= len(ticks) <= 6
     rounding = 1e-9 * (abs(low) + width)
     assert low - rounding <= ticks[0]
     assert ticks[-1] <= low + width + rounding
@@ -98,10 +126,13 @@ def test_ticks_are_round_and_a_handful(low: float, width: float) -> None:
     assert f"{steps[0]:.0e}"[0] in "125"
 
 
-def test_epochs_have_whole_numbers_below_them() -> None:
-    """A curve of two epochs has nothing between them."""
-    assert [tick for tick in Axis(1, 2, 0, 1).ticks() if tick.is_integer()] == [1, 2]
-    assert Axis(1e-5, 10, 0, 1, is_log=True).ticks() == [1e-5, 1e-4, 1e-3, 1e-2, 0.1, 1, 10]
+@given(st.floats(1e-300, 1e300), st.floats(1.01, 1e30))
+def test_ticks_of_a_logarithmic_axis_are_round_too(low: float, ratio: float) -> None:
+    """1, 2 and 5 times powers of ten, or powers of ten, or some of them."""
+    ticks = Axis(low, min(low * ratio, 1e305), 0, 100, is_log=True).ticks()
+    assert len(ticks) <= 6
+    assert all(f"{tick:.0e}"[0] in "125" for tick in ticks)
+    assert ticks == sorted(ticks)
 
 
 def test_it_is_drawn_without_matplotlib() -> None:

@@ -297,15 +297,19 @@ def test_a_head_that_is_not_a_classifier_is_refused(run: Run) -> None:
         load_run(run.folder).load_head()
 
 
-@pytest.mark.parametrize("version", [3, 4])
-def test_a_run_of_an_earlier_version_predicts_as_before(version: int) -> None:
+@pytest.mark.parametrize("version", [3, 4, 5])
+def test_a_run_of_every_version_predicts_as_before(version: int) -> None:
     """Its predictions are those of the release that made it; what that did not record is not made up."""
     run = load_run(TESTS / "format" / f"run-version-{version}")
     with np.load(run.folder / "answers.npz") as kept:
         assert run.predict_proba(kept["X"]) == pytest.approx(kept["probabilities"], abs=1.2e-7)
-    assert run.notes == ()
-    assert (run.cache, run.date, run.command, run.interrupted) == (None, None, None, False)
-    assert run.data == "/photos"
+    assert (run.notes, run.interrupted) == ((), False)
+    if version < 5:
+        assert (run.cache, run.date, run.command, run.data) == (None, None, None, "/photos")
+    else:
+        assert (run.cache, run.data) == (TESTS / "cache", str(TESTS / "photos"))
+        assert (run.date or "")[:4] == "2026"
+        assert (run.command or "").startswith("featstore train-head photos")
     assert len(load_splits(run)) == sum(metrics.n for metrics in run.metrics.values())
 
 
@@ -388,3 +392,11 @@ def test_predictions_in_blocks_equal_those_in_one_call(saved: Run) -> None:
     assert saved.predict_blocks(iter(np.split(X, [1, 4]))) == pytest.approx(expected, abs=1e-6)
     assert saved.predict_proba(X[:, 0]) == pytest.approx(saved.predict_blocks([X[:, :1]]), abs=1e-6)
     assert not np.allclose(saved.predict_proba(X[:, 0]), expected)
+
+
+def test_rows_of_another_width_are_told_the_right_one(run: Run) -> None:
+    """The head is fine, the features are those of something else; a list of rows is an array to it."""
+    with pytest.raises(RunError, match="takes rows of 256 values, found 12: load the features of the run's own specs"):
+        run.predict_proba(np.zeros((2, 12), np.float32))
+    rows = np.zeros((2, 256), np.float32)
+    assert np.array_equal(run.predict_proba(rows.tolist()), run.predict_proba(rows))  # type: ignore[arg-type]

@@ -56,6 +56,36 @@ def test_variables_that_round_products_are_refused(
         load_tensorflow()
 
 
+NOISY = """
+import os, sys
+from featstore.system import tensorflow_loader
+def noisy():
+    for line in (b"I0000 00:00:17.93 18960 port.cc:153] oneDNN custom operations are on.", b"my own words"):
+        os.write(2, line + b"\\n")
+    print("a warning of mine", file=sys.stderr)
+with tensorflow_loader._log_lines_dropped():
+    noisy()
+"""
+
+
+@pytest.mark.parametrize(("level", "lines"), [(None, 2), ("0", 3)])
+def test_log_lines_are_dropped_and_nothing_else(level: str | None, lines: int) -> None:
+    """A notebook is no place for them, while the words of other threads are not ours to drop."""
+    variables = {k: v for k, v in os.environ.items() if k != "TF_CPP_MIN_LOG_LEVEL"}
+    variables |= {"TF_CPP_MIN_LOG_LEVEL": level} if level else {}
+    done = subprocess.run([sys.executable, "-c", NOISY], env=variables, capture_output=True, text=True)
+    assert done.stderr.splitlines()[-2:] == ["my own words", "a warning of mine"]
+    assert len(done.stderr.splitlines()) == lines
+
+
+def test_a_script_sees_none_of_them(tmp_path: Path) -> None:
+    """As on the command line."""
+    script = "from featstore.system.tensorflow_loader import load_tensorflow; load_tensorflow(); print('loaded')"
+    variables = {k: v for k, v in os.environ.items() if k != "TF_CPP_MIN_LOG_LEVEL"}
+    done = subprocess.run([sys.executable, "-c", script], env=variables, capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == ("loaded\n", "")
+
+
 @pytest.mark.tf
 @pytest.mark.parametrize("settings, variables", [('{"epsilon": 1}', {}), ("{}", {"KERAS_MAX_EPOCHS": "all"})])
 def test_settings_that_keras_does_not_accept_are_one_line(

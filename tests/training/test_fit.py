@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -96,7 +97,7 @@ def test_heads_train_on_all_views_when_asked(work: Path) -> None:
     views = load_views(images, found.plans, found.cache)
     for number, picture in enumerate(images):
         rows = np.flatnonzero(head.groups == f"digest:{picture.digest}")
-        assert set(head.y[rows]) == {picture.label}
+        assert {found.manifest.classes[number] for number in head.y[rows]} == {picture.label}
         assert sorted(map(bytes, head.X[rows])) == sorted(map(bytes, views[number]))
 
 
@@ -186,6 +187,33 @@ def test_options_without_effect_are_refused(
             work / "photos", [Recipe(model="tiny", **recipe)], head=HeadRecipe(**how), cache=tmp_path / "cache"
         )
     assert not (tmp_path / "cache").exists()
+
+
+@pytest.mark.parametrize(
+    ("splits", "options", "message"),
+    [
+        (("train", "val", "test"), {"val_fraction": 0.5}, "val_fraction=0.5: has no effect, since .* has a validation"),
+        (("train", "val"), {"val_fraction": 0.5}, "val_fraction=0.5: has no effect"),
+        (("train", "test"), {"test_fraction": 0.3}, "test_fraction=0.3: has no effect, since .* has splits of its own"),
+        ((None,), {"test_fraction": 0.3, "in_folds": True}, "test_fraction=0.3: has no effect, since each fold is"),
+        (("train", "test"), {"val_fraction": 0.5}, None),
+        (("train", "val"), {"val_fraction": 0.5, "val_as_test": True}, None),
+        ((None,), {"val_fraction": 0.3, "test_fraction": 0.3}, None),
+        ((None,), {"val_fraction": 0.3, "in_folds": True}, None),
+        (("train", "val", "test"), {"val_fraction": 0.2, "test_fraction": 0.2}, None),
+    ],
+)
+def test_a_share_that_nothing_is_taken_by_is_refused(
+    splits: tuple[str | None, ...], options: dict[str, Any], message: str | None, tmp_path: Path
+) -> None:
+    """Where the data have splits of their own; the default is no wish."""
+    write_photos(tmp_path / "photos", 4)
+    found = featstore.scan(tmp_path / "photos")
+    marked = found.with_pictures([p._replace(split=splits[n % len(splits)]) for n, p in enumerate(found.pictures)])
+    checked = nullcontext() if message is None else pytest.raises(UsageError, match=message)
+    with checked:
+        prepare(marked, [Recipe(model="pixels", size=8)], cache=tmp_path / "cache", **options)
+    assert (tmp_path / "cache").exists() == (message is None)
 
 
 def test_a_head_with_a_base_of_its_own_is_given_no_other(work: Path, tmp_path: Path) -> None:
