@@ -39,6 +39,8 @@ if TYPE_CHECKING:  # what a type checker and an editor see; a test holds it agai
     from featstore.finetuning.result import FineTuned as FineTuned
     from featstore.runs.evaluation import Evaluation as Evaluation
     from featstore.runs.files import load_run as load_run
+    from featstore.runs.listing import RunList as RunList
+    from featstore.runs.listing import list_runs as list_runs
     from featstore.runs.prediction import Prediction as Prediction
     from featstore.runs.run import Run as Run
     from featstore.spec import FeatureSpec as FeatureSpec
@@ -64,6 +66,7 @@ _HOMES = {
     "Recipe": "featstore.extraction.recipe",
     "Run": "featstore.runs.run",
     "RunError": "featstore.errors",
+    "RunList": "featstore.runs.listing",
     "StoreError": "featstore.errors",
     "Table": "featstore.system.text",
     "UnlabelledCheck": "featstore.base_check.unlabelled",
@@ -75,6 +78,7 @@ _HOMES = {
     "evaluate": "featstore.api",
     "extract": "featstore.api",
     "fine_tune": "featstore.api",
+    "list_runs": "featstore.runs.listing",
     "load_features": "featstore.features.load",
     "load_run": "featstore.runs.files",
     "open_features": "featstore.features.load",
@@ -102,6 +106,7 @@ __all__ = [
     "Recipe",
     "Run",
     "RunError",
+    "RunList",
     "StoreError",
     "Table",
     "UnlabelledCheck",
@@ -113,6 +118,7 @@ __all__ = [
     "evaluate",
     "extract",
     "fine_tune",
+    "list_runs",
     "load_features",
     "load_run",
     "open_features",

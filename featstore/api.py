@@ -11,9 +11,8 @@ import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Unpack
 
-from featstore.datasets.manifest import Manifest
 from featstore.datasets.options import DataKeywords, DataOptions, split_keywords
-from featstore.datasets.sources import as_manifest
+from featstore.datasets.sources import DataLike, as_images, as_manifest
 from featstore.errors import LeakWarning, UsageError, param
 from featstore.extraction.recipe import CheckOptions, GridOptions, Recipe
 from featstore.extraction.recipe_grid import make_recipes
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
     from featstore.base_check.labelled import LabelledCheck
     from featstore.base_check.unlabelled import UnlabelledCheck
     from featstore.comparison.result import Comparison
+    from featstore.datasets.summary import DataSummary
     from featstore.evaluation.averaging import Average
     from featstore.extraction.cache import CacheLike
     from featstore.extraction.pipeline import Extraction
@@ -42,12 +42,16 @@ class _Options(GridOptions, DataKeywords, total=False):
     """The fields of a `Recipe` and those of `DataOptions`."""
 
 
+class _CheckOptions(CheckOptions, DataKeywords, total=False):
+    """The fields of a `Recipe` that a check takes and those of `DataOptions`."""
+
+
 class _TuneOptions(FineTuneOptions, DataKeywords, total=False):
     """The fields of `FineTuneSettings` and those of `DataOptions`."""
 
 
 def extract(
-    data: OnePath | Manifest,
+    data: DataLike,
     *,
     cache: CacheLike = None,
     progress: bool | Progress = False,
@@ -59,7 +63,9 @@ def extract(
     augmented versions too.
 
     Args:
-        data: A folder, a CSV with the columns path, label, split and group, or the manifest of either.
+        data: A folder; a table with columns such as path and label, as CSV, Parquet, DataFrame or mapping; a list of
+            paths or of pairs (path, label); arrays or images of Pillow, alone, as (images, labels) or in a .npz; or the
+            manifest of any of them, from `scan`.
         cache: A `Cache`, or the folder of one. Default: $FEATSTORE_CACHE, or `cache` in the working folder.
         progress: Whether to show a display on standard error, or a `Progress` of your own.
         **options: The fields of `Recipe`; all but `augment`, `weights_seed` and `top` may be lists, which makes one set
@@ -78,13 +84,13 @@ def extract(
 
     reading, features = split_keywords(options)
     recipes = make_recipes(**features)
-    manifest = as_manifest(data, reading)
+    manifest = as_manifest(data, reading, cache)
     with displayed(progress) as display:
         return extract_all(manifest, recipes, cache, display)
 
 
 def train_head(
-    data: OnePath | Manifest,
+    data: DataLike,
     head: HeadName = "logistic",
     parameters: Mapping[str, Any] | None = None,
     *,
@@ -106,8 +112,8 @@ def train_head(
     If the training is interrupted, the best epoch so far is saved, in a run whose `interrupted` is true.
 
     Args:
-        data: A folder, a CSV with the columns path, label, split and group, or the manifest of either. Splits that it
-            does not bring are made from the content of the images.
+        data: As for `extract`.
+            Splits that it does not bring are made from the content of the images.
         head: Name of the head: `logistic`, `bn-dropout`, `vgg-fc`, `fc-bn` or `scratch-cnn`.
         parameters: Parameters of the head, as in `{"C": 0.1}`.
         concat: Whether to put the features of several models side by side.
@@ -148,7 +154,7 @@ def train_head(
         features.setdefault("model", own_base)
     recipes = make_recipes(seed, **features)
     check_side_by_side(recipes, concat)
-    manifest = as_manifest(data, reading)
+    manifest = as_manifest(data, reading, cache)
     with displayed(progress) as display:
         trained = train(
             manifest,
@@ -162,12 +168,12 @@ def train_head(
             name=name,
             progress=display,
         )
-    _warn(trained.run.notes)
+    _warn(trained.run.notes, trained.data)
     return trained.run
 
 
 def compare(
-    data: OnePath | Manifest,
+    data: DataLike,
     heads: HeadName | Sequence[HeadName] = "logistic",
     parameters: Mapping[str, Any] | None = None,
     *,
@@ -186,7 +192,7 @@ def compare(
     """Measure every combination of features and heads on the same held-out images.
 
     Args:
-        data: A folder, a CSV with the columns path, label, split and group, or the manifest of either.
+        data: As for `extract`.
         heads: Name of a head, or several.
         parameters: Parameters for those of the heads that have them.
         seeds: How often each head is trained, with one seed after the other; accuracies are averaged.
@@ -232,7 +238,7 @@ def compare(
         val_as_test=val_as_test,
     )
     recipes = make_recipes(seed, **features)
-    manifest = as_manifest(data, reading)
+    manifest = as_manifest(data, reading, cache)
     with displayed(progress) as display:
         comparison = measure_grid(
             manifest,
@@ -244,13 +250,13 @@ def compare(
             cache=cache,
             progress=display,
         )
-    _warn(comparison.notes)
+    _warn(comparison.notes, comparison.data)
     return comparison
 
 
 def fine_tune(
     run: Run | OnePath,
-    data: OnePath | Manifest,
+    data: DataLike,
     *,
     blocks: int | None = None,
     unfreeze: str | None = None,
@@ -280,7 +286,7 @@ def fine_tune(
         views: `augment:K` trains on K random versions of each training image as well.
         augment: Changes to the ranges of these versions; `none` switches them off with `whole`.
         weights: File of the base's weights, if it was moved.
-        cache: A `Cache`, or the folder of one. Default: $FEATSTORE_CACHE, or `cache` in the working folder.
+        cache: A `Cache`, or the folder of one. Default: $FEATSTORE_CACHE, or that of the run.
         runs: Folder in which the new run is saved. Default: that of `run`.
         name: Name of its folder there. Default: that of `run` with `-tuned`.
         progress: Whether to show a display on standard error, or a `Progress` of your own.
@@ -305,7 +311,7 @@ def fine_tune(
 
     reading, tuning = split_keywords(settings)
     check_names("option", tuning, FineTuneOptions.__annotations__)
-    manifest = as_manifest(data, reading)
+    manifest = as_manifest(data, reading, cache)
     with displayed(progress) as display:
         tuned = fine_tune_run(
             _loaded(run),
@@ -320,7 +326,7 @@ def fine_tune(
             name=name,
             progress=display,
         )
-    _warn(tuned.run.notes)
+    _warn(tuned.run.notes, tuned.data)
     for note in tuned.notes[len(tuned.run.notes) :]:  # plots that could not be written
         warnings.warn(note, RuntimeWarning, stacklevel=2)
     return tuned
@@ -328,7 +334,7 @@ def fine_tune(
 
 def evaluate(
     run: Run | OnePath,
-    data: OnePath | Manifest,
+    data: DataLike,
     *,
     weights: OneOrMorePaths | None = None,
     cache: CacheLike = None,
@@ -342,9 +348,9 @@ def evaluate(
 
     Args:
         run: A run, or its folder.
-        data: A folder, a CSV with the columns path, label, split and group, or the manifest of either.
+        data: As for `extract`.
         weights: File of the base's weights, if it was moved; one for each base of the run.
-        cache: A `Cache`, or the folder of one. Default: $FEATSTORE_CACHE, or `cache` in the working folder.
+        cache: A `Cache`, or the folder of one. Default: $FEATSTORE_CACHE, or that of the run.
         progress: Whether to show a display on standard error, or a `Progress` of your own.
         **options: The fields of `DataOptions`: how `data` is read.
 
@@ -354,6 +360,7 @@ def evaluate(
     Raises:
         DataError: A label is not one of the run's, or no labelled image can be read.
         RunError: The base or its weights are not those of the run.
+        BaseUnavailable: An image is not in the cache, and the weights are not there.
 
     Warns:
         LeakWarning: Held-out images are among those that the run was trained on.
@@ -361,16 +368,16 @@ def evaluate(
     from featstore.runs.evaluation import evaluate_run
 
     check_names("option", options, DataKeywords.__annotations__)
-    manifest = as_manifest(data, DataOptions(**options))
+    manifest = as_manifest(data, DataOptions(**options), cache)
     with displayed(progress) as display:
         evaluation = evaluate_run(_loaded(run), manifest, weights=weights, cache=cache, progress=display)
-    _warn(evaluation.notes)
+    _warn(evaluation.notes, evaluation.data)
     return evaluation
 
 
 def predict(
     run: Run | OnePath,
-    images: OneOrMorePaths,
+    images: DataLike,
     *,
     weights: OneOrMorePaths | None = None,
     cache: CacheLike = None,
@@ -382,9 +389,10 @@ def predict(
 
     Args:
         run: A run, or its folder.
-        images: One or more image files, and folders of them.
+        images: One or more image files, and folders of them; or a table, arrays or images in memory, as `data` of the
+            other verbs.
         weights: File of the base's weights, if it was moved; one for each base of the run.
-        cache: A `Cache`, or the folder of one. Default: $FEATSTORE_CACHE, or `cache` in the working folder.
+        cache: A `Cache`, or the folder of one. Default: $FEATSTORE_CACHE, or that of the run.
         progress: Whether to show a display on standard error, or a `Progress` of your own.
 
     Returns:
@@ -393,6 +401,7 @@ def predict(
     Raises:
         DataError: No image can be read.
         RunError: The base or its weights are not those of the run.
+        BaseUnavailable: An image is not in the cache, and the weights are not there.
     """
     from featstore.runs.prediction import predict_images
 
@@ -411,7 +420,7 @@ def _refuse_head_parameters(options: Iterable[str]) -> None:
 
 
 def check_base(
-    data: OnePath | Manifest,
+    data: DataLike,
     *,
     preprocess: str | Sequence[str] = (),
     labels: OnePath | None = None,
@@ -419,42 +428,44 @@ def check_base(
     views: str | Sequence[str] = (),
     cache: CacheLike = None,
     progress: bool | Progress = False,
-    **options: Unpack[CheckOptions],
+    **options: Unpack[_CheckOptions],
 ) -> LabelledCheck | UnlabelledCheck:
     """Check the preprocessing of a base: by accuracy with labels, by statistics of any photos without.
 
     What the base was trained with is always measured too.
 
     Args:
-        data: A folder of photos. If its folders are named by classes, as `n01440764` or `tench`, they are the labels.
+        data: A folder of photos, or a table, arrays or images in memory. Folders that are named by classes, as
+            `n01440764` or `tench`, are labels.
         preprocess: Variants to check. Default: all named ones.
         labels: A CSV path,label with numbers of classes from 0, WordNet ids or names, or `folders`: the names of the
             folders.
         class_index: File with the names of the classes, as Keras' imagenet_class_index.json, a list or lines. Default:
-            that file, beside the weights or in ~/.keras/models.
+            that file, next to the weights or in ~/.keras/models.
         views: With labels, `one`, `flip`, `five` or `ten`, or several. Default: all four.
         cache: A `Cache`, or the folder of one. Default: $FEATSTORE_CACHE, or `cache` in the working folder.
         progress: Whether to show a display on standard error, or a `Progress` of your own.
-        **options: Fields of `Recipe`: the base, and how images are read.
+        **options: Fields of `Recipe`: the base, and how images are read. And those of `DataOptions`.
 
     Returns:
         The check, with a `finding`, the `best` variant if one is right, and the verdict in words.
 
     Raises:
-        UsageError: An option makes no sense, or the output of the base is no classifier of these labels.
+        UsageError: An option makes no sense, or the output of the base is not a classifier of these labels.
         DataError: A label is not known, or no image can be read.
         BaseUnavailable: The base or its weights cannot be loaded.
         StoreError: The cache cannot be read or written.
     """
     from featstore.base_check.job import check_base as check
 
-    check_names("option", options, CheckOptions.__annotations__)
-    if "model" not in options:
+    check_names("option", options, {**CheckOptions.__annotations__, **DataKeywords.__annotations__})
+    reading, base = split_keywords(options)
+    if "model" not in base:
         raise UsageError(f"{param('model')} is missing: name a base, as in {param('model', 'MobileNetV2')}")
     with displayed(progress) as display:
         return check(
-            data,
-            Recipe(**options),
+            as_images(data, reading, cache),
+            Recipe(**base),
             [preprocess] if isinstance(preprocess, str) else preprocess,
             labels=labels,
             class_index=class_index,
@@ -471,6 +482,8 @@ def _loaded(run: Run | OnePath) -> Run:
     return run if isinstance(run, Run) else load_run(run)
 
 
-def _warn(notes: Iterable[str]) -> None:
+def _warn(notes: Iterable[str], data: DataSummary) -> None:
+    """Warn of what makes figures wrong: all notes but the remarks about the data, which are kept with the result."""
     for note in notes:
-        warnings.warn(note, LeakWarning, stacklevel=3)
+        if note not in data.remarks:
+            warnings.warn(note, LeakWarning, stacklevel=3)

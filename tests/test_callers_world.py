@@ -85,7 +85,6 @@ def differences(before: Any, after: Any, place: str = "") -> Iterator[str]:
 def verbs(folder: Path, photos: Path) -> dict[str, Callable[[], Any]]:
     """Return all that a program may call, as functions to numbers that must not depend on the program."""
     import featstore
-    from featstore.base_check.unlabelled import check_unlabelled
 
     at: dict[str, Any] = {"cache": str(folder / "cache"), "runs": str(folder / "runs")}
     runs: dict[str, Any] = {}
@@ -115,7 +114,7 @@ def verbs(folder: Path, photos: Path) -> dict[str, Callable[[], Any]]:
         return featstore.evaluate(runs["bn-dropout"], photos, cache=at["cache"]).metrics["test"].log_loss
 
     def check() -> Any:
-        return check_unlabelled(photos, featstore.Recipe(model="tiny"), cache=at["cache"]).rows[0].mismatch
+        return featstore.check_base(photos, model="tiny", cache=at["cache"]).rows[0]
 
     def bottleneck() -> Any:
         paths = sorted(map(str, photos.rglob("*.png")))

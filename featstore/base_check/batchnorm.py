@@ -43,7 +43,7 @@ class FirstNormalization:
             x = tf.cast(x, tf.float32)
             return tf.reduce_mean(x, axes), tf.reduce_mean(x * x, axes)
 
-        # The number of images is open: a last batch of another size is no reason to trace again.
+        # The number of images is open: a last batch of another size does not trace again.
         self._moments = moments.get_concrete_function(tf.TensorSpec((None, *shape), tf.float32))
         self.is_trained = None if self._layer is None else not _is_as_built(self._layer)
 

@@ -81,9 +81,10 @@ def read_class_index(path: str | os.PathLike[str]) -> ClassIndex:
     ids, names = tuple(wnid for wnid, _ in entries if wnid), tuple(name for _, name in entries)
     if not names:
         raise DataError(f"{path}: has no classes")
-    twice = [key for key, count in Counter(ids or names).items() if count > 1]
-    if twice or len(ids) not in (0, len(names)):
-        raise DataError(f"{path}: expected each class once, found {twice[0]!r} twice" if twice else f"{path}: some ids")
+    if len(ids) not in (0, len(names)):
+        raise DataError(f"{path}: expected a WordNet id for each class or for none, found {len(ids)} of {len(names)}")
+    if twice := [key for key, number in Counter(ids or names).items() if number > 1]:
+        raise DataError(f"{path}: expected each class once, found {twice[0]!r} twice")
     return ClassIndex(names, ids, os.fspath(path))
 
 
@@ -104,6 +105,8 @@ def _in_order(content: Any) -> list[Any]:
     """Return the entries of the classes 0, 1, ...; raises an error of the content's kind where one is missing."""
     if isinstance(content, list):
         return content
+    if not isinstance(content, dict):
+        raise TypeError
     if all(isinstance(number, int) for number in content.values()):
         content = {str(number): name for name, number in content.items()}
     return [content[str(number)] for number in range(len(content))]

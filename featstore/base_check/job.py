@@ -7,12 +7,11 @@ from collections.abc import Sequence
 
 from featstore.base_check.class_index import find_class_index, read_class_index
 from featstore.base_check.labelled import LabelledCheck, check_labelled, check_views
-from featstore.base_check.labels import is_label_file, labels_of_folders, read_labels
+from featstore.base_check.labels import labels_of_folders, read_labels
 from featstore.base_check.unlabelled import UnlabelledCheck, check_unlabelled
 from featstore.base_check.variants import has_classifier
 from featstore.bases.weights_file import IMAGENET_CLASSES
-from featstore.datasets.manifest import Manifest
-from featstore.datasets.sources import list_files
+from featstore.datasets.sources import DataLike, as_images
 from featstore.errors import DataError, UsageError, param
 from featstore.extraction.cache import Cache, CacheLike
 from featstore.extraction.recipe import Recipe
@@ -20,14 +19,14 @@ from featstore.extraction.recipe_grid import refuse_idle_seed
 from featstore.images.preprocessing import settle_variant
 from featstore.images.reading import parse_size
 from featstore.images.views import settle_views
-from featstore.system.paths import OnePath, one_path
+from featstore.system.paths import OnePath
 from featstore.system.pinned import pinned
 from featstore.system.progress import Progress
 
 
 @pinned()
 def check_base(
-    data: OnePath | Manifest,
+    data: DataLike,
     recipe: Recipe,
     variants: Sequence[str] = (),
     *,
@@ -49,25 +48,23 @@ def check_base(
     variants, views = list(map(settle_variant, variants)), list(map(settle_views, views))
     check_views(views)
     refuse_idle_seed([recipe], recipe.weights_seed)
-    found = data if isinstance(data, Manifest) else list_files(one_path(data, "data"))
+    found = as_images(data, None, cache)
     source = os.fspath(found.source)
-    pictures = [p for p in found.pictures if not is_label_file(p.path, labels, source)]
-    found = found.with_pictures(pictures)
-    if not pictures:
+    if not found.pictures:
         raise DataError(f"{source}: no image files found")
     base = recipe.source()
     size = base.default_size() if recipe.size is None else parse_size(str(recipe.size))
     index = read_class_index(class_index) if class_index else find_class_index(base.weights_file(*size))
-    notes = []
+    notes = list(found.notes)
     read = None
     if labels is not None:
         classes = len(index.names) if class_index and index else IMAGENET_CLASSES if base.info else None
-        read = read_labels(labels, source, pictures, index, classes)
+        read = read_labels(labels, source, found.pictures, index, classes)
     elif has_classifier(recipe) or (base.is_file and class_index):
-        read, note = labels_of_folders(pictures, index)
+        read, note = labels_of_folders(found.pictures, index)
         notes += [note] if note else []
     if read is not None:
-        return check_labelled(found, read, recipe, variants, views, index, Cache.at(cache), progress)
+        return check_labelled(found, read, recipe, variants, views, index, Cache.at(cache), notes, progress)
     for name, value in (("views", next(iter(views), None)), ("scales", recipe.scales)):
         if value:
             raise UsageError(

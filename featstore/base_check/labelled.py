@@ -19,7 +19,7 @@ from featstore.extraction.recipe import Recipe
 from featstore.images.reading import Size
 from featstore.images.views import VIEWS
 from featstore.system.figures import figure, interval, percent
-from featstore.system.text import Shown, Table
+from featstore.system.text import Shown, Table, count
 
 if TYPE_CHECKING:
     import numpy as np
@@ -81,7 +81,8 @@ class LabelledCheck(Shown):
         sizes = ["sizes"] if several else []
         yield Table(["preprocess", *sizes, "views", "n", "top-1", "95 % interval", "top-5", "most common class"], table)
         yield ""
-        yield f"labels: {self.labels}; images: {describe_reading(self.reading)}"
+        likewise = ", the other sizes likewise" if several else ""
+        yield f"labels: {self.labels}; images: {describe_reading(self.reading)}{likewise}"
         yield from self.notes
 
     def describe(self) -> dict[str, Any]:
@@ -102,6 +103,7 @@ def check_labelled(
     views: Sequence[str],
     index: ClassIndex | None,
     cache: Cache,
+    notes: Sequence[str] = (),
     progress: Progress | None = None,
 ) -> LabelledCheck:
     """Measure top-1 and top-5 of the classifier of the base of `recipe`; images without a label are left out.
@@ -110,7 +112,7 @@ def check_labelled(
     probabilities of the views are averaged, as in the papers. All views are crops of one canvas, by default of side
     size / 0.875. With scales, the row of the first size is followed by that of all sizes, averaged.
 
-    Raises UsageError for unknown views, and for a base whose output is no classifier of these labels.
+    Raises UsageError for unknown views, and for a base whose output is not a classifier of these labels.
     """
     import numpy as np
 
@@ -131,7 +133,7 @@ def check_labelled(
     extraction = extract_features(found.with_pictures(pictures), recipes, cache, progress)
     pictures = list(extraction.manifest.pictures)
     truth = np.array([labels.by_path[p.path] for p in pictures], np.intp)
-    notes = [f"{unlabelled} images without a label were left out"] if unlabelled else []
+    notes = [*notes, *([f"{count(unlabelled, 'image')} without a label: left out"] if unlabelled else [])]
     probabilities: dict[tuple[str, Size | None], NDArray[np.float64]] = {}
     for pair, plan in zip(pairs, extraction.plans, strict=True):
         probabilities[pair], note = _probabilities(pictures, plan, truth, cache)
@@ -225,7 +227,7 @@ def _probabilities(
 ) -> tuple[NDArray[np.float64], str | None]:
     """Return probabilities (n, views, classes), with what was done to the outputs.
 
-    Raises UsageError where the output is no vector, or has fewer classes than there are labels.
+    Raises UsageError where the output is not a vector, or has fewer classes than there are labels.
     """
     import numpy as np
 

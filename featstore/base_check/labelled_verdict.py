@@ -87,17 +87,16 @@ def judge_accuracies(evidence: Evidence) -> Judgement:
     """Return what the accuracies say."""
     compared = evidence.compared()
     rows = {name: row for name, (_, row) in compared.items()}
-    best = max(rows, key=lambda name: (rows[name].top1, rows[name].top5))
+    best = max(rows, key=lambda name: (rows[name].top1, rows[name].top5, -compared[name][0].cell.log_loss))
     if evidence.images < FEW_IMAGES or len(set(evidence.truth.tolist())) < 2:
         return _cannot_tell(evidence, rows[best])
     answers = {name: m.answers for name, (m, _) in compared.items()}
     own = evidence.variants.own
-    judged = answers if own is None else {own: answers[own]}
-    other = find_relabelling(judged, evidence.truth, evidence.classes, evidence.index, evidence.units)
+    other = find_relabelling(answers, evidence.truth, evidence.classes, evidence.index, evidence.units)
     if other is not None:
         text = (
-            f"the labels do not fit: {other.how}. As given, `{other.variant}` has top-1 {figure(other.top1_as_given)}; "
-            f"read like that, {figure(other.top1)}. Correct the labels, then ask again which preprocessing is right"
+            f"the labels do not fit: {other.how}. As given, the best top-1 is {figure(rows[best].top1)}; read like "
+            f"that, `{other.variant}` has {figure(other.top1)}. Correct the labels, then check again"
         )
         return Judgement("labels do not fit", None, (), (), text)
     if rows[best].top1_ci95[0] <= evidence.chance():
@@ -125,13 +124,15 @@ def _own_is_confirmed(evidence: Evidence, own: str) -> Judgement:
         text = "; ".join(parts) + ". "
     name = evidence.variants.describe(own)
     text += f"{name}{', measured for comparison,' if evidence.variants.added else ''} "
-    text += f"{'is confirmed' if alike else 'is right'}: {_accuracy(rows[own])}"
+    text += f"{'is right' if wrong and not alike else 'is confirmed'}: {_accuracy(rows[own])}"
+    if not lags:
+        text += "; no other was tried"
     if alike:
         text += f"; {quote_names(alike)} {_are(alike)} not significantly different on these images"
     if wrong:
         nearest = min(wrong, key=lambda name: lags[name].value)
         text += f"; the next, `{nearest}`, is {lags[nearest].in_points()} below"
-    finding: Finding = "not distinguished" if alike else "right"
+    finding: Finding = "right" if wrong and not alike else "not distinguished"
     return Judgement(finding, own, alike, wrong, text + _gains(evidence, own) + _published(evidence))
 
 
@@ -170,8 +171,8 @@ def _far_below(evidence: Evidence, row: VariantAccuracy) -> Judgement:
     else:
         expected = f"networks of this kind have {figure(LEAST_PUBLISHED)} and more on ImageNet's validation images"
     text = (
-        f"none is confirmed: the best, `{row.preprocess}`, has {_accuracy(row)}, which is more than guessing, but far "
-        f"below what is expected: {expected}. These images may be harder or smaller; if not, weights or labels are "
+        f"no variant is confirmed: the best, `{row.preprocess}`, has {_accuracy(row)}, more than guessing, but "
+        f"far below what is expected: {expected}. These images may be harder or smaller; if not, weights or labels are "
         "right in part only"
     )
     return Judgement("far below expected", None, (), (), text)
@@ -180,7 +181,7 @@ def _far_below(evidence: Evidence, row: VariantAccuracy) -> Judgement:
 def _at_chance(evidence: Evidence, row: VariantAccuracy) -> Judgement:
     """Say what is likely wrong: labels, if the network tells the images apart, otherwise the weights."""
     text = (
-        f"nothing is right: the best, `{row.preprocess}`, has {_accuracy(row)}, which is that of guessing "
+        f"no variant is confirmed: the best, `{row.preprocess}`, has {_accuracy(row)}, which is that of guessing "
         f"({figure(evidence.chance())}). "
     )
     if evidence.has_random_weights:

@@ -39,16 +39,16 @@ def read_labels(
 ) -> Labels:
     """Return the labels of `pictures`, which are those of `data`.
 
-    labels: `folders` takes the name of the folder of each image. Else it is a CSV `path,label`, in the working folder
-    or in `data`, with paths relative to the folder of the CSV or to `data`. A label is the number of a class, or its
-    WordNet id or name in `index`. classes: number of classes, where it is known.
+    labels: `folders` takes the label that an image has in `data`, or else the name of its folder. Anything else is a
+    CSV `path,label`, in the working folder or in `data`, with paths relative to the folder of the CSV or to `data`. A
+    label is the number of a class, or its WordNet id or name in `index`. classes: number of classes, where it is known.
 
     Raises DataError with the line for anything else, and where no image has a label.
     """
     if os.fspath(labels) == FOLDERS:
         known = _IndexOfLabels(index, classes)
         return Labels(
-            {p.path: known.number(_folder(p), os.path.dirname(p.path)) for p in pictures}, "the names of the folders"
+            {p.path: known.number(_own_label(p), os.path.dirname(p.path)) for p in pictures}, _source(pictures)
         )
     file = _find(Path(labels), data)
     by_real_path = _read_csv(file, data, _IndexOfLabels(index, classes))
@@ -63,12 +63,12 @@ def read_labels(
 
 
 def labels_of_folders(pictures: Sequence[Picture], index: ClassIndex | None) -> tuple[Labels | None, str | None]:
-    """Return the labels that folders give by themselves, and a remark.
+    """Return the labels that folders, or the tables that list the images, give by themselves, and a remark.
 
     There are some where each folder is named by a WordNet id or by a name of `index`, and there are two of these at
     least. A number as a name says nothing: digits are sorted into such folders too.
     """
-    folders = {_folder(p) for p in pictures}
+    folders = {_own_label(p) for p in pictures}
     if len(folders) < 2:
         return None, None
     if index is None:
@@ -78,22 +78,15 @@ def labels_of_folders(pictures: Sequence[Picture], index: ClassIndex | None) -> 
         elif all(map(is_wnid, folders)):
             return None, (
                 f"the folders are named by WordNet ids, but the numbers of these classes are not known here: put "
-                f"{IMAGENET_FILE} beside the weights or into ~/.keras/models, or give it, and accuracy is measured"
+                f"{IMAGENET_FILE} next to the weights or into ~/.keras/models, or give it, and accuracy is measured"
             )
         else:
             return None, None
     numbers = {name: index.number(name) for name in folders}
-    by_path = {p.path: number for p in pictures if (number := numbers[_folder(p)]) is not None}
+    by_path = {p.path: number for p in pictures if (number := numbers[_own_label(p)]) is not None}
     if len(by_path) < len(pictures):
         return None, None
-    return Labels(by_path, "the names of the folders"), None
-
-
-def is_label_file(path: str, labels: str | os.PathLike[str] | None, data: str) -> bool:
-    """Return whether the file at `path` is the CSV of the labels, which may lie among the images."""
-    if labels is None or os.fspath(labels) == FOLDERS:
-        return False
-    return os.path.realpath(path) == os.path.realpath(_find(Path(labels), data))
+    return Labels(by_path, _source(pictures)), None
 
 
 class _IndexOfLabels:
@@ -116,7 +109,7 @@ class _IndexOfLabels:
             kind = "WordNet ids" if is_wnid(text) else "names"
             raise DataError(
                 f"{where}: label {text!r}: {kind} are looked up in the index of the classes, which is not there; put "
-                f"{IMAGENET_FILE} beside the weights or into ~/.keras/models, or give the file as "
+                f"{IMAGENET_FILE} next to the weights or into ~/.keras/models, or give the file as "
                 f"{param('class_index')}; or label by number"
             )
         raise DataError(
@@ -131,8 +124,13 @@ def _find(file: Path, data: str) -> Path:
     return inside if not file.exists() and inside.exists() else file
 
 
-def _folder(picture: Picture) -> str:
-    return os.path.basename(os.path.dirname(os.path.abspath(picture.path)))
+def _own_label(picture: Picture) -> str:
+    """Return the label of the image in its table, or else the name of its folder."""
+    return picture.label or os.path.basename(os.path.dirname(os.path.abspath(picture.path)))
+
+
+def _source(pictures: Sequence[Picture]) -> str:
+    return "those of the data" if any(p.label for p in pictures) else "the names of the folders"
 
 
 def _read_csv(file: Path, data: str, known: _IndexOfLabels) -> dict[str, int]:

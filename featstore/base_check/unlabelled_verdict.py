@@ -106,7 +106,7 @@ def _compared_with_own(evidence: Evidence, choice: Choice, criterion: str, own: 
     if not evidence.mismatches:
         text += f"is not contradicted, judged by {criterion}, which find a wrong scale only"
     elif photos_differ:
-        text += f"fits best of all, judged by {criterion}, but less closely than sharp photos do"
+        text += f"fits, judged by {criterion}, but less closely than sharp photos do"
     else:
         text += f"looks right, judged by {criterion}"
     if alike:

@@ -15,11 +15,23 @@ import numpy as np
 
 from featstore.bases.catalog import TINY
 from featstore.bases.defaults import keras_defaults
+from featstore.bases.file_kinds import ARCHIVE_ENDING
+from featstore.bases.hdf5 import LOCKS, is_about_locks
 from featstore.bases.held import HeldBase, hold_base, release_base
-from featstore.bases.keras_file import refuse_code
+from featstore.bases.keras_file import refuse_code, saved_by
+from featstore.bases.keras_internals import all_layers
+from featstore.bases.loadable import identify, make_loadable
+from featstore.bases.misfit import explain_misfit
 from featstore.bases.source import BaseSource
 from featstore.bases.tiny import build_tiny, load_tiny_weights
-from featstore.bases.weights_file import IMAGENET_CLASSES, holds_classifier
+from featstore.bases.weights_file import (
+    IMAGENET_CLASSES,
+    MOST_LAYERS_OF_TOP,
+    drop_layers,
+    is_numbered,
+    numbered_layers,
+    of_theano,
+)
 from featstore.errors import BaseUnavailable, param
 from featstore.images.preprocessing import NAMED
 from featstore.system.files import FileStat
@@ -78,11 +90,13 @@ def build_new(source: BaseSource, height: int, width: int, pool: str = "none") -
         with private_copy(path) as (copy, found):
             if source.is_file:
                 refuse_code(copy)
+                digest = identify(copy, found.digest)
+                make_loadable(copy)
                 with keras_defaults():
                     model = _load_user_model(copy)
                     if source.top:
                         _check_probabilities(model, copy, height, width)
-                return HeldBase(model, found.digest, found)
+                return HeldBase(model, digest, found)
             model = _build(source, height, width, pool, copy)
             return HeldBase(model, weights_digest(model), found)
     except OSError as error:
@@ -193,34 +207,49 @@ def _tidy_download(target: Path | None) -> Iterator[None]:
 
 
 def _load_weights(model: Any, path: Path, source: BaseSource) -> None:
-    """Load weights by position from a legacy `.h5`, by structure from `.weights.h5` and `.keras`.
+    """Load weights by position from a file of the older layout, by structure from one of Keras 3, whatever its name.
 
-    No weight is skipped silently. Loading by structure, a file with the classifier also fills a network without it;
-    its additional weights are harmless.
+    No weight of the network is left out silently, and `path` is a private copy. A file with the classifier also fills a
+    network without it: its additional weights are harmless.
     """
+    if of_theano(path):
+        raise BaseUnavailable(
+            f"{path}: its kernels are Theano's, which are mirrored: expected a file with tf_kernels in its name"
+        )
+    file = _under_name_of_layout(path, numbered := is_numbered(path))
+    if numbered and not source.top:
+        _drop_classifier(file, sum(bool(layer.weights) for layer in model.layers))
     try:
         with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "Skipping nested container")  # a more helpful error follows
-            model.load_weights(path)
+            warnings.simplefilter("ignore")  # about what it skips: a more helpful error follows
+            model.load_weights(file)
     except Exception as error:  # h5py, zipfile and Keras each raise their own
-        raise BaseUnavailable(
-            f"{path}: these weights do not fit {_expectation(path, source, model.input_shape[1:3])} ({_summary(error)})"
-        ) from error
+        _refuse_locks(path, error)
+        why = explain_misfit(file, source, model.input_shape[1:3])
+        raise BaseUnavailable(f"{path}: these weights do not fit {why} ({_summary(error)})") from error
 
 
-def _expectation(path: Path, source: BaseSource, size: tuple[int, int]) -> str:
-    """Return the text that names the network which the weights do not fit, and the file that it expects."""
-    network = f"{source.identity()} without its ImageNet classifier"
-    kind, named = "without the classifier", "usually with no_top or notop in its name"
-    if source.top:
-        network = f"{source.identity()} with its ImageNet classifier at {size[0]}x{size[1]} px"
-        kind, named = "with the classifier", "without no_top or notop in its name"
-    try:
-        if holds_classifier(str(path)) != source.top:
-            network += f", because the file is one {'without' if source.top else 'with'} the classifier"
-    except BaseUnavailable:
-        pass  # not a file of weights; the caller quotes what Keras says about it
-    return f"{network}; expected the file {kind} for this model and {param('alpha')}, {named}"
+def _under_name_of_layout(path: Path, numbered: bool) -> Path:
+    """Give the private copy at `path` a name that tells Keras its layout, and return it."""
+    if path.suffix == ARCHIVE_ENDING or numbered != path.name.endswith(".weights.h5"):
+        return path
+    return path.rename(path.with_name("numbered.h5" if numbered else "structure.weights.h5"))
+
+
+def _drop_classifier(path: Path, layers: int) -> None:
+    """Take the classifier out of a file with more `layers` than the network, if it has no more than a classifier has.
+
+    What remains still has to agree with the network in every shape, or Keras does not load it.
+    """
+    surplus = numbered_layers(path)[layers:]
+    if 0 < len(surplus) <= MOST_LAYERS_OF_TOP:
+        drop_layers(path, surplus)
+
+
+def _refuse_locks(path: Path, error: Exception) -> None:
+    """Raise BaseUnavailable if Keras failed for want of a lock."""
+    if is_about_locks(error):
+        raise BaseUnavailable(f"{path}: cannot be locked where it is read: set {LOCKS}=FALSE before Python starts")
 
 
 def _scale_as_published(model: Any) -> None:
@@ -237,9 +266,14 @@ def _scale_as_published(model: Any) -> None:
 
 def _load_user_model(path: Path) -> Any:
     try:
-        model = keras.saving.load_model(path, compile=False, safe_mode=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # advice to those who write networks
+            model = keras.saving.load_model(path, compile=False, safe_mode=True)
     except Exception as error:  # h5py, zipfile and Keras each raise their own
-        raise BaseUnavailable(f"{path}: Keras cannot load it in safe mode: {_summary(error)}") from error
+        _refuse_locks(path, error)
+        version = saved_by(path)
+        saved = f" (saved by Keras {version}, here is {keras.__version__})" if version else ""
+        raise BaseUnavailable(f"{path}: Keras cannot load it in safe mode{saved}: {_summary(error)}") from error
     shapes = [tuple(tensor.shape) for tensor in _inputs(model)]
     if len(shapes) != 1 or len(shapes[0]) != 4 or shapes[0][-1] != 3:
         found = ", ".join(map(str, shapes)) or "a model without a fixed input"
@@ -247,7 +281,17 @@ def _load_user_model(path: Path) -> Any:
     takes = model.inputs[0].dtype
     if takes in ("int8", "bool") or takes.startswith(("complex", "string")):
         raise BaseUnavailable(f"{path}: expected an input that holds pixels from 0 to 255, found {takes}")
+    if layer := next((layer for layer in all_layers(model) if _computes_otherwise(layer)), None):
+        raise BaseUnavailable(
+            f"{path}: layer {layer.name!r} computes in {layer.dtype_policy.name}: expected float32; save the network "
+            "without quantization"
+        )
     return model
+
+
+def _computes_otherwise(layer: Any) -> bool:
+    """Return whether a layer computes in fewer bits than float32 has."""
+    return layer.quantization_mode is not None or layer.compute_dtype in ("float16", "bfloat16")
 
 
 def _check_probabilities(model: Any, path: Path, height: int, width: int) -> None:
@@ -255,7 +299,8 @@ def _check_probabilities(model: Any, path: Path, height: int, width: int) -> Non
     found = f"an output of shape {model.output_shape}"
     if model.output_shape == (None, IMAGENET_CLASSES):
         noise = np.random.default_rng(0).uniform(0, 1, (2, height, width, 3)).astype("float32")
-        rows = np.asarray(model(noise, training=False))
+        network = keras.Model(model.inputs[0], model.outputs[0])  # Keras warns of an input that is in a list
+        rows = np.asarray(network(noise, training=False))
         if (rows >= 0).all() and np.allclose(rows.sum(axis=1), 1, atol=1e-3):
             return
         found = f"values from {rows.min():.3g} to {rows.max():.3g} whose sum is {rows[0].sum():.3g}"

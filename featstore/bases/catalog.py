@@ -184,7 +184,7 @@ def lookup(name: str) -> BaseInfo:
     if name in BASES:
         return BASES[name]
     raise UsageError(
-        f"unknown base {name!r}: expected {' or '.join(BUILT_IN)}, a .keras file, or one of the {len(BASES)} "
+        f"unknown base {name!r}: expected {' or '.join(BUILT_IN)}, a file .keras or .h5, or one of the {len(BASES)} "
         f"constructors of keras.applications (`featstore models`); {_suggestion(name)}"
     )
 

@@ -8,13 +8,14 @@ from pathlib import Path
 
 from featstore.bases import keras_file
 from featstore.bases.catalog import BUILT_IN, PIXELS, TINY, BaseInfo, last_layer, lookup, weights_file_name
+from featstore.bases.file_kinds import ARCHIVE_ENDING, HDF5_ENDINGS, foreign_format
+from featstore.bases.whereabouts import keras_models
 from featstore.errors import BaseUnavailable, UsageError, param
 from featstore.images.preprocessing import NAMED, Preprocessing
 from featstore.spec import LAST_ACTIVATION, USER_MODEL, Pool
 
 BATCH = 32  # images in one call of a base
-MODEL_ENDING = ".keras"
-WEIGHT_ENDINGS = (".h5", ".keras")  # `.weights.h5` included
+MODEL_ENDINGS = (ARCHIVE_ENDING, *HDF5_ENDINGS)  # of networks and of weights
 FLATTENING = ("vgg16", "vgg19")  # modules of the bases whose classifier has weights for each position of the map
 
 
@@ -22,8 +23,8 @@ FLATTENING = ("vgg16", "vgg19")  # modules of the bases whose classifier has wei
 class BaseSource:
     """A network and its weights as the user named them.
 
-    model: name in the catalogue, `tiny`, `pixels`, or the path of a `.keras` file.
-    weights: `imagenet`, `random`, a path, or `shipped` for `tiny`, `pixels` and a `.keras` file.
+    model: name in the catalogue, `tiny`, `pixels`, or the path of a file with a network, `.keras` or `.h5`.
+    weights: `imagenet`, `random`, a path, or `shipped` for `tiny`, `pixels` and a network in a file.
     alpha: width multiplier; None for a base without one.
     seed: seed of random weights.
     top: whether the ImageNet classifier is included, so that outputs are 1000 probabilities.
@@ -37,8 +38,8 @@ class BaseSource:
 
     @property
     def is_file(self) -> bool:
-        """Whether the network is a user's `.keras` file."""
-        return self.model.endswith(MODEL_ENDING)
+        """Whether the network is a user's file."""
+        return self.model.endswith(MODEL_ENDINGS)
 
     @property
     def info(self) -> BaseInfo | None:
@@ -135,8 +136,7 @@ class BaseSource:
             return Path(__file__).with_name("tiny.h5")
         if self.weights == "imagenet":
             assert self.info is not None
-            home = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras")
-            return home / "models" / weights_file_name(self.info, self.alpha or 1.0, height, width, self.top)
+            return keras_models() / weights_file_name(self.info, self.alpha or 1.0, height, width, self.top)
         return Path(self.weights)
 
     def identity(self) -> str:
@@ -151,13 +151,19 @@ class BaseSource:
         return text + ("-top" if self.top else "")
 
 
-def parse_source(model: str, weights: str | None, alpha: float | None, seed: int, top: bool = False) -> BaseSource:
+def parse_source(
+    model: str, weights: str | None, alpha: float | None, seed: int, top: bool = False, *, must_exist: bool = True
+) -> BaseSource:
     """Return the source that the user's options name.
+
+    must_exist: whether the file that they name is looked at; where all rows are stored, nothing is read from it.
 
     Raises:
         UsageError: The options contradict each other or the base.
         BaseUnavailable: A file does not exist or cannot be used.
     """
+    if reason := None if model in BUILT_IN else foreign_format(model):
+        raise UsageError(f"{param('model', model)}: {reason}")
     source = BaseSource(model, weights or "", alpha, seed, top)
     info = source.info
     if alpha is not None and (info is None or not info.takes_alpha):
@@ -167,7 +173,7 @@ def parse_source(model: str, weights: str | None, alpha: float | None, seed: int
     if top and model in BUILT_IN:
         raise UsageError(f"{model} has no ImageNet classifier")
     if source.is_file:
-        return _parse_user_file(source)
+        return _parse_user_file(source, must_exist)
     if source.is_pixels and weights:
         raise UsageError(
             f"{param('weights', weights)}: pixels is not a network and has no weights; leave {param('weights')} out"
@@ -178,26 +184,31 @@ def parse_source(model: str, weights: str | None, alpha: float | None, seed: int
         raise UsageError(
             f"tiny was not trained on ImageNet: leave {param('weights')} out, or give {param('weights', 'random')}"
         )
-    if selected not in (default, "random"):
+    if must_exist and selected not in (default, "random"):
         _check_weights_path(selected)
     return replace(source, weights=selected, seed=seed if selected == "random" else 0)
 
 
-def _parse_user_file(source: BaseSource) -> BaseSource:
+def _parse_user_file(source: BaseSource, must_exist: bool) -> BaseSource:
     if source.weights:
         raise UsageError(
             f"{param('weights', source.weights)}: {source.model} has its own weights; leave {param('weights')} out"
         )
-    keras_file.refuse_code(Path(source.model))
+    if must_exist:
+        keras_file.refuse_archive_of_keras_2(Path(source.model))
+        keras_file.refuse_code(Path(source.model))
     return BaseSource(source.model, "shipped", top=source.top)
 
 
 def _check_weights_path(weights: str) -> None:
-    if not weights.endswith(WEIGHT_ENDINGS):
+    if reason := foreign_format(weights):
+        raise UsageError(f"{param('weights', weights)}: {reason}")
+    if not weights.endswith(MODEL_ENDINGS):
         raise UsageError(
-            f"{param('weights', weights)}: expected imagenet, random, default, or the path of a .h5 or .keras file"
+            f"{param('weights', weights)}: expected imagenet, random, default, or the path of a .h5, .hdf5 or .keras "
+            "file"
         )
     if not os.path.isfile(weights):
         raise BaseUnavailable(f"{param('weights', weights)}: no such file")
-    if weights.endswith(MODEL_ENDING):
+    if weights.endswith(ARCHIVE_ENDING):
         keras_file.check_archive(Path(weights))

@@ -9,9 +9,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import h5py
 import keras
 from keras import layers
+
+from featstore.bases.hdf5 import open_hdf5
 
 TINY_WEIGHTS = Path(__file__).with_name("tiny.h5")
 
@@ -34,7 +35,7 @@ def build_tiny(input_shape: tuple[int | None, int | None, int] = (None, None, 3)
 
 def load_tiny_weights(model: Any, path: Path = TINY_WEIGHTS) -> None:
     """Fill `model` from the HDF5 file at `path`, in which each variable is a data set under the variable's path."""
-    with h5py.File(path, "r") as file:
+    with open_hdf5(path) as file:
         for variable in model.weights:
             variable.assign(file[variable.path][()].astype("float32"))
 

@@ -14,15 +14,19 @@ from types import FrameType
 from typing import Any
 
 import typer
+from typer.main import get_command
 
+from featstore.bases.hdf5 import read_without_locks
 from featstore.cli.command import Command
-from featstore.cli.console import flag, note
+from featstore.cli.console import note
+from featstore.cli.spelling import speller
 from featstore.cli.streams import OutputLost, guarded_streams
 from featstore.errors import FeatstoreError, UsageError, parameters_spelled
 from featstore.system.tensorflow_loader import mute_tensorflow
 
 _COMMANDS = {  # and the modules that they are in
     "quickstart": "quickstart",
+    "scan": "scan",
     "extract": "extract",
     "train-head": "train_head",
     "compare": "compare",
@@ -31,6 +35,7 @@ _COMMANDS = {  # and the modules that they are in
     "evaluate": "evaluate",
     "predict": "predict",
     "draw": "draw",
+    "runs": "runs",
     "models": "models",
     "heads": "heads",
     "cache": "cache",
@@ -63,6 +68,19 @@ def make_app(only: str = "") -> typer.Typer:
     return app
 
 
+def _all_options() -> dict[str, frozenset[str]]:
+    """Return the options of each command, and of each that stands below another, such as `cache ls`."""
+    found: dict[str, frozenset[str]] = {}
+    waiting: list[tuple[str, Any]] = [("", get_command(make_app()))]
+    while waiting:
+        name, command = waiting.pop(0)
+        below = getattr(command, "commands", {})
+        waiting += [(f"{name} {word}".strip(), item) for word, item in below.items()]
+        if not below:
+            found[name] = frozenset(option for parameter in command.params for option in parameter.opts)
+    return found
+
+
 class Interrupted(BaseException):
     """Ctrl-C or SIGTERM; raised in the main thread."""
 
@@ -82,10 +100,11 @@ def main() -> None:
     """Run the command line. Print every expected failure as one line on standard error."""
     mute_tensorflow()
     warnings.showwarning = _note_warning
+    read_without_locks()
     warnings.filterwarnings("ignore", "Image size .* decompression bomb")  # Pillow's; such files are listed as skipped
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupt)
-    with parameters_spelled(flag), guarded_streams():
+    with parameters_spelled(speller(sys.argv[1:], _all_options)), guarded_streams():
         sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
         try:
             code = make_app(*sys.argv[1:2])(standalone_mode=False) or 0

@@ -25,7 +25,7 @@ _WHY = {"changed": "changed", "views": "some views", "known": "read before, has 
 def command(
     data: options.Data,
     recipe: Annotated[GridOptions, Fields(Recipe, repeatable=["preprocess"])],
-    reading: Annotated[DataOptions, Fields(DataOptions)],
+    data_options: Annotated[DataOptions, Fields(DataOptions)],
     cache: options.Cache = None,
     rehash: options.Rehash = False,
     json: options.Json = False,
@@ -43,7 +43,7 @@ def command(
 
     with displayed(not quiet) as progress:
         explanation = explain(
-            scan(data, reading),
+            scan(data, data_options, cache),
             make_recipes(**recipe),
             options.chosen_cache(cache, rehash),
             progress.steps("reading", "images"),

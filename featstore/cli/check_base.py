@@ -10,6 +10,7 @@ import typer
 from featstore.cli import options
 from featstore.cli.console import list_skipped, print_json
 from featstore.cli.fields import Fields, takes_fields
+from featstore.datasets.options import DataOptions
 from featstore.extraction.recipe import Recipe
 from featstore.system.progress import displayed
 
@@ -27,6 +28,7 @@ def command(
         ),
     ],
     recipe: Annotated[Recipe, Fields(Recipe, only=_FIELDS)],
+    reading: Annotated[DataOptions, Fields(DataOptions)],
     labels: Annotated[
         str | None,
         typer.Option(
@@ -41,7 +43,7 @@ def command(
         typer.Option(
             "--class-index",
             help="Names of the classes, as Keras' imagenet_class_index.json, a list or lines. Default: that file, "
-            "beside the weights or in ~/.keras/models.",
+            "next to the weights or in ~/.keras/models.",
             show_default=False,
         ),
     ] = None,
@@ -67,10 +69,12 @@ def command(
     Example: featstore check-base photos --model MobileNetV2
     """
     from featstore.base_check.job import check_base
+    from featstore.datasets.sources import as_images
 
+    manifest = as_images(data, reading, cache)
     with displayed(not quiet) as progress:
         check = check_base(
-            data,
+            manifest,
             recipe,
             preprocess,
             labels=labels,

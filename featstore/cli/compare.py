@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,6 +16,7 @@ from featstore.cli.console import (
     note,
     print_json,
     spreadsheet_text,
+    warn,
     write_file,
 )
 from featstore.cli.fields import Fields, takes_fields
@@ -44,7 +45,7 @@ def command(
     ],
     heads: Annotated[dict[str, Any], Fields(HeadRecipe, repeatable=["head"], leave_out=["parameters", "seed"])],
     measurement: Annotated[Measurement, Fields(Measurement)],
-    reading: Annotated[DataOptions, Fields(DataOptions)],
+    data_options: Annotated[DataOptions, Fields(DataOptions)],
     parameters: Annotated[dict[str, Any], HeadParameterOptions(leave_out=["folds"])],
     settings: options.Settings = [],
     csv: Annotated[
@@ -79,7 +80,7 @@ def command(
     names = heads.pop("head")
     with displayed(not quiet) as progress:
         comparison = measure_grid(
-            scan(data, reading),
+            scan(data, data_options, cache),
             make_recipes(measurement.seed, **recipe),
             names,
             chosen_parameters(settings, parameters),
@@ -88,12 +89,12 @@ def command(
             cache=options.chosen_cache(cache, rehash),
             progress=progress,
         )
-    lost = _write(
+    makers: list[tuple[Path | None, str, Callable[[], bytes]]] = [
         (csv, "--csv", lambda: _as_csv(comparison)),
         (chart, "--chart", lambda: draw_chart(comparison, data, measurement, kind)),
-    )
-    for text in comparison.notes:
-        note(f"warning: {text}")
+    ]
+    lost = _write(makers)
+    warn(comparison.notes, progress)
     for command_, reason in comparison.failed:
         note(f"not measured: {command_}: {reason}")
     if json:
@@ -103,6 +104,8 @@ def command(
                 "findings": list(comparison.findings),
                 "shared": list(comparison.shared),
                 "notes": list(comparison.notes),
+                "data": comparison.data.describe(),
+                "remarks": list(comparison.remarks),
                 "failed": [item._asdict() for item in comparison.failed],
                 "skipped": [item._asdict() for item in comparison.skipped],
             }
@@ -117,13 +120,13 @@ def command(
         raise typer.Exit(1)
 
 
-def _write(*files: tuple[Path | None, str, Callable[[], bytes]]) -> list[str]:
+def _write(makers: Sequence[tuple[Path | None, str, Callable[[], bytes]]]) -> list[str]:
     """Write the files that were asked for, and return what could not be written: the table is still to be printed.
 
     This comes before printing, since a broken pipe must not lose the files.
     """
     lost = []
-    for path, option, make in files:
+    for path, option, make in makers:
         try:
             if path is not None:
                 write_file(path, make(), option)
@@ -153,6 +156,8 @@ def _flat(row: dict[str, Any]) -> dict[str, Any]:
             cells |= {f"{name}_low": value[0], f"{name}_high": value[1]}
         elif key == "size":
             cells[key] = "x".join(map(str, value))
+        elif key == "never_found":
+            cells[key] = spreadsheet_text("; ".join(value))
         elif key == "parameters":
             cells[key] = " ".join(f"{name}={setting}" for name, setting in value.items())
         else:

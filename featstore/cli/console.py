@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 import sys
 from collections.abc import Callable, Sequence
@@ -11,11 +12,19 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from featstore.errors import StoreError, UsageError
+from featstore.system.progress import Display, Progress
 from featstore.system.text import Table, safe
 
 T = TypeVar("T")
+_SIGNED = re.compile(r"[+-][\w .,/-]*")
 STANDARD_OUTPUT = Path("-")  # as the value of an option that names a file to write
-_FLAGS = {"parameters": "--set", "rates": "--rate-of", "weights_seed": "--seed"}  # whose names differ from Python's
+_FLAGS = {  # whose names differ from Python's
+    "heads": "--head",
+    "image_folder": "--images",
+    "parameters": "--set",
+    "rates": "--rate-of",
+    "weights_seed": "--seed",
+}
 
 
 def flag(name: str, value: object) -> str:
@@ -55,9 +64,19 @@ def print_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 def spreadsheet_text(text: str) -> str:
     """Return `text` for a cell of a CSV, with a leading quote if a spreadsheet would read a formula (OWASP's list).
 
-    Text that begins with a quote gets one more, so different texts stay different.
+    A sign before plain words or a number is not a formula that could do anything: that takes a call or a reference. So
+    the class -1 stays -1. Text that begins with a quote gets one more, so different texts stay different.
     """
-    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r", "\n", "'")) else text
+    is_formula = text.startswith(("=", "+", "-", "@", "\t", "\r", "\n", "'")) and not _SIGNED.fullmatch(text)
+    return f"'{text}" if is_formula else text
+
+
+def warn(notes: Sequence[str], progress: Progress) -> None:
+    """Print those notes on standard error that the job has not told while it ran."""
+    told = progress.told if isinstance(progress, Display) else ()
+    for text in notes:
+        if (line := f"warning: {text}") not in told:
+            note(line)
 
 
 def check_output(path: Path | None, option: str, *, json: bool = False) -> None:

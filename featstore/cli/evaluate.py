@@ -2,27 +2,49 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 from featstore.cli import options
-from featstore.cli.console import list_skipped, note, print_json
+from featstore.cli.console import (
+    STANDARD_OUTPUT,
+    check_output,
+    list_skipped,
+    note,
+    print_json,
+    spreadsheet_text,
+    warn,
+    write_file,
+)
 from featstore.cli.fields import Fields, takes_fields
 from featstore.datasets.options import DataOptions
 from featstore.system.progress import displayed
+
+if TYPE_CHECKING:
+    from featstore.runs.evaluation import Evaluation
 
 
 @takes_fields
 def command(
     run: options.RunFolder,
     data: options.Data,
-    reading: Annotated[DataOptions, Fields(DataOptions)],
+    data_options: Annotated[DataOptions, Fields(DataOptions)],
+    per_class: Annotated[bool, typer.Option("--per-class", help="Also print the figures of each class.")] = False,
+    confusion: Annotated[
+        Path | None,
+        typer.Option(
+            "--confusion", help="CSV for the confusion matrix; - for standard output, and nothing else there."
+        ),
+    ] = None,
     weights: options.MovedWeights = [],
-    cache: options.Cache = None,
+    cache: options.RunCache = None,
     rehash: options.Rehash = False,
     json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
-    """Measure a run on labelled images: accuracy with its interval and log loss, split by split.
+    """Measure a run on labelled images: accuracy with its interval and log loss, split by split and class by class.
 
     Example: featstore evaluate runs/photos-MobileNetV2-tf-224-logistic new-photos
     """
@@ -31,7 +53,8 @@ def command(
     from featstore.runs.evaluation import evaluate_run
     from featstore.runs.files import load_run
 
-    manifest = scan(data, reading)
+    check_output(confusion, "--confusion", json=json)
+    manifest = scan(data, data_options, cache)
     with displayed(not quiet) as progress:
         found = evaluate_run(
             load_run(run),
@@ -40,8 +63,9 @@ def command(
             cache=options.chosen_cache(cache, rehash),
             progress=progress,
         )
-    for text in found.notes:
-        note(f"warning: {text}")
+    if confusion is not None:
+        write_file(confusion, _confusion_csv(found).encode("utf-8", "surrogateescape"), "--confusion")
+    warn(found.notes, progress)
     if json:
         skipped = [item._asdict() for item in found.skipped]
         metrics = describe_splits(found.metrics)
@@ -49,8 +73,13 @@ def command(
             {
                 "run": str(run),
                 "metrics": metrics,
+                "per_class": {
+                    split: [row.describe() for row in counted.per_class] for split, counted in found.confusion.items()
+                },
                 "unlabelled": found.unlabelled,
                 "notes": list(found.notes),
+                "data": found.data.describe(),
+                "remarks": list(found.remarks),
                 "skipped": skipped,
             }
         )
@@ -58,5 +87,23 @@ def command(
     list_skipped(found.skipped)
     if found.unlabelled:
         note(f"images without a label, left out: {found.unlabelled}")
-    if not quiet:
-        print(found)
+    if quiet or confusion == STANDARD_OUTPUT:
+        return
+    print(found)
+    if per_class:
+        for split, counted in found.confusion.items():
+            print(f"\n{split}, by class:\n{counted.table()}")
+
+
+def _confusion_csv(found: Evaluation) -> str:
+    """Return the confusion of all splits: a row for each class of the images, a column for each class answered."""
+    import csv
+    import io
+
+    text = io.StringIO()
+    rows = csv.writer(text)
+    classes = [spreadsheet_text(name) for name in found.run.classes]
+    rows.writerow(["split", "label", *classes])
+    for split, counted in found.confusion.items():
+        rows.writerows([split, name, *counts] for name, counts in zip(classes, counted.counts.tolist(), strict=True))
+    return text.getvalue()

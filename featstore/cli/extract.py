@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from featstore.cli import options
-from featstore.cli.console import list_skipped, note, print_json
+from featstore.cli.console import list_skipped, note, print_json, warn
 from featstore.cli.fields import Fields, takes_fields
 from featstore.datasets.options import DataOptions
 from featstore.extraction.recipe import GridOptions, Recipe
@@ -19,7 +19,7 @@ from featstore.system.text import count
 def command(
     data: options.Data,
     recipe: Annotated[GridOptions, Fields(Recipe, repeatable=["preprocess"])],
-    reading: Annotated[DataOptions, Fields(DataOptions)],
+    data_options: Annotated[DataOptions, Fields(DataOptions)],
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 if any file had to be skipped.")] = False,
     cache: options.Cache = None,
     rehash: options.Rehash = False,
@@ -31,16 +31,19 @@ def command(
     Example: featstore extract photos --model MobileNetV2 --preprocess keras --preprocess rescale
     """
     from featstore.datasets.sources import scan
+    from featstore.datasets.summary import summarize
     from featstore.extraction.pipeline import extract_all
     from featstore.extraction.recipe_grid import make_recipes
 
-    manifest = scan(data, reading)
+    manifest = scan(data, data_options, cache)
     with displayed(not quiet) as progress:
         extraction = extract_all(manifest, make_recipes(**recipe), options.chosen_cache(cache, rehash), progress)
+    summary = summarize(extraction.manifest)
+    warn(summary.notes, progress)
     skipped = extraction.manifest.skipped
     if json:
         features = [features.describe() for features in extraction.features]
-        print_json({"features": features, "skipped": [item._asdict() for item in skipped]})
+        print_json({"features": features, "data": summary.describe(), "skipped": [item._asdict() for item in skipped]})
     else:
         list_skipped(skipped)
         for made in extraction.features:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from featstore.cli import options
-from featstore.cli.console import command_line, list_skipped, note, print_json, say
+from featstore.cli.console import command_line, list_skipped, print_json, say, warn
 from featstore.cli.fields import Fields, takes_fields
 from featstore.cli.units import parse_bytes, parse_rate
 from featstore.datasets.options import DataOptions
@@ -47,7 +47,7 @@ def command(
     settings: Annotated[
         FineTuneOptions, Fields(FineTuneSettings, leave_out=["rates"], parsers={"memory": parse_bytes})
     ],
-    reading: Annotated[DataOptions, Fields(DataOptions)],
+    data_options: Annotated[DataOptions, Fields(DataOptions)],
     rate_of: Annotated[
         list[Any],
         typer.Option(
@@ -77,7 +77,7 @@ def command(
         Path | None, typer.Option("--runs", help="Folder of the new run. Default: that of RUN.", show_default=False)
     ] = None,
     name: options.Name = None,
-    cache: options.Cache = None,
+    cache: options.RunCache = None,
     rehash: options.Rehash = False,
     json: options.Json = False,
     quiet: options.QuietRun = False,
@@ -95,7 +95,7 @@ def command(
     with displayed(not quiet) as progress:
         tuned = fine_tune_run(
             load_run(run),
-            scan(data, reading),
+            scan(data, data_options, cache),
             CutChoice(blocks=blocks, prefix=unfreeze, layer=unfreeze_from, whole=whole),
             FineTuneSettings(**settings),
             views=views,
@@ -107,8 +107,7 @@ def command(
             command=command_line(),
             progress=progress,
         )
-    for text in tuned.notes:
-        note(f"warning: {text}")
+    warn(tuned.notes, progress)
     if json:
         print_json(_describe(tuned))
         return
@@ -126,12 +125,15 @@ def _describe(tuned: FineTuned) -> dict[str, Any]:
         "trainable_layers": list(tuned.trainable_layers),
         "metrics_before": describe_splits(tuned.metrics_before),
         "metrics_after": describe_splits(tuned.metrics_after),
+        "chosen": tuned.run.chosen,
         "hand_over": asdict(tuned.fine_tuning.hand_over),
         "difference": tuned.difference,
         "verdict": tuned.verdict,
         "recommended": str(tuned.recommended.folder),
         "seconds": tuned.run.seconds,
         "notes": list(tuned.notes),
+        "data": tuned.data.describe(),
+        "remarks": list(tuned.run.remarks),
         "skipped": [item._asdict() for item in tuned.skipped],
     }
 

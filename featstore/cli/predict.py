@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from featstore.cli import options
-from featstore.cli.console import STANDARD_OUTPUT, check_output, list_skipped, print_json, spreadsheet_text, write_file
+from featstore.cli.console import STANDARD_OUTPUT, check_output, list_skipped, print_json, write_file
+from featstore.cli.csv_columns import Column, all_columns, parse_columns
 from featstore.cli.fields import Fields, takes_fields
 from featstore.datasets.options import DataOptions
+from featstore.errors import UsageError
 from featstore.system.progress import displayed
 
 if TYPE_CHECKING:
@@ -21,14 +24,24 @@ if TYPE_CHECKING:
 def command(
     run: options.RunFolder,
     images: Annotated[
-        list[str], typer.Argument(metavar="IMAGES...", help="Image files or folders.", show_default=False)
+        list[str],
+        typer.Argument(metavar="IMAGES...", help="Image files or folders, or a table of paths.", show_default=False),
     ],
-    reading: Annotated[DataOptions, Fields(DataOptions, only=["follow_links"])],
+    data_options: Annotated[DataOptions, Fields(DataOptions, only=["follow_links", "image_folder", "path_column"])],
     csv: Annotated[
         Path | None,
         typer.Option(
             "--csv",
             help="Also write path, label and probabilities there; - for standard output, and nothing else there.",
+        ),
+    ] = None,
+    columns: Annotated[
+        str | None,
+        typer.Option(
+            "--columns",
+            help="With --csv: other columns, as in ImageId=stem,Label=label; of path, name, stem, number, label, "
+            "probability and p:CLASS.",
+            show_default=False,
         ),
     ] = None,
     sheet: Annotated[
@@ -39,9 +52,12 @@ def command(
             "orange frame; red ones lie in the folder of another class.",
         ),
     ] = None,
+    top: Annotated[
+        int, typer.Option("--top", min=1, help="Number of classes of each image to print, the most probable first.")
+    ] = 1,
     weights: options.MovedWeights = [],
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 if any file had to be skipped.")] = False,
-    cache: options.Cache = None,
+    cache: options.RunCache = None,
     rehash: options.Rehash = False,
     json: options.Json = False,
     quiet: options.Quiet = False,
@@ -50,7 +66,7 @@ def command(
 
     Example: featstore predict runs/photos-MobileNetV2-tf-224-logistic new/ --csv labels.csv
     """
-    from featstore.datasets.sources import list_files
+    from featstore.datasets.sources import as_images
     from featstore.plots.files import kind_of
     from featstore.runs.files import load_run
     from featstore.runs.prediction import labels_of_folders, predict_images
@@ -60,7 +76,10 @@ def command(
     check_output(csv, "--csv", json=json)
     check_output(sheet, "--sheet")
     trained = load_run(run)
-    manifest = list_files(images, reading)
+    if columns is not None and csv is None:
+        raise UsageError(f"--columns {columns}: has no effect without --csv")
+    chosen = all_columns(trained.classes) if columns is None else parse_columns(columns, trained.classes)
+    manifest = as_images(images[0] if len(images) == 1 else images, data_options, cache)
     with displayed(not quiet) as progress:
         prediction = predict_images(
             trained,
@@ -70,7 +89,7 @@ def command(
             progress=progress,
         )
     if csv is not None:
-        _write_csv(csv, trained.classes, prediction)
+        _write_csv(csv, chosen, prediction)
     if sheet is not None:
         right = labels_of_folders(prediction, trained.classes)
         write_file(sheet, prediction.draw_sheet(kind, right, title_of(trained)), "--sheet")
@@ -83,6 +102,7 @@ def command(
                         "path": image.path,
                         "label": image.label,
                         "probability": image.probability,
+                        "top": [list(share) for share in prediction.most_probable(image, top)],
                         "probabilities": dict(zip(trained.classes, image.probabilities, strict=True)),
                     }
                     for image in prediction.images
@@ -93,18 +113,18 @@ def command(
     else:
         list_skipped(prediction.skipped)
     if not (json or quiet or csv == STANDARD_OUTPUT):
-        print(prediction)
+        print(prediction.table(top))
     if strict and prediction.skipped:
         raise typer.Exit(1)
 
 
-def _write_csv(path: Path, classes: tuple[str, ...], prediction: Prediction) -> None:
+def _write_csv(path: Path, columns: Sequence[Column], prediction: Prediction) -> None:
     import csv
     import io
 
     text = io.StringIO()
     rows = csv.writer(text)  # lines end as in RFC 4180: with "\n" alone, a name with "\r" would begin another line
-    rows.writerow(["path", "label", *(f"p:{name}" for name in classes)])  # a class may be called `path` or `label`
-    for image in prediction.images:
-        rows.writerow([*map(spreadsheet_text, (image.path, image.label)), *image.probabilities])
+    rows.writerow([column.name for column in columns])
+    for number, image in enumerate(prediction.images, 1):
+        rows.writerow([column.cell(number, image) for column in columns])
     write_file(path, text.getvalue().encode("utf-8", "surrogateescape"), "--csv")

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from featstore.cli import options
-from featstore.cli.console import command_line, note, print_json, say
+from featstore.cli.console import command_line, note, print_json, say, warn
 from featstore.cli.show import describe
 from featstore.heads.registry import HeadName
 from featstore.spec import Pool
@@ -39,24 +39,24 @@ def command(
         note(f"writing 1797 handwritten digits to {data}")
     write_digits(data)
     trained = []
-    for head, pool in POOL_OF_HEAD.items():
-        with displayed(not quiet) as progress:
-            trained.append(
-                train(
-                    data,
-                    Recipe(model="tiny", pool=pool),
-                    HeadRecipe(head=head),
-                    cache=cache,
-                    runs=runs,
-                    command=command_line(),
-                    progress=progress,
-                ).run
-            )
-        if quiet and not json:
-            say(str(trained[-1].folder))
-        elif not json:
-            print(trained[-1])
-            print()
+    with displayed(not quiet) as progress:
+        for head, pool in POOL_OF_HEAD.items():
+            run = train(
+                data,
+                Recipe(model="tiny", pool=pool),
+                HeadRecipe(head=head),
+                cache=cache,
+                runs=runs,
+                command=command_line(),
+                progress=progress,
+            ).run
+            trained.append(run)
+            warn(run.notes, progress)
+            if quiet and not json:
+                say(str(run.folder))
+            elif not json:
+                print(run)
+                print()
     if json:
         print_json({"runs": [describe(run) for run in trained]})
     elif not quiet:

@@ -14,7 +14,13 @@ def describe(run: Run) -> dict[str, Any]:
 
     return {
         "run": str(run.folder),
+        "date": run.date,
+        "command": run.command,
+        "interrupted": run.interrupted,
         "head": run.head,
+        "parameters": run.parameters,
+        "chosen": run.chosen,
+        "seed": run.seed,
         "key": run.key,
         "classes": list(run.classes),
         "metrics": describe_splits(run.metrics),

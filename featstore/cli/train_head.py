@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from featstore.cli import options
-from featstore.cli.console import command_line, list_skipped, note, print_json, say
+from featstore.cli.console import command_line, list_skipped, print_json, say, warn
 from featstore.cli.fields import Fields, takes_fields
 from featstore.cli.head_options import HeadParameterOptions, chosen_parameters
 from featstore.cli.show import describe
@@ -29,7 +29,7 @@ def command(
     ],
     head: Annotated[HeadRecipe, Fields(HeadRecipe, leave_out=["parameters"])],
     fractions: Annotated[Measurement, Fields(Measurement, only=["val_fraction", "test_fraction", "val_as_test"])],
-    reading: Annotated[DataOptions, Fields(DataOptions)],
+    data_options: Annotated[DataOptions, Fields(DataOptions)],
     parameters: Annotated[dict[str, Any], HeadParameterOptions()],
     settings: options.Settings = [],
     concat: Annotated[
@@ -56,7 +56,7 @@ def command(
     check_side_by_side(recipes, concat)
     with displayed(not quiet) as progress:
         trained = train(
-            scan(data, reading),
+            scan(data, data_options, cache),
             recipes,
             replace(head, parameters=chosen_parameters(settings, parameters)),
             val_fraction=fractions.val_fraction,
@@ -68,11 +68,10 @@ def command(
             command=command_line(),
             progress=progress,
         )
-    for text in trained.run.notes:
-        note(f"warning: {text}")
+    warn(trained.run.notes, progress)
     if json:
         skipped = [item._asdict() for item in trained.manifest.skipped]
-        print_json(describe(trained.run) | {"skipped": skipped})
+        print_json(describe(trained.run) | {"data": trained.data.describe(), "skipped": skipped})
         return
     list_skipped(trained.manifest.skipped)
     say(str(trained.run.folder)) if quiet else print(trained.run)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +14,7 @@ from featstore.comparison.naming import MAIN, named_level
 from featstore.evaluation.paired import Difference, paired_difference
 from featstore.evaluation.ranking import CellResult, RankedCell
 from featstore.evaluation.units import Units
-from featstore.system.figures import with_interval
+from featstore.system.figures import figure, with_interval
 
 Context = tuple[tuple[str, str], ...]  # (factor, level) of a cell, for all factors but one
 Pairs = Mapping[Context, tuple[NDArray[np.float64], NDArray[np.float64]]]  # two levels of that one factor, (n,) each
@@ -23,20 +24,38 @@ FINDINGS_ORDER = ("preprocess", "model", "size", "views", "head")
 REASONS_ORDER = ("head", "model", "size", "views", "preprocess")  # head first: scratch-cnn changes the model too
 
 
+class Bar(NamedTuple):
+    """What a cell must beat: always answering the class `name`, which is right, 1 or 0, for the images of `right`."""
+
+    name: str
+    right: NDArray[np.float64]
+
+
 def describe_findings(
-    cells: Sequence[CellResult], ranked: Sequence[RankedCell], units: Units, error: float
+    cells: Sequence[CellResult], ranked: Sequence[RankedCell], units: Units, error: float, bar: Bar | None = None
 ) -> list[str]:
     """Return sentences on the best cell, and on each factor with all others held equal.
 
     `ranked` comes from `rank`. With the `error` of `joint_error`, 95 of 100 data sets get no wrong sentence at all.
+    Where no cell beats the `bar`, that is said, and no cell or level is said to beat another.
     """
     known = dict.fromkeys(name for cell in cells for name in cell.factors)
     varied = [name for name in known if len({cell.factors[name] for cell in cells}) > 1]
     sentences = [_describe_best(cells, ranked, varied, units)]
+    if bar and not _beats(cells, ranked, units, error, bar):
+        share = figure(float(bar.right.mean()))
+        return [f"no cell is significantly better than always answering `{bar.name}`, {share}", *sentences]
     compare = partial(paired_difference, units=units, error=error)
     for name in _ordered(varied, FINDINGS_ORDER):
         sentences += _compare_levels(cells, name, compare)
     return sentences
+
+
+def _beats(cells: Sequence[CellResult], ranked: Sequence[RankedCell], units: Units, error: float, bar: Bar) -> bool:
+    """Return whether the best cell is better than the bar, by either of the comparisons of `Metrics`."""
+    best = ranked[0]
+    image_by_image = paired_difference(cells[best.position].right, bar.right, units, error)
+    return best.accuracy_ci95[0] > bar.right.mean() or image_by_image.low > 0
 
 
 def _ordered(names: Iterable[str], order: Sequence[str]) -> list[str]:

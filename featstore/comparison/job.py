@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from featstore.comparison.grid import GridCell, Measurement, command_line, make_grid
 from featstore.comparison.naming import NamedCells, name_cells, row_name, shared_settings
 from featstore.comparison.result import Comparison, ComparisonRow, FailedCell
-from featstore.datasets.leaks import leak_notes
 from featstore.datasets.manifest import Manifest, Picture
 from featstore.datasets.sources import as_manifest
 from featstore.datasets.splits import fold_splits
+from featstore.datasets.summary import summarize
 from featstore.errors import DataError, FeatstoreError, UsageError, param
 from featstore.extraction.cache import Cache, CacheLike
 from featstore.extraction.pipeline import FeatureSet, extract_augmented
@@ -23,27 +23,34 @@ from featstore.heads.interface import Curve
 from featstore.heads.registry import HEADS, HeadName, settle_head
 from featstore.system.paths import OnePath
 from featstore.system.pinned import pinned
-from featstore.training.fit import Prepared, fit_head, prepare
+from featstore.training.fit import Prepared, fit_head, prepare, remark_on_training
 from featstore.training.head_recipe import HeadRecipe
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from featstore.evaluation.metrics import Metrics
+    from featstore.evaluation.remarks import Remark
     from featstore.evaluation.units import Units
     from featstore.system.progress import OnStep, Progress
 
 
 class _MeasuredCell(NamedTuple):
-    """A cell with its result before the ranking; `right` (n,) as in `CellResult`."""
+    """A cell with its result before the ranking; `right` (n,) as in `CellResult`, `truth` (n,) as in `measure`.
+
+    curve, on_training: those of the first training.
+    """
 
     cell: GridCell
     command: str
     right: NDArray[np.float64]
+    truth: NDArray[np.intp]
     units: Units
-    log_loss: float
+    metrics: Metrics
     seconds: float
     curve: Curve
+    on_training: Remark | None
 
 
 @pinned()
@@ -91,6 +98,8 @@ def measure_grid(
     )
     named = name_cells(grid, prepared.plans)
     folds, split = _make_folds(prepared, measurement, progress)
+    summary = summarize(prepared.given if measurement.folds else prepared.manifest)
+    summary.tell(progress)
     source = os.fspath(data) if not isinstance(data, Manifest) else data.source
     cache_folder = str(Cache.at(cache).folder) if cache else None
     commands = {cell: command_line(source, cell, measurement, cache_folder, manifest.options) for cell in named.factors}
@@ -99,16 +108,27 @@ def measure_grid(
     if not measured:
         raise DataError(f"{source}: no cell of the grid could be measured; the first: {failed[0].reason}")
     rows, findings = _rank(measured, prepared, named)
+    name = "the folds" if measurement.folds else "val" if measurement.val_as_test else split
     return Comparison(
         rows,
         findings,
         curves={m.cell: m.curve for m in measured if m.curve.x_name == "epoch"},
         failed=tuple(failed),
         skipped=prepared.manifest.skipped,
-        notes=leak_notes(folds[0].manifest),
+        notes=summary.notes,
+        data=summary,
+        remarks=_remarks(name, rows, measured),
         split=_describe_split(measurement, split),
         shared=(*named.shared, *shared_settings(list(named.factors), measurement)),
     )
+
+
+def _remarks(split: str, rows: Sequence[ComparisonRow], measured: Sequence[_MeasuredCell]) -> tuple[str, ...]:
+    """Return the remarks on the rows, measured on what is called `split`."""
+    from featstore.evaluation.remarks import remarks_on, remarks_on_several
+
+    of_cell = {m.cell: remarks_on({split: m.metrics}, m.on_training) for m in measured}
+    return tuple(remarks_on_several({row.name: of_cell[row.cell] for row in rows}))
 
 
 def _must_measure_on_val(manifest: Manifest, heads: Sequence[HeadName], measurement: Measurement) -> bool:
@@ -135,6 +155,10 @@ def _make_folds(prepared: Prepared, measurement: Measurement, progress: Progress
         extract_augmented(everything, prepared.plans, prepared.cache, progress)
         return [replace(prepared, manifest=fold) for fold in folds], "test"
     labelled = {p.split for p in manifest.pictures if p.label is not None}
+    if not labelled & {"test", "val"}:
+        raise DataError(
+            f"{manifest.source}: no image is left to measure on, as the only one of a class is trained on; add images"
+        )
     return [prepared], "test" if "test" in labelled else "val"
 
 
@@ -161,11 +185,13 @@ def _measure(
     """Fit and measure a cell once for each seed and fold; `right` has the order of the folds' held-out images."""
     import numpy as np
 
+    from featstore.evaluation.metrics import columns_of, measure
     from featstore.features.arrays import units_of
     from featstore.heads.registry import make_head
 
     right, losses, seconds, pictures = [], [], 0.0, []
     curves: list[Curve] = []
+    remarks: list[Remark | None] = []
     for seed in range(cell.head.seed, cell.head.seed + seeds):
         right_in_folds = []
         for fold in folds:
@@ -173,13 +199,17 @@ def _measure(
             fitted = fit_head(fold, [plan], replace(cell.head, seed=seed), estimator, predict_on=(split,))
             seconds += fitted.seconds
             curves.append(estimator.curve)
+            remarks.append(remark_on_training(estimator))
             is_right, loss = _score(fitted.probabilities[split], fitted.pictures[split], fold.manifest.classes)
             pictures += fitted.pictures[split] if seed == cell.head.seed else []
             right_in_folds.append(is_right)
             losses.append(loss)
         right.append(np.concatenate(right_in_folds))
-    log_loss = float(np.concatenate(losses).mean())
-    return _MeasuredCell(cell, command, np.mean(right, axis=0), units_of(pictures), log_loss, seconds, curves[0])
+    classes, units = folds[0].manifest.classes, units_of(pictures)
+    truth = columns_of([p.class_name for p in pictures], classes)
+    mean_right = np.mean(right, axis=0)
+    metrics = measure(mean_right, float(np.concatenate(losses).mean()), truth, classes, units, "measuring")
+    return _MeasuredCell(cell, command, mean_right, truth, units, metrics, seconds, curves[0], remarks[0])
 
 
 def _score(
@@ -196,11 +226,12 @@ def _rank(
     measured: Sequence[_MeasuredCell], prepared: Prepared, named: NamedCells
 ) -> tuple[tuple[ComparisonRow, ...], tuple[str, ...]]:
     """Return the rows, best first, and the findings."""
-    from featstore.comparison.findings import describe_findings
+    from featstore.comparison.findings import Bar, describe_findings
+    from featstore.evaluation.by_class import always_commonest
     from featstore.evaluation.ranking import CellResult, joint_error, rank
 
     units = measured[0].units
-    cells = [CellResult(named.factors[m.cell], m.right, m.log_loss) for m in measured]
+    cells = [CellResult(named.factors[m.cell], m.right, m.metrics.log_loss) for m in measured]
     rows = []
     shown = [cell.factors for cell in cells]
     error = joint_error(cells, units)
@@ -208,6 +239,8 @@ def _rank(
     for ranked in ranking:
         m = measured[ranked.position]
         features = [f for f in prepared.features if f.recipe == m.cell.recipe]
+        by_class = m.metrics.by_class
+        assert by_class is not None
         rows.append(
             ComparisonRow(
                 cell=m.cell,
@@ -219,7 +252,8 @@ def _rank(
                 groups=None if units.are_single else len(units),
                 accuracy=ranked.accuracy,
                 accuracy_ci95=ranked.accuracy_ci95,
-                log_loss=m.log_loss,
+                by_class=by_class,
+                log_loss=m.metrics.log_loss,
                 difference_to_best=ranked.difference_to_best.value,
                 difference_ci95=(ranked.difference_to_best.low, ranked.difference_to_best.high),
                 seconds_extract=sum(f.seconds for f in features),
@@ -229,7 +263,8 @@ def _rank(
                 command=m.command,
             )
         )
-    return tuple(rows), tuple(describe_findings(cells, ranking, units, error))
+    bar = Bar(rows[0].by_class.commonest, always_commonest(measured[0].truth))
+    return tuple(rows), tuple(describe_findings(cells, ranking, units, error, bar))
 
 
 def _size(features: Sequence[FeatureSet]) -> tuple[int, int]:

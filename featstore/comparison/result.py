@@ -8,10 +8,13 @@ from typing import Any, NamedTuple
 
 from featstore.comparison.grid import GridCell
 from featstore.datasets.manifest import Skipped
+from featstore.datasets.summary import DataSummary
+from featstore.evaluation.by_class import ByClass
 from featstore.evaluation.paired import Difference
+from featstore.evaluation.remarks import remark_line
 from featstore.heads.interface import Curve
 from featstore.system.figures import figure, interval, loss, megabytes
-from featstore.system.text import Shown, Table
+from featstore.system.text import Shown, Table, count
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +31,7 @@ class ComparisonRow:
         groups: Number of groups that these fall into; None if each is one of its own.
         accuracy: Share of right predictions, 0 to 1, mean over the seeds.
         accuracy_ci95: 95 % interval (low, high) of the accuracy. If the row may be the best, it allows for that choice.
+        by_class: The accuracy by class; `never_found` is over all seeds.
         log_loss: Mean over images and seeds, in nats.
         difference_to_best: Accuracy less that of the best row on the same images; 0 or negative.
         difference_ci95: Interval (low, high) of this difference; 95 % for all comparisons of the grid together.
@@ -47,6 +51,7 @@ class ComparisonRow:
     groups: int | None
     accuracy: float
     accuracy_ci95: tuple[float, float]
+    by_class: ByClass
     log_loss: float
     difference_to_best: float
     difference_ci95: tuple[float, float]
@@ -75,6 +80,11 @@ class ComparisonRow:
             "groups": self.groups,
             "accuracy": self.accuracy,
             "accuracy_ci95": list(self.accuracy_ci95),
+            "commonest_class": self.by_class.commonest,
+            "commonest_share": self.by_class.commonest_share,
+            "balanced_accuracy": self.by_class.balanced_accuracy,
+            "balanced_accuracy_ci95": list(self.by_class.balanced_accuracy_ci95),
+            "never_found": self.by_class.never_found,
             "log_loss": self.log_loss,
             "difference_to_best": self.difference_to_best,
             "difference_ci95": list(self.difference_ci95),
@@ -85,8 +95,8 @@ class ComparisonRow:
             "command": self.command,
         }
 
-    def cells(self) -> list[str]:
-        """Return the row as the texts of a table."""
+    def cells(self, by_class: bool, never_found: bool) -> list[str]:
+        """Return the row as the texts of a table, and its figures by class if they are wanted."""
         to_best = "best"
         if (self.difference_to_best, *self.difference_ci95) != (0.0, 0.0, 0.0):
             to_best = Difference(self.difference_to_best, *self.difference_ci95).in_points().replace(" points", "")
@@ -94,6 +104,8 @@ class ComparisonRow:
             *self.factors.values(),
             figure(self.accuracy),
             interval(self.accuracy_ci95),
+            *([figure(self.by_class.balanced_accuracy)] if by_class else []),
+            *([f"{len(self.by_class.never_found)} of {self.by_class.classes}"] if never_found else []),
             loss(self.log_loss),
             to_best,
             f"{self.seconds_extract:.1f}",
@@ -120,7 +132,9 @@ class Comparison(Shown):
         curves: Learning curve of the first fit of each cell whose head has epochs.
         failed: Cells that could not be measured.
         skipped: Files that could not be read, with the reason.
-        notes: Warnings about leaks, which make the figures too good.
+        notes: Lines about leaks, which make the figures too good, and all else that is worth knowing about the data.
+        data: Classes and counts by split, with the same lines.
+        remarks: What a colleague would say of the rows, each with the rows that it is true of.
         split: What was measured on, such as "the test split".
         shared: What all rows have that is not the default, as in ("pool max", "seed 7").
     """
@@ -131,24 +145,34 @@ class Comparison(Shown):
     failed: tuple[FailedCell, ...]
     skipped: tuple[Skipped, ...]
     notes: tuple[str, ...]
+    data: DataSummary
+    remarks: tuple[str, ...]
     split: str
     shared: tuple[str, ...] = ()
 
     def parts(self) -> Iterator[str | Table]:
-        """Yield the findings, a table of the cells, best first, and the command that measures each alone."""
+        """Yield the findings, a table of the cells, best first, the remarks, and the command of each cell alone."""
         yield from self.findings
         yield ""
-        n, groups = self.rows[0].n, self.rows[0].groups
-        yield f"measured on {self.split}, {n} images{'' if groups is None else f' in {groups} groups'}:"
+        n, groups, bar = self.rows[0].n, self.rows[0].groups, self.rows[0].by_class
+        size = count(n, "image") + ("" if groups is None else f" in {count(groups, 'group')}")
+        yield f"measured on {self.split}, {size}; always answering `{bar.commonest}`: {figure(bar.commonest_share)}"
         if self.shared:
             yield f"all rows: {', '.join(self.shared)}"
-        levels = self.rows[0].factors
-        costs = ("extract s", "fit s", "width", "MB")
-        results = ("accuracy", "95 % interval", "log loss", "to the best", *costs)
-        alike = [name for name in levels if len({row.factors[name] for row in self.rows}) == 1]
-        yield Table(
-            [*levels, *results], [row.cells() for row in self.rows], optional=(*costs[::-1], *alike, "log loss")
-        )
+        yield self._table()
+        yield from map(remark_line, self.remarks)
         yield ""
         yield "each row alone, in the same order:"
         yield from (f"  {row.command}" for row in self.rows)
+
+    def _table(self) -> Table:
+        """Return the rows; what is the same as the accuracy, or says nothing of any row, has no column."""
+        by_class = any(abs(row.by_class.balanced_accuracy - row.accuracy) > 5e-4 for row in self.rows)
+        never_found = any(row.by_class.never_found for row in self.rows)
+        columns = ("accuracy", "95 % interval", "by class" * by_class, "never found" * never_found)
+        costs = ("extract s", "fit s", "width", "MB")
+        results = (*filter(None, columns), "log loss", "to the best", *costs)
+        levels = self.rows[0].factors
+        alike = [name for name in levels if len({row.factors[name] for row in self.rows}) == 1]
+        rows = [row.cells(by_class, never_found) for row in self.rows]
+        return Table([*levels, *results], rows, optional=(*costs[::-1], *alike, "log loss"))

@@ -79,6 +79,14 @@ def understand_columns(table: TextTable, options: DataOptions) -> Columns:
     )
 
 
+def label_column(table: TextTable, columns: Sequence[int], options: DataOptions) -> tuple[int | None, str]:
+    """Return which of `columns` holds the labels; None, and what to do, where that is not certain."""
+    keys = [_key(name) for name in table.columns]
+    rest = [column for column in columns if keys[column] not in (*_INDEX, "id", "imageid")]
+    label, _, hint = _label_columns(table, keys, rest, options)
+    return label, hint
+
+
 def _path_column(table: TextTable, keys: Sequence[str], options: DataOptions) -> int:
     if options.path_column is not None:
         return _asked_for(table, keys, "path_column", options.path_column)

@@ -23,7 +23,7 @@ from featstore.datasets.labels import clean_label, fold_label, in_natural_order
 from featstore.datasets.manifest import Manifest, Picture, Skipped
 from featstore.datasets.name_labels import NamePattern, propose_pattern
 from featstore.datasets.options import DataOptions
-from featstore.datasets.split_names import splits_named
+from featstore.datasets.split_names import split_named, splits_named
 from featstore.datasets.walk import LINK_OUT, Walk
 from featstore.errors import DataError, param, spelled
 from featstore.system.text import count, listed
@@ -50,6 +50,7 @@ class _Reader:
         self._walk = Walk(os.path.realpath(source), options)
         self._pictures: list[Picture] = []
         self._notes: list[str] = []
+        self._lost: list[str] = []
         self._layout = ""
         self._hint = ""
 
@@ -62,14 +63,24 @@ class _Reader:
                     f"as {out[0]}: {param('follow_links', True)} reads them"
                 )
             )
-        pictures, skipped, notes = tuple(self._pictures), tuple(self._walk.skipped), tuple(self._notes)
-        return Manifest(self._source, pictures, skipped, self._options, self._layout, notes, self._hint)
+        pictures, skipped, notes = tuple(self._pictures), tuple(self._walk.skipped), (*self._notes, *self._walk.notes())
+        return Manifest(
+            self._source,
+            pictures,
+            skipped,
+            self._options,
+            layout=self._layout,
+            notes=notes,
+            lost=in_natural_order(self._lost),
+            hint=self._hint,
+        )
 
     def read(self) -> None:
         top = self._descend(self._source)
         names = self._walk.folders(top)
         splits = splits_named(names)
         others = [name for name in names if name not in splits]
+        self._note_other_splits(top)
         if splits and others:
             splits = self._decide_between(top, splits, others)
         if splits:
@@ -106,11 +117,15 @@ class _Reader:
             )
 
     def _descend(self, top: str) -> str:
-        """Return the folder that holds the data set: the only one in `top`, if that has several or splits in it."""
+        """Return the folder that holds the data set or split: the only one in `top`, if that has several in it.
+
+        A folder named like a split is a split, but not within one: `seg_train/seg_train/<class>/`.
+        """
         path = top
         while True:
             names = self._walk.folders(path)
-            if len(names) != 1 or splits_named(names) or self._walk.has_images(path):
+            is_split = bool(splits_named(names)) and top == self._source
+            if len(names) != 1 or is_split or self._walk.has_images(path):
                 break
             path = os.path.join(path, names[0])
         if path == top or not names:  # a chain that ends in images is a class in folders
@@ -148,6 +163,7 @@ class _Reader:
 
     def _note_unused(self, top: str, others: Sequence[str], splits: dict[str, str]) -> None:
         """Tell of folders next to splits that are not used, and of those that look like one more split."""
+        named = next((name for name, split in splits.items() if split == "train"), next(iter(splits)))
         known = set(chain.from_iterable(self._walk.folders(os.path.join(top, name)) for name in splits))
         for name in others:
             path = os.path.join(top, name)
@@ -155,9 +171,7 @@ class _Reader:
             files = sum(1 for _ in Walk(os.path.realpath(path), self._options).files(path))
             same = known.intersection(self._walk.folders(path))
             remedy = ": it holds class folders, so rename it to val or test if it is a split" if same else ""
-            self._notes.append(
-                f"the folder {name} next to {next(iter(splits))} is not used ({count(files, 'file')}){remedy}"
-            )
+            self._notes.append(f"the folder {name} next to {named} is not used ({count(files, 'file')}){remedy}")
 
     def _read_splits(self, top: str, splits: dict[str, str]) -> None:
         self._layout = "split folders"
@@ -167,7 +181,7 @@ class _Reader:
         for split, names in folders.items():
             if len(names) > 1:
                 raise DataError(
-                    f"{top}: {listed(list(map(repr, names)))} all name the split {split}; keep one of them, or join them"
+                    f"{top}: {listed(list(map(repr, names)))} all name the split {split}; keep one, or join them"
                 )
         tops = {split: self._descend(os.path.join(top, names[0])) for split, names in folders.items()}
         train = self._labels_below(tops["train"]) if "train" in tops else {}
@@ -241,9 +255,10 @@ class _Reader:
             empty += [label] if len(self._pictures) == before else []
             if len(folders) > 1:
                 self._notes.append(
-                    f"the folders {' and '.join(map(repr, folders))} in {top} differ only in blanks or in Unicode form, "
+                    f"the folders {' and '.join(map(repr, folders))} in {top} differ only in blanks or Unicode form, "
                     "and are taken as one class"
                 )
+        self._lost += empty
         if empty:
             self._notes.append(f"no file in the class folder {listed(empty)} of {top}: not taken as a class there")
         if nested:
@@ -282,9 +297,23 @@ class _Reader:
         shared = in_natural_order(set.intersection(*below.values())) if len(below) > 1 else ()
         if len(shared) > 1:
             raise DataError(
-                f"{top}: the folders {listed(list(below))} hold the same class folders ({listed(shared)}), so they look "
-                f"like splits: rename them to train, val and test; if they are classes, give "
+                f"{top}: the folders {listed(list(below))} hold the same class folders ({listed(shared)}), so they "
+                f"look like splits: rename them to train, val and test; if they are classes, give "
                 f"{param('label_from', '{label}/*/*')}"
+            )
+
+    def _note_other_splits(self, top: str) -> None:
+        """Tell of further splits next to a training split; a test split alone is for an evaluation."""
+        parent, name = os.path.split(os.path.abspath(top))
+        if split_named(name) != "train":
+            return
+        try:
+            others = [other for other in splits_named(Walk(parent, self._options).folders(parent)) if other != name]
+        except DataError:
+            return
+        if others:
+            self._notes.append(
+                f"{parent} holds other splits next to {name}: {listed(others)}; give {parent} to use them"
             )
 
     # -- images without labels -------------------------------------------------------------------------------------
@@ -316,9 +345,10 @@ class _Reader:
 
     def _note_links(self, top: str) -> None:
         if lost := self._walk.links_out(top):
+            self._lost += lost
             self._notes.append(
                 spelled(
-                    f"{listed(lost)} in {top}: links to folders outside of the data set, so their classes or splits are "
-                    f"missing; {param('follow_links', True)} reads them"
+                    f"{listed(lost)} in {top}: links to folders outside of the data set, so their classes or splits "
+                    f"are missing; {param('follow_links', True)} reads them"
                 )
             )

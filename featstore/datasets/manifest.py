@@ -77,6 +77,7 @@ class Manifest:
         layout: What was found there, in a few words.
         notes: What is worth knowing about how it was understood.
         hint: Where no labels were found: what was probably meant.
+        lost: Class folders of which no image is used, as they are links or empty.
         classes: The labels, in natural order and without duplicates.
     """
 
@@ -87,6 +88,7 @@ class Manifest:
     layout: str = ""
     notes: tuple[str, ...] = ()
     hint: str = ""
+    lost: tuple[str, ...] = ()
     classes: tuple[str, ...] = field(init=False)
 
     def __post_init__(self) -> None:

@@ -19,14 +19,14 @@ class DataOptions:
         label_from: Where labels are read from the names of files: `{label}` stands for the label and `*` for any text,
             as in {label}.* for cat.0.jpg, or {label}_*.
         follow_links: Follow links that lead out of the data set.
-        images: With a table: the folder that its paths are relative to. Default: that of the table.
+        image_folder: With a table: the folder that its paths are relative to. Default: that of the table.
         path_column: With a table: the column of paths. Default: by the usual names, such as path, filename or id.
         label_column: With a table: the column of labels. Default: by the usual names, such as label, class or breed.
     """
 
     label_from: str | None = None
     follow_links: bool = False
-    images: str | None = None
+    image_folder: str | None = None
     path_column: str | None = None
     label_column: str | None = None
 
@@ -42,7 +42,7 @@ class DataKeywords(TypedDict, total=False):
 
     label_from: str | None
     follow_links: bool
-    images: str | None
+    image_folder: str | None
     path_column: str | None
     label_column: str | None
 

@@ -7,9 +7,10 @@ import csv
 import io
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from featstore.datasets.walk import has_image_name
 from featstore.errors import DataError
@@ -82,9 +83,10 @@ def _decode(raw: bytes) -> str:
     for mark, encoding in _BOMS.items():
         if raw.startswith(mark):
             return raw[len(mark) :].decode(encoding, "surrogateescape" if encoding == "utf-8" else "replace")
-    start = raw[:200]
-    if len(start) > 1 and not any(start[1::2]) and all(start[0::2]):
-        return raw.decode("utf-16-le", "replace")
+    even, odd = raw[:200:2], raw[1:200:2]
+    for zeros, others, encoding in ((odd, even, "utf-16-le"), (even, odd, "utf-16-be")):
+        if odd and not any(zeros) and all(others):
+            return raw.decode(encoding, "replace")
     return raw.decode("utf-8", "surrogateescape")
 
 
@@ -152,10 +154,26 @@ def _read_parquet(path: Path) -> TextTable:
     )
 
 
-def text_of(value: object) -> str:
+def text_of(value: Any) -> str:
     """Return the value of a cell as text: empty where it is missing, a whole number without `.0`."""
-    if value is None or value != value:  # not a number is not equal to itself
+    try:
+        is_missing = value is None or bool(value != value)  # what is not a number is not equal to itself
+    except (TypeError, ValueError):  # pandas' NA is neither equal nor not
+        is_missing = True
+    if is_missing:
         return ""
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
     return str(value)
+
+
+def table_of_columns(columns: Mapping[str, Sequence[Any]], source: str) -> TextTable:
+    """Return the table of columns in memory, whose paths are relative to the working folder."""
+    cells = [[text_of(value) for value in column] for column in columns.values()]
+    if len({len(column) for column in cells}) > 1:
+        raise DataError(
+            f"{source}: its columns are not equally long: {', '.join(str(len(column)) for column in cells)}"
+        )
+    return TextTable(
+        source=source, folder="", columns=tuple(columns), rows=[list(row) for row in zip(*cells, strict=True)]
+    )

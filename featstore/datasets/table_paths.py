@@ -56,7 +56,7 @@ def locate(names: Sequence[str], base: str, source: str) -> Located:
     if not any(found):
         raise DataError(
             f"{source}: {len(names):,} of {len(names):,} files are missing, such as {names[0]}; paths are relative to "
-            f"{base or '.'}: give the folder of the images with {param('images')}"
+            f"{base or '.'}: give the folder of the images with {param('image_folder')}"
         )
     paths = [path or os.path.join(base, name) for path, name in zip(found, names, strict=True)]
     return Located(paths, [f"the files of the table are found in {where}", *_note_missing(found, names)])
@@ -79,8 +79,8 @@ def _common_folder(names: Sequence[str], base: str, listing: _Listing, index: _I
     if len(equal) > 1 or scores[best[0]] < 0.9 * len(names):
         folders = " and below ".join(os.path.normpath(os.path.join(base, place.folder)) for place in equal[:2])
         raise DataError(
-            f"{source}: {len(names):,} of {len(names):,} files are missing, such as {names[0]}; {scores[best[0]]:,} would "
-            f"exist below {folders}: give the folder of the images with {param('images')}"
+            f"{source}: {len(names):,} of {len(names):,} files are missing, such as {names[0]}; {scores[best[0]]:,} "
+            f"would exist below {folders}: give the folder of the images with {param('image_folder')}"
         )
     return best[0]
 

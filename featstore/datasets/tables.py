@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from pathlib import Path
 
 from featstore.datasets.columns import Columns, understand_columns
 from featstore.datasets.labels import clean_label
@@ -12,7 +11,7 @@ from featstore.datasets.manifest import Manifest, Picture
 from featstore.datasets.name_labels import NamePattern
 from featstore.datasets.options import DataOptions
 from featstore.datasets.split_names import split_named
-from featstore.datasets.table_files import TextTable, read_table
+from featstore.datasets.table_files import TextTable
 from featstore.datasets.table_paths import locate
 from featstore.datasets.walk import Walk
 from featstore.errors import DataError, UsageError, param
@@ -20,11 +19,6 @@ from featstore.system.text import count, listed
 
 # What stands for a missing value, as pandas has it. `none` in small letters may be a class.
 _MISSING = {"", "nan", "NaN", "NAN", "None", "NULL", "null", "NA", "N/A", "n/a", "<NA>", "NaT", "#N/A", "-nan"}
-
-
-def scan_table_file(path: Path, options: DataOptions) -> Manifest:
-    """Return the manifest of a file that is a table; see `scan_table`."""
-    return scan_table(read_table(path), options)
 
 
 def scan_table(table: TextTable, options: DataOptions) -> Manifest:
@@ -35,7 +29,7 @@ def scan_table(table: TextTable, options: DataOptions) -> Manifest:
         )
     columns = understand_columns(table, options)
     names = _names(table, columns.path)
-    located = locate(names, table.folder if options.images is None else options.images, table.source)
+    located = locate(names, table.folder if options.image_folder is None else options.image_folder, table.source)
     labels, label_notes = _labels(table, columns, options)
     splits = _splits(table, columns)
     groups = [cell.strip() for cell in table.cells(columns.group)] if columns.group is not None else [""] * len(names)

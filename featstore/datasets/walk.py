@@ -4,37 +4,44 @@ from __future__ import annotations
 
 import os
 import stat
+from collections import Counter
 from collections.abc import Iterator
 
 from featstore.datasets.manifest import Skipped
 from featstore.datasets.options import DataOptions
 from featstore.errors import DataError
 from featstore.system.files import FileStat
+from featstore.system.text import listed
 
 LINK_OUT = "link that leaves the data set"
+# fmt: off
 _IMAGES = {
-    "jpg",
-    "jpeg",
-    "jpe",
-    "jfif",
-    "png",
-    "bmp",
-    "gif",
-    "webp",
-    "tif",
-    "tiff",
-    "ppm",
-    "pgm",
-    "jp2",
-    "avif",
-    "heic",
+    "jpg", "jpeg", "jpe", "jfif", "png", "bmp", "dib", "gif", "webp", "tif", "tiff", "ppm", "pgm", "pbm", "pnm", "jp2",
+    "j2k", "jpx", "avif", "heic", "heif", "hif",
 }
+_OTHERS = {  # clearly no images: tables, texts, code, archives, films and sounds
+    "csv", "tsv", "parquet", "xls", "xlsx", "ods", "json", "jsonl", "xml", "yaml", "yml", "toml", "ini", "cfg",
+    "txt", "md", "rst", "log", "html", "htm", "css", "py", "pyc", "ipynb", "r", "m", "sh", "js", "c", "h",
+    "cpp", "java", "bat", "zip", "tar", "gz", "tgz", "bz2", "xz", "7z", "rar", "npy", "npz", "mat", "pkl", "h5",
+    "hdf5", "pt", "pth", "onnx", "keras", "tfrecord", "db", "sqlite", "mp4", "mov", "avi", "mkv", "webm", "mp3",
+    "wav", "doc", "docx", "rtf", "odt", "md5", "sha1", "sha256", "part", "tmp", "bak", "lock", "aae", "thm",
+}
+_OTHER_NAMES = {"readme", "license", "licence", "copying", "changelog", "makefile", "dockerfile"}
+# fmt: on
 _JUNK = {"thumbs.db", "ehthumbs.db", "desktop.ini", "$recycle.bin", "__macosx", "@eadir"}  # the last is Synology's
 
 
 def has_image_name(name: str) -> bool:
     """Return whether the name of a file ends like that of an image."""
     return name.rpartition(".")[2].lower() in _IMAGES and "." in name
+
+
+def ending_of_other(name: str) -> str:
+    """Return the ending, or the whole name, of a file that by its name is clearly not an image; else nothing."""
+    _, dot, ending = name.rpartition(".")
+    if dot and ending.lower() in _OTHERS:
+        return f".{ending.lower()}"
+    return name if name.lower() in _OTHER_NAMES else ""
 
 
 class Walk:
@@ -48,6 +55,14 @@ class Walk:
         self._follows = options.follow_links
         self._followed: set[str] = set()  # folders outside of the data set, so that a circle of links ends
         self.skipped: list[Skipped] = []
+        self._others: dict[str, str] = {}  # path -> ending
+
+    def notes(self) -> list[str]:
+        """Return a line on the files that are clearly no images, if there are any."""
+        if not self._others:
+            return []
+        endings = [f"{number} {ending}" for ending, number in Counter(self._others.values()).most_common()]
+        return [f"left out, as they are not images: {listed(endings)}"]
 
     def folders(self, top: str) -> list[str]:
         """Return the names of the folders directly below `top`, with the links that `files` follows."""
@@ -84,6 +99,8 @@ class Walk:
                     below += [entry.path] if self._is_first(entry) else []
                 elif reason := self._reason_against_link(entry):
                     self.skipped.append(Skipped(entry.path, reason))
+                elif ending := ending_of_other(entry.name):
+                    self._others[entry.path] = ending
                 elif (info := self.stat(entry.path)) is not None:
                     yield entry.path, info
             if deep:

@@ -38,11 +38,6 @@ class ByClass:
     frequencies_log_loss: float
 
     @property
-    def beats_commonest(self) -> bool:
-        """Whether the accuracy is significantly above that of always answering with the commonest class."""
-        return self.gain_ci95[0] > 0
-
-    @property
     def beats_chance(self) -> bool:
         """Whether the mean over the classes is significantly above that of any answer which ignores the image."""
         return self.balanced_accuracy_ci95[0] > 1 / self.classes

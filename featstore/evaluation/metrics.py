@@ -44,6 +44,18 @@ class Metrics:
     log_loss: float
     used_for: UsedFor | None = None
 
+    @property
+    def beats_commonest(self) -> bool:
+        """Whether the accuracy is significantly above that of always answering with the commonest class.
+
+        Either of two comparisons may show it: with the share of that class, which is a fixed number if the author of
+        the data chose how many images each class has, or image by image, which is the sharper one for a very common
+        class. It is True if the share is not known.
+        """
+        if self.by_class is None:
+            return True
+        return self.accuracy_ci95[0] > self.by_class.commonest_share or self.by_class.gain_ci95[0] > 0
+
     def describe(self) -> dict[str, Any]:
         """Return the metrics as plain JSON values, without those that are None."""
         return {name: value for name, value in _plain(asdict(self)).items() if value is not None}

@@ -8,12 +8,12 @@ from typing import NamedTuple
 from featstore.evaluation.by_class import ByClass
 from featstore.evaluation.metrics import Metrics
 from featstore.system.figures import figure, interval, loss, with_interval
-from featstore.system.text import count
+from featstore.system.text import count, listed
 
 FEW = 30  # images, or groups of them: the 95 % interval of an accuracy of 0.9 on 30 is 0.24 wide
 FEW_TO_STOP = 10  # images that choose the epoch
-_TOO_SURE = 1.1  # log loss in that of the frequencies: a log loss has no interval, so a little more is no news
-_ORDER = ("test", "new", "val", "train")  # the split that is judged is the first of them that was held out
+_TOO_SURE = 1.1  # log loss in that of the frequencies: a log loss has no interval, so a little more tells nothing
+_ORDER = ("test", "new", "val", "train")  # the split that is judged is the first that was held out
 _NAMED = 3  # names in a remark, at most
 
 
@@ -28,37 +28,45 @@ class Remark(NamedTuple):
 
 
 class Course(NamedTuple):
-    """How far a training in epochs came.
+    """How a training in epochs went.
 
-    epochs: epochs that were run. best: the one of the smallest validation loss. most, patience: as they were set.
+    epochs: epochs that were run. best: the one of the smallest validation loss; None without a validation split. most,
+    patience: as they were set.
     """
 
     epochs: int
-    best: int
+    best: int | None
     most: int
     patience: int
 
-    @property
-    def was_cut_short(self) -> bool:
-        """Whether the largest number of epochs ended the training while its validation loss still fell."""
-        return self.epochs == self.most and self.most - self.best < min(self.patience, max(1, self.most / 10))
+
+def remark_on_course(course: Course) -> Remark | None:
+    """Return a remark if nothing chose the epoch, or if the largest number of epochs ended a loss that still fell."""
+    if course.best is None:
+        last = f"without a validation split it is the last one, {course.epochs} of {course.most}"
+        return Remark("no image chose the epoch", last)
+    since_best = course.most - course.best
+    if course.epochs < course.most or since_best >= min(course.patience, max(1, course.most / 10)):
+        return None
+    detail = f"the validation loss was lowest in epoch {course.best} of {course.epochs}; try more epochs"
+    return Remark(f"epochs={course.most} ended the training early", detail)
 
 
-def remarks_on(metrics: Mapping[str, Metrics], course: Course | None = None) -> list[Remark]:
-    """Return the remarks on the metrics by split of one head, and on the `course` of its training, if it had epochs."""
-    held_out = [split for split in _ORDER if split in metrics and "training" not in (metrics[split].used_for or "")]
-    remarks = []
-    if held_out:
-        split = held_out[0]
-        remarks += [*_on_classes(split, metrics), *_on_loss(split, metrics[split])]
-    else:
-        remarks.append(Remark("no image was held out", "nothing is known of images that the head has not seen"))
-    if course and course.was_cut_short:
-        detail = f"the validation loss was lowest in epoch {course.best} of {course.epochs}; try more epochs"
-        remarks.append(Remark(f"epochs={course.most} ended the training early", detail))
-    if held_out:
-        remarks += [*_on_size(held_out[0], metrics[held_out[0]]), *_on_stopping(metrics)]
-    return remarks
+def remarks_on(metrics: Mapping[str, Metrics], on_training: Remark | None = None) -> list[Remark]:
+    """Return the remarks on the metrics by split of one head, with one `on_training` it in its place among them."""
+    in_order = sorted(metrics, key=lambda split: _ORDER.index(split) if split in _ORDER else 0)
+    held_out = [split for split in in_order if metrics[split].used_for != "training"]
+    if not held_out:
+        unseen = Remark("no image was held out", "nothing is known of images that the head has not seen")
+        return [unseen, *([on_training] if on_training else [])]
+    split, few = held_out[0], _on_size(held_out[0], metrics[held_out[0]])
+    return [
+        *_on_classes(split, metrics, is_small=bool(few)),
+        *([] if few else _on_loss(split, metrics[split])),
+        *([on_training] if on_training else []),
+        *few,
+        *_on_stopping(metrics),
+    ]
 
 
 def remarks_on_several(remarks: Mapping[str, Sequence[Remark]]) -> list[str]:
@@ -68,9 +76,9 @@ def remarks_on_several(remarks: Mapping[str, Sequence[Remark]]) -> list[str]:
     heads_of: dict[str, list[str]] = {}
     for name, some in remarks.items():
         for remark in some:
-            heads_of.setdefault(remark.what, []).append(name)
+            heads_of.setdefault(remark.what, []).append(f"`{name}`")
     return [
-        f"{what}: {f'all {len(names)} rows' if len(names) == len(remarks) else _listed(names)}"
+        f"{what}: {f'all {len(names)} rows' if len(names) == len(remarks) else listed(names, _NAMED)}"
         for what, names in heads_of.items()
     ]
 
@@ -80,15 +88,20 @@ def remark_line(text: str) -> str:
     return f"remark: {text}"
 
 
-def _on_classes(split: str, metrics: Mapping[str, Metrics]) -> list[Remark]:
-    """Return what is wrong with the answers for the classes, against always giving the commonest one."""
+def _on_classes(split: str, metrics: Mapping[str, Metrics], is_small: bool) -> list[Remark]:
+    """Return what is wrong with the answers for the classes, against always giving the commonest one.
+
+    is_small: whether the split has few images: then an accuracy that is above the bar but not significantly so says
+        only that they are few.
+    """
     by_class = metrics[split].by_class
     if by_class is None:
         return []
     if by_class.classes == 1:
         return [Remark(f"all images of {split} are `{by_class.commonest}`", "they say nothing of the other classes")]
     remarks = []
-    if not by_class.beats_commonest:
+    is_above = metrics[split].accuracy > by_class.commonest_share
+    if not metrics[split].beats_commonest and not (is_small and is_above):
         relation = "is lower than" if by_class.gain_ci95[1] < 0 else "cannot be told from"
         always = f"that of always answering `{by_class.commonest}`, {figure(by_class.commonest_share)}"
         detail = with_interval(metrics[split].accuracy, metrics[split].accuracy_ci95)
@@ -96,17 +109,17 @@ def _on_classes(split: str, metrics: Mapping[str, Metrics]) -> list[Remark]:
         remarks.append(Remark(f"the accuracy on {split} {relation} {always}", detail))
     if by_class.never_found:
         names = [f"`{name}` ({count(n, 'image')})" for name, n in by_class.never_found.items()]
-        remarks.append(Remark(f"some classes are never found on {split}", _listed(names)))
+        remarks.append(Remark(f"some classes are never found on {split}", listed(names, _NAMED)))
     return remarks
 
 
 def _what_was_learnt(held_out: ByClass, train: Metrics | None) -> str:
-    """Return, for a head that is no better than the commonest class, whether it has learnt anything else."""
+    """Return, for a head that is not better than the commonest class, whether it has learnt anything else."""
     if held_out.beats_chance:
         mean, chance = figure(held_out.balanced_accuracy), figure(1 / held_out.classes)
         return f"; the mean over the classes is {mean}, above the {chance} of chance"
-    if train and train.by_class and not train.by_class.beats_commonest:
-        return "; it is no better on its training images, so it has learnt nothing"
+    if train and not train.beats_commonest:
+        return "; it is not better on its training images, so it has learnt nothing"
     return ""
 
 
@@ -122,7 +135,8 @@ def _on_size(split: str, m: Metrics) -> list[Remark]:
     if (m.groups or m.n) >= FEW:
         return []
     images = count(m.n, "image") if m.groups is None else f"{count(m.n, 'image')} in {count(m.groups, 'group')}"
-    return [Remark(f"{split} has only {images}", f"the accuracy may be anywhere from {interval(m.accuracy_ci95)}")]
+    detail = f"{images}, so the accuracy may be anywhere from {interval(m.accuracy_ci95)}"
+    return [Remark(f"few images in {split}", detail)]
 
 
 def _on_stopping(metrics: Mapping[str, Metrics]) -> list[Remark]:
@@ -133,9 +147,3 @@ def _on_stopping(metrics: Mapping[str, Metrics]) -> list[Remark]:
     if m.by_class.classes == 1:
         return [Remark("one class chose the epoch", f"all images of val are `{m.by_class.commonest}`")]
     return [Remark("few images chose the epoch", f"val has {count(m.n, 'image')}")] if m.n < FEW_TO_STOP else []
-
-
-def _listed(names: Sequence[str]) -> str:
-    """Return the first few of `names`, and how many more there are."""
-    more = len(names) - _NAMED
-    return ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")

@@ -8,6 +8,8 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import NDArray
 
+from featstore.system.text import count
+
 ERROR = 0.05  # of a 95 % interval
 _PRIOR = 0.1  # units, at either end of the scale
 
@@ -38,8 +40,8 @@ class Units:
         return len(self._sizes) == len(self._unit_of)
 
     def __str__(self) -> str:
-        images = f"{len(self._unit_of)} images"
-        return images if self.are_single else f"{images} in {len(self)} groups"
+        images = count(len(self._unit_of), "image")
+        return images if self.are_single else f"{images} in {count(len(self), 'group')}"
 
     def of(self, images: NDArray[np.bool_]) -> Units:
         """Return the units of some of the images; `images` (n,) is true for these."""

@@ -7,7 +7,6 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from featstore.bases.pooling import check_poolable
@@ -16,7 +15,7 @@ from featstore.errors import UsageError, param
 from featstore.spec import FeatureSpec
 from featstore.store.keys import KeyInfo, describe_key, key_folders
 from featstore.store.rowstore import RowStore
-from featstore.system.environment import describe_environment
+from featstore.system.environment import cache_folder, describe_environment
 from featstore.system.fork_lock import ForkLock
 from featstore.system.paths import OnePath, one_path
 
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
     from featstore.store.repair import Repaired
     from featstore.store.verify import Findings
 
-DEFAULT_CACHE = "cache"
 DIGESTS = "digests"
 KEPT_ROWS = 2**20  # a row takes 50 bytes in a large index and 200 in a small one: 50 to 200 MB in all
 
@@ -45,12 +43,16 @@ class Cache:
 
     Attributes:
         folder: The folder of the features.
+        is_chosen: Whether the folder was named, here or by $FEATSTORE_CACHE. Where it was not, a run is used with the
+            cache that made it.
         rehash: As above.
         digests: The digests of image files and weights that were read before.
     """
 
     def __init__(self, folder: OnePath | None = None, *, rehash: bool = False) -> None:
-        self.folder = Path(one_path(folder or os.environ.get("FEATSTORE_CACHE") or DEFAULT_CACHE, "cache"))
+        chosen = folder and one_path(folder, "cache")
+        self.folder = cache_folder(chosen)
+        self.is_chosen = bool(chosen or os.environ.get("FEATSTORE_CACHE"))
         self.rehash = rehash
         self.digests = DigestMemory(self.folder / DIGESTS, rehash=rehash)
         self._stores: OrderedDict[str, RowStore] = OrderedDict()

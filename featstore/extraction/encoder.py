@@ -40,7 +40,8 @@ def check_layer(source: BaseSource, spec: FeatureSpec) -> None:
 
 
 def _load(source: BaseSource, spec: FeatureSpec) -> Callable[[NDArray[Any]], NDArray[np.float32]]:
+    state = weights_state(source, spec.reading.height, spec.reading.width)  # fails at once if they are gone
     load_tensorflow()
     from featstore.bases.network import load_network
 
-    return load_network(source, spec, weights_state(source, spec.reading.height, spec.reading.width))
+    return load_network(source, spec, state)

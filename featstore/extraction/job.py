@@ -35,12 +35,14 @@ class Outcome(NamedTuple):
     """The result of a run.
 
     manifest: the pictures that have all their rows, each with its digest; the others are in its `skipped`. computed:
-    number of rows that the base made, per task. seconds: per task; they add up to the time of the run.
+    number of rows that the base made, per task. seconds: per task; they add up to the time of the run. brightest: of
+    the grey images of 16 bits that were decoded, by path.
     """
 
     manifest: Manifest
     computed: tuple[int, ...]
     seconds: tuple[float, ...]
+    brightest: dict[str, int]
 
 
 def run(
@@ -85,7 +87,8 @@ def run(
             for queue in queues:
                 queue.store_rows()
             raise
-    return _outcome(manifest, job.done, job.skipped, queues, time.perf_counter() - start)
+    outcome = _outcome(manifest, job.done, job.skipped, queues, time.perf_counter() - start)
+    return outcome._replace(brightest=job.brightest)
 
 
 @dataclass
@@ -93,7 +96,7 @@ class _Job:
     """The state of a run.
 
     done: the pictures whose rows are stored or in the queues, by path. refused: number of rows with NaN or infinity
-    whose claims were released.
+    whose claims were released. brightest: see `Outcome`.
     """
 
     queues: Sequence[RowQueue]
@@ -104,6 +107,7 @@ class _Job:
     threads: int
     done: dict[str, Picture] = field(default_factory=dict)
     skipped: list[Skipped] = field(default_factory=list)
+    brightest: dict[str, int] = field(default_factory=dict)
     refused: int = 0
     claim_lock: threading.Lock = field(default_factory=threading.Lock)
     stopped: bool = False
@@ -137,6 +141,8 @@ class _Job:
                 if not self._enqueue(item.picture, item.pixels):
                     claimed.append(item.picture)
                     continue
+            if item.brightest is not None:
+                self.brightest[item.picture.path] = item.brightest
             self.progress.advance(computed=item.pixels is not None)
             self._release_refused()
         return claimed
@@ -259,4 +265,5 @@ def _outcome(
         manifest.with_pictures(complete, skipped),
         tuple(queue.computed for queue in queues),
         tuple(queue.seconds + shared for queue in queues),
+        {},
     )

@@ -15,6 +15,7 @@ from featstore.bases.pooling import pool_map
 from featstore.datasets.manifest import Manifest
 from featstore.datasets.sources import as_manifest
 from featstore.datasets.splits import complete_splits
+from featstore.datasets.summary import summarize
 from featstore.errors import DataError
 from featstore.extraction import job
 from featstore.extraction.cache import Cache, CacheLike
@@ -24,6 +25,7 @@ from featstore.extraction.encoder import make_encoder
 from featstore.extraction.plan import Plan, PlannedRows, make_plan
 from featstore.extraction.recipe import Recipe
 from featstore.extraction.writer import Task
+from featstore.images.levels import note_on_levels
 from featstore.images.readers import make_views_reader
 from featstore.spec import POOLS, FeatureSpec
 from featstore.store.rowid import row_id
@@ -140,12 +142,24 @@ def extract_features(
     manifest = as_manifest(data)
     if not manifest.pictures:  # before weights are loaded or downloaded in vain
         raise DataError(_none_readable(manifest))
-    plans = tuple(make_plan(recipe, cache.digests) for recipe in recipes)
+    return extract_planned(manifest, [make_plan(recipe, cache.digests) for recipe in recipes], cache, progress)
+
+
+@pinned()
+def extract_planned(
+    manifest: Manifest, plans: Sequence[Plan], cache: Cache, progress: Progress | None = None
+) -> Extraction:
+    """Complete the rows of `plans` for all images of `manifest`. The weights are read only if a row is missing.
+
+    Raises BaseUnavailable then, if they are not there or not those of the plans; DataError if no image can be read.
+    """
+    if not manifest.pictures:
+        raise DataError(_none_readable(manifest))
     needed = [(plan.recipe, part) for plan in plans for part in plan.parts]
     manifest, features = _complete(manifest, needed, cache, progress)
     if not manifest.pictures:
         raise DataError(_none_readable(manifest))
-    return Extraction(manifest, features, plans)
+    return Extraction(manifest, features, tuple(plans))
 
 
 @pinned()
@@ -193,6 +207,8 @@ def _complete(
         )
         outcome = job.run(manifest, tasks, partial(make_views_reader, reading), cache.digests, progress, title=title)
         manifest = outcome.manifest
+        if note := note_on_levels(outcome.brightest, reading):
+            manifest = replace(manifest, notes=tuple(dict.fromkeys((*manifest.notes, note))))
         for (_, rows), computed, seconds in zip(specs, outcome.computed, outcome.seconds, strict=True):
             costs[rows.spec] = computed, seconds
     sets = []
@@ -240,7 +256,9 @@ def extract_all(
 
     Raises DataError if no image can be read.
     """
-    extraction = extract_features(data, recipes, cache, progress)
+    manifest = as_manifest(data)
+    summarize(manifest).tell(progress)
+    extraction = extract_features(manifest, recipes, cache, progress)
     if not any(plan.augmented for plan in extraction.plans):
         return extraction
     augmented = extract_augmented(complete_splits(extraction.manifest), extraction.plans, cache, progress)
@@ -248,7 +266,7 @@ def extract_all(
 
 
 def _task(cache: Cache, recipe: Recipe, rows: PlannedRows, store: RowStore) -> Task:
-    source, spec = recipe.source(), rows.spec
+    source, spec = recipe.source(must_exist=False), rows.spec
     are_pooled = spec.pool == "none" and source.pools_maps(spec.layer)
     pools: dict[str, Pooling] = {pool: partial(pool_map, pool=pool) for pool in POOLS if are_pooled and pool != "none"}
     guard = Guard(store, _plain_reader(spec.reading), make_encoder(source, spec), pools=pools)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -45,12 +46,16 @@ class Plan:
         return sum(len(part.views) for part in self.parts)
 
 
-def make_plan(recipe: Recipe, memory: DigestMemory) -> Plan:
-    """Return the plan of `recipe`; raises UsageError for views that cannot be combined."""
-    crops, versions = parse_views(recipe.views)
+def make_plan(recipe: Recipe, memory: DigestMemory, weights: str | None = None) -> Plan:
+    """Return the plan of `recipe`; raises UsageError for views that cannot be combined.
+
+    weights: digest of the weights, where it is known (see `resolve_recipe`).
+    """
+    _, versions = parse_views(recipe.views)
     sizes = [recipe.size, *scales_of(recipe)]
-    specs = [resolve_recipe(replace(recipe, size=size, scales=None), memory) for size in sizes]
-    parts = tuple(PlannedRows(spec, VIEWS[crops] if spec.reading.resize else (WHOLE,)) for spec in specs)
+    specs = [resolve_recipe(replace(recipe, size=size, scales=None), memory, weights) for size in sizes]
+    plan = plan_of_specs(recipe, specs)
+    parts = plan.parts
     if len({part.spec.key for part in parts}) < len(parts):
         raise UsageError(
             f"{param('scales', recipe.scales)}: each size may be named once, and not that of {param('size')} again"
@@ -61,12 +66,19 @@ def make_plan(recipe: Recipe, memory: DigestMemory) -> Plan:
         raise UsageError(
             f"{param('augment', recipe.augment)}: is for augmented views, as in {param('views', 'augment:4')}"
         )
-    augmented = None
     if versions:
         ranges = parse_augmentation(recipe.augment or "")
         reading = replace(specs[0].reading, resize=None, fit=recipe.fit or "squash", augmentation=ranges)
         augmented = PlannedRows(replace(specs[0], reading=reading), tuple(range(1, versions + 1)))
-    return Plan(recipe, parts, parts[0].views.index(specs[0].reading.plain), augmented)
+        plan = replace(plan, augmented=augmented)
+    return plan
+
+
+def plan_of_specs(recipe: Recipe, specs: Sequence[FeatureSpec]) -> Plan:
+    """Return the plan of the plain views of `recipe`, which was resolved to `specs`, one for each size."""
+    crops, _ = parse_views(recipe.views)
+    parts = tuple(PlannedRows(spec, VIEWS[crops] if spec.reading.resize else (WHOLE,)) for spec in specs)
+    return Plan(recipe, parts, parts[0].views.index(specs[0].reading.plain))
 
 
 def scales_of(recipe: Recipe) -> list[str]:

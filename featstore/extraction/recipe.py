@@ -35,8 +35,8 @@ class Recipe:
     command line has no option for it.
 
     Attributes:
-        model: A base (see `featstore models`), `tiny`, or a .keras file.
-        weights: imagenet, random, a file .h5, .weights.h5, .keras, or default: what the base was published with.
+        model: A base (see `featstore models`), `tiny`, or a network in a file .keras or .h5.
+        weights: imagenet, random, a file .h5, .hdf5, .weights.h5, .keras, or default: what the base was published with.
         alpha: Width multiplier of MobileNet, V2 and V3.
         preprocess: keras (what the base was trained with), caffe, torch, tf, rescale, rgb-mean, raw, or numbers:
             order=bgr,scale=1,mean=104:117:124,std=1.
@@ -86,26 +86,29 @@ class Recipe:
         for name, settle in _SETTLE.items():
             object.__setattr__(self, name, settle(getattr(self, name)))
 
-    def source(self) -> BaseSource:
-        """Return the source of the base; raises UsageError or BaseUnavailable."""
+    def source(self, *, must_exist: bool = True) -> BaseSource:
+        """Return the source of the base; raises UsageError or BaseUnavailable. See `parse_source`."""
         from featstore.bases.source import parse_source
 
-        return parse_source(self.model, self.weights, self.alpha, self.weights_seed, self.top)
+        return parse_source(self.model, self.weights, self.alpha, self.weights_seed, self.top, must_exist=must_exist)
+
+    def path(self) -> str | None:
+        """Return the path of the file that the recipe names, with weights or with a network; None if it names none."""
+        if self._names_file():
+            return self.model
+        return self.weights if self.weights not in (None, "", "imagenet", "random") else None
 
     def with_path(self, change: Callable[[str], str]) -> Recipe:
         """Return the recipe with `change` applied to the path of the file that it names, if any."""
-        if self._names_file():
-            return replace(self, model=change(self.model))
-        if not self.weights or self.weights in ("imagenet", "random"):
-            return self
-        return replace(self, weights=change(self.weights))
+        path = self.path()
+        return self if path is None else self.with_weights(change(path))
 
     def at_absolute_paths(self) -> Recipe:
         """Return the recipe with an absolute path of the file that it names, if any, for use from another folder."""
         return self.with_path(os.path.abspath)
 
     def with_weights(self, weights: str) -> Recipe:
-        """Return the recipe with other weights. A `.keras` file is base and weights in one."""
+        """Return the recipe with other weights. A network in a file is base and weights in one."""
         return replace(self, model=weights) if self._names_file() else replace(self, weights=weights)
 
     def on_pixels(self) -> Recipe:
@@ -119,6 +122,11 @@ class Recipe:
         return replace(bare, model=PIXELS.name, preprocess=preprocess)
 
     @property
+    def sizes(self) -> int:
+        """The number of sizes that each image is seen at, and so of specs."""
+        return 1 + len(self.scales.split(",")) if self.scales else 1
+
+    @property
     def has_several_views(self) -> bool:
         """Whether predictions see several views of an image; augmented versions are for training alone."""
         return bool(self.scales) or parse_views(self.views)[0] != "one"
@@ -128,9 +136,9 @@ class Recipe:
         return asdict(self)
 
     def _names_file(self) -> bool:
-        from featstore.bases.source import MODEL_ENDING
+        from featstore.bases.source import MODEL_ENDINGS
 
-        return self.model.endswith(MODEL_ENDING)
+        return self.model.endswith(MODEL_ENDINGS)
 
 
 def _settle_model(model: OnePath) -> str:

@@ -7,6 +7,7 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
+from featstore.bases.loadable import identify
 from featstore.bases.source import BaseSource
 from featstore.datasets.digests import DigestMemory
 from featstore.errors import BaseUnavailable, UsageError, param
@@ -23,13 +24,14 @@ from featstore.system.tensorflow_loader import load_tensorflow
 _NO_FILE = FileStat(0, 0, 0, 0)
 
 
-def resolve_recipe(recipe: Recipe, memory: DigestMemory) -> FeatureSpec:
+def resolve_recipe(recipe: Recipe, memory: DigestMemory, weights: str | None = None) -> FeatureSpec:
     """Return the FeatureSpec of `recipe` at its own size, for whole images or crops.
 
-    TensorFlow loads only if the digest of the weights is not in `memory` yet. Raises UsageError for options that do not
+    TensorFlow loads only if the digest of the weights is not in `memory` yet. Where it is known from elsewhere, as
+    `weights`, their file need not be there, unless it holds the network too. Raises UsageError for options that do not
     fit the base, BaseUnavailable if the weights cannot be read.
     """
-    source = recipe.source()
+    source = recipe.source(must_exist=weights is None)
     trained_with = source.info.preprocessing if source.info else None
     _, preprocessing = parse_variant(recipe.preprocess, trained_with)
     reading = _reading(recipe, source)
@@ -44,7 +46,7 @@ def resolve_recipe(recipe: Recipe, memory: DigestMemory) -> FeatureSpec:
     source.check_pooling(pool)
     spec = FeatureSpec(
         model=source.name,
-        weights=_weights_digest(source, reading.height, reading.width, memory),
+        weights=weights or _weights_digest(source, reading.height, reading.width, memory),
         alpha=source.alpha,
         reading=reading,
         preprocessing=preprocessing,
@@ -93,7 +95,7 @@ def weights_state(source: BaseSource, height: int, width: int) -> FileStat | Non
 
 
 def _weights_digest(source: BaseSource, height: int, width: int, memory: DigestMemory) -> str:
-    """Return the digest for a spec: of the arrays in the network, or of the bytes of a user's `.keras` file."""
+    """Return the digest for a spec: of the arrays in the network, or of the bytes of a user's network."""
     if source.is_pixels:
         return hashlib.sha256(b"pixels").hexdigest()
     path = source.weights_file(height, width)
@@ -110,7 +112,8 @@ def _weights_digest(source: BaseSource, height: int, width: int, memory: DigestM
 def _compute_weights_digest(source: BaseSource, height: int, width: int, state: FileStat | None) -> FileDigest:
     """Return the digest, with the state of the file that it is of."""
     if source.is_file:
-        return hash_file(Path(source.model))
+        found = hash_file(Path(source.model))
+        return found._replace(digest=identify(Path(source.model), found.digest))
     load_tensorflow()
     from featstore.bases.build import load_held
 

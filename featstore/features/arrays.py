@@ -76,6 +76,12 @@ def labels_of(pictures: Sequence[Picture]) -> NDArray[np.str_]:
     return np.array(["" if p.label is None else p.label for p in pictures], str)
 
 
+def classes_of(pictures: Sequence[Picture], classes: Sequence[str]) -> NDArray[np.intp]:
+    """Return the class (n,) of each labelled picture, as its place in `classes`."""
+    place = {name: number for number, name in enumerate(classes)}
+    return np.array([place[p.class_name] for p in pictures], np.intp)
+
+
 def digests_of(pictures: Sequence[Picture]) -> NDArray[np.str_]:
     """Return (n,) SHA-256 of the image files in hex."""
     return np.array([p.digest for p in pictures], str)

@@ -8,6 +8,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from featstore.heads.loop import divide
+
 ROWS_PER_RUN = 32  # at most: neighbouring rows are read together
 _LEAST_RUNS = 16  # in a block: neighbours are often of one class
 
@@ -32,7 +34,8 @@ class RowSource(Protocol):
 class ShuffledBatches:
     """Batches of `rows` with their `targets` (n,), in a different order in every epoch.
 
-    At most `most_bytes` of rows are in memory at a time, but at least one batch. If all rows fit, they are read once,
+    At most `most_bytes` of rows are in memory at a time, but at least one batch. A last batch of one row joins the one
+    before it, as `divide` says. If all rows fit, they are read once,
     and every order is equally likely. Otherwise, runs of neighbouring rows are put in random order and read in blocks
     of that size, and each block is shuffled.
     """
@@ -68,8 +71,8 @@ class ShuffledBatches:
         first = self._random.permutation(-(-len(self._rows) // run)) * run
         order = (first[:, None] + np.arange(run)).ravel()
         order = order[order < len(self._rows)]  # the last run may be shorter
-        for start in range(0, len(order), self.block):
-            which = np.sort(order[start : start + self.block])
+        for place in divide(len(order), self.block):
+            which = np.sort(order[place])
             block = self._rows.read(which)
             yield from self._split(block, self._random.permutation(len(which)), which)
             del block  # before the next one is read
@@ -79,6 +82,5 @@ class ShuffledBatches:
     ) -> Iterator[tuple[NDArray[Any], NDArray[np.intp]]]:
         """Yield the batches of a block in a given order; `which` are the numbers of its rows, 0 for all rows."""
         targets = self._targets[which] if isinstance(which, np.ndarray) else self._targets
-        for start in range(0, len(order), self._batch):
-            places = order[start : start + self._batch]
-            yield block[places], targets[places]
+        for place in divide(len(order), self._batch):
+            yield block[order[place]], targets[order[place]]

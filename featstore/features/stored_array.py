@@ -109,7 +109,7 @@ class StoredArray:
         """Yield every row once, in random order, in batches.
 
         Args:
-            batch: Rows in a batch; the last batch may be smaller.
+            batch: Rows in a batch. The last batch may be smaller, but a single row joins the batch before it.
             seed: Seed of the order.
             most_bytes: Rows under 16 KB are read in blocks of up to this size, as `ShuffledBatches` describes.
 
@@ -117,6 +117,7 @@ class StoredArray:
             Rows, (batch, ...), and their numbers, (batch,).
         """
         from featstore.features.batches import ShuffledBatches
+        from featstore.heads.loop import divide
 
         random = np.random.default_rng(seed)
         if self.row_bytes < LARGE_ROW:
@@ -124,9 +125,8 @@ class StoredArray:
             yield from ShuffledBatches(self, everything, batch, most_bytes, random, widen=False).epoch(1)
             return
         order = random.permutation(len(self))
-        for start in range(0, len(self), batch):
-            which = order[start : start + batch]
-            yield self.read(which, mapped=True), which
+        for place in divide(len(self), batch):
+            yield self.read(order[place], mapped=True), order[place]
 
     def read(self, which: NDArray[np.intp] | slice, mapped: bool = False) -> NDArray[Any]:
         """Return a copy of some rows.

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from featstore.datasets.manifest import Picture
 from featstore.errors import DataError
+from featstore.heads.loop import divide
 from featstore.images.prefetch import fetch_all
 from featstore.images.readers import make_views_reader
 from featstore.images.views import Augmentation
@@ -50,13 +51,15 @@ class AugmentedBatches:
         shuffled = [self._pictures[i] for i in order]
         images: list[NDArray[Any]] = []
         fetched = fetch_all(shuffled, read, lambda digest: True, default_threads())
-        for place, (item, picture) in enumerate(zip(fetched, shuffled, strict=True), start=1):
+        ends = {place.stop for place in divide(len(order), self._batch)}
+        for number_read, (item, picture) in enumerate(zip(fetched, shuffled, strict=True), start=1):
             if item.pixels is None or item.picture.digest != picture.digest:
                 reason = item.reason or "its content has changed"
                 raise DataError(
                     f"{picture.path}: is not what it was when training began: {reason}; run the same command again"
                 )
             images.append(item.pixels[0])
-            if len(images) == self._batch or place == len(shuffled):
-                yield self._preprocessing.apply(np.stack(images)), self._targets[order[place - len(images) : place]]
+            if number_read in ends:
+                targets = self._targets[order[number_read - len(images) : number_read]]
+                yield self._preprocessing.apply(np.stack(images)), targets
                 images = []

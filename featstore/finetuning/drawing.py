@@ -8,7 +8,7 @@ from featstore.errors import UsageError
 from featstore.extraction.cache import Cache, CacheLike
 from featstore.extraction.resolve import weights_state
 from featstore.plots.files import Kind
-from featstore.runs.recipes import recipes_of
+from featstore.runs.recipes import cache_of, plans_of, weights_wanted
 from featstore.runs.run import Run
 from featstore.runs.titles import title_of
 from featstore.system.paths import OneOrMorePaths
@@ -33,14 +33,15 @@ def draw_run(run: Run, kind: Kind = "png", *, weights: OneOrMorePaths | None = N
         raise UsageError(f"{run.folder}: is fine-tuned, and has the pictures network.png and network.svg already")
     if len({spec.weights for spec in run.specs}) > 1:
         raise UsageError(f"{run.folder}: has {len(run.recipes)} bases side by side; only one base can be drawn")
-    diagram = _describe(run, weights, Cache.at(cache))
+    with weights_wanted(run, weights):
+        diagram = _describe(run, weights, cache_of(run, cache, None))
     title = f"{title_of(run)}, the base frozen"
     return draw_network(diagram.parts, title, kind, image=diagram.image, cached=diagram.cached)
 
 
 def _describe(run: Run, weights: OneOrMorePaths | None, cache: Cache) -> Diagram:
-    recipe, spec = recipes_of(run, weights, cache)[0], run.specs[0]
-    source, head = recipe.source(), run.load_head()
+    plan, spec = plans_of(run, weights, cache, read_weights=True)[0], run.specs[0]
+    source, head = plan.recipe.source(), run.load_head()
     load_tensorflow()
     from featstore.finetuning.diagram import describe_head
     from featstore.finetuning.network import Body

@@ -8,21 +8,22 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from featstore.datasets.leaks import leak_notes, trained_on_notes
 from featstore.datasets.manifest import Manifest
+from featstore.datasets.notes import trained_on_notes
 from featstore.errors import StoreError
-from featstore.extraction.cache import Cache, CacheLike
+from featstore.extraction.cache import CacheLike
 from featstore.finetuning.cut_choice import CutChoice, check_fine_tunable
 from featstore.finetuning.result import FineTuned
 from featstore.finetuning.settings import FineTuneSettings
 from featstore.finetuning.setup import FineTuneSetup, set_up_fine_tuning
-from featstore.finetuning.verdict import compare_accuracies, describe_difference, judge
+from featstore.finetuning.verdict import compare_accuracies, contradiction, describe_difference, judge
 from featstore.plots.files import Kind
 from featstore.runs.files import load_curve, save_run
 from featstore.runs.fine_tuning import FineTuning
 from featstore.runs.folders import check_name, check_root, publish_run
 from featstore.runs.measuring import measure_splits
 from featstore.runs.moves import moved_notes
+from featstore.runs.recipes import cache_of
 from featstore.runs.run import Run
 from featstore.runs.titles import tuned_title
 from featstore.system.environment import utc_now, versions
@@ -88,9 +89,10 @@ def fine_tune_run(
         views=views,
         augment=augment,
         weights=weights,
-        cache=Cache.at(cache),
+        cache=cache_of(head_run, cache, progress),
         progress=progress,
     )
+    setup.summary.tell(progress)
     ready = time.perf_counter()
     interrupted = True
 
@@ -98,7 +100,7 @@ def fine_tune_run(
         times = _Times(start=start, ready=ready, trained=time.perf_counter())
         return _save(setup, settings, root, name, times, command=command, interrupted=interrupted)
 
-    with saved_if_interrupted(lambda: setup.trainer.improved, lambda: save().run):
+    with saved_if_interrupted(lambda: setup.trainer.improved, lambda: save().run, progress):
         setup.trainer.train(progress.steps("fine-tuning") if progress else None)
         interrupted = False
         return save()
@@ -120,6 +122,7 @@ def _save(
     interrupted: bool,
 ) -> FineTuned:
     """Measure the network, save it as a run below `root`, and compare it with the head."""
+    from featstore.evaluation.remarks import Course, remark_on_course, remarks_on
     from featstore.features.arrays import units_of
 
     head_run, trainer, training = setup.head_run, setup.trainer, _training(setup)
@@ -135,18 +138,22 @@ def _save(
         for split in after
     }
     verdict = judge(head_run.folder, training, differences.get("val"))
+    best = training.best_epoch if "val" in after else None
+    course = Course(training.epochs, best, settings.epochs, settings.patience)
+    remarks = remarks_on(metrics_after, remark_on_course(course))
     seconds = times.seconds()
     manifest, plots = setup.prepared.manifest, dict[str, bytes]()
 
     def build(folder: Path) -> Run:
         fine_tuning = _describe_fine_tuning(setup, metrics_before, verdict.beats_head)
         made = _make_run(setup, settings, folder, metrics_after, seconds, fine_tuning, root)
-        made = replace(made, command=command, interrupted=interrupted)
+        told = (*contradiction(verdict, differences.get("test")), *map(str, remarks))
+        made = replace(made, remarks=told, command=command, interrupted=interrupted)
         plots.update(_draw_plots(setup, made))
         save_run(made, manifest.pictures, training.curve, plots.pop("curve.png"))
         return made
 
-    run = publish_run(root, name or f"{head_run.folder.absolute().name}-tuned", build)
+    run = publish_run(root, name, build)
     notes = [*run.notes, *_write_plots(run.folder, plots)]
     held_out = next(split for split in ("test", "val", "train") if split in after)
     return FineTuned(
@@ -158,6 +165,7 @@ def _save(
         difference=describe_difference(differences[held_out], len(after[held_out]), held_out),
         verdict=verdict.text,
         notes=tuple(notes),
+        data=setup.summary,
         skipped=manifest.skipped,
     )
 
@@ -199,9 +207,10 @@ def _make_run(
         fractions=head_run.fractions,
         fine_tuning=fine_tuning,
         notes=(
-            *leak_notes(manifest),
+            *setup.summary.leaks,
             *trained_on_notes(_seen_elsewhere(setup), manifest),
             *moved_notes(root, manifest),
+            *setup.summary.remarks,
         ),
         versions=versions(),
         head_file=head_file,
@@ -210,7 +219,7 @@ def _make_run(
 
 
 def _seen_elsewhere(setup: FineTuneSetup) -> dict[str, str]:
-    """Return the splits of the images of the head's run, without those that `leak_notes` covers already."""
+    """Return the splits of the images of the head's run, without those that the leaks of the data cover already."""
     here = {p.digest for p in setup.prepared.manifest.of_split("train")}
     return {digest: split for digest, split in setup.seen.items() if digest not in here}
 

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from featstore.datasets.manifest import Skipped
+from featstore.datasets.summary import DataSummary
+from featstore.evaluation.remarks import remark_line
 from featstore.runs.fine_tuning import FineTuning
 from featstore.runs.run import Run
-from featstore.system.figures import loss, with_interval
+from featstore.system.figures import figure, figures, with_interval
 from featstore.system.text import Shown, Table
 
 if TYPE_CHECKING:
@@ -30,6 +32,7 @@ class FineTuned(Shown):
             a test split it is that on the validation split.
         verdict: The comparison on the validation split that `recommended` rests on, as text.
         notes: The notes of `run`, and plots that could not be written.
+        data: Classes and counts by split, and notes on the data.
         skipped: Files that could not be read.
     """
 
@@ -41,6 +44,7 @@ class FineTuned(Shown):
     difference: str
     verdict: str
     notes: tuple[str, ...]
+    data: DataSummary
     skipped: tuple[Skipped, ...]
 
     @property
@@ -60,18 +64,27 @@ class FineTuned(Shown):
         return self.fine_tuning.trainable_layers
 
     def parts(self) -> Iterator[str | Table]:
-        """Yield the cut, the metrics before and after, the difference, the verdict, and the folders."""
+        """Yield the cut, the metrics before and after, the difference, the verdict, the remarks, and the folders."""
         layers = self.trainable_layers
         yield f"cut at {self.cut}: {len(layers)} layers trained, {layers[0]} to {layers[-1]}"
-        rows = []
-        for split, before in self.metrics_before.items():
-            after = self.metrics_after[split]
-            accuracies = [with_interval(m.accuracy, m.accuracy_ci95) for m in (before, after)]
-            rows.append([split, before.describe_size(), *accuracies, loss(before.log_loss), loss(after.log_loss)])
-        yield Table(["split", "n", "accuracy before", "accuracy after", "log loss before", "log loss after"], rows)
+        yield self._table()
         yield f"difference: {self.difference}"
         yield self.verdict
+        yield from map(remark_line, self.run.remarks)
         run = self.run
         chosen = f"best epoch {run.chosen['best_epoch']} of {run.chosen['epochs']}"
         yield f"fine-tuned ({chosen}): features {run.seconds['features']:.1f} s, fit {run.seconds['fit']:.1f} s"
         yield f"saved in {run.folder}; recommended: {self.recommended.folder}"
+
+    def _table(self) -> Table:
+        """Return the metrics before and after, by split."""
+        rows = []
+        for split, before in self.metrics_before.items():
+            after = self.metrics_after[split]
+            accuracies = [with_interval(m.accuracy, m.accuracy_ci95) for m in (before, after)]
+            bar = "" if after.by_class is None else figure(after.by_class.commonest_share)
+            means = [m.by_class.balanced_accuracy for m in (before, after) if m.by_class is not None]
+            losses = figures(before.log_loss, after.log_loss, limits=(0.0,))
+            by_class, log_loss = " -> ".join(figures(*means) if means else ()), " -> ".join(losses)
+            rows.append([split, before.describe_size(), *accuracies, bar, by_class, log_loss])
+        return Table(["split", "n", "accuracy before", "after", "commonest", "by class", "log loss"], rows)

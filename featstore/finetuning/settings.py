@@ -68,6 +68,11 @@ class FineTuneSettings:
             raise UsageError(
                 f"{param('momentum', self.momentum)}: is for {param('optimizer', 'sgd')}; {self.optimizer} has its own"
             )
+        if self.train_bn and self.batch < 2:
+            raise UsageError(
+                f"{param('batch', self.batch)}: BatchNormalization learns nothing from a batch of one image; use at "
+                f"least 2, or leave {param('train_bn', True)} out"
+            )
         if self.rates and self.precision == "mixed_float16":
             raise UsageError(
                 f"{param('rates')}: float16 needs one loss scale for all weights: use "

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from featstore.datasets.manifest import Manifest
 from featstore.datasets.sources import as_manifest
+from featstore.datasets.summary import DataSummary, summarize
 from featstore.errors import DataError, RunError, UsageError, param
 from featstore.extraction.cache import Cache
 from featstore.extraction.plan import Plan
@@ -23,7 +24,7 @@ from featstore.images.reading import Reading
 from featstore.images.views import Augmentation, parse_augmentation, parse_views
 from featstore.runs.files import load_splits
 from featstore.runs.fine_tuning import HandOver, HandOverAccuracy
-from featstore.runs.recipes import recipes_of
+from featstore.runs.recipes import plans_of, weights_wanted
 from featstore.runs.run import Run
 from featstore.spec import FeatureSpec
 from featstore.system.paths import OnePath, one_path
@@ -49,6 +50,7 @@ class FineTuneSetup:
     Attributes:
         head_run: The run of the head.
         prepared: The features, complete in the cache, and the manifest with its splits.
+        summary: What the data set holds, with notes.
         plan: The cached rows that the trainer reads.
         body: The base from the image to the features of the head.
         cut: Where the base is cut; None if the whole base is trained.
@@ -60,6 +62,7 @@ class FineTuneSetup:
 
     head_run: Run
     prepared: Prepared
+    summary: DataSummary
     plan: Plan
     body: Body
     cut: Separator | None
@@ -87,12 +90,14 @@ def set_up_fine_tuning(
     the network does not predict what the head predicts.
     """
     weights = None if weights is None else one_path(weights, "weights")
-    [recipe] = recipes_of(run, weights, cache)
+    with weights_wanted(run, weights):
+        [plan] = plans_of(run, weights, cache, read_weights=True)
+    recipe = plan.recipe
     manifest = _with_classes_of(run, data)
     run.load_head()  # fail early: extraction may take long
     seen = load_splits(run)
     body, cut = _cut_base(run.specs[0], recipe, choice, settings)
-    given = run.recipes[0].with_weights(weights) if weights else run.recipes[0]
+    given = replace(run.recipes[0], model=recipe.model, weights=recipe.weights)
     input_recipe, ranges = _input_recipe(given, run.specs[0].reading, cut.layer if cut else None, views, augment)
     fractions = run.fractions["val"], run.fractions["test"]
     prepared = prepare(manifest, [recipe, input_recipe], *fractions, cache, progress)
@@ -108,6 +113,7 @@ def set_up_fine_tuning(
     return FineTuneSetup(
         head_run=run,
         prepared=prepared,
+        summary=summarize(prepared.manifest),
         plan=plan,
         body=body,
         cut=cut,
@@ -121,7 +127,7 @@ def set_up_fine_tuning(
 def _with_classes_of(run: Run, data: OnePath | Manifest) -> Manifest:
     """Return the manifest of `data`; raises DataError for other classes than those of the run."""
     manifest = as_manifest(data)
-    if manifest.classes and manifest.classes != run.classes:
+    if manifest.classes and set(manifest.classes) != set(run.classes):
         raise DataError(
             f"{manifest.source}: has the classes {', '.join(manifest.classes)}; expected those of the run: "
             f"{', '.join(run.classes)}"
@@ -156,7 +162,9 @@ def _make_trainer(
     head = run.load_head().network(prepared.features[0].shape)
     network = body.network(cut, head, settings.precision, settings.seed)
     plan = prepared.plans[1]
-    return Trainer(network, prepared, plan, settings, train_on=run.train_on, average=run.average, ranges=ranges)
+    return Trainer(
+        network, prepared, plan, settings, run.classes, train_on=run.train_on, average=run.average, ranges=ranges
+    )
 
 
 def _input_recipe(

@@ -12,6 +12,7 @@ from featstore.datasets.manifest import SPLITS, Picture
 from featstore.errors import UsageError, param
 from featstore.evaluation.averaging import predict_views
 from featstore.extraction.plan import Plan
+from featstore.features.arrays import classes_of
 from featstore.features.batches import ShuffledBatches
 from featstore.features.stored_rows import StoredRows
 from featstore.features.views import BLOCK_BYTES, load_in_blocks
@@ -21,7 +22,7 @@ from featstore.finetuning.optimizers import make_groups
 from featstore.finetuning.settings import FineTuneSettings
 from featstore.heads.fine_tuned import PREDICT_BATCH, FineTunedNetwork
 from featstore.heads.logits import loss_and_accuracy
-from featstore.heads.loop import Batch, Training, compile_step
+from featstore.heads.loop import Batch, Training, compile_step, divide
 from featstore.images.views import Augmentation
 from featstore.store.rowid import row_id
 from featstore.system.progress import OnStep
@@ -31,6 +32,7 @@ from featstore.training.fit import Prepared
 class Trainer:
     """The training of `network` on the rows of `plan`, which are complete in the cache.
 
+    classes: in the order of the head's probabilities.
     ranges: with ranges, the training images are read and augmented again in every epoch; with None, the rows come from
     the cache. train_on, average: as in a `HeadRecipe`.
     """
@@ -41,6 +43,7 @@ class Trainer:
         prepared: Prepared,
         plan: Plan,
         settings: FineTuneSettings,
+        classes: tuple[str, ...],
         *,
         train_on: str = "plain",
         average: str = "probabilities",
@@ -49,7 +52,7 @@ class Trainer:
         manifest = prepared.manifest
         pictures = {split: [p for p in manifest.of_split(split) if p.label is not None] for split in SPLITS}
         self.pictures = {split: some for split, some in pictures.items() if some}
-        self.classes = manifest.classes
+        self.classes = classes
         self.training: Training | None = None
         self.network = network
         self._plan, self._cache, self._settings = plan, prepared.cache, settings
@@ -62,8 +65,7 @@ class Trainer:
 
     def targets(self, split: str) -> NDArray[np.intp]:
         """Return the class indices (n,) of the images of `split`."""
-        index = {name: number for number, name in enumerate(self.classes)}
-        return np.array([index[p.class_name] for p in self.pictures[split]], np.intp)
+        return classes_of(self.pictures[split], self.classes)
 
     def classifier(self) -> FineTunedNetwork:
         """Return the network as it is now, computing in float32."""
@@ -90,7 +92,7 @@ class Trainer:
         if settings.train_bn and not has_batch_norm(self.network):
             raise UsageError(f"{param('train_bn', True)}: no BatchNormalization is above the cut; leave it out")
         epoch, rows = self._batches(random)
-        steps = -(-rows // settings.batch)
+        steps = len(divide(rows, settings.batch))
         step = compile_step(self.network, make_groups(self.network, settings, steps))
         self.training = Training(self.network, step, f"fine-tuning at rate {settings.rate:g}")
 

@@ -41,14 +41,27 @@ def judge(head_folder: Path, training: Training, difference: Difference | None) 
         head, network = figures(losses[0], min(losses[1:]), limits=(0.0,))
         return Verdict(
             False,
-            f"no epoch has a lower validation loss than the cached head (log loss {head}, at best {network} in "
-            f"{training.epochs} epochs): {stays}",
+            f"no epoch has a validation loss that is lower than that of the cached head by {LEAST_GAIN:g} or more "
+            f"(log loss {head}, at best {network} in {training.epochs} epochs): {stays}",
         )
     loss = " -> ".join(figures(losses[0], losses[best], limits=(0.0,)))
     change = f"log loss {loss}, accuracy {' -> '.join(figures(accuracies[0], accuracies[best]))}"
     if difference is not None and difference.high < 0:
         return Verdict(False, f"the accuracy on validation is significantly lower ({change}): {stays}")
     return Verdict(True, f"epoch {best} of {training.epochs} has the lowest validation loss, which chose it ({change})")
+
+
+def contradiction(verdict: Verdict, on_test: Difference | None) -> list[str]:
+    """Return a remark if the network is recommended, but is significantly less accurate on the test split.
+
+    The choice stays: a run that the test split chose would have no fair test.
+    """
+    if not verdict.beats_head or on_test is None or on_test.high >= 0:
+        return []
+    return [
+        f"recommended by the validation split, although the accuracy on test is significantly lower: "
+        f"{on_test.in_points()}"
+    ]
 
 
 def compare_accuracies(

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from featstore.system.progress import OnStep
 
-Labelled = tuple[NDArray[np.float32], NDArray[np.str_]]
+Labelled = tuple[NDArray[np.float32], NDArray[np.intp]]
 
 
 class Curve(NamedTuple):
@@ -30,7 +30,7 @@ class Classifier(Protocol):
     """A trained model that predicts, and can be saved and loaded."""
 
     def predict_proba(self, X: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Return probabilities (n, classes), columns in the sorted order of the training labels."""
+        """Return probabilities (n, classes), columns in the order of the classes."""
 
     @property
     def row_shape(self) -> tuple[int, ...]:
@@ -53,15 +53,15 @@ class Head(Classifier, Protocol):
     def fit(
         self,
         X: NDArray[np.float32],
-        y: NDArray[np.str_],
+        y: NDArray[np.intp],
         validation: Labelled | None,
         seed: int,
         on_step: OnStep | None = None,
         groups: NDArray[np.str_] | None = None,
     ) -> None:
-        """Train on rows X (n, width) or (n, h, w, channels) with labels y (n,).
+        """Train on rows X (n, width) or (n, h, w, channels) of the classes y (n,), numbers in the order of the classes.
 
-        validation: rows and labels that may decide when to stop.
+        validation: rows and classes that may decide when to stop.
         groups: (n,) names of what the rows belong to, such as the image that they are views of, or its patient; a
             cross-validation within the head keeps the rows of a group together. None: each row is a group.
         """

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from featstore.bases.keras_file import refuse_layers
 from featstore.heads.interface import Curve, Labelled
 from featstore.heads.logits import loss_and_accuracy, probabilities_of
-from featstore.heads.loop import Batch, Group, Training, compile_step
+from featstore.heads.loop import Batch, Group, Training, compile_step, divide
 from featstore.heads.parameters import KerasParameters
 from featstore.heads.saving import compile_logits, read_network, save_network
 from featstore.system.progress import OnStep
@@ -45,7 +45,7 @@ class KerasHead(KerasParameters):
     def fit(
         self,
         X: NDArray[np.float32],
-        y: NDArray[np.str_],
+        y: NDArray[np.intp],
         validation: Labelled | None,
         seed: int,
         on_step: OnStep | None = None,
@@ -64,9 +64,8 @@ class KerasHead(KerasParameters):
 
         def batches(epoch: int) -> Iterator[Batch]:
             order = random.permutation(len(X))
-            for start in range(0, len(order), self.batch):
-                rows = order[start : start + self.batch]
-                yield X[rows], targets[rows]
+            for place in divide(len(order), self.batch):
+                yield X[order[place]], targets[order[place]]
 
         def validate(held_out: Labelled) -> NDArray[np.float64]:
             return loss_and_accuracy(self.predict_proba(held_out[0]), np.searchsorted(labels, held_out[1]))

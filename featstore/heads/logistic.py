@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -35,12 +38,13 @@ class LogisticHead(LogisticParameters):
     """
 
     _fitted: LinearClassifier | None = field(default=None, init=False, repr=False)
+    _converged: bool = field(default=True, init=False, repr=False)
     _curve: Curve = field(default=Curve("C", [], {}, log_x=True), init=False, repr=False)
 
     def fit(
         self,
         X: NDArray[np.float32],
-        y: NDArray[np.str_],
+        y: NDArray[np.intp],
         validation: Labelled | None,
         seed: int,
         on_step: OnStep | None = None,
@@ -55,11 +59,11 @@ class LogisticHead(LogisticParameters):
         units = np.arange(len(y)) if groups is None else groups
         smallest = min(len(np.unique(units[y == label])) for label in np.unique(y))
         # The matrices are too small for several threads: on 4 cores BLAS took 24 s for what one thread does in 2 s.
-        with threadpool_limits(1, "blas"):
+        with threadpool_limits(1, "blas"), _muted_warnings():
             C = self.C if self.C is not None else DEFAULT_C
             if self.C is None and smallest >= 2:
                 C = self._choose_strength(X, y, min(self.folds, smallest), seed, on_step, groups)
-            self._fitted = _fit_pipeline(X, y, C, self.max_iter)
+            self._fitted, self._converged = _fit_pipeline(X, y, C, self.max_iter)
 
     def predict_proba(self, X: NDArray[np.float32]) -> NDArray[np.float64]:
         return self._classifier.predict_proba(_flat(X))
@@ -74,6 +78,11 @@ class LogisticHead(LogisticParameters):
 
     def selected(self) -> dict[str, Any]:
         return {"C": self._classifier.C}
+
+    @property
+    def converged(self) -> bool:
+        """Whether the solver of the last `fit` ended before `max_iter` did."""
+        return self._converged
 
     @property
     def is_trained(self) -> bool:
@@ -118,7 +127,7 @@ class LogisticHead(LogisticParameters):
     def _choose_strength(
         self,
         X: NDArray[np.float32],
-        y: NDArray[np.str_],
+        y: NDArray[np.intp],
         folds: int,
         seed: int,
         on_step: OnStep | None,
@@ -155,7 +164,7 @@ class LogisticHead(LogisticParameters):
         return C_GRID[int(np.argmin(losses))]
 
 
-def _scorable(y: NDArray[np.str_], fold: tuple[NDArray[np.intp], NDArray[np.intp]]) -> bool:
+def _scorable(y: NDArray[np.intp], fold: tuple[NDArray[np.intp], NDArray[np.intp]]) -> bool:
     """Return whether a fold has two classes to train on, and rows of theirs to score; shared groups may leave none."""
     train, held_out = fold
     return len(np.unique(y[train])) > 1 and bool(np.isin(y[held_out], y[train]).any())
@@ -170,7 +179,7 @@ class _Fold:
     def __init__(
         self,
         X: NDArray[np.float32],
-        y: NDArray[np.str_],
+        y: NDArray[np.intp],
         fold: tuple[NDArray[np.intp], NDArray[np.intp]],
         max_iter: int,
     ) -> None:
@@ -194,7 +203,10 @@ class _Fold:
         return float(loss), float(accuracy)
 
 
-def _fit_pipeline(X: NDArray[np.float32], y: NDArray[np.str_], C: float, max_iter: int) -> LinearClassifier:
+def _fit_pipeline(
+    X: NDArray[np.float32], y: NDArray[np.intp], C: float, max_iter: int
+) -> tuple[LinearClassifier, bool]:
+    """Return the classifier, and whether the solver converged."""
     from sklearn.linear_model import LogisticRegression
     from sklearn.preprocessing import StandardScaler
 
@@ -203,7 +215,19 @@ def _fit_pipeline(X: NDArray[np.float32], y: NDArray[np.str_], C: float, max_ite
     # Contiguous, as after loading from the file: BLAS may round differently for another layout.
     coefficients = np.ascontiguousarray(model.coef_)
     samples = int(np.max(scaler.n_samples_seen_))
-    return LinearClassifier(scaler.mean_, scaler.scale_, coefficients, model.intercept_, C, samples)
+    classifier = LinearClassifier(scaler.mean_, scaler.scale_, coefficients, model.intercept_, C, samples)
+    return classifier, int(np.max(model.n_iter_)) < max_iter
+
+
+@contextmanager
+def _muted_warnings() -> Iterator[None]:
+    """Hide two warnings of scikit-learn: that the labels may be numbers, which are names here, and of `max_iter`."""
+    from sklearn.exceptions import ConvergenceWarning
+
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The number of unique classes", UserWarning)
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        yield
 
 
 def _flat(X: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -72,7 +72,18 @@ class KerasParameters(HeadParameters):
 
 
 @dataclass
-class BnDropoutParameters(KerasParameters):
+class BatchNormParameters(KerasParameters):
+    """Parameters of the Keras heads with BatchNormalization, which makes a batch of one row zero.
+
+    Attributes:
+        batch: Rows of features in a step, at least 2: BatchNormalization learns nothing from one.
+    """
+
+    batch: Annotated[int, Between(2)] = 64
+
+
+@dataclass
+class BnDropoutParameters(BatchNormParameters):
     """Parameters of the head `bn-dropout`.
 
     Attributes:
@@ -99,7 +110,7 @@ class VggFcParameters(KerasParameters):
 
 
 @dataclass
-class FcBnParameters(KerasParameters):
+class FcBnParameters(BatchNormParameters):
     """Parameters of the head `fc-bn`.
 
     Attributes:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from featstore.datasets.manifest import Picture
 from featstore.errors import DataError, UnreadableImage
-from featstore.images.identity import content_digest
+from featstore.images.identity import content_digest, may_be_deep
 from featstore.system.files import FileStat, NotRegularFile, open_regular
 from featstore.system.limits import BYTES_VARIABLE, max_bytes
 from featstore.system.stamps import settle
@@ -34,12 +34,14 @@ class Fetched(NamedTuple):
         pixels: The result of `read`; None where it is not needed.
         reason: Why the file cannot be read; None if it was read.
         grain: Of its time stamps, as `stamps.settle` returns it.
+        brightest: Its brightest level if it was decoded and is grey of 16 bits: many cameras use fewer.
     """
 
     picture: Picture
     pixels: NDArray[Any] | None = None
     reason: str | None = None
     grain: int | None = None
+    brightest: int | None = None
 
 
 class FileBytes(NamedTuple):
@@ -110,9 +112,18 @@ def _fetch(picture: Picture, read: Read, needed: Callable[[str], bool]) -> Fetch
         raw, state, grain = read_file(picture.path)
         digest = content_digest(raw)
         pixels = read(raw) if needed(digest) else None
-        return Fetched(picture._replace(known_digest=digest, stat=state), pixels, grain=grain)
+        brightest = None if pixels is None else _brightest(raw)
+        return Fetched(picture._replace(known_digest=digest, stat=state), pixels, grain=grain, brightest=brightest)
     except UnreadableImage as error:
         return Fetched(picture._replace(known_digest=None), reason=str(error))  # an older digest no longer holds
+
+
+def _brightest(raw: bytes) -> int | None:
+    if not may_be_deep(raw):
+        return None
+    from featstore.images.decode import brightest_level
+
+    return brightest_level(raw)
 
 
 def _yield_to_the_network() -> None:

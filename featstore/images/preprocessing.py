@@ -171,7 +171,7 @@ def parse_variant(text: str, trained_with: str | None) -> tuple[str, Preprocessi
     if text == "keras":
         if trained_with is None:
             raise UsageError(
-                f"{param('preprocess', 'keras')}: a .keras file does not say how its network was trained; "
+                f"{param('preprocess', 'keras')}: the file of a network does not say how it was trained; "
                 f"choose one of {', '.join(NAMED)}, or numbers such as scale=1/127.5,mean=1"
             )
         text = trained_with

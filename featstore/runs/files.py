@@ -32,9 +32,7 @@ if TYPE_CHECKING:
     from featstore.heads.interface import Curve
 
 IMAGES = "images.csv"
-_EARLIER = (3, 4)  # format versions that are read too
-_SINCE_4: dict[str, Any] = {"notes": []}
-_SINCE_5: dict[str, Any] = {"cache": None, "date": None, "command": None, "interrupted": False}
+_EARLIER = (3, 4)  # format versions that are read too: what they lack has a default
 _COLUMNS = ("digest", "split", "group")  # the last one only if there are groups
 
 
@@ -145,7 +143,6 @@ def _check_version(path: Path, content: dict[str, Any]) -> None:
 
 def _from_content(folder: Path, content: dict[str, Any]) -> Run:
     """Return the run that `describe` wrote; raises one of several errors for anything else."""
-    content |= (_SINCE_4 if content["format_version"] < 4 else {}) | (_SINCE_5 if content["format_version"] < 5 else {})
     known = {name: value for name, value in content.items() if name not in ("format", "format_version", "key")}
     specs = [FeatureSpec.from_json(json.dumps(spec)) for spec in content["specs"]]
     fine_tuning = read_record(FineTuning, content["fine_tuning"]) if content["fine_tuning"] != {} else None

@@ -15,6 +15,7 @@ from itertools import count
 from pathlib import Path
 
 from featstore.errors import RunError, UsageError, param
+from featstore.runs.naming import default_name
 from featstore.runs.run import Run
 from featstore.system.files import TEMPORARY, make_folders, take_name
 
@@ -43,11 +44,11 @@ def check_name(root: Path, name: str | None) -> None:
         raise RunError(f"{root / name}: there is one already; give another {param('name')}, or remove that folder")
 
 
-def publish_run(root: Path, name: str, build: Callable[[Path], Run]) -> Run:
+def publish_run(root: Path, name: str | None, build: Callable[[Path], Run]) -> Run:
     """Call `build` on a new folder, and give that the name `root/name`, or `name-2`, `name-3`, ... if that is taken.
 
-    The name of an interrupted run says so. Processes that publish at the same time get different names. Nothing is left
-    if `build` fails.
+    Without a name it gets the default one, and that of an interrupted run says so. Processes that publish at the same
+    time get different names. Nothing is left if `build` fails.
 
     build: writes all files of a run into the folder that it is given, and returns the run.
     """
@@ -60,7 +61,7 @@ def publish_run(root: Path, name: str, build: Callable[[Path], Run]) -> Run:
         ) from error
     try:
         run = build(temporary)
-        names = _names(root, f"{name}{_INTERRUPTED}" if run.interrupted else name)
+        names = _names(root, (name or default_name(run)) + (_INTERRUPTED if run.interrupted else ""))
         folder = next(path for path in names if take_name(temporary, path))
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -72,6 +73,11 @@ def run_folders(root: Path) -> list[Path]:
     """Return the folders of the runs below `root`, sorted by name."""
     found = (path.parent for path in root.glob("*/run.json"))
     return sorted(folder for folder in found if not folder.name.startswith(TEMPORARY))
+
+
+def leftover_folders(root: Path) -> list[Path]:
+    """Return the temporary folders below `root`, of processes that build a run or were killed."""
+    return sorted(path for path in root.glob(f"{TEMPORARY}*") if path.is_dir())
 
 
 def _names(root: Path, name: str) -> Iterator[Path]:

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from featstore.datasets.manifest import Manifest, Skipped
-from featstore.datasets.sources import list_files
+from featstore.datasets.manifest import Skipped
+from featstore.datasets.sources import DataLike, as_images
 from featstore.errors import UsageError, param
-from featstore.extraction.cache import Cache, CacheLike
-from featstore.extraction.pipeline import extract_features
+from featstore.extraction.cache import CacheLike
+from featstore.extraction.pipeline import extract_planned
 from featstore.plots.files import Kind, kind_of
-from featstore.runs.recipes import recipes_of
+from featstore.runs.recipes import cache_of, plans_of, weights_wanted
 from featstore.runs.run import Run
 from featstore.system.figures import figure
 from featstore.system.files import write_whole
@@ -49,10 +49,12 @@ class Prediction(Shown):
     Attributes:
         images: One for each image, in the order given; the images of a folder are sorted by path.
         skipped: Files that could not be read.
+        classes: Names of the classes, in the order of the probabilities.
     """
 
     images: tuple[ImagePrediction, ...]
     skipped: tuple[Skipped, ...]
+    classes: tuple[str, ...]
 
     def save_sheet(self, path: OnePath, right: Sequence[str | None] | None = None, title: str = "") -> None:
         """Save a sheet of all images with their labels; those that are unsure or wrong are framed in colour.
@@ -83,8 +85,22 @@ class Prediction(Shown):
 
     def parts(self) -> Iterator[Table]:
         """Yield a row for each image."""
-        rows = [(image.path, image.label, figure(image.probability)) for image in self.images]
-        yield Table(("image", "label", "probability"), rows)
+        yield self.table()
+
+    def table(self, top: int = 1) -> Table:
+        """Return a row for each image, with its `top` most probable classes and their probabilities."""
+        ranks = range(1, min(top, len(self.classes)) + 1)
+        header = [f"{column} {rank}" if rank > 1 else column for rank in ranks for column in ("label", "probability")]
+        rows = []
+        for image in self.images:
+            cells = [cell for name, share in self.most_probable(image, top) for cell in (name, figure(share))]
+            rows.append((image.path, *cells))
+        return Table(("image", *header), rows)
+
+    def most_probable(self, image: ImagePrediction, top: int) -> list[tuple[str, float]]:
+        """Return the `top` most probable classes of an image with their probabilities, the most probable first."""
+        shares = zip(self.classes, image.probabilities, strict=True)
+        return sorted(shares, key=lambda share: -share[1])[:top]
 
 
 def _is_unsure(probabilities: Sequence[float]) -> bool:
@@ -102,24 +118,26 @@ def labels_of_folders(prediction: Prediction, classes: Sequence[str]) -> list[st
 @pinned()
 def predict_images(
     run: Run,
-    images: OneOrMorePaths | Manifest,
+    images: DataLike,
     *,
     weights: OneOrMorePaths | None = None,
     cache: CacheLike = None,
     progress: Progress | None = None,
 ) -> Prediction:
-    """Predict image files and all images below folders; see `featstore.predict`.
+    """Predict images; see `featstore.predict`.
 
-    Features go through the cache, so images that were seen before cost nothing. `weights` are the new paths of moved
-    weights, or of the user's `.keras` bases, one for each base of the run. Raises RunError if they are not those of
-    the run, DataError if no image can be read.
+    Features go through the cache of the run, so images that were seen before cost nothing and need no weights.
+    `weights` are the new paths of moved weights, or of the user's `.keras` bases, one for each base of the run. Raises
+    RunError if they are not those of the run, BaseUnavailable if they are wanted and not there, DataError if no image
+    can be read.
     """
     from featstore.features.views import load_in_blocks
 
-    cache = Cache.at(cache)
-    images = images if isinstance(images, Manifest) else list_files(images)
-    recipes = recipes_of(run, weights, cache)
-    extraction = extract_features(images, recipes, cache, progress)
+    cache = cache_of(run, cache, progress)
+    images = as_images(images, None, cache)
+    plans = plans_of(run, weights, cache)
+    with weights_wanted(run, weights):
+        extraction = extract_planned(images, plans, cache, progress)
     pictures = extraction.manifest.pictures
     rows = []
     for picture, row in zip(
@@ -127,4 +145,4 @@ def predict_images(
     ):
         best = int(row.argmax())
         rows.append(ImagePrediction(picture.path, run.classes[best], float(row[best]), tuple(map(float, row))))
-    return Prediction(tuple(rows), extraction.manifest.skipped)
+    return Prediction(tuple(rows), extraction.manifest.skipped, run.classes)

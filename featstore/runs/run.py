@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 FORMAT = "featstore-run"
 FORMAT_VERSION = 5
 # 2: several bases and views; 3: the images and their splits, and fine-tuning; 4: notes, head.npz; 5: date, command,
-# cache and interruption, and paths that are hints
+# cache and interruption, paths that are hints, metrics by class, and remarks
 _READING_HEAD = ForkLock()  # one for all runs: a lock in a run could not be copied or pickled
 
 
@@ -49,7 +49,7 @@ class Run(Shown):
         specs: Resolved specs of the features; a recipe with several sizes has several.
         train_on: Views that each training image was used in: `plain` or `all`.
         average: Quantity that is averaged over the views of an image: `probabilities`, `logits` or `features`.
-        classes: Names of the classes, sorted, in the order of the probabilities.
+        classes: Names of the classes, in the order of the probabilities: that of `Manifest.classes` when it was made.
         metrics: Metrics by split, as in `run.metrics["test"].accuracy`.
         seconds: Seconds by stage: `features`, `fit` and `total`.
         seed: Seed of the training.
@@ -212,9 +212,9 @@ class Run(Shown):
         return np.concatenate(probabilities)
 
     def parts(self) -> Iterator[str | Table]:
-        """Yield the use of several views, the metrics, the remarks, the values that training chose, and the folder."""
+        """Yield an interruption, the views, the metrics, the remarks, what training chose, and the folder."""
         if self.interrupted:
-            yield "interrupted: the best of the epochs until then"
+            yield f"interrupted after {self.chosen['epochs']} epochs: the best of them"
         if views := self.describe_views():
             yield views
         yield metrics_table(self.metrics)

@@ -71,6 +71,7 @@ class Display:
         self._done = self._todo = 0
         self._start = self._last = 0.0
         self._wait_shown = False
+        self.told: set[str] = set()
 
     def start(self, total: int, reused: int) -> None:
         self.stop()
@@ -106,6 +107,9 @@ class Display:
         _write("the cache is being repaired, compacted or pruned by another process: waiting for it")
 
     def tell(self, text: str) -> None:
+        if text in self.told:  # what holds for the data before they are read often holds afterwards
+            return
+        self.told.add(text)
         if self._bar is None:
             _write(text)
         else:  # above the bar, which a line would tear

@@ -4,25 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
 
 from featstore.errors import FeatstoreError
 from featstore.runs.run import Run
+
+if TYPE_CHECKING:
+    from featstore.system.progress import Progress
 
 _ANEW = "the same command begins the training anew"
 
 
 @contextmanager
-def saved_if_interrupted(is_trained: Callable[[], bool], save: Callable[[], Run]) -> Iterator[None]:
+def saved_if_interrupted(
+    is_trained: Callable[[], bool], save: Callable[[], Run], progress: Progress | None = None
+) -> Iterator[None]:
     """Run a training and the saving of its run. If an exception ends either, save what was learnt by then.
 
     The exception goes on, with a note that says what was kept, where, and what the same command does.
 
-    is_trained: whether there is anything to save. save: called once more if it failed or was interrupted itself.
+    is_trained: whether there is anything to save. save: called once more if it failed or was interrupted itself. A
+    second interruption ends it, and nothing is saved.
     """
     try:
         yield
     except BaseException as stop:  # Ctrl-C, a loss that is not finite, or a full disk
         if is_trained():
+            if progress and not isinstance(stop, Exception):
+                progress.tell("interrupted: saving the best so far; interrupt once more to leave without it")
             with suppress(FeatstoreError):
                 stop.add_note(f"{_describe(save())}; {_ANEW}")
         elif not isinstance(stop, Exception):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from featstore.datasets.manifest import SPLITS, Manifest, Picture
 from featstore.datasets.sources import as_manifest
 from featstore.datasets.splits import check_splittable, complete_splits
+from featstore.datasets.summary import summarize
 from featstore.datasets.units import unit_names
 from featstore.errors import DataError, UsageError, param
 from featstore.extraction.cache import Cache, CacheLike
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from featstore.evaluation.remarks import Course
+    from featstore.evaluation.remarks import Remark
     from featstore.system.progress import Progress
 
 VAL_FRACTION = TEST_FRACTION = 0.2  # where the user says nothing
@@ -75,6 +76,7 @@ def prepare(
     manifest = as_manifest(data)
     check_splittable(manifest, val_fraction, test_fraction, val_as_test)
     _refuse_idle_fractions(manifest, val_fraction, test_fraction, val_as_test, in_folds)
+    summarize(manifest).tell(progress)
     extraction = extract_features(manifest, recipes, cache, progress)
     unread = [name for name in manifest.classes if name not in extraction.manifest.classes]
     if unread:
@@ -109,7 +111,7 @@ class HeadFit:
     """
 
     def __init__(self, prepared: Prepared, plans: Sequence[Plan], recipe: HeadRecipe, estimator: Head) -> None:
-        from featstore.features.arrays import labels_of
+        from featstore.features.arrays import classes_of
         from featstore.features.views import load_views
 
         manifest, plain = prepared.manifest, plans[0].plain
@@ -120,7 +122,9 @@ class HeadFit:
         self._views = {split: load_views(some, plans, prepared.cache) for split, some in self._pictures.items()}
         self._rows = _training_rows(prepared, plans, recipe, self._views["train"])
         validation = self._pictures.get("val")
-        self._validation = (self._views["val"][:, plain], labels_of(validation)) if validation else None
+        self._validation = (
+            (self._views["val"][:, plain], classes_of(validation, manifest.classes)) if validation else None
+        )
         self._seconds = 0.0
 
     def run(self, on_step: OnStep | None = None) -> None:
@@ -156,15 +160,18 @@ def fit_head(
     return fit.result(predict_on)
 
 
-def course_of(head: Head) -> Course | None:
-    """Return how far the training of `head` came; None if it had no epochs, or no validation split to judge them."""
-    from featstore.evaluation.remarks import Course
+def remark_on_training(head: Head) -> Remark | None:
+    """Return a remark if the training of `head` was ended too early, or had nothing to tell when to end."""
+    from featstore.evaluation.remarks import Course, Remark, remark_on_course
     from featstore.heads.keras_head import KerasHead
+    from featstore.heads.logistic import LogisticHead
 
-    if not isinstance(head, KerasHead) or "val_loss" not in head.curve.series:
-        return None
-    selected = head.selected()
-    return Course(selected["epochs"], selected["best_epoch"], head.epochs, head.patience)
+    if isinstance(head, KerasHead):
+        best = head.selected()["best_epoch"] if "val_loss" in head.curve.series else None
+        return remark_on_course(Course(head.selected()["epochs"], best, head.epochs, head.patience))
+    if isinstance(head, LogisticHead) and not head.converged:
+        return Remark(f"max_iter={head.max_iter} ended the fit early", "the solver had not converged; try more")
+    return None
 
 
 def _check_classes(manifest: Manifest) -> None:
@@ -177,14 +184,14 @@ def _check_classes(manifest: Manifest) -> None:
 
 def _training_rows(
     prepared: Prepared, plans: Sequence[Plan], recipe: HeadRecipe, views: NDArray[np.float32]
-) -> tuple[NDArray[np.float32], NDArray[np.str_], NDArray[np.str_] | None]:
-    """Return X (rows, ...), y (rows,) and the names (rows,) of the units that the rows belong to.
+) -> tuple[NDArray[np.float32], NDArray[np.intp], NDArray[np.str_] | None]:
+    """Return X (rows, ...), the classes y (rows,) and the names (rows,) of the units that the rows belong to.
 
     The plain views come first. The names are None if each unit has one row.
     """
     import numpy as np
 
-    from featstore.features.arrays import labels_of
+    from featstore.features.arrays import classes_of
     from featstore.features.views import load_augmented
 
     pictures = [p for p in prepared.manifest.of_split("train") if p.label is not None]
@@ -199,4 +206,4 @@ def _training_rows(
     rows = np.swapaxes(used, 0, 1).reshape(-1, *used.shape[2:])
     units = np.tile(unit_names(pictures), used.shape[1])
     single = len(np.unique(units)) == len(units)
-    return rows, np.tile(labels_of(pictures), used.shape[1]), None if single else units
+    return rows, np.tile(classes_of(pictures, prepared.manifest.classes), used.shape[1]), None if single else units

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from featstore.datasets.leaks import leak_notes
 from featstore.datasets.manifest import Manifest
+from featstore.datasets.summary import DataSummary, summarize
 from featstore.errors import UsageError, param
 from featstore.extraction.cache import CacheLike
 from featstore.extraction.pipeline import FeatureSet
@@ -24,9 +24,8 @@ from featstore.system.files import file_digest
 from featstore.system.paths import OnePath, one_path
 from featstore.system.pinned import pinned
 from featstore.training.endings import saved_if_interrupted
-from featstore.training.fit import FitResult, HeadFit, Prepared, course_of, prepare
+from featstore.training.fit import FitResult, HeadFit, Prepared, prepare, remark_on_training
 from featstore.training.head_recipe import HeadRecipe
-from featstore.training.naming import run_name
 
 if TYPE_CHECKING:
     from featstore.system.progress import Progress
@@ -35,10 +34,11 @@ DEFAULT_RUNS = "runs"
 
 
 class TrainResult(NamedTuple):
-    """A saved run, the data set with its splits, and the features that it was trained on."""
+    """A saved run, the data set with its splits and what is told about it, and the features that it was trained on."""
 
     run: Run
     manifest: Manifest
+    data: DataSummary
     features: tuple[FeatureSet, ...]
 
 
@@ -81,6 +81,8 @@ def train(
     if own and any(recipe.model != own for recipe in recipes):
         raise UsageError(f"head {head.head}: is for the base {own} only; use {param('model', own)}")
     prepared = prepare(data, recipes, val_fraction, test_fraction, cache, progress, val_as_test=val_as_test)
+    summary = summarize(prepared.manifest)
+    summary.tell(progress)
     extracted = time.perf_counter()
     fit = HeadFit(prepared, prepared.plans, head, estimator)
     interrupted = True
@@ -90,6 +92,7 @@ def train(
         seconds = {"features": extracted - start, "fit": fitted.seconds, "total": time.perf_counter() - start}
         return _save(
             prepared,
+            summary,
             head,
             fitted,
             root,
@@ -100,11 +103,11 @@ def train(
             interrupted=interrupted,
         )
 
-    with saved_if_interrupted(lambda: estimator.is_trained, save):
+    with saved_if_interrupted(lambda: estimator.is_trained, save, progress):
         fit.run(progress.steps(head.head) if progress else None)
         interrupted = False
         run = save()
-    return TrainResult(run, prepared.manifest, prepared.features)
+    return TrainResult(run, prepared.manifest, summary, prepared.features)
 
 
 def check_side_by_side(recipes: Sequence[Recipe], concat: bool) -> None:
@@ -123,6 +126,7 @@ def check_side_by_side(recipes: Sequence[Recipe], concat: bool) -> None:
 
 def _save(
     prepared: Prepared,
+    summary: DataSummary,
     head: HeadRecipe,
     fitted: FitResult,
     runs: Path,
@@ -140,15 +144,13 @@ def _save(
     manifest, estimator = prepared.manifest, fitted.estimator
     stops_on_val = HEADS[head.head].stops_on_val
     metrics = measure_splits(fitted.probabilities, fitted.pictures, manifest.classes, stops_on_val)
-    parameters = _parameters(estimator)
-    name = name or run_name(manifest.source, prepared.plans, head, parameters)
 
     def build(folder: Path) -> Run:
         head_file = estimator.save(folder)
         run = Run(
             folder=folder,
             head=head.head,
-            parameters=parameters,
+            parameters=_parameters(estimator),
             chosen=estimator.selected(),
             recipes=tuple(plan.recipe.at_absolute_paths() for plan in prepared.plans),
             specs=tuple(part.spec for plan in prepared.plans for part in plan.parts),
@@ -164,8 +166,8 @@ def _save(
             command=command,
             interrupted=interrupted,
             fractions=fractions,
-            notes=(*leak_notes(manifest), *moved_notes(runs, manifest)),
-            remarks=tuple(map(str, remarks_on(metrics, course_of(estimator)))),
+            notes=(*summary.leaks, *moved_notes(runs, manifest), *summary.remarks),
+            remarks=tuple(map(str, remarks_on(metrics, remark_on_training(estimator)))),
             versions=versions(),
             head_file=head_file,
             head_sha256=file_digest(folder / head_file),

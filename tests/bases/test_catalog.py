@@ -307,7 +307,9 @@ def test_an_unknown_name_is_answered_with_similar_names(name: str, remedy: str) 
     """The message has the expected names, the one found and a remedy."""
     with pytest.raises(UsageError) as caught:
         lookup(name)
-    assert str(caught.value).startswith(f"unknown base {name!r}: expected tiny or pixels, a .keras file, or one of the")
+    assert str(caught.value).startswith(
+        f"unknown base {name!r}: expected tiny or pixels, a file .keras or .h5, or one of the"
+    )
     assert remedy in str(caught.value)
 
 

@@ -67,12 +67,25 @@ def test_tiny_has_no_imagenet_weights() -> None:
 
 def test_a_file_that_is_neither_hdf5_nor_keras_is_refused(tmp_path: Path) -> None:
     """The ending decides, and the message lists the possible ones."""
-    (tmp_path / "w.pt").write_bytes(b"x")
-    with pytest.raises(UsageError, match=r"expected imagenet, random, default, or the path of a \.h5 or \.keras file"):
-        parse_source("VGG16", str(tmp_path / "w.pt"), None, 0)
+    (tmp_path / "w.txt").write_bytes(b"x")
+    with pytest.raises(
+        UsageError, match=r"expected imagenet, random, default, or the path of a \.h5, \.hdf5 or"
+    ):
+        parse_source("VGG16", str(tmp_path / "w.txt"), None, 0)
 
 
-@pytest.mark.parametrize("name", ["w.h5", "w.weights.h5", "w.keras"])
+@pytest.mark.parametrize(
+    "name, library", [("a.pt", "PyTorch"), ("b.safetensors", "safetensors"), ("c.onnx", "ONNX"), ("d.tflite", "Lite")]
+)
+def test_a_file_of_another_library_is_named_as_such(name: str, library: str) -> None:
+    """As weights and as a network: it is not an unknown base, and Keras has to read it first."""
+    with pytest.raises(UsageError, match=rf"weights='{name}': is a file of .*{library}.*Keras"):
+        parse_source("VGG16", name, None, 0)
+    with pytest.raises(UsageError, match=rf"model='{name}': is a file of .*{library}.*Keras"):
+        parse_source(name, None, None, 0)
+
+
+@pytest.mark.parametrize("name", ["w.h5", "w.hdf5", "w.weights.h5", "w.keras"])
 def test_weights_may_be_a_file(tmp_path: Path, name: str) -> None:
     """The three formats of Keras are given by path, and must exist."""
     path = tmp_path / name

@@ -28,6 +28,9 @@ FIELDS = {
     "seconds",
     "notes",
     "skipped",
+    "data",
+    "remarks",
+    "chosen",
 }
 
 
@@ -35,14 +38,14 @@ FIELDS = {
 def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("work")
     write_photos(folder / "photos", 24)
-    quick = ("--head", "bn-dropout", "--set", "epochs=4", "--set", "units=32", "--set", "batch=16")
+    quick = ("--head", "bn-dropout", "--set", "epochs=4", "--set", "units=32", "--set", "batch=16", "--name", "quick")
     options = ("--model", "tiny", "--cache", folder / "cache", "--runs", folder / "runs")
     assert call("train-head", folder / "photos", *options, *quick, "--quiet").code == 0
     return folder
 
 
 def tune(work: Path, *arguments: object) -> Done:
-    run = work / "runs" / "photos-tiny-tf-32-bn-dropout"
+    run = work / "runs" / "quick"
     return call("fine-tune", run, work / "photos", "--cache", work / "cache", *arguments)
 
 
@@ -58,7 +61,9 @@ def test_json_has_what_a_script_needs(work: Path) -> None:
     assert found["recommended"] in (found["run"], found["head_run"])
     assert set(found["metrics_before"]) == set(found["metrics_after"]) == {"train", "val", "test"}
     assert "validation" in found["verdict"]
-    assert done.err == ""
+    assert found["data"]["layout"] == "class folders"
+    assert {line.split(":")[0] for line in done.err.splitlines()} == {"2 classes"}
+    assert found["chosen"]["epochs"] == 3
 
 
 def test_a_table_for_people(work: Path) -> None:
@@ -92,7 +97,7 @@ def test_what_makes_no_sense_is_one_line(work: Path, arguments: tuple[object, ..
 
 def test_ctrl_c_keeps_the_best_epoch_and_says_where(work: Path, tmp_path: Path) -> None:
     """A process in the midst of thousands of epochs ends with 130, and its run is complete."""
-    run = work / "runs" / "photos-tiny-tf-32-bn-dropout"
+    run = work / "runs" / "quick"
     options = ("--epochs", "100000", "--patience", "100000", "--rate", "1e-2", "--runs", tmp_path / "new")
     command = ["fine-tune", run, work / "photos", "--cache", work / "cache", *options, "--unfreeze", "widen"]
     code = (
@@ -119,6 +124,6 @@ def test_ctrl_c_keeps_the_best_epoch_and_says_where(work: Path, tmp_path: Path) 
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130
     [folder] = (tmp_path / "new").iterdir()
-    assert f"epochs so far is saved in {folder}\n" in err
+    assert f"epochs so far is saved in {folder}, marked as interrupted; the same command begins" in err
     done = call("evaluate", folder, work / "photos", "--cache", work / "cache", "--json")
     assert json.loads(done.out)["metrics"] == json.loads((folder / "run.json").read_text())["metrics"]

@@ -14,7 +14,7 @@ from helpers.cli import call
 from helpers.photos import draw
 
 _COLUMNS = ["label", "path", "probability", "probabilities", "prediction", "id", "split", "n", "accuracy", "p:path"]
-CLASSES = sorted([*_COLUMNS, "a,b", 'say "x"', "two\nlines", "=1+1", "'=1+1", "'quoted'", " ", "-"])
+CLASSES = sorted([*_COLUMNS, "a,b", 'say "x"', "two\nlines", "=1+1", "'=1+1", "'quoted'", "-", "-1"])
 
 
 @pytest.fixture(scope="module")

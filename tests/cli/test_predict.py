@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from featstore.cli.console import spreadsheet_text
 from helpers.cli import Done, call
 from helpers.photos import draw, write_photos
 
@@ -51,10 +52,10 @@ def test_a_table_for_people(run: str) -> None:
     done = train()
     assert done.code == 0
     lines = done.out.splitlines()
-    assert lines[0].split() == ["split", "n", "accuracy", "95", "%", "interval", "log", "loss", "used", "for"]
+    assert lines[0].split()[:7] == ["split", "n", "accuracy", "95", "%", "interval", "commonest"]
     assert [line.split()[0] for line in lines[1:4]] == ["train", "val", "test"]
-    assert lines[4].startswith("logistic (C ")
-    folder = Path(lines[5].removeprefix("saved in "))
+    assert lines[-2].startswith("logistic (C ")
+    folder = Path(lines[-1].removeprefix("saved in "))
     assert (folder / "run.json").is_file()
     assert folder.name == f"{Path(run).name}-2"
 
@@ -63,12 +64,28 @@ def test_json_is_the_only_thing_on_standard_output() -> None:
     """The object of the description, with classes as they are called and no top-5 for four of them."""
     done = train("--json", "--set", "C=0.1", "--runs", "others")
     result = json.loads(done.out)
-    assert list(result) == ["run", "head", "key", "classes", "metrics", "seconds", "notes", "skipped"]
+    settings = ["date", "command", "interrupted", "head", "parameters", "chosen", "seed", "key"]
+    assert list(result) == ["run", *settings, "classes", "metrics", "seconds", "notes", "remarks", "skipped"]
+    assert result["chosen"] == {"C": 0.1}
+    assert result["command"].startswith("featstore train-head photos --model tiny --json --set C=0.1")
     assert result["classes"] == CLASSES
     assert list(result["metrics"]) == ["train", "val", "test"]
-    assert all(list(m) == [*FIGURES, "used_for"] for m in result["metrics"].values())
+    assert all([name for name in m if name in FIGURES] == FIGURES for m in result["metrics"].values())
     assert list(result["seconds"]) == ["features", "fit", "total"]
     assert Path(result["run"]).parent == Path("others")
+
+
+def test_quiet_prints_the_folder_of_the_run(tmp_path: Path) -> None:
+    """And nothing else, so that a script can use it."""
+    done = train("--quiet", "--name", "mine", "--runs", tmp_path)
+    assert (done.code, done.out) == (0, f"{tmp_path / 'mine'}\n")
+    assert (tmp_path / "mine" / "run.json").is_file()
+    again = train("--quiet", "--name", "mine", "--runs", tmp_path)
+    assert (again.code, again.out) == (1, "")
+    assert (
+        again.err
+        == f"featstore: {tmp_path / 'mine'}: there is one already; give another --name, or remove that folder\n"
+    )
 
 
 def test_top_5_is_reported_from_six_classes_on(tmp_path: Path) -> None:
@@ -88,16 +105,20 @@ def test_a_leak_is_a_warning_beside_the_result(tmp_path: Path) -> None:
     write_photos(tmp_path / "data" / "test", 1)
     done = call("train-head", tmp_path / "data", "--model", "tiny", "--json")
     assert done.code == 0
-    json.loads(done.out)
-    assert done.err.startswith("warning: 2 held-out images are byte for byte in the training split too")
+    result = json.loads(done.out)
+    classes, *_, leak = done.err.splitlines()[:3]
+    assert classes == "2 classes: discs 4/1, stripes 4/1 (train/test)"
+    assert leak.startswith("warning: 2 held-out images are byte for byte in the training split too")
+    assert leak == f"warning: {result['notes'][0]}"
+    assert result["data"]["classes"]["discs"] == {"images": 5, "train": 3, "val": 1, "test": 1}
 
 
 @pytest.mark.parametrize(
     "settings, message",
     [
-        (["C=x"], "head logistic: "),
-        (["C=nan"], "head logistic: "),
-        (["folds=1"], "head logistic: "),
+        (["C=x"], "expected a number above 0"),
+        (["C=nan"], "expected a number above 0"),
+        (["folds=1"], "expected a whole number of at least 2"),
         (["depth=3"], "head logistic has no parameter 'depth': it takes C, folds, max_iter"),
     ],
 )
@@ -138,20 +159,69 @@ def test_a_table_of_predictions(run: str) -> None:
     assert line.split()[1] in CLASSES
 
 
+def test_the_most_probable_classes(run: str) -> None:
+    """In the table and as JSON, the most probable first; there are no more of them than classes."""
+    done = call("predict", run, "photos/grün/3.png", "--top", "3")
+    header, line = done.out.splitlines()
+    assert header.split("  ")[0] == "image"
+    assert [cell for cell in header.split("  ") if cell.strip()][-1].strip() == "probability 3"
+    shares = [float(cell) for cell in line.split()[2::2]]
+    assert shares == sorted(shares, reverse=True)
+    assert len(shares) == 3
+    [image] = json.loads(call("predict", run, "photos/grün/3.png", "--top", "99", "--json").out)["predictions"]
+    assert sorted(label for label, _ in image["top"]) == CLASSES
+    assert image["top"][0] == [image["label"], image["probability"]]
+    assert dict(image["top"]) == image["probabilities"]
+
+
 def test_a_spreadsheet_calculates_nothing(run: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Paths and labels that begin like a formula get a quote; the columns of classes begin with `p:`."""
     monkeypatch.chdir(tmp_path)
-    names = ["=cmd.png", "+1.png", "-2.png", "@x.png", "plain,with comma.png", "line\nbreak.png"]
+    names = [
+        "=cmd.png",
+        "+A1(2).png",
+        "-2+3|x.png",
+        "@x.png",
+        "-1.png",
+        "+ a-b.png",
+        "plain,with comma.png",
+        "line\nbreak.png",
+    ]
     for number, name in enumerate(names):
         draw("discs", number).save(name)
     assert call("predict", run, "--csv", "out.csv", "--quiet", "--", *names).code == 0
     with Path("out.csv").open(newline="", encoding="utf-8") as file:
         rows = list(csv.reader(file))
-    quoted = [f"'{name}" if name in CLASSES[:3] else name for name in CLASSES]
+    quoted = [spreadsheet_text(name) for name in CLASSES]
     assert rows[0] == ["path", "label", *(f"p:{name}" for name in CLASSES)]
     assert [row[0] for row in rows[1:]] == [f"'{name}" for name in names[:4]] + names[4:]
     assert all(row[1] in quoted for row in rows[1:])
     assert all(sum(map(float, row[2:])) == pytest.approx(1, abs=1e-5) for row in rows[1:])
+
+
+def test_a_number_with_a_sign_is_no_formula() -> None:
+    """The class -1 is read again as -1; what could calculate something gets a quote."""
+    for text in ("-1", "+1", "-1.5", "+plus", "- a, b/c_d.png", "-é"):
+        assert spreadsheet_text(text) == text
+    for text in ("-2+3", "+A1(2)", "-cmd|x", "=1", "@x", "-a!b", "\t-1", "'-1", "-a\nb"):
+        assert spreadsheet_text(text) == f"'{text}"
+
+
+def test_a_csv_as_a_competition_wants_it(run: str) -> None:
+    """Columns are named and chosen; what is not known is refused before anything is computed."""
+    names = ["photos/grün/3.png", "photos/@home/1.png"]
+    columns = "ImageId=stem,Label=label,number,p:grün"
+    assert call("predict", run, *names, "--csv", "out.csv", "--columns", columns, "--quiet").code == 0
+    with Path("out.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.reader(file))
+    assert rows[0] == ["ImageId", "Label", "number", "p:grün"]
+    assert [row[0] for row in rows[1:]] == ["3", "1"]
+    assert [row[2] for row in rows[1:]] == ["1", "2"]
+    assert all(0 <= float(row[3]) <= 1 for row in rows[1:])
+    done = call("predict", run, *names, "--csv", "out.csv", "--columns", "id=nothing")
+    assert done.code == 2
+    assert "'nothing' is not known: use path, name, stem, number, label, probability or p:" in done.err
+    assert "has no effect without --csv" in call("predict", run, *names, "--columns", "path").err
 
 
 def test_a_csv_on_standard_output_is_all_that_is_there(

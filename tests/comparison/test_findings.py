@@ -232,3 +232,35 @@ def test_the_first_sentence_counts_what_is_close() -> None:
 def test_a_single_cell_is_just_measured() -> None:
     """There is nothing to compare it with."""
     assert describe_findings([cell(first_right(10, 9), model="A")]) == ["accuracy 0.900 [0.596, 0.982] on 10 images"]
+
+
+def with_bar(cells: Sequence[CellResult], right: np.ndarray) -> list[str]:
+    units = Units.single(len(right))
+    bar = findings.Bar("cat", right)
+    return findings.describe_findings(cells, rank(cells), units, joint_error(cells, units), bar)
+
+
+def test_nothing_beats_always_giving_the_commonest_class() -> None:
+    """Then no cell is said to beat another, though one is worse than the other beyond noise."""
+    n = 400
+    cells = [cell(first_right(n, 205), preprocess="keras"), cell(first_right(n, 60), preprocess="raw")]
+    cat = np.arange(n) % 2 == 0
+    found = with_bar(cells, cat.astype(float))
+    assert found[0] == "no cell is significantly better than always answering `cat`, 0.500"
+    assert found[1].startswith("best: keras: 0.512")
+    assert len(found) == 2
+    assert any("beats" in line for line in describe_findings(cells))
+
+
+def test_a_cell_above_the_bar_is_judged_as_before() -> None:
+    """The bar adds no sentence."""
+    n = 400
+    cells = [cell(first_right(n, 390), preprocess="keras"), cell(first_right(n, 300), preprocess="raw")]
+    assert with_bar(cells, (np.arange(n) % 2).astype(float)) == describe_findings(cells)
+
+
+def test_a_very_common_class_is_beaten_image_by_image() -> None:
+    """An accuracy of 0.99 on 1,000 images is not clearly above 0.98, but 10 more images are right and none fewer."""
+    right = first_right(1000, 990)
+    assert accuracy_interval(right)[0] < 0.983
+    assert "no cell" not in with_bar([cell(right, preprocess="keras")], first_right(1000, 980))[0]

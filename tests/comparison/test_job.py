@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import re
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,7 +28,7 @@ from featstore.heads.bn_dropout import BnDropoutHead
 from featstore.heads.logistic import LogisticHead
 from featstore.training.head_recipe import HeadRecipe
 from helpers.cli import call
-from helpers.photos import write_photos
+from helpers.photos import draw, write_photos
 
 TINY = [Recipe(model="tiny", preprocess=variant) for variant in ("keras", "raw")]
 
@@ -134,7 +135,8 @@ def test_rows_are_ranked_and_hold_their_figures(comparison: Comparison) -> None:
         pixels = row.cell.recipe.model == "pixels"
         assert (row.width, row.bytes) == ((64 * 64 * 3, 48 * 64 * 64 * 3 * 2) if pixels else (256, 48 * 256 * 2))
     assert json.dumps([row.describe() for row in comparison.rows], allow_nan=False)
-    assert comparison.findings[0].startswith("best: ")
+    assert comparison.findings[0].startswith("no cell is significantly better than always answering ")  # of 13 images
+    assert comparison.findings[1].startswith("best: ")
     assert comparison.split == "the test split"
     assert {cell.head.head for cell in comparison.curves} == {"bn-dropout", "scratch-cnn"}
     assert {len(curve.x) for curve in comparison.curves.values()} == {3}
@@ -293,4 +295,32 @@ def test_right_answers_are_paired_by_image(work: Path) -> None:
     assert len(found.rows) == 2  # what is named twice is measured once
     assert found.rows[1].difference_to_best == 0
     assert np.ptp(found.rows[1].difference_ci95) < 0.6
-    assert "are not significantly different" in found.findings[1]
+    assert "the other cell is not significantly different" in found.findings[1]
+
+
+def test_nothing_to_measure_on_is_one_line(tmp_path: Path) -> None:
+    """The only image of a class is trained on."""
+    write_photos(tmp_path / "two", 1)
+    with pytest.raises(DataError, match="two: no image is left to measure on"):
+        measure_grid(tmp_path / "two", [Recipe(model="tiny")], cache=tmp_path / "cache")
+
+
+def test_the_bar_and_the_remarks_are_in_the_result(tmp_path: Path) -> None:
+    """Classes that look alike cannot be told apart: nothing beats the commonest, and the rare one is never found."""
+    for name, first, each in (("common", 0, 60), ("rare", 100, 6)):
+        (tmp_path / "data" / name).mkdir(parents=True)
+        for number in range(first, first + each):
+            draw("discs", number).save(tmp_path / "data" / name / f"{number}.png")
+    found = measure_grid(
+        tmp_path / "data", [Recipe(model="tiny", preprocess=p) for p in ("tf", "raw")], cache=tmp_path / "cache",
+        settings={"C": 1e-5},
+    )  # fmt: skip
+    row = found.rows[0]
+    assert found.findings[0].startswith("no cell is significantly better than always answering `common`, 0.")
+    assert not any("beats" in text for text in found.findings)
+    assert row.by_class.balanced_accuracy == 0.5
+    assert list(row.describe()["never_found"]) == ["rare"]
+    assert "some classes are never found on test: all 2 rows" in found.remarks
+    text = str(found)
+    assert "always answering `common`: 0." in text
+    assert {"by class", "never found"} <= set(re.split(r"  +", text.splitlines()[4]))

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from featstore.datasets.leaks import leak_notes
 from featstore.datasets.manifest import Manifest
+from featstore.datasets.notes import leak_notes
 from featstore.datasets.sources import list_files, scan
 from featstore.datasets.splits import complete_splits
 from featstore.errors import DataError

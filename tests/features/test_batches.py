@@ -187,6 +187,17 @@ def test_all_batches_are_whole_but_the_last(store: AskedStore, memory: int) -> N
     assert [len(targets) for _, targets in batches.epoch(1)] == [16] * 62 + [8]
 
 
+@pytest.mark.parametrize("memory", MEMORIES)
+@pytest.mark.parametrize("count", [2, 17, 49, 977, 961])
+def test_no_batch_is_of_one_row(store: AskedStore, memory: int, count: int) -> None:
+    """A last single row joins the batch before it, whether that batch is read with it or not."""
+    batches = batches_of(StoredRows(places(store, count)), memory=memory)
+    sizes = [len(targets) for _, targets in batches.epoch(1)]
+    assert sizes[:-1] == [16] * (len(sizes) - 1)
+    assert 2 <= sizes[-1] <= 17
+    assert sorted(order_of(batches, 2)) == list(range(count))
+
+
 def test_neighbours_do_not_stay_together_when_rows_are_streamed(store: AskedStore) -> None:
     """Rows are ordered by class: a batch has rows from many runs, and a block from everywhere."""
     order = order_of(batches_of(StoredRows(places(store, 1000)), memory=256 * ROW))

@@ -47,6 +47,7 @@ from helpers.photos import draw
         ({"rates": {"head": float("nan")}}, "`rates`: expected rates of 0 or more"),
         ({"optimizer": "lion"}, "optimizer='lion': is not known: use one of sgd, adam"),
         ({"precision": "float16"}, "precision='float16': is not known: use one of float32, mixed_float16, mixed_bflo"),
+        ({"train_bn": True, "batch": 1}, "batch=1: BatchNormalization learns nothing from a batch of one image"),
         ({"rates": {"head": 1}, "precision": "mixed_float16"}, "use precision='mixed_bfloat16'"),
     ],
 )
@@ -197,6 +198,13 @@ def test_every_image_comes_once_as_the_version_of_its_epoch(pictures: list[Pictu
     expected = spec.preprocessing.apply(np.concatenate([read(Path(p.path).read_bytes()) for p in pictures]))
     assert (images.shape, images.dtype) == ((24, 16, 20, 3), np.float32)
     assert np.array_equal(images, expected)
+
+
+def test_a_last_single_image_joins_the_batch_before(pictures: list[Picture], spec: FeatureSpec) -> None:
+    """It would be a batch of its own, from which BatchNormalization learns nothing."""
+    batches = augmented(pictures[:21], spec)
+    assert [len(images) for images, _ in batches.epoch(1)] == [10, 11]
+    assert sorted(epoch_of(batches, 2)[0]) == list(range(21))
 
 
 def test_each_epoch_has_other_versions_in_another_order(pictures: list[Picture], spec: FeatureSpec) -> None:

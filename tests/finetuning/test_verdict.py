@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from featstore.evaluation.paired import Difference
 from featstore.evaluation.units import Units
-from featstore.finetuning.verdict import compare_accuracies, describe_difference
+from featstore.finetuning.verdict import Verdict, compare_accuracies, contradiction, describe_difference
 
 
 def probabilities(right: np.ndarray) -> np.ndarray:
@@ -29,3 +30,15 @@ def test_a_gain_on_the_photos_of_few_patients_is_not_significant() -> None:
     patients = Units(np.repeat(np.arange(10), 10).astype(str))
     before, after = probabilities(np.arange(100) < 50), probabilities(np.arange(100) < 80)
     assert not compare_accuracies(before, after, np.zeros(100, int), patients).is_significant
+
+
+def test_a_recommended_run_that_the_test_split_contradicts() -> None:
+    """The validation split chooses; that the test split says otherwise is told."""
+    worse, unclear = Difference(-0.017, -0.032, -0.002), Difference(-0.01, -0.03, 0.01)
+    recommended, not_recommended = Verdict(True, "it is better"), Verdict(False, "it is not")
+    assert contradiction(recommended, worse) == [
+        "recommended by the validation split, although the accuracy on test is significantly lower: "
+        "-1.7 points [-3.2, -0.2]"
+    ]
+    assert contradiction(recommended, unclear) == contradiction(recommended, None) == []
+    assert contradiction(not_recommended, worse) == []

@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 
 from featstore.errors import FeatstoreError, RunError, UsageError
-from featstore.heads import logistic
+from featstore.heads import keras_head, logistic
 from featstore.heads.logistic import C_GRID, STOP_RATIO
+from featstore.heads.loop import compile_step
 from featstore.heads.registry import HEADS, make_head
 
 QUICK: dict[str, dict[str, Any]] = {
@@ -102,6 +103,61 @@ def test_parameters_are_read_as_their_type() -> None:
     ):
         with pytest.raises(UsageError):
             make_head(name, settings)
+
+
+@pytest.mark.parametrize("rows", [33, 17, 32])
+def test_no_head_trains_on_one_row(rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """BatchNormalization makes a single row zero, so a last one joins the batch before it."""
+    sizes = []
+
+    def watched(*given: Any) -> Any:
+        step = compile_step(*given)
+
+        def count(X: np.ndarray, y: np.ndarray) -> Any:
+            sizes.append(len(y))
+            return step(X, y)
+
+        return count
+
+    monkeypatch.setattr(keras_head, "compile_step", watched)
+    X, y = clusters(rows, classes="ab")
+    make_head("bn-dropout", {"epochs": 2, "batch": 16, "units": 4}).fit(X, y, None, 0)
+    assert sum(sizes) == 2 * rows
+    assert min(sizes) > 1
+
+
+def test_a_batch_of_one_is_refused_where_it_teaches_nothing() -> None:
+    """Heads without BatchNormalization take it."""
+    for name in ("bn-dropout", "fc-bn"):
+        with pytest.raises(UsageError, match="batch=1: expected a whole number of at least 2"):
+            make_head(name, {"batch": 1})
+    assert make_head("vgg-fc", {"batch": 1}).batch == 1  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("each", [1, 2, 3])
+def test_many_classes_of_few_rows_raise_no_warning(each: int) -> None:
+    """Of scikit-learn's warnings none is shown: warnings are errors here."""
+    rng = np.random.default_rng(0)
+    y = np.repeat([f"class {i:02}" for i in range(40)], each)
+    head = make_head("logistic")
+    head.fit(rng.normal(size=(len(y), 6)).astype(np.float32), y, None, 0)
+    assert head.predict_proba(np.zeros((1, 6), np.float32)).shape == (1, 40)
+
+
+def test_a_solver_that_max_iter_ended_is_known() -> None:
+    """Scikit-learn's warning is hidden, as a run has a remark instead."""
+    X, y = clusters(200)
+    ended, converged = (make_head("logistic", {"max_iter": most, "C": 10.0}) for most in (2, 1000))
+    for head in (ended, converged):
+        head.fit(X, y, None, 0)
+    assert (ended.converged, converged.converged) == (False, True)  # type: ignore[attr-defined]
+
+
+def test_features_that_do_not_vary_are_no_error() -> None:
+    """Constant features say nothing: probabilities are the shares of the classes."""
+    head = make_head("logistic")
+    head.fit(np.ones((30, 4), np.float32), np.repeat(["a", "b"], [10, 20]), None, 0)
+    assert head.predict_proba(np.ones((1, 4), np.float32))[0] == pytest.approx([1 / 3, 2 / 3], abs=1e-3)
 
 
 def test_C_is_selected_by_cross_validation_of_the_training_data() -> None:

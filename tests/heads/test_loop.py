@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from featstore.errors import UsageError
-from featstore.heads.loop import Batch, Group, Step, Training, compile_step
+from featstore.heads.loop import Batch, Group, Step, Training, compile_step, divide
 
 NAN = float("nan")
 
@@ -71,6 +71,27 @@ def lengths(training: Training) -> set[int]:
     assert curve.x_name == "epoch"
     assert curve.series == training.history
     return {len(curve.x), *map(len, training.history.values())}
+
+
+@pytest.mark.parametrize(
+    ("rows", "batch", "sizes"),
+    [
+        (0, 4, []),
+        (1, 4, [1]),
+        (2, 4, [2]),
+        (4, 4, [4]),
+        (5, 4, [5]),
+        (6, 4, [4, 2]),
+        (9, 4, [4, 5]),
+        (3, 2, [3]),
+        (3, 1, [1, 1, 1]),
+    ],
+)
+def test_a_last_batch_of_one_row_joins_the_batch_before(rows: int, batch: int, sizes: list[int]) -> None:
+    """All rows come once and in order; batches of one are made only where they are asked for."""
+    places = [list(range(rows))[place] for place in divide(rows, batch)]
+    assert [len(place) for place in places] == sizes
+    assert [row for place in places for row in place] == list(range(rows))
 
 
 def test_training_ends_when_the_validation_loss_has_not_fallen_for_patience_epochs() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,18 @@ def save_legacy(model: Any, path: Path) -> Path:
 
     with h5py.File(path.with_suffix(".h5"), "w") as file:
         save_weights_to_hdf5_group(file, model)
+    return path.with_suffix(".h5")
+
+
+def save_whole(model: Any, path: Path, edit: Callable[[dict[str, Any]], None] = lambda config: None) -> Path:
+    """The whole network in HDF5, as Keras 2 has it after `edit` has changed its configuration."""
+    from keras.src.legacy.saving.legacy_h5_format import save_model_to_hdf5
+
+    save_model_to_hdf5(model, path.with_suffix(".h5"))
+    with h5py.File(path.with_suffix(".h5"), "r+") as file:
+        config = json.loads(file.attrs["model_config"])
+        edit(config)
+        file.attrs["model_config"], file.attrs["keras_version"] = json.dumps(config), "2.15.0"
     return path.with_suffix(".h5")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import json
 import shutil
@@ -166,7 +167,10 @@ def test_images_without_a_label_are_counted(work: Path, run: Run, tmp_path: Path
 def test_some_of_the_classes_are_enough(work: Path, run: Run, tmp_path: Path) -> None:
     """The probabilities are still those of all classes of the run."""
     shutil.copytree(work / "new" / "stripes", tmp_path / "data" / "stripes")
-    found = featstore.evaluate(run, tmp_path / "data", cache=work / "cache").metrics["new"]
+    evaluation = featstore.evaluate(run, tmp_path / "data", cache=work / "cache")
+    assert evaluation.remarks[0] == "no image of `discs`: nothing is measured of it"
+    assert evaluation.remarks[1].startswith("all images of new are `stripes`")
+    found = evaluation.metrics["new"]
     images = featstore.predict(run, [tmp_path / "data"], cache=work / "cache").images
     assert found.n == 6
     assert found.accuracy == np.mean([image.label == "stripes" for image in images])
@@ -225,11 +229,14 @@ def test_json_is_the_only_thing_on_standard_output(work: Path, run: Run, odd: Pa
     done = cli("evaluate", run.folder, odd, "--cache", work / "cache", "--json")
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)
-    assert list(result) == ["run", "metrics", "unlabelled", "notes", "skipped"]
+    assert list(result) == ["run", "metrics", "per_class", "unlabelled", "notes", "remarks", "skipped"]
     assert result["run"] == str(run.folder)
     assert {split: list(m) for split, m in result["metrics"].items()} == {
-        "train": ["n", "accuracy", "accuracy_ci95", "log_loss", "used_for"]
+        "train": ["n", "accuracy", "accuracy_ci95", "by_class", "log_loss", "used_for"]
     }
+    by_class = result["metrics"]["train"]["by_class"]
+    assert (by_class["classes"], by_class["commonest"], by_class["commonest_share"]) == (2, "discs", 0.5)
+    assert [(c["name"], c["n"]) for c in result["per_class"]["train"]] == [("discs", 2), ("stripes", 2)]
     assert (result["metrics"]["train"]["n"], result["unlabelled"]) == (4, 3)
     assert [set(item) for item in result["skipped"]] == [{"path", "reason"}]
     assert "broken.png" not in done.stderr
@@ -240,8 +247,9 @@ def test_a_table_for_people(work: Path, run: Run, odd: Path) -> None:
     """It has a line for each split; files and images that were left out are on standard error."""
     done = call("evaluate", run.folder, odd, "--cache", work / "cache")
     assert done.code == 0
-    header, line = done.out.splitlines()
-    assert header.split() == ["split", "n", "accuracy", "95", "%", "interval", "log", "loss", "used", "for"]
+    header, line, *remarks = done.out.splitlines()
+    assert header == "split  n  accuracy   95 % interval  commonest  by class  log loss  used for"
+    assert [text.split(",")[0] for text in remarks] == ["remark: few images in train: 4 images"]
     assert line.split()[:2] == ["train", "4"]
     assert "1 skipped:" in done.err
     assert "broken.png: " in done.err
@@ -252,16 +260,41 @@ def test_a_table_for_people(work: Path, run: Run, odd: Path) -> None:
     assert "label" not in plain.err
 
 
+def test_the_figures_of_each_class_and_the_confusion_matrix(work: Path, run: Run, tmp_path: Path) -> None:
+    """Both are counts of the answers; the matrix goes into a CSV, or alone onto standard output."""
+    command = ("evaluate", run.folder, work / "own", "--cache", work / "cache", "--per-class")
+    done = call(*command, "--confusion", tmp_path / "confusion.csv")
+    tables = done.out.split("\n\n")
+    assert [table.split(",")[0] for table in tables[1:]] == ["train", "val", "test"]
+    assert tables[3].splitlines()[1].startswith("class")
+    header, *rows = list(csv.reader((tmp_path / "confusion.csv").read_text().splitlines()))
+    assert header == ["split", "label", "discs", "stripes"]
+    assert [row[:2] for row in rows] == [[s, c] for s in ("train", "val", "test") for c in ("discs", "stripes")]
+    found = featstore.evaluate(run, work / "own", cache=work / "cache")
+    for split, metrics in found.metrics.items():
+        counts = np.array([row[2:] for row in rows if row[0] == split], int)
+        assert counts.sum() == metrics.n
+        assert np.trace(counts) == round(metrics.accuracy * metrics.n)
+        assert np.array_equal(counts, found.confusion[split].counts)
+    alone = call(*command, "--confusion", "-")
+    assert alone.out.splitlines() == (tmp_path / "confusion.csv").read_text().splitlines()
+    refused = call(*command, "--confusion", tmp_path / "no" / "file.csv")
+    assert refused.code == 1
+    assert "choose another file for --confusion" in refused.err
+
+
 def test_moved_weights_are_given_on_the_command_line(work: Path, tmp_path: Path) -> None:
     """The run then has its own metrics on its own data."""
     load_base(parse_source("tiny", "random", None, 3), 32, 32).save_weights(tmp_path / "old.weights.h5")
     run = train_on(work, weights=str(tmp_path / "old.weights.h5"))
-    (tmp_path / "old.weights.h5").rename(tmp_path / "new.weights.h5")
-    command = ("evaluate", run.folder, work / "own", "--cache", work / "cache", "--json")
+    (tmp_path / "hidden").mkdir()
+    (tmp_path / "old.weights.h5").rename(tmp_path / "hidden" / "new.weights.h5")
+    command = ("evaluate", run.folder, work / "own", "--cache", tmp_path / "cache", "--json")
     lost = call(*command)
     assert lost.code == 1
-    assert "old.weights.h5: no such file" in lost.err
-    done = call(*command, "--weights", tmp_path / "new.weights.h5")
+    assert "old.weights.h5, and are neither there nor" in lost.err
+    assert "give their place with --weights" in lost.err
+    done = call(*command, "--weights", tmp_path / "hidden" / "new.weights.h5")
     assert json.loads(done.out)["metrics"] == describe_splits(rounded(run.metrics))
 
 

@@ -58,16 +58,17 @@ def test_weights_are_found_from_any_folder_and_may_be_moved(
 ) -> None:
     """A relative path works from any folder; if the file was moved, its new path gives the same predictions."""
     monkeypatch.chdir(tmp_path)
-    old, new = save_weights(tmp_path / "old.weights.h5", 1), tmp_path / "new.weights.h5"
+    old = save_weights(tmp_path / "old.weights.h5", 1)
     run = train_on(tmp_path, model="tiny", weights="old.weights.h5")
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
-    before = predict(load_run(run.folder), [image], cache=tmp_path / "cache").images
+    before = predict(load_run(run.folder), [image], cache=tmp_path / "one").images
     assert len(before) == 1
-    old.rename(new)
-    with pytest.raises(BaseUnavailable, match=r"weights=.*old\.weights\.h5': no such file"):
-        predict(run, [image], cache=tmp_path / "cache")
-    assert predict(run, [image], weights=str(new), cache=tmp_path / "cache").images == before
+    (tmp_path / "hidden").mkdir()
+    new = old.rename(tmp_path / "hidden" / "new.weights.h5")
+    with pytest.raises(BaseUnavailable, match=r"run were at .*old\.weights\.h5, .* give their place with `weights`"):
+        predict(run, [image], cache=tmp_path / "other")
+    assert predict(run, [image], weights=str(new), cache=tmp_path / "other").images == before
 
 
 def test_other_weights_are_refused_before_anything_is_computed(run: Run, tmp_path: Path, image: Path) -> None:
@@ -94,11 +95,14 @@ def test_a_base_of_the_user_may_be_moved(tmp_path: Path, image: Path) -> None:
     inputs = keras.Input((16, 16, 3))
     keras.Model(inputs, keras.layers.Conv2D(8, 3, strides=2)(inputs)).save(tmp_path / "old.keras")
     run = train_on(tmp_path, model=str(tmp_path / "old.keras"), preprocess="rescale")
-    before = predict(run, [image], cache=tmp_path / "cache").images
-    (tmp_path / "old.keras").rename(tmp_path / "new.keras")
-    with pytest.raises(BaseUnavailable, match=r"old\.keras: no such file"):
-        predict(run, [image], cache=tmp_path / "cache")
-    assert predict(run, [image], weights=str(tmp_path / "new.keras"), cache=tmp_path / "cache").images == before
+    before = predict(run, [image], cache=tmp_path / "one").images
+    (tmp_path / "hidden").mkdir()
+    new = (tmp_path / "old.keras").rename(tmp_path / "hidden" / "new.keras")
+    with pytest.raises(BaseUnavailable, match=r"run were at .*old\.keras, .* give their place with `weights`"):
+        predict(run, [image], cache=tmp_path / "other")
+    assert predict(run, [image], weights=str(new), cache=tmp_path / "other").images == before
+    new.rename(run.folder / "renamed.keras")  # next to the run it is found by its digest
+    assert predict(run, [image], cache=tmp_path / "third").images == before
 
 
 def test_predictions_keep_the_order_and_list_what_cannot_be_read(workplace: Path, run: Run, tmp_path: Path) -> None:

@@ -67,7 +67,7 @@ def test_the_best_epoch_of_an_interrupted_training_is_a_run(data: Path, tmp_path
     assert run.interrupted
     assert folder.name.endswith("-interrupted")
     assert run.chosen["epochs"] == 3
-    assert str(run).startswith("interrupted: ")
+    assert str(run).startswith("interrupted after 3 epochs: ")
     assert len(featstore.predict(run, data).images) == 24
     evaluated = featstore.evaluate(run, data)
     assert {split: m.log_loss for split, m in evaluated.metrics.items()} == pytest.approx(
@@ -133,6 +133,19 @@ def test_an_interruption_while_a_whole_run_is_saved_saves_it(
     assert not featstore.load_run(folder).interrupted
 
 
+def test_a_second_interruption_ends_the_saving(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is left, and nothing is claimed."""
+
+    def interrupted_too(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(job, "save_run", interrupted_too)
+    with pytest.raises(KeyboardInterrupt) as caught:
+        train(data, PIXELS, LONG, **places(tmp_path), progress=Stopping(KeyboardInterrupt()))
+    assert not getattr(caught.value, "__notes__", [])
+    assert not list((tmp_path / "runs").iterdir())
+
+
 def test_a_run_that_cannot_be_saved_leaves_nothing(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The failure is told once, without a claim that something is saved."""
 
@@ -193,7 +206,8 @@ def test_a_process_that_is_asked_to_stop_keeps_its_head(
     [folder] = (tmp_path / "runs").iterdir()
     run = featstore.load_run(folder)
     assert run.interrupted == (slow == "epoch")
-    told, last = err.splitlines()[-2:]
+    saving, told, last = err.splitlines()[-3:]
+    assert saving == "interrupted: saving the best so far; interrupt once more to leave without it"
     assert f"is saved in runs/{folder.name}" in told
     assert told.endswith("the same command begins the training anew")
     assert last == (

@@ -1,0 +1,63 @@
+"""The columns of the CSV of predictions: all of them, or those that a competition wants: `ImageId=stem,Label=label`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from featstore.cli.console import spreadsheet_text
+from featstore.errors import UsageError, param
+
+if TYPE_CHECKING:
+    from featstore.runs.prediction import ImagePrediction
+
+_PROBABILITY = "p:"
+
+
+Cell = Callable[[int, "ImagePrediction"], str | float]
+
+
+class Column(NamedTuple):
+    """A column: its name, and a function from the number of a row, from 1 on, and its prediction to the cell."""
+
+    name: str
+    cell: Cell
+
+
+_CONTENTS: dict[str, Cell] = {
+    "path": lambda number, image: spreadsheet_text(image.path),
+    "name": lambda number, image: spreadsheet_text(os.path.basename(image.path)),
+    "stem": lambda number, image: spreadsheet_text(os.path.splitext(os.path.basename(image.path))[0]),
+    "number": lambda number, image: number,
+    "label": lambda number, image: spreadsheet_text(image.label),
+    "probability": lambda number, image: image.probability,
+}
+
+
+def all_columns(classes: Sequence[str]) -> list[Column]:
+    """Return path, label and the probability of each class. A class may be called `path` or `label`."""
+    probabilities = [Column(f"{_PROBABILITY}{name}", _probability(place)) for place, name in enumerate(classes)]
+    return [Column(name, _CONTENTS[name]) for name in ("path", "label")] + probabilities
+
+
+def parse_columns(text: str, classes: Sequence[str]) -> list[Column]:
+    """Return the columns of `name=content,...`; a content alone is its name as well. Raises UsageError."""
+    columns = []
+    for item in text.split(","):
+        name, _, content = item.rpartition("=")
+        if content.startswith(_PROBABILITY) and content[len(_PROBABILITY) :] in classes:
+            cell: Cell = _probability(classes.index(content[len(_PROBABILITY) :]))
+        elif content in _CONTENTS:
+            cell = _CONTENTS[content]
+        else:
+            raise UsageError(
+                f"{param('columns', text)}: {content!r} is not known: use {', '.join(_CONTENTS)} or "
+                f"{_PROBABILITY}{classes[0]}, as in ImageId=stem,Label=label"
+            )
+        columns.append(Column(name or content, cell))
+    return columns
+
+
+def _probability(place: int) -> Callable[[int, ImagePrediction], float]:
+    return lambda number, image: image.probabilities[place]

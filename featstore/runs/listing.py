@@ -1,0 +1,103 @@
+"""The list of the runs in a folder."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import NamedTuple
+
+from featstore.errors import FeatstoreError, RunError
+from featstore.runs.files import load_run
+from featstore.runs.folders import leftover_folders, run_folders
+from featstore.runs.naming import default_name
+from featstore.runs.run import Run
+from featstore.system.figures import with_interval
+from featstore.system.text import Shown, Table, count
+
+
+class BrokenRun(NamedTuple):
+    """A folder that is no whole run, and why."""
+
+    folder: Path
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunList(Shown):
+    """The runs in a folder; `print` shows them as a table.
+
+    Attributes:
+        runs: The runs, the latest last. Each has a date: for one of an early release, when its file was written.
+        broken: Folders whose run cannot be read, and what killed processes have left.
+    """
+
+    runs: tuple[Run, ...]
+    broken: tuple[BrokenRun, ...]
+
+    def parts(self) -> Iterator[str | Table]:
+        """Yield the table: a run in a row, with its settings where its name does not tell them."""
+        settings = [_settings(run) for run in self.runs]
+        notes = ["interrupted" if run.interrupted else "" for run in self.runs]
+        rows = [
+            (run.folder.name, str(run.date)[:16].replace("T", " "), *_accuracy(run), what, note)
+            for run, what, note in zip(self.runs, settings, notes, strict=True)
+        ]
+        header = ["run", "date (UTC)", "on", "n", "accuracy", "settings", ""]
+        used = [
+            place for place, name in enumerate(header) if name not in ("settings", "") or any(r[place] for r in rows)
+        ]
+        if rows:
+            yield Table([header[place] for place in used], [[row[place] for place in used] for row in rows])
+        yield count(len(self.runs), "run")
+
+
+def list_runs(folder: str | os.PathLike[str] = "runs") -> RunList:
+    """List the runs in a folder, the latest last.
+
+    Args:
+        folder: The folder that holds those of the runs.
+
+    Returns:
+        The runs, and the folders whose run cannot be read.
+
+    Raises:
+        RunError: There is no such folder.
+    """
+    root = Path(folder)
+    if not root.is_dir():
+        raise RunError(f"{root}: no such folder; give the one in which train-head puts the folders of its runs")
+    broken = [
+        BrokenRun(path, f"{path}: is being written, or was left by a process that was killed")
+        for path in leftover_folders(root)
+    ]
+    runs = []
+    for path in run_folders(root):
+        try:
+            run = load_run(path)
+            default_name(run)  # raises for what no table could show
+            runs.append(run if run.date else replace(run, date=_written(path / "run.json")))
+        except FeatstoreError as error:
+            broken.append(BrokenRun(path, str(error)))
+    return RunList(runs=tuple(sorted(runs, key=lambda run: (run.date or "", run.folder))), broken=tuple(broken))
+
+
+def _written(file: Path) -> str:
+    return datetime.fromtimestamp(file.stat().st_mtime, UTC).isoformat(timespec="seconds")
+
+
+def _settings(run: Run) -> str:
+    """Return the settings of a run whose name does not begin with them."""
+    name = default_name(run)
+    return "" if run.folder.name.startswith(name) else name
+
+
+def _accuracy(run: Run) -> tuple[str, str, str]:
+    """Return the split that says most of other images, the number of its images, and the accuracy there."""
+    split = next((name for name in ("test", "val", "train") if name in run.metrics), None)
+    if split is None:
+        return "-", "-", "-"
+    metrics = run.metrics[split]
+    return split, metrics.describe_size(), with_interval(metrics.accuracy, metrics.accuracy_ci95)
