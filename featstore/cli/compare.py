@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -89,11 +89,10 @@ def command(
             cache=options.chosen_cache(cache, rehash),
             progress=progress,
         )
-    makers: list[tuple[Path | None, str, Callable[[], bytes]]] = [
+    lost = _write(
         (csv, "--csv", lambda: _as_csv(comparison)),
         (chart, "--chart", lambda: draw_chart(comparison, data, measurement, kind)),
-    ]
-    lost = _write(makers)
+    )
     warn(comparison.notes, progress)
     for command_, reason in comparison.failed:
         note(f"not measured: {command_}: {reason}")
@@ -120,13 +119,13 @@ def command(
         raise typer.Exit(1)
 
 
-def _write(makers: Sequence[tuple[Path | None, str, Callable[[], bytes]]]) -> list[str]:
+def _write(*files: tuple[Path | None, str, Callable[[], bytes]]) -> list[str]:
     """Write the files that were asked for, and return what could not be written: the table is still to be printed.
 
     This comes before printing, since a broken pipe must not lose the files.
     """
     lost = []
-    for path, option, make in makers:
+    for path, option, make in files:
         try:
             if path is not None:
                 write_file(path, make(), option)
@@ -154,10 +153,10 @@ def _flat(row: dict[str, Any]) -> dict[str, Any]:
         if key.endswith("_ci95"):
             name = key.removesuffix("_ci95")
             cells |= {f"{name}_low": value[0], f"{name}_high": value[1]}
-        elif key == "never_found":
-            cells[key] = spreadsheet_text("; ".join(value))
         elif key == "size":
             cells[key] = "x".join(map(str, value))
+        elif key == "never_found":
+            cells[key] = spreadsheet_text("; ".join(value))
         elif key == "parameters":
             cells[key] = " ".join(f"{name}={setting}" for name, setting in value.items())
         else:

@@ -39,7 +39,7 @@ def command(
         ),
     ] = None,
     weights: options.MovedWeights = [],
-    cache: options.Cache = None,
+    cache: options.RunCache = None,
     rehash: options.Rehash = False,
     json: options.Json = False,
     quiet: options.Quiet = False,

@@ -86,7 +86,7 @@ def test_a_head_with_a_base_of_its_own_gets_one_cell_per_preparation() -> None:
             {"epochs": "5"},
             "has such a parameter: logistic takes C, folds, max_iter",
         ),
-        (("logistic",), {"C": "much"}, "C='much': expected a number above 0, or none"),
+        (("logistic",), {"C": "much"}, "head logistic: C=much: expected a number above 0, or none"),
     ],
 )
 def test_heads_and_settings_are_checked_first(heads: Any, settings: Any, message: str, tmp_path: Path) -> None:
