@@ -131,12 +131,7 @@ def _folder(cache: CacheFolder) -> Path:
 
 def _from_memory(data: Any, options: DataOptions, cache: Path) -> Manifest:
     if isinstance(data, Mapping):
-        columns = {str(name): values for name, values in data.items()}
-        for name, values in columns.items():
-            if is_path(values) or not isinstance(values, Iterable):
-                raise UsageError(
-                    f"{param('data')}: expected columns with a value for each image, found {values!r} as {name!r}"
-                )
+        columns = _columns_of(data)
         if any(_are_images(values) for values in columns.values()):
             return scan_arrays(columns, "arrays", options, cache)
         return _scan_table(table_of_columns(columns, "table"), options, cache)
@@ -159,6 +154,16 @@ def _from_memory(data: Any, options: DataOptions, cache: Path) -> Manifest:
     if items and all(isinstance(item, tuple | list) and len(item) == 2 for item in items):
         return _from_pairs([first for first, _ in items], [second for _, second in items], options, cache)
     return list_files(items, options)
+
+
+def _columns_of(data: Mapping[Any, Any]) -> dict[str, Any]:
+    """Return the columns by name; raises UsageError for a mapping of something else."""
+    for name, values in data.items():
+        if is_path(values) or not isinstance(values, Iterable):
+            raise UsageError(
+                f"{param('data')}: expected columns with a value for each image, found {values!r} as {name!r}"
+            )
+    return {str(name): values for name, values in data.items()}
 
 
 def _from_pairs(first: Any, labels: Any, options: DataOptions, cache: Path) -> Manifest:
