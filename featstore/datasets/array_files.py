@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from featstore.datasets.arrays import write_images
 from featstore.datasets.columns import label_column
@@ -18,13 +18,9 @@ from featstore.errors import DataError
 from featstore.system.files import FileStat
 from featstore.system.text import listed
 
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
 ARRAY_ENDINGS = (".npz", ".npy")
 _PIXEL = re.compile(r"(pixel|px|p)?[ _]?\d+|\d+x\d+", re.IGNORECASE)
 _LEAST_PIXELS = 16
-_NOT_ARRAYS = "cannot be read as arrays of numbers that NumPy has saved; save them by numpy.savez again"
 
 # The names of sets of arrays: those of keras.datasets, MedMNIST and scikit-learn, and the usual ones of a single set.
 _SPLITS: dict[str, tuple[str, ...]] = {"train": ("train",), "val": ("val", "valid", "validation"), "test": ("test",)}
@@ -46,23 +42,15 @@ def scan_array_file(path: Path, options: DataOptions, cache: Path) -> Manifest:
     import numpy as np
 
     try:
-        with np.load(path, allow_pickle=False) as found:
-            arrays = {name: found[name] for name in found.files}
-    except (AttributeError, TypeError):  # a .npy is an array, which is not closed
-        arrays = {"images": _load_one(path)}
+        with path.open("rb") as file:
+            found = np.load(file, allow_pickle=False)
+            is_one = isinstance(found, np.ndarray)
+            arrays = {"images": found} if is_one else {name: found[name] for name in found.files}
     except Exception as error:  # NumPy raises many kinds for a damaged file
-        raise DataError(f"{path}: {_NOT_ARRAYS}") from error
+        raise DataError(
+            f"{path}: cannot be read as arrays of numbers that NumPy has saved; save them by numpy.savez again"
+        ) from error
     return scan_arrays(arrays, str(path), options, cache)
-
-
-def _load_one(path: Path) -> NDArray[Any]:
-    import numpy as np
-
-    try:
-        array = np.load(path, allow_pickle=False)
-    except Exception as error:  # as above
-        raise DataError(f"{path}: {_NOT_ARRAYS}") from error
-    return np.asarray(array)
 
 
 def scan_arrays(arrays: Mapping[str, Any], source: str, options: DataOptions, cache: Path) -> Manifest:

@@ -38,27 +38,29 @@ class NamePattern:
 
     def label(self, path: str) -> str | None:
         """Return the label in a path relative to DATA; None if it does not fit. Raises DataError for two labels."""
+        found = self.labels(path)
+        if len(found) > 1:
+            raise DataError(
+                f"{param('label_from', self.pattern)}: {path} fits in two ways, with the label {found[0]!r} or "
+                f"{found[1]!r}; write # for a number, as in {{label}}_#"
+            )
+        return (clean_label(found[0]) or None) if found else None
+
+    def labels(self, path: str) -> list[str]:
+        """Return the shortest and the longest label that a path relative to DATA may have: one, two or none."""
         parts = PurePath(path).parts[-self._depth :]
         name = "/".join([*parts[:-1], PurePath(path).stem])
-        greedy, lazy = self._greedy.fullmatch(name), self._lazy.fullmatch(name)
-        if greedy is None or lazy is None:
-            return None
-        if greedy["label"] != lazy["label"]:
-            raise DataError(
-                f"{param('label_from', self.pattern)}: {path} fits in two ways, with the label {lazy['label']!r} or "
-                f"{greedy['label']!r}; write # for a number, as in {{label}}_#"
-            )
-        return clean_label(greedy["label"]) or None
+        matches = (pattern.fullmatch(name) for pattern in (self._lazy, self._greedy))
+        return list(dict.fromkeys(match["label"] for match in matches if match))
 
 
 def propose_pattern(paths: Sequence[str]) -> str:
     """Return what to do about files without labels if their names look like labels with numbers, else nothing."""
     for text in _PROPOSED:
         pattern = NamePattern(text)
-        labels = [pattern.label(path) for path in paths]
-        found = in_natural_order(label for label in labels if label is not None and not label.isdigit())
-        fitting = sum(label in found for label in labels)
-        if fitting > 0.9 * len(paths) and 2 <= len(found) <= fitting / 2:
+        fitting = [label for path in paths for label in pattern.labels(path) if not label.isdigit()]
+        found = in_natural_order(fitting)
+        if 0.9 * len(paths) < len(fitting) <= len(paths) and 2 <= len(found) <= len(fitting) / 2:
             return spelled(
                 f"{param('label_from', text)} would read the labels {listed(found)} from the names of the files"
             )

@@ -147,12 +147,15 @@ def _settle_model(model: OnePath) -> str:
     return settle_model(one_path(model, "model"))
 
 
+_PUBLISHED = ("default", "shipped")  # words for the weights that a base was published with
+
+
 def settle_weights(weights: OnePath | None) -> str | None:
     """Return weights as they are named here; None for what the base was published with."""
     if weights is None or weights == "":
         return None
     text = one_path(weights, "weights")
-    return None if plain(text) == "default" else spelled_as(text, ("imagenet", "random")) or text
+    return None if plain(text) in _PUBLISHED else spelled_as(text, ("imagenet", "random")) or text
 
 
 def _settle_scales(scales: str | Sequence[Any] | None) -> str | None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from featstore.extraction.recipe import AXES
 from helpers.cli import call
 
 GRID = ("--model", "tiny", "--preprocess", "keras", "--preprocess", "raw", "--head", "logistic", "--head", "bn-dropout")
@@ -30,18 +31,7 @@ def test_the_table_the_json_the_csv_and_the_chart_agree(photos: Path, tmp_path: 
     assert result["shared"] == ["bn-dropout epochs=2"]
     assert [set(row) for row in result["rows"]] == 4 * [
         {"name", "model", "weights", "alpha", "preprocess", "size", "views", "head", "n", "groups", "accuracy"}
-        | {
-            "weights_seed",
-            "resize",
-            "scales",
-            "fit",
-            "interpolation",
-            "reading",
-            "layer",
-            "pool",
-            "dtype",
-            "parameters",
-        }
+        | {"weights_seed", "parameters", *AXES, "bits"}
         | {"accuracy_ci95", "log_loss"}
         | {"difference_to_best", "difference_ci95", "seconds_extract", "seconds_fit", "width", "bytes", "command"}
     ]

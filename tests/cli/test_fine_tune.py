@@ -28,6 +28,8 @@ FIELDS = {
     "seconds",
     "notes",
     "skipped",
+    "data",
+    "remarks",
     "chosen",
 }
 
@@ -59,8 +61,9 @@ def test_json_has_what_a_script_needs(work: Path) -> None:
     assert found["recommended"] in (found["run"], found["head_run"])
     assert set(found["metrics_before"]) == set(found["metrics_after"]) == {"train", "val", "test"}
     assert "validation" in found["verdict"]
+    assert found["data"]["layout"] == "class folders"
+    assert {line.split(":")[0] for line in done.err.splitlines()} == {"2 classes"}
     assert found["chosen"]["epochs"] == 3
-    assert done.err == ""
 
 
 def test_a_table_for_people(work: Path) -> None:

@@ -105,8 +105,12 @@ def test_a_leak_is_a_warning_beside_the_result(tmp_path: Path) -> None:
     write_photos(tmp_path / "data" / "test", 1)
     done = call("train-head", tmp_path / "data", "--model", "tiny", "--json")
     assert done.code == 0
-    json.loads(done.out)
-    assert done.err.startswith("warning: 2 held-out images are byte for byte in the training split too")
+    result = json.loads(done.out)
+    classes, *_, leak = done.err.splitlines()[:3]
+    assert classes == "2 classes: discs 4/1, stripes 4/1 (train/test)"
+    assert leak.startswith("warning: 2 held-out images are byte for byte in the training split too")
+    assert leak == f"warning: {result['notes'][0]}"
+    assert result["data"]["classes"]["discs"] == {"images": 5, "train": 3, "val": 1, "test": 1}
 
 
 @pytest.mark.parametrize(

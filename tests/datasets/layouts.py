@@ -297,6 +297,11 @@ FOLDERS = [
         refused="label_from='{label}_#' would read the labels great_dane, pug",
     ),
     Layout(
+        name="one class instead of the data set, with numbers for names",
+        draw=lambda root: put(root, "photos/cat", "photos/dog", name="00{}.jpg") / "photos" / "cat",
+        refused="did you mean ",
+    ),
+    Layout(
         name="a pattern that fits in two ways",
         draw=lambda root: put(put(root, ".", name="great_dane_{}.jpg"), ".", name="pug_{}.jpg"),
         options={"label_from": "{label}_*"},
