@@ -125,7 +125,7 @@ def _write(*files: tuple[Path | None, str, Callable[[], bytes]]) -> list[str]:
     This comes before printing, since a broken pipe must not lose the files.
     """
     lost = []
-    for path, option, make in makers:
+    for path, option, make in files:
         try:
             if path is not None:
                 write_file(path, make(), option)
