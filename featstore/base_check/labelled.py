@@ -195,7 +195,7 @@ def describe_reading(reading: Mapping[str, Any]) -> str:
 def _sizes(recipe: Recipe) -> list[Size | None]:
     """Return the size of `recipe` and its scales; raises UsageError where two are the same."""
     scales = scales_of(recipe)
-    own = recipe.source().default_size() if recipe.size is None else parse_size(recipe.size)
+    own = recipe.source().default_size() if recipe.size is None else parse_size(str(recipe.size))
     sizes = [own, *map(parse_size, scales)]
     if len(set(sizes)) < len(sizes):
         raise UsageError(
