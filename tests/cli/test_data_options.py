@@ -70,7 +70,7 @@ def test_names_that_look_like_labels_are_told_with_what_to_type(archive: Path) -
     """In the spelling of the command line, and before anything is extracted."""
     done = call("train-head", "archive", *PIXELS)
     assert done.code == 1
-    assert "--label-from {label}.# would read the labels discs, stripes from the names of the files" in done.err
+    assert "--label-from '{label}.#' would read the labels discs, stripes from the names of the files" in done.err
     assert not Path("cache").exists()
 
 
