@@ -63,7 +63,9 @@ def extract(
     augmented versions too.
 
     Args:
-        data: A folder, a table or arrays, on disk or in memory, or the manifest of any of them: see `as_manifest`.
+        data: A folder; a table with columns such as path and label, as CSV, Parquet, DataFrame or mapping; a list of
+            paths or of pairs (path, label); arrays or images of Pillow, alone, as (images, labels) or in a .npz; or the
+            manifest of any of them, from `scan`.
         cache: A `Cache`, or the folder of one. Default: $FEATSTORE_CACHE, or `cache` in the working folder.
         progress: Whether to show a display on standard error, or a `Progress` of your own.
         **options: The fields of `Recipe`; all but `augment`, `weights_seed` and `top` may be lists, which makes one set
@@ -110,7 +112,7 @@ def train_head(
     If the training is interrupted, the best epoch so far is saved, in a run whose `interrupted` is true.
 
     Args:
-        data: A folder, a table or arrays, on disk or in memory, or the manifest of any of them: see `as_manifest`.
+        data: As for `extract`.
             Splits that it does not bring are made from the content of the images.
         head: Name of the head: `logistic`, `bn-dropout`, `vgg-fc`, `fc-bn` or `scratch-cnn`.
         parameters: Parameters of the head, as in `{"C": 0.1}`.
@@ -190,7 +192,7 @@ def compare(
     """Measure every combination of features and heads on the same held-out images.
 
     Args:
-        data: A folder, a table or arrays, on disk or in memory, or the manifest of any of them: see `as_manifest`.
+        data: As for `extract`.
         heads: Name of a head, or several.
         parameters: Parameters for those of the heads that have them.
         seeds: How often each head is trained, with one seed after the other; accuracies are averaged.
@@ -284,7 +286,7 @@ def fine_tune(
         views: `augment:K` trains on K random versions of each training image as well.
         augment: Changes to the ranges of these versions; `none` switches them off with `whole`.
         weights: File of the base's weights, if it was moved.
-        cache: A `Cache`, or the folder of one. Default: $FEATSTORE_CACHE, or `cache` in the working folder.
+        cache: A `Cache`, or the folder of one. Default: $FEATSTORE_CACHE, or that of the run.
         runs: Folder in which the new run is saved. Default: that of `run`.
         name: Name of its folder there. Default: that of `run` with `-tuned`.
         progress: Whether to show a display on standard error, or a `Progress` of your own.
@@ -346,9 +348,9 @@ def evaluate(
 
     Args:
         run: A run, or its folder.
-        data: A folder, a table or arrays, on disk or in memory, or the manifest of any of them: see `as_manifest`.
+        data: As for `extract`.
         weights: File of the base's weights, if it was moved; one for each base of the run.
-        cache: A `Cache`, or the folder of one. Default: $FEATSTORE_CACHE, or `cache` in the working folder.
+        cache: A `Cache`, or the folder of one. Default: $FEATSTORE_CACHE, or that of the run.
         progress: Whether to show a display on standard error, or a `Progress` of your own.
         **options: The fields of `DataOptions`: how `data` is read.
 
@@ -358,6 +360,7 @@ def evaluate(
     Raises:
         DataError: A label is not one of the run's, or no labelled image can be read.
         RunError: The base or its weights are not those of the run.
+        BaseUnavailable: An image is not in the cache, and the weights are not there.
 
     Warns:
         LeakWarning: Held-out images are among those that the run was trained on.
@@ -389,7 +392,7 @@ def predict(
         images: One or more image files, and folders of them; or a table, arrays or images in memory, as `data` of the
             other verbs.
         weights: File of the base's weights, if it was moved; one for each base of the run.
-        cache: A `Cache`, or the folder of one. Default: $FEATSTORE_CACHE, or `cache` in the working folder.
+        cache: A `Cache`, or the folder of one. Default: $FEATSTORE_CACHE, or that of the run.
         progress: Whether to show a display on standard error, or a `Progress` of your own.
 
     Returns:
@@ -398,6 +401,7 @@ def predict(
     Raises:
         DataError: No image can be read.
         RunError: The base or its weights are not those of the run.
+        BaseUnavailable: An image is not in the cache, and the weights are not there.
     """
     from featstore.runs.prediction import predict_images
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,8 @@ import numpy as np
 
 from featstore.bases.catalog import TINY
 from featstore.bases.defaults import keras_defaults
-from featstore.bases.file_kinds import ARCHIVE_ENDING
+from featstore.bases.file_kinds import ARCHIVE_ENDING, check_hdf5
+from featstore.bases.flat import flatten
 from featstore.bases.hdf5 import LOCKS, is_about_locks
 from featstore.bases.held import HeldBase, hold_base, release_base
 from featstore.bases.keras_file import refuse_code, saved_by
@@ -113,7 +116,12 @@ def _digest_of_file(source: BaseSource, height: int, width: int) -> str | None:
 
 
 def _build_published(source: BaseSource, height: int, width: int, pool: str, path: Path) -> HeldBase:
-    """Return the base with the weights that Keras keeps at `path`, or downloads to there."""
+    """Return the base with the weights that Keras keeps at `path`, or downloads to there.
+
+    Keras passes over a folder that it may not write to, even if the file is there, and downloads it to another.
+    """
+    if path.exists() and not os.access(path.parent.parent, os.W_OK):
+        return build_new(replace(source, weights=str(path)), height, width, pool)
     before = hash_file(path) if path.exists() else None
     model = _build(source, height, width, pool)
     after = hash_file(path) if path.exists() else None
@@ -175,6 +183,11 @@ def _build_application(source: BaseSource, height: int, width: int, pool: str) -
                 f"{source.model} cannot be built for {height}x{width} px: {_summary(error)}"
             ) from error
         if wanted.exists():
+            _refuse_locks(wanted, error)
+            try:
+                check_hdf5(wanted)
+            except BaseUnavailable as reason:
+                raise BaseUnavailable(f"{reason}; delete it, and Keras downloads it again") from error
             raise BaseUnavailable(
                 f"{wanted}: cannot be loaded into {source.model}, perhaps an incomplete download "
                 f"({_summary(error)}); delete it and try again"
@@ -286,7 +299,7 @@ def _load_user_model(path: Path) -> Any:
             f"{path}: layer {layer.name!r} computes in {layer.dtype_policy.name}: expected float32; save the network "
             "without quantization"
         )
-    return model
+    return flatten(model)
 
 
 def _computes_otherwise(layer: Any) -> bool:

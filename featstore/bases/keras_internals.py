@@ -1,13 +1,14 @@
 """What featstore uses of Keras beyond its public interface, here and nowhere else.
 
-A cut needs the graph of a network, fine-tuning all of its layers, nested ones included, and losses the logits that a
-network has put through a softmax. Keras shows none of them in public. The names below are in the sources of Keras
-3.9.0, 3.10.0, 3.11.0, 3.12.0, 3.13.0, 3.14.0 and 3.15.1. A Keras that lacks one is refused with a line that says so.
+A cut needs the graph of a network, inner networks are taken apart by calling it anew, fine-tuning needs all layers,
+those of inner networks included, and losses need the logits that a network has put through a softmax. Keras shows none
+of them in public. The names below are in the sources of Keras 3.9.0, 3.10.0, 3.11.0, 3.12.0, 3.13.0, 3.14.0 and 3.15.1.
+A Keras that lacks one is refused with a line that says so.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol
 
@@ -42,6 +43,13 @@ def graph_nodes(model: Any) -> list[Node]:
         for node in nodes:
             _ = node.operation, node.parent_nodes, node.outputs
         return nodes
+
+
+def call_through_graph(model: Any, inputs: Any, replaced: Callable[[Any], Any]) -> Any:
+    """Call each operation of a functional `model` on `inputs`, or what `replaced` returns for it, in their order."""
+    with _refused_if_missing():
+        run = model._run_through_graph
+    return run(list(inputs), operation_fn=replaced)
 
 
 def all_layers(model: Any) -> list[Any]:

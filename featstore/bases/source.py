@@ -205,7 +205,8 @@ def _check_weights_path(weights: str) -> None:
         raise UsageError(f"{param('weights', weights)}: {reason}")
     if not weights.endswith(MODEL_ENDINGS):
         raise UsageError(
-            f"{param('weights', weights)}: expected imagenet, random, or the path of a .h5, .hdf5 or .keras file"
+            f"{param('weights', weights)}: expected imagenet, random, default, or the path of a .h5, .hdf5 or .keras "
+            "file"
         )
     if not os.path.isfile(weights):
         raise BaseUnavailable(f"{param('weights', weights)}: no such file")

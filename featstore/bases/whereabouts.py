@@ -30,9 +30,8 @@ def files_like(path: Path, beside: Path) -> list[Path]:
 
 def describe_places() -> str:
     """Return where `files_like` looks, as text."""
-    return (
-        f"next to the run, in ${WEIGHTS_VARIABLE} ({os.environ.get(WEIGHTS_VARIABLE, 'not set')}), in {keras_models()}"
-    )
+    named = os.environ.get(WEIGHTS_VARIABLE) or "not set"
+    return f"next to the run, in ${WEIGHTS_VARIABLE} ({named}) or in {keras_models()}"
 
 
 def _folders(path: Path, beside: Path) -> list[Path]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -89,11 +89,10 @@ def command(
             cache=options.chosen_cache(cache, rehash),
             progress=progress,
         )
-    makers: list[tuple[Path | None, str, Callable[[], bytes]]] = [
+    lost = _write(
         (csv, "--csv", lambda: _as_csv(comparison)),
         (chart, "--chart", lambda: draw_chart(comparison, data, measurement, kind)),
-    ]
-    lost = _write(makers)
+    )
     warn(comparison.notes, progress)
     for command_, reason in comparison.failed:
         note(f"not measured: {command_}: {reason}")
@@ -104,8 +103,8 @@ def command(
                 "findings": list(comparison.findings),
                 "shared": list(comparison.shared),
                 "notes": list(comparison.notes),
-                "data": comparison.data.describe(),
                 "remarks": list(comparison.remarks),
+                "data": comparison.data.describe(),
                 "failed": [item._asdict() for item in comparison.failed],
                 "skipped": [item._asdict() for item in comparison.skipped],
             }
@@ -120,13 +119,13 @@ def command(
         raise typer.Exit(1)
 
 
-def _write(makers: Sequence[tuple[Path | None, str, Callable[[], bytes]]]) -> list[str]:
+def _write(*files: tuple[Path | None, str, Callable[[], bytes]]) -> list[str]:
     """Write the files that were asked for, and return what could not be written: the table is still to be printed.
 
     This comes before printing, since a broken pipe must not lose the files.
     """
     lost = []
-    for path, option, make in makers:
+    for path, option, make in files:
         try:
             if path is not None:
                 write_file(path, make(), option)

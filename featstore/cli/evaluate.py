@@ -39,7 +39,7 @@ def command(
         ),
     ] = None,
     weights: options.MovedWeights = [],
-    cache: options.Cache = None,
+    cache: options.RunCache = None,
     rehash: options.Rehash = False,
     json: options.Json = False,
     quiet: options.Quiet = False,
@@ -78,8 +78,8 @@ def command(
                 },
                 "unlabelled": found.unlabelled,
                 "notes": list(found.notes),
-                "data": found.data.describe(),
                 "remarks": list(found.remarks),
+                "data": found.data.describe(),
                 "skipped": skipped,
             }
         )

@@ -84,7 +84,7 @@ class Fields:
         if str in get_args(kind):
             kind = str | None  # a size is text or a number; here it is text
         if known:  # Typer would take them in one spelling only
-            suggest, more = lambda: known, {"parser": _one_of(hint), "metavar": f"[{'|'.join(known)}]"}
+            suggest, more = lambda: known, {"parser": _one_of(hint), "metavar": f"<{'|'.join(known)}>"}
         if name in self.repeatable:
             kind, text = list[float] if float in get_args(kind) else list[str], f"{text} {_REPEATED[name]}"
             default = [] if default is None or name in self.optional else default if default is MISSING else [default]

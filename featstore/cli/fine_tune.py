@@ -77,7 +77,7 @@ def command(
         Path | None, typer.Option("--runs", help="Folder of the new run. Default: that of RUN.", show_default=False)
     ] = None,
     name: options.Name = None,
-    cache: options.Cache = None,
+    cache: options.RunCache = None,
     rehash: options.Rehash = False,
     json: options.Json = False,
     quiet: options.QuietRun = False,
@@ -132,8 +132,8 @@ def _describe(tuned: FineTuned) -> dict[str, Any]:
         "recommended": str(tuned.recommended.folder),
         "seconds": tuned.run.seconds,
         "notes": list(tuned.notes),
-        "data": tuned.data.describe(),
         "remarks": list(tuned.run.remarks),
+        "data": tuned.data.describe(),
         "skipped": [item._asdict() for item in tuned.skipped],
     }
 

@@ -16,7 +16,8 @@ Data = Annotated[
     str,
     typer.Argument(
         metavar="DATA",
-        help="DATA/<class>/, or DATA/train/<class>/ with DATA/val and DATA/test; or a CSV path,label,split,group.",
+        help="DATA/<class>/, or DATA/train/<class>/ with DATA/val and DATA/test; or a table of paths and labels, or "
+        "arrays (.npz).",
         show_default=False,
     ),
 ]
@@ -38,6 +39,12 @@ Settings = Annotated[
 Cache = Annotated[
     Path | None,
     typer.Option("--cache", help="Folder of the features. Default: $FEATSTORE_CACHE, or cache.", show_default=False),
+]
+RunCache = Annotated[
+    Path | None,
+    typer.Option(
+        "--cache", help="Folder of the features. Default: $FEATSTORE_CACHE, or that of the run.", show_default=False
+    ),
 ]
 Rehash = Annotated[
     bool,

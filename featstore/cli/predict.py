@@ -57,7 +57,7 @@ def command(
     ] = 1,
     weights: options.MovedWeights = [],
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 if any file had to be skipped.")] = False,
-    cache: options.Cache = None,
+    cache: options.RunCache = None,
     rehash: options.Rehash = False,
     json: options.Json = False,
     quiet: options.Quiet = False,

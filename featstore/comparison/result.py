@@ -16,6 +16,8 @@ from featstore.heads.interface import Curve
 from featstore.system.figures import figure, interval, loss, megabytes
 from featstore.system.text import Shown, Table, count
 
+A_POINT = 0.01  # of accuracy: a mean over the classes that is closer to it has no column
+
 
 @dataclass(frozen=True, kw_only=True)
 class ComparisonRow:
@@ -166,13 +168,14 @@ class Comparison(Shown):
         yield from (f"  {row.command}" for row in self.rows)
 
     def _table(self) -> Table:
-        """Return the rows; what is the same as the accuracy, or says nothing of any row, has no column."""
-        by_class = any(abs(row.by_class.balanced_accuracy - row.accuracy) > 5e-4 for row in self.rows)
+        """Return the rows. Figures by class have a column only where they say more than the accuracy."""
+        by_class = any(abs(row.by_class.balanced_accuracy - row.accuracy) > A_POINT for row in self.rows)
         never_found = any(row.by_class.never_found for row in self.rows)
-        columns = ("accuracy", "95 % interval", "by class" * by_class, "never found" * never_found)
-        costs = ("extract s", "fit s", "width", "MB")
-        results = (*filter(None, columns), "log loss", "to the best", *costs)
-        levels = self.rows[0].factors
+        levels, costs = self.rows[0].factors, ("extract s", "fit s", "width", "MB")
+        accuracies = ("accuracy", "95 % interval", *["by class"] * by_class, *["never found"] * never_found)
         alike = [name for name in levels if len({row.factors[name] for row in self.rows}) == 1]
-        rows = [row.cells(by_class, never_found) for row in self.rows]
-        return Table([*levels, *results], rows, optional=(*costs[::-1], *alike, "log loss"))
+        return Table(
+            [*levels, *accuracies, "log loss", "to the best", *costs],
+            [row.cells(by_class, never_found) for row in self.rows],
+            optional=(*costs[::-1], *alike, "log loss"),
+        )

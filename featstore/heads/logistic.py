@@ -221,7 +221,7 @@ def _fit_pipeline(
 
 @contextmanager
 def _muted_warnings() -> Iterator[None]:
-    """Hide two warnings of scikit-learn: that the labels may be numbers, which are names here, and of `max_iter`."""
+    """Hide two warnings of scikit-learn: that numbers of classes may be quantities, and of `max_iter`."""
     from sklearn.exceptions import ConvergenceWarning
 
     with warnings.catch_warnings():

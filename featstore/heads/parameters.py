@@ -167,8 +167,11 @@ def parse_parameters(kind: Any, head: str, given: Mapping[str, Any]) -> dict[str
             )
         if name in parsed:
             raise UsageError(f"{param('parameters', word)}: {name} is given twice")
-        parsed[name] = _parse(name, value, hints[name], range_of(kind, name))
-    kind(**parsed)  # raises for a value outside its range
+        parsed[name] = _parse(value, hints[name])
+        try:
+            kind(**{name: parsed[name]})
+        except (UsageError, TypeError):  # which would name an option, and `--folds` of compare is another one
+            raise UsageError(f"head {head}: {name}={value}: expected {range_of(kind, name)}") from None
     return parsed
 
 
@@ -179,8 +182,8 @@ def parameter_named(word: str, known: list[str]) -> str | None:
     return name or (spelled_as(ALIASES[alias], known) if alias else None)
 
 
-def _parse(name: str, value: Any, hint: Any, expected: str) -> Any:
-    """Return a value that was given as text as its type."""
+def _parse(value: Any, hint: Any) -> Any:
+    """Return a value that was given as text as its type; text that is no such value stays as it is."""
     if not isinstance(value, str):
         return value
     if _may_be_none(hint) and value.strip().lower() == "none":
@@ -190,7 +193,7 @@ def _parse(name: str, value: Any, hint: Any, expected: str) -> Any:
     try:
         return int(value) if isinstance(limits(hint), Between) else float(value)
     except ValueError:
-        raise UsageError(f"{param(name, value)}: expected {expected}") from None
+        return value
 
 
 def _may_be_none(hint: Any) -> bool:

@@ -103,7 +103,7 @@ def settle_size(size: Size | None) -> str | int | None:
         return None
     if not isinstance(size, str | tuple | list):
         try:
-            return operator.index(size)  # a number of numpy is none of JSON
+            return operator.index(size)  # JSON does not take numbers of numpy
         except TypeError:
             raise UsageError(f"size {size!r}: give one side or both in whole pixels, as in 224 or (224, 320)") from None
     sides = _sides(size) if isinstance(size, str) else [str(side) for side in size]

@@ -52,11 +52,24 @@ def load_tensorflow() -> None:
             raise BaseUnavailable(
                 f"Keras runs on {backend} here and featstore on TensorFlow: set KERAS_BACKEND=tensorflow"
             )
-        if not loaded("tensorflow"):
-            _import_tensorflow()
-        with collection_paused():
-            import_module("keras")
+        with _refused_settings_told():
+            if not loaded("tensorflow"):
+                _import_tensorflow()  # which may import Keras
+            with collection_paused():
+                import_module("keras")
     pin_loaded()
+
+
+@contextmanager
+def _refused_settings_told() -> Iterator[None]:
+    """Raise BaseUnavailable where Keras does not accept its settings, which it says with a bare assertion."""
+    try:
+        yield
+    except (AssertionError, AttributeError, TypeError, ValueError) as error:
+        raise BaseUnavailable(
+            f"Keras does not start ({type(error).__name__}: {error}): its settings are in keras.json in $KERAS_HOME or "
+            "~/.keras, and in variables that begin with KERAS_; take out what it does not accept"
+        ) from error
 
 
 def _refuse_rounding() -> None:

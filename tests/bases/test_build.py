@@ -219,6 +219,25 @@ def test_a_damaged_download_is_named_with_the_remedy(download: Any) -> None:
         fresh(mobilenet(weights="imagenet"), 224, 224)
 
 
+def test_a_page_in_place_of_a_download_is_called_so(download: Any) -> None:
+    """As a proxy sends one: to try again would not help, so the message says what the file is."""
+    file: list[Path] = []
+    file.append(download(lambda *_, **__: str(file[0])) / "mobilenet_2_5_224_tf_no_top.h5")
+    file[0].write_bytes(b"<!DOCTYPE html><title>Sign in</title>")
+    with pytest.raises(BaseUnavailable, match=r"no_top\.h5: is a web page .*; delete it, and Keras downloads it again"):
+        fresh(mobilenet(weights="imagenet"), 224, 224)
+
+
+def test_a_folder_of_keras_that_is_only_read_is_used(
+    download: Any, saved: tuple[str, dict[Saver, Path]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Keras itself would look into /tmp/.keras and download there, or fail where there is no network."""
+    folder = download(lambda *_, **__: pytest.fail("a download"))
+    shutil.copy(saved[1][save_legacy], folder / "mobilenet_2_5_224_tf_no_top.h5")
+    monkeypatch.setattr("os.access", lambda path, mode: Path(path) != folder.parent)
+    assert weights_digest(fresh(mobilenet(weights="imagenet"), 48, 40)) == saved[0]
+
+
 class Killed(BaseException):
     """The exception of the command line for SIGTERM: it is not a KeyboardInterrupt, so Keras does not clean up."""
 

@@ -68,7 +68,9 @@ def test_tiny_has_no_imagenet_weights() -> None:
 def test_a_file_that_is_neither_hdf5_nor_keras_is_refused(tmp_path: Path) -> None:
     """The ending decides, and the message lists the possible ones."""
     (tmp_path / "w.txt").write_bytes(b"x")
-    with pytest.raises(UsageError, match=r"expected imagenet, random, or the path of a \.h5, \.hdf5 or \.keras file"):
+    with pytest.raises(
+        UsageError, match=r"expected imagenet, random, default, or the path of a \.h5, \.hdf5 or \.keras file"
+    ):
         parse_source("VGG16", str(tmp_path / "w.txt"), None, 0)
 
 

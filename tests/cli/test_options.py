@@ -154,6 +154,12 @@ def test_a_command_is_the_same_by_itself(command: str) -> None:
     assert alone.commands[command].get_help(context) == COMMANDS.commands[command].get_help(context)
 
 
+@pytest.mark.parametrize("words", [(), ("extract",), ("cache", "ls")])
+def test_help_is_found_by_its_short_name(words: tuple[str, ...]) -> None:
+    """As in most programs."""
+    assert call(*words, "-h").out == call(*words, "--help").out != ""
+
+
 def test_an_unknown_command_is_a_usage_error() -> None:
     """As any other slip."""
     done = call("exract", "photos")
@@ -235,15 +241,18 @@ def test_an_unknown_option_is_answered_by_its_meaning(arguments: tuple[str, ...]
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("train-head", ".", "--head", "vgg-fc", "--set", "rate=abc"), "--rate abc: expected a number above 0"),
+        (
+            ("train-head", ".", "--head", "vgg-fc", "--set", "rate=abc"),
+            "vgg-fc: rate=abc: expected a number above 0",
+        ),
         (
             ("train-head", ".", "--head", "vgg-fc", "--epochs", "1.5"),
-            "--epochs 1.5: expected a whole number",
+            "vgg-fc: epochs=1.5: expected a whole number",
         ),
-        (("train-head", ".", "--head", "vgg-fc", "--p", "1"), "--p 1.0: expected a number of at least 0 and below 1"),
+        (("train-head", ".", "--head", "vgg-fc", "--p", "1"), "vgg-fc: p=1: expected a number of at least 0 and"),
         (
             ("train-head", ".", "--head", "fc-bn", "--activation", "x"),
-            "--activation x: is not known: use one of relu",
+            "fc-bn: activation=x: expected one of relu, elu",
         ),
         (("train-head", ".", "--epochs", "5"), "head logistic has no parameter 'epochs': it takes C, folds, max_iter"),
         (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import pytest
 
 from featstore.bases.source import BaseSource
 from featstore.comparison.grid import make_grid
-from featstore.comparison.naming import NamedCells, name_bases, name_cells, row_name, shortest_tails
+from featstore.comparison.naming import MAIN, NamedCells, name_bases, name_cells, row_name, shortest_tails
 from featstore.datasets.digests import DigestMemory
 from featstore.extraction.plan import make_plan
 from featstore.extraction.recipe import Recipe
@@ -81,6 +82,7 @@ def test_what_is_named_twice_is_one_cell() -> None:
         ("fit", ["squash", "crop", "pad"]),
         ("interpolation", ["bilinear", "nearest"]),
         ("reading", ["pillow", "keras-compat"]),
+        ("bits", [16, 12]),
         ("layer", ["last", "block2a_out"]),
         ("pool", ["avg", "max", "none"]),
         ("dtype", ["float16", "float32"]),
@@ -96,6 +98,14 @@ def test_every_axis_of_the_features_is_told(option: str, values: list[Any], reme
         told = list(named(recipe).shared)
         assert told[: len(expected)] == expected
         assert names(recipe) == [f"tiny, keras, {size or 32}, one, logistic"]
+
+
+def test_no_option_of_the_features_is_forgotten(remembered: None) -> None:
+    """A field that comes later needs a level, or a name of the base."""
+    [options] = named(Recipe(model="tiny")).options.values()
+    of_the_base = {"weights", "alpha", "weights_seed", "top"}
+    told_by_itself = {"augment"}  # which only augmented rows have
+    assert {*MAIN, *options} == {field.name for field in fields(Recipe)} - of_the_base - told_by_itself | {"head"}
 
 
 def test_a_default_is_not_told(remembered: None) -> None:

@@ -84,3 +84,20 @@ def test_a_script_sees_none_of_them(tmp_path: Path) -> None:
     variables = {k: v for k, v in os.environ.items() if k != "TF_CPP_MIN_LOG_LEVEL"}
     done = subprocess.run([sys.executable, "-c", script], env=variables, capture_output=True, text=True)
     assert (done.stdout, done.stderr) == ("loaded\n", "")
+
+
+@pytest.mark.tf
+@pytest.mark.parametrize("settings, variables", [('{"epsilon": 1}', {}), ("{}", {"KERAS_MAX_EPOCHS": "all"})])
+def test_settings_that_keras_does_not_accept_are_one_line(
+    settings: str, variables: dict[str, str], tmp_path: Path
+) -> None:
+    """Keras ends in an assertion without a word; the line says where its settings are."""
+    (tmp_path / "keras.json").write_text(settings)
+    done = subprocess.run(
+        [sys.executable, "-c", "from featstore.system.tensorflow_loader import load_tensorflow; load_tensorflow()"],
+        env={**os.environ, "KERAS_HOME": str(tmp_path), **variables},
+        capture_output=True,
+        text=True,
+    )
+    assert "BaseUnavailable: Keras does not start (" in done.stderr.splitlines()[-1]
+    assert "keras.json" in done.stderr.splitlines()[-1]
