@@ -197,6 +197,7 @@ def text_of(value: Any) -> str:
 
 def table_of_columns(columns: Mapping[str, Sequence[Any]], source: str) -> TextTable:
     """Return the table of columns in memory, whose paths are relative to the working folder."""
+    columns = {name: values if hasattr(values, "__len__") else list(values) for name, values in columns.items()}
     names = list(columns)
     hidden = {names[c] for c in pixel_columns(names)}
     lengths = {len(column) for column in columns.values()}
