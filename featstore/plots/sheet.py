@@ -62,7 +62,8 @@ def draw_sheet(answers: Sequence[Answer], title: str, kind: str = "png") -> byte
             _draw_page(answers[start : start + per_page], answers, title, _ROWS if len(answers) > per_page else None)
             for start in range(0, len(answers), per_page)
         )
-        next(pages).save(content, "pdf", save_all=True, append_images=pages, resolution=_DPI)
+        dateless = {"creationDate": None, "modDate": None}  # the same answers give the same bytes
+        next(pages).save(content, "pdf", save_all=True, append_images=pages, resolution=_DPI, **dateless)
         return content.getvalue()
     if len(answers) > MOST_IN_PNG:
         warnings.warn(
@@ -115,7 +116,9 @@ def _summary(answers: Sequence[Answer]) -> str:
 
 
 def _thumbnail(path: str) -> Image.Image | None:
-    """Return the whole image, upright and small; None if it can no longer be read."""
+    """Return the whole image, upright, as large as fits; None if it can no longer be read."""
+    from PIL import Image, ImageOps
+
     from featstore.errors import UnreadableImage
     from featstore.images.decode import decode_rgb
 
@@ -124,5 +127,6 @@ def _thumbnail(path: str) -> Image.Image | None:
             image = decode_rgb(file.read())
     except (OSError, UnreadableImage):
         return None
-    image.thumbnail((_SIDE, _SIDE))
-    return image
+    is_tiny = max(image.size) < _SIDE // 4  # such as a digit of 8 pixels, which would be a blur
+    how = Image.Resampling.NEAREST if is_tiny else Image.Resampling.LANCZOS
+    return ImageOps.contain(image, (_SIDE, _SIDE), how)

@@ -59,6 +59,7 @@ def test_a_png_has_the_first_and_says_so_and_a_pdf_has_all(photo: str) -> None:
         draw_sheet(answers, "t")
     pdf = draw_sheet(answers, "t", "pdf")
     assert pdf.startswith(b"%PDF")
+    assert b"Date" not in pdf
     assert len(re.findall(rb"/Type /Page\b", pdf)) == 6
 
 
