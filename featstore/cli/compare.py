@@ -65,7 +65,7 @@ def command(
     significant.
 
     Features come from the cache, and missing ones are extracted. An interrupted grid, run again, finds its features
-    there and trains its heads anew.
+    there and trains its heads again.
 
     Example: featstore compare photos --model MobileNetV2 --preprocess keras --preprocess rescale --preprocess raw
     """
