@@ -30,8 +30,6 @@ FIELDS = {
     "remarks",
     "data",
     "skipped",
-    "data",
-    "remarks",
     "chosen",
 }
 
