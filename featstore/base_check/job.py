@@ -53,6 +53,13 @@ def check_base(
     if not found.pictures:
         raise DataError(f"{source}: no image files found")
     base = recipe.source()
+    if base.is_pixels:
+        raise UsageError(f"{param('model', recipe.model)}: is not a network, so no preprocessing is right for it")
+    check_views(views)
+    found = as_images(data, None, cache)
+    source = os.fspath(found.source)
+    if not found.pictures:
+        raise DataError(f"{source}: no image files found")
     size = base.default_size() if recipe.size is None else parse_size(str(recipe.size))
     index = read_class_index(class_index) if class_index else find_class_index(base.weights_file(*size))
     notes = list(found.notes)

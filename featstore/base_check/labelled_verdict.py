@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 # than ImageNet's, and smaller, so only less than half of what is expected is a reason for doubt.
 LEAST_PUBLISHED = 0.4
 DOUBTFUL = 0.5
+_GUESSED = 0.01  # probability that guesses do as well as the best of the variants, above which it is a guess
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,6 +77,13 @@ class Evidence:
         said = [np.bincount(m.answers, minlength=self.classes) / len(self.truth) for m, _ in self.compared().values()]
         return max(1 / self.classes, *(float(answers @ labels) for answers in said))
 
+    def is_chance(self, row: VariantAccuracy) -> bool:
+        """Return whether guesses would have as many right answers as the best variant, in one of 100 checks or more."""
+        from scipy.stats import binom
+
+        hits = round(row.top1 * row.n)
+        return bool(binom.sf(hits - 1, row.n, self.chance()) * len(self.compared()) > _GUESSED)
+
     def lead(self, over: str, of: str) -> Difference:
         """Return by how much the accuracy of the variant `of` is above that of `over`."""
         compared = self.compared()
@@ -99,7 +107,7 @@ def judge_accuracies(evidence: Evidence) -> Judgement:
             f"that, `{other.variant}` has {figure(other.top1)}. Correct the labels, then check again"
         )
         return Judgement("labels do not fit", None, (), (), text)
-    if rows[best].top1_ci95[0] <= evidence.chance():
+    if evidence.is_chance(rows[best]):
         return _at_chance(evidence, rows[best])
     leads = {name: evidence.lead(over=name, of=best) for name in rows if name != best}
     if evidence.is_published and rows[best].top1_ci95[1] < DOUBTFUL * (evidence.published or LEAST_PUBLISHED):
@@ -133,7 +141,7 @@ def _own_is_confirmed(evidence: Evidence, own: str) -> Judgement:
         nearest = min(wrong, key=lambda name: lags[name].value)
         text += f"; the next, `{nearest}`, is {lags[nearest].in_points()} below"
     finding: Finding = "right" if wrong and not alike else "not distinguished"
-    return Judgement(finding, own, alike, wrong, text + _gains(evidence, own) + _published(evidence))
+    return Judgement(finding, own, alike, wrong, text + _gains(evidence, own) + _published(evidence, own))
 
 
 def _another_is_better(evidence: Evidence, best: str, lead: Difference) -> Judgement:
@@ -146,7 +154,9 @@ def _another_is_better(evidence: Evidence, best: str, lead: Difference) -> Judge
         f"{evidence.variants.describe(own)}, which the published weights were trained with. These weights seem to be "
         "trained otherwise"
     )
-    return Judgement("another is better", best, alike, wrong, text + _gains(evidence, best) + _published(evidence))
+    return Judgement(
+        "another is better", best, alike, wrong, text + _gains(evidence, best) + _published(evidence, best)
+    )
 
 
 def _best_of_those_tried(evidence: Evidence, best: str, leads: Mapping[str, Difference]) -> Judgement:
@@ -253,10 +263,14 @@ def _gains(evidence: Evidence, variant: str) -> str:
     return text
 
 
-def _published(evidence: Evidence) -> str:
-    if evidence.published is None:
+def _published(evidence: Evidence, variant: str) -> str:
+    published = evidence.published
+    if published is None:
         return ""
-    return f". Published top-1 on all of ImageNet's validation images: {figure(evidence.published)}"
+    text = f". Published top-1 on all of ImageNet's validation images: {figure(published)}"
+    if evidence.compared()[variant][1].top1_ci95[1] < published:
+        text += ", which is more than here: these images may be harder, or read otherwise than for that figure"
+    return text
 
 
 def _are(names: Sequence[str]) -> str:

@@ -205,6 +205,16 @@ def weights_file_name(info: BaseInfo, alpha: float, rows: int, cols: int, top: b
     return re.sub(r"_no_?top(_v2)?\.h5$", ".h5", name) if top else name
 
 
+def is_published(info: BaseInfo, file_name: str) -> bool:
+    """Return whether a file has a name under which weights of this base are published, with or without its classifier.
+
+    Any width and any size count.
+    """
+    pattern = re.escape(info.weights_file).replace(r"\{alpha\}", r"[\d._]+").replace(r"\{rows\}", r"\d+")
+    with_top = re.sub(r"_no_?top(_v2)?\\\.h5$", r"\\.h5", pattern)
+    return re.fullmatch(f"{pattern}|{with_top}", file_name) is not None
+
+
 def _suggestion(name: str) -> str:
     """Return a remedy for an unknown name: similar names, or all of them."""
     by_letters = {plain(known): known for known in (*BUILT_IN, *BASES)}

@@ -124,6 +124,15 @@ def input_dtype(path: Path) -> str:
     return dtype if isinstance(dtype, str) else "float32"
 
 
+def scaling_layer(path: Path) -> str | None:
+    """Return the name of the first layer that scales pixels, such as Rescaling; None without one, or without a file."""
+    if not path.is_file():
+        return None
+    items = serialized_objects(read_config(path))
+    names = (str(_settings(item).get("name")) for item in items if item["class_name"] in ("Rescaling", "Normalization"))
+    return next(names, None)
+
+
 def channels_first(path: Path) -> str | None:
     """Return the name of a layer that keeps the channels before height and width; None if there is none."""
     items = map(_settings, serialized_objects(read_config(path)))

@@ -15,6 +15,7 @@ from featstore.datasets.sources import as_manifest
 from featstore.datasets.splits import fold_splits
 from featstore.datasets.summary import summarize
 from featstore.errors import DataError, FeatstoreError, UsageError, param
+from featstore.extraction.assumptions import tell_assumptions
 from featstore.extraction.cache import Cache, CacheLike
 from featstore.extraction.pipeline import FeatureSet, extract_augmented
 from featstore.extraction.plan import Plan
@@ -86,6 +87,7 @@ def measure_grid(
     if measurement.folds is None and _must_measure_on_val(manifest, heads, measurement):
         measurement = replace(measurement, val_as_test=True)
     unique = list(dict.fromkeys(cell.recipe for cell in grid))
+    tell_assumptions(recipes, progress)
     prepared = prepare(
         manifest,
         unique,

@@ -10,7 +10,6 @@ from typing import Any, Protocol, TypeAlias
 
 from featstore.datasets.array_files import (
     ARRAY_ENDINGS,
-    is_table_of_pixels,
     scan_array_file,
     scan_arrays,
     scan_pairs,
@@ -187,7 +186,7 @@ def _are_images(values: Any) -> bool:
 
 
 def _scan_table(table: TextTable, options: DataOptions, cache: Path) -> Manifest:
-    return scan_pixels(table, options, cache) if is_table_of_pixels(table) else scan_table(table, options)
+    return scan_pixels(table, options, cache) if table.pixels else scan_table(table, options)
 
 
 def _with_images(manifest: Manifest) -> Manifest:

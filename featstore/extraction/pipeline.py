@@ -18,6 +18,7 @@ from featstore.datasets.splits import complete_splits
 from featstore.datasets.summary import summarize
 from featstore.errors import DataError
 from featstore.extraction import job
+from featstore.extraction.assumptions import tell_assumptions
 from featstore.extraction.cache import Cache, CacheLike
 from featstore.extraction.canary import NAMES, Guard, Pooling
 from featstore.extraction.derived import derive_from
@@ -258,6 +259,7 @@ def extract_all(
     """
     manifest = as_manifest(data)
     summarize(manifest).tell(progress)
+    tell_assumptions(recipes, progress)
     extraction = extract_features(manifest, recipes, cache, progress)
     if not any(plan.augmented for plan in extraction.plans):
         return extraction

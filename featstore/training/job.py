@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from featstore.datasets.manifest import Manifest
 from featstore.datasets.summary import DataSummary, summarize
 from featstore.errors import UsageError, param
+from featstore.extraction.assumptions import tell_assumptions
 from featstore.extraction.cache import CacheLike
 from featstore.extraction.pipeline import FeatureSet
 from featstore.extraction.recipe import Recipe
@@ -80,6 +81,7 @@ def train(
     recipes = [HEADS[head.head].with_preferred_pool(recipe) for recipe in recipes]
     if own and any(recipe.model != own for recipe in recipes):
         raise UsageError(f"head {head.head}: is for the base {own} only; use {param('model', own)}")
+    tell_assumptions(recipes, progress)
     prepared = prepare(data, recipes, val_fraction, test_fraction, cache, progress, val_as_test=val_as_test)
     summary = summarize(prepared.manifest)
     summary.tell(progress)

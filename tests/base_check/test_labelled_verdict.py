@@ -236,6 +236,14 @@ def test_any_other_order_of_few_classes_is_found() -> None:
     assert "another order" in found.verdict
 
 
+def test_less_than_published_is_told_where_it_is_more_than_noise() -> None:
+    """The images of a user may be harder, and that is no reason for doubt by itself."""
+    truth = truth_of()
+    said = {share: judge(three(share, 0.1, 0.0, truth), truth).verdict for share in (0.5, 0.7)}
+    assert "validation images: 0.700, which is more than here: these images may be harder" in said[0.5]
+    assert said[0.7].endswith("validation images: 0.700")
+
+
 def test_right_labels_are_left_alone_where_neighbours_are_alike() -> None:
     """A network that is often one class off, as between breeds of dogs."""
     truth = truth_of()

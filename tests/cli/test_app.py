@@ -41,6 +41,13 @@ def test_help_is_light() -> None:
         assert command in printed
 
 
+def test_the_list_of_heads_is_light() -> None:
+    """Their parameters are known without loading a head."""
+    imported, printed = imported_by("heads")
+    assert not imported & {"tensorflow", "keras", "sklearn", "numpy", "h5py", "rich", "PIL"}
+    assert "bn-dropout" in printed
+
+
 def test_a_logistic_head_from_the_cache_is_light(photos: Path) -> None:
     """Training it loads scikit-learn, and answering not even that; nothing that takes longer than the work itself."""
     assert call("extract", photos, *TINY).code == 0

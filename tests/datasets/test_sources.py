@@ -120,7 +120,7 @@ def test_missing_values_of_a_frame_are_no_labels() -> None:
 
 def test_columns_of_other_lengths_are_refused() -> None:
     """A label would go to another image."""
-    with pytest.raises(DataError, match="its columns are not equally long: 4, 3"):
+    with pytest.raises(DataError, match="its columns are not equally long: 3, 4"):
         as_manifest({"path": FILES, "label": LABELS[:3]})
     with pytest.raises(DataError, match="expected a label for each of 4 images, found .3,."):
         as_manifest({"X": IMAGES, "y": LABELS[:3]})
