@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from fontTools.fontBuilder import FontBuilder
 from fontTools.pens.ttGlyphPen import TTGlyphPen
+from matplotlib.font_manager import fontManager
 from PIL import Image
 
 from featstore.plots import fonts
@@ -125,11 +126,13 @@ def test_both_ways_of_drawing_use_the_font(machine: Path) -> None:
     canvas = Canvas(200, 60, labels.fonts)
     canvas.write((100, 30), labels.texts[0], "mm", 12)
     assert ink(canvas.image()) == pytest.approx(2 * (0.8 * 20) ** 2, rel=0.25)
+    known = list(fontManager.ttflist)
     plots = [
         Image.open(io.BytesIO(draw_comparison([label, "cat"], [0.9, 0.8], [(0.8, 0.95)] * 2, [None, None], "t")))
         for label in ("猫犬猫犬", "catt")
     ]
     assert ink(plots[0]) > ink(plots[1]) + 300  # four full squares
+    assert fontManager.ttflist == known
 
 
 def test_nothing_is_told_where_all_can_be_drawn(machine: Path) -> None:
