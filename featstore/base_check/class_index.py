@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from featstore.bases.weights_file import IMAGENET_CLASSES
+from featstore.bases.whereabouts import keras_models
 from featstore.errors import DataError, UsageError, param
 
 IMAGENET_FILE = "imagenet_class_index.json"
@@ -107,8 +108,7 @@ def read_class_index(path: str | os.PathLike[str]) -> ClassIndex:
 
 def find_class_index(weights: Path | None) -> ClassIndex | None:
     """Return ImageNet's index from the folder of the weights or from Keras' own; None where there is no whole one."""
-    keras = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras") / "models"
-    for folder in (*([weights.parent] if weights else []), keras):
+    for folder in (*([weights.parent] if weights else []), keras_models()):
         try:
             found = read_class_index(folder / IMAGENET_FILE)
         except DataError:
