@@ -71,7 +71,7 @@ def command(
     """
     from featstore.comparison.chart import draw_chart
     from featstore.comparison.job import measure_grid
-    from featstore.datasets.sources import scan
+    from featstore.datasets.sources import Source
     from featstore.extraction.recipe_grid import make_recipes
     from featstore.plots.files import kind_of
 
@@ -81,7 +81,7 @@ def command(
     names = heads.pop("head")
     with displayed(not quiet) as progress:
         comparison = measure_grid(
-            scan(data, data_options, cache),
+            Source(data, data_options, cache),
             make_recipes(measurement.seed, **recipe),
             names,
             chosen_parameters(settings, parameters),

@@ -46,7 +46,7 @@ def command(
 
     Example: featstore train-head photos --model MobileNetV2 --head bn-dropout --set p=0.6
     """
-    from featstore.datasets.sources import scan
+    from featstore.datasets.sources import Source
     from featstore.extraction.recipe_grid import make_recipes
     from featstore.heads.registry import HEADS
     from featstore.training.job import check_side_by_side, train
@@ -56,7 +56,7 @@ def command(
     check_side_by_side(recipes, concat)
     with displayed(not quiet) as progress:
         trained = train(
-            scan(data, data_options, cache),
+            Source(data, data_options, cache),
             recipes,
             replace(head, parameters=chosen_parameters(settings, parameters)),
             val_fraction=fractions.val_fraction,
