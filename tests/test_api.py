@@ -261,6 +261,7 @@ TAKE_PATHS: dict[str, Opener] = {
     "evaluate": lambda path: featstore.evaluate(path, path),
     "extract": lambda path: featstore.extract(path, model="pixels", size=8),
     "fine_tune": lambda path: featstore.fine_tune(path, path),
+    "list_runs": lambda path: featstore.list_runs(path),
     "load_run": lambda path: featstore.load_run(path),
     "predict": lambda path: featstore.predict(path, path),
     "scan": lambda path: featstore.scan(path),
@@ -280,7 +281,7 @@ TAKE_NONE = {
         "Prediction",
         "Progress",
     ),
-    *("Run", "Table", "complete_splits", "load_features", "open_features"),
+    *("RunList", "Run", "Table", "complete_splits", "load_features", "open_features"),
 }
 
 
@@ -305,7 +306,7 @@ def test_a_path_is_never_taken_apart(
 
 
 @pytest.mark.parametrize("name", [name for name in TAKE_PATHS if not name.startswith("Bottleneck.fit")])
-@pytest.mark.parametrize("wrong", [5, {"a.png": 1}])
+@pytest.mark.parametrize("wrong", [5, [3.5], {"a.png": 1}])
 def test_what_is_no_path_is_refused_in_one_line(name: str, wrong: object) -> None:
     """Not with an AttributeError from deep inside."""
     with pytest.raises(featstore.UsageError, match="expected"):

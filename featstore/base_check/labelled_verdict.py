@@ -20,7 +20,6 @@ from featstore.base_check.judgement import (
     THRESHOLDS,
     PredictionStatistics,
     mutual_information,
-    prediction_statistics,
 )
 from featstore.base_check.relabelling import find_relabelling
 from featstore.base_check.variants import Variants, quote_names
@@ -36,6 +35,7 @@ if TYPE_CHECKING:
 # than ImageNet's, and smaller, so only less than half of what is expected is a reason for doubt.
 LEAST_PUBLISHED = 0.4
 DOUBTFUL = 0.5
+_GUESSED = 0.01  # probability that guesses do as well as the best of the variants, above which it is a guess
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,17 +43,15 @@ class Evidence:
     """All that the verdict follows from.
 
     measured, rows: the accuracies in the same order; of each number of views, for the first size and for all.
-    outputs: probabilities (n, classes) of each variant with the fewest views at the first size.
     images: number of different images. published: published top-1; is_published: whether the base is of the catalogue.
     """
 
     measured: Sequence[Measured]
     rows: Sequence[VariantAccuracy]
-    outputs: Mapping[str, NDArray[np.float64]]
     variants: Variants
     truth: NDArray[np.intp]
     classes: int
-    index: ClassIndex | None
+    index: ClassIndex
     units: Units
     error: float
     images: int
@@ -75,6 +73,13 @@ class Evidence:
         labels = np.bincount(self.truth, minlength=self.classes) / len(self.truth)
         said = [np.bincount(m.answers, minlength=self.classes) / len(self.truth) for m, _ in self.compared().values()]
         return max(1 / self.classes, *(float(answers @ labels) for answers in said))
+
+    def is_chance(self, row: VariantAccuracy) -> bool:
+        """Return whether guesses would have as many right answers as the best variant, in one of 100 checks or more."""
+        from scipy.stats import binom
+
+        hits = round(row.top1 * row.n)
+        return bool(binom.sf(hits - 1, row.n, self.chance()) * len(self.compared()) > _GUESSED)
 
     def lead(self, over: str, of: str) -> Difference:
         """Return by how much the accuracy of the variant `of` is above that of `over`."""
@@ -99,7 +104,7 @@ def judge_accuracies(evidence: Evidence) -> Judgement:
             f"that, `{other.variant}` has {figure(other.top1)}. Correct the labels, then check again"
         )
         return Judgement("labels do not fit", None, (), (), text)
-    if rows[best].top1_ci95[0] <= evidence.chance():
+    if evidence.is_chance(rows[best]):
         return _at_chance(evidence, rows[best])
     leads = {name: evidence.lead(over=name, of=best) for name in rows if name != best}
     if evidence.is_published and rows[best].top1_ci95[1] < DOUBTFUL * (evidence.published or LEAST_PUBLISHED):
@@ -133,7 +138,7 @@ def _own_is_confirmed(evidence: Evidence, own: str) -> Judgement:
         nearest = min(wrong, key=lambda name: lags[name].value)
         text += f"; the next, `{nearest}`, is {lags[nearest].in_points()} below"
     finding: Finding = "right" if wrong and not alike else "not distinguished"
-    return Judgement(finding, own, alike, wrong, text + _gains(evidence, own) + _published(evidence))
+    return Judgement(finding, own, alike, wrong, text + _gains(evidence, own) + _published(evidence, own))
 
 
 def _another_is_better(evidence: Evidence, best: str, lead: Difference) -> Judgement:
@@ -146,7 +151,9 @@ def _another_is_better(evidence: Evidence, best: str, lead: Difference) -> Judge
         f"{evidence.variants.describe(own)}, which the published weights were trained with. These weights seem to be "
         "trained otherwise"
     )
-    return Judgement("another is better", best, alike, wrong, text + _gains(evidence, best) + _published(evidence))
+    return Judgement(
+        "another is better", best, alike, wrong, text + _gains(evidence, best) + _published(evidence, best)
+    )
 
 
 def _best_of_those_tried(evidence: Evidence, best: str, leads: Mapping[str, Difference]) -> Judgement:
@@ -186,13 +193,11 @@ def _at_chance(evidence: Evidence, row: VariantAccuracy) -> Judgement:
     )
     if evidence.has_random_weights:
         return Judgement("weights do not fit", None, (), (), text + "The weights are random: they know no classes")
-    information = {name: mutual_information(rows) for name, rows in evidence.outputs.items()}
+    compared = {name: m for name, (m, _) in evidence.compared().items()}
     own = evidence.variants.own
-    judged = own or max(information, key=lambda name: information[name])
-    seen = prediction_statistics(evidence.outputs[judged])
-    index = evidence.index or ClassIndex(())
-    said = describe_predictions(seen, index)
-    if information[judged] < THRESHOLDS[mutual_information].minimum:
+    judged = own or max(compared, key=lambda name: compared[name].information)
+    said = describe_predictions(compared[judged].seen, evidence.index)
+    if compared[judged].information < THRESHOLDS[mutual_information].minimum:
         cause = "weights that were never trained, are damaged or belong to another network"
         if own is None:
             text += f"With `{judged}`, {said}. Likely are {cause}, or a preprocessing that was not tried"
@@ -253,10 +258,14 @@ def _gains(evidence: Evidence, variant: str) -> str:
     return text
 
 
-def _published(evidence: Evidence) -> str:
-    if evidence.published is None:
+def _published(evidence: Evidence, variant: str) -> str:
+    published = evidence.published
+    if published is None:
         return ""
-    return f". Published top-1 on all of ImageNet's validation images: {figure(evidence.published)}"
+    text = f". Published top-1 on all of ImageNet's validation images: {figure(published)}"
+    if evidence.compared()[variant][1].top1_ci95[1] < published:
+        text += ", which is more than here: these images may be harder, or read otherwise than for that figure"
+    return text
 
 
 def _are(names: Sequence[str]) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,8 +9,12 @@ from pathlib import Path
 
 from featstore.base_check.class_index import IMAGENET_FILE, ClassIndex, is_wnid
 from featstore.bases.weights_file import IMAGENET_CLASSES
+from featstore.datasets.columns import understand_columns
 from featstore.datasets.manifest import Picture
+from featstore.datasets.options import DataOptions
+from featstore.datasets.table_files import read_table
 from featstore.errors import DataError, param
+from featstore.system.text import listed
 
 FOLDERS = "folders"
 _MOST_CLASSES = 10**6
@@ -51,7 +54,7 @@ def read_labels(
             {p.path: known.number(_own_label(p), os.path.dirname(p.path)) for p in pictures}, _source(pictures)
         )
     file = _find(Path(labels), data)
-    by_real_path = _read_csv(file, data, _IndexOfLabels(index, classes))
+    by_real_path = _read_table(file, data, _IndexOfLabels(index, classes))
     found = {p.path: by_real_path[real] for p in pictures if (real := os.path.realpath(p.path)) in by_real_path}
     if not found:
         an_image = f", the first image is {pictures[0].path}" if pictures else ""
@@ -133,30 +136,25 @@ def _source(pictures: Sequence[Picture]) -> str:
     return "those of the data" if any(p.label for p in pictures) else "the names of the folders"
 
 
-def _read_csv(file: Path, data: str, known: _IndexOfLabels) -> dict[str, int]:
-    """Return numbers of classes by the real path of the image."""
+def _read_table(file: Path, data: str, known: _IndexOfLabels) -> dict[str, int]:
+    """Return numbers of classes by the real path of the image, from a table of any dialect."""
+    if not file.exists():
+        raise DataError(f"{file}: no such file; expected a CSV path,label, here or in {data}, or `{FOLDERS}`")
+    table = read_table(file)
+    columns = understand_columns(table, DataOptions())
+    if columns.label is None:
+        raise DataError(f"{file}: expected the columns path,label, found {listed(table.columns)}")
     labels: dict[str, int] = {}
-    try:
-        with file.open(newline="", encoding="utf-8-sig", errors="surrogateescape") as lines:
-            rows = csv.DictReader(lines)
-            if not {"path", "label"} <= {*(rows.fieldnames or ())}:
-                found = ",".join(rows.fieldnames or ()) or "none"
-                raise DataError(f"{file}: expected the columns path,label, found {found}")
-            for row in rows:
-                where = f"{file}, line {rows.line_num}"
-                if not row["path"]:
-                    raise DataError(f"{where}: has no path; expected path,label")
-                beside, inside = (os.path.realpath(os.path.join(top, row["path"])) for top in (file.parent, data))
-                image = inside if not os.path.exists(beside) and os.path.exists(inside) else beside
-                if image in labels:
-                    raise DataError(f"{where}: {row['path']} is listed more than once")
-                labels[image] = known.number((row["label"] or "").strip(), where)
-    except FileNotFoundError as error:
-        raise DataError(
-            f"{file}: no such file; expected a CSV path,label, here or in {data}, or `{FOLDERS}`"
-        ) from error
-    except (OSError, csv.Error, ValueError) as error:
-        raise DataError(f"{file}: cannot be read as CSV: {error}") from error
+    for row, (written, label) in enumerate(zip(table.cells(columns.path), table.cells(columns.label), strict=True)):
+        where, path = table.place(row), written.strip()
+        if not path or "\0" in path:
+            raise DataError(f"{where}: has no path; expected path,label")
+        image = os.path.realpath(file.parent / path)
+        if not os.path.exists(image) and os.path.exists(inside := os.path.join(data, path)):
+            image = os.path.realpath(inside)
+        if image in labels:
+            raise DataError(f"{where}: {path} is listed more than once")
+        labels[image] = known.number(label.strip(), where)
     if not labels:
         raise DataError(f"{file}: has no labels; expected rows path,label")
     return labels

@@ -5,13 +5,16 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from featstore.base_check.class_index import ClassIndex
 from featstore.base_check.findings import Finding
 from featstore.base_check.labelled import describe_reading
 from featstore.base_check.variants import Variants, all_variants, choose_variants, has_classifier, with_classifier
+from featstore.bases import keras_file
 from featstore.datasets.manifest import Manifest, Picture, Skipped
+from featstore.errors import UsageError
 from featstore.extraction.cache import Cache
 from featstore.extraction.pipeline import extract_features
 from featstore.extraction.recipe import Recipe
@@ -44,6 +47,8 @@ class VariantStatistics(NamedTuple):
         commonest_class: Its number.
         share: Share of the images, 0 to 1, for which it is predicted.
         entropy: Mean entropy of a prediction, in nats.
+        information: Mutual information between images and predictions, in nats.
+        diversity: Without a classifier: 1 - the mean cosine between the features of different images.
     """
 
     preprocess: str
@@ -54,6 +59,8 @@ class VariantStatistics(NamedTuple):
     commonest_class: int | None = None
     share: float | None = None
     entropy: float | None = None
+    information: float | None = None
+    diversity: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -92,14 +99,7 @@ class UnlabelledCheck(Shown):
         """Yield the verdict, a row for each variant, and how it was measured."""
         yield self.verdict
         yield ""
-        table = []
-        for row in self.rows:
-            predictions = ["-", "-", "-"]
-            if row.classes is not None and row.share is not None and row.entropy is not None:
-                predictions = [str(row.classes), loss(row.entropy, 2), f"{percent(row.share)} {row.commonest}"]
-            mismatch = "-" if row.mismatch is None else loss(row.mismatch, 2 if row.mismatch < 100 else 0)
-            table.append([row.preprocess, str(row.n), mismatch, *predictions])
-        yield Table(["preprocess", "n", "mismatch", "classes", "entropy", "most common class"], table)
+        yield _predictions(self.rows) if self.rows[0].classes is not None else _features(self.rows)
         yield ""
         yield f"images: {describe_reading(self.reading)}"
         yield from self.notes
@@ -113,11 +113,30 @@ class UnlabelledCheck(Shown):
         }
 
 
+def _predictions(rows: Sequence[VariantStatistics]) -> Table:
+    table = []
+    for row in rows:
+        seen = ["-", "-", "-"]
+        if row.classes is not None and row.share is not None and row.entropy is not None:
+            seen = [str(row.classes), loss(row.entropy, 2), f"{percent(row.share)} {row.commonest}"]
+        table.append([row.preprocess, str(row.n), _number(row.mismatch), *seen])
+    return Table(["preprocess", "n", "mismatch", "classes", "entropy", "most common class"], table)
+
+
+def _features(rows: Sequence[VariantStatistics]) -> Table:
+    table = [[row.preprocess, str(row.n), _number(row.mismatch), _number(row.diversity)] for row in rows]
+    return Table(["preprocess", "n", "mismatch", "diversity"], table)
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else loss(value, 2 if value < 100 else 0)
+
+
 def check_unlabelled(
     found: Manifest,
     recipe: Recipe,
     asked: Sequence[str],
-    index: ClassIndex | None,
+    index: ClassIndex,
     cache: Cache,
     notes: Sequence[str] = (),
     progress: Progress | None = None,
@@ -127,7 +146,7 @@ def check_unlabelled(
     What the base was trained with is always measured too. Where that is not known, the statistics of all named variants
     are: they cost little, and a single one says nothing.
     """
-    from featstore.base_check.judgement import prediction_statistics
+    from featstore.base_check.judgement import diversity, mutual_information, prediction_statistics
     from featstore.base_check.outputs import are_probabilities, to_probabilities
     from featstore.base_check.unlabelled_verdict import Evidence, judge_statistics
 
@@ -147,7 +166,7 @@ def check_unlabelled(
         top, outputs = True, {name: to_probabilities(rows)[0] for name, rows in outputs.items()}
     sample = _statistics(recipes[0], _to_compare(recipe, variants), pictures, cache)
     classes = next(iter(outputs.values())).shape[1] if top else None
-    names = index if index and len(index.names) == classes else None
+    index = index.for_classes(classes)
     evidence = Evidence(
         variants=variants,
         outputs=outputs,
@@ -156,7 +175,7 @@ def check_unlabelled(
         is_untrained=sample.is_untrained or recipe.source().weights == "random",
         are_plain=sample.are_plain,
         images=len({p.digest for p in pictures}),
-        index=names or ClassIndex(()),
+        index=index,
     )
     judgement, criterion = judge_statistics(evidence)
     rows = []
@@ -166,11 +185,14 @@ def check_unlabelled(
             seen = prediction_statistics(output)
             row = row._replace(
                 classes=seen.classes,
-                commonest=evidence.index.describe(seen.commonest),
+                commonest=index.describe(seen.commonest),
                 commonest_class=seen.commonest,
                 share=seen.share,
                 entropy=seen.entropy,
+                information=mutual_information(output),
             )
+        elif len(output) > 1:
+            row = row._replace(diversity=diversity(output))
         rows.append(row)
     looked_at = min(SAMPLE, len(pictures))
     rows += [
@@ -181,7 +203,7 @@ def check_unlabelled(
         trained_with=variants.own_name,
         criterion=criterion,
         rows=tuple(rows),
-        class_index=names.source if names else None,
+        class_index=index.source or None,
         reading=extraction.plans[0].spec.reading.describe(),
         notes=tuple(notes),
         skipped=extraction.manifest.skipped,
@@ -243,11 +265,15 @@ def _model(recipe: Recipe, cache: Cache) -> Any:
 
 def _without_classifier(recipe: Recipe, cache: Cache) -> Recipe:
     """Return the recipe of the output of the base; of a user's network it need not be a map that can be pooled."""
-    if not recipe.source().is_file or recipe.pool is not None:
+    source = recipe.source()
+    if not source.is_file:
         return recipe
     whole = replace(recipe, pool="none", preprocess="raw")
     shape = _model(whole, cache).output_shape
-    return recipe if isinstance(shape, tuple) and len(shape) == 4 else replace(recipe, pool="none")
+    if isinstance(shape, list | dict):
+        raise UsageError(f"{source.model}: expected one output, found {len(shape)}; save a model with one of them")
+    is_map = len(shape) == 4 and keras_file.channels_first(Path(source.model)) is None
+    return recipe if is_map else whole
 
 
 def spread(pictures: Sequence[Picture], most: int) -> list[Picture]:

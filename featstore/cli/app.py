@@ -54,6 +54,7 @@ def make_app(only: str = "") -> typer.Typer:
         name="featstore",
         help="Extract image features once, cache them safely, train heads in seconds.",
         no_args_is_help=True,
+        context_settings={"help_option_names": ["--help", "-h"]},
         rich_markup_mode=None,  # Rich would cost a third of the start-up time
         pretty_exceptions_enable=False,
         epilog="First steps: featstore quickstart. Then: featstore train-head photos --model MobileNetV2",

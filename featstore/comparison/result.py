@@ -16,6 +16,8 @@ from featstore.heads.interface import Curve
 from featstore.system.figures import figure, interval, loss, megabytes
 from featstore.system.text import Shown, Table, count
 
+A_POINT = 0.01  # of accuracy: a mean over the classes that is closer to it has no column
+
 
 @dataclass(frozen=True, kw_only=True)
 class ComparisonRow:
@@ -167,7 +169,7 @@ class Comparison(Shown):
 
     def _table(self) -> Table:
         """Return the rows. Figures by class have a column only where they say more than the accuracy."""
-        by_class = any(abs(row.by_class.balanced_accuracy - row.accuracy) > 5e-4 for row in self.rows)
+        by_class = any(abs(row.by_class.balanced_accuracy - row.accuracy) > A_POINT for row in self.rows)
         never_found = any(row.by_class.never_found for row in self.rows)
         levels, costs = self.rows[0].factors, ("extract s", "fit s", "width", "MB")
         accuracies = ("accuracy", "95 % interval", *["by class"] * by_class, *["never found"] * never_found)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +19,6 @@ from featstore.system.files import FileStat
 from featstore.system.text import listed
 
 ARRAY_ENDINGS = (".npz", ".npy")
-_PIXEL = re.compile(r"(pixel|px|p)?[ _]?\d+|\d+x\d+", re.IGNORECASE)
-_LEAST_PIXELS = 16
 
 # The names of sets of arrays: those of keras.datasets, MedMNIST and scikit-learn, and the usual ones of a single set.
 _SPLITS: dict[str, tuple[str, ...]] = {"train": ("train",), "val": ("val", "valid", "validation"), "test": ("test",)}
@@ -77,33 +75,22 @@ def scan_pairs(images: Any, labels: Any, source: str, options: DataOptions, cach
     return _manifest(_pictures(paths, found, None), source, options)
 
 
-def is_table_of_pixels(table: TextTable) -> bool:
-    """Return whether each row of a table is an image, as Kaggle's digits are: `label,pixel0,pixel1,...`."""
-    return len(_pixel_columns(table)) >= _LEAST_PIXELS
-
-
 def scan_pixels(table: TextTable, options: DataOptions, cache: Path) -> Manifest:
     """Return the manifest of a table of pixels: square grey images, a row each, and the labels if it has them."""
     import numpy as np
 
-    columns = _pixel_columns(table)
-    side = round(len(columns) ** 0.5)
-    if side * side != len(columns):
-        raise DataError(f"{table.source}: {len(columns)} columns of pixels are not a square image of one channel")
-    others = [c for c in range(len(table.columns)) if c not in set(columns)]
-    try:
-        levels = np.array([[int(row[c]) for c in columns] for row in table.rows])
-    except ValueError as error:
-        raise DataError(f"{table.source}: expected pixels from 0 to 255: {error}") from error
-    label, hint = label_column(table, others, options)
+    sizes = {len(pixels) for pixels in table.pixels}
+    size = sizes.pop()
+    side = round(size**0.5)
+    if sizes or side * side != size:
+        raise DataError(f"{table.source}: {size} pixels in a row are not a square image of one channel")
+    levels = np.frombuffer(b"".join(table.pixels), np.uint8).reshape(-1, side, side)
+    label, hint, unused = label_column(table, options)
     labels = None if label is None else table.cells(label)
-    manifest = scan_pairs(levels.reshape(-1, side, side), labels, table.source, options, cache)
-    note = f"each row of the table is taken for an image of {side}x{side} pixels"
-    return Manifest(manifest.source, manifest.pictures, (), options, "table of pixels", (note,), hint)
-
-
-def _pixel_columns(table: TextTable) -> list[int]:
-    return [c for c, name in enumerate(table.columns) if _PIXEL.fullmatch(name.strip())]
+    # As plain numbers, so that their range is checked: levels from 0 to 16 are not those of an image file.
+    manifest = scan_pairs(levels.astype(np.int16), labels, table.source, options, cache)
+    notes = [f"each row of the table is taken for an image of {side}x{side} pixels", *unused]
+    return replace(manifest, layout="table of pixels", notes=tuple(notes), hint=hint)
 
 
 def _as_labels(labels: Any, count: int, what: str) -> list[str]:

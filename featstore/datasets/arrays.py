@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from featstore.errors import DataError
+from featstore.errors import DataError, param
 from featstore.system.files import write_whole
 
 if TYPE_CHECKING:
@@ -50,6 +50,7 @@ def write_images(images: Any, cache: Path, what: str, split: str | None = None) 
     width = len(str(len(encoders)))
     paths = [folder / f"{number:0{width}}.png" for number in range(len(encoders))]
     if not (folder / _COMPLETE).exists():
+        _make(folder)
         for path, (_, encode) in zip(paths, encoders, strict=True):
             _write(path, encode())
         os.sync()  # once, in place of each file: without its last file the folder does not count
@@ -57,11 +58,17 @@ def write_images(images: Any, cache: Path, what: str, split: str | None = None) 
     return list(map(str, paths))
 
 
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError(f"{folder}: cannot be made: {error.strerror}; choose another {param('cache')}") from error
+
+
 def _write(path: Path, data: bytes) -> None:
     """Write a file in one step, so that what was interrupted leaves no half of one."""
     temporary = path.with_name(f".tmp-{os.getpid()}-{path.name}")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         temporary.write_bytes(data)
         os.replace(temporary, path)
     except OSError as error:

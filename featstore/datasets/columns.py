@@ -79,12 +79,12 @@ def understand_columns(table: TextTable, options: DataOptions) -> Columns:
     )
 
 
-def label_column(table: TextTable, columns: Sequence[int], options: DataOptions) -> tuple[int | None, str]:
-    """Return which of `columns` holds the labels; None, and what to do, where that is not certain."""
+def label_column(table: TextTable, options: DataOptions) -> tuple[int | None, str, list[str]]:
+    """Return the column of labels of a table of pixels, or what to do to name it, and a note on the other columns."""
     keys = [_key(name) for name in table.columns]
-    rest = [column for column in columns if keys[column] not in (*_INDEX, "id", "imageid")]
+    rest = [c for c, key in enumerate(keys) if key not in (*_INDEX, "id", "imageid")]
     label, _, hint = _label_columns(table, keys, rest, options)
-    return label, hint
+    return label, hint, _unused(table, keys, [c for c in rest if c != label])
 
 
 def _path_column(table: TextTable, keys: Sequence[str], options: DataOptions) -> int:

@@ -10,7 +10,6 @@ from typing import Any, Protocol, TypeAlias
 
 from featstore.datasets.array_files import (
     ARRAY_ENDINGS,
-    is_table_of_pixels,
     scan_array_file,
     scan_arrays,
     scan_pairs,
@@ -25,7 +24,7 @@ from featstore.datasets.tables import scan_table
 from featstore.datasets.walk import LINK_OUT, Walk
 from featstore.errors import DataError, UsageError, param
 from featstore.system.environment import cache_folder
-from featstore.system.paths import OneOrMorePaths, OnePath, one_or_more, one_path, refuse_whole_disk
+from featstore.system.paths import OneOrMorePaths, OnePath, is_path, one_or_more, one_path, refuse_whole_disk
 
 _OTHER_TABLES = (".xlsx", ".xls", ".ods", ".json", ".jsonl", ".feather", ".arff")
 
@@ -46,8 +45,8 @@ class Frame(Protocol):
     def __getitem__(self, name: Any, /) -> Any: ...
 
 
-CacheFolder: TypeAlias = str | os.PathLike[str] | HasFolder | None
-DataLike: TypeAlias = str | os.PathLike[str] | Manifest | Frame | Mapping[str, Any] | Iterable[Any]
+CacheFolder: TypeAlias = OnePath | HasFolder | None
+DataLike: TypeAlias = OnePath | Manifest | Frame | Mapping[str, Any] | Iterable[Any]
 
 
 def scan(data: OnePath, options: DataOptions | None = None, cache: CacheFolder = None) -> Manifest:
@@ -108,7 +107,7 @@ def as_manifest(data: DataLike, options: DataOptions | None = None, cache: Cache
                 f"{param(name, value)}: has no effect on a manifest, which was read before; give it to scan"
             )
         return data
-    if isinstance(data, str | os.PathLike):
+    if is_path(data):
         return scan(data, options, cache)
     return _with_images(_from_memory(data, options or DataOptions(), _folder(cache)))
 
@@ -117,11 +116,12 @@ def as_images(images: DataLike, options: DataOptions | None = None, cache: Cache
     """Return the manifest of images to predict: `images` as for `as_manifest`, but a folder is all images below it."""
     if isinstance(images, Manifest):
         return images
-    if not isinstance(images, str | os.PathLike):
+    if not is_path(images):
         return _from_memory(images, options or DataOptions(), _folder(cache))
-    ending = os.path.splitext(images)[1].lower()
-    is_container = ending in (*TABLE_ENDINGS, *ARRAY_ENDINGS, *_OTHER_TABLES) and not os.path.isdir(images)
-    return scan(images, options, cache) if is_container else list_files([images], options)
+    path = one_path(images, "images")
+    ending = os.path.splitext(path)[1].lower()
+    is_container = ending in (*TABLE_ENDINGS, *ARRAY_ENDINGS, *_OTHER_TABLES) and not os.path.isdir(path)
+    return scan(path, options, cache) if is_container else list_files(path, options)
 
 
 def _folder(cache: CacheFolder) -> Path:
@@ -130,7 +130,7 @@ def _folder(cache: CacheFolder) -> Path:
 
 def _from_memory(data: Any, options: DataOptions, cache: Path) -> Manifest:
     if isinstance(data, Mapping):
-        columns = {str(name): values for name, values in data.items()}
+        columns = _columns_of(data)
         if any(_are_images(values) for values in columns.values()):
             return scan_arrays(columns, "arrays", options, cache)
         return _scan_table(table_of_columns(columns, "table"), options, cache)
@@ -155,6 +155,16 @@ def _from_memory(data: Any, options: DataOptions, cache: Path) -> Manifest:
     return list_files(items, options)
 
 
+def _columns_of(data: Mapping[Any, Any]) -> dict[str, Any]:
+    """Return the columns by name; raises UsageError for a mapping of something else."""
+    for name, values in data.items():
+        if is_path(values) or not isinstance(values, Iterable):
+            raise UsageError(
+                f"{param('data')}: expected columns with a value for each image, found {values!r} as {name!r}"
+            )
+    return {str(name): values for name, values in data.items()}
+
+
 def _from_pairs(first: Any, labels: Any, options: DataOptions, cache: Path) -> Manifest:
     if _are_images(first):
         return scan_pairs(first, labels, "images", options, cache)
@@ -163,7 +173,7 @@ def _from_pairs(first: Any, labels: Any, options: DataOptions, cache: Path) -> M
 
 def _has_labels(first: Any, second: Any) -> bool:
     """Return whether a tuple is (images or paths, labels), rather than two images or two paths."""
-    are_several = _are_images(first) or (isinstance(first, Sequence) and not isinstance(first, str))
+    are_several = _are_images(first) or (isinstance(first, Sequence) and not is_path(first))
     is_array = hasattr(first, "shape") and len(first.shape) > 0
     return (are_several or is_array) and hasattr(second, "__len__") and len(first) == len(second)
 
@@ -176,7 +186,7 @@ def _are_images(values: Any) -> bool:
 
 
 def _scan_table(table: TextTable, options: DataOptions, cache: Path) -> Manifest:
-    return scan_pixels(table, options, cache) if is_table_of_pixels(table) else scan_table(table, options)
+    return scan_pixels(table, options, cache) if table.pixels else scan_table(table, options)
 
 
 def _with_images(manifest: Manifest) -> Manifest:

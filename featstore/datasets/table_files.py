@@ -7,13 +7,15 @@ import csv
 import io
 import os
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from featstore.datasets.pixel_columns import pack_pixels, pixel_columns
 from featstore.datasets.walk import has_image_name
 from featstore.errors import DataError
+from featstore.system.text import listed
 
 TABLE_ENDINGS = (".csv", ".tsv", ".tab", ".txt", ".parquet", ".pq")
 _DELIMITERS = (",", ";", "\t", "|")
@@ -32,6 +34,7 @@ class TextTable:
         rows: Its rows, each with a cell for every column. A missing value is empty.
         lines: The line of each row in the file; empty where there is no file.
         notes: What is worth knowing about how it was read.
+        pixels: The levels of each row, where columns hold pixels; these are not among `columns` and `rows`.
     """
 
     source: str
@@ -40,6 +43,7 @@ class TextTable:
     rows: list[list[str]]
     lines: Sequence[int] = ()
     notes: list[str] = field(default_factory=list)
+    pixels: list[bytes] = field(default_factory=list)
 
     def place(self, row: int) -> str:
         """Return where a row is, for messages."""
@@ -58,21 +62,51 @@ def read_table(path: Path) -> TextTable:
         text = _decode(path.read_bytes())
     except OSError as error:
         raise DataError(f"{path}: cannot be read as a table: {error.strerror}") from error
+    numbered = _numbered_rows(path, text)
+    header = next(numbered, None)
+    if header is None:
+        raise DataError(f"{path}: is empty; expected a table with the columns path and label")
+    if places := pixel_columns(header[1]):
+        return _with_pixels(path, header[1], numbered, places)
+    return _with_header(path, [header, *numbered])
+
+
+def _numbered_rows(path: Path, text: str) -> Iterator[tuple[int, list[str]]]:
+    """Yield the rows that are not empty, with the numbers of their lines."""
     delimiter, text, skipped = _find_delimiter(text, spaces=path.suffix.lower() == ".txt")
     csv.field_size_limit(_CELL)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True)
-    rows: list[list[str]] = []
-    lines: list[int] = []
     try:
         for row in reader:
             if any(cell.strip() for cell in row):
-                rows.append(row)
-                lines.append(reader.line_num + skipped)
+                yield reader.line_num + skipped, row
     except csv.Error as error:
         raise DataError(f"{path}, line {reader.line_num + skipped}: cannot be read as a table: {error}") from error
-    if not rows:
-        raise DataError(f"{path}: is empty; expected a table with the columns path and label")
-    return _with_header(path, rows, lines)
+
+
+def _with_pixels(
+    path: Path, header: Sequence[str], numbered: Iterator[tuple[int, list[str]]], places: Sequence[int]
+) -> TextTable:
+    """Return the table of images in rows, of which the columns `places` are pixels."""
+    others = sorted({*range(len(header))} - {*places})
+    rows: list[list[str]] = []
+    lines: list[int] = []
+    pixels: list[bytes] = []
+    for line, row in numbered:
+        where = f"{path}, line {line}"
+        if len(row) != len(header):
+            raise DataError(f"{where}: has {len(row)} values for {len(header)} columns")
+        pixels.append(pack_pixels([row[c] for c in places], where))
+        rows.append([row[c] for c in others])
+        lines.append(line)
+    return TextTable(
+        source=str(path),
+        folder=os.path.dirname(path),
+        columns=tuple(header[c].strip() for c in others),
+        rows=rows,
+        lines=lines,
+        pixels=pixels,
+    )
 
 
 def _decode(raw: bytes) -> str:
@@ -105,16 +139,16 @@ def _find_delimiter(text: str, spaces: bool) -> tuple[str, str, int]:
     return (" " if spaces and " " in header.strip() else ","), text, 0
 
 
-def _with_header(path: Path, rows: list[list[str]], lines: list[int]) -> TextTable:
-    """Return the table of `rows`, of which the first is the header unless it names an image."""
+def _with_header(path: Path, numbered: list[tuple[int, list[str]]]) -> TextTable:
+    """Return the table of rows, of which the first is the header unless it names an image."""
     notes: list[str] = []
-    has_header = not any(has_image_name(cell.strip()) for cell in rows[0])
-    columns = [cell.strip() for cell in rows[0]]
-    if has_header:
-        rows, lines = rows[1:], lines[1:]
-    else:
-        columns = ["path", "label"][: len(rows[0])] + [f"column {n}" for n in range(3, len(rows[0]) + 1)]
+    columns = [cell.strip() for cell in numbered[0][1]]
+    if any(map(has_image_name, columns)):
+        columns = ["path", "label"][: len(columns)] + [f"column {n}" for n in range(3, len(columns) + 1)]
         notes.append("the table has no header: its first column is taken for paths, and the second for labels")
+    else:
+        numbered = numbered[1:]
+    lines, rows = [line for line, _ in numbered], [row for _, row in numbered]
     while columns and not columns[-1] and not any(len(r) >= len(columns) and r[len(columns) - 1].strip() for r in rows):
         columns.pop()  # each line ends with a delimiter
     if rows and all(len(row) == len(columns) + 1 and row[0].isdigit() for row in rows):
@@ -135,7 +169,7 @@ def _with_header(path: Path, rows: list[list[str]], lines: list[int]) -> TextTab
 
 def _read_parquet(path: Path) -> TextTable:
     try:
-        from pyarrow import ArrowException, parquet
+        from pyarrow import ArrowException, parquet, types
     except ImportError as error:
         raise DataError(
             f"{path}: needs pyarrow to be read: `pip install featstore-keras[parquet]`, or save it as CSV"
@@ -144,14 +178,14 @@ def _read_parquet(path: Path) -> TextTable:
         found = parquet.read_table(path)
     except (ArrowException, OSError) as error:
         raise DataError(f"{path}: cannot be read as Parquet: {error}") from error
-    columns = [[text_of(value) for value in column.to_pylist()] for column in found.columns]
-    return TextTable(
-        source=str(path),
-        folder=os.path.dirname(path),
-        columns=tuple(found.column_names),
-        rows=[list(row) for row in zip(*columns, strict=True)],
-        lines=range(1, found.num_rows + 1),
-    )
+    inside = [field.name for field in found.schema if types.is_nested(field.type) or types.is_binary(field.type)]
+    if inside:
+        raise DataError(
+            f"{path}: the column {inside[0]!r} holds {found.schema.field(inside[0]).type}, such as the images "
+            "themselves; write them to files, and give a table of their paths"
+        )
+    table = table_of_columns({name: found[name].to_pylist() for name in found.column_names}, str(path))
+    return replace(table, folder=os.path.dirname(path))
 
 
 def text_of(value: Any) -> str:
@@ -169,11 +203,19 @@ def text_of(value: Any) -> str:
 
 def table_of_columns(columns: Mapping[str, Sequence[Any]], source: str) -> TextTable:
     """Return the table of columns in memory, whose paths are relative to the working folder."""
-    cells = [[text_of(value) for value in column] for column in columns.values()]
-    if len({len(column) for column in cells}) > 1:
-        raise DataError(
-            f"{source}: its columns are not equally long: {', '.join(str(len(column)) for column in cells)}"
-        )
+    columns = {name: values if hasattr(values, "__len__") else list(values) for name, values in columns.items()}
+    names = list(columns)
+    hidden = {names[c] for c in pixel_columns(names)}
+    lengths = {len(column) for column in columns.values()}
+    if len(lengths) > 1:
+        raise DataError(f"{source}: its columns are not equally long: {listed(sorted(map(str, lengths)))}")
+    shown = [name for name in names if name not in hidden]
+    cells = [[text_of(value) for value in columns[name]] for name in shown]
+    levels = zip(*(columns[name] for name in names if name in hidden), strict=True)
     return TextTable(
-        source=source, folder="", columns=tuple(columns), rows=[list(row) for row in zip(*cells, strict=True)]
+        source=source,
+        folder="",
+        columns=tuple(shown),
+        rows=[list(row) for row in zip(*cells, strict=True)] or [[] for _ in range(max(lengths, default=0))],
+        pixels=[pack_pixels(list(map(text_of, row)), f"{source}, row {number}") for number, row in enumerate(levels)],
     )

@@ -63,16 +63,34 @@ class Recipe:
     alpha: float | None = None
     preprocess: str = "keras"
     size: Size | None = None
-    fit: Annotated[Fit, Alias("stretch", "squash"), Alias("center-crop", "crop"), Alias("letterbox", "pad")] | None = (
-        None
-    )
+    fit: (
+        Annotated[
+            Fit,
+            Alias("stretch", "squash"),
+            Alias("center-crop", "crop"),
+            Alias("centre-crop", "crop"),
+            Alias("letterbox", "pad"),
+        ]
+        | None
+    ) = None
     interpolation: Annotated[
         Interpolation, Alias("linear", "bilinear"), Alias("cubic", "bicubic"), Alias("lanczos3", "lanczos")
     ] = "bilinear"
     reading: Annotated[ReadingName, Alias("PIL", "pillow"), Alias("keras", "keras-compat")] = "pillow"
     bits: Annotated[int, Between(8, ALL_BITS)] = ALL_BITS
     layer: str = LAST_ACTIVATION
-    pool: Annotated[Pool, Alias("average", "avg"), Alias("mean", "avg"), Alias("maximum", "max")] | None = None
+    pool: (
+        Annotated[
+            Pool,
+            Alias("average", "avg"),
+            Alias("mean", "avg"),
+            Alias("maximum", "max"),
+            Alias("GlobalAveragePooling2D", "avg"),
+            Alias("GlobalMaxPooling2D", "max"),
+            Alias("flatten", "none"),
+        ]
+        | None
+    ) = None
     dtype: Annotated[Dtype, Alias("half", "float16"), Alias("fp16", "float16"), Alias("fp32", "float32")] = "float16"
     views: str = "one"
     resize: Size | None = None

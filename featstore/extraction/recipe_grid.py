@@ -14,6 +14,7 @@ from featstore.errors import UsageError, param
 from featstore.extraction.recipe import AXES, GridOptions, Recipe, settle_weights
 from featstore.images.views import parse_views
 from featstore.system.fields import check_names
+from featstore.system.text import count
 
 _PAIRS = ("size", "resize")  # whose values may be (height, width)
 
@@ -76,7 +77,7 @@ def _pair(models: list[str], weights: list[str | None], alphas: list[float | Non
     shared = weights in ([], [None], ["imagenet"], ["random"])
     if len(weights) != len(models) and not shared:
         raise UsageError(
-            f"{len(models)} bases but {len(weights)} {param('weights')}: give one for each, in their order; "
+            f"{count(len(models), 'base')} but {len(weights)} {param('weights')}: give one for each, in their order; "
             f"{param('weights', 'default')} is what a base was published with"
         )
     scaled = [place for place, model in enumerate(models) if model in BASES and BASES[model].takes_alpha]

@@ -6,7 +6,6 @@ extraction. TensorFlow loads only for a forecast, which runs a base on a few ima
 
 from __future__ import annotations
 
-import os
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -28,6 +27,7 @@ from featstore.extraction.recipe import Recipe
 from featstore.images.decode import decode_rgb, open_image
 from featstore.images.prefetch import fetch_all
 from featstore.system.environment import default_threads
+from featstore.system.paths import OnePath
 from featstore.system.progress import Progress, Silent
 from featstore.system.text import Shown, count, listed
 
@@ -151,7 +151,7 @@ class Survey(Shown):
 
 
 def survey(
-    data: str | os.PathLike[str] | Manifest,
+    data: OnePath | Manifest,
     recipes: Sequence[Recipe] = (),
     cache: CacheLike = None,
     progress: Progress | None = None,

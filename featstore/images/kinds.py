@@ -24,6 +24,8 @@ _KINDS = {  # how such a file begins -> what it is and what to do
     rb"(?is)\s*(<\?xml.*?)?(<!--.*?-->\s*)*(<!doctype svg.*?)?<svg": "is an SVG drawing: convert it, as with "
     "`rsvg-convert`",
     rb"(?i)\s*(<!doctype )?<?html": "is a web page, likely in place of the image: download it again",
+    rb"II[*+]\0|MM\0[*+]": f"is a TIFF of a kind that is not read, or damaged: {_AS_PNG}",
+    rb"\xff\xd8|\x89PNG|GIF8|RIFF....WEBP|BM": "is a damaged image: its first bytes are right and its header is not",
 }
 _PATTERNS = {re.compile(start): reason for start, reason in _KINDS.items()}
 _HEIC = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}

@@ -105,6 +105,10 @@ _AMBIGUOUS = (
 
 def settle_variant(text: str) -> str:
     """Return the variant as it is named here, as in rescale for 1/255; text that names none stays as it is."""
+    if not isinstance(text, str):
+        raise UsageError(
+            f"{param('preprocess', text)}: expected a name such as keras, or raw for pixels as they are; found {text!r}"
+        )
     if "=" in text:
         return re.sub(r"\s", "", text.lower())
     name = spelled_as(text, VARIANTS)

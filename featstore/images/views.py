@@ -71,6 +71,8 @@ _ALIASES = {
     "5-crop": "five",
     "ten-crop": "ten",
     "10-crop": "ten",
+    "5": "five",
+    "10": "ten",
     "mirror": "flip",
     "single": "one",
 }
@@ -78,6 +80,7 @@ _ALIASES = {
 
 def settle_views(text: str) -> str:
     """Return views as they are named here, as in ten for Ten or ten-crop; text that names none stays as it is."""
+    text = str(text)  # 10 may be a number
     name = spelled_as(text, (*VIEWS, *_ALIASES))
     if name is not None:
         return _ALIASES.get(name, name)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -15,11 +14,12 @@ from featstore.runs.folders import leftover_folders, run_folders
 from featstore.runs.naming import default_name
 from featstore.runs.run import Run
 from featstore.system.figures import with_interval
+from featstore.system.paths import OnePath, one_path
 from featstore.system.text import Shown, Table, count
 
 
 class BrokenRun(NamedTuple):
-    """A folder that is no whole run, and why."""
+    """A folder without a whole run, and why."""
 
     folder: Path
     reason: str
@@ -54,7 +54,7 @@ class RunList(Shown):
         yield count(len(self.runs), "run")
 
 
-def list_runs(folder: str | os.PathLike[str] = "runs") -> RunList:
+def list_runs(folder: OnePath = "runs") -> RunList:
     """List the runs in a folder, the latest last.
 
     Args:
@@ -66,7 +66,7 @@ def list_runs(folder: str | os.PathLike[str] = "runs") -> RunList:
     Raises:
         RunError: There is no such folder.
     """
-    root = Path(folder)
+    root = Path(one_path(folder, "folder"))
     if not root.is_dir():
         raise RunError(f"{root}: no such folder; give the one in which train-head puts the folders of its runs")
     broken = [

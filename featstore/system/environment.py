@@ -6,15 +6,16 @@ import os
 import sys
 from pathlib import Path
 
+from featstore.system.paths import OnePath, one_path
 from featstore.system.tensorflow_loader import onednn_setting
 
 DEFAULT_CACHE = "cache"
 _PACKAGES = ("featstore-keras", "tensorflow", "keras", "numpy", "h5py", "pillow", "scikit-learn")
 
 
-def cache_folder(folder: str | os.PathLike[str] | None = None) -> Path:
+def cache_folder(folder: OnePath | None = None) -> Path:
     """Return the folder of the cache: `folder`, $FEATSTORE_CACHE, or `cache` in the working folder."""
-    return Path(folder or os.environ.get("FEATSTORE_CACHE") or DEFAULT_CACHE)
+    return Path(one_path(folder or os.environ.get("FEATSTORE_CACHE") or DEFAULT_CACHE, "cache"))
 
 
 def utc_now() -> str:

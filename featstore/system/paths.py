@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, TypeGuard
 
 from featstore.errors import UsageError, param
 
@@ -16,12 +16,17 @@ OnePath = str | os.PathLike[str]
 OneOrMorePaths = OnePath | Iterable[OnePath]
 
 
+def is_path(given: object) -> TypeGuard[OnePath]:
+    """Return whether `given` is one path, and so must never be iterated over."""
+    return isinstance(given, str | bytes | os.PathLike)
+
+
 def one_or_more(given: OneOrMorePaths, name: str) -> list[str]:
     """Return the paths in `given`, the argument `name`: one path, or any iterable of them.
 
     An array or a table of one column counts as a list. Raises UsageError for anything that is not a path.
     """
-    if isinstance(given, str | bytes | os.PathLike):
+    if is_path(given):
         return [_one(given, name)]
     if isinstance(given, Mapping) or not isinstance(given, Iterable):
         raise UsageError(f"{param(name)}: expected a path or a list of paths, found {_kind(given)}")
@@ -30,7 +35,7 @@ def one_or_more(given: OneOrMorePaths, name: str) -> list[str]:
 
 def one_path(given: OnePath, name: str) -> str:
     """Return the one path in `given`, the argument `name`; raises UsageError for anything else."""
-    if not isinstance(given, str | bytes | os.PathLike):
+    if not is_path(given):
         raise UsageError(f"{param(name)}: expected one path, found {_kind(given)}")
     return _one(given, name)
 
@@ -47,7 +52,7 @@ def refuse_whole_disk(folder: str) -> None:
 
 
 def _one(given: Any, name: str) -> str:
-    if not isinstance(given, str | bytes | os.PathLike):
+    if not is_path(given):
         raise UsageError(f"{param(name)}: expected paths, found {_kind(given)} among them")
     path = str(os.fsdecode(given))  # a plain str: NumPy's kind of text is a subclass
     if not path:

@@ -118,7 +118,24 @@ def test_an_own_classifier_without_labels(colours: Path, tmp_path: Path) -> None
         tmp_path / "photos", model=model, preprocess=["tf"], cache=tmp_path / "cache", labels=None
     )
     assert (check.finding, check.rows[0].classes) == ("best of those tried", 4)
+    assert check.rows[0].information > 1
     assert "nothing speaks against `tf`, the only one tried, judged by predictions" in check.verdict
+
+
+def test_networks_that_cannot_be_pooled_or_have_two_outputs(tmp_path: Path) -> None:
+    """The command has no option to name a layer or a pooling, so nothing is said of them."""
+    inputs = keras.Input((32, 32, 3))
+    turned = keras.layers.Permute((3, 1, 2))(inputs)
+    channels_first = keras.layers.GlobalMaxPooling2D(data_format="channels_first", keepdims=True)(turned)
+    keras.Model(inputs, channels_first).save(tmp_path / "first.keras")
+    keras.Model(inputs, [inputs, turned]).save(tmp_path / "two.keras")
+    photos = write_photos(tmp_path / "photos", 10)
+    options: dict[str, Any] = {"preprocess": "raw", "cache": tmp_path / "cache"}
+    assert featstore.check_base(photos, model=str(tmp_path / "first.keras"), **options).rows[0].n == 20
+    with pytest.raises(UsageError, match="expected one output, found 2; save a model with one of them"):
+        featstore.check_base(photos, model=str(tmp_path / "two.keras"), **options)
+    with pytest.raises(UsageError, match="model='pixels': is not a network, so no preprocessing is right for it"):
+        featstore.check_base(photos, model="pixels", size=16, **options)
 
 
 def test_outputs_become_probabilities() -> None:
@@ -134,12 +151,12 @@ def test_outputs_become_probabilities() -> None:
 
 
 def test_random_weights_are_never_right(colours: Path, tmp_path: Path) -> None:
-    """All variants, with labels and without; one of six is best by chance."""
+    """With labels and without; one of two is best by chance."""
     rows = [f"colours/{name}/{k}.png,{100 * n + k}" for n, name in enumerate(COLOURS) for k in range(8)]
     (tmp_path / "labels.csv").write_text("\n".join(["path,label", *rows]))
     options: dict[str, Any] = {"model": "MobileNet", "alpha": 0.25, "weights": "random", "size": 32}
     check = featstore.check_base(
-        colours, **options, labels=tmp_path / "labels.csv", views="one", cache=tmp_path / "cache"
+        colours, **options, labels=tmp_path / "labels.csv", views="one", cache=tmp_path / "cache", preprocess="rescale"
     )
     assert (check.finding, check.best) == ("weights do not fit", None)
     assert check.verdict.startswith("no variant is confirmed: the best")
@@ -153,7 +170,7 @@ def test_images_that_show_nothing_or_only_one_thing(tmp_path: Path) -> None:
     (tmp_path / "plain").mkdir()
     for k in range(24):
         Image.new("RGB", (40, 40), (10 * k, 100, 255 - 10 * k)).save(tmp_path / "plain" / f"{k}.png")
-    check = featstore.check_base(tmp_path / "plain", model="tiny", cache=tmp_path / "cache")
+    check = featstore.check_base(tmp_path / "plain", model="tiny", preprocess="keras", cache=tmp_path / "cache")
     assert (check.finding, check.verdict) == (
         "cannot tell",
         "cannot tell: the images are surfaces of one colour, photos are needed",
@@ -161,7 +178,7 @@ def test_images_that_show_nothing_or_only_one_thing(tmp_path: Path) -> None:
     photo = write_photos(tmp_path / "photos", 1) / "discs" / "000.png"
     for k in range(24):
         shutil.copy(photo, photo.with_name(f"copy{k}.png"))
-    check = featstore.check_base(tmp_path / "photos", model="tiny", cache=tmp_path / "cache")
+    check = featstore.check_base(tmp_path / "photos", model="tiny", preprocess="keras", cache=tmp_path / "cache")
     assert check.verdict.startswith("cannot tell: 2 different images are too few: 20 are needed for a verdict. So far")
 
 
@@ -300,6 +317,8 @@ def test_tiny_was_trained_with_its_own_variant(tmp_path: Path) -> None:
     assert (check.best, {*check.wrong}) == ("keras", {"caffe", "raw"})
     by_name = {row.preprocess: row.mismatch or 0 for row in check.rows}
     assert by_name["keras"] * 10 < by_name["caffe"] < by_name["raw"]
+    assert all(0 < (row.diversity or 0) < 1 and row.information is None for row in check.rows)
+    assert "diversity" in str(check)
     alone = featstore.check_base(photos, model="tiny", preprocess="raw", cache=tmp_path / "cache")
     assert (alone.best, alone.wrong) == ("keras", ("raw",))
     assert alone.verdict.startswith("`raw` does not look right (mismatch ")

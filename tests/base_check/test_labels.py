@@ -42,6 +42,14 @@ def test_labels_are_numbers_ids_or_names(photos: Path, tmp_path: Path) -> None:
     assert found.source == str(tmp_path / "labels.csv")
 
 
+@pytest.mark.parametrize(
+    "text", ["path;label\na.jpg;2\n", "sep=\t\npath\tlabel\na.jpg\t2\n", "Filename, Class\na.jpg, 2\n", "a.jpg,2\n"]
+)
+def test_labels_are_read_like_any_table(photos: Path, tmp_path: Path, text: str) -> None:
+    """Of any dialect, with the usual names of columns, or without a header."""
+    assert read(tmp_path, text).by_path == {str(photos / "a.jpg"): 2}
+
+
 def test_a_csv_among_the_images_is_found_by_its_name(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -59,7 +67,7 @@ def test_a_csv_among_the_images_is_found_by_its_name(
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("image,label\na,1\n", "expected the columns path,label, found image,label"),
+        ("colour,size\na,1\n", "no column of paths among colour, size; expected the columns path,label"),
         ("path,label\n", "has no labels"),
         ("path,label\na,1\na,2\n", "line 3: a is listed more than once"),
         ("path,label\na,1\n,2\n", "line 3: has no path"),

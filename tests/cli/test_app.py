@@ -41,6 +41,13 @@ def test_help_is_light() -> None:
         assert command in printed
 
 
+def test_the_list_of_heads_is_light() -> None:
+    """Their parameters are known without loading a head."""
+    imported, printed = imported_by("heads")
+    assert not imported & {"tensorflow", "keras", "sklearn", "numpy", "h5py", "rich", "PIL"}
+    assert "bn-dropout" in printed
+
+
 def test_a_logistic_head_from_the_cache_is_light(photos: Path) -> None:
     """Training it loads scikit-learn, and answering not even that; nothing that takes longer than the work itself."""
     assert call("extract", photos, *TINY).code == 0
@@ -141,6 +148,8 @@ def test_quickstart(tmp_path: Path) -> None:
     for run in runs:
         assert run["metrics"]["test"]["accuracy"] >= 0.97
     assert len(list((tmp_path / "featstore-quickstart" / "digits").glob("*/*.png"))) == 1797
+    folders = [f"{run['run']}-2" for run in runs]
+    assert call("quickstart", "--quiet").out.splitlines() == folders
 
 
 def test_pillows_warning_about_large_images_is_not_shown(tmp_path: Path) -> None:

@@ -27,12 +27,13 @@ def test_the_table_the_json_the_csv_and_the_chart_agree(photos: Path, tmp_path: 
     done = call("compare", photos, *GRID, "--set", "epochs=2", "--json", *files)
     assert done.code == 0, done.err
     result = json.loads(done.out)
-    assert set(result) == {"rows", "findings", "failed", "notes", "shared", "skipped"}
+    assert set(result) == {"rows", "findings", "failed", "notes", "remarks", "data", "shared", "skipped"}
     assert result["shared"] == ["bn-dropout epochs=2"]
     assert [set(row) for row in result["rows"]] == 4 * [
         {"name", "model", "weights", "alpha", "preprocess", "size", "views", "head", "n", "groups", "accuracy"}
         | {"weights_seed", "parameters", *AXES, "bits"}
         | {"accuracy_ci95", "log_loss"}
+        | {"commonest_class", "commonest_share", "balanced_accuracy", "balanced_accuracy_ci95", "never_found"}
         | {"difference_to_best", "difference_ci95", "seconds_extract", "seconds_fit", "width", "bytes", "command"}
     ]
     with (tmp_path / "grid.csv").open() as file:
@@ -127,8 +128,9 @@ def test_a_narrow_screen_gets_a_narrow_table(photos: Path, monkeypatch: pytest.M
     wide = call(*grid).out
     monkeypatch.setenv("COLUMNS", "80")
     narrow = call(*grid).out
-    table = narrow.split(" images:\n")[1].split("left out at 80 columns: ")[0].splitlines()
-    assert max(map(len, table)) <= 80 < len(wide.split(" images:\n")[1].splitlines()[0])
+    table, wide_table = (text.split("; always answering ")[1].splitlines()[1:] for text in (narrow, wide))
+    rows = [line for line in table[: table.index("")] if not line.startswith(("left out at 80 columns: ", "remark: "))]
+    assert max(map(len, rows)) <= 80 < len(wide_table[0])
     assert "width (256)" in narrow
     assert "left out" not in wide
 

@@ -154,6 +154,12 @@ def test_a_command_is_the_same_by_itself(command: str) -> None:
     assert alone.commands[command].get_help(context) == COMMANDS.commands[command].get_help(context)
 
 
+@pytest.mark.parametrize("words", [(), ("extract",), ("cache", "ls")])
+def test_help_is_found_by_its_short_name(words: tuple[str, ...]) -> None:
+    """As in most programs."""
+    assert call(*words, "-h").out == call(*words, "--help").out != ""
+
+
 def test_an_unknown_command_is_a_usage_error() -> None:
     """As any other slip."""
     done = call("exract", "photos")

@@ -293,8 +293,36 @@ TABLES = [
         notes=("each row of the table is taken for an image of 4x4 pixels",),
     ),
     Layout(
+        name="pixels by number",
+        draw=table(pixels("label," + ",".join(map(str, range(16))), 16), files=()),
+        line=TWO,
+        notes=("each row of the table is taken for an image of 4x4 pixels",),
+    ),
+    Layout(
+        name="pixels in one column",
+        draw=table("emotion,pixels\n" + "".join(f"{n % 2},{' '.join(['200'] * 16)}\n" for n in range(6)), files=()),
+        line=DIGITS,
+        notes=("each row of the table is taken for an image of 4x4 pixels",),
+    ),
+    Layout(
+        name="a column of 0 and 1 for each class, by number",
+        draw=table(
+            "image,"
+            + ",".join(map(str, range(16)))
+            + "\n"
+            + "".join(f"{n}.jpg,{','.join('1' if n % 2 == c else '0' for c in range(16))}\n" for n in range(6))
+        ),
+        line=DIGITS,
+        notes=("labels from the columns 0, 1, 2, 3 and 12 more, of which one is 1",),
+    ),
+    Layout(
+        name="pixels beyond 255",
+        draw=table("label," + ",".join(f"pixel{n}" for n in range(16)) + "\n1" + ",256" * 16 + "\n", files=()),
+        refused="line 2: expected pixels that are whole numbers from 0 to 255",
+    ),
+    Layout(
         name="pixels that are not a square",
         draw=table(pixels("label," + ",".join(f"pixel{n}" for n in range(785)), 785), files=()),
-        refused="785 columns of pixels are not a square image",
+        refused="785 pixels in a row are not a square image",
     ),
 ]

@@ -120,7 +120,7 @@ def test_missing_values_of_a_frame_are_no_labels() -> None:
 
 def test_columns_of_other_lengths_are_refused() -> None:
     """A label would go to another image."""
-    with pytest.raises(DataError, match="its columns are not equally long: 4, 3"):
+    with pytest.raises(DataError, match="its columns are not equally long: 3, 4"):
         as_manifest({"path": FILES, "label": LABELS[:3]})
     with pytest.raises(DataError, match="expected a label for each of 4 images, found .3,."):
         as_manifest({"X": IMAGES, "y": LABELS[:3]})
@@ -159,6 +159,9 @@ def test_parquet_is_a_table() -> None:
     parquet = pytest.importorskip("pyarrow.parquet")
     parquet.write_table(pyarrow.table({"file_name": FILES, "label": LABELS}), "d.parquet")
     assert [p.label for p in scan("d.parquet").pictures] == LABELS
+    parquet.write_table(pyarrow.table({"image": [{"bytes": b"x", "path": "a.jpg"}], "label": [0]}), "d.parquet")
+    with pytest.raises(DataError, match="the column .image. holds struct<.*>, such as the images themselves"):
+        scan("d.parquet")
     Path("d.parquet").write_bytes(b"PAR1")
     with pytest.raises(DataError, match="cannot be read as Parquet"):
         scan("d.parquet")

@@ -175,6 +175,9 @@ def test_moved_weights_take_the_place_of_the_old_path() -> None:
         ({"model": "tiny", "interpolation": "lanczos3"}, {"model": "tiny", "interpolation": "lanczos"}),
         ({"model": "tiny", "reading": "Keras Compat"}, {"model": "tiny", "reading": "keras-compat"}),
         ({"model": "tiny", "pool": "Average"}, {"model": "tiny", "pool": "avg"}),
+        ({"model": "tiny", "pool": "global_average_pooling_2d"}, {"model": "tiny", "pool": "avg"}),
+        ({"model": "tiny", "pool": "Flatten"}, {"model": "tiny", "pool": "none"}),
+        ({"model": "tiny", "views": 10}, {"model": "tiny", "views": "ten"}),
         ({"model": "tiny", "dtype": "fp32"}, {"model": "tiny", "dtype": "float32"}),
         ({"model": "tiny", "views": "10-crop"}, {"model": "tiny", "views": "ten"}),
         ({"model": "tiny", "views": "Augment:4"}, {"model": "tiny", "views": "augment:4"}),
@@ -205,6 +208,12 @@ def test_one_thing_has_one_name(words: Any, settled: Any) -> None:
 def test_variants_by_the_words_of_posts(variant: str, words: list[str]) -> None:
     """Only where a word has one meaning."""
     assert {Recipe(model="tiny", preprocess=word).preprocess for word in words} == {variant}
+
+
+def test_none_of_python_is_no_preprocessing() -> None:
+    """It may be meant as `raw` or as the default, so it is not guessed."""
+    with pytest.raises(UsageError, match="`preprocess`: expected a name such as keras, or raw for .* found None"):
+        Recipe(model="tiny", preprocess=None)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("word", ["imagenet", "ImageNet mean", "mean", "normalize", "BGR", "1/127.5"])

@@ -9,6 +9,8 @@ One file of pixels for each reading and version, so that a version that was rais
 from __future__ import annotations
 
 import argparse
+import io
+import struct
 from collections.abc import Iterator
 from importlib.metadata import version
 from itertools import product
@@ -60,7 +62,8 @@ def _cases(group: str) -> Iterator[Case]:
             yield Case(image, Reading(HEIGHT, WIDTH, augmentation=ranges), tuple(range(1, count + 1)))
         return
     interpolations = INTERPOLATIONS if group == "pillow" else KERAS_INTERPOLATIONS
-    for image, fit, interpolation in product(images(), FITS, interpolations):
+    read = [image for image in images() if group == "pillow" or image.endswith((".jpg", ".png", ".gif"))]
+    for image, fit, interpolation in product(read, FITS, interpolations):
         yield Case(image, Reading(HEIGHT, WIDTH, group, fit, interpolation), (WHOLE,))
     if group == "pillow":
         for image, fit in product(("photo.jpg", "alpha.png"), FITS):
@@ -116,10 +119,28 @@ def draw_images() -> None:
         "palette.png": (palette, {"transparency": 3}),
         "animated.gif": (photo, {"save_all": True, "append_images": [alpha.convert("RGB")]}),
     }
+    raw = {  # what Pillow does not write
+        "white-is-zero.tif": _tiff(Image.fromarray(deep.astype(np.uint16))).replace(_tag(262, 1), _tag(262, 0)),
+        "undeclared-band.tif": _tiff(alpha).replace(_tag(338, 2), _tag(65338, 2)),
+        "levels-1023.pgm": b"P5\n22 61\n1023\n" + (deep // 64).astype(">u2").tobytes(),
+    }
     (HERE / "images").mkdir(exist_ok=True)
+    for name, content in raw.items():
+        if not (HERE / "images" / name).exists():
+            (HERE / "images" / name).write_bytes(content)
     for name, (image, options) in drawn.items():
         if not (HERE / "images" / name).exists():
             image.save(HERE / "images" / name, **options)
+
+
+def _tiff(image: Image.Image) -> bytes:
+    out = io.BytesIO()
+    image.save(out, "TIFF")
+    return out.getvalue()
+
+
+def _tag(number: int, value: int) -> bytes:
+    return struct.pack("<HHIHH", number, 3, 1, value, 0)
 
 
 def main() -> None:

@@ -267,7 +267,7 @@ def test_half_an_image_is_refused(kind: str, cut: float) -> None:
         (encoded(Image.fromarray(np.zeros((4, 4), np.int32)), "TIFF"), "has levels with a sign.*from 0 on"),
         (encoded(Image.fromarray(np.zeros((4, 4), np.uint32).astype("<u4")), "TIFF"), "32 bits|with a sign"),
         (b"Pf\n4 4\n-1.0\n" + bytes(64), "32 bits .mode F.*save it with 8 or 16"),
-        (png(0, 5, 8, 2, b""), "is not a readable JPEG|declares 0x5"),
+        (png(0, 5, 8, 2, b""), "is a damaged image|declares 0x5"),
     ],
 )
 def test_what_cannot_be_read_says_why(raw: bytes, reason: str) -> None:

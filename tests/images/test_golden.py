@@ -129,6 +129,7 @@ PLANTED: list[tuple[str, Any, str, Callable[..., Any]]] = [
     ("pillow", resize, "_covering_size", lambda size, target: target),
     ("pillow", decode, "_orientation", lambda image: 1),
     ("pillow", decode, "_to_rgb", lambda image, alpha, bits: image.convert("RGB")),
+    ("pillow", decode, "_declares_alpha", lambda image, raw: True),
     ("pillow", decode, "_from_16_bit", lambda image, bits: image.convert("RGB")),
     ("augmented", augmentation, "_generator", lambda content, ranges, version: np.random.default_rng(version)),
     ("augmented", augmentation, "_generator", mirrored_always),
