@@ -49,6 +49,8 @@ _FORMATS_OF_OTHERS = {
 
 def foreign_format(path: str) -> str | None:
     """Return why a file of this name cannot be read: its ending is of another library. None for any other ending."""
+    if os.path.isfile(os.path.join(path, "saved_model.pb")):
+        return "is a SavedModel of TensorFlow: load it with Keras 2, and save it there as name.h5"
     library = _FORMATS_OF_OTHERS.get(Path(path).suffix.lower())
     return library and f"is a file of {library} by its ending; {_CONVERT}"
 

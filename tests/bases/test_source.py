@@ -85,6 +85,13 @@ def test_a_file_of_another_library_is_named_as_such(name: str, library: str) -> 
         parse_source(name, None, None, 0)
 
 
+def test_the_folder_of_a_saved_model_is_named_as_such(tmp_path: Path) -> None:
+    """It was the default of Keras 2, and looks like a name that is unknown."""
+    (tmp_path / "saved_model.pb").touch()
+    with pytest.raises(UsageError, match=r"is a SavedModel of TensorFlow: .* save it there as name\.h5"):
+        parse_source(str(tmp_path), None, None, 0)
+
+
 @pytest.mark.parametrize("name", ["w.h5", "w.hdf5", "w.weights.h5", "w.keras"])
 def test_weights_may_be_a_file(tmp_path: Path, name: str) -> None:
     """The three formats of Keras are given by path, and must exist."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import keras
@@ -9,9 +10,13 @@ import numpy as np
 import pytest
 
 from featstore.bases.catalog import BASES, is_published, weights_file_name
+from featstore.comparison.job import measure_grid
+from featstore.extraction import pipeline
 from featstore.extraction.assumptions import describe_assumptions
 from featstore.extraction.recipe import Recipe
 from featstore.images.preprocessing import parse_variant
+from featstore.system.progress import Silent
+from featstore.training.job import train
 from helpers.keras_files import CONV, INPUT, model, write
 
 
@@ -44,6 +49,45 @@ def test_a_network_that_scales_by_itself_is_told(tmp_path: Path) -> None:
     assert describe_assumptions([Recipe(model=path, preprocess="raw")]) == []
     plain = str(write(tmp_path / "plain.keras", model(INPUT, CONV)))
     assert describe_assumptions([Recipe(model=plain, preprocess="rescale")]) == []
+
+
+class Listener(Silent):
+    """A progress that keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+
+    def tell(self, text: str) -> None:
+        self.told.append(text)
+
+
+class Stopped(Exception):
+    """The job would go on to compute."""
+
+
+@pytest.mark.parametrize(
+    "job, next_step",
+    [
+        (pipeline.extract_all, "featstore.extraction.pipeline.extract_features"),
+        (train, "featstore.training.job.prepare"),
+        (measure_grid, "featstore.comparison.job.prepare"),
+    ],
+)
+def test_every_job_tells_it_first(
+    job: Callable[..., object], next_step: str, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before the minutes of work, and once for a grid of several sizes."""
+
+    def stop(*_: object, **__: object) -> None:
+        raise Stopped
+
+    monkeypatch.setattr(next_step, stop)
+    monkeypatch.chdir(tmp_path)
+    recipes = [Recipe(model="VGG16", weights="mine.h5", size=size) for size in (64, 96)]
+    progress = Listener()
+    with pytest.raises(Stopped):
+        job(str(photos), recipes[:1] if job is train else recipes, progress=progress)
+    assert sum("mine.h5: preprocess='keras' is caffe here" in line for line in progress.told) == 1
 
 
 def test_bases_without_a_file_are_not_told() -> None:
