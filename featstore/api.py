@@ -221,14 +221,16 @@ def compare(
     Warns:
         LeakWarning: Copies of training images are among those that are measured on.
     """
-    from featstore.comparison.grid import Measurement
+    from featstore.comparison.grid import Measurement, settings_by_head
     from featstore.comparison.job import measure_grid
+    from featstore.heads.registry import settle_head
 
     _refuse_head_parameters(options)
     reading, features = split_keywords(options)
     if features.get("weights_seed", seed) != seed:
         raise UsageError(f"{param('weights_seed', features['weights_seed'])}: compare has one {param('seed')} for all")
-    names: list[HeadName] = [heads] if isinstance(heads, str) else list(heads)
+    names = [settle_head(name) for name in ([heads] if isinstance(heads, str) else heads)]
+    settings_by_head(names, parameters or {})  # a slip is told before the data are read, which takes time
     measurement = Measurement(
         seed=seed,
         seeds=seeds,

@@ -51,6 +51,7 @@ def command(
     from featstore.heads.registry import HEADS
     from featstore.training.job import check_side_by_side, train
 
+    head = replace(head, parameters=chosen_parameters(settings, parameters))
     recipe["model"] = recipe["model"] or HEADS[head.head].base or []
     recipes = make_recipes(head.seed, **recipe)
     check_side_by_side(recipes, concat)
@@ -58,7 +59,7 @@ def command(
         trained = train(
             Source(data, data_options, cache),
             recipes,
-            replace(head, parameters=chosen_parameters(settings, parameters)),
+            head,
             val_fraction=fractions.val_fraction,
             test_fraction=fractions.test_fraction,
             val_as_test=fractions.val_as_test,
