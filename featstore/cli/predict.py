@@ -91,7 +91,7 @@ def command(
     if csv is not None:
         _write_csv(csv, chosen, prediction)
     if sheet is not None:
-        right = labels_of_folders(prediction, trained.classes)
+        right = labels_of_folders(prediction)
         write_file(sheet, prediction.draw_sheet(kind, right, title_of(trained)), "--sheet")
     if json:
         print_json(

@@ -40,7 +40,7 @@ def draw_comparison(
     """
     from matplotlib.figure import Figure
 
-    (title, *labels), fonts = legible([title, *labels])
+    (title, *labels), fonts = legible([title, *labels], "matplotlib")
     has_curves = any(curves)
     top = max(1.2, _ROW * len(labels)) + 0.9
     bottom = max(3.2, 0.19 * len(labels) + 0.6) if has_curves else 0.0

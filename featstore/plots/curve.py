@@ -78,7 +78,7 @@ class _Panel(NamedTuple):
 
 def draw_curve(curve: Curve, title: str) -> bytes:
     """Return a PNG with the losses above and the accuracies below, in the style of the plot of a fine-tuning."""
-    (title,), fonts = legible([title])
+    (title,), fonts = legible([title], "pillow")
     canvas = Canvas(WIDTH, HEIGHT, fonts)
     canvas.write((WIDTH / 2, 26), title, "mm", TITLE, room=WIDTH - 40)
     best = best_epoch(curve)

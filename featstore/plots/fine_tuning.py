@@ -45,7 +45,7 @@ def draw_fine_tuning(head: Curve, tuned: Curve, before: Mapping[str, float], tit
         title: Title of the plot.
         kind: Kind of file.
     """
-    (title,), fonts = legible([title])
+    (title,), fonts = legible([title], "matplotlib")
     with in_our_style(fonts):
         return render(_figure(head, tuned, before, title), kind)
 

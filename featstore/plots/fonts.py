@@ -14,7 +14,9 @@ from collections.abc import Iterable, Sequence
 from functools import cache
 from importlib.util import find_spec
 from itertools import groupby
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
+
+Engine = Literal["matplotlib", "pillow"]
 
 _INVISIBLE = re.compile("[\ufe00-\ufe0f\u200b-\u200f\u2060\ufeff]")  # variants, joiners and marks of direction
 _WORD = re.compile(r"[^\s,.;:()/=+]+")
@@ -43,11 +45,11 @@ def drawable(text: str) -> str:
     return "".join(c if c.isprintable() else "?" for c in _INVISIBLE.sub("", " ".join(text.split())))
 
 
-def legible(texts: Iterable[str], shapes: bool = True) -> Labels:
-    """Return `texts` with a number for each word that no font here has the letters of, as in `#1, keras`.
+def legible(texts: Iterable[str], engine: Engine) -> Labels:
+    """Return `texts` with a number for each word that cannot be drawn here, as in `#1, keras`.
 
-    A warning says which number stands for which word. shapes: whether the engine joins and turns letters, as Arabic and
-    Indic scripts need it.
+    A warning says which number stands for which word. engine: what draws them, which may not be able to join and turn
+    letters, as Arabic and Indic scripts need it.
     """
     lines = [drawable(text) for text in texts]
     fonts: dict[str, None] = {}
@@ -55,10 +57,12 @@ def legible(texts: Iterable[str], shapes: bool = True) -> Labels:
 
     def replace(found: re.Match[str]) -> str:
         word = found[0]
-        font = None if _SHAPED.search(word) and not shapes else font_of(word)
-        if font is None:
+        if _is_plain(word):
+            return word
+        needed = () if _SHAPED.search(word) and not _joins_letters(engine) else fonts_of(word)
+        if not needed:
             return f"#{numbers.setdefault(word, len(numbers) + 1)}"
-        fonts.setdefault(font)
+        fonts.update(dict.fromkeys(needed))
         return word
 
     drawn = tuple(line if _is_plain(line) else _WORD.sub(replace, line) for line in lines)
@@ -86,6 +90,14 @@ def runs(text: str, fonts: Sequence[str]) -> list[tuple[str, str]]:
         return last
 
     return [(name, "".join(part)) for name, part in groupby(text, font)]
+
+
+def fonts_of(word: str) -> tuple[str, ...]:
+    """Return the font that has all letters of `word`, else fonts that have them together; none without these."""
+    if (whole := font_of(word)) is not None:
+        return (whole,)
+    found = [font_of(letter) for letter in word]
+    return () if None in found else tuple(dict.fromkeys(filter(None, found)))
 
 
 @cache
@@ -124,6 +136,18 @@ def _face(font: str) -> Any:
     except (OSError, RuntimeError):  # a damaged file, or a font of pictures, such as one of coloured emoji
         return None
     return face if face.scalable else None
+
+
+@cache
+def _joins_letters(engine: Engine) -> bool:
+    """Return whether `engine` lays out scripts whose letters are joined, moved or turned around."""
+    if engine == "pillow":
+        from PIL import features
+
+        return bool(features.check("raqm"))
+    import matplotlib as mpl
+
+    return mpl.__version_info__ >= (3, 11)
 
 
 def _is_plain(text: str) -> bool:

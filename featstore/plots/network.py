@@ -85,7 +85,7 @@ def draw_network(
     """
     if not parts:
         raise ValueError("parts: expected at least one, found none")
-    (title, *names), fonts = legible([title, *(part.name for part in parts)])
+    (title, *names), fonts = legible([title, *(part.name for part in parts)], "matplotlib")
     named = [part._replace(name=name) for part, name in zip(parts, names, strict=True)]
     with in_our_style(fonts):
         return render(_figure(named, title, image, cached), kind)

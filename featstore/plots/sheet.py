@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 MOST_IN_PNG = 200
 _COLUMNS, _ROWS = 8, 5  # of a page, and at most of columns in a PNG
+_PAGE = _COLUMNS * _ROWS
 _SIDE, _GAP, _TEXT, _MARGIN, _TOP = 160, 16, 40, 24, 84  # pixels
 _WRONG, _UNSURE = ("#C62828", 5), (COLOURS[4], 3)  # colour and width of the frame
 _DPI = 150.0  # a page is as wide as A4 lying on its side is
@@ -55,51 +56,71 @@ def draw_sheet(answers: Sequence[Answer], title: str, kind: str = "png") -> byte
         title: Title of the sheet.
         kind: `png` or `pdf`.
     """
-    content = io.BytesIO()
-    if kind == "pdf":
-        per_page = _COLUMNS * _ROWS
-        pages = (
-            _draw_page(answers[start : start + per_page], answers, title, _ROWS if len(answers) > per_page else None)
-            for start in range(0, len(answers), per_page)
-        )
-        dateless = {"creationDate": None, "modDate": None}  # the same answers give the same bytes
-        next(pages).save(content, "pdf", save_all=True, append_images=pages, resolution=_DPI, **dateless)
-        return content.getvalue()
-    if len(answers) > MOST_IN_PNG:
+    shown = answers if kind == "pdf" else answers[:MOST_IN_PNG]
+    if len(shown) < len(answers):
         warnings.warn(
-            f"the sheet has the first {MOST_IN_PNG} of {len(answers)} images; one with the ending .pdf has all",
+            f"the sheet has the first {len(shown)} of {len(answers)} images; one with the ending .pdf has all",
             stacklevel=2,
         )
-    _draw_page(answers[:MOST_IN_PNG], answers, title).save(content, "png")
+    lines = [f"{a.label} {a.probability}" for a in shown], [_second_line(a) for a in shown]
+    # At once: a number that stands for a word is the same on all pages.
+    (title, *texts), fonts = legible([title, *lines[0], *lines[1]], "pillow")
+    cells = [_Cell(*parts) for parts in zip(shown, texts[: len(shown)], texts[len(shown) :], strict=True)]
+    head = _Head(title, _summary(answers), fonts)
+    content = io.BytesIO()
+    if kind != "pdf":
+        _draw_page(cells, head).save(content, "png")
+        return content.getvalue()
+    rows = _ROWS if len(cells) > _PAGE else None
+    pages = (_draw_page(cells[start : start + _PAGE], head, rows) for start in range(0, len(cells), _PAGE))
+    dateless = {"creationDate": None, "modDate": None}  # the same answers give the same bytes
+    next(pages).save(content, "pdf", save_all=True, append_images=pages, resolution=_DPI, **dateless)
     return content.getvalue()
 
 
-def _draw_page(shown: Sequence[Answer], answers: Sequence[Answer], title: str, rows: int | None = None) -> Image.Image:
-    """Return a page with the answers `shown` of all `answers`, with room for that many rows."""
-    columns = min(_COLUMNS, max(4, ceil(len(shown) ** 0.5)) if rows is None else _COLUMNS)
-    rows = rows or ceil(len(shown) / columns)
-    names = [f"{a.label} {a.probability}" for a in shown], [_second_line(a) for a in shown]
-    (title, *texts), fonts = legible([title, *names[0], *names[1]])
+class _Cell(NamedTuple):
+    """An answer, and the two lines below its image as they can be drawn."""
+
+    answer: Answer
+    first: str
+    second: str
+
+
+class _Head(NamedTuple):
+    """What stands above the images of each page, and the fonts that all texts need."""
+
+    title: str
+    summary: str
+    fonts: tuple[str, ...]
+
+
+def _draw_page(cells: Sequence[_Cell], head: _Head, rows: int | None = None) -> Image.Image:
+    """Return a page with the answers in `cells`, with room for that many rows."""
+    columns = _COLUMNS if rows else min(_COLUMNS, max(4, ceil(len(cells) ** 0.5)))
+    rows = rows or ceil(len(cells) / columns)
     width = 2 * _MARGIN + columns * (_SIDE + _GAP) - _GAP
-    canvas = Canvas(width, _TOP + rows * (_SIDE + _TEXT + _GAP) + _MARGIN - _GAP, fonts, scale=1)
-    canvas.write((width / 2, 26), title, "mm", TITLE, room=width - 2 * _MARGIN)
-    canvas.write((width / 2, 54), _summary(answers), "mm", LABEL, GREY, room=width - 2 * _MARGIN)
-    for number, answer in enumerate(shown):
+    canvas = Canvas(width, _TOP + rows * (_SIDE + _TEXT + _GAP) + _MARGIN - _GAP, head.fonts, scale=1)
+    canvas.write((width / 2, 26), head.title, "mm", TITLE, room=width - 2 * _MARGIN)
+    canvas.write((width / 2, 54), head.summary, "mm", LABEL, GREY, room=width - 2 * _MARGIN)
+    for number, cell in enumerate(cells):
         row, column = divmod(number, columns)
-        left, top = _MARGIN + column * (_SIDE + _GAP), _TOP + row * (_SIDE + _TEXT + _GAP)
-        colour, frame = _WRONG if answer.is_wrong else _UNSURE if answer.is_unsure else ("", 0)
-        if colour:
-            canvas.box((left - frame, top - frame), (left + _SIDE + frame - 1, top + _SIDE + frame - 1), colour)
-        canvas.box((left, top), (left + _SIDE - 1, top + _SIDE - 1), GRID)
-        image = _thumbnail(answer.path)
-        if image is not None:
-            canvas.paste(image, (left + (_SIDE - image.width) // 2, top + (_SIDE - image.height) // 2))
-        middle = left + _SIDE / 2
-        canvas.write((middle, top + _SIDE + 15), texts[number], "mm", LABEL, room=_SIDE + _GAP - 6)
-        below = texts[len(shown) + number]
-        ink = colour if answer.is_wrong else GREY
-        canvas.write((middle, top + _SIDE + 32), below, "mm", TICK - 1, ink, room=_SIDE + _GAP - 6)
+        _draw_cell(canvas, cell, _MARGIN + column * (_SIDE + _GAP), _TOP + row * (_SIDE + _TEXT + _GAP))
     return canvas.image()
+
+
+def _draw_cell(canvas: Canvas, cell: _Cell, left: int, top: int) -> None:
+    answer = cell.answer
+    colour, frame = _WRONG if answer.is_wrong else _UNSURE if answer.is_unsure else ("", 0)
+    if colour:
+        canvas.box((left - frame, top - frame), (left + _SIDE + frame - 1, top + _SIDE + frame - 1), colour)
+    canvas.box((left, top), (left + _SIDE - 1, top + _SIDE - 1), GRID)
+    image = _thumbnail(answer.path)
+    if image is not None:
+        canvas.paste(image, (left + (_SIDE - image.width) // 2, top + (_SIDE - image.height) // 2))
+    middle, room = left + _SIDE / 2, _SIDE + _GAP - 6
+    canvas.write((middle, top + _SIDE + 15), cell.first, "mm", LABEL, room=room)
+    ink = colour if answer.is_wrong else GREY
+    canvas.write((middle, top + _SIDE + 32), cell.second, "mm", TICK - 1, ink, room=room)
 
 
 def _second_line(answer: Answer) -> str:

@@ -19,16 +19,17 @@ def in_our_style(fonts: Sequence[str] = ()) -> Iterator[None]:
     from matplotlib.font_manager import FontProperties, fontManager
     from matplotlib.style import context
 
-    families = ["DejaVu Sans"]
+    known = list(fontManager.ttflist)
     for font in fonts:
-        family = FontProperties(fname=font).get_name()
-        if family not in fontManager.get_font_names():
-            fontManager.addfont(font)
-        families.append(family)
+        fontManager.addfont(font)
+    families = ["DejaVu Sans", *(FontProperties(fname=font).get_name() for font in fonts)]
     own = {"font.family": families, "text.color": INK, "axes.spines.top": False, "axes.spines.right": False}
-    with context(["default", own]), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Glyph ")  # a tofu that `legible` let pass: another face of the font
-        yield
+    try:
+        with context(["default", own]), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="Glyph ")  # another face of a family may lack some
+            yield
+    finally:
+        fontManager.ttflist[:] = known  # the program's list of fonts stays as it was
 
 
 def shorten_to(text: Any, width: float) -> None:

@@ -108,10 +108,10 @@ def _is_unsure(probabilities: Sequence[float]) -> bool:
     return first < 2 * second
 
 
-def labels_of_folders(prediction: Prediction, classes: Sequence[str]) -> list[str | None]:
-    """Return the name of each image's folder where it is one of `classes`, else None."""
+def labels_of_folders(prediction: Prediction) -> list[str | None]:
+    """Return the name of each image's folder where it is one of the classes, else None."""
     names = (os.path.basename(os.path.dirname(os.path.abspath(image.path))) for image in prediction.images)
-    return [name if name in classes else None for name in names]
+    return [name if name in prediction.classes else None for name in names]
 
 
 @pinned()

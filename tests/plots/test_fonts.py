@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from fontTools.fontBuilder import FontBuilder
 from fontTools.pens.ttGlyphPen import TTGlyphPen
+from matplotlib.font_manager import fontManager
 from PIL import Image
 
 from featstore.plots import fonts
@@ -57,13 +58,13 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 def test_usual_letters_need_no_search(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nor matplotlib, which the plot of a head does without."""
     monkeypatch.setattr(fonts, "font_of", pytest.fail)
-    assert legible(["cats_dogs: é ü ß – 0.5", "naïve"]) == (("cats_dogs: é ü ß – 0.5", "naïve"), ())
+    assert legible(["cats_dogs: é ü ß – 0.5", "naïve"], "pillow") == (("cats_dogs: é ü ß – 0.5", "naïve"), ())
 
 
 @pytest.mark.parametrize("text", ["кошка", "γάτα", "قطة", "חתול", "con mèo nhà ngổ"])
 def test_the_default_font_has_many_scripts(machine: Path, text: str) -> None:
     """Cyrillic, Greek, Arabic, Hebrew, Vietnamese."""
-    assert legible([text]) == ((text,), ())
+    assert legible([text], "pillow") == ((text,), ())
 
 
 def test_a_font_that_has_the_letters_is_found(machine: Path) -> None:
@@ -71,22 +72,34 @@ def test_a_font_that_has_the_letters_is_found(machine: Path) -> None:
     (machine / "Broken.ttf").write_bytes(b"no font")
     make_font(machine / "Latin.ttf", "abc")
     make_font(machine / "Cats.ttf", "猫犬")
-    assert legible(["猫, keras", "犬"]) == (("猫, keras", "犬"), (str(machine / "Cats.ttf"),))
+    assert legible(["猫, keras", "犬"], "matplotlib") == (("猫, keras", "犬"), (str(machine / "Cats.ttf"),))
     assert font_of("猫") == str(machine / "Cats.ttf")
+
+
+def test_fonts_may_have_the_letters_together(machine: Path) -> None:
+    """A word in two scripts, of which each has a font."""
+    for name, letters in (("Cats.ttf", "猫"), ("Dogs.ttf", "犬")):
+        make_font(machine / name, letters)
+    assert legible(["猫犬a"], "pillow") == (("猫犬a",), (str(machine / "Cats.ttf"), str(machine / "Dogs.ttf")))
 
 
 def test_a_word_without_a_font_is_numbered_and_told(machine: Path) -> None:
     """One number for one word, wherever it stands; what can be read stays as it is."""
     with pytest.warns(UserWarning, match="no font on this machine .* has #1 for 猫, #2 for 犬; install one") as caught:
-        labels = legible(["猫: accuracy", "VGG16 犬, keras", "猫", "dogs"])
+        labels = legible(["猫: accuracy", "VGG16 犬, keras", "猫", "dogs"], "pillow")
     assert labels == (("#1: accuracy", "VGG16 #2, keras", "#1", "dogs"), ())
     assert len(caught) == 1
 
 
-def test_letters_that_must_be_joined_are_not_drawn_by_an_engine_that_cannot(machine: Path) -> None:
-    """Arabic letters side by side, from left to right, are not Arabic."""
+def test_letters_that_must_be_joined_are_not_drawn_by_an_engine_that_cannot(
+    machine: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Arabic letters side by side, from left to right, are not Arabic: releases of matplotlib before 3.11."""
+    monkeypatch.setattr("matplotlib.__version_info__", (3, 10, 8))
+    fonts._joins_letters.cache_clear()
     with pytest.warns(UserWarning, match="#1 for قطة"):
-        assert legible(["قطة", "кошка"], shapes=False).texts == ("#1", "кошка")
+        assert legible(["قطة", "кошка"], "matplotlib").texts == ("#1", "кошка")
+    fonts._joins_letters.cache_clear()
 
 
 def test_what_no_font_draws_is_a_question_mark() -> None:
@@ -109,15 +122,17 @@ def ink(image: Image.Image) -> int:
 def test_both_ways_of_drawing_use_the_font(machine: Path) -> None:
     """Pillow and matplotlib draw the squares of the font that was made here."""
     make_font(machine / "Cats.ttf", "猫犬")
-    labels = legible(["猫犬"])
+    labels = legible(["猫犬"], "pillow")
     canvas = Canvas(200, 60, labels.fonts)
     canvas.write((100, 30), labels.texts[0], "mm", 12)
     assert ink(canvas.image()) == pytest.approx(2 * (0.8 * 20) ** 2, rel=0.25)
+    known = list(fontManager.ttflist)
     plots = [
         Image.open(io.BytesIO(draw_comparison([label, "cat"], [0.9, 0.8], [(0.8, 0.95)] * 2, [None, None], "t")))
         for label in ("猫犬猫犬", "catt")
     ]
     assert ink(plots[0]) > ink(plots[1]) + 300  # four full squares
+    assert fontManager.ttflist == known
 
 
 def test_nothing_is_told_where_all_can_be_drawn(machine: Path) -> None:

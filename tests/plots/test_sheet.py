@@ -63,6 +63,15 @@ def test_a_png_has_the_first_and_says_so_and_a_pdf_has_all(photo: str) -> None:
     assert len(re.findall(rb"/Type /Page\b", pdf)) == 6
 
 
+def test_a_number_stands_for_one_word_on_all_pages(photo: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each page has other labels, and one list says which is which."""
+    monkeypatch.setattr("featstore.plots.fonts.font_of", lambda word: None)
+    answers = [Answer(photo, label, "0.998", False) for label in "猫犬" for _ in range(41)]
+    with pytest.warns(UserWarning, match="#1 for 猫, #2 for 犬;") as caught:
+        draw_sheet(answers, "t", "pdf")
+    assert len(caught) == 1
+
+
 @pytest.mark.parametrize("count", [1, 5, 17, 41])
 def test_nothing_is_cut_at_the_edges(photo: str, count: int) -> None:
     """The outermost pixels are white all around, whatever the names are."""
@@ -73,7 +82,7 @@ def test_nothing_is_cut_at_the_edges(photo: str, count: int) -> None:
 
 def prediction(*probabilities: tuple[float, float], folder: str = "new") -> Prediction:
     images = [ImagePrediction(f"{folder}/{n}.png", "cat", max(p), p) for n, p in enumerate(probabilities)]
-    return Prediction(tuple(images), ())
+    return Prediction(tuple(images), (), ("cat", "dog"))
 
 
 def test_unsure_is_less_than_twice_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -90,13 +99,13 @@ def test_unsure_is_less_than_twice_the_next(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_a_folder_named_as_a_class_says_what_is_right() -> None:
     """Any other folder says nothing."""
-    assert labels_of_folders(prediction((0.6, 0.4), folder="test/dog"), ("cat", "dog")) == ["dog"]
-    assert labels_of_folders(prediction((0.6, 0.4), folder="dog/new"), ("cat", "dog")) == [None]
+    assert labels_of_folders(prediction((0.6, 0.4), folder="test/dog")) == ["dog"]
+    assert labels_of_folders(prediction((0.6, 0.4), folder="dog/new")) == [None]
 
 
 def test_a_sheet_is_saved_by_its_ending(photo: str, tmp_path: Path) -> None:
     """A PNG or a PDF, and nothing else."""
-    one = Prediction((ImagePrediction(photo, "cat", 0.9, (0.9, 0.1)),), ())
+    one = Prediction((ImagePrediction(photo, "cat", 0.9, (0.9, 0.1)),), (), ("cat", "dog"))
     one.save_sheet(tmp_path / "sheet.pdf", title="t")
     assert (tmp_path / "sheet.pdf").read_bytes().startswith(b"%PDF")
     with pytest.raises(UsageError, match=r"ends in \.png or \.pdf"):
