@@ -45,6 +45,7 @@ def test_python_api(capsys: pytest.CaptureFixture[str]) -> None:
     assert "features (24, 256) float32, 2 classes" in out
     for word in ("best: ", "accuracy after", "probability"):
         assert word in out
+    assert Path("answers.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_own_csv(capsys: pytest.CaptureFixture[str]) -> None:
