@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featstore.base_check.class_index import ClassIndex
+from featstore.base_check.judgement import PredictionStatistics, mutual_information, prediction_statistics
 from featstore.evaluation.metrics import log_losses
 from featstore.evaluation.ranking import CellResult, rank
 from featstore.evaluation.units import Units
@@ -25,9 +26,11 @@ class VariantAccuracy(NamedTuple):
         top1: Share of the images, 0 to 1, whose most probable class is the right one.
         top1_ci95: 95 % interval (low, high) of `top1`. If the row may be the best, it allows for that choice.
         top5: Share of the images whose right class is among the five most probable.
+        classes: Number of classes that are predicted for any image.
         commonest: Name of the class that is predicted most often.
         commonest_class: Its number.
         share: Share of the images, 0 to 1, for which it is predicted.
+        information: Mutual information between images and predictions, in nats.
     """
 
     preprocess: str
@@ -37,13 +40,19 @@ class VariantAccuracy(NamedTuple):
     top1: float
     top1_ci95: tuple[float, float]
     top5: float
+    classes: int
     commonest: str
     commonest_class: int
     share: float
+    information: float
 
 
 class Measured(NamedTuple):
-    """One variant with one number of views, before the ranking."""
+    """One variant with one number of views, before the ranking.
+
+    answers: number (n,) of the class that is predicted. outputs: number of classes there are. seen, information: see
+    `prediction_statistics` and `mutual_information`.
+    """
 
     variant: str
     scales: tuple[str, ...]
@@ -51,6 +60,9 @@ class Measured(NamedTuple):
     cell: CellResult
     top5: float
     answers: NDArray[np.intp]
+    outputs: int
+    seen: PredictionStatistics
+    information: float
 
 
 def measure(
@@ -62,7 +74,17 @@ def measure(
     right = hits[:, 0].astype(float)
     factors = {"preprocess": variant, "views": str(views), "scales": "+".join(scales)}
     cell = CellResult(factors, right, float(log_losses(probabilities, truth).mean()))
-    return Measured(variant, scales, views, cell, float(hits.any(axis=1).mean()), order[:, 0])
+    return Measured(
+        variant=variant,
+        scales=scales,
+        views=views,
+        cell=cell,
+        top5=float(hits.any(axis=1).mean()),
+        answers=order[:, 0],
+        outputs=probabilities.shape[1],
+        seen=prediction_statistics(probabilities),
+        information=mutual_information(probabilities),
+    )
 
 
 def accuracies_of(measured: Sequence[Measured], units: Units, error: float, index: ClassIndex) -> list[VariantAccuracy]:
@@ -76,8 +98,6 @@ def accuracies_of(measured: Sequence[Measured], units: Units, error: float, inde
         }
     rows = []
     for m in measured:
-        counts = np.bincount(m.answers)
-        commonest = int(counts.argmax())
         rows.append(
             VariantAccuracy(
                 preprocess=m.variant,
@@ -87,9 +107,11 @@ def accuracies_of(measured: Sequence[Measured], units: Units, error: float, inde
                 top1=float(m.cell.right.mean()),
                 top1_ci95=intervals[m.variant, m.scales, m.views],
                 top5=m.top5,
-                commonest=index.describe(commonest),
-                commonest_class=commonest,
-                share=float(counts.max() / len(m.answers)),
+                classes=m.seen.classes,
+                commonest=index.describe(m.seen.commonest),
+                commonest_class=m.seen.commonest,
+                share=m.seen.share,
+                information=m.information,
             )
         )
     return rows

@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from featstore.bases.weights_file import IMAGENET_CLASSES
-from featstore.errors import DataError
+from featstore.bases.whereabouts import keras_models
+from featstore.errors import DataError, UsageError, param
 
 IMAGENET_FILE = "imagenet_class_index.json"
 _WNID = re.compile("n[0-9]{8}")
@@ -29,11 +30,13 @@ class ClassIndex:
         names: Name of each class.
         ids: WordNet id of each class; empty where there are none.
         source: File that they were read from.
+        is_given: Whether the user named that file, so that it may not be left unused.
     """
 
     names: tuple[str, ...]
     ids: tuple[str, ...] = ()
     source: str = ""
+    is_given: bool = False
 
     def number(self, text: str) -> int | None:
         """Return the number of the class that `text` names by id or by name; None if it names none, or two.
@@ -45,6 +48,21 @@ class ClassIndex:
         wanted = _plain(text)
         found = [number for number, name in enumerate(self.names) if _plain(name) == wanted]
         return found[0] if len(found) == 1 else None
+
+    def for_classes(self, classes: int | None) -> ClassIndex:
+        """Return the index if it is one of so many classes, None for a base without a classifier; else one of no names.
+
+        Raises UsageError if the user gave it.
+        """
+        if len(self.names) == classes:
+            return self
+        if self.is_given:
+            found = "a base without a classifier" if classes is None else f"a classifier of {classes}"
+            raise UsageError(
+                f"{param('class_index', self.source)}: has {len(self.names)} classes, expected those of the base: "
+                f"found {found}"
+            )
+        return ClassIndex(())
 
     def describe(self, number: int) -> str:
         """Return the name of a class as text, `class 5` where there is none."""
@@ -90,8 +108,7 @@ def read_class_index(path: str | os.PathLike[str]) -> ClassIndex:
 
 def find_class_index(weights: Path | None) -> ClassIndex | None:
     """Return ImageNet's index from the folder of the weights or from Keras' own; None where there is no whole one."""
-    keras = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras") / "models"
-    for folder in (*([weights.parent] if weights else []), keras):
+    for folder in (*([weights.parent] if weights else []), keras_models()):
         try:
             found = read_class_index(folder / IMAGENET_FILE)
         except DataError:

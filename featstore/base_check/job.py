@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 
-from featstore.base_check.class_index import find_class_index, read_class_index
+from featstore.base_check.class_index import ClassIndex, find_class_index, read_class_index
 from featstore.base_check.labelled import LabelledCheck, check_labelled, check_views
 from featstore.base_check.labels import labels_of_folders, read_labels
 from featstore.base_check.unlabelled import UnlabelledCheck, check_unlabelled
@@ -48,33 +49,31 @@ def check_base(
     variants, views = list(map(settle_variant, variants)), list(map(settle_views, views))
     check_views(views)
     refuse_idle_seed([recipe], recipe.weights_seed)
-    found = as_images(data, None, cache)
-    source = os.fspath(found.source)
-    if not found.pictures:
-        raise DataError(f"{source}: no image files found")
     base = recipe.source()
     if base.is_pixels:
         raise UsageError(f"{param('model', recipe.model)}: is not a network, so no preprocessing is right for it")
-    check_views(views)
     found = as_images(data, None, cache)
     source = os.fspath(found.source)
     if not found.pictures:
         raise DataError(f"{source}: no image files found")
     size = base.default_size() if recipe.size is None else parse_size(str(recipe.size))
-    index = read_class_index(class_index) if class_index else find_class_index(base.weights_file(*size))
+    index = find_class_index(base.weights_file(*size))
+    if class_index is not None:
+        index = replace(read_class_index(class_index), is_given=True)
     notes = list(found.notes)
     read = None
     if labels is not None:
-        classes = len(index.names) if class_index and index else IMAGENET_CLASSES if base.info else None
+        classes = IMAGENET_CLASSES if base.info else len(index.names) if index and index.is_given else None
         read = read_labels(labels, source, found.pictures, index, classes)
     elif has_classifier(recipe) or (base.is_file and class_index):
         read, note = labels_of_folders(found.pictures, index)
         notes += [note] if note else []
+    names = index or ClassIndex(())
     if read is not None:
-        return check_labelled(found, read, recipe, variants, views, index, Cache.at(cache), notes, progress)
+        return check_labelled(found, read, recipe, variants, views, names, Cache.at(cache), notes, progress)
     for name, value in (("views", next(iter(views), None)), ("scales", recipe.scales)):
         if value:
             raise UsageError(
                 f"{param(name, value)}: needs {param('labels')}; without them one view of each photo is used"
             )
-    return check_unlabelled(found, recipe, variants, index, Cache.at(cache), notes, progress)
+    return check_unlabelled(found, recipe, variants, names, Cache.at(cache), notes, progress)

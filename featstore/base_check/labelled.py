@@ -10,7 +10,7 @@ from featstore.base_check.class_index import ClassIndex
 from featstore.base_check.findings import Finding
 from featstore.base_check.labels import Labels
 from featstore.base_check.variants import choose_variants, with_classifier
-from featstore.datasets.manifest import Manifest, Skipped
+from featstore.datasets.manifest import Manifest, Picture, Skipped
 from featstore.errors import UsageError, param
 from featstore.extraction.cache import Cache
 from featstore.extraction.pipeline import extract_features
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from featstore.base_check.accuracies import VariantAccuracy
+    from featstore.base_check.accuracies import Measured, VariantAccuracy
     from featstore.system.progress import Progress
 
 
@@ -101,7 +101,7 @@ def check_labelled(
     recipe: Recipe,
     asked: Sequence[str],
     views: Sequence[str],
-    index: ClassIndex | None,
+    index: ClassIndex,
     cache: Cache,
     notes: Sequence[str] = (),
     progress: Progress | None = None,
@@ -116,7 +116,7 @@ def check_labelled(
     """
     import numpy as np
 
-    from featstore.base_check.accuracies import accuracies_of, measure
+    from featstore.base_check.accuracies import accuracies_of
     from featstore.base_check.labelled_verdict import Evidence, judge_accuracies
     from featstore.evaluation.ranking import joint_error
     from featstore.features.arrays import units_of
@@ -134,31 +134,21 @@ def check_labelled(
     pictures = list(extraction.manifest.pictures)
     truth = np.array([labels.by_path[p.path] for p in pictures], np.intp)
     notes = [*notes, *([f"{count(unlabelled, 'image')} without a label: left out"] if unlabelled else [])]
-    probabilities: dict[tuple[str, Size | None], NDArray[np.float64]] = {}
-    for pair, plan in zip(pairs, extraction.plans, strict=True):
-        probabilities[pair], note = _probabilities(pictures, plan, truth, cache)
-        notes += [note] if note and note not in notes else []
-    numbers = extraction.plans[0].parts[0].views
-    names = [_size_text(plan) for plan in extraction.plans[: len(sizes)]]
-    measured = []
-    for variant in variants.measured:
-        for many in dict.fromkeys((1, len(sizes))):
-            for name in views:
-                columns = [numbers.index(view) for view in VIEWS[name]]
-                mean = np.mean([probabilities[variant, s][:, columns].mean(axis=1) for s in sizes[:many]], axis=0)
-                measured.append(measure(variant, tuple(names[:many]), len(columns), mean, truth))
-    classes = next(iter(probabilities.values())).shape[2]
-    index = index if index and len(index.names) == classes else None
+    measured: list[Measured] = []
+    for start in range(0, len(recipes), len(sizes)):
+        found_now, told = _measure_variant(pictures, extraction.plans[start : start + len(sizes)], views, truth, cache)
+        measured += found_now
+        notes += [note for note in told if note not in notes]
+    classes = measured[0].outputs
+    index = index.for_classes(classes)
     units = units_of(pictures)
     error = joint_error([m.cell for m in measured], units)
-    rows = accuracies_of(measured, units, error, index or ClassIndex(()))
+    rows = accuracies_of(measured, units, error, index)
     info = recipe.source().info
     published = (_share(info.top1), _share(info.top5)) if info and recipe.alpha in (None, 1.0) else (None, None)
-    first = min(len(VIEWS[name]) for name in views)
     evidence = Evidence(
         measured=measured,
         rows=rows,
-        outputs={v: _mean_of(probabilities[v, sizes[0]], numbers, first) for v in variants.measured},
         variants=variants,
         truth=truth,
         classes=classes,
@@ -179,7 +169,7 @@ def check_labelled(
         chance=evidence.chance(),
         published=published,
         labels=labels.source,
-        class_index=index.source if index else None,
+        class_index=index.source or None,
         reading=extraction.plans[0].spec.reading.describe(),
         notes=tuple(notes),
         skipped=extraction.manifest.skipped,
@@ -222,8 +212,29 @@ def _size_text(plan: Plan) -> str:
     return f"{plan.spec.reading.height}x{plan.spec.reading.width}"
 
 
+def _measure_variant(
+    pictures: Sequence[Picture], plans: Sequence[Plan], views: Sequence[str], truth: NDArray[np.intp], cache: Cache
+) -> tuple[list[Measured], list[str]]:
+    """Return the accuracies of one variant, whose sizes are `plans`, and remarks; one size is in memory at a time."""
+    from featstore.base_check.accuracies import measure
+
+    variant, numbers = plans[0].recipe.preprocess, plans[0].parts[0].views
+    totals: dict[str, NDArray[np.float64]] = {}
+    measured, notes = [], []
+    for done, plan in enumerate(plans, 1):
+        probabilities, note = _probabilities(pictures, plan, truth, cache)
+        notes += [note] if note else []
+        for name in views:
+            mean = probabilities[:, [numbers.index(view) for view in VIEWS[name]]].mean(axis=1)
+            totals[name] = totals[name] + mean if name in totals else mean
+        if done in (1, len(plans)):
+            scales = tuple(map(_size_text, plans[:done]))
+            measured += [measure(variant, scales, len(VIEWS[name]), totals[name] / done, truth) for name in views]
+    return measured, notes
+
+
 def _probabilities(
-    pictures: Sequence[Any], plan: Plan, truth: NDArray[np.intp], cache: Cache
+    pictures: Sequence[Picture], plan: Plan, truth: NDArray[np.intp], cache: Cache
 ) -> tuple[NDArray[np.float64], str | None]:
     """Return probabilities (n, views, classes), with what was done to the outputs.
 
@@ -248,12 +259,6 @@ def _probabilities(
             "out to check the base without them"
         )
     return probabilities, note and f"{plan.recipe.model}: {note}"
-
-
-def _mean_of(probabilities: NDArray[np.float64], numbers: Sequence[int], views: int) -> NDArray[np.float64]:
-    name = next(name for name, found in VIEWS.items() if len(found) == views)
-    mean: NDArray[np.float64] = probabilities[:, [numbers.index(view) for view in VIEWS[name]]].mean(axis=1)
-    return mean
 
 
 def _share(percent: float | None) -> float | None:

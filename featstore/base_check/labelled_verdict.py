@@ -20,7 +20,6 @@ from featstore.base_check.judgement import (
     THRESHOLDS,
     PredictionStatistics,
     mutual_information,
-    prediction_statistics,
 )
 from featstore.base_check.relabelling import find_relabelling
 from featstore.base_check.variants import Variants, quote_names
@@ -44,17 +43,15 @@ class Evidence:
     """All that the verdict follows from.
 
     measured, rows: the accuracies in the same order; of each number of views, for the first size and for all.
-    outputs: probabilities (n, classes) of each variant with the fewest views at the first size.
     images: number of different images. published: published top-1; is_published: whether the base is of the catalogue.
     """
 
     measured: Sequence[Measured]
     rows: Sequence[VariantAccuracy]
-    outputs: Mapping[str, NDArray[np.float64]]
     variants: Variants
     truth: NDArray[np.intp]
     classes: int
-    index: ClassIndex | None
+    index: ClassIndex
     units: Units
     error: float
     images: int
@@ -196,13 +193,11 @@ def _at_chance(evidence: Evidence, row: VariantAccuracy) -> Judgement:
     )
     if evidence.has_random_weights:
         return Judgement("weights do not fit", None, (), (), text + "The weights are random: they know no classes")
-    information = {name: mutual_information(rows) for name, rows in evidence.outputs.items()}
+    compared = {name: m for name, (m, _) in evidence.compared().items()}
     own = evidence.variants.own
-    judged = own or max(information, key=lambda name: information[name])
-    seen = prediction_statistics(evidence.outputs[judged])
-    index = evidence.index or ClassIndex(())
-    said = describe_predictions(seen, index)
-    if information[judged] < THRESHOLDS[mutual_information].minimum:
+    judged = own or max(compared, key=lambda name: compared[name].information)
+    said = describe_predictions(compared[judged].seen, evidence.index)
+    if compared[judged].information < THRESHOLDS[mutual_information].minimum:
         cause = "weights that were never trained, are damaged or belong to another network"
         if own is None:
             text += f"With `{judged}`, {said}. Likely are {cause}, or a preprocessing that was not tried"

@@ -149,8 +149,9 @@ def _read_table(file: Path, data: str, known: _IndexOfLabels) -> dict[str, int]:
         where, path = table.place(row), written.strip()
         if not path or "\0" in path:
             raise DataError(f"{where}: has no path; expected path,label")
-        beside, inside = (os.path.realpath(os.path.join(top, path)) for top in (file.parent, data))
-        image = inside if not os.path.exists(beside) and os.path.exists(inside) else beside
+        image = os.path.realpath(file.parent / path)
+        if not os.path.exists(image) and os.path.exists(inside := os.path.join(data, path)):
+            image = os.path.realpath(inside)
         if image in labels:
             raise DataError(f"{where}: {path} is listed more than once")
         labels[image] = known.number(label.strip(), where)

@@ -38,7 +38,7 @@ def find_relabelling(
     predicted: Mapping[str, NDArray[np.intp]],
     truth: NDArray[np.intp],
     classes: int,
-    index: ClassIndex | None,
+    index: ClassIndex,
     units: Units,
 ) -> Relabelling | None:
     """Return the other numbering of the labels `truth` (n,) that fits best; None where none fits better than they do.
@@ -57,7 +57,7 @@ def find_relabelling(
 
 
 def _hits(
-    answers: NDArray[np.intp], truth: NDArray[np.intp], classes: int, index: ClassIndex | None
+    answers: NDArray[np.intp], truth: NDArray[np.intp], classes: int, index: ClassIndex
 ) -> Iterator[tuple[str, NDArray[np.float64]]]:
     """Yield which answers (n,) are right under each other numbering, with what the labels then seem to be."""
     for how, class_of in _numberings(classes, index):
@@ -65,14 +65,14 @@ def _hits(
     yield "they number the classes in another order than the classifier does", _hits_of_any_order(answers, truth)
 
 
-def _numberings(classes: int, index: ClassIndex | None) -> Iterator[tuple[str, NDArray[np.intp]]]:
+def _numberings(classes: int, index: ClassIndex) -> Iterator[tuple[str, NDArray[np.intp]]]:
     """Yield arrays (classes,) of the class that a label means, -1 for none."""
     numbers = np.arange(classes)
     yield "they are one too high, as if counted from 1", numbers - 1
     yield "they are one too low", np.append(numbers[1:], -1)
     as_text = np.array(sorted(numbers, key=str))
     yield "they seem to be the places of folders sorted as text (0, 1, 10, 100)", as_text
-    if index is not None and len(index.names) == classes:
+    if index.names:
         by_name = np.array(sorted(numbers, key=lambda number: index.names[number].casefold()))
         yield "they seem to number the classes in the order of their names", by_name
 

@@ -136,7 +136,7 @@ def check_unlabelled(
     found: Manifest,
     recipe: Recipe,
     asked: Sequence[str],
-    index: ClassIndex | None,
+    index: ClassIndex,
     cache: Cache,
     notes: Sequence[str] = (),
     progress: Progress | None = None,
@@ -166,7 +166,7 @@ def check_unlabelled(
         top, outputs = True, {name: to_probabilities(rows)[0] for name, rows in outputs.items()}
     sample = _statistics(recipes[0], _to_compare(recipe, variants), pictures, cache)
     classes = next(iter(outputs.values())).shape[1] if top else None
-    names = index if index and len(index.names) == classes else None
+    index = index.for_classes(classes)
     evidence = Evidence(
         variants=variants,
         outputs=outputs,
@@ -175,7 +175,7 @@ def check_unlabelled(
         is_untrained=sample.is_untrained or recipe.source().weights == "random",
         are_plain=sample.are_plain,
         images=len({p.digest for p in pictures}),
-        index=names or ClassIndex(()),
+        index=index,
     )
     judgement, criterion = judge_statistics(evidence)
     rows = []
@@ -185,7 +185,7 @@ def check_unlabelled(
             seen = prediction_statistics(output)
             row = row._replace(
                 classes=seen.classes,
-                commonest=evidence.index.describe(seen.commonest),
+                commonest=index.describe(seen.commonest),
                 commonest_class=seen.commonest,
                 share=seen.share,
                 entropy=seen.entropy,
@@ -203,7 +203,7 @@ def check_unlabelled(
         trained_with=variants.own_name,
         criterion=criterion,
         rows=tuple(rows),
-        class_index=names.source if names else None,
+        class_index=index.source or None,
         reading=extraction.plans[0].spec.reading.describe(),
         notes=tuple(notes),
         skipped=extraction.manifest.skipped,

@@ -10,9 +10,9 @@ from typing import Any
 import keras
 
 from featstore.bases.defaults import keras_defaults
-from featstore.bases.keras_internals import graph_nodes
+from featstore.bases.keras_internals import Node, graph_nodes
 from featstore.bases.pooling import check_poolable
-from featstore.errors import UsageError
+from featstore.errors import UsageError, param
 from featstore.spec import LAST_ACTIVATION
 
 
@@ -24,14 +24,38 @@ def cut_at(model: Any, layer: str, pool: str, saved: bool = False) -> Any:
     """
     names = [layer.name for layer in model.layers] if saved else layer_names(model)
     output = _output(model, layer, names)
-    if isinstance(output, (list, tuple, dict)):
-        raise UsageError(f"layer {layer!r} has several outputs: name a layer with one")
+    if isinstance(output, list):
+        ends = " or ".join(param("layer", name) for name in _makers(model, output, names))
+        raise UsageError(f"layer {layer!r} has several outputs: name a layer with one{ends and f', as in {ends}'}")
     if pool != "none":
-        check_poolable(layer, len(output.shape) - 1)
+        check_poolable(layer, len(output.shape) - 1, _last_map(model, names))
         pooling = keras.layers.GlobalAveragePooling2D if pool == "avg" else keras.layers.GlobalMaxPooling2D
         with keras_defaults():
             output = pooling()(output)
     return keras.Model(model.inputs[0], output)
+
+
+def _last_map(model: Any, names: Sequence[str]) -> str | None:
+    """Return the name of the last layer after the input whose only output is a map; None if there is none."""
+    nodes = [node for node in _nodes(model) if node.parent_nodes and len(node.outputs) == 1]
+    maps = [node for node in nodes if len(node.outputs[0].shape) == 4]
+    found = [name for node in maps for name in _names_of(node.operation, model, names)]
+    return found[-1] if found else None
+
+
+def _makers(model: Any, outputs: Sequence[Any], names: Sequence[str]) -> list[str]:
+    """Return the names of the layers that have one of `outputs` as their only one."""
+    wanted = {id(output) for output in outputs}
+    nodes = [node for node in _nodes(model) if len(node.outputs) == 1 and id(node.outputs[0]) in wanted]
+    return [name for node in nodes for name in _names_of(node.operation, model, names)]
+
+
+def _names_of(operation: Any, model: Any, names: Sequence[str]) -> list[str]:
+    return [name for layer, name in zip(model.layers, names, strict=True) if layer is operation]
+
+
+def _nodes(model: Any) -> Sequence[Node]:
+    return graph_nodes(keras.Model(model.inputs, model.outputs) if isinstance(model, keras.Sequential) else model)
 
 
 def layer_names(model: Any) -> list[str]:
@@ -67,8 +91,7 @@ def _output(model: Any, layer: str, names: Sequence[str]) -> Any:
         outputs = model.outputs
     else:
         found = _find(model, layer, names)
-        graph = keras.Model(model.inputs, model.outputs) if isinstance(model, keras.Sequential) else model
-        uses = [node for node in graph_nodes(graph) if node.operation is found]
+        uses = [node for node in _nodes(model) if node.operation is found]
         if len(uses) != 1:
             raise UsageError(f"layer {layer!r} is used {len(uses)} times: name a layer with one output")
         outputs = uses[0].outputs  # not `layer.output`, which is that of the first use, in a graph of its own if nested

@@ -1,6 +1,6 @@
 """What featstore uses of Keras beyond its public interface, here and nowhere else.
 
-A cut needs the graph of a network, inner networks are taken apart by calling it anew, fine-tuning needs all layers,
+A cut needs the graph of a network, inner networks are taken apart by calling it again, fine-tuning needs all layers,
 those of inner networks included, and losses need the logits that a network has put through a softmax. Keras shows none
 of them in public. The names below are in the sources of Keras 3.9.0, 3.10.0, 3.11.0, 3.12.0, 3.13.0, 3.14.0 and 3.15.1.
 A Keras that lacks one is refused with a line that says so.

@@ -19,12 +19,16 @@ MAP_DIMENSIONS = 3  # height, width, channels
 COARSEST = 5e-4  # relative to the largest number of a row: storing it as float16 takes the other half of 1e-3
 
 
-def check_poolable(layer: str, dimensions: int) -> None:
-    """Raise UsageError unless the outputs of `layer` for an image, of that many dimensions, are maps."""
+def check_poolable(layer: str, dimensions: int, last_map: str | None = None) -> None:
+    """Raise UsageError unless the outputs of `layer` for an image, of that many dimensions, are maps.
+
+    last_map: the last layer whose outputs are maps, if it is known. It may be meant where a network has a classifier.
+    """
     if dimensions != MAP_DIMENSIONS:
+        instead = f", or name a layer with maps, as in {param('layer', last_map)}" if last_map else ""
         raise UsageError(
             f"layer {layer!r}: expected maps (height, width, channels) to pool, found outputs with {dimensions} "
-            f"dimension{'' if dimensions == 1 else 's'}: use {param('pool', 'none')}"
+            f"dimension{'' if dimensions == 1 else 's'}: use {param('pool', 'none')}{instead}"
         )
 
 

@@ -64,7 +64,8 @@ def command(
     """Measure every combination of bases, heads and options of features on the same images. Say which differences are
     significant.
 
-    Features come from the cache, and missing ones are extracted. Run an interrupted grid again to resume it.
+    Features come from the cache, and missing ones are extracted. An interrupted grid, run again, finds its features
+    there and trains its heads again.
 
     Example: featstore compare photos --model MobileNetV2 --preprocess keras --preprocess rescale --preprocess raw
     """

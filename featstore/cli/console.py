@@ -28,9 +28,12 @@ _FLAGS = {  # whose names differ from Python's
 
 
 def flag(name: str, value: object) -> str:
-    """Spell a parameter as on the command line: `--views ten`, or `--views` without a value or where it is a switch."""
+    """Spell a parameter as on the command line: `--views ten`, or `--views` without a value or where it is a switch.
+
+    A value that a shell would change is quoted, so that the text can be typed as it stands.
+    """
     option = _FLAGS.get(name) or f"--{name.replace('_', '-')}"
-    return option if value is None or value is True else f"{option} {value}"
+    return option if value is None or value is True else f"{option} {shlex.quote(str(value))}"
 
 
 def command_line() -> str:

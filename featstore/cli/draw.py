@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from featstore.cli import options
-from featstore.cli.console import print_json, say, write_file
+from featstore.cli.console import check_output, print_json, say, write_file
 
 
 def command(
@@ -18,7 +18,7 @@ def command(
         typer.Option("--output", help="File of the picture: .png, .pdf or .svg. Default: network.png in RUN."),
     ] = None,
     weights: options.MovedWeights = [],
-    cache: options.Cache = None,
+    cache: options.RunCache = None,
     rehash: options.Rehash = False,
     json: options.Json = False,
     quiet: options.Quiet = False,
@@ -34,6 +34,7 @@ def command(
     trained = load_run(run)
     path = output or run / "network.png"
     kind = kind_of(path, "output")
+    check_output(path, "--output")
     picture = draw_run(trained, kind, weights=weights or None, cache=options.chosen_cache(cache, rehash))
     write_file(path, picture, "--output")
     if json:

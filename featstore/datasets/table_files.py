@@ -169,7 +169,7 @@ def _with_header(path: Path, numbered: list[tuple[int, list[str]]]) -> TextTable
 
 def _read_parquet(path: Path) -> TextTable:
     try:
-        from pyarrow import ArrowException, parquet
+        from pyarrow import ArrowException, parquet, types
     except ImportError as error:
         raise DataError(
             f"{path}: needs pyarrow to be read: `pip install featstore-keras[parquet]`, or save it as CSV"
@@ -178,6 +178,12 @@ def _read_parquet(path: Path) -> TextTable:
         found = parquet.read_table(path)
     except (ArrowException, OSError) as error:
         raise DataError(f"{path}: cannot be read as Parquet: {error}") from error
+    inside = [field.name for field in found.schema if types.is_nested(field.type) or types.is_binary(field.type)]
+    if inside:
+        raise DataError(
+            f"{path}: the column {inside[0]!r} holds {found.schema.field(inside[0]).type}, such as the images "
+            "themselves; write them to files, and give a table of their paths"
+        )
     table = table_of_columns({name: found[name].to_pylist() for name in found.column_names}, str(path))
     return replace(table, folder=os.path.dirname(path))
 
@@ -197,6 +203,7 @@ def text_of(value: Any) -> str:
 
 def table_of_columns(columns: Mapping[str, Sequence[Any]], source: str) -> TextTable:
     """Return the table of columns in memory, whose paths are relative to the working folder."""
+    columns = {name: values if hasattr(values, "__len__") else list(values) for name, values in columns.items()}
     names = list(columns)
     hidden = {names[c] for c in pixel_columns(names)}
     lengths = {len(column) for column in columns.values()}

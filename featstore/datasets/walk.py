@@ -6,6 +6,7 @@ import os
 import stat
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 from featstore.datasets.manifest import Skipped
 from featstore.datasets.options import DataOptions
@@ -66,19 +67,23 @@ class Walk:
 
     def folders(self, top: str) -> list[str]:
         """Return the names of the folders directly below `top`, with the links that `files` follows."""
-        return sorted(entry.name for entry in self._entries(top) if self._is_folder(entry))
+        with self._listed(top) as entries:
+            return sorted(entry.name for entry in entries if self._is_folder(entry))
 
     def links_out(self, top: str) -> list[str]:
         """Return the names of the folders directly below `top` that are links out of the data set and not followed."""
-        return [e.name for e in self._entries(top) if e.is_dir() and self._reason_against_link(e) == LINK_OUT]
+        with self._listed(top) as entries:
+            return sorted(e.name for e in entries if e.is_dir() and self._reason_against_link(e) == LINK_OUT)
 
     def has_images(self, top: str) -> bool:
         """Return whether a file directly in `top` has a name like an image."""
-        return any(self._is_image(entry) for entry in self._entries(top))
+        with self._listed(top) as entries:
+            return any(self._is_image(entry) for entry in entries)
 
     def images(self, top: str) -> int:
         """Return the number of files directly in `top` with names like images."""
-        return sum(self._is_image(entry) for entry in self._entries(top))
+        with self._listed(top) as entries:
+            return sum(self._is_image(entry) for entry in entries)
 
     def files(self, top: str, deep: bool = True) -> Iterator[tuple[str, FileStat]]:
         """Yield path and stat of the regular files below `top`.
@@ -89,7 +94,8 @@ class Walk:
         while waiting:
             folder = waiting.pop()
             try:
-                entries = self._entries(folder)
+                with self._listed(folder) as found:
+                    entries = sorted(found, key=lambda entry: entry.name)
             except DataError as error:
                 self.skipped.append(Skipped(folder, str(error).removeprefix(f"{folder}: ")))
                 continue
@@ -122,11 +128,12 @@ class Walk:
         """Add the files directly in `top` to `skipped`."""
         self.skipped += [Skipped(path, reason) for path, _ in self.files(top, deep=False)]
 
-    def _entries(self, folder: str) -> list[os.DirEntry[str]]:
-        """Return what is in a folder, sorted and without the files of operating systems; raises DataError."""
+    @contextmanager
+    def _listed(self, folder: str) -> Iterator[Iterator[os.DirEntry[str]]]:
+        """Yield what is in a folder, without the files of operating systems; raises DataError."""
         try:
             with os.scandir(folder) as entries:
-                return sorted((e for e in entries if not self._is_junk(e.name)), key=lambda e: e.name)
+                yield (entry for entry in entries if not self._is_junk(entry.name))
         except OSError as error:
             raise DataError(f"{folder}: folder cannot be listed: {error.strerror}") from error
 

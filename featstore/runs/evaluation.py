@@ -12,10 +12,9 @@ from featstore.datasets.sources import as_manifest
 from featstore.datasets.summary import DataSummary, summarize
 from featstore.errors import DataError
 from featstore.extraction.cache import CacheLike
-from featstore.extraction.pipeline import extract_planned
 from featstore.runs.files import group_digest, load_splits, load_trained_groups
 from featstore.runs.measuring import used_for
-from featstore.runs.recipes import cache_of, plans_of, weights_wanted
+from featstore.runs.recipes import cache_of, complete_rows, plans_of
 from featstore.runs.run import Run
 from featstore.system.paths import OneOrMorePaths, OnePath
 from featstore.system.pinned import pinned
@@ -94,8 +93,7 @@ def evaluate_run(
         raise DataError(f"{manifest.source}: has {found}; expected those of the run: {', '.join(run.classes)}{hint}")
     summarize(manifest).tell(progress)
     splits = load_splits(run)
-    with weights_wanted(run, weights):
-        extraction = extract_planned(manifest, plans, cache, progress)
+    extraction = complete_rows(run, manifest, plans, weights, cache, progress)
     metrics, confusion = {}, {}
     for split, pictures in _by_split(splits, extraction.manifest).items():
         probabilities = run.predict_blocks(load_in_blocks(pictures, extraction.plans, cache))

@@ -9,9 +9,11 @@ import csv
 import hashlib
 import io
 import json
+import math
 import os
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -87,6 +89,8 @@ def load_curve(run: Run) -> Curve:
     try:
         rows = _read_csv(run.folder / "curve.csv")
         columns = list(zip(*([float(cell) for cell in row] for row in rows[1:]), strict=True))
+        if any(map(math.isinf, chain(*columns))):
+            raise ValueError("no training has an infinite loss")
         series = dict(zip(rows[0], map(list, columns), strict=True))
         return Curve(rows[0][0], series.pop(rows[0][0]), series)
     except (OSError, ValueError, IndexError, csv.Error):

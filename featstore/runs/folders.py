@@ -1,7 +1,7 @@
 """The folders of runs: a run is built under a temporary name, and gets its own when it is complete.
 
-So a folder with the name of a run is a whole run. What a killed process leaves has a temporary name: it is no run, and
-takes no name.
+So a folder with the name of a run is a whole run. What a killed process leaves has a temporary name. It does not count
+as a run, and takes no name.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def check_root(root: Path) -> None:
 
 
 def check_name(root: Path, name: str | None) -> None:
-    """Raise UsageError if the user's `name` is no name of a folder, RunError if it is taken below `root`."""
+    """Raise UsageError if the user's `name` cannot be the name of a folder, RunError if it is taken below `root`."""
     if name is None:
         return
     if name != os.path.basename(name) or name.startswith(".") or not name.strip() or "\0" in name:

@@ -19,7 +19,7 @@ from featstore.system.text import Shown, Table, count
 
 
 class BrokenRun(NamedTuple):
-    """A folder that is no whole run, and why."""
+    """A folder without a whole run, and why."""
 
     folder: Path
     reason: str

@@ -12,9 +12,8 @@ from featstore.datasets.manifest import Skipped
 from featstore.datasets.sources import DataLike, as_images
 from featstore.errors import UsageError, param
 from featstore.extraction.cache import CacheLike
-from featstore.extraction.pipeline import extract_planned
 from featstore.plots.files import Kind, kind_of
-from featstore.runs.recipes import cache_of, plans_of, weights_wanted
+from featstore.runs.recipes import cache_of, complete_rows, plans_of
 from featstore.runs.run import Run
 from featstore.system.figures import figure
 from featstore.system.files import write_whole
@@ -136,8 +135,7 @@ def predict_images(
     cache = cache_of(run, cache, progress)
     images = as_images(images, None, cache)
     plans = plans_of(run, weights, cache)
-    with weights_wanted(run, weights):
-        extraction = extract_planned(images, plans, cache, progress)
+    extraction = complete_rows(run, images, plans, weights, cache, progress)
     pictures = extraction.manifest.pictures
     rows = []
     for picture, row in zip(

@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from featstore.bases.whereabouts import describe_places
+from featstore.datasets.manifest import Manifest
 from featstore.errors import BaseUnavailable, RunError, UsageError, param
 from featstore.extraction.cache import Cache, CacheLike
 from featstore.extraction.moved_weights import find_weights
+from featstore.extraction.pipeline import Extraction, extract_planned
 from featstore.extraction.plan import Plan, make_plan, plan_of_specs
 from featstore.extraction.recipe import Recipe
 from featstore.extraction.resolve import canonical_spec
@@ -62,11 +64,35 @@ def plans_of(run: Run, weights: OneOrMorePaths | None, cache: Cache, *, read_wei
         specs, left = left[: recipe.sizes], left[recipe.sizes :]
         if len(specs) < recipe.sizes:
             raise _other_features(run, ["their number"])
-        present = recipe if named else find_weights(recipe, specs[0], run.folder)
-        plans.append(_plan(run, present, specs, cache, bool(named) or read_weights))
+        if read_weights and not named:
+            recipe = find_weights(recipe, specs[0], run.folder)
+        plans.append(_plan(run, recipe, specs, cache, bool(named) or read_weights))
     if left:
         raise _other_features(run, ["their number"])
     return plans
+
+
+def complete_rows(
+    run: Run,
+    manifest: Manifest,
+    plans: Sequence[Plan],
+    weights: OneOrMorePaths | None,
+    cache: Cache,
+    progress: Progress | None,
+) -> Extraction:
+    """Complete the rows of `plans`, which are those of `run`, for all images of `manifest`.
+
+    Only if a row is missing are the weights read, and looked for where they may be now: some of these places take
+    TensorFlow. Raises BaseUnavailable if they are nowhere.
+    """
+    with weights_wanted(run, weights):
+        try:
+            return extract_planned(manifest, plans, cache, progress)
+        except BaseUnavailable:
+            found = [replace(plan, recipe=find_weights(plan.recipe, plan.spec, run.folder)) for plan in plans]
+            if weights or found == plans:
+                raise
+            return extract_planned(manifest, found, cache, progress)
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from featstore.runs.run import Run
 if TYPE_CHECKING:
     from featstore.system.progress import Progress
 
-_ANEW = "the same command begins the training anew"
+_AGAIN = "the same command begins the training again from the start"
 
 
 @contextmanager
@@ -33,9 +33,9 @@ def saved_if_interrupted(
             if progress and not isinstance(stop, Exception):
                 progress.tell("interrupted: saving the best so far; interrupt once more to leave without it")
             with suppress(FeatstoreError):
-                stop.add_note(f"{_describe(save())}; {_ANEW}")
+                stop.add_note(f"{_describe(save())}; {_AGAIN}")
         elif not isinstance(stop, Exception):
-            stop.add_note(f"no epoch made it better yet, so no run is saved; {_ANEW}")
+            stop.add_note(f"no epoch made it better yet, so no run is saved; {_AGAIN}")
         raise
 
 

@@ -162,7 +162,7 @@ def _save(
             metrics=metrics,
             seconds=seconds,
             seed=head.seed,
-            data=os.path.abspath(manifest.source),
+            data=os.path.abspath(manifest.source) if os.path.exists(manifest.source) else manifest.source,
             cache=prepared.cache.folder.absolute(),
             date=utc_now(),
             command=command,

@@ -9,7 +9,7 @@ import pytest
 
 from featstore.base_check.class_index import ClassIndex, find_class_index, is_wnid, read_class_index
 from featstore.bases.weights_file import IMAGENET_CLASSES
-from featstore.errors import DataError
+from featstore.errors import DataError, UsageError
 
 INDEX = {str(number): [f"n{number:08}", f"animal_{number}"] for number in range(IMAGENET_CLASSES)}
 
@@ -85,6 +85,18 @@ def test_a_class_is_found_by_id_and_by_an_unmistakable_name() -> None:
         False,
         False,
     ]
+
+
+def test_an_index_of_another_classifier_is_not_used_and_never_dropped_in_silence() -> None:
+    """One that was found by itself gives no names; one that the user gave is refused."""
+    found = ClassIndex(("cat", "dog"), source="pets.txt")
+    assert found.for_classes(2) is found
+    assert found.for_classes(3).names == found.for_classes(None).names == ()
+    given = ClassIndex(("cat", "dog"), source="pets.txt", is_given=True)
+    with pytest.raises(UsageError, match="class_index='pets.txt': has 2 classes, .* found a classifier of 3"):
+        given.for_classes(3)
+    with pytest.raises(UsageError, match="found a base without a classifier"):
+        given.for_classes(None)
 
 
 def test_the_list_is_beside_the_weights_or_where_keras_keeps_it(index: Path, tmp_path: Path) -> None:

@@ -48,7 +48,7 @@ def judge(
     asked: tuple[str, ...] = (),
     own: str | None = "keras",
     published: float | None = 0.7,
-    index: ClassIndex | None = NAMES,
+    index: ClassIndex = NAMES,
     random: bool = False,
     images: int | None = None,
 ) -> Judgement:
@@ -58,8 +58,7 @@ def judge(
     return judge_accuracies(
         Evidence(
             measured=measured,
-            rows=accuracies_of(measured, units, 0.01, index or ClassIndex(())),
-            outputs=outputs,
+            rows=accuracies_of(measured, units, 0.01, index),
             variants=Variants(tuple(outputs), asked or tuple(outputs), own, own and "tf"),
             truth=truth,
             classes=classes,
@@ -216,13 +215,13 @@ def test_guessing_is_never_right(seed: int) -> None:
     assert judge(outputs, truth).best is None
     ten = truth_of(260, 10, seed)
     outputs = {name: sees(ten, 0, 10, 100 * seed + k) for k, name in enumerate(["a", *"bcdef"])}
-    assert judge(outputs, ten, own=None, index=None).finding in ("nothing fits", "labels do not fit")
+    assert judge(outputs, ten, own=None, index=ClassIndex(())).finding in ("nothing fits", "labels do not fit")
 
 
 def test_a_constant_answer_is_guessing_however_common_its_class() -> None:
     """90 of 100 images of one class: a network that says nothing else is right in 90 %."""
     truth = np.array([0] * 90 + [1] * 10)
-    found = judge({"raw": constant(truth, 0, 2)}, truth, own=None, index=None)
+    found = judge({"raw": constant(truth, 0, 2)}, truth, own=None, index=ClassIndex(()))
     assert (found.finding, found.best) == ("nothing fits", None)
     assert "that of guessing (0.900)" in found.verdict
 
@@ -231,7 +230,7 @@ def test_any_other_order_of_few_classes_is_found() -> None:
     """Own classes have no usual order; many images of each show it."""
     truth = truth_of(100, 10)
     order = np.random.default_rng(1).permutation(10)
-    found = judge({"tf": sees(truth, 0.9, 10), "raw": sees(truth, 0, 10)}, order[truth], own=None, index=None)
+    found = judge({"tf": sees(truth, 0.9, 10), "raw": sees(truth, 0, 10)}, order[truth], own=None, index=ClassIndex(()))
     assert found.finding == "labels do not fit"
     assert "another order" in found.verdict
 

@@ -95,6 +95,25 @@ def test_an_activation_that_is_not_a_map_is_not_pooled() -> None:
         cut_at(keras.Model(inputs, keras.layers.Flatten()(inputs)), "last", "avg")
 
 
+def test_a_classifier_is_answered_with_the_layer_before_it() -> None:
+    """A user's own network mostly ends in one, and its last map is what is wanted."""
+    inputs = keras.Input((8, 8, 3))
+    x = keras.layers.Conv2D(4, 3, name="body")(inputs)
+    x = keras.layers.Dense(2)(keras.layers.GlobalAveragePooling2D()(x))
+    for model in (keras.Model(inputs, x), keras.Sequential(keras.Model(inputs, x).layers, name="row")):
+        with pytest.raises(UsageError, match="pool='none', or name a layer with maps, as in layer='body'"):
+            cut_at(model, "last", "avg")
+
+
+def test_the_outputs_of_a_network_with_several_are_named() -> None:
+    """By the layers that make them, since each of them can be kept."""
+    inputs = keras.Input((8, 8, 3))
+    x = keras.layers.Conv2D(4, 3, name="one")(inputs)
+    model = keras.Model(inputs, [x, keras.layers.Conv2D(4, 3, name="two")(x)])
+    with pytest.raises(UsageError, match="several outputs: name a layer with one, as in layer='one' or layer='two'"):
+        cut_at(model, "last", "avg")
+
+
 def test_several_outputs_are_refused() -> None:
     """Features are one tensor."""
     inputs = keras.Input((8, 8, 3))

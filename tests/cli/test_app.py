@@ -148,6 +148,8 @@ def test_quickstart(tmp_path: Path) -> None:
     for run in runs:
         assert run["metrics"]["test"]["accuracy"] >= 0.97
     assert len(list((tmp_path / "featstore-quickstart" / "digits").glob("*/*.png"))) == 1797
+    folders = [f"{run['run']}-2" for run in runs]
+    assert call("quickstart", "--quiet").out.splitlines() == folders
 
 
 def test_pillows_warning_about_large_images_is_not_shown(tmp_path: Path) -> None:

@@ -153,7 +153,7 @@ def test_small_grey_images_are_enlarged() -> None:
     assert "at least 32 px per side; give a larger --size, to which smaller images are enlarged" in refused.err
 
 
-INTERRUPTED = "featstore: interrupted; stored rows are kept: run the same command to resume\n"
+INTERRUPTED = "featstore: interrupted; rows in the cache are kept, and the same command does not compute them again\n"
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import os
 import shlex
 import subprocess
@@ -10,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from helpers.cli import call
+from helpers.cli import Done, call
+from helpers.photos import write_photos
 
 FULL = pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full")
 
@@ -81,14 +83,73 @@ def test_notes_never_go_to_standard_output() -> None:
     assert in_shell("models --json", "<&- | wc -l").stdout.split() == ["1"]
 
 
-def test_output_files_are_tried_before_the_work(photos: Path, tmp_path: Path) -> None:
-    """Nothing is read, and the line names the option."""
-    run = call("train-head", photos, "--model", "pixels", "--size", "8", "--quiet")
-    assert run.code == 0
-    for path, reason in (("nowhere/out.csv", "there is no folder"), (".", "it is a folder")):
-        done = call("predict", "runs", photos, "--csv", path, "--cache", "untouched")
-        assert (done.code, done.err.count("\n")) == (1, 1)
-        assert f"{path}: cannot be written: " in done.err
-        assert "--csv" in done.err
-        assert reason in done.err
+OUTPUTS = {  # the options that name a file to write, and the ending of a name that they take
+    ("predict", "--csv"): ".csv",
+    ("predict", "--sheet"): ".png",
+    ("evaluate", "--confusion"): ".csv",
+    ("compare", "--csv"): ".csv",
+    ("compare", "--chart"): ".png",
+    ("draw", "--output"): ".png",
+}
+OTHER_PATHS = {"--cache", "--runs", "--folder", "--class-index"}
+
+
+def test_no_output_option_is_forgotten() -> None:
+    """Every option that takes a path is in one of the two lists."""
+    from typer.main import get_command
+
+    from featstore.cli.app import make_app
+
+    found = set()
+    for name, command in get_command(make_app()).commands.items():  # type: ignore[attr-defined]
+        for parameter in command.params:
+            if type(parameter.type).__name__ in ("Path", "TyperPath") and parameter.opts[0].startswith("--"):
+                found |= {(name, option) for option in parameter.opts if option not in OTHER_PATHS}
+    assert found == set(OUTPUTS)
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with photos and a run."""
+    folder = tmp_path_factory.mktemp("work")
+    write_photos(folder / "photos", 6)
+    places = ("--cache", folder / "cache", "--runs", folder / "runs")
+    assert call("train-head", folder / "photos", "--model", "pixels", "--size", "8", "--name", "run", *places).code == 0
+    return folder
+
+
+def with_output(work: Path, command: str, option: str, path: object) -> Done:
+    run, photos = work / "runs" / "run", work / "photos"
+    takes = {
+        "predict": (run, photos),
+        "evaluate": (run, photos),
+        "draw": (run,),
+        "compare": (photos, "--model", "pixels", "--size", "8"),
+    }
+    return call(command, *takes[command], "--cache", "untouched", option, path)
+
+
+@pytest.mark.parametrize(("command", "option"), OUTPUTS)
+def test_an_output_is_tried_before_the_work(work: Path, command: str, option: str) -> None:
+    """Nothing is computed for a file that cannot be written; the line names it and the option."""
+    ending = OUTPUTS[command, option]
+    Path(f"folder{ending}").mkdir()
+    for path, reason in ((f"nowhere/out{ending}", "there is no folder"), (f"folder{ending}", "it is a folder")):
+        done = with_output(work, command, option, path)
+        assert (done.code, done.out, done.err.count("\n")) == (1, "", 1)
+        assert done.err.startswith(f"featstore: {path}: cannot be written: {reason}")
+        assert done.err.endswith(f"choose another file for {option}\n")
     assert not Path("untouched").exists()
+
+
+@pytest.mark.parametrize(("command", "option"), OUTPUTS)
+def test_an_output_on_standard_output_is_alone_there_or_refused(work: Path, command: str, option: str) -> None:
+    """A dash is never the name of a file; a table would break a CSV, and a picture has a kind."""
+    done = with_output(work, command, option, "-")
+    if OUTPUTS[command, option] == ".csv":
+        assert done.code == 0
+        [width] = {len(row) for row in csv.reader(done.out.splitlines())}
+        assert width > 2
+    else:
+        assert (done.code, done.out, done.err.count("\n")) == (2, "", 1)
+    assert not Path("-").exists()

@@ -178,6 +178,11 @@ FOLDERS = [
         refused="look like splits: rename them to train, val and test",
     ),
     Layout(
+        name="splits whose names say nothing, next to other folders",
+        draw=lambda root: put(split_folders("one", "two")(root), "papers/a", "papers/b"),
+        refused="the folders one, two hold the same class folders (cat, dog)",
+    ),
+    Layout(
         name="classes with the same folders in each, by a pattern",
         draw=lambda root: put(root, "cat/inside", "cat/outside", "dog/inside", "dog/outside"),
         options={"label_from": "{label}/*/*"},

@@ -159,6 +159,9 @@ def test_parquet_is_a_table() -> None:
     parquet = pytest.importorskip("pyarrow.parquet")
     parquet.write_table(pyarrow.table({"file_name": FILES, "label": LABELS}), "d.parquet")
     assert [p.label for p in scan("d.parquet").pictures] == LABELS
+    parquet.write_table(pyarrow.table({"image": [{"bytes": b"x", "path": "a.jpg"}], "label": [0]}), "d.parquet")
+    with pytest.raises(DataError, match="the column .image. holds struct<.*>, such as the images themselves"):
+        scan("d.parquet")
     Path("d.parquet").write_bytes(b"PAR1")
     with pytest.raises(DataError, match="cannot be read as Parquet"):
         scan("d.parquet")

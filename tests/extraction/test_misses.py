@@ -314,7 +314,7 @@ def test_files_that_cannot_be_read_are_listed() -> None:
     ("data", "options", "error"),
     [
         ("nowhere", {}, DataError),
-        ("photos", {"fit": "stretch"}, UsageError),
+        ("photos", {"fit": "shrink"}, UsageError),
         ("photos/discs", {"views": "augment:2"}, DataError),
     ],
 )
@@ -436,12 +436,12 @@ def test_json_has_everything() -> None:
 
 
 def test_quiet_leaves_the_notes() -> None:
-    """Only warnings on standard error are left."""
+    """A word for each set of features, and warnings on standard error."""
     store(fit="crop")
     Path("cache/pixels/broken").mkdir()
     Path("cache/pixels/broken/spec.json").write_text("")
     out, err = call("--quiet")
-    assert (out, err.count("\n")) == ("", 1)
+    assert (out, err.count("\n")) == ("miss\n", 1)
 
 
 def test_an_image_whose_row_was_lost_is_not_called_new() -> None:

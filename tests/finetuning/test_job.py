@@ -333,13 +333,14 @@ def test_an_interruption_keeps_the_best_so_far(work: Path, head_run: Run, tmp_pa
     ],
 )
 def test_a_run_that_cannot_be_fine_tuned_is_refused(
-    head_run: Run, change: dict[str, str], options: dict[str, Any], message: str
+    work: Path, tmp_path: Path, head_run: Run, change: dict[str, str], options: dict[str, Any], message: str
 ) -> None:
-    """The error comes before anything is read: the head uses inputs that the top of one base does not have."""
+    """The error comes before an image is read: the head uses inputs that the top of one base does not have."""
     average = change.pop("average", "probabilities")
     unusual = replace(head_run, recipes=(replace(head_run.recipes[0], **change),), average=average)
     with pytest.raises(UsageError, match=message):
-        fine_tune(unusual, "/nowhere", **options)
+        fine_tune(unusual, work / "photos", cache=tmp_path / "untouched", **options)
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(
@@ -368,12 +369,12 @@ def test_options_that_make_no_sense_are_refused(
     assert not list(tmp_path.iterdir())
 
 
-def test_a_fine_tuned_run_and_several_bases_are_refused(tuned: FineTuned) -> None:
+def test_a_fine_tuned_run_and_several_bases_are_refused(work: Path, tuned: FineTuned) -> None:
     """A run with a head and one base is expected."""
     with pytest.raises(UsageError, match="cannot be trained further; give the run of its head, .*, with more `epochs`"):
-        fine_tune(tuned.run, "/nowhere")
+        fine_tune(tuned.run, work / "photos")
     with pytest.raises(UsageError, match="has several bases side by side"):
-        fine_tune(replace(tuned.head_run, recipes=tuned.head_run.recipes * 2), "/nowhere")
+        fine_tune(replace(tuned.head_run, recipes=tuned.head_run.recipes * 2), work / "photos")
 
 
 def test_data_of_other_classes_is_refused(work: Path, head_run: Run, tmp_path: Path) -> None:

@@ -77,7 +77,7 @@ def test_a_run_folder_is_complete(saved: Run) -> None:
     assert sorted(p.name for p in saved.folder.iterdir()) == names
     assert (saved.folder / "curve.csv").read_text().startswith("C,cv_log_loss,cv_accuracy\n1e-05,")
     with Image.open(saved.folder / "curve.png") as curve:
-        assert curve.size == (840, 480)
+        assert curve.format == "PNG"
 
 
 def test_the_second_run_has_a_folder_of_its_own(work: Path, saved: Run) -> None:
@@ -372,6 +372,7 @@ def test_a_saved_curve_is_read_again(run: Run) -> None:
         b"epoch,loss\n",
         b"epoch,loss\n1.0\n",
         b"epoch,loss\n1.0,high\n",
+        b"epoch,loss\n1.0,inf\n",
         b"\xff\xfe",
         b"epoch,loss\n1," + b"9" * 200_000,
     ],

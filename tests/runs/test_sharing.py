@@ -80,10 +80,13 @@ def test_a_tree_that_was_moved_predicts_from_its_rows_without_weights(
     file.unlink()
     folder = moved(run, work, tmp_path / "two" / "deep")
     forbid_tensorflow(monkeypatch)
+    monkeypatch.setattr("featstore.runs.recipes.find_weights", pytest.fail)
     images = featstore.predict(folder, tmp_path / "two" / "deep" / "photos").images
     assert [image.probabilities for image in images] == expected
     assert featstore.evaluate(folder, tmp_path / "two" / "deep" / "photos").metrics.keys() == run.metrics.keys()
     draw("discs", 777).save(tmp_path / "new.png")
+    monkeypatch.undo()
+    monkeypatch.chdir(tmp_path / "elsewhere")
     with pytest.raises(
         BaseUnavailable, match=rf"{folder}: the weights of the run were at .*{file.name}, and are neither there nor"
     ):

@@ -61,7 +61,7 @@ def test_the_best_epoch_of_an_interrupted_training_is_a_run(data: Path, tmp_path
     [folder] = run_folders(tmp_path / "runs")
     assert caught.value.__notes__ == [
         f"the best of the 3 epochs so far is saved in {folder}, marked as interrupted; "
-        "the same command begins the training anew"
+        "the same command begins the training again from the start"
     ]
     run = featstore.load_run(folder)
     assert run.interrupted
@@ -91,7 +91,10 @@ def test_without_a_complete_epoch_no_run_is_saved(data: Path, tmp_path: Path, mo
     with pytest.raises(KeyboardInterrupt) as caught:
         train(data, PIXELS, LONG, **places(tmp_path))
     [note] = caught.value.__notes__
-    assert note == "no epoch made it better yet, so no run is saved; the same command begins the training anew"
+    assert (
+        note
+        == "no epoch made it better yet, so no run is saved; the same command begins the training again from the start"
+    )
     assert not run_folders(tmp_path / "runs")
 
 
@@ -209,7 +212,7 @@ def test_a_process_that_is_asked_to_stop_keeps_its_head(
     saving, told, last = err.splitlines()[-3:]
     assert saving == "interrupted: saving the best so far; interrupt once more to leave without it"
     assert f"is saved in runs/{folder.name}" in told
-    assert told.endswith("the same command begins the training anew")
+    assert told.endswith("the same command begins the training again from the start")
     assert last == (
         "featstore: interrupted; rows in the cache are kept, and the same command does not compute them again"
     )
