@@ -200,9 +200,9 @@ def test_the_digest_memory_is_as_the_document_says(tmp_path: Path) -> None:
     memory.save()
     check, _, text = (tmp_path / f"{hashlib.sha256(b'/photos').hexdigest()[:32]}.json").read_bytes().partition(b"\n")
     assert check.decode() == hashlib.sha256(text).hexdigest()
-    assert json.loads(text) == {"format": 2, "folder": "/photos", "files": {"a.jpg": [1, 2, 3, 4, "b" * 64]}}
+    assert json.loads(text) == {"format": 3, "folder": "/photos", "files": {"a.jpg": [1, 2, 3, 4, "b" * 64]}}
     assert (
-        "then JSON: `format` (2), `folder`, `files`: by name [size, mtime in ns, ctime in ns, inode, digest]" in PROSE
+        "then JSON: `format` (3), `folder`, `files`: by name [size, mtime in ns, ctime in ns, inode, digest]" in PROSE
     )
 
 
@@ -344,7 +344,7 @@ def test_a_newer_digest_memory_is_made_again(tmp_path: Path) -> None:
     memory.remember("/photos/a.jpg", FileStat(1, 2, 3, 4), "b" * 64, LOCAL_NS)
     memory.save()
     [path] = tmp_path.iterdir()
-    text = path.read_bytes()[65:].replace(b'"format": 2', b'"format": 3')
+    text = path.read_bytes()[65:].replace(b'"format": 3', b'"format": 4')
     path.write_bytes(hashlib.sha256(text).hexdigest().encode() + b"\n" + text)
     assert DigestMemory(tmp_path).get("/photos/a.jpg", FileStat(1, 2, 3, 4)) is None
 
