@@ -21,4 +21,6 @@ print(featstore.compare(data, ["logistic", "bn-dropout"], model="tiny", preproce
 run = featstore.train_head(data, "logistic", model="tiny")
 tuned = featstore.fine_tune(run, data, epochs=3)
 print(tuned)
-print(featstore.predict(tuned.recommended, [picture.path for picture in extraction.manifest.pictures[:3]]))
+prediction = featstore.predict(tuned.recommended, [picture.path for picture in extraction.manifest.pictures[:3]])
+print(prediction)
+prediction.save_sheet("answers.png")  # the images with their labels

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Unpack
 
 from featstore.datasets.options import DataKeywords, DataOptions, split_keywords
-from featstore.datasets.sources import DataLike, as_images, as_manifest
+from featstore.datasets.sources import DataLike, Source, as_images, as_manifest
 from featstore.errors import LeakWarning, UsageError, param
 from featstore.extraction.recipe import CheckOptions, GridOptions, Recipe
 from featstore.extraction.recipe_grid import make_recipes
@@ -154,10 +154,10 @@ def train_head(
         features.setdefault("model", own_base)
     recipes = make_recipes(seed, **features)
     check_side_by_side(recipes, concat)
-    manifest = as_manifest(data, reading, cache)
+    source = Source(data, reading, cache)
     with displayed(progress) as display:
         trained = train(
-            manifest,
+            source,
             recipes,
             recipe,
             val_fraction=val_fraction,
@@ -221,14 +221,16 @@ def compare(
     Warns:
         LeakWarning: Copies of training images are among those that are measured on.
     """
-    from featstore.comparison.grid import Measurement
+    from featstore.comparison.grid import Measurement, settings_by_head
     from featstore.comparison.job import measure_grid
+    from featstore.heads.registry import settle_head
 
     _refuse_head_parameters(options)
     reading, features = split_keywords(options)
     if features.get("weights_seed", seed) != seed:
         raise UsageError(f"{param('weights_seed', features['weights_seed'])}: compare has one {param('seed')} for all")
-    names: list[HeadName] = [heads] if isinstance(heads, str) else list(heads)
+    names = [settle_head(name) for name in ([heads] if isinstance(heads, str) else heads)]
+    settings_by_head(names, parameters or {})  # a slip is told before the data are read, which takes time
     measurement = Measurement(
         seed=seed,
         seeds=seeds,
@@ -238,10 +240,10 @@ def compare(
         val_as_test=val_as_test,
     )
     recipes = make_recipes(seed, **features)
-    manifest = as_manifest(data, reading, cache)
+    source = Source(data, reading, cache)
     with displayed(progress) as display:
         comparison = measure_grid(
-            manifest,
+            source,
             recipes,
             names,
             parameters or {},
@@ -311,11 +313,11 @@ def fine_tune(
 
     reading, tuning = split_keywords(settings)
     check_names("option", tuning, FineTuneOptions.__annotations__)
-    manifest = as_manifest(data, reading, cache)
+    source = Source(data, reading, cache)
     with displayed(progress) as display:
         tuned = fine_tune_run(
             _loaded(run),
-            manifest,
+            source,
             CutChoice(blocks=blocks, prefix=unfreeze, layer=unfreeze_from, whole=whole),
             FineTuneSettings(**tuning),
             views=views,

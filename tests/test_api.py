@@ -395,4 +395,4 @@ def test_python_takes_the_words_that_the_command_line_takes(photos: Path, tmp_pa
     )
     assert (run.head, run.parameters["rate"], run.parameters["p"]) == ("bn-dropout", 0.01, 0.25)
     assert (run.recipes[0].model, run.recipes[0].preprocess) == ("tiny", "rescale")
-    assert run.folder.name == "photos-tiny-rescale-32-bn-dropout"
+    assert run.folder.name.startswith("photos-tiny-rescale-32-bn-dropout")

@@ -55,7 +55,8 @@ def check_base(
     found = as_images(data, None, cache)
     source = os.fspath(found.source)
     if not found.pictures:
-        raise DataError(f"{source}: no image files found")
+        why = "".join(f": {path}: {reason}" for path, reason in found.skipped[:1])
+        raise DataError(f"{source}: no image files found{why}")
     size = base.default_size() if recipe.size is None else parse_size(str(recipe.size))
     index = find_class_index(base.weights_file(*size))
     if class_index is not None:

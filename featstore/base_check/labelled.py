@@ -16,7 +16,7 @@ from featstore.extraction.cache import Cache
 from featstore.extraction.pipeline import extract_features
 from featstore.extraction.plan import Plan, scales_of
 from featstore.extraction.recipe import Recipe
-from featstore.images.reading import Size
+from featstore.images.reading import Size, parse_size
 from featstore.images.views import VIEWS
 from featstore.system.figures import figure, interval, percent
 from featstore.system.text import Shown, Table, count
@@ -195,9 +195,9 @@ def describe_reading(reading: Mapping[str, Any]) -> str:
 def _sizes(recipe: Recipe) -> list[Size | None]:
     """Return the size of `recipe` and its scales; raises UsageError where two are the same."""
     scales = scales_of(recipe)
-    own = recipe.source().default_size() if recipe.size is None else None
-    texts = [f"{own[0]}x{own[1]}" if own else str(recipe.size), *scales]
-    if len({tuple(text.split("x")) if "x" in text else (text, text) for text in texts}) < len(texts):
+    own = recipe.source().default_size() if recipe.size is None else parse_size(str(recipe.size))
+    sizes = [own, *map(parse_size, scales)]
+    if len(set(sizes)) < len(sizes):
         raise UsageError(
             f"{param('scales', recipe.scales)}: each size may be named once, and not that of {param('size')} again"
         )

@@ -169,6 +169,8 @@ def _best_of_those_tried(evidence: Evidence, best: str, leads: Mapping[str, Diff
         nearest = min(wrong, key=lambda name: leads[name].value)
         text += f"; the next, `{nearest}`, is {leads[nearest].in_points()} below"
     text += ". What this network was trained with is not known, so another may be better"
+    if alike:
+        text += "; more images may tell them apart, or the statistics in a check without labels"
     return Judgement("best of those tried", best, alike, wrong, text + _gains(evidence, best))
 
 

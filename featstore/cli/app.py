@@ -1,7 +1,7 @@
 """The application: its commands, and the only handler of errors.
 
-Exit codes: 0 done, 1 an expected failure (one line, no traceback), 2 usage, 130 or 143 interrupted, 141 a pipe whose
-reader has gone (no line).
+Exit codes: 0 done, 1 an expected failure (one line, no traceback), 2 usage, 128 and the number of the signal where one
+interrupts, 141 a pipe whose reader has gone (no line).
 """
 
 from __future__ import annotations
@@ -42,6 +42,7 @@ _COMMANDS = {  # and the modules that they are in
 }
 
 
+INTERRUPTIONS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # Ctrl-C, a scheduler, a terminal that is closed
 _TyperError: Any = typer.BadParameter.__mro__[2]  # ClickException, of which Typer has a copy that it does not export
 
 
@@ -83,7 +84,7 @@ def _all_options() -> dict[str, frozenset[str]]:
 
 
 class Interrupted(BaseException):
-    """Ctrl-C or SIGTERM; raised in the main thread."""
+    """One of the signals in INTERRUPTIONS; raised in the main thread."""
 
     def __init__(self, number: int) -> None:
         self.exit_code = 128 + number
@@ -103,8 +104,9 @@ def main() -> None:
     warnings.showwarning = _note_warning
     read_without_locks()
     warnings.filterwarnings("ignore", "Image size .* decompression bomb")  # Pillow's; such files are listed as skipped
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _interrupt)
+    for number in INTERRUPTIONS:
+        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # as `nohup` sets it
+            signal.signal(number, _interrupt)
     with parameters_spelled(speller(sys.argv[1:], _all_options)), guarded_streams():
         sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
         try:

@@ -21,7 +21,7 @@ from featstore.cli.console import (
 )
 from featstore.cli.fields import Fields, takes_fields
 from featstore.cli.head_options import HeadParameterOptions, chosen_parameters
-from featstore.comparison.grid import Measurement
+from featstore.comparison.grid import Measurement, settings_by_head
 from featstore.datasets.options import DataOptions
 from featstore.errors import StoreError
 from featstore.extraction.recipe import AXES, GridOptions, Recipe
@@ -71,20 +71,22 @@ def command(
     """
     from featstore.comparison.chart import draw_chart
     from featstore.comparison.job import measure_grid
-    from featstore.datasets.sources import scan
+    from featstore.datasets.sources import Source
     from featstore.extraction.recipe_grid import make_recipes
     from featstore.plots.files import kind_of
 
     check_output(csv, "--csv", json=json)
     check_output(chart, "--chart")
     kind = kind_of(chart, "chart") if chart else "png"
-    names = heads.pop("head")
+    names, chosen = heads.pop("head"), chosen_parameters(settings, parameters)
+    settings_by_head(names, chosen)  # a slip is told before the data are read, which takes time
+    recipes = make_recipes(measurement.seed, **recipe)
     with displayed(not quiet) as progress:
         comparison = measure_grid(
-            scan(data, data_options, cache),
-            make_recipes(measurement.seed, **recipe),
+            Source(data, data_options, cache),
+            recipes,
             names,
-            chosen_parameters(settings, parameters),
+            chosen,
             HeadRecipe(**heads),
             measurement,
             cache=options.chosen_cache(cache, rehash),

@@ -86,7 +86,7 @@ def command(
 
     Example: featstore fine-tune runs/photos-MobileNetV2-tf-224-logistic photos --rate 1e-3
     """
-    from featstore.datasets.sources import scan
+    from featstore.datasets.sources import Source
     from featstore.finetuning.cut_choice import CutChoice
     from featstore.finetuning.job import fine_tune_run
     from featstore.runs.files import load_run
@@ -95,7 +95,7 @@ def command(
     with displayed(not quiet) as progress:
         tuned = fine_tune_run(
             load_run(run),
-            scan(data, data_options, cache),
+            Source(data, data_options, cache),
             CutChoice(blocks=blocks, prefix=unfreeze, layer=unfreeze_from, whole=whole),
             FineTuneSettings(**settings),
             views=views,

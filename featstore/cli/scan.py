@@ -41,7 +41,7 @@ def command(
     recipes = make_recipes(**recipe) if recipe["model"] else []
     if not recipes:
         _refuse_without_model(recipe)
-    manifest = scan(data, data_options)
+    manifest = scan(data, data_options, cache)
     with displayed(not quiet) as progress:
         found = survey(manifest, recipes, options.chosen_cache(cache, rehash), progress)
     if json:

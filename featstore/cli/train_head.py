@@ -46,19 +46,20 @@ def command(
 
     Example: featstore train-head photos --model MobileNetV2 --head bn-dropout --set p=0.6
     """
-    from featstore.datasets.sources import scan
+    from featstore.datasets.sources import Source
     from featstore.extraction.recipe_grid import make_recipes
     from featstore.heads.registry import HEADS
     from featstore.training.job import check_side_by_side, train
 
+    head = replace(head, parameters=chosen_parameters(settings, parameters))
     recipe["model"] = recipe["model"] or HEADS[head.head].base or []
     recipes = make_recipes(head.seed, **recipe)
     check_side_by_side(recipes, concat)
     with displayed(not quiet) as progress:
         trained = train(
-            scan(data, data_options, cache),
+            Source(data, data_options, cache),
             recipes,
-            replace(head, parameters=chosen_parameters(settings, parameters)),
+            head,
             val_fraction=fractions.val_fraction,
             test_fraction=fractions.test_fraction,
             val_as_test=fractions.val_as_test,

@@ -67,7 +67,7 @@ def make_grid(
     preprocessing of the images, where `keras` stands for the variants of those bases. What is said of several views is
     left out where there is one. Raises UsageError for heads or settings that do not exist.
     """
-    given = _settings_by_head(heads, settings)
+    given = settings_by_head(heads, settings)
     if all(HEADS[name].base for name in heads):
         _refuse_base_options(recipes, heads)
     cells: list[GridCell] = []
@@ -94,7 +94,7 @@ def _refuse_base_options(recipes: Sequence[Recipe], heads: Sequence[HeadName]) -
             )
 
 
-def _settings_by_head(heads: Sequence[HeadName], settings: Mapping[str, Any]) -> dict[HeadName, dict[str, Any]]:
+def settings_by_head(heads: Sequence[HeadName], settings: Mapping[str, Any]) -> dict[HeadName, dict[str, Any]]:
     """Return the settings that each head takes; raise UsageError for an unknown head or a setting that none takes."""
     known = {name: [field.name for field in fields(HEADS[name].parameters)] for name in heads}
     for word in settings:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -11,7 +10,7 @@ from featstore.comparison.grid import GridCell, Measurement, command_line, make_
 from featstore.comparison.naming import NamedCells, name_cells, row_name, shared_settings
 from featstore.comparison.result import Comparison, ComparisonRow, FailedCell
 from featstore.datasets.manifest import Manifest, Picture
-from featstore.datasets.sources import as_manifest
+from featstore.datasets.sources import Source, as_manifest
 from featstore.datasets.splits import fold_splits
 from featstore.datasets.summary import summarize
 from featstore.errors import DataError, FeatstoreError, UsageError, param
@@ -56,7 +55,7 @@ class _MeasuredCell(NamedTuple):
 
 @pinned()
 def measure_grid(
-    data: OnePath | Manifest,
+    data: OnePath | Manifest | Source,
     recipes: Sequence[Recipe],
     heads: Sequence[HeadName] = ("logistic",),
     settings: Mapping[str, Any] | None = None,
@@ -102,7 +101,7 @@ def measure_grid(
     folds, split = _make_folds(prepared, measurement, progress)
     summary = summarize(prepared.given if measurement.folds else prepared.manifest)
     summary.tell(progress)
-    source = os.fspath(data) if not isinstance(data, Manifest) else data.source
+    source = manifest.source
     cache_folder = str(Cache.at(cache).folder) if cache else None
     commands = {cell: command_line(source, cell, measurement, cache_folder, manifest.options) for cell in named.factors}
     on_cell = progress.steps("measuring", "cells") if progress else None

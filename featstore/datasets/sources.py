@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
@@ -93,7 +93,16 @@ def _scan_folder(source: str, options: DataOptions) -> Manifest:
     return replace(manifest, hint=f"did you mean {os.path.join(source, tables[0])}?")
 
 
-def as_manifest(data: DataLike, options: DataOptions | None = None, cache: CacheFolder = None) -> Manifest:
+@dataclass(frozen=True)
+class Source:
+    """Data that are not read yet, with how to read them: a job reads them after it has checked all else."""
+
+    data: DataLike
+    options: DataOptions
+    cache: CacheFolder = None
+
+
+def as_manifest(data: DataLike | Source, options: DataOptions | None = None, cache: CacheFolder = None) -> Manifest:
     """Return the manifest of `data`, which may be one.
 
     data: a path as for `scan`; a table with columns such as path and label (a DataFrame, or a mapping of columns); a
@@ -101,6 +110,8 @@ def as_manifest(data: DataLike, options: DataOptions | None = None, cache: Cache
     arrays. Paths in memory are relative to the working folder. Raises DataError as `scan` does, UsageError for options
     that come too late for a manifest.
     """
+    if isinstance(data, Source):
+        return as_manifest(data.data, data.options, data.cache)
     if isinstance(data, Manifest):
         for name, value in options.given() if options else ():
             raise UsageError(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from featstore.datasets.manifest import Manifest
 from featstore.datasets.notes import trained_on_notes
+from featstore.datasets.sources import Source
 from featstore.errors import StoreError
 from featstore.extraction.cache import CacheLike
 from featstore.finetuning.cut_choice import CutChoice, check_fine_tunable
@@ -59,7 +60,7 @@ class _Times:
 @pinned()
 def fine_tune_run(
     head_run: Run,
-    data: OnePath | Manifest,
+    data: OnePath | Manifest | Source,
     choice: CutChoice,
     settings: FineTuneSettings,
     *,

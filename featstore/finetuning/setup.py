@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from featstore.datasets.manifest import Manifest
-from featstore.datasets.sources import as_manifest
+from featstore.datasets.sources import Source, as_manifest
 from featstore.datasets.summary import DataSummary, summarize
 from featstore.errors import DataError, RunError, UsageError, param
 from featstore.extraction.cache import Cache
@@ -74,7 +74,7 @@ class FineTuneSetup:
 
 def set_up_fine_tuning(
     run: Run,
-    data: OnePath | Manifest,
+    data: OnePath | Manifest | Source,
     choice: CutChoice,
     settings: FineTuneSettings,
     *,
@@ -124,7 +124,7 @@ def set_up_fine_tuning(
     )
 
 
-def _with_classes_of(run: Run, data: OnePath | Manifest) -> Manifest:
+def _with_classes_of(run: Run, data: OnePath | Manifest | Source) -> Manifest:
     """Return the manifest of `data`; raises DataError for other classes than those of the run."""
     manifest = as_manifest(data)
     if manifest.classes and set(manifest.classes) != set(run.classes):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from featstore.datasets.manifest import SPLITS, Manifest, Picture
-from featstore.datasets.sources import as_manifest
+from featstore.datasets.sources import Source, as_manifest
 from featstore.datasets.splits import check_splittable, complete_splits
 from featstore.datasets.summary import summarize
 from featstore.datasets.units import unit_names
@@ -56,7 +56,7 @@ class FitResult(NamedTuple):
 
 
 def prepare(
-    data: OnePath | Manifest,
+    data: OnePath | Manifest | Source,
     recipes: Sequence[Recipe],
     val_fraction: float = VAL_FRACTION,
     test_fraction: float = TEST_FRACTION,

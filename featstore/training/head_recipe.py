@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from featstore.errors import UsageError, param
 from featstore.evaluation.averaging import Average
-from featstore.heads.registry import HeadName
+from featstore.heads.parameters import parse_parameters
+from featstore.heads.registry import HEADS, HeadName
 from featstore.system.fields import Alias, Seed, settle_fields
 
 if TYPE_CHECKING:
@@ -38,6 +39,8 @@ class HeadRecipe:
 
     def __post_init__(self) -> None:
         settle_fields(self)
+        parameters = parse_parameters(HEADS[self.head].parameters, self.head, self.parameters)
+        object.__setattr__(self, "parameters", parameters)
 
     def for_one_view(self) -> HeadRecipe:
         """Return the recipe without what is said of several views."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from featstore.datasets.manifest import Manifest
+from featstore.datasets.sources import Source
 from featstore.datasets.summary import DataSummary, summarize
 from featstore.errors import UsageError, param
 from featstore.extraction.assumptions import tell_assumptions
@@ -45,7 +46,7 @@ class TrainResult(NamedTuple):
 
 @pinned()
 def train(
-    data: OnePath | Manifest,
+    data: OnePath | Manifest | Source,
     recipes: Recipe | Sequence[Recipe],
     head: HeadRecipe | None = None,
     *,

@@ -224,6 +224,8 @@ def test_options_for_labels_need_labels(colours: Path, tmp_path: Path) -> None:
             featstore.check_base(colours, model="tiny", **option)  # type: ignore[arg-type]
     with pytest.raises(UsageError, match="views='augment:3': expected one, flip, five, ten"):
         featstore.check_base(colours, model="tiny", views="augment:3")
+    with pytest.raises(DataError, match="no image files found: .*nowhere: cannot be opened: No such file"):
+        featstore.check_base(tmp_path / "nowhere", model="tiny")
     with pytest.raises(UsageError, match="`model` is missing"):
         featstore.check_base(colours)
     with pytest.raises(UsageError, match="layer"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -139,6 +140,18 @@ def test_mistakes_are_explained(tmp_path: Path, arguments: tuple, code: int, mes
     assert done.code == code
     assert message in done.err
     assert done.out == ""
+
+
+@pytest.mark.parametrize("ignored", [True, False])
+def test_a_closed_terminal_interrupts_unless_it_is_ignored(ignored: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As under `nohup`, where a job is to go on."""
+    set_handlers: list[int] = []
+    monkeypatch.setattr(signal, "getsignal", lambda number: signal.SIG_IGN if ignored else signal.SIG_DFL)
+    monkeypatch.setattr(signal, "signal", lambda number, handler: set_handlers.append(number))
+    assert call("--version").code == 0
+    usual = [signal.SIGINT, signal.SIGTERM] + ([] if ignored else [signal.SIGHUP])
+    assert set_handlers[: len(usual)] == usual
+    assert set_handlers.count(signal.SIGHUP) == (1 if ignored else 2)  # the last one: `call` puts it back
 
 
 def test_quickstart(tmp_path: Path) -> None:

@@ -210,7 +210,7 @@ def test_two_values_are_measured_by_compare(arguments: tuple[str, ...], points: 
 @pytest.mark.parametrize("command", ["train-head", "compare"])
 def test_a_parameter_of_a_head_is_given_once(command: str, second: tuple[str, str]) -> None:
     """By its option, by `--set`, and by the words of other tools."""
-    done = call(command, ".", "--model", "tiny", "--head", "bn-dropout", "--set", "p=0.1", *second)
+    done = call(command, "nowhere", "--model", "tiny", "--head", "bn-dropout", "--set", "p=0.1", *second)
     assert (done.code, done.out) == (2, "")
     assert "p of the head is given twice: 0.1 and 0.9" in done.err
 
@@ -263,8 +263,8 @@ def test_an_unknown_option_is_answered_by_its_meaning(arguments: tuple[str, ...]
     ],
 )
 def test_a_parameter_that_a_head_does_not_take(arguments: tuple[str, ...], message: str) -> None:
-    """The message has the parameters that it takes, or the values."""
-    done = call(*arguments[:2], "--model", "tiny", *arguments[2:])
+    """The message has the parameters that it takes, or the values; data that do not exist are not even looked for."""
+    done = call(arguments[0], "nowhere", "--model", "tiny", *arguments[2:])
     assert (done.code, done.out) == (2, "")
     assert message in done.err
 

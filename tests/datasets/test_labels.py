@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from featstore.datasets.labels import alike_labels, clean_label, in_natural_order
@@ -25,7 +25,8 @@ def test_natural_order(labels: tuple[str, ...]) -> None:
     assert in_natural_order(reversed(labels)) == labels
 
 
-@given(st.lists(st.text(), max_size=8))
+@settings(suppress_health_check=[HealthCheck.too_slow])
+@given(st.lists(st.text(max_size=6), max_size=6))
 def test_any_labels_have_one_order(labels: list[str]) -> None:
     """Each label once, whatever the order was."""
     ordered = in_natural_order(labels)

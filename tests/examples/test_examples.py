@@ -43,8 +43,9 @@ def test_python_api(capsys: pytest.CaptureFixture[str]) -> None:
     out = capsys.readouterr().out
     assert "keras: 24 of 24 rows were computed now" in out
     assert "features (24, 256) float32, 2 classes" in out
-    for word in ("best: ", "accuracy after", "probability"):
+    for word in ("best: ", "accuracy before", "probability"):
         assert word in out
+    assert Path("answers.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_own_csv(capsys: pytest.CaptureFixture[str]) -> None:

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from featstore.errors import StoreError
+from featstore.errors import StoreError, UsageError
 from featstore.extraction import cache as module
 from featstore.extraction.cache import Cache
 from featstore.images.preprocessing import NAMED
@@ -339,3 +339,28 @@ def test_stores_of_one_key_may_be_opened_at_once(tmp_path: Path) -> None:
 
     with ThreadPoolExecutor(8) as pool:
         assert len({id(each) for each in pool.map(get, range(8))}) == 1
+
+
+def test_a_cache_is_looked_after_in_python_too(tmp_path: Path) -> None:
+    """As on the command line: a damaged shard is found, put aside and forgotten, and unused keys are removed."""
+    folders = [store(tmp_path, 1, 2), store(tmp_path, 3, spec=OTHERS[0])]
+    cache = Cache(tmp_path)
+    assert [findings.faults for findings in cache.verify()] == [[], []]
+    [shard] = shard_files(folders[0])
+    shard.write_bytes(b"x")
+    faults = [fault.path for findings in cache.verify() for fault in findings.faults]
+    assert shard in faults
+    assert sum(len(repaired.quarantined) for repaired in cache.repair()) == 1
+    assert not any(findings.faults for findings in cache.verify())
+    assert cache.prune(older_than=3600) == []
+    assert {key.folder for key in cache.prune(max_bytes=0)} == {*folders}
+    assert cache.keys() == []
+
+
+def test_what_makes_no_sense_for_a_cache_is_refused(tmp_path: Path) -> None:
+    """A share of nothing would find nothing wrong; without a choice everything would go."""
+    for share in (0, -0.1, 1.5):
+        with pytest.raises(UsageError, match="expected a share above 0 and up to 1"):
+            Cache(tmp_path).verify(share)
+    with pytest.raises(UsageError, match="give `older_than` or `max_bytes`"):
+        Cache(tmp_path).prune()

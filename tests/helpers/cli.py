@@ -29,7 +29,7 @@ def call(*arguments: object) -> Done:
     from featstore.cli import app
 
     out, err = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8") for _ in range(2))
-    kept = sys.argv, [(number, signal.getsignal(number)) for number in (signal.SIGINT, signal.SIGTERM)]
+    kept = sys.argv, [(number, signal.getsignal(number)) for number in app.INTERRUPTIONS]
     sys.argv = ["featstore", *map(str, arguments)]
     try:
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), pytest.raises(SystemExit) as ended:

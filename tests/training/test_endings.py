@@ -174,6 +174,7 @@ def featstore_in_slow_motion(slow: str, *arguments: str) -> None:
         time.sleep(0.2)
         return real(*given)
 
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # the tests may run under `nohup`
     setattr(owner, name, slowly)
     sys.argv = ["featstore", *arguments]
     app.main()
@@ -189,7 +190,8 @@ def started(tmp_path: Path, slow: str, *arguments: object) -> Iterator[subproces
 
 @pytest.mark.tf
 @pytest.mark.parametrize(
-    ("slow", "stop"), [("epoch", signal.SIGINT), ("epoch", signal.SIGTERM), ("saving", signal.SIGINT)]
+    ("slow", "stop"),
+    [("epoch", signal.SIGINT), ("epoch", signal.SIGTERM), ("epoch", signal.SIGHUP), ("saving", signal.SIGINT)],
 )
 def test_a_process_that_is_asked_to_stop_keeps_its_head(
     data: Path, tmp_path: Path, slow: str, stop: signal.Signals
