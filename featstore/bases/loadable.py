@@ -2,7 +2,7 @@
 
 A network that was saved under mixed precision would compute in 16 bits: other features than their key says, by up to a
 percent, and other ones for each place in a batch. Its weights are float32, so computed in float32 it is the same
-network, only without the rounding. Such rows have a key of their own, since releases before 0.1 stored the rounded ones
+network, only without the rounding. Such rows have a key of their own, since earlier versions stored the rounded ones
 under the digest of the file.
 """
 
