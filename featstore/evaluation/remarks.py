@@ -14,6 +14,7 @@ FEW = 30  # images, or groups of them: the 95 % interval of an accuracy of 0.9 o
 FEW_TO_STOP = 10  # images that choose the epoch
 _TOO_SURE = 1.1  # log loss in that of the frequencies: a log loss has no interval, so a little more tells nothing
 _ORDER = ("test", "new", "val", "train")  # the split that is judged is the first that was held out
+_HARDLY_BEGUN = 3  # epochs
 _NAMED = 3  # names in a remark, at most
 
 
@@ -31,20 +32,38 @@ class Course(NamedTuple):
     """How a training in epochs went.
 
     epochs: epochs that were run. best: the one of the smallest validation loss; None without a validation split. most,
-    patience: as they were set.
+    patience: as they were set. loss, val_loss: of each epoch, for a training that began from random weights.
     """
 
     epochs: int
     best: int | None
     most: int
     patience: int
+    loss: Sequence[float] = ()
+    val_loss: Sequence[float] = ()
+
+    @property
+    def had_hardly_begun(self) -> bool:
+        """Whether patience ended a training whose first epochs were its best, but that did not overfit either.
+
+        Strong dropout does this on few images: the training loss falls, but is still above the validation loss.
+        """
+        if not self.loss or self.best is None or self.best > _HARDLY_BEGUN or self.epochs == self.most:
+            return False
+        return self.val_loss[self.best - 1] < self.loss[-1] < self.loss[0]
 
 
 def remark_on_course(course: Course) -> Remark | None:
-    """Return a remark if nothing chose the epoch, or if the largest number of epochs ended a loss that still fell."""
+    """Return a remark if nothing chose the epoch, or if patience or the number of epochs ended the training early."""
     if course.best is None:
         last = f"without a validation split it is the last one, {course.epochs} of {course.most}"
         return Remark("no image chose the epoch", last)
+    if course.had_hardly_begun:
+        losses = f"while the training loss fell from {loss(course.loss[0])} to {loss(course.loss[-1])}"
+        detail = (
+            f"the validation loss was lowest in epoch {course.best} of {course.epochs}, {losses}; try more patience"
+        )
+        return Remark(f"patience={course.patience} ended the training when it had hardly begun", detail)
     since_best = course.most - course.best
     if course.epochs < course.most or since_best >= min(course.patience, max(1, course.most / 10)):
         return None

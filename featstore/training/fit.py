@@ -167,8 +167,11 @@ def remark_on_training(head: Head) -> Remark | None:
     from featstore.heads.logistic import LogisticHead
 
     if isinstance(head, KerasHead):
-        best = head.selected()["best_epoch"] if "val_loss" in head.curve.series else None
-        return remark_on_course(Course(head.selected()["epochs"], best, head.epochs, head.patience))
+        chosen, series = head.selected(), head.curve.series
+        if "val_loss" not in series:
+            return remark_on_course(Course(chosen["epochs"], None, head.epochs, head.patience))
+        losses = series["loss"], series["val_loss"]
+        return remark_on_course(Course(chosen["epochs"], chosen["best_epoch"], head.epochs, head.patience, *losses))
     if isinstance(head, LogisticHead) and not head.converged:
         return Remark(f"max_iter={head.max_iter} ended the fit early", "the solver had not converged; try more")
     return None

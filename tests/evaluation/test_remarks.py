@@ -185,3 +185,26 @@ def test_remarks_on_several_heads_are_said_once() -> None:
     ]
     assert remarks_on_several({"a": [low]}) == ["it is low: 0.1"]
     assert remarks_on_several({"a": [], "b": []}) == []
+
+
+@pytest.mark.parametrize(
+    ("best", "epochs", "training_loss", "is_told"),
+    [
+        (1, 11, [4.7, 3.0, 2.6], True),
+        (1, 11, [4.7, 3.0, 1.9], False),  # below the validation loss: it overfits
+        (1, 11, [2.6, 2.6, 2.6], False),  # it does not learn
+        (4, 14, [4.7, 3.0, 2.6], False),
+        (1, 100, [4.7, 3.0, 2.6], False),  # the number of epochs ended it
+    ],
+)
+def test_patience_that_ends_a_training_at_its_beginning(
+    best: int, epochs: int, training_loss: list[float], is_told: bool
+) -> None:
+    """Strong dropout on few images: the validation loss rises first, while the head still learns."""
+    course = Course(epochs, best, 100, 10, training_loss, [2.0, 2.0, 2.1, 2.0])
+    remark = remark_on_course(course)
+    assert is_told == (
+        remark is not None and remark.what.startswith("patience=10 ended the training when it had hardly")
+    )
+    if is_told:
+        assert "lowest in epoch 1 of 11, while the training loss fell from 4.700 to 2.600" in str(remark)
