@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Unpack
 
-from featstore.datasets.options import DataKeywords, DataOptions, split_keywords
+from featstore.datasets.options import DataKeywords, DataOptions, ImageKeywords, split_keywords
 from featstore.datasets.sources import DataLike, Source, as_images, as_manifest
 from featstore.errors import LeakWarning, UsageError, param
 from featstore.extraction.recipe import CheckOptions, GridOptions, Recipe
@@ -42,8 +42,8 @@ class _Options(GridOptions, DataKeywords, total=False):
     """The fields of a `Recipe` and those of `DataOptions`."""
 
 
-class _CheckOptions(CheckOptions, DataKeywords, total=False):
-    """The fields of a `Recipe` that a check takes and those of `DataOptions`."""
+class _CheckOptions(CheckOptions, ImageKeywords, total=False):
+    """The fields of a `Recipe` that a check takes and those of `DataOptions` about images."""
 
 
 class _TuneOptions(FineTuneOptions, DataKeywords, total=False):
@@ -384,6 +384,7 @@ def predict(
     weights: OneOrMorePaths | None = None,
     cache: CacheLike = None,
     progress: bool | Progress = False,
+    **options: Unpack[ImageKeywords],
 ) -> Prediction:
     """Predict the labels of images.
 
@@ -396,6 +397,7 @@ def predict(
         weights: File of the base's weights, if it was moved; one for each base of the run.
         cache: A `Cache`, or the folder of one. Default: $FEATSTORE_CACHE, or that of the run.
         progress: Whether to show a display on standard error, or a `Progress` of your own.
+        **options: `follow_links`, `image_folder` and `path_column` of `DataOptions`: how `images` is read.
 
     Returns:
         Label and probabilities of each image that can be read, in the order given, folders sorted.
@@ -407,8 +409,11 @@ def predict(
     """
     from featstore.runs.prediction import predict_images
 
+    check_names("option", options, ImageKeywords.__annotations__)
     with displayed(progress) as display:
-        return predict_images(_loaded(run), images, weights=weights, cache=cache, progress=display)
+        return predict_images(
+            _loaded(run), images, DataOptions(**options), weights=weights, cache=cache, progress=display
+        )
 
 
 def _refuse_head_parameters(options: Iterable[str]) -> None:
@@ -447,7 +452,8 @@ def check_base(
         views: With labels, `one`, `flip`, `five` or `ten`, or several. Default: all four.
         cache: A `Cache`, or the folder of one. Default: $FEATSTORE_CACHE, or `cache` in the working folder.
         progress: Whether to show a display on standard error, or a `Progress` of your own.
-        **options: Fields of `Recipe`: the base, and how images are read. And those of `DataOptions`.
+        **options: Fields of `Recipe`: the base, and how images are read. And `follow_links`, `image_folder` and
+            `path_column` of `DataOptions`.
 
     Returns:
         The check, with a `finding`, the `best` variant if one is right, and the verdict in words.
@@ -460,7 +466,7 @@ def check_base(
     """
     from featstore.base_check.job import check_base as check
 
-    check_names("option", options, {**CheckOptions.__annotations__, **DataKeywords.__annotations__})
+    check_names("option", options, {**CheckOptions.__annotations__, **ImageKeywords.__annotations__})
     reading, base = split_keywords(options)
     if "model" not in base:
         raise UsageError(f"{param('model')} is missing: name a base, as in {param('model', 'MobileNetV2')}")

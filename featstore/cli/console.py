@@ -11,6 +11,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+import typer
+
 from featstore.errors import StoreError, UsageError
 from featstore.system.progress import Display, Progress
 from featstore.system.text import Table, safe
@@ -118,6 +120,29 @@ def write_file(path: Path, data: bytes, option: str) -> None:
         path.write_bytes(data)
     except OSError as error:
         raise StoreError(f"{path}: cannot be written: {error.strerror}; choose another file for {option}") from error
+
+
+def write_files(*files: tuple[Path | None, str, Callable[[], bytes]]) -> list[str]:
+    """Write the files that were asked for, and return what could not be written: the table is still to be printed.
+
+    This comes before printing, since a broken pipe must not lose the files.
+    """
+    lost = []
+    for path, option, make in files:
+        try:
+            if path is not None:
+                write_file(path, make(), option)
+        except StoreError as error:
+            lost.append(str(error))
+    return lost
+
+
+def refuse_lost(lost: Sequence[str]) -> None:
+    """End the command with 1 if a file is lost, once all else has been printed."""
+    for text in lost:
+        note(f"featstore: {text}")
+    if lost:
+        raise typer.Exit(1)
 
 
 def list_skipped(skipped: Sequence[tuple[str, str]], most: int = 20) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from featstore.datasets.manifest import SPLITS, Manifest, Picture
 from featstore.datasets.sources import Source, as_manifest
-from featstore.datasets.splits import check_splittable, complete_splits
+from featstore.datasets.splits import check_splittable, complete_splits, pool_for_folds
 from featstore.datasets.summary import summarize
 from featstore.datasets.units import unit_names
 from featstore.errors import DataError, UsageError, param
@@ -76,7 +76,7 @@ def prepare(
     manifest = as_manifest(data)
     check_splittable(manifest, val_fraction, test_fraction, val_as_test)
     _refuse_idle_fractions(manifest, val_fraction, test_fraction, val_as_test, in_folds)
-    summarize(manifest).tell(progress)
+    summarize(pool_for_folds(manifest) if in_folds else manifest).tell(progress)
     extraction = extract_features(manifest, recipes, cache, progress)
     unread = [name for name in manifest.classes if name not in extraction.manifest.classes]
     if unread:
