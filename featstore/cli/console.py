@@ -14,19 +14,13 @@ from typing import Any, TypeVar
 import typer
 
 from featstore.errors import StoreError, UsageError
+from featstore.system.fields import flag_of
 from featstore.system.progress import Display, Progress
 from featstore.system.text import Table, safe
 
 T = TypeVar("T")
 _SIGNED = re.compile(r"[+-][\w .,/-]*")
 STANDARD_OUTPUT = Path("-")  # as the value of an option that names a file to write
-_FLAGS = {  # whose names differ from Python's
-    "heads": "--head",
-    "image_folder": "--images",
-    "parameters": "--set",
-    "rates": "--rate-of",
-    "weights_seed": "--seed",
-}
 
 
 def flag(name: str, value: object) -> str:
@@ -34,7 +28,7 @@ def flag(name: str, value: object) -> str:
 
     A value that a shell would change is quoted, so that the text can be typed as it stands.
     """
-    option = _FLAGS.get(name) or f"--{name.replace('_', '-')}"
+    option = flag_of(name)
     return option if value is None or value is True else f"{option} {shlex.quote(str(value))}"
 
 

@@ -385,6 +385,15 @@ def test_data_of_other_classes_is_refused(work: Path, head_run: Run, tmp_path: P
         fine_tune(head_run, tmp_path / "data", cache=work / "cache")
 
 
+def test_fractions_of_the_head_run_are_not_the_users(work: Path, head_run: Run, tmp_path: Path) -> None:
+    """Data with splits of their own need none, and there is no option here to leave out."""
+    run = replace(head_run, fractions={"val": 0.3, "test": 0.1})
+    manifest = featstore.scan(work / "photos")
+    pictures = [p._replace(split=("train", "val", "test")[n % 3]) for n, p in enumerate(manifest.pictures)]
+    tuned = fine_tune(run, manifest.with_pictures(pictures), epochs=1, cache=work / "cache", runs=tmp_path)
+    assert tuned.data.splits == ["train", "val", "test"]
+
+
 def test_a_trained_part_with_foreign_code_is_not_loaded(tuned: FineTuned, tmp_path: Path) -> None:
     """All layers must be Keras' own, even if the digest is right."""
     model = keras.Sequential([keras.Input((2,)), keras.layers.Lambda(lambda x: x), keras.layers.Dense(2)])
