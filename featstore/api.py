@@ -42,8 +42,8 @@ class _Options(GridOptions, DataKeywords, total=False):
     """The fields of a `Recipe` and those of `DataOptions`."""
 
 
-class _CheckOptions(CheckOptions, ImageKeywords, total=False):
-    """The fields of a `Recipe` that a check takes and those of `DataOptions` about images."""
+class _CheckOptions(CheckOptions, DataKeywords, total=False):
+    """The fields of a `Recipe` that a check takes and those of `DataOptions`."""
 
 
 class _TuneOptions(FineTuneOptions, DataKeywords, total=False):
@@ -452,8 +452,7 @@ def check_base(
         views: With labels, `one`, `flip`, `five` or `ten`, or several. Default: all four.
         cache: A `Cache`, or the folder of one. Default: $FEATSTORE_CACHE, or `cache` in the working folder.
         progress: Whether to show a display on standard error, or a `Progress` of your own.
-        **options: Fields of `Recipe`: the base, and how images are read. And `follow_links`, `image_folder` and
-            `path_column` of `DataOptions`.
+        **options: Fields of `Recipe`: the base, and how images are read. And those of `DataOptions`.
 
     Returns:
         The check, with a `finding`, the `best` variant if one is right, and the verdict in words.
@@ -466,7 +465,7 @@ def check_base(
     """
     from featstore.base_check.job import check_base as check
 
-    check_names("option", options, {**CheckOptions.__annotations__, **ImageKeywords.__annotations__})
+    check_names("option", options, {**CheckOptions.__annotations__, **DataKeywords.__annotations__})
     reading, base = split_keywords(options)
     if "model" not in base:
         raise UsageError(f"{param('model')} is missing: name a base, as in {param('model', 'MobileNetV2')}")

@@ -10,7 +10,7 @@ import typer
 from featstore.cli import options
 from featstore.cli.console import list_skipped, print_json
 from featstore.cli.fields import Fields, takes_fields
-from featstore.datasets.options import DataOptions, ImageKeywords
+from featstore.datasets.options import DataOptions
 from featstore.extraction.recipe import Recipe
 from featstore.system.progress import displayed
 
@@ -28,7 +28,7 @@ def command(
         ),
     ],
     recipe: Annotated[Recipe, Fields(Recipe, only=_FIELDS)],
-    reading: Annotated[DataOptions, Fields(DataOptions, only=list(ImageKeywords.__annotations__))],
+    reading: Annotated[DataOptions, Fields(DataOptions)],
     labels: Annotated[
         str | None,
         typer.Option(

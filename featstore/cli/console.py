@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 import typer
 
+from featstore.cli.streams import OutputLost
 from featstore.errors import StoreError, UsageError
 from featstore.system.fields import flag_of
 from featstore.system.progress import Display, Progress
@@ -126,6 +127,8 @@ def write_files(*files: tuple[Path | None, str, Callable[[], bytes]]) -> list[st
         try:
             if path is not None:
                 write_file(path, make(), option)
+        except OutputLost:  # there is nowhere to print either
+            raise
         except StoreError as error:
             lost.append(str(error))
     return lost

@@ -99,7 +99,7 @@ def measure_grid(
     )
     named = name_cells(grid, prepared.plans)
     folds, split = _make_folds(prepared, measurement, progress)
-    # Folds are made anew and keep copies together, so what the given splits share leaks nothing.
+    # Folds are made of all images and keep copies together, so what the given splits share leaks nothing.
     summary = summarize(pool_for_folds(prepared.given) if measurement.folds else prepared.manifest)
     summary.tell(progress)
     source = manifest.source

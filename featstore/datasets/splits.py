@@ -104,7 +104,7 @@ def check_splittable(
 
 
 def pool_for_folds(manifest: Manifest) -> Manifest:
-    """Return the images that a cross-validation divides anew: all but those of a given test split."""
+    """Return the images that a cross-validation divides: all but those of a given test split."""
     return manifest.with_pictures([p._replace(split=None) for p in manifest.pictures if p.split != "test"])
 
 

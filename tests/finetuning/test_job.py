@@ -18,7 +18,7 @@ from PIL import Image
 
 import featstore
 from featstore import fine_tune
-from featstore.errors import DataError, FeatstoreError, RunError, UsageError
+from featstore.errors import DataError, FeatstoreError, LeakWarning, RunError, UsageError
 from featstore.evaluation.paired import Difference
 from featstore.finetuning import setup
 from featstore.finetuning.result import FineTuned
@@ -390,7 +390,8 @@ def test_fractions_of_the_head_run_are_not_the_users(work: Path, head_run: Run, 
     run = replace(head_run, fractions={"val": 0.3, "test": 0.1})
     manifest = featstore.scan(work / "photos")
     pictures = [p._replace(split=("train", "val", "test")[n % 3]) for n, p in enumerate(manifest.pictures)]
-    tuned = fine_tune(run, manifest.with_pictures(pictures), epochs=1, cache=work / "cache", runs=tmp_path)
+    with pytest.warns(LeakWarning, match="trained on"):
+        tuned = fine_tune(run, manifest.with_pictures(pictures), epochs=1, cache=work / "cache", runs=tmp_path)
     assert tuned.data.splits == ["train", "val", "test"]
 
 
