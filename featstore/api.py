@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Unpack
 
-from featstore.datasets.options import DataKeywords, DataOptions, split_keywords
+from featstore.datasets.options import DataKeywords, DataOptions, ImageKeywords, split_keywords
 from featstore.datasets.sources import DataLike, Source, as_images, as_manifest
 from featstore.errors import LeakWarning, UsageError, param
 from featstore.extraction.recipe import CheckOptions, GridOptions, Recipe
@@ -384,6 +384,7 @@ def predict(
     weights: OneOrMorePaths | None = None,
     cache: CacheLike = None,
     progress: bool | Progress = False,
+    **options: Unpack[ImageKeywords],
 ) -> Prediction:
     """Predict the labels of images.
 
@@ -396,6 +397,7 @@ def predict(
         weights: File of the base's weights, if it was moved; one for each base of the run.
         cache: A `Cache`, or the folder of one. Default: $FEATSTORE_CACHE, or that of the run.
         progress: Whether to show a display on standard error, or a `Progress` of your own.
+        **options: `follow_links`, `image_folder` and `path_column` of `DataOptions`: how `images` is read.
 
     Returns:
         Label and probabilities of each image that can be read, in the order given, folders sorted.
@@ -407,8 +409,11 @@ def predict(
     """
     from featstore.runs.prediction import predict_images
 
+    check_names("option", options, ImageKeywords.__annotations__)
     with displayed(progress) as display:
-        return predict_images(_loaded(run), images, weights=weights, cache=cache, progress=display)
+        return predict_images(
+            _loaded(run), images, DataOptions(**options), weights=weights, cache=cache, progress=display
+        )
 
 
 def _refuse_head_parameters(options: Iterable[str]) -> None:

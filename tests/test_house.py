@@ -51,6 +51,20 @@ def test_only_the_modules_that_are_named_load_heavy_packages() -> None:
     assert done.returncode == 0, done.stderr
 
 
+def test_no_module_is_left_over() -> None:
+    """Each is imported by another; commands and heads are named in tables."""
+    used: set[str] = set()
+    for path in PACKAGE.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom) and node.module:
+                used |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+            elif isinstance(node, ast.Import):
+                used |= {alias.name for alias in node.names}
+    modules = {".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts) for path in PACKAGE.rglob("[!_]*.py")}
+    left_over = {name for name in modules - used if not name.startswith(("featstore.cli.", "featstore.heads."))}
+    assert not left_over
+
+
 def test_every_package_has_its_folder_of_tests() -> None:
     """So it is known where a test goes, and where to look for one."""
     packages = {path.parent.name for path in PACKAGE.glob("*/__init__.py")}

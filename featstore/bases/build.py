@@ -18,17 +18,15 @@ import numpy as np
 from featstore.bases.catalog import TINY
 from featstore.bases.defaults import keras_defaults
 from featstore.bases.file_kinds import ARCHIVE_ENDING, check_hdf5
-from featstore.bases.flat import flatten
-from featstore.bases.hdf5 import LOCKS, is_about_locks
 from featstore.bases.held import HeldBase, hold_base, release_base
-from featstore.bases.keras_file import refuse_code, saved_by
-from featstore.bases.keras_internals import all_layers
+from featstore.bases.keras_errors import refuse_locks, summary_of
+from featstore.bases.keras_file import refuse_code
 from featstore.bases.loadable import identify, make_loadable
 from featstore.bases.misfit import explain_misfit
 from featstore.bases.source import BaseSource
 from featstore.bases.tiny import build_tiny, load_tiny_weights
+from featstore.bases.user_network import check_probabilities, load_user_network
 from featstore.bases.weights_file import (
-    IMAGENET_CLASSES,
     MOST_LAYERS_OF_TOP,
     drop_layers,
     is_numbered,
@@ -96,9 +94,9 @@ def build_new(source: BaseSource, height: int, width: int, pool: str = "none") -
                 digest = identify(copy, found.digest)
                 make_loadable(copy)
                 with keras_defaults():
-                    model = _load_user_model(copy)
+                    model = load_user_network(copy)
                     if source.top:
-                        _check_probabilities(model, copy, height, width)
+                        check_probabilities(model, copy, height, width)
                 return HeldBase(model, digest, found)
             model = _build(source, height, width, pool, copy)
             return HeldBase(model, weights_digest(model), found)
@@ -180,20 +178,20 @@ def _build_application(source: BaseSource, height: int, width: int, pool: str) -
     except Exception as error:  # Keras raises a bare Exception if a download fails, and others for damaged files
         if source.weights != "imagenet" or wanted is None:
             raise BaseUnavailable(
-                f"{source.model} cannot be built for {height}x{width} px: {_summary(error)}"
+                f"{source.model} cannot be built for {height}x{width} px: {summary_of(error)}"
             ) from error
         if wanted.exists():
-            _refuse_locks(wanted, error)
+            refuse_locks(wanted, error)
             try:
                 check_hdf5(wanted)
             except BaseUnavailable as reason:
                 raise BaseUnavailable(f"{reason}; delete it, and Keras downloads it again") from error
             raise BaseUnavailable(
                 f"{wanted}: cannot be loaded into {source.model}, perhaps an incomplete download "
-                f"({_summary(error)}); delete it and try again"
+                f"({summary_of(error)}); delete it and try again"
             ) from error
         raise BaseUnavailable(
-            f"the ImageNet weights of {source.model} could not be downloaded ({_summary(error)}); download "
+            f"the ImageNet weights of {source.model} could not be downloaded ({summary_of(error)}); download "
             f"{wanted.name} on a machine with a network and put it into {wanted.parent}, or give its path as "
             f"{param('weights')}"
         ) from error
@@ -237,9 +235,9 @@ def _load_weights(model: Any, path: Path, source: BaseSource) -> None:
             warnings.simplefilter("ignore")  # about what it skips: a more helpful error follows
             model.load_weights(file)
     except Exception as error:  # h5py, zipfile and Keras each raise their own
-        _refuse_locks(path, error)
+        refuse_locks(path, error)
         why = explain_misfit(file, source, model.input_shape[1:3])
-        raise BaseUnavailable(f"{path}: these weights do not fit {why} ({_summary(error)})") from error
+        raise BaseUnavailable(f"{path}: these weights do not fit {why} ({summary_of(error)})") from error
 
 
 def _under_name_of_layout(path: Path, numbered: bool) -> Path:
@@ -259,12 +257,6 @@ def _drop_classifier(path: Path, layers: int) -> None:
         drop_layers(path, surplus)
 
 
-def _refuse_locks(path: Path, error: Exception) -> None:
-    """Raise BaseUnavailable if Keras failed for want of a lock."""
-    if is_about_locks(error):
-        raise BaseUnavailable(f"{path}: cannot be locked where it is read: set {LOCKS}=FALSE before Python starts")
-
-
 def _scale_as_published(model: Any) -> None:
     """Give EfficientNet B0 to B7 the input scaling that Keras adds for weights="imagenet" only.
 
@@ -275,63 +267,3 @@ def _scale_as_published(model: Any) -> None:
     layer = next(layer for layer in model.layers if isinstance(layer, keras.layers.Normalization))
     layer.adapt_variance.assign(np.asarray(layer.adapt_variance) * np.asarray(NAMED["torch"].std, "float32"))
     layer.finalize_state()
-
-
-def _load_user_model(path: Path) -> Any:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # advice to those who write networks
-            model = keras.saving.load_model(path, compile=False, safe_mode=True)
-    except Exception as error:  # h5py, zipfile and Keras each raise their own
-        _refuse_locks(path, error)
-        version = saved_by(path)
-        saved = f" (saved by Keras {version}, here is {keras.__version__})" if version else ""
-        raise BaseUnavailable(f"{path}: Keras cannot load it in safe mode{saved}: {_summary(error)}") from error
-    shapes = [tuple(tensor.shape) for tensor in _inputs(model)]
-    if len(shapes) != 1 or len(shapes[0]) != 4 or shapes[0][-1] != 3:
-        found = ", ".join(map(str, shapes)) or "a model without a fixed input"
-        raise BaseUnavailable(f"{path}: expected one input of (height, width, 3), found {found}")
-    takes = model.inputs[0].dtype
-    if takes in ("int8", "bool") or takes.startswith(("complex", "string")):
-        raise BaseUnavailable(f"{path}: expected an input that holds pixels from 0 to 255, found {takes}")
-    if layer := next((layer for layer in all_layers(model) if _computes_otherwise(layer)), None):
-        raise BaseUnavailable(
-            f"{path}: layer {layer.name!r} computes in {layer.dtype_policy.name}: expected float32; save the network "
-            "without quantization"
-        )
-    return flatten(model)
-
-
-def _computes_otherwise(layer: Any) -> bool:
-    """Return whether a layer computes in fewer bits than float32 has."""
-    return layer.quantization_mode is not None or layer.compute_dtype in ("float16", "bfloat16")
-
-
-def _check_probabilities(model: Any, path: Path, height: int, width: int) -> None:
-    """Raise BaseUnavailable unless the outputs are probabilities: logits have the same shape."""
-    found = f"an output of shape {model.output_shape}"
-    if model.output_shape == (None, IMAGENET_CLASSES):
-        noise = np.random.default_rng(0).uniform(0, 1, (2, height, width, 3)).astype("float32")
-        network = keras.Model(model.inputs[0], model.outputs[0])  # Keras warns of an input that is in a list
-        rows = np.asarray(network(noise, training=False))
-        if (rows >= 0).all() and np.allclose(rows.sum(axis=1), 1, atol=1e-3):
-            return
-        found = f"values from {rows.min():.3g} to {rows.max():.3g} whose sum is {rows[0].sum():.3g}"
-    raise BaseUnavailable(
-        f"{path}: expected the probabilities of the {IMAGENET_CLASSES} classes of ImageNet, found {found}; end the "
-        "model in a softmax over them"
-    )
-
-
-def _inputs(model: Any) -> list[Any]:
-    """Return the inputs; none for a Sequential that was never built, and for an object that is not a network."""
-    try:
-        return list(model.inputs)
-    except AttributeError:
-        return []
-
-
-def _summary(error: Exception) -> str:
-    """Return the last part of Keras' message, in one short line: the part before it quotes whole configurations."""
-    text = " ".join(str(error).rpartition("Exception encountered: ")[2].split()) or type(error).__name__
-    return text if len(text) <= 200 else f"{text[:197]}..."

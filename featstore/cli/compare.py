@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,15 +14,15 @@ from featstore.cli.console import (
     list_skipped,
     note,
     print_json,
+    refuse_lost,
     spreadsheet_text,
     warn,
-    write_file,
+    write_files,
 )
 from featstore.cli.fields import Fields, takes_fields
 from featstore.cli.head_options import HeadParameterOptions, chosen_parameters
 from featstore.comparison.grid import Measurement, settings_by_head
 from featstore.datasets.options import DataOptions
-from featstore.errors import StoreError
 from featstore.extraction.recipe import AXES, GridOptions, Recipe
 from featstore.system.progress import displayed
 from featstore.training.head_recipe import HeadRecipe
@@ -92,7 +91,7 @@ def command(
             cache=options.chosen_cache(cache, rehash),
             progress=progress,
         )
-    lost = _write(
+    lost = write_files(
         (csv, "--csv", lambda: _as_csv(comparison)),
         (chart, "--chart", lambda: draw_chart(comparison, data, measurement, kind)),
     )
@@ -104,6 +103,7 @@ def command(
             {
                 "rows": [row.describe() for row in comparison.rows],
                 "findings": list(comparison.findings),
+                "split": comparison.split,
                 "shared": list(comparison.shared),
                 "notes": list(comparison.notes),
                 "remarks": list(comparison.remarks),
@@ -116,25 +116,7 @@ def command(
         list_skipped(comparison.skipped)
         if not (quiet or csv == STANDARD_OUTPUT):
             print(comparison)
-    for text in lost:
-        note(f"featstore: {text}")
-    if lost:
-        raise typer.Exit(1)
-
-
-def _write(*files: tuple[Path | None, str, Callable[[], bytes]]) -> list[str]:
-    """Write the files that were asked for, and return what could not be written: the table is still to be printed.
-
-    This comes before printing, since a broken pipe must not lose the files.
-    """
-    lost = []
-    for path, option, make in files:
-        try:
-            if path is not None:
-                write_file(path, make(), option)
-        except StoreError as error:
-            lost.append(str(error))
-    return lost
+    refuse_lost(lost)
 
 
 def _as_csv(comparison: Comparison) -> bytes:

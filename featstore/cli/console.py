@@ -11,20 +11,17 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+import typer
+
+from featstore.cli.streams import OutputLost
 from featstore.errors import StoreError, UsageError
+from featstore.system.fields import flag_of
 from featstore.system.progress import Display, Progress
 from featstore.system.text import Table, safe
 
 T = TypeVar("T")
 _SIGNED = re.compile(r"[+-][\w .,/-]*")
 STANDARD_OUTPUT = Path("-")  # as the value of an option that names a file to write
-_FLAGS = {  # whose names differ from Python's
-    "heads": "--head",
-    "image_folder": "--images",
-    "parameters": "--set",
-    "rates": "--rate-of",
-    "weights_seed": "--seed",
-}
 
 
 def flag(name: str, value: object) -> str:
@@ -32,7 +29,7 @@ def flag(name: str, value: object) -> str:
 
     A value that a shell would change is quoted, so that the text can be typed as it stands.
     """
-    option = _FLAGS.get(name) or f"--{name.replace('_', '-')}"
+    option = flag_of(name)
     return option if value is None or value is True else f"{option} {shlex.quote(str(value))}"
 
 
@@ -118,6 +115,31 @@ def write_file(path: Path, data: bytes, option: str) -> None:
         path.write_bytes(data)
     except OSError as error:
         raise StoreError(f"{path}: cannot be written: {error.strerror}; choose another file for {option}") from error
+
+
+def write_files(*files: tuple[Path | None, str, Callable[[], bytes]]) -> list[str]:
+    """Write the files that were asked for, and return what could not be written: the table is still to be printed.
+
+    This comes before printing, since a broken pipe must not lose the files.
+    """
+    lost = []
+    for path, option, make in files:
+        try:
+            if path is not None:
+                write_file(path, make(), option)
+        except OutputLost:  # there is nowhere to print either
+            raise
+        except StoreError as error:
+            lost.append(str(error))
+    return lost
+
+
+def refuse_lost(lost: Sequence[str]) -> None:
+    """End the command with 1 if a file is lost, once all else has been printed."""
+    for text in lost:
+        note(f"featstore: {text}")
+    if lost:
+        raise typer.Exit(1)
 
 
 def list_skipped(skipped: Sequence[tuple[str, str]], most: int = 20) -> None:

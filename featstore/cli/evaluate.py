@@ -14,9 +14,10 @@ from featstore.cli.console import (
     list_skipped,
     note,
     print_json,
+    refuse_lost,
     spreadsheet_text,
     warn,
-    write_file,
+    write_files,
 )
 from featstore.cli.fields import Fields, takes_fields
 from featstore.datasets.options import DataOptions
@@ -63,8 +64,7 @@ def command(
             cache=options.chosen_cache(cache, rehash),
             progress=progress,
         )
-    if confusion is not None:
-        write_file(confusion, _confusion_csv(found).encode("utf-8", "surrogateescape"), "--confusion")
+    lost = write_files((confusion, "--confusion", lambda: _confusion_csv(found)))
     warn(found.notes, progress)
     if json:
         skipped = [item._asdict() for item in found.skipped]
@@ -83,19 +83,23 @@ def command(
                 "skipped": skipped,
             }
         )
-        return
-    list_skipped(found.skipped)
-    if found.unlabelled:
-        note(f"images without a label, left out: {found.unlabelled}")
-    if quiet or confusion == STANDARD_OUTPUT:
-        return
+    else:
+        list_skipped(found.skipped)
+        if found.unlabelled:
+            note(f"images without a label, left out: {found.unlabelled}")
+        if not (quiet or confusion == STANDARD_OUTPUT):
+            _print(found, per_class)
+    refuse_lost(lost)
+
+
+def _print(found: Evaluation, per_class: bool) -> None:
     print(found)
     if per_class:
         for split, counted in found.confusion.items():
             print(f"\n{split}, by class:\n{counted.table()}")
 
 
-def _confusion_csv(found: Evaluation) -> str:
+def _confusion_csv(found: Evaluation) -> bytes:
     """Return the confusion of all splits: a row for each class of the images, a column for each class answered."""
     import csv
     import io
@@ -106,4 +110,4 @@ def _confusion_csv(found: Evaluation) -> str:
     rows.writerow(["split", "label", *classes])
     for split, counted in found.confusion.items():
         rows.writerows([split, name, *counts] for name, counts in zip(classes, counted.counts.tolist(), strict=True))
-    return text.getvalue()
+    return text.getvalue().encode("utf-8", "surrogateescape")

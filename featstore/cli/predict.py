@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from featstore.cli import options
-from featstore.cli.console import STANDARD_OUTPUT, check_output, list_skipped, print_json, write_file
+from featstore.cli.console import STANDARD_OUTPUT, check_output, list_skipped, print_json, refuse_lost, write_files
 from featstore.cli.csv_columns import Column, all_columns, parse_columns
 from featstore.cli.fields import Fields, takes_fields
-from featstore.datasets.options import DataOptions
+from featstore.datasets.options import DataOptions, ImageKeywords
 from featstore.errors import UsageError
 from featstore.system.progress import displayed
 
@@ -27,7 +27,7 @@ def command(
         list[str],
         typer.Argument(metavar="IMAGES...", help="Image files or folders, or a table of paths.", show_default=False),
     ],
-    data_options: Annotated[DataOptions, Fields(DataOptions, only=["follow_links", "image_folder", "path_column"])],
+    data_options: Annotated[DataOptions, Fields(DataOptions, only=list(ImageKeywords.__annotations__))],
     csv: Annotated[
         Path | None,
         typer.Option(
@@ -66,7 +66,6 @@ def command(
 
     Example: featstore predict runs/photos-MobileNetV2-tf-224-logistic new/ --csv labels.csv
     """
-    from featstore.datasets.sources import as_images
     from featstore.plots.files import kind_of
     from featstore.runs.files import load_run
     from featstore.runs.prediction import labels_of_folders, predict_images
@@ -79,20 +78,19 @@ def command(
     if columns is not None and csv is None:
         raise UsageError(f"--columns {columns}: has no effect without --csv")
     chosen = all_columns(trained.classes) if columns is None else parse_columns(columns, trained.classes)
-    manifest = as_images(images[0] if len(images) == 1 else images, data_options, cache)
     with displayed(not quiet) as progress:
         prediction = predict_images(
             trained,
-            manifest,
+            images[0] if len(images) == 1 else images,
+            data_options,
             weights=weights,
             cache=options.chosen_cache(cache, rehash),
             progress=progress,
         )
-    if csv is not None:
-        _write_csv(csv, chosen, prediction)
-    if sheet is not None:
-        right = labels_of_folders(prediction)
-        write_file(sheet, prediction.draw_sheet(kind, right, title_of(trained)), "--sheet")
+    lost = write_files(
+        (csv, "--csv", lambda: _as_csv(chosen, prediction)),
+        (sheet, "--sheet", lambda: prediction.draw_sheet(kind, labels_of_folders(prediction), title_of(trained))),
+    )
     if json:
         print_json(
             {
@@ -114,11 +112,12 @@ def command(
         list_skipped(prediction.skipped)
     if not (json or quiet or csv == STANDARD_OUTPUT):
         print(prediction.table(top))
+    refuse_lost(lost)
     if strict and prediction.skipped:
         raise typer.Exit(1)
 
 
-def _write_csv(path: Path, columns: Sequence[Column], prediction: Prediction) -> None:
+def _as_csv(columns: Sequence[Column], prediction: Prediction) -> bytes:
     import csv
     import io
 
@@ -127,4 +126,4 @@ def _write_csv(path: Path, columns: Sequence[Column], prediction: Prediction) ->
     rows.writerow([column.name for column in columns])
     for number, image in enumerate(prediction.images, 1):
         rows.writerow([column.cell(number, image) for column in columns])
-    write_file(path, text.getvalue().encode("utf-8", "surrogateescape"), "--csv")
+    return text.getvalue().encode("utf-8", "surrogateescape")

@@ -13,7 +13,7 @@ from featstore.errors import UsageError, param
 from featstore.extraction.recipe import Recipe
 from featstore.heads.parameters import parameter_named, parse_parameters
 from featstore.heads.registry import HEADS, HeadName
-from featstore.system.fields import Between, Seed, settle_fields
+from featstore.system.fields import Between, Seed, flag_of, settle_fields
 from featstore.training.head_recipe import HeadRecipe
 
 
@@ -116,7 +116,7 @@ def command_line(
     data = os.path.join(os.curdir, data) if data.startswith("-") else data  # which would read as an option
     words = ["featstore", "compare" if several else "train-head", data]
     for name, value in reading.given() if reading else ():
-        words += [f"--{name.replace('_', '-')}", *([] if value is True else [str(value)])]
+        words += [flag_of(name), *([] if value is True else [str(value)])]
     words += _recipe_words(cell.recipe)
     words += ["--head", cell.head.head]
     for key, value in cell.head.parameters.items():
@@ -125,7 +125,7 @@ def command_line(
         words += [flag, value] if value else []
     for field in fields(measurement):
         if (value := getattr(measurement, field.name)) != field.default:
-            words += [f"--{field.name.replace('_', '-')}", *([] if value is True else [str(value)])]
+            words += [flag_of(field.name), *([] if value is True else [str(value)])]
     words += ["--cache", cache] if cache else []
     return shlex.join(words)
 
@@ -136,5 +136,5 @@ def _recipe_words(recipe: Recipe) -> Iterator[str]:
         value = getattr(recipe, field.name)
         if field.name == "weights_seed" or (value == field.default and field.name != "preprocess"):
             continue
-        yield f"--{field.name}"
+        yield flag_of(field.name)
         yield str(value)

@@ -11,7 +11,7 @@ from featstore.comparison.naming import NamedCells, name_cells, row_name, shared
 from featstore.comparison.result import Comparison, ComparisonRow, FailedCell
 from featstore.datasets.manifest import Manifest, Picture
 from featstore.datasets.sources import Source, as_manifest
-from featstore.datasets.splits import fold_splits
+from featstore.datasets.splits import fold_splits, pool_for_folds
 from featstore.datasets.summary import summarize
 from featstore.errors import DataError, FeatstoreError, UsageError, param
 from featstore.extraction.assumptions import tell_assumptions
@@ -99,7 +99,8 @@ def measure_grid(
     )
     named = name_cells(grid, prepared.plans)
     folds, split = _make_folds(prepared, measurement, progress)
-    summary = summarize(prepared.given if measurement.folds else prepared.manifest)
+    # Folds are made of all images and keep copies together, so what the given splits share leaks nothing.
+    summary = summarize(pool_for_folds(prepared.given) if measurement.folds else prepared.manifest)
     summary.tell(progress)
     source = manifest.source
     cache_folder = str(Cache.at(cache).folder) if cache else None

@@ -10,7 +10,7 @@ from typing import Any
 
 from featstore.datasets.arrays import write_images
 from featstore.datasets.columns import label_column
-from featstore.datasets.labels import clean_label
+from featstore.datasets.labels import MISSING, clean_label
 from featstore.datasets.manifest import Manifest, Picture
 from featstore.datasets.options import DataOptions
 from featstore.datasets.table_files import TextTable, text_of
@@ -53,6 +53,7 @@ def scan_array_file(path: Path, options: DataOptions, cache: Path) -> Manifest:
 
 def scan_arrays(arrays: Mapping[str, Any], source: str, options: DataOptions, cache: Path) -> Manifest:
     """Return the manifest of named arrays, such as `x_train` and `y_train`."""
+    options.refuse_but((), source, "arrays and not a table")
     groups = _groups_in(list(arrays))
     if not groups:
         raise DataError(
@@ -70,6 +71,7 @@ def scan_arrays(arrays: Mapping[str, Any], source: str, options: DataOptions, ca
 
 def scan_pairs(images: Any, labels: Any, source: str, options: DataOptions, cache: Path) -> Manifest:
     """Return the manifest of images in memory with their labels; without labels if these are None."""
+    options.refuse_but((), source, "in memory and not a table")
     paths = write_images(images, cache, source)
     found = [None] * len(paths) if labels is None else _as_labels(labels, len(paths), f"{source}, labels")
     return _manifest(_pictures(paths, found, None), source, options)
@@ -79,6 +81,7 @@ def scan_pixels(table: TextTable, options: DataOptions, cache: Path) -> Manifest
     """Return the manifest of a table of pixels: square grey images, a row each, and the labels if it has them."""
     import numpy as np
 
+    options.refuse_but(("label_column",), table.source, "a table of pixels and not of paths")
     sizes = {len(pixels) for pixels in table.pixels}
     size = sizes.pop()
     side = round(size**0.5)
@@ -88,9 +91,9 @@ def scan_pixels(table: TextTable, options: DataOptions, cache: Path) -> Manifest
     label, hint, unused = label_column(table, options)
     labels = None if label is None else table.cells(label)
     # As plain numbers, so that their range is checked: levels from 0 to 16 are not those of an image file.
-    manifest = scan_pairs(levels.astype(np.int16), labels, table.source, options, cache)
+    manifest = scan_pairs(levels.astype(np.int16), labels, table.source, DataOptions(), cache)
     notes = [f"each row of the table is taken for an image of {side}x{side} pixels", *unused]
-    return replace(manifest, layout="table of pixels", notes=tuple(notes), hint=hint)
+    return replace(manifest, options=options, layout="table of pixels", notes=tuple(notes), hint=hint)
 
 
 def _as_labels(labels: Any, count: int, what: str) -> list[str]:
@@ -133,9 +136,15 @@ def _of_split(words: Sequence[str]) -> Iterator[tuple[str, str]]:
 
 def _pictures(paths: Sequence[str], labels: Sequence[str | None], split: str | None) -> list[Picture]:
     return [
-        Picture(path, FileStat.of(os.stat(path)), (label and clean_label(label)) or None, split)
+        Picture(path, FileStat.of(os.stat(path)), None if label is None else _label_in(label), split)
         for path, label in zip(paths, labels, strict=True)
     ]
+
+
+def _label_in(text: str) -> str | None:
+    """Return a label as a table has it: NumPy makes the word `nan` of a missing one among words."""
+    label = clean_label(text)
+    return None if label in MISSING else label
 
 
 def _manifest(pictures: Sequence[Picture], source: str, options: DataOptions) -> Manifest:

@@ -8,6 +8,9 @@ import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable
 
+# What stands for a missing label, as pandas has it. `none` in small letters may be a class.
+MISSING = {"", "nan", "NaN", "NAN", "None", "NULL", "null", "NA", "N/A", "n/a", "<NA>", "NaT", "#N/A", "-nan"}
+
 
 def clean_label(text: str) -> str:
     """Return a label without blanks around it, in the one Unicode form NFC: a Mac writes `é` as two characters."""

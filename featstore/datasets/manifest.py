@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
@@ -101,6 +102,10 @@ class Manifest:
 
     def __repr__(self) -> str:
         return brief(self)
+
+    def place(self) -> str:
+        """Return the absolute path of the source, or what it is called if it was in memory."""
+        return os.path.abspath(self.source) if os.path.exists(self.source) else self.source
 
     def of_split(self, split: str) -> tuple[Picture, ...]:
         """Return the images of `split`: `train`, `val` or `test`."""

@@ -6,9 +6,11 @@ with them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, TypedDict
+
+from featstore.errors import UsageError, param
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,14 +38,25 @@ class DataOptions:
             if (value := getattr(self, field.name)) != field.default:
                 yield field.name, value
 
+    def refuse_but(self, useful: Collection[str], source: str, kind: str) -> None:
+        """Raise UsageError for an option that is given and is not `useful` for `source`, which is `kind`."""
+        for name, value in self.given():
+            if name not in useful:
+                raise UsageError(f"{param(name, value)}: has no effect on {source}, which is {kind}: leave it out")
 
-class DataKeywords(TypedDict, total=False):
-    """The fields of `DataOptions` as keyword arguments."""
 
-    label_from: str | None
+class ImageKeywords(TypedDict, total=False):
+    """The fields of `DataOptions` that count where labels do not, as keyword arguments."""
+
     follow_links: bool
     image_folder: str | None
     path_column: str | None
+
+
+class DataKeywords(ImageKeywords, total=False):
+    """The fields of `DataOptions` as keyword arguments."""
+
+    label_from: str | None
     label_column: str | None
 
 

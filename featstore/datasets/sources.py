@@ -74,18 +74,18 @@ def scan(data: OnePath, options: DataOptions | None = None, cache: CacheFolder =
     elif ending in _OTHER_TABLES:
         raise DataError(f"{source}: is a table in a format that is not read: save it as CSV")
     else:
-        _refuse_options_of_tables(source, options)
         if ending in ARRAY_ENDINGS:
             manifest = scan_array_file(Path(source), options, _folder(cache))
         else:
             is_folder = os.path.isdir(source)
-            manifest = _scan_folder(source, options) if is_folder else list_files(source, options)
+            manifest = _scan_folder(source, options) if is_folder else _list_images(source, options)
     return _with_images(manifest)
 
 
 def _scan_folder(source: str, options: DataOptions) -> Manifest:
     """Return the manifest of a folder; where it has no labels, with a hint at a table in it."""
     refuse_whole_disk(source)
+    options.refuse_but(("label_from", "follow_links"), source, "a folder and not a table")
     manifest = scan_folder(source, options)
     tables = sorted(name for name in os.listdir(source) if name.lower().endswith((".csv", ".tsv", ".parquet")))
     if manifest.classes or not tables:
@@ -126,13 +126,20 @@ def as_manifest(data: DataLike | Source, options: DataOptions | None = None, cac
 def as_images(images: DataLike, options: DataOptions | None = None, cache: CacheFolder = None) -> Manifest:
     """Return the manifest of images to predict: `images` as for `as_manifest`, but a folder is all images below it."""
     if isinstance(images, Manifest):
-        return images
+        return as_manifest(images, options)
     if not is_path(images):
         return _from_memory(images, options or DataOptions(), _folder(cache))
     path = one_path(images, "images")
     ending = os.path.splitext(path)[1].lower()
     is_container = ending in (*TABLE_ENDINGS, *ARRAY_ENDINGS, *_OTHER_TABLES) and not os.path.isdir(path)
-    return scan(path, options, cache) if is_container else list_files(path, options)
+    return scan(path, options, cache) if is_container else _list_images(path, options)
+
+
+def _list_images(paths: OneOrMorePaths, options: DataOptions | None) -> Manifest:
+    """Return the manifest of `list_files`; raises UsageError for options that would do nothing."""
+    if options:
+        options.refuse_but(("follow_links",), "images", "neither a table nor read for labels")
+    return list_files(paths, options)
 
 
 def _folder(cache: CacheFolder) -> Path:
@@ -163,7 +170,7 @@ def _from_memory(data: Any, options: DataOptions, cache: Path) -> Manifest:
     items = list(data)
     if items and all(isinstance(item, tuple | list) and len(item) == 2 for item in items):
         return _from_pairs([first for first, _ in items], [second for _, second in items], options, cache)
-    return list_files(items, options)
+    return _list_images(items, options)
 
 
 def _columns_of(data: Mapping[Any, Any]) -> dict[str, Any]:
@@ -205,13 +212,6 @@ def _with_images(manifest: Manifest) -> Manifest:
     if not manifest.pictures:
         raise DataError(_nothing_found(manifest))
     return manifest
-
-
-def _refuse_options_of_tables(source: str, options: DataOptions) -> None:
-    """Raise UsageError for options that would do nothing."""
-    for name, value in options.given():
-        if name in ("image_folder", "path_column", "label_column"):
-            raise UsageError(f"{param(name, value)}: is for tables, and {source} is not one: give the table as DATA")
 
 
 def list_files(paths: OneOrMorePaths, options: DataOptions | None = None) -> Manifest:

@@ -103,13 +103,18 @@ def check_splittable(
         raise DataError(f"{manifest.source}: no training split among {', '.join(sorted(map(str, given)))}")
 
 
+def pool_for_folds(manifest: Manifest) -> Manifest:
+    """Return the images that a cross-validation divides: all but those of a given test split."""
+    return manifest.with_pictures([p._replace(split=None) for p in manifest.pictures if p.split != "test"])
+
+
 def fold_splits(manifest: Manifest, folds: int, val_fraction: float = 0.2) -> list[Manifest]:
     """Return the manifest once for each fold of a cross-validation, with that fold as its test split.
 
     Pictures of a given test split are left out. Folds are stratified. They are made from content digests, as all splits
     here: copies and groups stay together. Raises DataError if a class is too small, or all its groups lie in one fold.
     """
-    pictures = [p._replace(split=None) for p in manifest.pictures if p.label is not None and p.split != "test"]
+    pictures = [p for p in pool_for_folds(manifest).pictures if p.label is not None]
     number_of = [_hash_number(name) for name in unit_names(pictures)]
     fold_of: dict[float, int] = {}
     for label in manifest.classes:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 
 from featstore.datasets.columns import Columns, understand_columns
-from featstore.datasets.labels import clean_label
+from featstore.datasets.labels import MISSING, clean_label
 from featstore.datasets.manifest import Manifest, Picture
 from featstore.datasets.name_labels import NamePattern
 from featstore.datasets.options import DataOptions
@@ -16,9 +16,6 @@ from featstore.datasets.table_paths import locate
 from featstore.datasets.walk import Walk
 from featstore.errors import DataError, UsageError, param
 from featstore.system.text import count, listed
-
-# What stands for a missing value, as pandas has it. `none` in small letters may be a class.
-_MISSING = {"", "nan", "NaN", "NAN", "None", "NULL", "null", "NA", "N/A", "n/a", "<NA>", "NaT", "#N/A", "-nan"}
 
 
 def scan_table(table: TextTable, options: DataOptions) -> Manifest:
@@ -73,11 +70,11 @@ def _labels(table: TextTable, columns: Columns, options: DataOptions) -> tuple[l
     if columns.label is None:
         return [None] * len(table.rows), []
     cells, notes = _as_written(table.cells(columns.label))
-    missing = [cell for cell in cells if cell in _MISSING]
+    missing = [cell for cell in cells if cell in MISSING]
     if 0 < len(missing) < len(cells):
         written = listed(sorted({repr(cell) if cell else "empty" for cell in missing}))
         notes.append(f"{count(len(missing), 'image')} of the table without a class: the label is {written}")
-    return [None if cell in _MISSING else cell for cell in cells], notes
+    return [None if cell in MISSING else cell for cell in cells], notes
 
 
 def _as_written(cells: Sequence[str]) -> tuple[list[str], list[str]]:
@@ -102,7 +99,7 @@ def _splits(table: TextTable, columns: Columns) -> list[str | None]:
         return [None] * len(table.rows)
     splits: list[str | None] = []
     for row, cell in enumerate(table.cells(columns.split)):
-        written = "" if cell.strip() in _MISSING else cell.strip()
+        written = "" if cell.strip() in MISSING else cell.strip()
         split = split_named(written) if written else None
         if written and split is None:
             raise DataError(f"{table.place(row)}: split {written!r} is not known: use train, val or test")

@@ -202,7 +202,7 @@ def _make_run(
         metrics=metrics,
         seconds=seconds,
         seed=settings.seed,
-        data=os.path.abspath(manifest.source),
+        data=manifest.place(),
         cache=setup.prepared.cache.folder.absolute(),
         date=utc_now(),
         fractions=head_run.fractions,

@@ -100,7 +100,7 @@ def set_up_fine_tuning(
     given = replace(run.recipes[0], model=recipe.model, weights=recipe.weights)
     input_recipe, ranges = _input_recipe(given, run.specs[0].reading, cut.layer if cut else None, views, augment)
     fractions = run.fractions["val"], run.fractions["test"]
-    prepared = prepare(manifest, [recipe, input_recipe], *fractions, cache, progress)
+    prepared = prepare(manifest, [recipe, input_recipe], *fractions, cache, progress, are_asked_for=False)
     head_plan, plan = prepared.plans
 
     trainer = _make_trainer(run, body, cut, prepared, replace(settings, precision="float32"), ranges)

@@ -21,5 +21,5 @@ def note_on_levels(brightest: Mapping[str, int], reading: Reading) -> str:
     are = "has" if len(brightest) == 1 else "have"
     return spelled(
         f"{count(len(brightest), 'grey image')} of 16 bits {are} no level above {most:,} of 65,535, and so next to no "
-        f"contrast: {param('bits', bits)} takes {2**bits - 1:,} for white"
+        f"contrast: features with {param('bits', bits)} take {2**bits - 1:,} for white"
     )

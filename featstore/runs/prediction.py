@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from featstore.datasets.labels import clean_label
 from featstore.datasets.manifest import Skipped
+from featstore.datasets.options import DataOptions
 from featstore.datasets.sources import DataLike, as_images
 from featstore.errors import UsageError, param
 from featstore.extraction.cache import CacheLike
@@ -110,7 +112,8 @@ def _is_unsure(probabilities: Sequence[float]) -> bool:
 
 def labels_of_folders(prediction: Prediction) -> list[str | None]:
     """Return the name of each image's folder where it is one of the classes, else None."""
-    names = (os.path.basename(os.path.dirname(os.path.abspath(image.path))) for image in prediction.images)
+    folders = (os.path.dirname(os.path.abspath(image.path)) for image in prediction.images)
+    names = (clean_label(os.path.basename(folder)) for folder in folders)
     return [name if name in prediction.classes else None for name in names]
 
 
@@ -118,6 +121,7 @@ def labels_of_folders(prediction: Prediction) -> list[str | None]:
 def predict_images(
     run: Run,
     images: DataLike,
+    options: DataOptions | None = None,
     *,
     weights: OneOrMorePaths | None = None,
     cache: CacheLike = None,
@@ -133,7 +137,7 @@ def predict_images(
     from featstore.features.views import load_in_blocks
 
     cache = cache_of(run, cache, progress)
-    images = as_images(images, None, cache)
+    images = as_images(images, options, cache)
     plans = plans_of(run, weights, cache)
     extraction = complete_rows(run, images, plans, weights, cache, progress)
     pictures = extraction.manifest.pictures

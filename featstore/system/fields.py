@@ -55,6 +55,13 @@ class Alias(NamedTuple):
     stands_for: str
 
 
+_FLAGS = {  # whose names differ from Python's
+    "heads": "--head",
+    "image_folder": "--images",
+    "parameters": "--set",
+    "rates": "--rate-of",
+    "weights_seed": "--seed",
+}
 Seed = Annotated[int, Between(0, 2**32 - 1)]  # numpy takes no larger one
 
 
@@ -62,6 +69,11 @@ Seed = Annotated[int, Between(0, 2**32 - 1)]  # numpy takes no larger one
 def field_types(kind: Any, annotated: bool = True) -> dict[str, Any]:
     """Return the type of each field of `kind`, with or without its annotations."""
     return get_type_hints(kind, include_extras=annotated)
+
+
+def flag_of(name: str) -> str:
+    """Return the option of the command line for a field or parameter."""
+    return _FLAGS.get(name) or f"--{name.replace('_', '-')}"
 
 
 def choices(hint: Any) -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from featstore.errors import FeatstoreError
@@ -32,8 +32,11 @@ def saved_if_interrupted(
         if is_trained():
             if progress and not isinstance(stop, Exception):
                 progress.tell("interrupted: saving the best so far; interrupt once more to leave without it")
-            with suppress(FeatstoreError):
+            try:
                 stop.add_note(f"{_describe(save())}; {_AGAIN}")
+            except FeatstoreError as error:
+                if not isinstance(stop, Exception):  # else saving failed before, and that is told
+                    stop.add_note(f"the best so far could not be saved: {error}; {_AGAIN}")
         elif not isinstance(stop, Exception):
             stop.add_note(f"no epoch made it better yet, so no run is saved; {_AGAIN}")
         raise

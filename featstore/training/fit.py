@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from featstore.datasets.manifest import SPLITS, Manifest, Picture
 from featstore.datasets.sources import Source, as_manifest
-from featstore.datasets.splits import check_splittable, complete_splits
+from featstore.datasets.splits import check_splittable, complete_splits, pool_for_folds
 from featstore.datasets.summary import summarize
 from featstore.datasets.units import unit_names
 from featstore.errors import DataError, UsageError, param
@@ -65,18 +65,21 @@ def prepare(
     *,
     val_as_test: bool = False,
     in_folds: bool = False,
+    are_asked_for: bool = True,
 ) -> Prepared:
     """Complete the features of all `recipes` for `data`, including augmented versions of its training images.
 
     in_folds: whether the images are measured on by cross-validation, which makes its own test splits.
+    are_asked_for: whether the fractions are the user's, so that one without effect is refused, and not those of a run.
 
     Raises DataError if a class has no image to train on; labels and splits are checked before anything is extracted.
     """
     cache = Cache.at(cache)
     manifest = as_manifest(data)
     check_splittable(manifest, val_fraction, test_fraction, val_as_test)
-    _refuse_idle_fractions(manifest, val_fraction, test_fraction, val_as_test, in_folds)
-    summarize(manifest).tell(progress)
+    if are_asked_for:
+        _refuse_idle_fractions(manifest, val_fraction, test_fraction, val_as_test, in_folds)
+    summarize(pool_for_folds(manifest) if in_folds else manifest).tell(progress)
     extraction = extract_features(manifest, recipes, cache, progress)
     unread = [name for name in manifest.classes if name not in extraction.manifest.classes]
     if unread:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -163,7 +162,7 @@ def _save(
             metrics=metrics,
             seconds=seconds,
             seed=head.seed,
-            data=os.path.abspath(manifest.source) if os.path.exists(manifest.source) else manifest.source,
+            data=manifest.place(),
             cache=prepared.cache.folder.absolute(),
             date=utc_now(),
             command=command,

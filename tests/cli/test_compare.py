@@ -27,7 +27,7 @@ def test_the_table_the_json_the_csv_and_the_chart_agree(photos: Path, tmp_path: 
     done = call("compare", photos, *GRID, "--set", "epochs=2", "--json", *files)
     assert done.code == 0, done.err
     result = json.loads(done.out)
-    assert set(result) == {"rows", "findings", "failed", "notes", "remarks", "data", "shared", "skipped"}
+    assert set(result) == {"rows", "findings", "split", "failed", "notes", "remarks", "data", "shared", "skipped"}
     assert result["shared"] == ["bn-dropout epochs=2"]
     assert [set(row) for row in result["rows"]] == 4 * [
         {"name", "model", "weights", "alpha", "preprocess", "size", "views", "head", "n", "groups", "accuracy"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 
 import pytest
@@ -64,6 +65,20 @@ def test_labels_from_names_in_every_command(archive: Path) -> None:
     assert evaluated["data"]["classes"]["discs"] == {"images": 10, "unsplit": 10}
     for command in (("extract", "archive", *PIXELS), ("scan", "archive", "--cache", "cache")):
         assert json.loads(call(*command, *given, "--json").out)["data"]["classes"].keys() == {"discs", "stripes"}
+
+
+def test_the_commands_of_a_comparison_read_the_data_as_it_did(archive: Path) -> None:
+    """With every option of a table, each under the name that the command line has for it."""
+    rows = [f"{path.name},{path.name.split('.')[0]}" for path in sorted(archive.iterdir())]
+    Path("tables").mkdir()
+    Path("tables", "d.csv").write_text("\n".join(["photo of,kind of", *rows]))
+    given = ("--images", "archive", "--path-column", "photo of", "--label-column", "kind of", "--follow-links")
+    done = call("compare", "tables/d.csv", *PIXELS, *given, "--set", "C=1", "--json")
+    [row] = json.loads(done.out)["rows"]
+    words = shlex.split(row["command"])[1:]
+    assert set(given) <= set(words)
+    alone = json.loads(call(*words, "--json").out)
+    assert alone["metrics"]["test"]["accuracy"] == row["accuracy"]
 
 
 def test_names_that_look_like_labels_are_told_with_what_to_type(archive: Path) -> None:

@@ -259,6 +259,16 @@ def test_a_csv_that_cannot_be_written_is_an_error(run: str, tmp_path: Path) -> N
     assert done.err.count("\n") == 1
 
 
+@pytest.mark.parametrize("command", [("predict", "photos/grün", "--csv"), ("evaluate", "photos", "--confusion")])
+def test_a_full_disk_at_the_end(run: str, command: tuple[str, str, str]) -> None:
+    """The table is printed, and the exit code says that a file is missing."""
+    verb, data, option = command
+    done = call(verb, run, data, option, "/dev/full")
+    assert done.code == 1
+    assert done.out.count("\n") > 2
+    assert done.err.endswith(f"No space left on device; choose another file for {option}\n")
+
+
 def test_unreadable_images_are_listed(run: str, tmp_path: Path) -> None:
     """They are no reason to fail, unless --strict says so or nothing else is left."""
     (tmp_path / "broken.png").write_bytes(b"x")

@@ -58,6 +58,8 @@ def test_a_job_whose_table_is_lost_keeps_its_files(photos: Path, tmp_path: Path)
     job(f"predict {run} {photos} --csv out.csv")
     assert len(Path("out.csv").read_text().splitlines()) == 25
     job(f"predict {run} {photos} --csv -")
+    done = in_shell(f"predict {run} {photos} --quiet --csv -", "| true; echo ${PIPESTATUS[0]}")
+    assert (done.stdout, done.stderr) == ("141\n", "")
 
 
 @pytest.mark.parametrize("arguments", ["models", "models --json", "--help"])

@@ -192,6 +192,20 @@ def test_a_given_test_split_takes_no_part_in_folds(work: Path) -> None:
         fold_splits(manifest, 30)
 
 
+def test_splits_that_folds_do_not_use_leak_nothing(work: Path) -> None:
+    """A copy in the given training and validation splits lies in one fold; what is told is true of the folds."""
+    manifest = scan(work / "photos")
+    pictures = [p._replace(split="val" if n % 4 == 0 else "train") for n, p in enumerate(manifest.pictures)]
+    copy = pictures[0]._replace(split="train", path=str(work / "copy.png"))
+    (work / "copy.png").write_bytes(Path(pictures[0].path).read_bytes())
+    given = manifest.with_pictures([*pictures, copy])
+    measured = measure_grid(given, TINY[:1], measurement=Measurement(folds=3), cache=work / "cache")
+    assert measured.data.splits == []
+    assert measured.notes == ()
+    plain = measure_grid(given, TINY[:1], cache=work / "cache")
+    assert "byte for byte in the training split" in plain.notes[0]
+
+
 def test_seeds_and_folds_are_averaged(work: Path) -> None:
     """Each head is trained once for each; every image counts once, as the share of seeds that were right about it."""
     fitted: list[int] = []

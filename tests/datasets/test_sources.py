@@ -128,12 +128,44 @@ def test_columns_of_other_lengths_are_refused() -> None:
 
 def test_options_without_effect_are_refused() -> None:
     """Those of tables with a folder, and all of them with a manifest."""
-    with pytest.raises(UsageError, match="label_column='x': is for tables, and . is not one"):
+    with pytest.raises(UsageError, match="label_column='x': has no effect on ., which is a folder"):
         scan(".", DataOptions(label_column="x"))
     with pytest.raises(UsageError, match="has no effect on a manifest"):
         as_manifest(scan("d.csv"), DataOptions(path_column="path"))
     with pytest.raises(UsageError, match="has no effect with `label_column`"):
         scan("d.csv", DataOptions(path_column="path", label_column="label", label_from="{label}.*"))
+
+
+@pytest.mark.parametrize("given", [{"label_from": "{label}.*"}, {"follow_links": True}, {"image_folder": "x"}])
+def test_options_without_effect_on_arrays_are_refused(given: dict[str, Any]) -> None:
+    """Their labels and images are not in files, wherever the arrays come from."""
+    np.savez("d.npz", images=IMAGES, labels=LABELS)
+    rows = [f"{label},{','.join(map(str, image.ravel()[:16]))}" for label, image in zip(LABELS, IMAGES, strict=True)]
+    header = f"label,{','.join(f'pixel{n}' for n in range(16))}"
+    Path("pixels.csv").write_text("\n".join([header, *rows]))
+    assert len(scan("pixels.csv", DataOptions(label_column="label"))) == 4
+    for data in ("d.npz", "pixels.csv", (IMAGES, LABELS), {"X": IMAGES, "y": LABELS}):
+        with pytest.raises(UsageError, match=f"{next(iter(given))}=.*: has no effect on "):
+            as_manifest(data, DataOptions(**given))
+
+
+@pytest.mark.parametrize("images", [".", "a.jpg", FILES, scan])
+def test_options_without_effect_on_images_to_predict_are_refused(images: Any) -> None:
+    """A folder, files or a manifest need no table and no labels."""
+    images = images(".") if images is scan else images
+    for given in ({"image_folder": "x"}, {"path_column": "x"}, {"label_from": "{label}.*"}):
+        with pytest.raises(UsageError, match="has no effect on "):
+            as_images(images, DataOptions(**given))
+    with pytest.raises(UsageError, match="unknown option"):
+        featstore.predict("run", "a.jpg", label_column="x")  # type: ignore[call-arg]
+
+
+@pytest.mark.parametrize("missing", [float("nan"), None, "", "nan", "NA"])
+def test_a_missing_label_of_an_array_is_no_class(missing: Any) -> None:
+    """NumPy makes the word `nan` of what is not a number among words."""
+    labels = ["x", missing, "x", "y"]
+    assert as_manifest((IMAGES, labels)).classes == ("x", "y")
+    assert as_manifest({"X": IMAGES, "y": np.array(labels)}).pictures[1].label is None
 
 
 def test_verbs_take_a_table_in_memory() -> None:

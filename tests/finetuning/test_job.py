@@ -18,7 +18,7 @@ from PIL import Image
 
 import featstore
 from featstore import fine_tune
-from featstore.errors import DataError, FeatstoreError, RunError, UsageError
+from featstore.errors import DataError, FeatstoreError, LeakWarning, RunError, UsageError
 from featstore.evaluation.paired import Difference
 from featstore.finetuning import setup
 from featstore.finetuning.result import FineTuned
@@ -383,6 +383,16 @@ def test_data_of_other_classes_is_refused(work: Path, head_run: Run, tmp_path: P
     (tmp_path / "data" / "discs").rename(tmp_path / "data" / "circles")
     with pytest.raises(DataError, match="has the classes circles, stripes; expected those of the run: discs, stripes"):
         fine_tune(head_run, tmp_path / "data", cache=work / "cache")
+
+
+def test_fractions_of_the_head_run_are_not_the_users(work: Path, head_run: Run, tmp_path: Path) -> None:
+    """Data with splits of their own need none, and there is no option here to leave out."""
+    run = replace(head_run, fractions={"val": 0.3, "test": 0.1})
+    manifest = featstore.scan(work / "photos")
+    pictures = [p._replace(split=("train", "val", "test")[n % 3]) for n, p in enumerate(manifest.pictures)]
+    with pytest.warns(LeakWarning, match="trained on"):
+        tuned = fine_tune(run, manifest.with_pictures(pictures), epochs=1, cache=work / "cache", runs=tmp_path)
+    assert tuned.data.splits == ["train", "val", "test"]
 
 
 def test_a_trained_part_with_foreign_code_is_not_loaded(tuned: FineTuned, tmp_path: Path) -> None:

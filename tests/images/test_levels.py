@@ -25,7 +25,7 @@ def test_unused_levels_are_told(brightest: list[int], bits: int, white: int) -> 
     """With the option that uses them, by the brightest of all files."""
     note = note_on_levels(dict(zip("ab", brightest, strict=False)), READING)
     assert f"no level above {max(brightest):,} of 65,535" in note
-    assert note.endswith(f"bits={bits} takes {white:,} for white")
+    assert note.endswith(f"features with bits={bits} take {white:,} for white")
 
 
 @pytest.mark.parametrize(
@@ -44,8 +44,8 @@ def test_an_extraction_tells_and_heeds_the_bits(tmp_path: Path) -> None:
     options = {"model": "pixels", "preprocess": "raw", "size": 8, "cache": tmp_path / "cache"}
     dark = featstore.extract([tmp_path / "a.png"], **options)
     assert dark.manifest.notes == (
-        "1 grey image of 16 bits has no level above 4,095 of 65,535, and so next to no contrast: bits=12 takes 4,095 "
-        "for white",
+        "1 grey image of 16 bits has no level above 4,095 of 65,535, and so next to no contrast: features with bits=12 "
+        "take 4,095 for white",
     )
     full = featstore.extract([tmp_path / "a.png"], bits=12, **options)
     assert full.manifest.notes == ()

@@ -98,6 +98,18 @@ def test_without_a_complete_epoch_no_run_is_saved(data: Path, tmp_path: Path, mo
     assert not run_folders(tmp_path / "runs")
 
 
+def test_a_best_epoch_that_cannot_be_saved_is_told(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An interruption that says nothing would be taken for one that kept it."""
+
+    def full(*arguments: Any) -> None:
+        raise StoreError("the disk is full")
+
+    monkeypatch.setattr(job, "save_run", full)
+    with pytest.raises(KeyboardInterrupt) as caught:
+        train(data, PIXELS, LONG, **places(tmp_path), progress=Stopping(KeyboardInterrupt()))
+    assert caught.value.__notes__[0].startswith("the best so far could not be saved: the disk is full; ")
+
+
 def test_a_training_that_diverges_late_keeps_what_was_good(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
