@@ -37,7 +37,9 @@ def cache_of(run: Run, cache: CacheLike, progress: Progress | None) -> Cache:
     if run.cache.is_dir():
         return Cache(run.cache, rehash=chosen.rehash)
     if progress:
-        progress.tell(f"the cache of the run is expected at {run.cache}, and is not there: features go to {chosen.folder}")
+        progress.tell(
+            f"the cache of the run is expected at {run.cache}, and is not there: features go to {chosen.folder}"
+        )
     return chosen
 
 

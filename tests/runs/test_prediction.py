@@ -66,7 +66,9 @@ def test_weights_are_found_from_any_folder_and_may_be_moved(
     assert len(before) == 1
     (tmp_path / "hidden").mkdir()
     new = old.rename(tmp_path / "hidden" / "new.weights.h5")
-    with pytest.raises(BaseUnavailable, match=r"run are expected at .*old\.weights\.h5, .* give their place with `weights`"):
+    with pytest.raises(
+        BaseUnavailable, match=r"run are expected at .*old\.weights\.h5, .* give their place with `weights`"
+    ):
         predict(run, [image], cache=tmp_path / "other")
     assert predict(run, [image], weights=str(new), cache=tmp_path / "other").images == before
 

@@ -88,7 +88,8 @@ def test_a_tree_that_was_moved_predicts_from_its_rows_without_weights(
     monkeypatch.undo()
     monkeypatch.chdir(tmp_path / "elsewhere")
     with pytest.raises(
-        BaseUnavailable, match=rf"{folder}: the weights of the run are expected at .*{file.name}, and are neither there nor"
+        BaseUnavailable,
+        match=rf"{folder}: the weights of the run are expected at .*{file.name}, and are neither there nor",
     ):
         featstore.predict(folder, tmp_path / "new.png")
 
