@@ -10,7 +10,7 @@ import typer
 
 from featstore.cli import options
 from featstore.cli.console import STANDARD_OUTPUT, check_output, list_skipped, print_json, write_file
-from featstore.cli.csv_columns import Column, all_columns, parse_columns
+from featstore.cli.csv_columns import Column, all_columns, check_numbers, parse_columns
 from featstore.cli.fields import Fields, takes_fields
 from featstore.datasets.options import DataOptions
 from featstore.errors import UsageError
@@ -66,6 +66,7 @@ def command(
 
     Example: featstore predict runs/photos-MobileNetV2-tf-224-logistic new/ --csv labels.csv
     """
+    from featstore.datasets.array_files import ARRAYS, PIXELS
     from featstore.datasets.sources import as_images
     from featstore.plots.files import kind_of
     from featstore.runs.files import load_run
@@ -89,6 +90,8 @@ def command(
             progress=progress,
         )
     if csv is not None:
+        if manifest.layout not in (ARRAYS, PIXELS):
+            check_numbers(chosen, images, prediction.images)
         _write_csv(csv, chosen, prediction)
     if sheet is not None:
         right = labels_of_folders(prediction)
