@@ -62,7 +62,7 @@ def check_base(
     if class_index is not None:
         index = replace(read_class_index(class_index), is_given=True)
     notes = list(found.notes)
-    read = None
+    read = note = None
     if labels is not None:
         classes = IMAGENET_CLASSES if base.info else len(index.names) if index and index.is_given else None
         read = read_labels(labels, source, found.pictures, index, classes)
@@ -74,7 +74,8 @@ def check_base(
         return check_labelled(found, read, recipe, variants, views, names, Cache.at(cache), notes, progress)
     for name, value in (("views", next(iter(views), None)), ("scales", recipe.scales)):
         if value:
+            why = f"; {note}" if note else ""
             raise UsageError(
-                f"{param(name, value)}: needs {param('labels')}; without them one view of each photo is used"
+                f"{param(name, value)}: needs {param('labels')}; without them one view of each photo is used{why}"
             )
     return check_unlabelled(found, recipe, variants, names, Cache.at(cache), notes, progress)

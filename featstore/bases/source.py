@@ -204,9 +204,10 @@ def _check_weights_path(weights: str) -> None:
     if reason := foreign_format(weights):
         raise UsageError(f"{param('weights', weights)}: {reason}")
     if not weights.endswith(MODEL_ENDINGS):
+        of_keras = "; what Keras calls None is random" if weights.casefold() == "none" else ""
         raise UsageError(
             f"{param('weights', weights)}: expected imagenet, random, default, or the path of a .h5, .hdf5 or .keras "
-            "file"
+            f"file{of_keras}"
         )
     if not os.path.isfile(weights):
         raise BaseUnavailable(f"{param('weights', weights)}: no such file")

@@ -59,5 +59,20 @@ def parse_columns(text: str, classes: Sequence[str]) -> list[Column]:
     return columns
 
 
+def check_numbers(columns: Sequence[Column], named: Sequence[str], images: Sequence[ImagePrediction]) -> None:
+    """Raise UsageError for a column `number` where it may count otherwise than the user, who has named these files.
+
+    A file that was skipped shifts all that follow, as does one that a table has twice, and a folder is read in the
+    order 1, 10, 2.
+    """
+    if not any(column.cell is _CONTENTS["number"] for column in columns):
+        return
+    if [os.path.normpath(path) for path in named] != [os.path.normpath(image.path) for image in images]:
+        raise UsageError(
+            f"{param('columns')}: `number` counts the rows of a table of pixels, or images that are named one by one "
+            "and can all be read; here use stem or name"
+        )
+
+
 def _probability(place: int) -> Callable[[int, ImagePrediction], float]:
     return lambda number, image: image.probabilities[place]

@@ -20,6 +20,7 @@ from typing import Annotated, Any, Protocol, get_args, get_type_hints, runtime_c
 import typer
 
 from featstore.cli.console import flag
+from featstore.heads.parameters import aliases_of
 from featstore.images.preprocessing import VARIANTS
 from featstore.images.views import VIEWS
 from featstore.system.fields import Between, choices, field_help, field_types, limits, settle_choice
@@ -90,6 +91,7 @@ class Fields:
             default = [] if default is None or name in self.optional else default if default is MISSING else [default]
         option = typer.Option(
             flag(name, None),
+            *(flag(word, None) for word in aliases_of(name)),
             help=text,
             min=range_.least if isinstance(range_, Between) else None,
             max=range_.most if isinstance(range_, Between) else None,

@@ -11,7 +11,7 @@ import typer
 
 from featstore.cli.console import flag
 from featstore.errors import UsageError
-from featstore.heads.parameters import ALIASES, parameter_help, parameter_named
+from featstore.heads.parameters import aliases_of, parameter_help, parameter_named
 from featstore.heads.registry import HEADS, all_parameters
 
 
@@ -42,7 +42,7 @@ def chosen_parameters(settings: Sequence[tuple[str, str]], options: dict[str, st
 
 
 def _parameter(name: str) -> Parameter:
-    words = [flag(word, None) for word, stands_for in ALIASES.items() if stands_for == name]
+    words = (flag(word, None) for word in aliases_of(name))
     option = typer.Option(flag(name, None), *words, metavar="VALUE", help=_help(name), show_default=False)
     return Parameter(name, Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[str | None, option])
 

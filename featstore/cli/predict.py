@@ -10,7 +10,7 @@ import typer
 
 from featstore.cli import options
 from featstore.cli.console import STANDARD_OUTPUT, check_output, list_skipped, print_json, refuse_lost, write_files
-from featstore.cli.csv_columns import Column, all_columns, parse_columns
+from featstore.cli.csv_columns import Column, all_columns, check_numbers, parse_columns
 from featstore.cli.fields import Fields, takes_fields
 from featstore.datasets.options import DataOptions, ImageKeywords
 from featstore.errors import UsageError
@@ -66,6 +66,7 @@ def command(
 
     Example: featstore predict runs/photos-MobileNetV2-tf-224-logistic new/ --csv labels.csv
     """
+    from featstore.datasets.array_files import ARRAYS, PIXELS
     from featstore.plots.files import kind_of
     from featstore.runs.files import load_run
     from featstore.runs.prediction import labels_of_folders, predict_images
@@ -87,6 +88,8 @@ def command(
             cache=options.chosen_cache(cache, rehash),
             progress=progress,
         )
+    if csv is not None and prediction.layout not in (ARRAYS, PIXELS):
+        check_numbers(chosen, images, prediction.images)
     lost = write_files(
         (csv, "--csv", lambda: _as_csv(chosen, prediction)),
         (sheet, "--sheet", lambda: prediction.draw_sheet(kind, labels_of_folders(prediction), title_of(trained))),

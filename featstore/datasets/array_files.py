@@ -22,6 +22,8 @@ ARRAY_ENDINGS = (".npz", ".npy")
 
 # The names of sets of arrays: those of keras.datasets, MedMNIST and scikit-learn, and the usual ones of a single set.
 _SPLITS: dict[str, tuple[str, ...]] = {"train": ("train",), "val": ("val", "valid", "validation"), "test": ("test",)}
+ARRAYS, PIXELS = "arrays of images", "table of pixels"  # layouts whose images have no names of their own
+
 _PAIRS = (
     ("x", "y"),
     ("images", "labels"),
@@ -93,7 +95,7 @@ def scan_pixels(table: TextTable, options: DataOptions, cache: Path) -> Manifest
     # As plain numbers, so that their range is checked: levels from 0 to 16 are not those of an image file.
     manifest = scan_pairs(levels.astype(np.int16), labels, table.source, DataOptions(), cache)
     notes = [f"each row of the table is taken for an image of {side}x{side} pixels", *unused]
-    return replace(manifest, options=options, layout="table of pixels", notes=tuple(notes), hint=hint)
+    return replace(manifest, options=options, layout=PIXELS, notes=tuple(notes), hint=hint)
 
 
 def _as_labels(labels: Any, count: int, what: str) -> list[str]:
@@ -148,4 +150,4 @@ def _label_in(text: str) -> str | None:
 
 
 def _manifest(pictures: Sequence[Picture], source: str, options: DataOptions) -> Manifest:
-    return Manifest(source, tuple(pictures), (), options, "arrays of images")
+    return Manifest(source, tuple(pictures), (), options, ARRAYS)

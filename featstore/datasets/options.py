@@ -18,8 +18,8 @@ class DataOptions:
     """How a data set is read.
 
     Attributes:
-        label_from: Where labels are read from the names of files: `{label}` stands for the label and `*` for any text,
-            as in {label}.* for cat.0.jpg, or {label}_*.
+        label_from: Where labels are read from the names of files: `{label}` stands for the label, `#` for a whole
+            number and `*` for any text, as in {label}.# for cat.0.jpg, or {label}_*.
         follow_links: Follow links that lead out of the data set.
         image_folder: With a table: the folder that its paths are relative to. Default: that of the table.
         path_column: With a table: the column of paths. Default: by the usual names, such as path, filename or id.

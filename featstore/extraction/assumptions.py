@@ -29,7 +29,7 @@ def describe_assumptions(recipes: Iterable[Recipe]) -> list[str]:
 
 def _lines(recipe: Recipe) -> Iterator[str]:
     path, source = recipe.path(), recipe.source(must_exist=False)
-    if path is None or source.is_pixels:
+    if path is None or source.is_pixels or not Path(path).is_file():  # the job itself says that there is no such file
         return
     if source.is_file:
         if recipe.preprocess != "raw" and (layer := scaling_layer(Path(path))):

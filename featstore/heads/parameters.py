@@ -175,6 +175,11 @@ def parse_parameters(kind: Any, head: str, given: Mapping[str, Any]) -> dict[str
     return parsed
 
 
+def aliases_of(name: str) -> list[str]:
+    """Return the words of other tools for a parameter."""
+    return [word for word, meant in ALIASES.items() if meant == name]
+
+
 def parameter_named(word: str, known: list[str]) -> str | None:
     """Return the one of the parameters `known` that `word` stands for, in any spelling; None if there is none."""
     name = spelled_as(word, known)

@@ -96,7 +96,7 @@ def _draw_curves(axes: Any, labels: Sequence[str], curves: Sequence[Curve | None
         axes.plot(curve.x[best], values[best], "o", color=colour, markersize=5, markeredgecolor="white", zorder=4)
         drawn += 1
     names = [label if curve else f"{label} (no epochs)" for label, curve in zip(labels, curves, strict=True)] + [
-        "best epoch"
+        "best epoch, by loss"
     ]
     lines.append(Line2D([], [], linestyle="", marker="o", color="#555555", markersize=5, markeredgecolor="white"))
     axes.set_xticks(epoch_ticks(max((curve.x for curve in curves if curve), key=len), 10))

@@ -51,11 +51,13 @@ class Prediction(Shown):
         images: One for each image, in the order given; the images of a folder are sorted by path.
         skipped: Files that could not be read.
         classes: Names of the classes, in the order of the probabilities.
+        layout: What was understood of the images, as in `Manifest.layout`.
     """
 
     images: tuple[ImagePrediction, ...]
     skipped: tuple[Skipped, ...]
     classes: tuple[str, ...]
+    layout: str = ""
 
     def save_sheet(self, path: OnePath, right: Sequence[str | None] | None = None, title: str = "") -> None:
         """Save a sheet of all images with their labels; those that are unsure or wrong are framed in colour.
@@ -147,4 +149,4 @@ def predict_images(
     ):
         best = int(row.argmax())
         rows.append(ImagePrediction(picture.path, run.classes[best], float(row[best]), tuple(map(float, row))))
-    return Prediction(tuple(rows), extraction.manifest.skipped, run.classes)
+    return Prediction(tuple(rows), extraction.manifest.skipped, run.classes, images.layout)

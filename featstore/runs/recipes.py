@@ -37,7 +37,9 @@ def cache_of(run: Run, cache: CacheLike, progress: Progress | None) -> Cache:
     if run.cache.is_dir():
         return Cache(run.cache, rehash=chosen.rehash)
     if progress:
-        progress.tell(f"the cache of the run was {run.cache}, which is not there: features go to {chosen.folder}")
+        progress.tell(
+            f"the cache of the run is expected at {run.cache}, and is not there: features go to {chosen.folder}"
+        )
     return chosen
 
 
@@ -105,7 +107,7 @@ def weights_wanted(run: Run, weights: OneOrMorePaths | None) -> Iterator[None]:
         if weights or not missing:
             raise
         raise BaseUnavailable(
-            f"{run.folder}: the weights of the run were at {missing[0]}, and are neither there nor "
+            f"{run.folder}: the weights of the run are expected at {missing[0]}, and are neither there nor "
             f"{describe_places()}; give their place with {param('weights')}"
         ) from error
 

@@ -232,6 +232,17 @@ def test_options_for_labels_need_labels(colours: Path, tmp_path: Path) -> None:
         featstore.check_base(colours, model="tiny", layer="x")  # type: ignore[call-arg]
 
 
+@pytest.mark.tf
+def test_options_for_labels_say_why_folders_are_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """WordNet ids are labels only where the numbers of their classes are known."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    photos = write_photos(tmp_path / "val", 1)
+    for name, wnid in (("discs", "n01440764"), ("stripes", "n01443537")):
+        (photos / name).rename(photos / wnid)
+    with pytest.raises(UsageError, match="needs `labels`; .*; the folders are named by WordNet ids, .* are not known"):
+        featstore.check_base(photos, model="MobileNet", weights="random", views="ten")
+
+
 def test_sizes_are_averaged_like_views(colours: Path, tmp_path: Path) -> None:
     """A row for the first size and one for all, at each number of views; no size twice."""
     inputs = keras.Input((None, None, 3))

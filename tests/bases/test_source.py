@@ -74,6 +74,12 @@ def test_a_file_that_is_neither_hdf5_nor_keras_is_refused(tmp_path: Path) -> Non
         parse_source("VGG16", str(tmp_path / "w.txt"), None, 0)
 
 
+def test_the_word_of_keras_for_random_weights_is_explained() -> None:
+    """It may as well mean the default, so it is not taken."""
+    with pytest.raises(UsageError, match="weights='None': expected imagenet, .*; what Keras calls None is random$"):
+        parse_source("VGG16", "None", None, 0)
+
+
 @pytest.mark.parametrize(
     "name, library", [("a.pt", "PyTorch"), ("b.safetensors", "safetensors"), ("c.onnx", "ONNX"), ("d.tflite", "Lite")]
 )

@@ -49,6 +49,14 @@ def tune(work: Path, *arguments: object) -> Done:
     return call("fine-tune", run, work / "photos", "--cache", work / "cache", *arguments)
 
 
+def test_words_of_other_tools_are_options(work: Path) -> None:
+    """As in train-head, whose parameters have the same names."""
+    done = tune(work, "--epochs", 1, "--lr", 1e-2, "--batch-size", 8, "--name", "words", "--quiet")
+    assert done.code == 0, done.err
+    settings = json.loads((work / "runs" / "words" / "run.json").read_text())["parameters"]
+    assert (settings["rate"], settings["batch"]) == (1e-2, 8)
+
+
 def test_json_has_what_a_script_needs(work: Path) -> None:
     """One object: both runs, the cut, what was trained, metrics before and after, and which run to use."""
     done = tune(work, "--json", "--epochs", 3, "--rate", 1e-2, "--batch", 8)

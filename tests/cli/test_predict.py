@@ -207,6 +207,24 @@ def test_a_number_with_a_sign_is_no_formula() -> None:
         assert spreadsheet_text(text) == f"'{text}"
 
 
+def test_numbers_are_refused_where_they_may_be_shifted(run: str, tmp_path: Path) -> None:
+    """By a folder's order or a file that is skipped; the rows of a table of pixels are safe."""
+    (tmp_path / "broken.png").write_bytes(b"no image")
+    image = "photos/grün/3.png"
+    (tmp_path / "table.csv").write_text(f"path\n{Path(image).resolve()}\n{tmp_path / 'gone.png'}\n", encoding="utf-8")
+    file = tmp_path / "out.csv"
+    wanted = ("--csv", file, "--columns", "Id=number,Label=label", "--quiet")
+    for names in (["photos"], [image, tmp_path / "broken.png"], [tmp_path / "table.csv"]):
+        done = call("predict", run, *names, *wanted)
+        assert done.code == 2
+        assert "--columns: `number` counts the rows" in done.err
+        assert not file.exists()
+    header, row = ",".join(f"pixel{place}" for place in range(64)), ",".join(["0", "255"] * 32)
+    (tmp_path / "pixels.csv").write_text(f"{header}\n{row}\n{row}\n")
+    assert call("predict", run, tmp_path / "pixels.csv", *wanted).code == 0
+    assert [line[:2] for line in file.read_text(encoding="utf-8").splitlines()] == ["Id", "1,", "2,"]
+
+
 def test_a_csv_as_a_competition_wants_it(run: str) -> None:
     """Columns are named and chosen; what is not known is refused before anything is computed."""
     names = ["photos/grün/3.png", "photos/@home/1.png"]

@@ -20,8 +20,13 @@ from featstore.training.job import train
 from helpers.keras_files import CONV, INPUT, model, write
 
 
-def test_the_convention_of_a_base_is_assumed_of_own_weights_with_a_word() -> None:
-    """Once for each file, and not where the user has chosen."""
+def test_the_convention_of_a_base_is_assumed_of_own_weights_with_a_word(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once for each file, and not where the user has chosen, nor of a file that is not there."""
+    monkeypatch.chdir(tmp_path)
+    assert describe_assumptions([Recipe(model="VGG16", weights="mine.h5")]) == []
+    Path("mine.h5").touch()
     recipes = [Recipe(model="VGG16", weights="mine.h5", size=size) for size in (64, 96)]
     (line,) = describe_assumptions([*recipes, Recipe(model="VGG16", weights="mine.h5", preprocess="raw")])
     assert line.startswith("mine.h5: preprocess='keras' is caffe here as for the published weights of VGG16")
@@ -30,13 +35,15 @@ def test_the_convention_of_a_base_is_assumed_of_own_weights_with_a_word() -> Non
 
 
 @pytest.mark.parametrize("name", BASES)
-def test_published_files_are_known_by_their_names(name: str) -> None:
+def test_published_files_are_known_by_their_names(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of any width, with the classifier and without it; nothing is told of them."""
+    monkeypatch.chdir(tmp_path)
     info, alpha = BASES[name], 0.75 if BASES[name].takes_alpha else None
     for top in (True, False):
         file = weights_file_name(info, alpha or 1.0, 224, 224, top)
         assert is_published(info, file)
         assert not is_published(info, f"my_{file}")
+        Path(file).touch()
         assert describe_assumptions([Recipe(model=name, weights=file, alpha=alpha)]) == []
 
 
@@ -83,6 +90,7 @@ def test_every_job_tells_it_first(
 
     monkeypatch.setattr(next_step, stop)
     monkeypatch.chdir(tmp_path)
+    Path("mine.h5").touch()
     recipes = [Recipe(model="VGG16", weights="mine.h5", size=size) for size in (64, 96)]
     progress = Listener()
     with pytest.raises(Stopped):

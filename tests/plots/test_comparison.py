@@ -114,7 +114,7 @@ def test_the_legend_has_the_order_of_the_rows(monkeypatch: pytest.MonkeyPatch) -
     axes, legend, ticks = legend_and_ticks(
         monkeypatch, ["b", "c", "a"], [0.9, 0.8, 0.7], intervals, [curve, None, curve], "t", "seed 3"
     )
-    assert legend == ["b", "c (no epochs)", "a", "best epoch"]
+    assert legend == ["b", "c (no epochs)", "a", "best epoch, by loss"]
     assert ticks == [1, 5, 10, 15, 20, 25, 30, 37]
     assert axes.get_ylabel() == "validation accuracy, seed 3"
     markers = [line for line in axes.lines if line.get_marker() == "o"]

@@ -66,7 +66,9 @@ def test_weights_are_found_from_any_folder_and_may_be_moved(
     assert len(before) == 1
     (tmp_path / "hidden").mkdir()
     new = old.rename(tmp_path / "hidden" / "new.weights.h5")
-    with pytest.raises(BaseUnavailable, match=r"run were at .*old\.weights\.h5, .* give their place with `weights`"):
+    with pytest.raises(
+        BaseUnavailable, match=r"run are expected at .*old\.weights\.h5, .* give their place with `weights`"
+    ):
         predict(run, [image], cache=tmp_path / "other")
     assert predict(run, [image], weights=str(new), cache=tmp_path / "other").images == before
 
@@ -98,7 +100,7 @@ def test_a_base_of_the_user_may_be_moved(tmp_path: Path, image: Path) -> None:
     before = predict(run, [image], cache=tmp_path / "one").images
     (tmp_path / "hidden").mkdir()
     new = (tmp_path / "old.keras").rename(tmp_path / "hidden" / "new.keras")
-    with pytest.raises(BaseUnavailable, match=r"run were at .*old\.keras, .* give their place with `weights`"):
+    with pytest.raises(BaseUnavailable, match=r"run are expected at .*old\.keras, .* give their place with `weights`"):
         predict(run, [image], cache=tmp_path / "other")
     assert predict(run, [image], weights=str(new), cache=tmp_path / "other").images == before
     new.rename(run.folder / "renamed.keras")  # next to the run it is found by its digest

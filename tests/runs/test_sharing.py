@@ -88,7 +88,8 @@ def test_a_tree_that_was_moved_predicts_from_its_rows_without_weights(
     monkeypatch.undo()
     monkeypatch.chdir(tmp_path / "elsewhere")
     with pytest.raises(
-        BaseUnavailable, match=rf"{folder}: the weights of the run were at .*{file.name}, and are neither there nor"
+        BaseUnavailable,
+        match=rf"{folder}: the weights of the run are expected at .*{file.name}, and are neither there nor",
     ):
         featstore.predict(folder, tmp_path / "new.png")
 
@@ -157,7 +158,7 @@ def test_a_cache_that_is_gone_is_told(tmp_path: Path, elsewhere: Path) -> None:
     told = Told()
     featstore.predict(run.folder, tmp_path / "new.png", progress=told)
     assert told.lines == [
-        f"the cache of the run was {tmp_path / 'work' / 'cache'}, which is not there: features go to cache"
+        f"the cache of the run is expected at {tmp_path / 'work' / 'cache'}, and is not there: features go to cache"
     ]
     shutil.rmtree(elsewhere / "cache")
     os.chdir(tmp_path / "work")
