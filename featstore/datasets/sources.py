@@ -244,4 +244,5 @@ def _nothing_found(manifest: Manifest) -> str:
             f"{param('follow_links', True)} reads them"
         )
     left_out = "".join(f"; skipped: {path}: {reason}" for path, reason in manifest.skipped[:1])
+    left_out += "".join(f"; {note}" for note in manifest.notes[:1])
     return f"{manifest.source}: no image files found; expected DATA/<class>/*, DATA/train/<class>/* or DATA/*{left_out}"

@@ -141,7 +141,12 @@ class Walk:
         return has_image_name(entry.name) and not self._is_folder(entry)
 
     def _is_folder(self, entry: os.DirEntry[str]) -> bool:
-        return entry.is_dir(follow_symlinks=False) or (entry.is_dir() and not self._reason_against_link(entry))
+        if entry.is_dir(follow_symlinks=False):
+            return True
+        try:
+            return entry.is_dir() and not self._reason_against_link(entry)
+        except OSError:  # a link to itself
+            return False
 
     def _reason_against_link(self, entry: os.DirEntry[str]) -> str:
         """Return why a link is not followed; nothing if it is, or if `entry` is not a link."""

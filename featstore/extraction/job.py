@@ -18,6 +18,7 @@ from featstore.datasets.manifest import Manifest, Picture, Skipped
 from featstore.errors import StoreError, UnreadableImage
 from featstore.extraction.writer import RowQueue, Task
 from featstore.images.identity import content_digest
+from featstore.images.levels import Brightest
 from featstore.images.prefetch import Read, fetch_all
 from featstore.store.rowid import RowId, row_id
 from featstore.store.rowstore import RowStore
@@ -42,7 +43,7 @@ class Outcome(NamedTuple):
     manifest: Manifest
     computed: tuple[int, ...]
     seconds: tuple[float, ...]
-    brightest: dict[str, int]
+    brightest: dict[str, Brightest]
 
 
 def run(
@@ -107,7 +108,7 @@ class _Job:
     threads: int
     done: dict[str, Picture] = field(default_factory=dict)
     skipped: list[Skipped] = field(default_factory=list)
-    brightest: dict[str, int] = field(default_factory=dict)
+    brightest: dict[str, Brightest] = field(default_factory=dict)
     refused: int = 0
     claim_lock: threading.Lock = field(default_factory=threading.Lock)
     stopped: bool = False

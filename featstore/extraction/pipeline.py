@@ -26,7 +26,7 @@ from featstore.extraction.encoder import make_encoder
 from featstore.extraction.plan import Plan, PlannedRows, make_plan
 from featstore.extraction.recipe import Recipe
 from featstore.extraction.writer import Task
-from featstore.images.levels import note_on_levels
+from featstore.images.levels import notes_on_levels
 from featstore.images.readers import make_views_reader
 from featstore.spec import POOLS, FeatureSpec
 from featstore.store.rowid import row_id
@@ -208,8 +208,8 @@ def _complete(
         )
         outcome = job.run(manifest, tasks, partial(make_views_reader, reading), cache.digests, progress, title=title)
         manifest = outcome.manifest
-        if note := note_on_levels(outcome.brightest, reading):
-            manifest = replace(manifest, notes=tuple(dict.fromkeys((*manifest.notes, note))))
+        if notes := tuple(notes_on_levels(outcome.brightest, reading)):
+            manifest = replace(manifest, notes=tuple(dict.fromkeys((*manifest.notes, *notes))))
         for (_, rows), computed, seconds in zip(specs, outcome.computed, outcome.seconds, strict=True):
             costs[rows.spec] = computed, seconds
     sets = []

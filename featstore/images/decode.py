@@ -14,6 +14,7 @@ from PIL import Image, UnidentifiedImageError
 from featstore.errors import UnreadableImage
 from featstore.images.jpeg2000 import jp2_declares_alpha
 from featstore.images.kinds import is_heic, reason_not_read
+from featstore.images.levels import Brightest
 from featstore.images.tiff import check_tiff, read_tags
 from featstore.system.limits import PIXELS_VARIABLE, max_pixels
 
@@ -126,14 +127,20 @@ def decode_rgb(raw: bytes, bits: int = 16) -> Image.Image:
         raise UnreadableImage(_reason(error)) from error
 
 
-def brightest_level(raw: bytes) -> int | None:
-    """Return the brightest level as it is stored, 0 to 65,535, of grey that declares 16 bits; None for other images."""
+def brightest_level(raw: bytes) -> Brightest | None:
+    """Return the brightest level as it is stored, if the image declares 16 bits; None for other images.
+
+    Of colours Pillow keeps the upper 8 bits, so theirs is the highest level that it can be.
+    """
     image = open_image(raw)
-    if not _is_grey_16(image) or _declared_white(image) is not None:
+    grey, colour = _is_grey_16(image), _is_colour_16(image)
+    if not (grey or colour) or (grey and _declared_white(image) is not None):
         return None
     try:
         image.load()
-        return int(np.asarray(image).max())
+        if grey:
+            return Brightest(int(np.asarray(image).max()), grey=True)
+        return Brightest(int(np.asarray(image)[..., :3].max()) * 256 + 255, grey=False)
     except Exception as error:  # as above
         raise UnreadableImage(_reason(error)) from error
 
@@ -163,6 +170,12 @@ def _to_rgb(image: Image.Image, declares_alpha: bool, bits: int) -> Image.Image:
 def _is_grey_16(image: Image.Image) -> bool:
     """Whether its levels go up to 65,535. Pillow holds those of a PGM in 32 bits, scaled from the maximum declared."""
     return image.mode.startswith("I;16") or (image.format, image.mode) == ("PPM", "I")
+
+
+def _is_colour_16(image: Image.Image) -> bool:
+    """Whether a PNG or TIFF, not yet loaded, has colours of 16 bits, or grey with alpha, which Pillow holds as RGBA."""
+    bands = image.mode in ("RGB", "RGBA") and image.format in ("PNG", "TIFF")
+    return bands and any(";16" in str(tile.args) for tile in image.tile)  # type: ignore[attr-defined]
 
 
 def _declared_white(image: Image.Image) -> int | None:

@@ -21,8 +21,8 @@ def content_digest(raw: bytes) -> str:
 
 
 def may_be_deep(raw: bytes) -> bool:
-    """Whether the file may hold grey levels of 16 bits: a PNG says so in byte 24, a TIFF in its tags."""
-    return raw.startswith(_TIFF) or (raw.startswith(b"\x89PNG") and raw[24:26] == b"\x10\0")
+    """Whether the file may hold levels of 16 bits: a PNG says so in byte 24, a TIFF in its tags."""
+    return raw.startswith(_TIFF) or (raw.startswith(b"\x89PNG") and raw[24] == 16)
 
 
 def _was_misread(raw: bytes) -> bool:

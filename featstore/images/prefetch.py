@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from featstore.datasets.manifest import Picture
 from featstore.errors import DataError, UnreadableImage
 from featstore.images.identity import content_digest, may_be_deep
+from featstore.images.levels import Brightest
 from featstore.system.files import FileStat, NotRegularFile, open_regular
 from featstore.system.limits import BYTES_VARIABLE, max_bytes
 from featstore.system.stamps import settle
@@ -34,14 +35,14 @@ class Fetched(NamedTuple):
         pixels: The result of `read`; None where it is not needed.
         reason: Why the file cannot be read; None if it was read.
         grain: Of its time stamps, as `stamps.settle` returns it.
-        brightest: Its brightest level if it was decoded and is grey of 16 bits: many cameras use fewer.
+        brightest: Its brightest level if it was decoded and has 16 bits: many cameras use fewer.
     """
 
     picture: Picture
     pixels: NDArray[Any] | None = None
     reason: str | None = None
     grain: int | None = None
-    brightest: int | None = None
+    brightest: Brightest | None = None
 
 
 class FileBytes(NamedTuple):
@@ -118,7 +119,7 @@ def _fetch(picture: Picture, read: Read, needed: Callable[[str], bool]) -> Fetch
         return Fetched(picture._replace(known_digest=None), reason=str(error))  # an older digest no longer holds
 
 
-def _brightest(raw: bytes) -> int | None:
+def _brightest(raw: bytes) -> Brightest | None:
     if not may_be_deep(raw):
         return None
     from featstore.images.decode import brightest_level

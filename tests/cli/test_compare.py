@@ -95,6 +95,7 @@ def test_the_mode_of_augmentation_is_said(photos: Path) -> None:
 def test_rows_say_all_that_makes_them_differ(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Pooling, fit and random weights in table, JSON, CSV and chart; what all rows share is told once."""
     drawn: list[list[str]] = []
+    monkeypatch.setenv("COLUMNS", "200")
     monkeypatch.setattr(
         "featstore.plots.comparison.draw_comparison", lambda labels, *_, **__: drawn.append(labels) or b"x"
     )
@@ -125,6 +126,7 @@ def test_one_random_base_is_marked(photos: Path) -> None:
 def test_a_narrow_screen_gets_a_narrow_table(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is left out is said, with its value if all rows have the same."""
     grid = ("compare", photos, "--model", "tiny", "--preprocess", "rgb-mean", "--preprocess", "rescale")
+    monkeypatch.setenv("COLUMNS", "200")
     wide = call(*grid).out
     monkeypatch.setenv("COLUMNS", "80")
     narrow = call(*grid).out

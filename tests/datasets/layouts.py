@@ -341,4 +341,9 @@ FOLDERS = [
     Layout(name="links to files, followed", draw=hub, options={"follow_links": True}, line=TWO),
     Layout(name="links in a circle", draw=circle, options={"follow_links": True}, line=TWO),
     Layout(name="an empty folder", draw=lambda root: root, refused="no image files found"),
+    Layout(
+        name="an archive that was not unpacked",
+        draw=lambda root: (root / "photos.zip").write_bytes(b"PK") and root,
+        refused="left out, as they are not images: 1 .zip",
+    ),
 ]

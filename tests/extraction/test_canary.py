@@ -332,9 +332,9 @@ def with_patched(name: str, value: Any) -> Callable[[bytes], np.ndarray]:
     return patched
 
 
-def on_black(image: Image.Image, to_rgb: Callable[[Image.Image], Image.Image] = decode._to_rgb) -> Image.Image:
+def on_black(image: Image.Image, *how: Any, to_rgb: Callable[..., Image.Image] = decode._to_rgb) -> Image.Image:
     if image.mode != "RGBA":
-        return to_rgb(image)
+        return to_rgb(image, *how)
     black = Image.new("RGB", image.size)
     black.paste(image, mask=image)
     return black
@@ -352,9 +352,9 @@ PLANTED = {
     "no antialiasing": without_antialiasing,
     "EXIF ignored": with_patched("_TURNS", {}),
     "alpha on black": with_patched("_to_rgb", on_black),
-    "16 bits clipped": with_patched("_from_16_bit", lambda image: image.convert("I").convert("RGB")),
+    "16 bits clipped": with_patched("_from_16_bit", lambda image, bits: image.convert("I").convert("RGB")),
     "16 bits cut off": with_patched(
-        "_from_16_bit", lambda image: Image.fromarray((np.asarray(image) >> 8).astype(np.uint8)).convert("RGB")
+        "_from_16_bit", lambda image, bits: Image.fromarray((np.asarray(image) >> 8).astype(np.uint8)).convert("RGB")
     ),
     "channels swapped": lambda raw: read(raw)[..., ::-1],
     "one level brighter": brighter,

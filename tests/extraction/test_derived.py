@@ -74,7 +74,7 @@ def test_what_is_not_a_map_is_refused_with_one_line_in_both_ways(
         with pytest.raises(UsageError, match=f"found outputs with {dimensions} dimension") as refused:
             extract(photos, pool=pool, cache=cache, **options)
         said.append(str(refused.value))
-    assert said[0] == said[1]
+    assert said[0].startswith(said[1])  # the network can name a layer with maps, kept rows cannot
 
 
 def test_rows_that_an_earlier_release_pooled_from_tokens_are_not_served(photos: Path, tmp_path: Path) -> None:

@@ -223,14 +223,14 @@ def test_what_changes_no_value_is_a_hit(change: Callable[[], str], monkeypatch: 
 
 KERAS_FILE: Options = {"model": "own.keras", "size": 32}
 SAME: list[tuple[Options, Options]] = [
-    ({}, {"size": "32x32", "fit": "squash", "views": "one", "interpolation": "bilinear", "weights_seed": 7}),
+    ({}, {"size": "32x32", "fit": "squash", "views": "one", "interpolation": "bilinear"}),
     ({}, {"layer": "last", "pool": "none", "preprocess": "std=255"}),
     ({"preprocess": "tf"}, {"preprocess": "order=rgb,scale=1/255,mean=0.5,std=0.5"}),
     ({"preprocess": "scale=0.01,mean=1"}, {"preprocess": "scale=1/200,mean=0.5,std=0.5"}),
     ({"views": "five"}, {"views": "five", "fit": "crop", "resize": "37x37"}),
     ({"views": "augment:2"}, {"views": "augment:2", "augment": "crop=1,mirror=true,shear=11.5,zoom=0.20,seed=0"}),
     ({"views": "augment:2", "augment": "rotation=0"}, {"views": "augment:2", "augment": "rotation=-0.0,shear=11.50"}),
-    (TINY, {**TINY, "layer": "widen_relu", "weights_seed": 7}),
+    (TINY, {**TINY, "layer": "widen_relu"}),
     (RANDOM, {**RANDOM, "weights": "random.weights.h5"}),
     (NARROW, {**NARROW, "alpha": 0.25, "layer": "conv_pw_13_relu"}),
     ({**NARROW, "alpha": None}, {**NARROW, "alpha": 1}),

@@ -83,7 +83,7 @@ def test_bits_that_the_user_names_count(kind: str) -> None:
     assert row(raw, 12) == [0, 1, 128, 255]
     with pytest.raises(UnreadableImage, match="has levels up to 4095, and 11 bits end at 2047"):
         row(raw, 11)
-    assert brightest_level(raw) == 4095
+    assert brightest_level(raw) == (4095, True)
 
 
 def test_bits_that_the_user_names_yield_to_the_file() -> None:

@@ -10,9 +10,10 @@ from PIL import Image
 
 import featstore
 from featstore.images import identity
-from featstore.images.levels import note_on_levels
+from featstore.images.decode import brightest_level
+from featstore.images.levels import Brightest, notes_on_levels
 from featstore.images.reading import Reading
-from helpers.encoded import tiff
+from helpers.encoded import png, tiff
 
 READING = Reading(8, 8)
 
@@ -23,7 +24,7 @@ READING = Reading(8, 8)
 )
 def test_unused_levels_are_told(brightest: list[int], bits: int, white: int) -> None:
     """With the option that uses them, by the brightest of all files."""
-    note = note_on_levels(dict(zip("ab", brightest, strict=False)), READING)
+    (note,) = notes_on_levels({str(level): Brightest(level, grey=True) for level in brightest}, READING)
     assert f"no level above {max(brightest):,} of 65,535" in note
     assert note.endswith(f"features with bits={bits} take {white:,} for white")
 
@@ -34,7 +35,22 @@ def test_unused_levels_are_told(brightest: list[int], bits: int, white: int) -> 
 )
 def test_nothing_is_told_where_nothing_is_unused(brightest: dict[str, int], reading: Reading) -> None:
     """A dark image among bright ones is dark; and who gives the bits knows."""
-    assert note_on_levels(brightest, reading) == ""
+    grey = {path: Brightest(level, grey=True) for path, level in brightest.items()}
+    assert list(notes_on_levels(grey, reading)) == []
+
+
+@pytest.mark.parametrize("bands", [3, 4])
+@pytest.mark.parametrize(("white", "told"), [(4095, True), (65535, False)])
+def test_unused_levels_of_colours_are_told(bands: int, white: int, told: bool) -> None:
+    """An opaque alpha band is no colour. No option stretches colours, so none is named."""
+    pixels = np.full((4, 4, bands), 65535, ">u2")
+    pixels[..., :3] = white
+    rows = b"".join(b"\0" + row.tobytes() for row in pixels)
+    level = brightest_level(png(4, 4, 16, 2 if bands == 3 else 6, rows))
+    assert level is not None
+    notes = list(notes_on_levels({"a": level}, READING))
+    assert [note.startswith("1 colour image of 16 bits has no level above 4,095") for note in notes] == [True] * told
+    assert not any("bits=" in note for note in notes)
 
 
 def test_an_extraction_tells_and_heeds_the_bits(tmp_path: Path) -> None:

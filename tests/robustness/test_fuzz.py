@@ -25,7 +25,8 @@ from hypothesis import strategies as st
 from typer import BadParameter
 
 from featstore import predict
-from featstore.cli.predict import _write_csv
+from featstore.cli.csv_columns import all_columns
+from featstore.cli.predict import _as_csv
 from featstore.cli.units import parse_setting
 from featstore.datasets.digests import DigestMemory
 from featstore.datasets.sources import list_files, scan
@@ -402,7 +403,7 @@ def ask(trained: Run, run_json: bytes) -> None:
         run = load_run(folder)
         prediction = predict(run, [work / "new.png"], cache=work / "cache")
         json.dumps(prediction.images, allow_nan=False)
-        _write_csv(work / "predicted.csv", run.classes, prediction)
+        assert _as_csv(all_columns(run.classes), prediction)
 
 
 def test_the_run_as_it_is_predicts(trained: Run) -> None:

@@ -310,7 +310,11 @@ def check_keras_heads(text: str) -> None:
     assert not (folder.parent / "proof").exists()
     of_another = saved_run(folder / "good", "bn-dropout", good, head_sha256="1" * 64)
     refused("digest", of_another.load_head, "SHA-256")
-    refused("features", lambda: saved_run(folder / "good", "bn-dropout", good).predict_proba(X[:, :5]), "shape")
+    refused(
+        "features",
+        lambda: saved_run(folder / "good", "bn-dropout", good).predict_proba(X[:, :5]),
+        "rows of 8 values, found 5",
+    )
     five = saved_run(folder / "good", "bn-dropout", good, classes=tuple("abcde"))
     refused("classes", lambda: five.predict_proba(X), "5 classes")
 
@@ -444,7 +448,11 @@ def check_sklearn_heads(text: str) -> None:
         refused(what, (lambda run=run: run.predict_proba(X)) if loads else run.load_head)
     assert not proof.exists()
     refused("digest", saved_run(folder / "good", "logistic", good, head_sha256="1" * 64).load_head, "SHA-256")
-    refused("width", lambda: saved_run(folder / "good", "logistic", good).predict_proba(X[:, :5]), "shape")
+    refused(
+        "width",
+        lambda: saved_run(folder / "good", "logistic", good).predict_proba(X[:, :5]),
+        "rows of 8 values, found 5",
+    )
     os.mkfifo(folder / "good" / "pipe")
     refused("pipe", saved_run(folder / "good", "logistic", folder / "pipe").load_head)
 
@@ -532,7 +540,8 @@ def check_spreadsheets(data: str, run: Path) -> None:
     shown(0, "predict", "--csv", "formulas.csv", "--quiet", "--", run, *names)
     with open("formulas.csv", newline="", encoding="utf-8") as file:
         header, *rows = csv.reader(file)
-    assert [row[0] for row in rows] == [f"'{name}" for name in names], rows
+    signed = ("+1", "-1")  # plain text with a sign: no formula can be made of it
+    assert [row[0] for row in rows] == [name if name.startswith(signed) else f"'{name}" for name in names], rows
     assert set(header[2:]) == {f"p:{name}" for name in (*FORMULAS, "[red]\x1b")}
     inputs = keras.Input((32, 32, 3))
     for name in ("=1+1.keras", "@\x1b.keras"):
@@ -622,7 +631,7 @@ def check_images() -> None:
     from featstore.images.decode import decode_rgb
 
     photo = draw("discs", 1)
-    foreign = {kind: io.BytesIO() for kind in ("PDF", "EPS", "PPM", "TGA", "PCX", "ICO", "JPEG2000")}
+    foreign = {kind: io.BytesIO() for kind in ("PDF", "EPS", "TGA", "PCX", "ICO")}
     for kind, out in foreign.items():
         photo.save(out, kind)
     bombs = {

@@ -211,7 +211,7 @@ def test_prune_says_which_key_is_in_use(tmp_path: Path) -> None:
         (["--max-size", "much"], "invalid value for '--max-size': much: expected a size, as in 512M or 2G"),
         (["--max-size", "5"], "invalid value for '--max-size': 5: expected a size with its unit, as in 5M or 5G"),
         (["--key", "zz"], "--key zz: no key in"),
-        (["--key", ""], "--key : no key in"),
+        (["--key", ""], "--key '': no key in"),
     ],
 )
 def test_bad_options_are_usage_errors(tmp_path: Path, options: list[str], message: str) -> None:

@@ -30,6 +30,14 @@ def bn_dropout(shape: tuple[int, ...], classes: int) -> Any:
     return keras.Sequential([keras.Input(shape), *pooled, *parts, layers.Dense(classes, "softmax")])
 
 
+def fc_bn(shape: tuple[int, ...], classes: int) -> Any:
+    """A dropout of 0.8 before each of two dense layers with BatchNormalization, and before the softmax."""
+    parts: list[Any] = [layers.Flatten()]
+    for _ in range(2):
+        parts += [layers.Dropout(0.8), layers.Dense(8, "relu"), layers.BatchNormalization()]
+    return keras.Sequential([keras.Input(shape), *parts, layers.Dropout(0.8), layers.Dense(classes, "softmax")])
+
+
 def vgg_fc(shape: tuple[int, ...], classes: int) -> Any:
     """The top model of the Keras blog: a sigmoid for two classes."""
     last = layers.Dense(1, "sigmoid") if classes == 2 else layers.Dense(classes, "softmax")
@@ -62,6 +70,7 @@ class Twin(NamedTuple):
 KERAS = [
     Twin("bn-dropout", bn_dropout, (12,), "abc", 1e-2, {"units": 8}),
     Twin("bn-dropout", bn_dropout, (4, 4, 3), "ab", 1e-2, {"units": 8}),
+    Twin("fc-bn", fc_bn, (3, 3, 4), "abc", 1e-2, {"units": 8}),
     Twin("vgg-fc", vgg_fc, (3, 3, 4), "ab", 1e-2, {"units": 8}),
     Twin("vgg-fc", vgg_fc, (12,), "abc", 0.3, {"units": 8}),
     Twin("scratch-cnn", scratch_cnn, (16, 16, 3), "abc", 1e-3, {}),
