@@ -224,7 +224,7 @@ def list_files(paths: OneOrMorePaths, options: DataOptions | None = None) -> Man
     notes: list[str] = []
     named = one_or_more(paths, "images")
     for path in named:
-        walk = Walk(os.path.realpath(path), options or DataOptions())
+        walk = Walk(os.path.realpath(path) if os.path.isdir(path) else path, options or DataOptions())
         if os.path.isdir(path):
             refuse_whole_disk(path)
             pictures += (Picture(file, info) for file, info in walk.files(path))

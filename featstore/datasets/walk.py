@@ -73,7 +73,7 @@ class Walk:
     def links_out(self, top: str) -> list[str]:
         """Return the names of the folders directly below `top` that are links out of the data set and not followed."""
         with self._listed(top) as entries:
-            return sorted(e.name for e in entries if e.is_dir() and self._reason_against_link(e) == LINK_OUT)
+            return sorted(e.name for e in entries if _leads_to_folder(e) and self._reason_against_link(e) == LINK_OUT)
 
     def has_images(self, top: str) -> bool:
         """Return whether a file directly in `top` has a name like an image."""
@@ -141,12 +141,7 @@ class Walk:
         return has_image_name(entry.name) and not self._is_folder(entry)
 
     def _is_folder(self, entry: os.DirEntry[str]) -> bool:
-        if entry.is_dir(follow_symlinks=False):
-            return True
-        try:
-            return entry.is_dir() and not self._reason_against_link(entry)
-        except OSError:  # a link to itself
-            return False
+        return entry.is_dir(follow_symlinks=False) or (_leads_to_folder(entry) and not self._reason_against_link(entry))
 
     def _reason_against_link(self, entry: os.DirEntry[str]) -> str:
         """Return why a link is not followed; nothing if it is, or if `entry` is not a link."""
@@ -184,3 +179,11 @@ class Walk:
             return os.path.realpath(path).startswith(self._root + os.sep)
         except OSError:  # it leads through a folder without permission
             return False
+
+
+def _leads_to_folder(entry: os.DirEntry[str]) -> bool:
+    """Return whether `entry` is a folder, or a link to one; a link to itself leads nowhere."""
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False

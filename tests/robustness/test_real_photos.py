@@ -45,7 +45,7 @@ def test_each_file_is_a_row_or_listed_as_its_manifest_says(nasty: Path, real_dat
     rows = {Path(picture.path).name for picture in extraction.manifest.pictures}
     reasons = {Path(item.path).name: item.reason for item in extraction.manifest.skipped}
     assert rows.isdisjoint(reasons)
-    assert rows | set(reasons) == {path.name for path in nasty.iterdir()}
+    assert rows | set(reasons) == {path.name for path in nasty.iterdir()} - {"MANIFEST.csv"}  # no image by its name
     assert len([name for name in rows if name.startswith("good-")]) == 20
     assert all(reasons.values())
     refused = ("raises", "open raises", "opens, pixel decode raises", "huge declared size; must be refused cheaply")
