@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from textwrap import fill
 from typing import Any
 
 from featstore.heads.interface import Curve
@@ -15,6 +16,7 @@ from featstore.plots.text import in_our_style
 _STYLES = ("-", "--", ":", "-.")
 _ROW = 0.24  # inches
 _LETTER = 0.065  # inches, the width of a letter in a label
+_TITLE_WIDTH = 85  # letters in a line of the title
 _MIN_SPAN = 0.1  # of the accuracy axis; a smaller one would magnify noise
 
 
@@ -48,7 +50,7 @@ def draw_comparison(
         figure = Figure((6.5 + _LETTER * max(30, *map(len, labels)), top + bottom), layout="constrained")
         # two subfigures: in one grid, the legend next to the curves would narrow the rows above it too
         parts: Any = figure.subfigures(2, 1, height_ratios=[top, bottom]) if has_curves else [figure]
-        parts[0].suptitle(title, fontsize=TITLE, parse_math=False)
+        parts[0].suptitle(fill(title, _TITLE_WIDTH), fontsize=TITLE, parse_math=False)
         _draw_intervals(parts[0].subplots(), labels, accuracies, intervals)
         if has_curves:
             _draw_curves(parts[1].subplots(), labels, curves, which)

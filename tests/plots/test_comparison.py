@@ -55,6 +55,13 @@ def test_nothing_is_cut_at_the_edges() -> None:
     assert long.shape[1] > plot(1).shape[1]
 
 
+def test_a_long_title_has_several_lines() -> None:
+    """What all rows share stands in it, and nothing of it is cut off."""
+    pixels = image(["a", "b"], [0.5, 0.6], [(0.4, 0.6), (0.5, 0.7)], [None, None], "a word of the title " * 12)
+    edges = np.concatenate([pixels[:, :3], pixels[:, -3:]], axis=1)
+    assert (edges == 255).all()
+
+
 def test_curves_do_not_narrow_the_rows() -> None:
     """The dots stand where they stand without the second panel, whatever its legend needs."""
     plain, both = plot(8), plot(8, curves=8)
