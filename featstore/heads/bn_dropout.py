@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from featstore.heads.keras_head import KerasHead
+from featstore.heads.keras_head import NORMALIZED, KerasHead
 from featstore.heads.parameters import BnDropoutParameters
 
 
@@ -14,21 +14,7 @@ class BnDropoutHead(BnDropoutParameters, KerasHead):
     """Max-pooling of a map, flatten, dropout p/2, dense + BN, dropout p/2, dense + BN, dropout p, softmax."""
 
     NAME: ClassVar[str] = "bn-dropout"
-    SAVED_CLASSES: ClassVar[frozenset[str]] = frozenset(
-        {
-            "Sequential",
-            "InputLayer",
-            "MaxPooling2D",
-            "Flatten",
-            "Dropout",
-            "Dense",
-            "BatchNormalization",
-            "DTypePolicy",
-            "GlorotUniform",
-            "Zeros",
-            "Ones",
-        }
-    )
+    SAVED_CLASSES: ClassVar[frozenset[str]] = NORMALIZED | {"MaxPooling2D"}
 
     def build(self, shape: tuple[int, ...], classes: int) -> Any:
         from keras import Input, Sequential, layers

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from featstore.heads.keras_head import KerasHead
+from featstore.heads.keras_head import NORMALIZED, KerasHead
 from featstore.heads.parameters import FcBnParameters
 
 
@@ -17,20 +17,7 @@ class FcBnHead(FcBnParameters, KerasHead):
     """
 
     NAME: ClassVar[str] = "fc-bn"
-    SAVED_CLASSES: ClassVar[frozenset[str]] = frozenset(
-        {
-            "Sequential",
-            "InputLayer",
-            "Flatten",
-            "Dropout",
-            "Dense",
-            "BatchNormalization",
-            "DTypePolicy",
-            "GlorotUniform",
-            "Zeros",
-            "Ones",
-        }
-    )
+    SAVED_CLASSES: ClassVar[frozenset[str]] = NORMALIZED
 
     def build(self, shape: tuple[int, ...], classes: int) -> Any:
         from keras import Input, Sequential, layers

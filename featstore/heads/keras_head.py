@@ -23,6 +23,11 @@ from featstore.system.tensorflow_loader import load_tensorflow
 _PREDICT_BATCH = 256
 
 
+# Objects of Keras in saved heads of dense layers, and of those with BatchNormalization.
+DENSE = frozenset({"Sequential", "InputLayer", "Flatten", "Dense", "Dropout", "DTypePolicy", "GlorotUniform", "Zeros"})
+NORMALIZED = DENSE | {"BatchNormalization", "Ones"}
+
+
 @dataclass
 class KerasHead(KerasParameters):
     """A small network trained with Adam at the learning rate `rate`, in batches of `batch` rows.

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from featstore.errors import UsageError, param
-from featstore.heads.keras_head import KerasHead
+from featstore.heads.keras_head import DENSE, KerasHead
 from featstore.heads.parameters import ScratchCnnParameters
 
 MIN_SIDE = 16  # px: three halvings leave a map of 2x2
@@ -22,20 +22,7 @@ class ScratchCnnHead(ScratchCnnParameters, KerasHead):
     """
 
     NAME: ClassVar[str] = "scratch-cnn"
-    SAVED_CLASSES: ClassVar[frozenset[str]] = frozenset(
-        {
-            "Sequential",
-            "InputLayer",
-            "Conv2D",
-            "MaxPooling2D",
-            "Flatten",
-            "Dropout",
-            "Dense",
-            "DTypePolicy",
-            "GlorotUniform",
-            "Zeros",
-        }
-    )
+    SAVED_CLASSES: ClassVar[frozenset[str]] = DENSE | {"Conv2D", "MaxPooling2D"}
 
     def build(self, shape: tuple[int, ...], classes: int) -> Any:
         if len(shape) != 3 or shape[2] != 3 or min(shape[:2]) < MIN_SIDE:

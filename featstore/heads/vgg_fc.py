@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from featstore.heads.keras_head import KerasHead
+from featstore.heads.keras_head import DENSE, KerasHead
 from featstore.heads.parameters import VggFcParameters
 
 
@@ -18,9 +18,7 @@ class VggFcHead(VggFcParameters, KerasHead):
     """
 
     NAME: ClassVar[str] = "vgg-fc"
-    SAVED_CLASSES: ClassVar[frozenset[str]] = frozenset(
-        {"Sequential", "InputLayer", "Flatten", "Dense", "Dropout", "DTypePolicy", "GlorotUniform", "Zeros"}
-    )
+    SAVED_CLASSES: ClassVar[frozenset[str]] = DENSE
 
     def build(self, shape: tuple[int, ...], classes: int) -> Any:
         from keras import Input, Sequential, layers
