@@ -9,13 +9,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # what a type checker and an editor see; a test holds it against _HOMES
-    from featstore.api import check_base as check_base
-    from featstore.api import compare as compare
-    from featstore.api import evaluate as evaluate
-    from featstore.api import extract as extract
-    from featstore.api import fine_tune as fine_tune
-    from featstore.api import predict as predict
-    from featstore.api import train_head as train_head
+    from featstore.api.base_checking import check_base as check_base
+    from featstore.api.comparing import compare as compare
+    from featstore.api.evaluating import evaluate as evaluate
+    from featstore.api.extracting import extract as extract
+    from featstore.api.fine_tuning import fine_tune as fine_tune
+    from featstore.api.head_training import train_head as train_head
+    from featstore.api.predicting import predict as predict
     from featstore.base_check.labelled import LabelledCheck as LabelledCheck
     from featstore.base_check.unlabelled import UnlabelledCheck as UnlabelledCheck
     from featstore.comparison.result import Comparison as Comparison
@@ -72,19 +72,19 @@ _HOMES = {
     "UnlabelledCheck": "featstore.base_check.unlabelled",
     "UnreadableImage": "featstore.errors",
     "UsageError": "featstore.errors",
-    "check_base": "featstore.api",
-    "compare": "featstore.api",
+    "check_base": "featstore.api.base_checking",
+    "compare": "featstore.api.comparing",
     "complete_splits": "featstore.datasets.splits",
-    "evaluate": "featstore.api",
-    "extract": "featstore.api",
-    "fine_tune": "featstore.api",
+    "evaluate": "featstore.api.evaluating",
+    "extract": "featstore.api.extracting",
+    "fine_tune": "featstore.api.fine_tuning",
     "list_runs": "featstore.runs.listing",
     "load_features": "featstore.features.load",
     "load_run": "featstore.runs.files",
     "open_features": "featstore.features.load",
-    "predict": "featstore.api",
+    "predict": "featstore.api.predicting",
     "scan": "featstore.datasets.sources",
-    "train_head": "featstore.api",
+    "train_head": "featstore.api.head_training",
 }
 
 __all__ = [

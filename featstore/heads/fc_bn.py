@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from featstore.heads.keras_head import NORMALIZED, KerasHead
-from featstore.heads.parameters import FcBnParameters
+from featstore.heads.keras_parameters import FcBnParameters
 
 
 @dataclass

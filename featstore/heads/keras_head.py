@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from featstore.bases.keras_file import refuse_layers
 from featstore.heads.interface import Curve, Labelled
+from featstore.heads.keras_parameters import KerasParameters
 from featstore.heads.logits import loss_and_accuracy, probabilities_of
 from featstore.heads.loop import Batch, Group, Training, compile_step, divide
-from featstore.heads.parameters import KerasParameters
 from featstore.heads.saving import compile_logits, read_network, save_network
 from featstore.system.progress import OnStep
 from featstore.system.tensorflow_loader import load_tensorflow

@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featstore.errors import RunError
+from featstore.heads.baseline_parameters import LogisticParameters
 from featstore.heads.interface import Curve, Labelled
 from featstore.heads.linear import LinearClassifier, load_linear
 from featstore.heads.logits import loss_and_accuracy, probabilities_of
-from featstore.heads.parameters import LogisticParameters
 from featstore.heads.skops_file import load_skops
 from featstore.system.environment import default_threads
 from featstore.system.imports import collection_paused

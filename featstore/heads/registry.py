@@ -8,14 +8,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from featstore.errors import UsageError
-from featstore.heads.parameters import (
-    BnDropoutParameters,
-    FcBnParameters,
-    LogisticParameters,
-    ScratchCnnParameters,
-    VggFcParameters,
-    parse_parameters,
-)
+from featstore.heads.baseline_parameters import LogisticParameters
+from featstore.heads.keras_parameters import BnDropoutParameters, FcBnParameters, ScratchCnnParameters, VggFcParameters
+from featstore.heads.parameters import parse_parameters
 from featstore.system.words import spelled_as
 
 if TYPE_CHECKING:

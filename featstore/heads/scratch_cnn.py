@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from featstore.errors import UsageError, param
 from featstore.heads.keras_head import DENSE, KerasHead
-from featstore.heads.parameters import ScratchCnnParameters
+from featstore.heads.keras_parameters import ScratchCnnParameters
 
 MIN_SIDE = 16  # px: three halvings leave a map of 2x2
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from featstore.heads.keras_head import DENSE, KerasHead
-from featstore.heads.parameters import VggFcParameters
+from featstore.heads.keras_parameters import VggFcParameters
 
 
 @dataclass

@@ -1,0 +1,54 @@
+"""`featstore.extract`"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Unpack
+
+from featstore.api.common import FeatureKeywords
+from featstore.datasets.options import split_keywords
+from featstore.datasets.sources import DataLike, as_manifest
+from featstore.extraction.recipe_grid import make_recipes
+from featstore.system.progress import Progress, displayed
+
+if TYPE_CHECKING:
+    from featstore.extraction.cache import CacheLike
+    from featstore.extraction.pipeline import Extraction
+
+
+def extract(
+    data: DataLike,
+    *,
+    cache: CacheLike = None,
+    progress: bool | Progress = False,
+    **options: Unpack[FeatureKeywords],
+) -> Extraction:
+    """Complete the features of a data set in the cache.
+
+    Only rows that are missing are computed. With views `augment:K` the training images, which need labels, get their
+    augmented versions too.
+
+    Args:
+        data: A folder; a table with columns such as path and label, as CSV, Parquet, DataFrame or mapping; a list of
+            paths or of pairs (path, label); arrays or images of Pillow, alone, as (images, labels) or in a .npz; or the
+            manifest of any of them, from `scan`.
+        cache: A `Cache`, or the folder of one. Default: $FEATSTORE_CACHE, or `cache` in the working folder.
+        progress: Whether to show a display on standard error, or a `Progress` of your own.
+        **options: The fields of `Recipe`; all but `augment`, `weights_seed` and `top` may be lists, which makes one set
+            of features for each combination. And those of `DataOptions`: how `data` is read.
+
+    Returns:
+        The images that have all their rows, with digests, and a `FeatureSet` for each recipe and size.
+
+    Raises:
+        UsageError: An option makes no sense.
+        DataError: The layout of `data` is not known, or no image of it can be read.
+        BaseUnavailable: The base or its weights cannot be loaded.
+        StoreError: The cache cannot be read or written.
+    """
+    from featstore.extraction.pipeline import extract_all
+
+    reading, features = split_keywords(options)
+    recipes = make_recipes(**features)
+    manifest = as_manifest(data, reading, cache)
+    with displayed(progress) as display:
+        return extract_all(manifest, recipes, cache, display)

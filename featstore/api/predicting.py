@@ -1,0 +1,56 @@
+"""`featstore.predict`"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Unpack
+
+from featstore.api.common import loaded
+from featstore.datasets.options import DataOptions, ImageKeywords
+from featstore.datasets.sources import DataLike
+from featstore.system.fields import check_names
+from featstore.system.paths import OneOrMorePaths, OnePath
+from featstore.system.progress import Progress, displayed
+
+if TYPE_CHECKING:
+    from featstore.extraction.cache import CacheLike
+    from featstore.runs.prediction import Prediction
+    from featstore.runs.run import Run
+
+
+def predict(
+    run: Run | OnePath,
+    images: DataLike,
+    *,
+    weights: OneOrMorePaths | None = None,
+    cache: CacheLike = None,
+    progress: bool | Progress = False,
+    **options: Unpack[ImageKeywords],
+) -> Prediction:
+    """Predict the labels of images.
+
+    Features go through the cache, so images that were seen before cost nothing.
+
+    Args:
+        run: A run, or its folder.
+        images: One or more image files, and folders of them; or a table, arrays or images in memory, as `data` of the
+            other verbs.
+        weights: File of the base's weights, if it was moved; one for each base of the run.
+        cache: A `Cache`, or the folder of one. Default: $FEATSTORE_CACHE, or that of the run.
+        progress: Whether to show a display on standard error, or a `Progress` of your own.
+        **options: `follow_links`, `image_folder` and `path_column` of `DataOptions`: how `images` is read.
+
+    Returns:
+        Label and probabilities of each image that can be read, in the order given, folders sorted.
+
+    Raises:
+        DataError: No image can be read.
+        RunError: The base or its weights are not those of the run.
+        BaseUnavailable: An image is not in the cache, and the weights are not there.
+    """
+    from featstore.runs.prediction import predict_images
+
+    check_names("option", options, ImageKeywords.__annotations__)
+    with displayed(progress) as display:
+        return predict_images(
+            loaded(run), images, DataOptions(**options), weights=weights, cache=cache, progress=display
+        )
