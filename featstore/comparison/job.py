@@ -218,7 +218,7 @@ def _score(
     probabilities: NDArray[np.float64], pictures: Sequence[Picture], classes: Sequence[str]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return (n,) 1.0 where the most probable class is right and 0.0 elsewhere, and (n,) the log loss of each image."""
-    from featstore.evaluation.metrics import log_losses
+    from featstore.evaluation.probability_scores import log_losses
 
     truth = [classes.index(p.class_name) for p in pictures]
     return (probabilities.argmax(axis=1) == truth).astype(float), log_losses(probabilities, truth)

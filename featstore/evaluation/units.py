@@ -28,7 +28,7 @@ class Units:
     @classmethod
     def single(cls, n: int) -> Units:
         """Return n images that are a unit each."""
-        return cls(np.arange(n).astype(str))
+        return cls(np.arange(n))
 
     def __len__(self) -> int:
         """Return the number of units."""
@@ -45,7 +45,7 @@ class Units:
 
     def of(self, images: NDArray[np.bool_]) -> Units:
         """Return the units of some of the images; `images` (n,) is true for these."""
-        return Units(self._unit_of[images])
+        return Units.single(int(images.sum())) if self.are_single else Units(self._unit_of[images])
 
     def totals(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the sums (units, ...) over the images of each unit of `values` (n, ...)."""

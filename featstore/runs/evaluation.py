@@ -54,11 +54,9 @@ class Evaluation(Shown):
 
     def parts(self) -> Iterator[str | Table]:
         """Yield the metrics and the remarks."""
-        from featstore.evaluation.metrics import metrics_table
-        from featstore.evaluation.remarks import remark_line
+        from featstore.evaluation.shown import metrics_parts
 
-        yield metrics_table(self.metrics)
-        yield from map(remark_line, self.remarks)
+        yield from metrics_parts(self.metrics, self.remarks)
 
 
 @pinned()
