@@ -47,6 +47,11 @@ class Units:
         """Return the units of some of the images; `images` (n,) is true for these."""
         return Units(self._unit_of[images])
 
+    @property
+    def shares(self) -> NDArray[np.float64]:
+        """The share (n,) that each image has of its unit: 1 divided by the number of images of the unit."""
+        return np.asarray(1 / self._sizes[self._unit_of])
+
     def totals(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the sums (units, ...) over the images of each unit of `values` (n, ...)."""
         totals = np.zeros((len(self), *values.shape[1:]))

@@ -98,7 +98,7 @@ def evaluate_run(
     for split, pictures in _by_split(splits, extraction.manifest).items():
         probabilities = run.predict_blocks(load_in_blocks(pictures, extraction.plans, cache))
         labels, units = labels_of(pictures), units_of(pictures)
-        use = used_for(pictures, splits, run.stops_on_val)
+        use = used_for(pictures, splits, run.use_of_val)
         metrics[split] = compute_metrics(probabilities, labels, run.classes, units, use)
         confusion[split] = count_confusion(probabilities, columns_of(labels, run.classes), run.classes, units)
     if not metrics:
