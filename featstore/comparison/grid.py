@@ -126,6 +126,7 @@ def command_line(
         words += ["--set", f"{key}={'none' if value is None else value}"]
     for flag, value in (("--train-on", cell.head.train_on), ("--average", cell.head.average)):
         words += [flag, value] if value else []
+    words += [] if cell.head.calibrate else [flag_of("no_calibrate")]
     for field in fields(measurement):
         if (value := getattr(measurement, field.name)) != field.default:
             words += [flag_of(field.name), *([] if value is True else [str(value)])]

@@ -55,6 +55,11 @@ class Units:
         units._factor = self._factor * factor
         return units
 
+    @property
+    def shares(self) -> NDArray[np.float64]:
+        """The share (n,) that each image has of its unit: 1 divided by the number of images of the unit."""
+        return np.asarray(1 / self._sizes[self._unit_of])
+
     def totals(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the sums (units, ...) over the images of each unit of `values` (n, ...)."""
         totals = np.zeros((len(self), *values.shape[1:]))

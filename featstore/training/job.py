@@ -17,13 +17,14 @@ from featstore.extraction.pipeline import FeatureSet
 from featstore.extraction.recipe import Recipe
 from featstore.runs.files import save_run
 from featstore.runs.folders import check_name, check_root, publish_run
-from featstore.runs.measuring import measure_splits
+from featstore.runs.measuring import measure_splits, use_of_validation
 from featstore.runs.moves import moved_notes
 from featstore.runs.run import Run
 from featstore.system.environment import utc_now, versions
 from featstore.system.files import file_digest
 from featstore.system.paths import OnePath, one_path
 from featstore.system.pinned import pinned
+from featstore.training.calibration import scores_for
 from featstore.training.endings import saved_if_interrupted
 from featstore.training.fit import FitResult, HeadFit, Prepared, prepare, remark_on_training
 from featstore.training.fold_advice import advise_folds
@@ -169,8 +170,8 @@ def _save(
     from featstore.heads.registry import HEADS
 
     manifest, estimator = prepared.manifest, fitted.estimator
-    stops_on_val = HEADS[head.head].stops_on_val
-    metrics = measure_splits(fitted.probabilities, fitted.pictures, manifest.classes, stops_on_val)
+    use_of_val = use_of_validation(stops=HEADS[head.head].stops_on_val, calibrates=fitted.temperature is not None)
+    metrics = measure_splits(fitted.probabilities, fitted.pictures, manifest.classes, use_of_val)
     remarks = remarks_on(metrics, remark_on_training(estimator))
     if estimated is None:
         remarks += advise_folds(metrics, prepared.given, command)
@@ -195,6 +196,8 @@ def _save(
             date=utc_now(),
             command=command,
             interrupted=interrupted,
+            temperature=fitted.temperature,
+            conformal=scores_for(fitted.probabilities, fitted.pictures, manifest.classes),
             fractions=fractions,
             notes=(*summary.leaks, *moved_notes(runs, manifest), *summary.remarks),
             folds=estimated,
