@@ -30,6 +30,7 @@ _COMMANDS = {  # and the modules that they are in
     "extract": "extract",
     "train-head": "train_head",
     "compare": "compare",
+    "sweep": "sweep",
     "check-base": "check_base",
     "fine-tune": "fine_tune",
     "evaluate": "evaluate",
