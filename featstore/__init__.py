@@ -37,6 +37,7 @@ if TYPE_CHECKING:  # what a type checker and an editor see; a test holds it agai
     from featstore.features.bottleneck import Bottleneck as Bottleneck
     from featstore.features.load import load_features as load_features
     from featstore.features.load import open_features as open_features
+    from featstore.features.save import save_features as save_features
     from featstore.finetuning.result import FineTuned as FineTuned
     from featstore.runs.evaluation import Evaluation as Evaluation
     from featstore.runs.files import load_run as load_run
@@ -86,6 +87,7 @@ _HOMES = {
     "load_run": "featstore.runs.files",
     "open_features": "featstore.features.load",
     "predict": "featstore.api.predicting",
+    "save_features": "featstore.features.save",
     "scan": "featstore.datasets.sources",
     "sweep": "featstore.api.sweeping",
     "train_head": "featstore.api.head_training",
@@ -128,6 +130,7 @@ __all__ = [
     "load_run",
     "open_features",
     "predict",
+    "save_features",
     "scan",
     "sweep",
     "train_head",

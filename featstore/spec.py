@@ -13,6 +13,7 @@ from typing import Any, Literal, get_args
 
 from featstore.errors import StoreError, UsageError
 from featstore.images.preprocessing import NAMED, Preprocessing, Triple
+from featstore.images.probe import Probe
 from featstore.images.reading import ALL_BITS, Reading
 from featstore.images.views import Augmentation
 
@@ -148,7 +149,7 @@ class FeatureSpec:
 
 def _reading(given: dict[str, Any]) -> Reading:
     height, width = map(int, given["size"])
-    resize = augmentation = None
+    resize = augmentation = probe = None
     if "resize" in given:
         rows, columns = map(int, given["resize"])
         resize = rows, columns
@@ -156,7 +157,10 @@ def _reading(given: dict[str, Any]) -> Reading:
         ranges = {name: value for name, value in given["augmentation"].items() if name != "version"}
         augmentation = Augmentation(**ranges)
     bits = int(given.get("bits", ALL_BITS))
-    return Reading(height, width, given["name"], given["fit"], given["interpolation"], resize, augmentation, bits)
+    probe = Probe(given["probe"]["name"], given["probe"].get("amount")) if "probe" in given else None
+    return Reading(
+        height, width, given["name"], given["fit"], given["interpolation"], resize, augmentation, bits, probe
+    )
 
 
 def _canonical(value: Any) -> str:

@@ -28,6 +28,7 @@ _COMMANDS = {  # and the modules that they are in
     "quickstart": "quickstart",
     "scan": "scan",
     "extract": "extract",
+    "features": "features",
     "train-head": "train_head",
     "compare": "compare",
     "sweep": "sweep",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import shlex
 import sys
 from collections.abc import Callable, Sequence
@@ -18,9 +17,9 @@ from featstore.errors import StoreError, UsageError
 from featstore.system.fields import flag_of
 from featstore.system.progress import Display, Progress
 from featstore.system.text import Table, safe
+from featstore.system.text import spreadsheet_text as spreadsheet_text
 
 T = TypeVar("T")
-_SIGNED = re.compile(r"[+-][\w .,/-]*")
 STANDARD_OUTPUT = Path("-")  # as the value of an option that names a file to write
 
 
@@ -59,16 +58,6 @@ def print_json(value: dict[str, Any]) -> None:
 def print_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Print aligned columns."""
     print(Table(header, rows))
-
-
-def spreadsheet_text(text: str) -> str:
-    """Return `text` for a cell of a CSV, with a leading quote if a spreadsheet would read a formula (OWASP's list).
-
-    A sign before plain words or a number is not a formula that could do anything: that takes a call or a reference. So
-    the class -1 stays -1. Text that begins with a quote gets one more, so different texts stay different.
-    """
-    is_formula = text.startswith(("=", "+", "-", "@", "\t", "\r", "\n", "'")) and not _SIGNED.fullmatch(text)
-    return f"'{text}" if is_formula else text
 
 
 def warn(notes: Sequence[str], progress: Progress) -> None:

@@ -30,6 +30,7 @@ _WORDS = {
     "reading.fit": "fit",
     "reading.interpolation": "interpolation",
     "reading.bits": "bits of grey images",
+    "reading.probe": "probe",
     "reading.augmentation.version": "version of the augmentation",
     "preprocessing": "preprocessing",
     "layer": "layer",
@@ -121,7 +122,17 @@ def _phrase(name: str, old: Any, new: Any) -> str:
         return f"{words} {_variant(old, new)} -> {_variant(new, old)}"
     if name == "reading.bits":  # left out where they are all
         old, new = (ALL_BITS if bits is None else bits for bits in (old, new))
+    if name == "reading.probe":
+        old, new = map(_probe, (old, new))
     return f"{words} {_text(old)} -> {_text(new)}"
+
+
+def _probe(described: Any) -> Any:
+    """Return a probe as it is given, as in `blur=2`."""
+    if not isinstance(described, dict) or "name" not in described:
+        return described
+    amount = described.get("amount")
+    return f"{described['name']}={amount:g}" if isinstance(amount, float) else described["name"]
 
 
 def _variant(described: Any, other: Any = None) -> str:

@@ -39,7 +39,7 @@ def load_features(
     """
     from featstore.features.arrays import gather
 
-    return gather(_of_split(manifest, split), Cache.at(cache).store(spec), spec.reading.plain)
+    return gather(pictures_of(manifest, split), Cache.at(cache).store(spec), spec.reading.plain)
 
 
 def open_features(
@@ -68,10 +68,10 @@ def open_features(
     """
     from featstore.features.arrays import open_rows
 
-    return open_rows(_of_split(manifest, split), Cache.at(cache).store(spec), spec.reading.plain)
+    return open_rows(pictures_of(manifest, split), Cache.at(cache).store(spec), spec.reading.plain)
 
 
-def _of_split(manifest: Manifest, split: str | None) -> Sequence[Picture]:
+def pictures_of(manifest: Manifest, split: str | None) -> Sequence[Picture]:
     """Return the images of `split`, or all; raises an error rather than return none."""
     if not isinstance(manifest, Manifest):
         raise UsageError(

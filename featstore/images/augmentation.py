@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from featstore.images.affine import transform
 from featstore.images.reading import Reading
 from featstore.images.resize import fit_image
 from featstore.images.views import Augmentation
@@ -52,7 +53,7 @@ def _version(
     brightness = 1 + random.uniform(-1, 1) * ranges.brightness
     pixels = fit_image(image.crop(box) if ranges.crop < 1 else image, reading)
     if ranges.rotation or ranges.shear or ranges.zoom:
-        pixels = _transform(pixels, _matrix(rotation, shear, zoom_x, zoom_y))
+        pixels = transform(pixels, _matrix(rotation, shear, zoom_x, zoom_y))
     if mirrored:
         pixels = pixels[:, ::-1]
     if ranges.brightness:
@@ -82,24 +83,3 @@ def _matrix(rotation: float, shear: float, zoom_x: float, zoom_y: float) -> NDAr
     turn = np.array([[math.cos(rotation), -math.sin(rotation)], [math.sin(rotation), math.cos(rotation)]])
     slant = np.array([[math.cos(shear), 0.0], [-math.sin(shear), 1.0]])
     return np.asarray(turn @ slant @ np.diag([zoom_x, zoom_y]))
-
-
-def _transform(pixels: NDArray[np.uint8], matrix: NDArray[np.float64]) -> NDArray[np.uint8]:
-    """Return `pixels` mapped by `matrix`, bilinear. Edge pixels are repeated outwards, as with fill_mode="nearest".
-
-    The result is rounded, so that a version keeps the mean level of its image. Pillow cuts the decimals of bytes off,
-    which makes them darker by half a level. So its map is of floats, a channel at a time.
-    """
-    height, width = pixels.shape[:2]
-    reach = np.abs(matrix) @ (width / 2, height / 2) - (width / 2, height / 2)
-    margin = max(0, math.ceil(reach.max())) + 2  # bilinear reads one pixel further
-    padded = np.pad(pixels, ((margin, margin), (margin, margin), (0, 0)), mode="edge")
-    centre = np.array([width / 2, height / 2])
-    (a, b), (d, e) = matrix
-    c, f = centre + margin - matrix @ centre
-    mapped = np.empty_like(pixels)
-    for channel in range(3):
-        image = Image.fromarray(padded[..., channel].astype(np.float32))
-        levels = image.transform((width, height), Image.Transform.AFFINE, (a, b, c, d, e, f), Image.Resampling.BILINEAR)
-        mapped[..., channel] = np.rint(np.asarray(levels))
-    return mapped

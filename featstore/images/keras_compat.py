@@ -14,6 +14,7 @@ from PIL import Image
 
 from featstore.errors import UnreadableImage
 from featstore.images.decode import frame_count, open_image
+from featstore.images.probing import change_image
 from featstore.images.reading import Reading
 from featstore.system.limits import max_pixels
 
@@ -28,6 +29,8 @@ def read_like_keras(raw: bytes, reading: Reading) -> NDArray[np.float32]:
     _check(open_image(raw))
     try:
         image = tf.io.decode_image(raw, channels=3, expand_animations=False)
+        if reading.probe:
+            image = tf.constant(np.asarray(change_image(Image.fromarray(image.numpy()), reading.probe)))
         return np.asarray(_resize(image, reading), np.float32)
     except tf.errors.InvalidArgumentError as error:
         raise UnreadableImage(f"cannot be decoded by TensorFlow: {_first_sentence(error)}") from error

@@ -10,6 +10,7 @@ from featstore.system.tensorflow_loader import load_tensorflow
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+    from PIL import Image
 
 
 def make_reader(reading: Reading) -> Callable[[bytes], NDArray[Any]]:
@@ -23,10 +24,10 @@ def make_reader(reading: Reading) -> Callable[[bytes], NDArray[Any]]:
         from featstore.images.keras_compat import read_like_keras
 
         return lambda raw: read_like_keras(raw, reading)
-    from featstore.images.decode import decode_rgb
     from featstore.images.resize import fit_image
 
-    return lambda raw: fit_image(decode_rgb(raw, reading.bits), reading)
+    decode = _make_decoder(reading)
+    return lambda raw: fit_image(decode(raw), reading)
 
 
 def make_views_reader(reading: Reading, views: Sequence[int]) -> Callable[[bytes], NDArray[Any]]:
@@ -34,16 +35,27 @@ def make_views_reader(reading: Reading, views: Sequence[int]) -> Callable[[bytes
 
     Otherwise it is like that of `make_reader`.
     """
-    from featstore.images.decode import decode_rgb
-
     if reading.augmentation is not None:
         from featstore.images.augmentation import augmented_views
 
-        ranges = reading.augmentation
-        return lambda raw: augmented_views(decode_rgb(raw, reading.bits), raw, reading, ranges, views)
+        decode, ranges = _make_decoder(reading), reading.augmentation
+        return lambda raw: augmented_views(decode(raw), raw, reading, ranges, views)
     if reading.resize is not None:
         from featstore.images.resize import fit_views
 
-        return lambda raw: fit_views(decode_rgb(raw, reading.bits), reading, views)
+        decode = _make_decoder(reading)
+        return lambda raw: fit_views(decode(raw), reading, views)
     read = make_reader(reading)
     return lambda raw: read(raw)[None]
+
+
+def _make_decoder(reading: Reading) -> Callable[[bytes], Image.Image]:
+    """Return a function from the bytes of a file to its RGB image, changed by the probe if there is one."""
+    from featstore.images.decode import decode_rgb
+
+    probe = reading.probe
+    if probe is None:
+        return lambda raw: decode_rgb(raw, reading.bits)
+    from featstore.images.probing import change_image
+
+    return lambda raw: change_image(decode_rgb(raw, reading.bits), probe)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from featstore.errors import UsageError, param
+from featstore.images.probe import Probe
 from featstore.images.views import CENTRE, WHOLE, Augmentation
 
 ReadingName = Literal["pillow", "keras-compat"]
@@ -38,6 +39,7 @@ class Reading:
         resize: (height, width) in px of the canvas from which views are cropped; None without crops.
         augmentation: Ranges of the random versions; None for views without randomness.
         bits: How many bits grey images of 16 bits use: 12 where their white is 4,095.
+        probe: How each image is changed before it is resized; None for images as they are.
     """
 
     height: int
@@ -48,6 +50,7 @@ class Reading:
     resize: tuple[int, int] | None = None
     augmentation: Augmentation | None = None
     bits: int = ALL_BITS
+    probe: Probe | None = None
 
     def __post_init__(self) -> None:
         allowed = INTERPOLATIONS if self.name == "pillow" else KERAS_INTERPOLATIONS
@@ -82,6 +85,7 @@ class Reading:
         crops = {"resize": list(self.resize)} if self.resize else {}
         augmented = {"augmentation": self.augmentation.describe()} if self.augmentation else {}
         depth = {} if self.bits == ALL_BITS else {"bits": self.bits}
+        changed = {"probe": self.probe.describe()} if self.probe else {}
         return {
             "name": self.name,
             "version": VERSIONS[self.name],
@@ -91,6 +95,7 @@ class Reading:
             **crops,
             **augmented,
             **depth,
+            **changed,
         }
 
 

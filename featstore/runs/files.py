@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from featstore.heads.interface import Curve
 
 IMAGES = "images.csv"
-_EARLIER = (3, 4)  # format versions that are read too: what they lack has a default
+_EARLIER = (3, 4, 5)  # format versions that are read too: what they lack has a default
 _COLUMNS = ("digest", "split", "group")  # the last one only if there are groups
 
 

@@ -30,9 +30,9 @@ if TYPE_CHECKING:
     from featstore.heads.interface import Classifier
 
 FORMAT = "featstore-run"
-FORMAT_VERSION = 5
+FORMAT_VERSION = 6
 # 2: several bases and views; 3: the images and their splits, and fine-tuning; 4: notes, head.npz; 5: date, command,
-# cache and interruption, paths that are hints, metrics by class, and remarks
+# cache and interruption, paths that are hints, metrics by class, and remarks; 6: more metrics, temperature, conformal
 _READING_HEAD = ForkLock()  # one for all runs: a lock in a run could not be copied or pickled
 
 
@@ -60,6 +60,9 @@ class Run(Shown):
         interrupted: Whether the training was interrupted, so that the run is the best of the epochs until then.
         fractions: Shares for `val` and `test`, used where the data set has no such splits.
         fine_tuning: Record of the fine-tuning; None for a head.
+        temperature: Number that the logits are divided by, as the validation split chose it; None if none was chosen.
+        conformal: Scores of the validation split in rising order, which say how large a set of classes must be; None if
+            there are none.
         notes: Reasons why the metrics are too good, such as copies of an image in two splits, or cannot be compared
             with those of earlier runs, whose splits were others.
         remarks: What a colleague would say of the training and its figures, the most important first.
@@ -87,6 +90,8 @@ class Run(Shown):
     command: str | None = None
     interrupted: bool = False
     fine_tuning: FineTuning | None = None
+    temperature: float | None = None
+    conformal: tuple[float, ...] | None = None
     notes: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
     versions: dict[str, str]

@@ -232,7 +232,7 @@ def _load(
     from featstore.sweeping.pool import Pool, PoolFeatures
     from featstore.sweeping.scoring import Search
 
-    pool = Pool.of(prepared.manifest, settings.folds, settings.val_fraction)
+    pool = Pool.of(prepared.manifest, settings.folds, settings.val_fraction, settings.seed)
     # each image is in the training split of some fold
     trained = prepared.manifest.with_pictures([p._replace(split="train") for p in pool.pictures])
     extract_augmented(trained, prepared.plans, prepared.cache, progress)

@@ -42,11 +42,11 @@ class Pool:
     folds: tuple[Fold, ...]
 
     @classmethod
-    def of(cls, manifest: Manifest, folds: int, val_fraction: float) -> Pool:
+    def of(cls, manifest: Manifest, folds: int, val_fraction: float, seed: int) -> Pool:
         """Return the images of `manifest` without those of its test split; raises DataError as `fold_splits` does."""
         from featstore.features.arrays import classes_of
 
-        divided = fold_splits(manifest, folds, val_fraction)
+        divided = fold_splits(manifest, folds, val_fraction, seed)
         pictures = divided[0].pictures
         splits = [np.array([p.split for p in fold.pictures]) for fold in divided]
         parts = tuple(Fold(*(np.flatnonzero(split == name) for name in ("train", "val", "test"))) for split in splits)

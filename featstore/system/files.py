@@ -76,6 +76,29 @@ def write_whole(path: Path, data: bytes) -> FileStat:
     return written
 
 
+@contextmanager
+def written_in_parts(path: Path) -> Iterator[BinaryIO]:
+    """Yield a file that gets the name `path` when the block ends, for what does not fit into memory.
+
+    As with `write_whole`, a reader sees all of it or nothing, it is then on disk, and nothing is left if the block
+    fails. The folder must exist. Raises StoreError.
+    """
+    temporary = path.with_name(f"{TEMPORARY}{os.getpid()}-{secrets.token_hex(8)}")
+    with _as_store_error(path, "written"):
+        file = os.fdopen(current_disk().create(temporary), "wb")
+        try:
+            with file:
+                yield file
+                file.flush()
+                current_disk().sync(file.fileno())
+            current_disk().rename(temporary, path)
+        except BaseException:
+            with suppress(OSError):
+                current_disk().remove(temporary)
+            raise
+        _sync_folder(path.parent)
+
+
 def open_regular(path: str | Path) -> tuple[BinaryIO, FileStat]:
     """Open a regular file for reading; return it with its state, taken before any byte is read.
 

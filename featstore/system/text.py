@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import fields
 from html import escape
 from typing import Any, NamedTuple
 
 _BRIEF = 200  # letters of a repr
+_SIGNED = re.compile(r"[+-][\w .,/-]*")
 _UNSAFE = {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"}  # control, format (bidirectional marks among them), surrogates, ...
 
 
@@ -31,6 +33,16 @@ def safe(text: str) -> str:
     return "".join(
         c.encode("unicode_escape", "surrogatepass").decode() if unicodedata.category(c) in _UNSAFE else c for c in text
     )
+
+
+def spreadsheet_text(text: str) -> str:
+    """Return `text` for a cell of a CSV, with a leading quote if a spreadsheet would read a formula (OWASP's list).
+
+    A sign before plain words or a number is not a formula that could do anything: that takes a call or a reference. So
+    the class -1 stays -1. Text that begins with a quote gets one more, so different texts stay different.
+    """
+    is_formula = text.startswith(("=", "+", "-", "@", "\t", "\r", "\n", "'")) and not _SIGNED.fullmatch(text)
+    return f"'{text}" if is_formula else text
 
 
 def screen_width() -> int | None:

@@ -24,6 +24,7 @@ from featstore.system.progress import Silent
 from featstore.system.text import Shown
 from helpers.cli import call
 from helpers.photos import write_photos
+from helpers.specs import SPEC
 
 VERBS = ("check_base", "extract", "train_head", "compare", "sweep", "fine_tune", "evaluate", "predict")
 
@@ -264,6 +265,7 @@ TAKE_PATHS: dict[str, Opener] = {
     "load_run": lambda path: featstore.load_run(path),
     "predict": lambda path: featstore.predict(path, path),
     "sweep": lambda path: featstore.sweep(path, model="pixels", size=8),
+    "save_features": lambda path: featstore.save_features(featstore.Manifest("photos", ()), SPEC, path),
     "scan": lambda path: featstore.scan(path),
     "train_head": lambda path: featstore.train_head(path, model="pixels", size=8),
 }

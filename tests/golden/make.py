@@ -20,12 +20,13 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image, features
 
+from featstore.images.probe import PROBES, Probe
 from featstore.images.readers import make_views_reader
 from featstore.images.reading import FITS, INTERPOLATIONS, KERAS_INTERPOLATIONS, VERSIONS, Reading
 from featstore.images.views import VIEWS, WHOLE, Augmentation
 
 HERE = Path(__file__).parent
-GROUPS = ("pillow", "keras-compat", "augmented")
+GROUPS = ("pillow", "keras-compat", "augmented", "probed")
 HEIGHT, WIDTH = 9, 11  # no aspect of the images, or some fits would be the same
 CANVAS = (12, 14)  # odd margins, so that rounding shows
 ALL_AT_ONCE = Augmentation(crop=0.3, rotation=20.0, brightness=0.2, seed=7)
@@ -51,7 +52,8 @@ def cases(group: str) -> dict[str, Case]:
     """By a name that says what it is."""
     return {
         f"{case.image} {case.reading.fit} {case.reading.interpolation} views {min(case.views)}-{max(case.views)}"
-        + (" of a canvas" if case.reading.resize else ""): case
+        + (" of a canvas" if case.reading.resize else "")
+        + (f" {case.reading.probe}" if case.reading.probe else ""): case
         for case in _cases(group)
     }
 
@@ -60,6 +62,11 @@ def _cases(group: str) -> Iterator[Case]:
     if group == "augmented":
         for image, (count, ranges) in product(("photo.jpg", "alpha.png"), ((3, Augmentation()), (4, ALL_AT_ONCE))):
             yield Case(image, Reading(HEIGHT, WIDTH, augmentation=ranges), tuple(range(1, count + 1)))
+        return
+    if group == "probed":
+        for image, probe in product(("photo.jpg", "alpha.png"), map(Probe, PROBES)):
+            if image.endswith(".jpg") or probe.name != "jpeg":  # which a decoder of photos has read
+                yield Case(image, Reading(HEIGHT, WIDTH, probe=probe), (WHOLE,))
         return
     interpolations = INTERPOLATIONS if group == "pillow" else KERAS_INTERPOLATIONS
     read = [image for image in images() if group == "pillow" or image.endswith((".jpg", ".png", ".gif"))]
@@ -74,6 +81,9 @@ def file_of(group: str) -> Path:
     """Where the pixels of its version are."""
     if group == "augmented":  # it begins with what `pillow` reads
         return HERE / f"augmented-{VERSIONS['pillow']}.{Augmentation().describe()['version']}.npz"
+    if group == "probed":
+        versions = "-".join(str(Probe(name).describe()["version"]) for name in PROBES)
+        return HERE / f"probed-{VERSIONS['pillow']}.{versions}.npz"
     return HERE / f"{group}-{VERSIONS[group]}.npz"
 
 

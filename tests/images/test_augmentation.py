@@ -9,7 +9,8 @@ import pytest
 from PIL import Image
 from scipy.ndimage import affine_transform
 
-from featstore.images.augmentation import _matrix, _transform
+from featstore.images.affine import transform
+from featstore.images.augmentation import _matrix
 from featstore.images.readers import make_reader, make_views_reader
 from featstore.images.reading import Reading
 from featstore.images.views import Augmentation
@@ -111,7 +112,7 @@ def test_versions_are_rounded_and_keep_the_mean_level() -> None:
     errors, edges = [], []
     for seed in range(60):
         pixels, matrix = smooth(seed), _matrix(*random.uniform(-0.4, 0.4, 2), *random.uniform(0.7, 1.4, 2))
-        error = _transform(pixels, matrix) - mapped(pixels, matrix)
+        error = transform(pixels, matrix) - mapped(pixels, matrix)
         assert np.abs(error).max() <= 0.5 + 1e-4
         inner = np.zeros(error.shape, bool)
         inner[4:-4, 4:-4] = True
@@ -134,7 +135,7 @@ def test_versions_of_an_image_have_its_mean_level(ranges: dict[str, float]) -> N
 def test_a_quarter_turn_turns() -> None:
     """It equals that of numpy: rotation is about the centre and in degrees."""
     pixels = np.asarray(draw("discs", 3, (32, 32)))
-    turned = _transform(pixels, _matrix(np.pi / 2, 0.0, 1.0, 1.0)).astype(int)
+    turned = transform(pixels, _matrix(np.pi / 2, 0.0, 1.0, 1.0)).astype(int)
     assert np.abs(turned - np.rot90(pixels, 1)).max() <= 1
 
 
@@ -143,7 +144,7 @@ def test_zoom_scales_about_the_centre_and_draws_the_edge_outwards() -> None:
     pixels = np.zeros((32, 32, 3), np.uint8)
     pixels[:, :] = (50, 60, 70)
     pixels[8:24, 8:24] = 200
-    out = _transform(pixels, _matrix(0.0, 0.0, 2.0, 2.0)).astype(int)
+    out = transform(pixels, _matrix(0.0, 0.0, 2.0, 2.0)).astype(int)
     assert (out[13:19, 13:19] == 200).all()
     assert (out[:10] == (50, 60, 70)).all()
     assert (out[:, -10:] == (50, 60, 70)).all()
@@ -153,7 +154,7 @@ def test_shear_slants_by_its_angle() -> None:
     """Columns slide past each other: at 45 degrees the lower the further, by what the angle says."""
     pixels = np.zeros((64, 64, 3), np.uint8)
     pixels[32:] = 255
-    out = _transform(pixels, _matrix(0.0, np.radians(30), 1.0, 1.0)).astype(int)[..., 0]
+    out = transform(pixels, _matrix(0.0, np.radians(30), 1.0, 1.0)).astype(int)[..., 0]
     edges = (out < 128).sum(axis=0)
     assert (edges[56] - edges[8]) / 48 == pytest.approx(np.sin(np.radians(30)), abs=0.05)
 

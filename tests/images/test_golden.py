@@ -18,7 +18,7 @@ import pytest
 from golden import make
 from PIL import Image
 
-from featstore.images import augmentation, decode, reading, resize
+from featstore.images import augmentation, decode, probe, probing, reading, resize
 from featstore.images.views import Augmentation
 from featstore.system.tensorflow_loader import load_tensorflow
 
@@ -28,6 +28,7 @@ WHERE = {
     "pillow": "VERSIONS['pillow'] in featstore/images/reading.py",
     "keras-compat": "VERSIONS['keras-compat'] in featstore/images/reading.py",
     "augmented": "the version in Augmentation.describe in featstore/images/views.py",
+    "probed": "the version in _KINDS in featstore/images/probe.py",
 }
 
 
@@ -133,8 +134,10 @@ PLANTED: list[tuple[str, Any, str, Callable[..., Any]]] = [
     ("pillow", decode, "_from_16_bit", lambda image, bits: image.convert("RGB")),
     ("augmented", augmentation, "_generator", lambda content, ranges, version: np.random.default_rng(version)),
     ("augmented", augmentation, "_generator", mirrored_always),
-    ("augmented", augmentation, "_transform", lambda pixels, matrix: pixels),
+    ("augmented", augmentation, "transform", lambda pixels, matrix: pixels),
     ("augmented", augmentation, "_random_box", lambda size, smallest, random: (0, 0, *size)),
+    ("probed", probing, "transform", lambda pixels, matrix, outside: pixels),
+    ("probed", probing, "change_image", lambda image, probe: image),
 ]
 
 
@@ -186,6 +189,8 @@ def test_a_raised_version_needs_pixels(group: str, monkeypatch: pytest.MonkeyPat
     if group == "augmented":
         describe = Augmentation.describe
         monkeypatch.setattr(Augmentation, "describe", lambda self: {**describe(self), "version": 99})
+    elif group == "probed":
+        monkeypatch.setitem(probe._KINDS, "blur", probe._KINDS["blur"]._replace(version=99))
     else:
         monkeypatch.setitem(reading.VERSIONS, group, 99)
     assert verdict(group).startswith("no golden pixels")

@@ -104,7 +104,7 @@ def test_what_was_saved_is_what_is_loaded(saved: Run) -> None:
 def test_run_json_describes_the_run(saved: Run) -> None:
     """It has the format and version, the specs and their key, the classes, seed, fractions, versions and metrics."""
     content = json.loads((saved.folder / "run.json").read_text())
-    assert (content["format"], content["format_version"]) == ("featstore-run", 5)
+    assert (content["format"], content["format_version"]) == ("featstore-run", 6)
     assert content["key"] == saved.key == saved.specs[0].key
     assert content["specs"] == [saved.specs[0].describe()]
     assert content["classes"] == ["discs", "stripes"]
@@ -150,6 +150,9 @@ def test_run_json_describes_the_run(saved: Run) -> None:
         ("fine_tuning", None),
         ("fine_tuning", []),
         ("fine_tuning", {"cut": "block5_pool"}),
+        ("temperature", "1.5"),
+        ("conformal", 0.5),
+        ("conformal", ["a"]),
         ("versions", 3),
         ("head_file", 5),
         ("head_file", "../head.npz"),
@@ -188,12 +191,12 @@ def test_a_damaged_run_is_refused(run: Run, content: bytes) -> None:
 
 def test_a_run_of_a_newer_featstore_says_so(run: Run) -> None:
     """An unknown version is an error that names the release that wrote it, as for files of the cache."""
-    rewrite(run, lambda content: content.update(format_version=6, versions={"featstore-keras": "7.1"}))
-    reason = "format version 6, this featstore reads 5: it was written by featstore-keras 7.1: install that release"
+    rewrite(run, lambda content: content.update(format_version=7, versions={"featstore-keras": "7.1"}))
+    reason = "format version 7, this featstore reads 6: it was written by featstore-keras 7.1: install that release"
     with pytest.raises(RunError, match=reason):
         load_run(run.folder)
     rewrite(run, lambda content: content.update(versions="unknown"))
-    with pytest.raises(RunError, match="format version 6, this featstore reads 5: upgrade it"):
+    with pytest.raises(RunError, match="format version 7, this featstore reads 6: upgrade it"):
         load_run(run.folder)
 
 
@@ -297,7 +300,7 @@ def test_a_head_that_is_not_a_classifier_is_refused(run: Run) -> None:
         load_run(run.folder).load_head()
 
 
-@pytest.mark.parametrize("version", [3, 4, 5])
+@pytest.mark.parametrize("version", [3, 4, 5, 6])
 def test_a_run_of_every_version_predicts_as_before(version: int) -> None:
     """Its predictions are those of the release that made it; what that did not record is not made up."""
     run = load_run(TESTS / "format" / f"run-version-{version}")
@@ -310,6 +313,7 @@ def test_a_run_of_every_version_predicts_as_before(version: int) -> None:
         assert (run.cache, run.data) == (TESTS / "cache", str(TESTS / "photos"))
         assert (run.date or "")[:4] == "2026"
         assert (run.command or "").startswith("featstore train-head photos")
+    assert (run.temperature, run.conformal) == ((1.25, (0.125, 0.25, 0.5)) if version > 5 else (None, None))
     assert len(load_splits(run)) == sum(metrics.n for metrics in run.metrics.values())
 
 
