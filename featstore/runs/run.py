@@ -224,8 +224,11 @@ class Run(Shown):
             yield views
         yield metrics_table(self.metrics)
         yield from map(remark_line, self.remarks)
-        chosen = ", ".join(f"{key} {value:g}" for key, value in self.chosen.items())
-        yield f"{self.head} ({chosen}): features {self.seconds['features']:.1f} s, fit {self.seconds['fit']:.1f} s"
+        chosen = ", ".join(
+            f"{key} {value}" if isinstance(value, str) else f"{key} {value:g}" for key, value in self.chosen.items()
+        )
+        words = f" ({chosen})" if chosen else ""
+        yield f"{self.head}{words}: features {self.seconds['features']:.1f} s, fit {self.seconds['fit']:.1f} s"
         yield f"saved in {self.folder}"
 
     def describe_views(self) -> str:

@@ -143,16 +143,16 @@ def test_the_size_of_tiny_is_right() -> None:
 
 @pytest.mark.parametrize("page", ["README.md", "heads.md"])
 def test_the_table_of_heads_is_complete(page: str) -> None:
-    """With every parameter and its default."""
+    """With every parameter and its default. The README has the heads that people ask for."""
     from dataclasses import fields
 
     from featstore.heads.registry import HEADS
 
     text = PAGES[page].read_text().partition("\n| head |")[2].partition("\n\n")[0]
     rows = dict(re.findall(r"^\| `([a-z-]+)` \|.*\| (.*) \|$", text, re.MULTILINE))
-    assert list(rows) == list(HEADS)
-    for name, head in HEADS.items():
-        shown, parameters = rows[name], {field.name: field.default for field in fields(head.parameters)}
+    assert list(rows) == [name for name in HEADS if page == "heads.md" or name in rows]
+    for name, shown in rows.items():
+        parameters = {field.name: field.default for field in fields(HEADS[name].parameters)}  # type: ignore[index]
         assert re.findall("`(.*?)`", shown) == [f"{key}={value!r}" for key, value in parameters.items()], name
 
 
