@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from featstore.sweeping.scoring import Score, Search
     from featstore.system.progress import Progress
 
-DEFAULT_HEADS: tuple[HeadName, ...] = ("logistic", "bn-dropout")
+DEFAULT_HEADS: tuple[HeadName, ...] = ("logistic", "ridge", "lda", "linear-svm", "rbf-svm", "knn", "bn-dropout")
 _DRAWN_EVERYWHERE = 2 / 3  # of the trials that the first round leaves; the rest are drawn near the best
 _BEST = 5  # trials that the third round starts from
 

@@ -6,49 +6,67 @@ A head of a path is the head that `make_head` makes with the same parameters, up
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from featstore.training.fit import TrainingRows
+from featstore.heads.baseline import Rows, muted_warnings
+from featstore.heads.linear import LinearClassifier
 
-if TYPE_CHECKING:
-    from featstore.heads.linear import LinearClassifier
-
-Predict = Callable[[NDArray[np.float32]], NDArray[np.float64]]
-Path = Callable[[TrainingRows, Sequence[float], Mapping[str, Any]], Iterator[Predict]]
+Path = Callable[[Rows, Sequence[float], Mapping[str, Any]], Iterator[LinearClassifier]]
 
 
-def logistic_path(rows: TrainingRows, values: Sequence[float], fixed: Mapping[str, Any]) -> Iterator[Predict]:
-    """Yield logistic regressions for the ascending `values` of C: each fit starts from the one before, which is close.
-
-    From a strong penalty to a weak one, 13 values of C take about as long as the two weakest alone.
-    """
+def logistic_path(rows: Rows, values: Sequence[float], fixed: Mapping[str, Any]) -> Iterator[LinearClassifier]:
+    """Yield logistic regressions for the rising `values` of C: each fit starts from the one before, which is close."""
     from sklearn.linear_model import LogisticRegression
     from sklearn.preprocessing import StandardScaler
-    from threadpoolctl import threadpool_limits
 
     from featstore.heads.baseline_parameters import LogisticParameters
-    from featstore.heads.linear import LinearClassifier
-    from featstore.heads.logistic import _muted_warnings
 
     scaler = StandardScaler()
-    X = scaler.fit_transform(rows.X.reshape(len(rows.X), -1))
-    max_iter = LogisticParameters(**fixed).max_iter
-    model = LogisticRegression(max_iter=max_iter, warm_start=True)
+    X = scaler.fit_transform(rows.X)
+    model = LogisticRegression(max_iter=LogisticParameters(**fixed).max_iter, warm_start=True)
     for C in values:
-        with threadpool_limits(1, "blas"), _muted_warnings():
+        with _quiet():
             model.C = C
             model.fit(X, rows.y)
         coefficients, intercept = np.array(model.coef_), np.array(model.intercept_)
-        trained = LinearClassifier(scaler.mean_, scaler.scale_, coefficients, intercept, C, len(X))
-        yield partial(_predict, trained)
+        yield LinearClassifier(scaler.mean_, scaler.scale_, coefficients, intercept, C, len(X))
 
 
-def _predict(trained: LinearClassifier, X: NDArray[np.float32]) -> NDArray[np.float64]:
-    return trained.predict_proba(X.reshape(len(X), -1))
+def ridge_path(rows: Rows, values: Sequence[float], fixed: Mapping[str, Any]) -> Iterator[LinearClassifier]:
+    """Yield ridge regressions: one decomposition of the rows gives those of all penalties."""
+    from featstore.heads.ridge import RidgeFits
+
+    with _quiet():
+        fits = RidgeFits(rows)
+    for penalty in values:
+        with _quiet():
+            trained = fits.classifier(fits.choose([penalty]))
+        yield trained
 
 
-PATHS: dict[str, Path] = {"logistic": logistic_path}
+def lda_path(rows: Rows, values: Sequence[float], fixed: Mapping[str, Any]) -> Iterator[LinearClassifier]:
+    """Yield discriminant analyses: one decomposition of the covariance gives those of all shrinkages."""
+    from featstore.heads.baseline_parameters import LdaParameters
+    from featstore.heads.lda import LdaFits
+
+    with _quiet():
+        fits = LdaFits(rows, LdaParameters(**fixed).folds)
+    for shrinkage in values:
+        with _quiet():
+            trained = fits.classifier(fits.choose([shrinkage]))
+        yield trained
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """One thread, and no warnings, as `Baseline.fit` has it."""
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(1), muted_warnings():
+        yield
+
+
+PATHS: dict[str, Path] = {"logistic": logistic_path, "ridge": ridge_path, "lda": lda_path}

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -14,8 +15,9 @@ from featstore.errors import FeatstoreError
 from featstore.evaluation.averaging import predict_views
 from featstore.evaluation.metrics import log_losses
 from featstore.evaluation.units import Units
+from featstore.heads.baseline import Rows
 from featstore.heads.registry import make_head
-from featstore.sweeping.paths import PATHS, Predict
+from featstore.sweeping.paths import PATHS
 from featstore.sweeping.pool import FoldRows, Pool, PoolFeatures
 from featstore.sweeping.settings import By
 from featstore.sweeping.space import SPACES
@@ -24,7 +26,10 @@ from featstore.system.pinned import pinned
 
 if TYPE_CHECKING:
     from featstore.evaluation.averaging import Average
+    from featstore.heads.linear import LinearClassifier
     from featstore.training.head_recipe import TrainOn
+
+Predict = Callable[[NDArray[np.float32]], NDArray[np.float64]]
 
 _CLEARLY = 3.0  # standard errors: a trial that is this far behind is not finished
 
@@ -123,9 +128,17 @@ def _answers(
         return
     ordered = sorted(trials, key=lambda trial: float(trial.settings[path[0]]))
     rest = {name: value for name, value in ordered[0].parameters if name != path[0]}
-    solved = PATHS[head](rows.train, [trial.settings[path[0]] for trial in ordered], rest)
-    for trial, predict in zip(ordered, solved, strict=True):
-        yield trial, _predicted(search, rows, predict)
+    X, y, groups = rows.train
+    labels = np.unique(y, return_inverse=True)[1]
+    solved = PATHS[head](
+        Rows(X.reshape(len(X), -1), labels, groups, search.seed), [trial.settings[path[0]] for trial in ordered], rest
+    )
+    for trial, trained in zip(ordered, solved, strict=True):
+        yield trial, _predicted(search, rows, partial(_flat_answers, trained))
+
+
+def _flat_answers(trained: LinearClassifier, X: NDArray[np.float32]) -> NDArray[np.float64]:
+    return trained.predict_proba(X.reshape(len(X), -1))
 
 
 def _train(search: Search, trial: Trial, rows: FoldRows) -> Predict:

@@ -57,34 +57,28 @@ class Space(NamedTuple):
     path: tuple[str, tuple[float, ...]] | None = None
 
 
-_RATES = Range(1e-4, 1e-2)
+def _decades(first: float, last: float, steps: int) -> tuple[float, ...]:
+    """Return numbers from `first` to `last`, `steps` for each factor of ten, in an order that is coarse at first."""
+    count = round(steps * math.log10(last / first)) + 1
+    values = [float(f"{first * 10 ** (place / steps):.2g}") for place in range(count)]
+    order: list[float] = []
+    stride = 1 << count.bit_length()
+    while stride:
+        order += [value for value in values[::stride] if value not in order]
+        stride >>= 1
+    return tuple(order)
+
+
+_DENSE = {"batch": OneOf((16, 32, 64, 128)), "units": OneOf((64, 128, 256, 512))}
 
 SPACES: dict[str, Space] = {
-    "logistic": Space(
-        path=("C", (1e-2, 1e-3, 1e-1, 1e-4, 1.0, 3e-3, 3e-2, 3e-4, 0.3, 1e-5, 10.0, 3e-5, 3.0)),
-    ),
-    "bn-dropout": Space(
-        {
-            "rate": _RATES,
-            "p": Range(0.1, 0.8, log=False),
-            "units": OneOf((64, 128, 256, 512)),
-            "batch": OneOf((16, 32, 64, 128)),
-        }
-    ),
-    "vgg-fc": Space(
-        {
-            "rate": Range(1e-5, 1e-3),
-            "p": Range(0.1, 0.8, log=False),
-            "units": OneOf((64, 128, 256, 512)),
-            "batch": OneOf((16, 32, 64, 128)),
-        }
-    ),
-    "fc-bn": Space(
-        {
-            "rate": _RATES,
-            "p": Range(0.2, 0.9, log=False),
-            "units": OneOf((64, 128, 256, 512)),
-            "batch": OneOf((16, 32, 64, 128)),
-        }
-    ),
+    "logistic": Space(path=("C", _decades(1e-5, 10, 2))),
+    "ridge": Space(path=("penalty", _decades(1e-3, 1e3, 4))),
+    "lda": Space(path=("shrinkage", (0.5, 0.1, 0.9, 0.3, 0.03, 0.97, 0.2, 0.7, 0.01, 0.99, 0.8, 0.4))),
+    "linear-svm": Space({"C": Range(1e-6, 1.0)}),
+    "rbf-svm": Space({"C": Range(0.1, 1000.0), "gamma": Range(1e-5, 1e-2)}),
+    "knn": Space({"neighbours": OneOf((1, 2, 3, 5, 7, 10, 15, 20, 30, 40, 60, 80))}),
+    "bn-dropout": Space({**_DENSE, "rate": Range(1e-4, 1e-2), "p": Range(0.1, 0.8, log=False)}),
+    "vgg-fc": Space({**_DENSE, "rate": Range(1e-5, 1e-3), "p": Range(0.1, 0.8, log=False)}),
+    "fc-bn": Space({**_DENSE, "rate": Range(1e-4, 1e-2), "p": Range(0.2, 0.9, log=False)}),
 }

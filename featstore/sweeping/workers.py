@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
+from featstore.system.environment import limit_threads
 from featstore.system.imports import loaded
 
 Result = TypeVar("Result")
@@ -41,6 +42,7 @@ def workers(jobs: int) -> Iterator[Map[Any]]:
 def _in_worker(work: Callable[..., Result], *arguments: Any) -> Result:
     """Call `work` in a process of its own, whose Ctrl-C is for the one that it works for."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    limit_threads(1)
     os.environ |= {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1", "TF_CPP_MIN_LOG_LEVEL": "2"}
     result = work(*arguments)
     if keras := loaded("keras"):
