@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from featstore.errors import RunError
-from featstore.evaluation.metrics import Metrics, UsedFor, describe_splits, metrics_table
-from featstore.evaluation.remarks import remark_line
+from featstore.evaluation.metrics import Metrics, UsedFor, describe_splits
 from featstore.evaluation.repeats import FoldEstimate
+from featstore.evaluation.shown import metrics_parts
 from featstore.extraction.recipe import Recipe
 from featstore.heads.registry import HEADS, HeadName, make_head
 from featstore.runs.fine_tuning import FineTuning
@@ -226,15 +226,14 @@ class Run(Shown):
         return scale(np.concatenate(probabilities), self.temperature)
 
     def parts(self) -> Iterator[str | Table]:
-        """Yield an interruption, the views, the metrics, the remarks, what training chose, and the folder."""
+        """Yield an interruption, the views, the metrics with the remarks, what training chose, and the folder."""
         if self.interrupted:
             yield f"interrupted after {self.chosen['epochs']} epochs: the best of them"
         if views := self.describe_views():
             yield views
-        yield metrics_table(self.metrics)
+        yield from metrics_parts(self.metrics, self.remarks)
         if self.folds:
             yield self.folds.line()
-        yield from map(remark_line, self.remarks)
         chosen = ", ".join(
             f"{key} {value}" if isinstance(value, str) else f"{key} {value:g}" for key, value in self.chosen.items()
         )
