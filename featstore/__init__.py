@@ -16,6 +16,7 @@ if TYPE_CHECKING:  # what a type checker and an editor see; a test holds it agai
     from featstore.api.fine_tuning import fine_tune as fine_tune
     from featstore.api.head_training import train_head as train_head
     from featstore.api.predicting import predict as predict
+    from featstore.api.sweeping import sweep as sweep
     from featstore.base_check.labelled import LabelledCheck as LabelledCheck
     from featstore.base_check.unlabelled import UnlabelledCheck as UnlabelledCheck
     from featstore.comparison.result import Comparison as Comparison
@@ -45,6 +46,7 @@ if TYPE_CHECKING:  # what a type checker and an editor see; a test holds it agai
     from featstore.runs.prediction import Prediction as Prediction
     from featstore.runs.run import Run as Run
     from featstore.spec import FeatureSpec as FeatureSpec
+    from featstore.sweeping.result import Sweep as Sweep
     from featstore.system.progress import Progress as Progress
     from featstore.system.text import Table as Table
 
@@ -69,6 +71,7 @@ _HOMES = {
     "RunError": "featstore.errors",
     "RunList": "featstore.runs.listing",
     "StoreError": "featstore.errors",
+    "Sweep": "featstore.sweeping.result",
     "Table": "featstore.system.text",
     "UnlabelledCheck": "featstore.base_check.unlabelled",
     "UnreadableImage": "featstore.errors",
@@ -86,6 +89,7 @@ _HOMES = {
     "predict": "featstore.api.predicting",
     "save_features": "featstore.features.save",
     "scan": "featstore.datasets.sources",
+    "sweep": "featstore.api.sweeping",
     "train_head": "featstore.api.head_training",
 }
 
@@ -110,6 +114,7 @@ __all__ = [
     "RunError",
     "RunList",
     "StoreError",
+    "Sweep",
     "Table",
     "UnlabelledCheck",
     "UnreadableImage",
@@ -127,6 +132,7 @@ __all__ = [
     "predict",
     "save_features",
     "scan",
+    "sweep",
     "train_head",
 ]
 __version__ = "0.1.0"

@@ -51,7 +51,7 @@ def command(
         typer.Option(
             "--columns",
             help="With --csv: other columns, as in ImageId=stem,Label=label; of path, name, stem, number, label, "
-            "probability and p:CLASS.",
+            "probability, strength, answers and p:CLASS.",
             show_default=False,
         ),
     ] = None,
@@ -66,6 +66,16 @@ def command(
     top: Annotated[
         int, typer.Option("--top", min=1, help="Number of classes of each image to print, the most probable first.")
     ] = 1,
+    unsure: Annotated[
+        float | None,
+        typer.Option(
+            "--unsure",
+            metavar="SHARE",
+            help="Answer with as many classes as it takes, or `not sure`, so that for this share of the images, such "
+            "as 0.9, the right one is among them.",
+            show_default=False,
+        ),
+    ] = None,
     weights: options.MovedWeights = [],
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 if any file had to be skipped.")] = False,
     cache: options.RunCache = None,
@@ -95,12 +105,18 @@ def command(
     check_output(sheet, "--sheet")
     if columns is not None and csv is None:
         raise UsageError(f"--columns {columns}: has no effect without --csv")
-    chosen = all_columns(trained.classes) if columns is None else parse_columns(columns, trained.classes)
+    has_answers = unsure is not None
+    chosen = (
+        all_columns(trained.classes, has_answers)
+        if columns is None
+        else parse_columns(columns, trained.classes, has_answers)
+    )
     with displayed(not quiet) as progress:
         prediction = predict_images(
             trained,
             images[0] if len(images) == 1 else images,
             data_options,
+            unsure=unsure,
             weights=weights,
             cache=options.chosen_cache(cache, rehash),
             progress=progress,
@@ -116,11 +132,14 @@ def command(
         print_json(
             {
                 "run": str(run),
+                "unsure": unsure,
                 "predictions": [
                     {
                         "path": image.path,
                         "label": image.label,
                         "probability": image.probability,
+                        "strength": image.strength,
+                        "answers": image.answers,
                         "top": [list(share) for share in prediction.most_probable(image, top)],
                         "probabilities": dict(zip(trained.classes, image.probabilities, strict=True)),
                     }
@@ -132,7 +151,7 @@ def command(
     else:
         list_skipped(prediction.skipped)
     if not (json or quiet or csv == STANDARD_OUTPUT):
-        print(prediction.table(top))
+        print(*prediction.parts(top), sep="\n")
     if submission and not quiet:
         note(f"{submission.describe()}{'' if csv == STANDARD_OUTPUT else f'; saved in {csv}'}")
     refuse_lost(lost)

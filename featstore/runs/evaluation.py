@@ -115,7 +115,7 @@ def evaluate_run(
     for split, places in places_of.items():
         pictures = [manifest.pictures[place] for place in places]
         labels, units = labels_of(pictures), units_of(pictures)
-        use = used_for(pictures, splits, run.stops_on_val)
+        use = used_for(pictures, splits, run.use_of_val)
         metrics[split] = compute_metrics(probabilities[places], labels, run.classes, units, use)
         confusion[split] = count_confusion(probabilities[places], columns_of(labels, run.classes), run.classes, units)
     if given.classes and not metrics:

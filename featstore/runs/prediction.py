@@ -13,8 +13,10 @@ from featstore.datasets.manifest import Skipped
 from featstore.datasets.options import DataOptions
 from featstore.datasets.sources import DataLike, as_images
 from featstore.errors import UsageError, param
+from featstore.evaluation.strength import strength
 from featstore.extraction.cache import CacheLike
 from featstore.plots.files import Kind, kind_of
+from featstore.runs.answers import answers_of, describe_answer, describe_answers, threshold_for
 from featstore.runs.recipes import cache_of, complete_rows, plans_of
 from featstore.runs.run import Run
 from featstore.system.figures import figure
@@ -35,12 +37,19 @@ class ImagePrediction(NamedTuple):
         label: The most probable class.
         probability: Probability of that class, 0 to 1.
         probabilities: Probabilities of all classes, in the order of `Run.classes`.
+        answers: The classes that it may be, the most probable first, if `unsure` was asked for.
     """
 
     path: str
     label: str
     probability: float
     probabilities: tuple[float, ...]
+    answers: tuple[str, ...] | None = None
+
+    @property
+    def strength(self) -> str:
+        """The probability as a word: `sure`, `fairly sure`, `leaning` or `a guess`."""
+        return strength(self.probability, len(self.probabilities))
 
 
 @dataclass(frozen=True, repr=False)
@@ -52,12 +61,14 @@ class Prediction(Shown):
         skipped: Files that could not be read.
         classes: Names of the classes, in the order of the probabilities.
         layout: What was understood of the images, as in `Manifest.layout`.
+        unsure: Share of images for which the right class is promised to be among the answers; None without a promise.
     """
 
     images: tuple[ImagePrediction, ...]
     skipped: tuple[Skipped, ...]
     classes: tuple[str, ...]
     layout: str = ""
+    unsure: float | None = None
 
     def save_sheet(self, path: OnePath, right: Sequence[str | None] | None = None, title: str = "") -> None:
         """Save a sheet of all images with their labels; those that are unsure or wrong are framed in colour.
@@ -125,19 +136,25 @@ class Prediction(Shown):
         ]
         return draw_sheet(answers, title, kind)
 
-    def parts(self) -> Iterator[Table]:
-        """Yield a row for each image."""
-        yield self.table()
+    def parts(self, top: int = 1) -> Iterator[str | Table]:
+        """Yield a row for each image, and what its answers promise."""
+        yield self.table(top)
+        if self.unsure is not None:
+            yield describe_answers([image.answers or () for image in self.images], self.unsure)
 
     def table(self, top: int = 1) -> Table:
         """Return a row for each image, with its `top` most probable classes and their probabilities."""
-        ranks = range(1, min(top, len(self.classes)) + 1)
-        header = [f"{column} {rank}" if rank > 1 else column for rank in ranks for column in ("label", "probability")]
-        rows = []
-        for image in self.images:
-            cells = [cell for name, share in self.most_probable(image, top) for cell in (name, figure(share))]
-            rows.append((image.path, *cells))
-        return Table(("image", *header), rows)
+        header = ["image", "label", "probability", "strength", *(["answer"] if self.unsure is not None else [])]
+        for rank in range(2, min(top, len(self.classes)) + 1):
+            header += [f"label {rank}", f"probability {rank}"]
+        return Table(header, [self._cells(image, top) for image in self.images])
+
+    def _cells(self, image: ImagePrediction, top: int) -> list[str]:
+        (label, share), *others = self.most_probable(image, top)
+        cells = [image.path, label, figure(share), image.strength]
+        if self.unsure is not None:
+            cells.append(describe_answer(image.answers or (), len(self.classes)))
+        return cells + [cell for name, share in others for cell in (name, figure(share))]
 
     def most_probable(self, image: ImagePrediction, top: int) -> list[tuple[str, float]]:
         """Return the `top` most probable classes of an image with their probabilities, the most probable first."""
@@ -164,6 +181,7 @@ def predict_images(
     images: DataLike,
     options: DataOptions | None = None,
     *,
+    unsure: float | None = None,
     weights: OneOrMorePaths | None = None,
     cache: CacheLike = None,
     progress: Progress | None = None,
@@ -177,15 +195,16 @@ def predict_images(
     """
     from featstore.features.views import load_in_blocks
 
+    threshold = None if unsure is None else threshold_for(run, unsure)
     cache = cache_of(run, cache, progress)
     images = as_images(images, options, cache)
     plans = plans_of(run, weights, cache)
     extraction = complete_rows(run, images, plans, weights, cache, progress)
     pictures = extraction.manifest.pictures
+    probabilities = run.predict_blocks(load_in_blocks(pictures, extraction.plans, cache))
+    answers = [None] * len(pictures) if threshold is None else answers_of(probabilities, threshold, run.classes)
     rows = []
-    for picture, row in zip(
-        pictures, run.predict_blocks(load_in_blocks(pictures, extraction.plans, cache)), strict=True
-    ):
+    for picture, row, answer in zip(pictures, probabilities, answers, strict=True):
         best = int(row.argmax())
-        rows.append(ImagePrediction(picture.path, run.classes[best], float(row[best]), tuple(map(float, row))))
-    return Prediction(tuple(rows), extraction.manifest.skipped, run.classes, images.layout)
+        rows.append(ImagePrediction(picture.path, run.classes[best], float(row[best]), tuple(map(float, row)), answer))
+    return Prediction(tuple(rows), extraction.manifest.skipped, run.classes, images.layout, unsure)

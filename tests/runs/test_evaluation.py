@@ -18,7 +18,7 @@ from featstore.bases.build import load_base
 from featstore.bases.source import parse_source
 from featstore.datasets.sources import list_files, scan
 from featstore.errors import DataError, RunError
-from featstore.evaluation.metrics import Metrics, compute_metrics, describe_splits
+from featstore.evaluation.metrics import Metrics, UsedFor, compute_metrics, describe_splits
 from featstore.extraction.recipe import Recipe
 from featstore.heads.logistic import LogisticHead
 from featstore.runs.evaluation import evaluate_run
@@ -78,7 +78,7 @@ def test_each_split_says_what_else_it_was_used_for(work: Path, run: Run) -> None
         work / "own", Recipe(model="tiny"), HeadRecipe(head="bn-dropout", parameters={"epochs": 2}),
         cache=work / "cache", runs=work / "runs", **FRACTIONS,
     ).run  # fmt: skip
-    for trained, uses in ((run, ["training", "measuring"]), (stopped, ["training", "stopping"])):
+    for trained, uses in ((run, ["training", "calibrating"]), (stopped, ["training", "stopping"])):
         for metrics in (trained.metrics, featstore.evaluate(trained, work / "own", cache=work / "cache").metrics):
             assert [m.used_for for m in metrics.values()] == [*uses, "measuring"]
     [new] = featstore.evaluate(stopped, work / "new", cache=work / "cache").metrics.values()
@@ -392,6 +392,7 @@ def test_a_split_with_a_copy_of_a_training_image_is_partly_training(work: Path, 
     split_of = {"a": "train", "b": "val"}
     pictures = [p.with_digest(name) for p, name in zip(scan(work / "new").pictures, "abcd", strict=False)]
     a, b, c, _ = pictures
-    assert used_for([a, c], split_of, True) == "partly training"
-    assert used_for([a], split_of, True) == "training"
-    assert [used_for([b, c], split_of, stops) for stops in (True, False)] == ["stopping", "measuring"]
+    uses: tuple[UsedFor, ...] = ("stopping", "calibrating", "measuring")
+    assert used_for([a, c], split_of, "stopping") == "partly training"
+    assert used_for([a], split_of, "stopping") == "training"
+    assert tuple(used_for([b, c], split_of, use) for use in uses) == uses
