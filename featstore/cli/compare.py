@@ -142,6 +142,8 @@ def _flat(row: dict[str, Any]) -> dict[str, Any]:
             cells[key] = "x".join(map(str, value))
         elif key == "never_found":
             cells[key] = spreadsheet_text("; ".join(value))
+        elif key == "accuracy_by_fold":
+            cells[key] = "; ".join(" ".join(map(str, of_seed)) for of_seed in value)
         elif key == "parameters":
             cells[key] = " ".join(f"{name}={setting}" for name, setting in value.items())
         else:

@@ -9,48 +9,47 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from featstore.comparison.grid import GridCell, Measurement, command_line, make_grid
 from featstore.comparison.naming import NamedCells, name_cells, row_name, shared_settings
 from featstore.comparison.result import Comparison, ComparisonRow, FailedCell
-from featstore.datasets.manifest import Manifest, Picture
+from featstore.datasets.manifest import Manifest
 from featstore.datasets.sources import Source, as_manifest
-from featstore.datasets.splits import fold_splits, pool_for_folds
+from featstore.datasets.splits import pool_for_folds
 from featstore.datasets.summary import summarize
 from featstore.errors import DataError, FeatstoreError, UsageError, param
 from featstore.extraction.assumptions import tell_assumptions
 from featstore.extraction.cache import Cache, CacheLike
-from featstore.extraction.pipeline import FeatureSet, extract_augmented
+from featstore.extraction.pipeline import FeatureSet
 from featstore.extraction.plan import Plan
 from featstore.extraction.recipe import Recipe
-from featstore.heads.interface import Curve
 from featstore.heads.registry import HEADS, HeadName, settle_head
 from featstore.system.paths import OnePath
 from featstore.system.pinned import pinned
-from featstore.training.fit import Prepared, fit_head, prepare, remark_on_training
+from featstore.training.fit import Prepared, prepare
 from featstore.training.head_recipe import HeadRecipe
+from featstore.training.repeats import Divisions, RepeatedFit, divide, fit_repeatedly
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
     from featstore.evaluation.metrics import Metrics
-    from featstore.evaluation.remarks import Remark
     from featstore.evaluation.units import Units
     from featstore.system.progress import OnStep, Progress
 
 
 class _MeasuredCell(NamedTuple):
-    """A cell with its result before the ranking; `right` (n,) as in `CellResult`, `truth` (n,) as in `measure`.
-
-    curve, on_training: those of the first training.
-    """
+    """A cell with its result before the ranking; `effect` as in `CellResult`, `truth` (n,) as in `measure`."""
 
     cell: GridCell
     command: str
-    right: NDArray[np.float64]
+    fitted: RepeatedFit
+    effect: float
     truth: NDArray[np.intp]
     units: Units
     metrics: Metrics
-    seconds: float
-    curve: Curve
-    on_training: Remark | None
+
+    @property
+    def right(self) -> NDArray[np.float64]:
+        """The share (n,) of the seeds for which each image was right."""
+        return self.fitted.repeats.mean_right
 
 
 @pinned()
@@ -83,8 +82,11 @@ def measure_grid(
     heads = list(dict.fromkeys(map(settle_head, heads)))
     grid = make_grid(list(dict.fromkeys(recipes)), heads, settings or {}, head)
     manifest = as_manifest(data)
-    if measurement.folds is None and _must_measure_on_val(manifest, heads, measurement):
-        measurement = replace(measurement, val_as_test=True)
+    if measurement.folds is None and _has_no_test(manifest, measurement):
+        if any(HEADS[name].stops_on_val for name in heads):
+            measurement = replace(measurement, val_as_test=True)
+        elif not measurement.val_as_test:  # what is measured on must not choose the temperature either
+            grid = [replace(cell, head=replace(cell.head, calibrate=False)) for cell in grid]
     unique = list(dict.fromkeys(cell.recipe for cell in grid))
     tell_assumptions(recipes, progress)
     prepared = prepare(
@@ -98,7 +100,7 @@ def measure_grid(
         in_folds=measurement.folds is not None,
     )
     named = name_cells(grid, prepared.plans)
-    folds, split = _make_folds(prepared, measurement, progress)
+    divisions, split = _divide(prepared, measurement, progress)
     # Folds are made of all images and keep copies together, so what the given splits share leaks nothing.
     summary = summarize(pool_for_folds(prepared.given) if measurement.folds else prepared.manifest)
     summary.tell(progress)
@@ -106,7 +108,7 @@ def measure_grid(
     cache_folder = str(Cache.at(cache).folder) if cache else None
     commands = {cell: command_line(source, cell, measurement, cache_folder, manifest.options) for cell in named.factors}
     on_cell = progress.steps("measuring", "cells") if progress else None
-    measured, failed = _measure_all(commands, folds, split, measurement.seeds, on_cell)
+    measured, failed = _measure_all(commands, divisions, split, on_cell)
     if not measured:
         raise DataError(f"{source}: no cell of the grid could be measured; the first: {failed[0].reason}")
     rows, findings = _rank(measured, prepared, named)
@@ -114,7 +116,7 @@ def measure_grid(
     return Comparison(
         rows,
         findings,
-        curves={m.cell: m.curve for m in measured if m.curve.x_name == "epoch"},
+        curves={m.cell: m.fitted.curve for m in measured if m.fitted.curve.x_name == "epoch"},
         failed=tuple(failed),
         skipped=prepared.manifest.skipped,
         notes=summary.notes,
@@ -129,15 +131,14 @@ def _remarks(split: str, rows: Sequence[ComparisonRow], measured: Sequence[_Meas
     """Return the remarks on the rows, measured on what is called `split`."""
     from featstore.evaluation.remarks import remarks_on, remarks_on_several
 
-    of_cell = {m.cell: remarks_on({split: m.metrics}, m.on_training) for m in measured}
+    of_cell = {m.cell: remarks_on({split: m.metrics}, m.fitted.on_training) for m in measured}
     return tuple(remarks_on_several({row.name: of_cell[row.cell] for row in rows}))
 
 
-def _must_measure_on_val(manifest: Manifest, heads: Sequence[HeadName], measurement: Measurement) -> bool:
-    """Return whether there is no test split, and a head would stop on the images that are measured on."""
+def _has_no_test(manifest: Manifest, measurement: Measurement) -> bool:
+    """Return whether there will be no test split, so that the validation split is measured on."""
     given = {p.split for p in manifest.pictures if p.label is not None}
-    no_test = measurement.test_fraction == 0 if given == {None} else "test" not in given
-    return no_test and any(HEADS[name].stops_on_val for name in heads)
+    return measurement.test_fraction == 0 if given == {None} else "test" not in given
 
 
 def _describe_split(measurement: Measurement, split: str) -> str:
@@ -147,33 +148,31 @@ def _describe_split(measurement: Measurement, split: str) -> str:
     return "the val split, with training images to stop on instead" if measurement.val_as_test else f"the {split} split"
 
 
-def _make_folds(prepared: Prepared, measurement: Measurement, progress: Progress | None) -> tuple[list[Prepared], str]:
-    """Return the data set with the splits of each fold, or once with its own, and the split that is measured on."""
-    manifest = prepared.manifest
-    if measurement.folds is not None:
-        folds = fold_splits(prepared.given, measurement.folds, measurement.val_fraction)
-        # every image is in the training split of some fold
-        everything = manifest.with_pictures([p._replace(split="train") for p in folds[0].pictures])
-        extract_augmented(everything, prepared.plans, prepared.cache, progress)
-        return [replace(prepared, manifest=fold) for fold in folds], "test"
-    labelled = {p.split for p in manifest.pictures if p.label is not None}
+def _divide(prepared: Prepared, measurement: Measurement, progress: Progress | None) -> tuple[Divisions, str]:
+    """Return the data set with its splits, or those of each fold, for each seed; and the split that is measured on."""
+    how = measurement
+    divisions = divide(prepared, how.folds, how.seed, how.seeds, how.val_fraction, progress)
+    if how.folds is not None:
+        return divisions, "test"
+    labelled = {p.split for p in prepared.manifest.pictures if p.label is not None}
     if not labelled & {"test", "val"}:
         raise DataError(
-            f"{manifest.source}: no image is left to measure on, as the only one of a class is trained on; add images"
+            f"{prepared.manifest.source}: no image is left to measure on, as the only one of a class is trained on; "
+            "add images"
         )
-    return [prepared], "test" if "test" in labelled else "val"
+    return divisions, "test" if "test" in labelled else "val"
 
 
 def _measure_all(
-    commands: Mapping[GridCell, str], folds: Sequence[Prepared], split: str, seeds: int, on_cell: OnStep | None
+    commands: Mapping[GridCell, str], divisions: Divisions, split: str, on_cell: OnStep | None
 ) -> tuple[list[_MeasuredCell], list[FailedCell]]:
     """Measure the cells of `commands`; return them and those that failed."""
-    plans = {plan.recipe: plan for plan in folds[0].plans}
+    plans = {plan.recipe: plan for plan in divisions[0][0].plans}
     measured: list[_MeasuredCell] = []
     failed: list[FailedCell] = []
     for number, (cell, command) in enumerate(commands.items(), start=1):
         try:
-            measured.append(_measure(cell, command, plans[cell.recipe], folds, split, seeds))
+            measured.append(_measure(cell, command, plans[cell.recipe], divisions, split))
         except FeatstoreError as error:
             failed.append(FailedCell(command, str(error)))
         if on_cell:
@@ -181,47 +180,17 @@ def _measure_all(
     return measured, failed
 
 
-def _measure(
-    cell: GridCell, command: str, plan: Plan, folds: Sequence[Prepared], split: str, seeds: int
-) -> _MeasuredCell:
-    """Fit and measure a cell once for each seed and fold; `right` has the order of the folds' held-out images."""
-    import numpy as np
-
+def _measure(cell: GridCell, command: str, plan: Plan, divisions: Divisions, split: str) -> _MeasuredCell:
+    """Fit and measure a cell once for each seed and fold."""
     from featstore.evaluation.metrics import columns_of, measure
     from featstore.features.arrays import units_of
-    from featstore.heads.registry import make_head
 
-    right, losses, seconds, pictures = [], [], 0.0, []
-    curves: list[Curve] = []
-    remarks: list[Remark | None] = []
-    for seed in range(cell.head.seed, cell.head.seed + seeds):
-        right_in_folds = []
-        for fold in folds:
-            estimator = make_head(cell.head.head, cell.head.parameters)
-            fitted = fit_head(fold, [plan], replace(cell.head, seed=seed), estimator, predict_on=(split,))
-            seconds += fitted.seconds
-            curves.append(estimator.curve)
-            remarks.append(remark_on_training(estimator))
-            is_right, loss = _score(fitted.probabilities[split], fitted.pictures[split], fold.manifest.classes)
-            pictures += fitted.pictures[split] if seed == cell.head.seed else []
-            right_in_folds.append(is_right)
-            losses.append(loss)
-        right.append(np.concatenate(right_in_folds))
-    classes, units = folds[0].manifest.classes, units_of(pictures)
-    truth = columns_of([p.class_name for p in pictures], classes)
-    mean_right = np.mean(right, axis=0)
-    metrics = measure(mean_right, float(np.concatenate(losses).mean()), truth, classes, units, "measuring")
-    return _MeasuredCell(cell, command, mean_right, truth, units, metrics, seconds, curves[0], remarks[0])
-
-
-def _score(
-    probabilities: NDArray[np.float64], pictures: Sequence[Picture], classes: Sequence[str]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return (n,) 1.0 where the most probable class is right and 0.0 elsewhere, and (n,) the log loss of each image."""
-    from featstore.evaluation.metrics import log_losses
-
-    truth = [classes.index(p.class_name) for p in pictures]
-    return (probabilities.argmax(axis=1) == truth).astype(float), log_losses(probabilities, truth)
+    fitted = fit_repeatedly(divisions, [plan], cell.head, split)
+    classes, units = divisions[0][0].manifest.classes, units_of(fitted.pictures)
+    truth = columns_of([p.class_name for p in fitted.pictures], classes)
+    own_units = units.worth_less(effect := fitted.repeats.effect(units))
+    metrics = measure(fitted.repeats.mean_right, fitted.log_loss, truth, classes, own_units, "measuring")
+    return _MeasuredCell(cell, command, fitted, effect, truth, units, metrics)
 
 
 def _rank(
@@ -233,7 +202,7 @@ def _rank(
     from featstore.evaluation.ranking import CellResult, joint_error, rank
 
     units = measured[0].units
-    cells = [CellResult(named.factors[m.cell], m.right, m.metrics.log_loss) for m in measured]
+    cells = [CellResult(named.factors[m.cell], m.right, m.metrics.log_loss, m.effect) for m in measured]
     rows = []
     shown = [cell.factors for cell in cells]
     error = joint_error(cells, units)
@@ -254,12 +223,13 @@ def _rank(
                 groups=None if units.are_single else len(units),
                 accuracy=ranked.accuracy,
                 accuracy_ci95=ranked.accuracy_ci95,
+                repeats=m.fitted.repeats,
                 by_class=by_class,
                 log_loss=m.metrics.log_loss,
                 difference_to_best=ranked.difference_to_best.value,
                 difference_ci95=(ranked.difference_to_best.low, ranked.difference_to_best.high),
                 seconds_extract=sum(f.seconds for f in features),
-                seconds_fit=m.seconds,
+                seconds_fit=m.fitted.seconds,
                 width=_width(features),
                 bytes=sum(f.bytes for f in features),
                 command=m.command,

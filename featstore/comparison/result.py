@@ -12,6 +12,7 @@ from featstore.datasets.summary import DataSummary
 from featstore.evaluation.by_class import ByClass
 from featstore.evaluation.paired import Difference
 from featstore.evaluation.remarks import remark_line
+from featstore.evaluation.repeats import Repeats
 from featstore.heads.interface import Curve
 from featstore.system.figures import figure, interval, loss, megabytes
 from featstore.system.text import Shown, Table, count
@@ -33,6 +34,7 @@ class ComparisonRow:
         groups: Number of groups that these fall into; None if each is one of its own.
         accuracy: Share of right predictions, 0 to 1, mean over the seeds.
         accuracy_ci95: 95 % interval (low, high) of the accuracy. If the row may be the best, it allows for that choice.
+        repeats: Which images were right, by seed and fold, and how much the accuracy varies over these.
         by_class: The accuracy by class; `never_found` is over all seeds.
         log_loss: Mean over images and seeds, in nats.
         difference_to_best: Accuracy less that of the best row on the same images; 0 or negative.
@@ -53,6 +55,7 @@ class ComparisonRow:
     groups: int | None
     accuracy: float
     accuracy_ci95: tuple[float, float]
+    repeats: Repeats
     by_class: ByClass
     log_loss: float
     difference_to_best: float
@@ -82,6 +85,9 @@ class ComparisonRow:
             "groups": self.groups,
             "accuracy": self.accuracy,
             "accuracy_ci95": list(self.accuracy_ci95),
+            "accuracy_by_fold": self.repeats.by_fold.tolist(),
+            "spread_folds": self.repeats.spread_folds,
+            "spread_seeds": self.repeats.spread_seeds,
             "commonest_class": self.by_class.commonest,
             "commonest_share": self.by_class.commonest_share,
             "balanced_accuracy": self.by_class.balanced_accuracy,
@@ -106,6 +112,7 @@ class ComparisonRow:
             *self.factors.values(),
             figure(self.accuracy),
             interval(self.accuracy_ci95),
+            *(loss(spread) for spread in (self.repeats.spread_folds, self.repeats.spread_seeds) if spread is not None),
             *([figure(self.by_class.balanced_accuracy)] if by_class else []),
             *([f"{len(self.by_class.never_found)} of {self.by_class.classes}"] if never_found else []),
             loss(self.log_loss),
@@ -171,11 +178,20 @@ class Comparison(Shown):
         """Return the rows. Figures by class have a column only where they say more than the accuracy."""
         by_class = any(abs(row.by_class.balanced_accuracy - row.accuracy) > A_POINT for row in self.rows)
         never_found = any(row.by_class.never_found for row in self.rows)
+        repeats = self.rows[0].repeats
+        spreads = (("sd of folds", repeats.spread_folds), ("sd of seeds", repeats.spread_seeds))
+        spread_names = [name for name, spread in spreads if spread is not None]
         levels, costs = self.rows[0].factors, ("extract s", "fit s", "width", "MB")
-        accuracies = ("accuracy", "95 % interval", *["by class"] * by_class, *["never found"] * never_found)
+        accuracies = (
+            "accuracy",
+            "95 % interval",
+            *spread_names,
+            *["by class"] * by_class,
+            *["never found"] * never_found,
+        )
         alike = [name for name in levels if len({row.factors[name] for row in self.rows}) == 1]
         return Table(
             [*levels, *accuracies, "log loss", "to the best", *costs],
             [row.cells(by_class, never_found) for row in self.rows],
-            optional=(*costs[::-1], *alike, "log loss"),
+            optional=(*costs[::-1], *alike, "log loss", *spread_names[::-1]),
         )

@@ -15,11 +15,14 @@ from featstore.errors import UsageError, param
 
 @dataclass(frozen=True, kw_only=True)
 class DataOptions:
-    """How a data set is read.
+    r"""How a data set is read.
 
     Attributes:
         label_from: Where labels are read from the names of files: `{label}` stands for the label, `#` for a whole
             number and `*` for any text, as in {label}.# for cat.0.jpg, or {label}_*.
+        group_by: Which images stay in one split, such as frames of one video: a regular expression whose first group
+            names what they belong to, searched in the name of each file, as in sm(\d+)- for sm12-a.jpg. With a / in
+            it, it is searched in the path below DATA.
         follow_links: Follow links that lead out of the data set.
         image_folder: With a table: the folder that its paths are relative to. Default: that of the table.
         path_column: With a table: the column of paths. Default: by the usual names, such as path, filename or id.
@@ -27,6 +30,7 @@ class DataOptions:
     """
 
     label_from: str | None = None
+    group_by: str | None = None
     follow_links: bool = False
     image_folder: str | None = None
     path_column: str | None = None
@@ -57,6 +61,7 @@ class DataKeywords(ImageKeywords, total=False):
     """The fields of `DataOptions` as keyword arguments."""
 
     label_from: str | None
+    group_by: str | None
     label_column: str | None
 
 

@@ -18,6 +18,7 @@ from featstore.datasets.array_files import (
 from featstore.datasets.arrays import is_image
 from featstore.datasets.folders import scan_folder
 from featstore.datasets.manifest import Manifest, Picture, Skipped
+from featstore.datasets.name_groups import group_by_names
 from featstore.datasets.options import DataOptions
 from featstore.datasets.table_files import TABLE_ENDINGS, TextTable, read_table, table_of_columns
 from featstore.datasets.tables import scan_table
@@ -79,13 +80,13 @@ def scan(data: OnePath, options: DataOptions | None = None, cache: CacheFolder =
         else:
             is_folder = os.path.isdir(source)
             manifest = _scan_folder(source, options) if is_folder else _list_images(source, options)
-    return _with_images(manifest)
+    return _finished(manifest, options)
 
 
 def _scan_folder(source: str, options: DataOptions) -> Manifest:
     """Return the manifest of a folder; where it has no labels, with a hint at a table in it."""
     refuse_whole_disk(source)
-    options.refuse_but(("label_from", "follow_links"), source, "a folder and not a table")
+    options.refuse_but(("label_from", "group_by", "follow_links"), source, "a folder and not a table")
     manifest = scan_folder(source, options)
     tables = sorted(name for name in os.listdir(source) if name.lower().endswith((".csv", ".tsv", ".parquet")))
     if manifest.classes or not tables:
@@ -120,7 +121,8 @@ def as_manifest(data: DataLike | Source, options: DataOptions | None = None, cac
         return data
     if is_path(data):
         return scan(data, options, cache)
-    return _with_images(_from_memory(data, options or DataOptions(), _folder(cache)))
+    options = options or DataOptions()
+    return _finished(_from_memory(data, options, _folder(cache)), options)
 
 
 def as_images(images: DataLike, options: DataOptions | None = None, cache: CacheFolder = None) -> Manifest:
@@ -207,11 +209,11 @@ def _scan_table(table: TextTable, options: DataOptions, cache: Path) -> Manifest
     return scan_pixels(table, options, cache) if table.pixels else scan_table(table, options)
 
 
-def _with_images(manifest: Manifest) -> Manifest:
-    """Return `manifest`; raises DataError if it has no image."""
+def _finished(manifest: Manifest, options: DataOptions) -> Manifest:
+    """Return `manifest` with the groups that names of files say; raises DataError if it has no image."""
     if not manifest.pictures:
         raise DataError(_nothing_found(manifest))
-    return manifest
+    return manifest if options.group_by is None else group_by_names(manifest, options.group_by)
 
 
 def list_files(paths: OneOrMorePaths, options: DataOptions | None = None) -> Manifest:

@@ -25,7 +25,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from featstore.datasets.manifest import Manifest, Picture
 from featstore.datasets.units import unit_names
@@ -108,32 +108,56 @@ def pool_for_folds(manifest: Manifest) -> Manifest:
     return manifest.with_pictures([p._replace(split=None) for p in manifest.pictures if p.split != "test"])
 
 
-def fold_splits(manifest: Manifest, folds: int, val_fraction: float = 0.2) -> list[Manifest]:
+def fold_splits(manifest: Manifest, folds: int, val_fraction: float = 0.2, seed: int = 0) -> list[Manifest]:
     """Return the manifest once for each fold of a cross-validation, with that fold as its test split.
 
-    Pictures of a given test split are left out. Folds are stratified. They are made from content digests, as all splits
-    here: copies and groups stay together. Raises DataError if a class is too small, or all its groups lie in one fold.
+    Pictures of a given test split are left out. Folds are stratified: each has its share of the images of each class,
+    as well as groups allow. They are made from content digests, as all splits here: copies and groups stay together.
+    Another `seed` divides the images in another way. Raises DataError if a class is too small, or all its groups lie in
+    one fold.
     """
     pictures = [p for p in pool_for_folds(manifest).pictures if p.label is not None]
-    number_of = [_hash_number(name) for name in unit_names(pictures)]
-    fold_of: dict[float, int] = {}
+    number_of = [_hash_number(name, seed) for name in unit_names(pictures)]
+    of_unit: dict[float, Counter[str]] = defaultdict(Counter)
+    for p, number in zip(pictures, number_of, strict=True):
+        of_unit[number][p.class_name] += 1
     for label in manifest.classes:
-        numbers = sorted({number for p, number in zip(pictures, number_of, strict=True) if p.label == label})
-        if len(numbers) < max(folds, 3):
+        units = sum(label in labels for labels in of_unit.values())
+        if units < max(folds, 3):
             raise DataError(
-                f"{manifest.source}: {len(numbers)} different images of class {label!r} are too few for {folds} folds"
+                f"{manifest.source}: {units} different images of class {label!r} are too few for {folds} folds"
             )
-        for place, number in enumerate(numbers):
-            fold_of.setdefault(number, place % folds)
+    fold_of = _balanced(of_unit, folds)
     divided = []
     for fold in range(folds):
         marked = [
             p._replace(split="test" if fold_of[number] == fold else "train")
             for p, number in zip(pictures, number_of, strict=True)
         ]
-        divided.append(manifest.with_pictures(_divide(marked, "train", {"val": val_fraction})))
+        divided.append(manifest.with_pictures(_divide(marked, "train", {"val": val_fraction}, seed)))
         _check_trained(divided[-1], fold + 1, folds)
     return divided
+
+
+def _balanced(of_unit: Mapping[float, Counter[str]], folds: int) -> dict[float, int]:
+    """Return the fold of each unit, by its number; `of_unit` has how many images of each class it holds.
+
+    Large units come first. Each goes where its classes have the fewest images so far; those of which it has many count
+    for more, and so do rare ones.
+    """
+    sizes: Counter[str] = Counter()
+    for labels in of_unit.values():
+        sizes.update(labels)
+    rarity = {label: sizes.total() // size for label, size in sizes.items()}
+    held: list[Counter[str]] = [Counter() for _ in range(folds)]
+    fold_of = {}
+    for number in sorted(of_unit, key=lambda number: (-of_unit[number].total(), number)):
+        labels = of_unit[number]
+        weights = {label: n * rarity[label] for label, n in labels.items()}
+        crowded = [sum(held[k][label] * weight for label, weight in weights.items()) for k in range(folds)]
+        fold_of[number] = min(range(folds), key=lambda k: (crowded[k], held[k].total(), k))
+        held[fold_of[number]].update(labels)
+    return fold_of
 
 
 def _check_trained(manifest: Manifest, fold: int, folds: int) -> None:
@@ -147,11 +171,13 @@ def _check_trained(manifest: Manifest, fold: int, folds: int) -> None:
         )
 
 
-def _divide(pictures: Sequence[Picture], source: str | None, fractions: dict[str, float]) -> list[Picture]:
+def _divide(
+    pictures: Sequence[Picture], source: str | None, fractions: dict[str, float], seed: int = 0
+) -> list[Picture]:
     """Divide the labelled pictures of the split `source` by `fractions`; the rest of it is for training."""
     places = [i for i, p in enumerate(pictures) if p.label is not None and p.split == source]
     names = unit_names([pictures[i] for i in places])
-    number_of = {i: _hash_number(name) for i, name in zip(places, names, strict=True)}
+    number_of = {i: _hash_number(name, seed) for i, name in zip(places, names, strict=True)}
     classes_of: dict[float, set[str]] = defaultdict(set)
     of_class: dict[str, set[float]] = defaultdict(set)
     for i, number in number_of.items():
@@ -216,6 +242,7 @@ def _borrow_for_empty_splits(numbers: Sequence[float], split_of: dict[float, str
         split_of |= dict.fromkeys(numbers, "train")
 
 
-def _hash_number(unit: str) -> float:
-    """Return a number in [0, 1) that depends only on the name of the unit."""
-    return int.from_bytes(hashlib.sha256(f"featstore-split-1:{unit}".encode()).digest()[:8], "big") / 2**64
+def _hash_number(unit: str, seed: int = 0) -> float:
+    """Return a number in [0, 1) that depends only on the name of the unit and the seed."""
+    prefix = f"featstore-split-1{f'-seed-{seed}' if seed else ''}"
+    return int.from_bytes(hashlib.sha256(f"{prefix}:{unit}".encode()).digest()[:8], "big") / 2**64

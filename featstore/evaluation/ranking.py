@@ -25,11 +25,13 @@ class CellResult(NamedTuple):
         factors: Level of each factor, as in {"model": "VGG16", "preprocess": "keras"}.
         right: (n,) share of the repetitions, 0 to 1, in which the prediction for the image was right.
         log_loss: Mean over images and repetitions, in nats.
+        effect: How many images count as one in the accuracy, by `Repeats.effect`.
     """
 
     factors: Mapping[str, str]
     right: NDArray[np.float64]
     log_loss: float
+    effect: float = 1.0
 
 
 class RankedCell(NamedTuple):
@@ -58,12 +60,12 @@ def rank(cells: Sequence[CellResult], units: Units, together: float) -> list[Ran
         error = single_error(_right([cells[i] for i in near]), np.eye(len(near)), units, ERROR - _CHOICE)
     ranked = []
     for index in order:
-        right = cells[index].right
+        right, own_units = cells[index].right, units.worth_less(cells[index].effect)
         difference = Difference(0.0, 0.0, 0.0)
         if index != best:
             difference = paired_difference(right, cells[best].right, units, together)
             difference = difference._replace(value=min(0.0, difference.value))  # that last bit again
-        interval = accuracy_interval(right, units, error if index in near else ERROR)
+        interval = accuracy_interval(right, own_units, error if index in near else ERROR)
         ranked.append(RankedCell(index, accuracies[index], interval, difference))
     return ranked
 

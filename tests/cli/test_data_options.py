@@ -114,3 +114,25 @@ def test_the_options_are_keywords_in_python(archive: Path, linked: Path) -> None
     manifest = scan(archive, DataOptions(label_from="{label}.#"))
     with pytest.raises(UsageError, match="label_from='{label}.#': has no effect on a manifest"):
         featstore.train_head(manifest, model="pixels", size=8, label_from="{label}.#")
+
+
+def test_groups_by_name_in_every_command(archive: Path) -> None:
+    """Scan tells them, a run and a comparison count them, and the command of a row asks for them again."""
+    given = ("--label-from", "{label}.#", "--group-by", r"\.(\d)\.")
+    scanned = json.loads(call("scan", "archive", "--cache", "cache", *given, "--json").out)
+    assert scanned["data"]["layout"].endswith(", 20 images in 10 groups by their names")
+    trained = json.loads(call("train-head", "archive", *PIXELS, *given, "--set", "C=1", "--json").out)
+    assert trained["metrics"]["test"]["groups"] == trained["metrics"]["test"]["n"] / 2
+    done = call("compare", "archive", *PIXELS, *given, "--set", "C=1", "--folds", "5", "--json")
+    [row] = json.loads(done.out)["rows"]
+    assert (row["n"], row["groups"]) == (20, 10)
+    assert r"--group-by '\.(\d)\.'" in row["command"]
+    refused = call("scan", "archive", "--cache", "cache", "--group-by", "x(")
+    assert (refused.code, refused.err.count("\n")) == (2, 1)
+    assert refused.err.startswith("featstore: --group-by 'x(': is not a regular expression")
+    assert (
+        featstore.extract(archive, model="pixels", size=8, cache="cache", group_by=r"\.(\d)\.")
+        .manifest.pictures[0]
+        .group
+        == "0"
+    )

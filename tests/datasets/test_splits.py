@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from featstore.datasets.manifest import Manifest, Picture
 from featstore.datasets.notes import leak_notes, shared_between_splits
-from featstore.datasets.splits import _hash_number, complete_splits, fold_splits
+from featstore.datasets.splits import complete_splits, fold_splits
 from featstore.datasets.units import unit_names
 from featstore.errors import DataError, UsageError
 from featstore.system.files import FileStat
@@ -211,10 +211,41 @@ def test_where_there_is_a_test_split_it_is_measured_on(split: str | None) -> Non
 
 
 def test_a_fold_without_a_class_to_train_on_is_refused() -> None:
-    """Groups that classes share take the fold of the first class; no head can answer with a class it has not seen."""
-    groups = sorted((f"patient {n}" for n in range(12)), key=lambda g: _hash_number(f"group:{g}"))
-    pictures = [picture(n, "a", group=group) for n, group in enumerate(groups)]
-    pictures += [picture(100 + n, "b", group=group) for n, group in enumerate(groups[::3])]  # all of them in fold 1
-    with pytest.raises(DataError, match="fold 1 of 3 has no image of class 'b' to train on, .*another number of folds"):
-        fold_splits(manifest(*pictures), 3)
-    assert len(fold_splits(manifest(*pictures), 4)) == 4
+    """Groups that classes share stay together; no head can answer with a class that it has not seen."""
+    groups = [{"a": 100, "b": 1}, {"c": 60}, {"c": 50, "b": 1}, {"c": 30, "b": 1}]  # those of b fall into one fold
+    pictures = [picture(9000 + i, label) for label in "ac" for i in range(8)]
+    for g, sizes in enumerate(groups):
+        pictures += [
+            picture(1000 * g + 200 * "abc".index(c) + i, c, group=f"g{g}") for c in sizes for i in range(sizes[c])
+        ]
+    with pytest.raises(DataError, match="fold 1 of 2 has no image of class 'b' to train on, .*another number of folds"):
+        fold_splits(manifest(*pictures), 2)
+    assert len(fold_splits(manifest(*pictures), 3)) == 3
+
+
+def test_folds_are_balanced_where_groups_are_unequal() -> None:
+    """Patients of 1 to 12 images in two classes, some in both: each fold has about its share of each class."""
+    sizes = {"a": [12, 9, 7, 7, 6, 5, 5, 3, 2, 2, 1, 1], "b": [10, 8, 8, 4, 4, 3, 3, 2, 1, 1]}
+    pictures, number = [], 0
+    for label, of_groups in sizes.items():
+        for g, size in enumerate(of_groups):
+            group = f"shared {g}" if g in (3, 7) else f"{label} {g}"
+            pictures += [picture(number := number + 1, label, group=group) for _ in range(size)]
+    for fold in fold_splits(manifest(*pictures), 4):
+        held_out = {p.group for p in fold.of_split("test")}
+        assert not held_out & {p.group for p in fold.pictures if p.split != "test"}
+        for label, of_groups in sizes.items():
+            assert abs(sum(p.label == label for p in fold.of_split("test")) - sum(of_groups) / 4) <= 2
+
+
+def test_another_seed_makes_other_folds() -> None:
+    """Repeats measure each image next to other training images; the first seed's folds stay as they are."""
+    data = manifest(*two_classes(200))
+
+    def held_out(seed: int) -> list[frozenset[str]]:
+        return [frozenset(p.digest for p in fold.of_split("test")) for fold in fold_splits(data, 4, seed=seed)]
+
+    assert held_out(0) == [frozenset(p.digest for p in fold.of_split("test")) for fold in fold_splits(data, 4)]
+    assert held_out(1) == held_out(1)
+    assert not set(held_out(0)) & set(held_out(1))
+    assert all(len(fold) == 50 for fold in held_out(1))
