@@ -257,6 +257,7 @@ TAKE_PATHS: dict[str, Opener] = {
     "Cache": lambda path: featstore.Cache(path).keys(),
     "Recipe": lambda path: featstore.Recipe(model=path).source(),
     "check_base": lambda path: featstore.check_base(path, model="tiny"),
+    "compare_runs": lambda path: featstore.compare_runs([path, path]),
     "compare": lambda path: featstore.compare(path, model="pixels", size=8),
     "evaluate": lambda path: featstore.evaluate(path, path),
     "extract": lambda path: featstore.extract(path, model="pixels", size=8),
@@ -284,7 +285,7 @@ TAKE_NONE = {
         "Progress",
         "Sweep",
     ),
-    *("RunList", "Run", "Table", "complete_splits", "load_features", "open_features"),
+    *("RunComparison", "RunList", "Run", "Table", "complete_splits", "load_features", "open_features"),
 }
 
 
