@@ -56,6 +56,7 @@ def train(
     runs: OnePath = DEFAULT_RUNS,
     name: str | None = None,
     command: str | None = None,
+    remarks: Sequence[str] = (),
     progress: Progress | None = None,
 ) -> TrainResult:
     """Complete the features of `data`, train `head` on its training split, and save it as a new run below `runs`.
@@ -65,7 +66,8 @@ def train(
     cannot be saved. What can be checked at the start is checked before anything is extracted. If the training is
     interrupted, its best epoch is saved, as a run that says so.
 
-    name: that of the run's folder. command: the command line that the run records.
+    name: that of the run's folder. command: the command line that the run records. remarks: more for the run, to come
+    first.
     """
     from featstore.heads.registry import HEADS, make_head
 
@@ -102,6 +104,7 @@ def train(
             seconds={stage: round(value, 3) for stage, value in seconds.items()},
             fractions={"val": val_fraction, "test": test_fraction},
             command=command,
+            remarks=remarks,
             interrupted=interrupted,
         )
 
@@ -137,6 +140,7 @@ def _save(
     seconds: dict[str, float],
     fractions: dict[str, float],
     command: str | None,
+    remarks: Sequence[str],
     interrupted: bool,
 ) -> Run:
     """Save the head and its run below `runs`."""
@@ -169,7 +173,7 @@ def _save(
             interrupted=interrupted,
             fractions=fractions,
             notes=(*summary.leaks, *moved_notes(runs, manifest), *summary.remarks),
-            remarks=tuple(map(str, remarks_on(metrics, remark_on_training(estimator)))),
+            remarks=(*remarks, *map(str, remarks_on(metrics, remark_on_training(estimator)))),
             versions=versions(),
             head_file=head_file,
             head_sha256=file_digest(folder / head_file),
