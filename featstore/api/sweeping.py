@@ -33,6 +33,7 @@ def sweep(
     time: float | None = None,
     by: By = "log-loss",
     folds: int = 5,
+    ensemble: bool = False,
     jobs: int | None = None,
     train_on: TrainOn | None = None,
     average: Average | None = None,
@@ -59,6 +60,7 @@ def sweep(
         time: Seconds after which the search ends; the winner is then trained. Default: no limit.
         by: What the winner is the best in, by cross-validation: `log-loss` or `accuracy`.
         folds: Number of folds.
+        ensemble: Whether the mean of the best heads is saved instead of the best one, if it is better beyond noise.
         jobs: Number of processes that try heads. Default: one for each core.
         train_on: With several views, `plain` trains on one of them, `all` on each. Default: `plain`.
         average: With several views, what is averaged over them. Default: `probabilities`.
@@ -103,6 +105,7 @@ def sweep(
         time=time,
         by=by,
         folds=folds,
+        ensemble=ensemble,
         jobs=jobs,
         seed=seed,
         val_fraction=val_fraction,

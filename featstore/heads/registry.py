@@ -21,6 +21,7 @@ from featstore.heads.baseline_parameters import (
     RbfSvmParameters,
     RidgeParameters,
 )
+from featstore.heads.ensemble_parameters import EnsembleParameters
 from featstore.heads.keras_parameters import (
     BnDropoutParameters,
     CosineParameters,
@@ -58,6 +59,7 @@ HeadName = Literal[
     "naive-bayes",
     "nearest-centroid",
     "majority",
+    "ensemble",
 ]
 _POST = "Keras blog 2016, Building powerful image classification models using very little data"
 
@@ -244,6 +246,14 @@ HEADS: dict[HeadName, HeadEntry] = {
         layers="the shares of the classes, whatever the image",
         source="scikit-learn",
         stops_on_val=False,
+    ),
+    "ensemble": HeadEntry(
+        "featstore.heads.ensemble",
+        "EnsembleHead",
+        EnsembleParameters,
+        layers="several heads on the same features, whose probabilities are averaged",
+        source="featstore sweep --ensemble",
+        is_network=False,
     ),
 }
 

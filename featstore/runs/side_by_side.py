@@ -135,7 +135,8 @@ def measure_side_by_side(
     progress: Progress | None = None,
 ) -> RunComparison:
     """Compare `runs` on the images that all of them held out; see `featstore.compare_runs`."""
-    from featstore.evaluation.metrics import columns_of, log_losses
+    from featstore.evaluation.metrics import columns_of
+    from featstore.evaluation.probability_scores import log_losses
     from featstore.evaluation.ranking import CellResult, joint_error, rank
     from featstore.features.arrays import labels_of, units_of
 
@@ -195,7 +196,7 @@ class _Shared:
                 why = f", {trained} of them since another run was trained on them" if trained else ""
                 self.notes.append(f"{name}: {len(left)} of its {len(held_out)} held-out images are left out{why}")
             stopped = sum(found[digest] == "val" for digest in self.digests)
-            if stopped and run.stops_on_val:
+            if stopped and run.use_of_val == "stopping":
                 self.notes.append(f"{name}: {stopped} of the images decided when its training ended, which flatters it")
             if run.interrupted:
                 self.notes.append(f"{name}: its training was interrupted")

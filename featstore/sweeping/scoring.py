@@ -113,6 +113,21 @@ def score_task(
     return scores
 
 
+@pinned()
+def held_out_answers(search: Search, features: PoolFeatures, trial: Trial) -> tuple[Trial, NDArray[np.float64]]:
+    """Return the probabilities (n, classes) of a trial for each image when it was held out; raises FeatstoreError."""
+    found: NDArray[np.float64] | None = None
+    for fold in search.pool.folds:
+        for _, answer in _answers(search, [trial], features.of_fold(search.pool, fold, search.train_on)):
+            if isinstance(answer, FeatstoreError):
+                raise answer
+            if found is None:
+                found = np.zeros((len(search.pool.y), answer.shape[1]))
+            found[fold.held_out] = answer
+    assert found is not None
+    return trial, found
+
+
 def _answers(
     search: Search, trials: Sequence[Trial], rows: FoldRows
 ) -> Iterator[tuple[Trial, NDArray[np.float64] | FeatstoreError]]:

@@ -62,6 +62,7 @@ def train(
     runs: OnePath = DEFAULT_RUNS,
     name: str | None = None,
     command: str | None = None,
+    remarks: Sequence[str] = (),
     progress: Progress | None = None,
 ) -> TrainResult:
     """Complete the features of `data`, train `head` on its training split, and save it as a new run below `runs`.
@@ -75,6 +76,7 @@ def train(
     is trained on the splits in any case.
 
     name: that of the run's folder. command: the command line that the run records.
+    remarks: more for the run, to come first.
     """
     from featstore.heads.registry import HEADS, make_head
 
@@ -113,6 +115,7 @@ def train(
             seconds={stage: round(value, 3) for stage, value in seconds.items()},
             fractions={"val": val_fraction, "test": test_fraction},
             command=command,
+            remarks=remarks,
             interrupted=interrupted,
             estimated=estimated,
         )
@@ -162,6 +165,7 @@ def _save(
     seconds: dict[str, float],
     fractions: dict[str, float],
     command: str | None,
+    remarks: Sequence[str],
     interrupted: bool,
     estimated: FoldEstimate | None,
 ) -> Run:
@@ -172,9 +176,9 @@ def _save(
     manifest, estimator = prepared.manifest, fitted.estimator
     use_of_val = use_of_validation(stops=HEADS[head.head].stops_on_val, calibrates=fitted.temperature is not None)
     metrics = measure_splits(fitted.probabilities, fitted.pictures, manifest.classes, use_of_val)
-    remarks = remarks_on(metrics, remark_on_training(estimator))
+    all_remarks = [*remarks, *remarks_on(metrics, remark_on_training(estimator))]
     if estimated is None:
-        remarks += advise_folds(metrics, prepared.given, command)
+        all_remarks += advise_folds(metrics, prepared.given, command)
 
     def build(folder: Path) -> Run:
         head_file = estimator.save(folder)
@@ -201,7 +205,7 @@ def _save(
             fractions=fractions,
             notes=(*summary.leaks, *moved_notes(runs, manifest), *summary.remarks),
             folds=estimated,
-            remarks=tuple(map(str, remarks)),
+            remarks=tuple(map(str, all_remarks)),
             versions=versions(),
             head_file=head_file,
             head_sha256=file_digest(folder / head_file),
