@@ -119,7 +119,8 @@ def _parse(value: Any, hint: Any) -> Any:
     if choices(hint):
         return settle_choice(hint, value) or value
     range_ = limits(hint)
-    assert range_ is not None, "a parameter has choices or a range"
+    if range_ is None:  # any text
+        return value
     try:
         return range_.parse(value)
     except ValueError:
