@@ -19,7 +19,7 @@ from featstore.extraction.cache import Cache, CacheLike
 from featstore.extraction.pipeline import FeatureSet
 from featstore.extraction.plan import Plan
 from featstore.extraction.recipe import Recipe
-from featstore.heads.registry import HEADS, HeadName, settle_head
+from featstore.heads.registry import HeadName, entry_of, settle_head
 from featstore.system.paths import OnePath
 from featstore.system.pinned import pinned
 from featstore.training.fit import Prepared, prepare
@@ -136,7 +136,7 @@ def _must_measure_on_val(manifest: Manifest, heads: Sequence[HeadName], measurem
     """Return whether there is no test split, and a head would stop on the images that are measured on."""
     given = {p.split for p in manifest.pictures if p.label is not None}
     no_test = measurement.test_fraction == 0 if given == {None} else "test" not in given
-    return no_test and any(HEADS[name].stops_on_val for name in heads)
+    return no_test and any(entry_of(name).stops_on_val for name in heads)
 
 
 def _describe_split(measurement: Measurement, split: str) -> str:

@@ -7,13 +7,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, fields
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from featstore.errors import RunError
 from featstore.evaluation.metrics import Metrics, describe_splits, metrics_table
 from featstore.evaluation.remarks import remark_line
 from featstore.extraction.recipe import Recipe
-from featstore.heads.registry import HEADS, HeadName, make_head
+from featstore.heads.registry import entry_of, make_head
 from featstore.runs.fine_tuning import FineTuning
 from featstore.runs.hints import to_hint
 from featstore.spec import FeatureSpec
@@ -108,7 +108,7 @@ class Run(Shown):
     @property
     def stops_on_val(self) -> bool:
         """Whether the validation split decided when the training stopped."""
-        return self.fine_tuning is not None or HEADS[cast(HeadName, self.head)].stops_on_val
+        return self.fine_tuning is not None or entry_of(self.head).stops_on_val
 
     @pinned()
     def load_head(self) -> Classifier:
