@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -11,9 +12,10 @@ from numpy.typing import NDArray
 from featstore.heads.baseline import Rows
 from featstore.heads.baseline_parameters import LdaParameters
 from featstore.heads.folds import Fold
+from featstore.heads.interface import Curve
 from featstore.heads.linear import LinearClassifier
-from featstore.heads.linear_head import LinearHead, from_scores
-from featstore.heads.selection import FoldScores, HeldOut, choose
+from featstore.heads.linear_baseline import LinearBaseline, from_scores
+from featstore.heads.selection import Choice, FoldScores, HeldOut, choose
 from featstore.system.progress import OnStep
 
 SHRINKAGES = (0.99, 0.97, 0.9, 0.7, 0.5, 0.3, 0.2, 0.1, 0.03, 0.01)
@@ -21,7 +23,7 @@ DEFAULT_SHRINKAGE, DEFAULT_TEMPERATURE = 0.5, 2.0  # where there are no folds
 
 
 @dataclass
-class LdaHead(LdaParameters, LinearHead):
+class LdaHead(LdaParameters, LinearBaseline):
     """Each class is a normal distribution around its mean, all with one covariance, on standardised features.
 
     The covariance is mixed with its own mean variance in all directions; the share of that is the shrinkage. It is the
@@ -32,6 +34,20 @@ class LdaHead(LdaParameters, LinearHead):
     NAME: ClassVar[str] = "lda"
 
     def train(self, rows: Rows, on_step: OnStep | None) -> LinearClassifier:
+        fits = LdaFits(rows, self.folds)
+        choice = fits.choose(SHRINKAGES if self.shrinkage is None else (self.shrinkage,), on_step)
+        self._curve = choice.curve
+        self._selected = {"shrinkage": choice.value, "temperature": choice.temperature}
+        return fits.classifier(choice)
+
+
+class LdaFits:
+    """The discriminant analyses of some rows, for any shrinkage: what they share is computed once.
+
+    folds: at most as many, in which the shrinkage and the temperature are chosen.
+    """
+
+    def __init__(self, rows: Rows, folds: int) -> None:
         from sklearn.preprocessing import StandardScaler
 
         def of_fold(fold: Fold) -> FoldScores:
@@ -46,18 +62,25 @@ class LdaHead(LdaParameters, LinearHead):
 
             return scores
 
-        shrinkage, temperature = self.shrinkage or DEFAULT_SHRINKAGE, DEFAULT_TEMPERATURE
-        if folds := rows.folds(self.folds):
-            held_out = HeldOut(folds, rows.y, of_fold)
-            grid = SHRINKAGES if self.shrinkage is None else (self.shrinkage,)
-            choice = choose("shrinkage", grid, held_out.scores, held_out.truth, on_step)
-            shrinkage, temperature, self._curve = choice
-        scaler = StandardScaler()
-        weights, intercept = ShrinkagePath(scaler.fit_transform(rows.X), rows.y).solve(shrinkage)
-        self._selected = {"shrinkage": shrinkage, "temperature": temperature}
+        self._samples, self._scaler = len(rows.X), StandardScaler()
+        self._path = ShrinkagePath(self._scaler.fit_transform(rows.X), rows.y)
+        divided = rows.folds(folds)
+        self._held_out = HeldOut(divided, rows.y, of_fold) if divided else None
+
+    def choose(self, shrinkages: Sequence[float], on_step: OnStep | None = None) -> Choice:
+        """Return the one of the shrinkages with the smallest log loss of held-out rows, and its temperature."""
+        if self._held_out is None:
+            shrinkage = shrinkages[0] if len(shrinkages) == 1 else DEFAULT_SHRINKAGE
+            return Choice(shrinkage, DEFAULT_TEMPERATURE, Curve("shrinkage", [], {}, log_x=True))
+        return choose("shrinkage", shrinkages, self._held_out.scores, self._held_out.truth, on_step)
+
+    def classifier(self, choice: Choice) -> LinearClassifier:
+        """Return the analysis with a shrinkage, as a classifier at a temperature."""
+        weights, intercept = self._path.solve(choice.value)
         if len(weights) == 2:
             weights, intercept = np.diff(weights, axis=0), np.diff(intercept)
-        return from_scores(weights, intercept, scaler.mean_, scaler.scale_, len(rows.X), temperature)
+        scaler = self._scaler
+        return from_scores(weights, intercept, scaler.mean_, scaler.scale_, self._samples, choice.temperature)
 
 
 class ShrinkagePath:

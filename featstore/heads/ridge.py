@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -11,9 +12,10 @@ from numpy.typing import NDArray
 from featstore.heads.baseline import Rows
 from featstore.heads.baseline_parameters import RidgeParameters
 from featstore.heads.folds import divisible_rows, unit_rows
+from featstore.heads.interface import Curve
 from featstore.heads.linear import LinearClassifier
-from featstore.heads.linear_head import LinearHead, from_scores
-from featstore.heads.selection import choose, two_columns
+from featstore.heads.linear_baseline import LinearBaseline, from_scores
+from featstore.heads.selection import Choice, choose, two_columns
 from featstore.system.progress import OnStep
 
 PENALTIES = tuple(10.0 ** (power / 2) for power in range(-6, 7))
@@ -21,7 +23,7 @@ DEFAULT_PENALTY, DEFAULT_TEMPERATURE = 1.0, 0.3  # where no row can be held out;
 
 
 @dataclass
-class RidgeHead(RidgeParameters, LinearHead):
+class RidgeHead(RidgeParameters, LinearBaseline):
     """Ridge regression on 1 for the class of a row and -1 for all others, on standardised features.
 
     The penalty is the one with the smallest log loss when each image is left out, or each group. All of these fits
@@ -31,24 +33,43 @@ class RidgeHead(RidgeParameters, LinearHead):
     NAME: ClassVar[str] = "ridge"
 
     def train(self, rows: Rows, on_step: OnStep | None) -> LinearClassifier:
+        fits = RidgeFits(rows)
+        choice = fits.choose(PENALTIES if self.penalty is None else (self.penalty,), on_step)
+        self._curve = choice.curve
+        self._selected = {"penalty": choice.value, "temperature": choice.temperature}
+        return fits.classifier(choice)
+
+
+class RidgeFits:
+    """The ridge regressions on some rows, for any penalty: what they share is computed once."""
+
+    def __init__(self, rows: Rows) -> None:
         from sklearn.preprocessing import StandardScaler
 
-        scaler = StandardScaler()
-        path = RidgePath(scaler.fit_transform(rows.X.astype(np.float64)), _signs(rows.y, rows.classes))
-        penalty, temperature = self.penalty or DEFAULT_PENALTY, DEFAULT_TEMPERATURE
-        scored = divisible_rows(rows.y, rows.groups)
-        if len(scored):
-            units = None if rows.groups is None else unit_rows(rows.groups)
-            penalty, temperature, self._curve = choose(
-                "penalty",
-                PENALTIES if self.penalty is None else (self.penalty,),
-                lambda penalty: two_columns(path.left_out(penalty, units)[scored]),
-                rows.y[scored],
-                on_step,
-            )
-        weights, intercept = path.solve(penalty)
-        self._selected = {"penalty": penalty, "temperature": temperature}
-        return from_scores(weights, intercept, scaler.mean_, scaler.scale_, len(rows.X), temperature)
+        self._rows, self._scaler = rows, StandardScaler()
+        X = self._scaler.fit_transform(rows.X.astype(np.float64))
+        self._path = RidgePath(X, _signs(rows.y, rows.classes))
+        self._units = None if rows.groups is None else unit_rows(rows.groups)
+
+    def choose(self, penalties: Sequence[float], on_step: OnStep | None = None) -> Choice:
+        """Return the one of the penalties with the smallest log loss of what is left out, and its temperature."""
+        scored = divisible_rows(self._rows.y, self._rows.groups)
+        if not len(scored):
+            penalty = penalties[0] if len(penalties) == 1 else DEFAULT_PENALTY
+            return Choice(penalty, DEFAULT_TEMPERATURE, Curve("penalty", [], {}, log_x=True))
+        return choose(
+            "penalty",
+            penalties,
+            lambda penalty: two_columns(self._path.left_out(penalty, self._units)[scored]),
+            self._rows.y[scored],
+            on_step,
+        )
+
+    def classifier(self, choice: Choice) -> LinearClassifier:
+        """Return the regression with a penalty, as a classifier at a temperature."""
+        weights, intercept = self._path.solve(choice.value)
+        scaler, n = self._scaler, len(self._rows.X)
+        return from_scores(weights, intercept, scaler.mean_, scaler.scale_, n, choice.temperature)
 
 
 class RidgePath:
