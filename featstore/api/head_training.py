@@ -49,7 +49,8 @@ def train_head(
     Args:
         data: As for `extract`.
             Splits that it does not bring are made from the content of the images.
-        head: Name of the head: `logistic`, `bn-dropout`, `vgg-fc`, `fc-bn` or `scratch-cnn`.
+        head: Name of the head, as `featstore heads` lists them, or `module:Class` for an estimator of scikit-learn; one
+            of your own can be measured with `compare`, but not saved.
         parameters: Parameters of the head, as in `{"C": 0.1}`.
         concat: Whether to put the features of several models side by side.
         train_on: With several views, `plain` trains on one of them, `all` on each. Default: `plain`.
@@ -84,7 +85,7 @@ def train_head(
         LeakWarning: Copies of training images are in the validation or test split, or images were in another split in
             earlier runs of the same data.
     """
-    from featstore.heads.registry import HEADS
+    from featstore.heads.registry import entry_of
     from featstore.training.job import check_side_by_side, train
 
     recipe = HeadRecipe(
@@ -92,7 +93,7 @@ def train_head(
     )
     refuse_head_parameters(options)
     reading, features = split_keywords(options)
-    if own_base := HEADS[recipe.head].base:
+    if own_base := entry_of(recipe.head).base:
         features.setdefault("model", own_base)
     recipes = make_recipes(seed, **features)
     check_side_by_side(recipes, concat)

@@ -19,7 +19,7 @@ from featstore.extraction.cache import Cache, CacheLike
 from featstore.extraction.pipeline import FeatureSet
 from featstore.extraction.plan import Plan
 from featstore.extraction.recipe import Recipe
-from featstore.heads.registry import HEADS, HeadName, settle_head
+from featstore.heads.registry import HeadName, entry_of, settle_head
 from featstore.system.paths import OnePath
 from featstore.system.pinned import pinned
 from featstore.training.fit import Prepared, prepare
@@ -83,7 +83,7 @@ def measure_grid(
     grid = make_grid(list(dict.fromkeys(recipes)), heads, settings or {}, head)
     manifest = as_manifest(data)
     if measurement.folds is None and _has_no_test(manifest, measurement):
-        if any(HEADS[name].stops_on_val for name in heads):
+        if any(entry_of(name).stops_on_val for name in heads):
             measurement = replace(measurement, val_as_test=True)
         elif not measurement.val_as_test:  # what is measured on must not choose the temperature either
             grid = [replace(cell, head=replace(cell.head, calibrate=False)) for cell in grid]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from featstore.datasets.manifest import Manifest
 from featstore.datasets.sources import Source
@@ -78,19 +78,20 @@ def train(
     name: that of the run's folder. command: the command line that the run records.
     remarks: more for the run, to come first.
     """
-    from featstore.heads.registry import HEADS, make_head
+    from featstore.heads.registry import check_saveable, entry_of, make_head
 
     start = time.perf_counter()
     _check_repeats(folds, seeds)
     head = head or HeadRecipe()
     estimator = make_head(head.head, head.parameters)
+    check_saveable(head.head, head.parameters)
     root = Path(one_path(runs, "runs"))
     check_root(root)
     check_name(root, name)
     recipes = [recipes] if isinstance(recipes, Recipe) else list(recipes)
     head.check(recipes)
-    own = HEADS[head.head].base
-    recipes = [HEADS[head.head].with_preferred_pool(recipe) for recipe in recipes]
+    own = entry_of(head.head).base
+    recipes = [entry_of(head.head).with_preferred_pool(recipe) for recipe in recipes]
     if own and any(recipe.model != own for recipe in recipes):
         raise UsageError(f"head {head.head}: is for the base {own} only; use {param('model', own)}")
     tell_assumptions(recipes, progress)
@@ -171,10 +172,10 @@ def _save(
 ) -> Run:
     """Save the head and its run below `runs`."""
     from featstore.evaluation.remarks import remarks_on
-    from featstore.heads.registry import HEADS
+    from featstore.heads.registry import entry_of
 
     manifest, estimator = prepared.manifest, fitted.estimator
-    use_of_val = use_of_validation(stops=HEADS[head.head].stops_on_val, calibrates=fitted.temperature is not None)
+    use_of_val = use_of_validation(stops=entry_of(head.head).stops_on_val, calibrates=fitted.temperature is not None)
     metrics = measure_splits(fitted.probabilities, fitted.pictures, manifest.classes, use_of_val)
     all_remarks = [*remarks, *remarks_on(metrics, remark_on_training(estimator))]
     if estimated is None:
@@ -185,7 +186,7 @@ def _save(
         run = Run(
             folder=folder,
             head=head.head,
-            parameters=_parameters(estimator),
+            parameters=estimator.settings(),
             chosen=estimator.selected(),
             recipes=tuple(plan.recipe.at_absolute_paths() for plan in prepared.plans),
             specs=tuple(part.spec for plan in prepared.plans for part in plan.parts),
@@ -214,7 +215,3 @@ def _save(
         return run
 
     return publish_run(runs, name, build)
-
-
-def _parameters(estimator: Any) -> dict[str, Any]:
-    return {key: value for key, value in vars(estimator).items() if not key.startswith("_")}
