@@ -148,7 +148,7 @@ def test_the_command_and_the_verb(work: Path, monkeypatch: pytest.MonkeyPatch) -
         ({"draws": 0}, UsageError, "draws=0: expected 1 or more"),
         ({"more": 0}, UsageError, "more=0: expected 1 or more"),
         ({"size": [8, 16]}, UsageError, "2 sets of features, but a learning curve takes one"),
-        ({"test_fraction": 0.5, "val_fraction": 0.3}, DataError, "a class has 6 training images; .* takes 8 or more"),
+        ({"test_fraction": 0.5, "val_fraction": 0.3}, DataError, "a class has 5 training images; .* takes 8 or more"),
     ],
 )
 def test_what_makes_no_curve_is_refused(
