@@ -17,6 +17,8 @@ if TYPE_CHECKING:  # what a type checker and an editor see; a test holds it agai
     from featstore.api.head_training import train_head as train_head
     from featstore.api.learning import learning_curve as learning_curve
     from featstore.api.predicting import predict as predict
+    from featstore.api.run_comparing import compare_runs as compare_runs
+    from featstore.api.sweeping import sweep as sweep
     from featstore.base_check.labelled import LabelledCheck as LabelledCheck
     from featstore.base_check.unlabelled import UnlabelledCheck as UnlabelledCheck
     from featstore.comparison.learning_result import LearningCurve as LearningCurve
@@ -46,7 +48,9 @@ if TYPE_CHECKING:  # what a type checker and an editor see; a test holds it agai
     from featstore.runs.listing import list_runs as list_runs
     from featstore.runs.prediction import Prediction as Prediction
     from featstore.runs.run import Run as Run
+    from featstore.runs.side_by_side import RunComparison as RunComparison
     from featstore.spec import FeatureSpec as FeatureSpec
+    from featstore.sweeping.result import Sweep as Sweep
     from featstore.system.progress import Progress as Progress
     from featstore.system.text import Table as Table
 
@@ -69,15 +73,18 @@ _HOMES = {
     "Progress": "featstore.system.progress",
     "Recipe": "featstore.extraction.recipe",
     "Run": "featstore.runs.run",
+    "RunComparison": "featstore.runs.side_by_side",
     "RunError": "featstore.errors",
     "RunList": "featstore.runs.listing",
     "StoreError": "featstore.errors",
+    "Sweep": "featstore.sweeping.result",
     "Table": "featstore.system.text",
     "UnlabelledCheck": "featstore.base_check.unlabelled",
     "UnreadableImage": "featstore.errors",
     "UsageError": "featstore.errors",
     "check_base": "featstore.api.base_checking",
     "compare": "featstore.api.comparing",
+    "compare_runs": "featstore.api.run_comparing",
     "complete_splits": "featstore.datasets.splits",
     "evaluate": "featstore.api.evaluating",
     "extract": "featstore.api.extracting",
@@ -90,6 +97,7 @@ _HOMES = {
     "predict": "featstore.api.predicting",
     "save_features": "featstore.features.save",
     "scan": "featstore.datasets.sources",
+    "sweep": "featstore.api.sweeping",
     "train_head": "featstore.api.head_training",
 }
 
@@ -112,15 +120,18 @@ __all__ = [
     "Progress",
     "Recipe",
     "Run",
+    "RunComparison",
     "RunError",
     "RunList",
     "StoreError",
+    "Sweep",
     "Table",
     "UnlabelledCheck",
     "UnreadableImage",
     "UsageError",
     "check_base",
     "compare",
+    "compare_runs",
     "complete_splits",
     "evaluate",
     "extract",
@@ -133,6 +144,7 @@ __all__ = [
     "predict",
     "save_features",
     "scan",
+    "sweep",
     "train_head",
 ]
 __version__ = "0.1.0"

@@ -29,6 +29,7 @@ def train_head(
     concat: bool = False,
     train_on: TrainOn | None = None,
     average: Average | None = None,
+    calibrate: bool = True,
     val_fraction: float = 0.2,
     test_fraction: float = 0.2,
     val_as_test: bool = False,
@@ -53,6 +54,8 @@ def train_head(
         concat: Whether to put the features of several models side by side.
         train_on: With several views, `plain` trains on one of them, `all` on each. Default: `plain`.
         average: With several views, what is averaged over them. Default: `probabilities`.
+        calibrate: Whether the validation split chooses a temperature, which makes the probabilities as sure as they
+            should be.
         val_fraction: Share of the images for validation where there is no such split, 0 to 1.
         test_fraction: Share of the images for testing where there are no splits, 0 to 1.
         val_as_test: Whether to measure on the validation split, where there is no test split; training images take its
@@ -84,7 +87,9 @@ def train_head(
     from featstore.heads.registry import HEADS
     from featstore.training.job import check_side_by_side, train
 
-    recipe = HeadRecipe(head=head, parameters=parameters or {}, seed=seed, train_on=train_on, average=average)
+    recipe = HeadRecipe(
+        head=head, parameters=parameters or {}, seed=seed, train_on=train_on, average=average, calibrate=calibrate
+    )
     refuse_head_parameters(options)
     reading, features = split_keywords(options)
     if own_base := HEADS[recipe.head].base:

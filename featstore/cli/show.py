@@ -21,6 +21,7 @@ def describe(run: Run) -> dict[str, Any]:
         "head": run.head,
         "parameters": run.parameters,
         "chosen": run.chosen,
+        "temperature": run.temperature,
         "seed": run.seed,
         "key": run.key,
         "classes": list(run.classes),

@@ -14,6 +14,7 @@ from featstore.extraction.recipe import Recipe
 from featstore.heads.parameters import parameter_named, parse_parameters
 from featstore.heads.registry import HEADS, HeadName
 from featstore.system.fields import Between, Seed, flag_of, settle_fields
+from featstore.system.words import did_you_mean
 from featstore.training.head_recipe import HeadRecipe
 
 
@@ -100,7 +101,9 @@ def settings_by_head(heads: Sequence[HeadName], settings: Mapping[str, Any]) -> 
     for word in settings:
         if not any(parameter_named(word, names) for names in known.values()):
             lists = "; ".join(f"{name} takes {', '.join(names)}" for name, names in known.items())
-            raise UsageError(f"{param('parameters', word)}: no head of this comparison has such a parameter: {lists}")
+            near = did_you_mean(word, dict.fromkeys(name for names in known.values() for name in names))
+            told = f"no head of this comparison has such a parameter: {near} {lists}".replace("  ", " ")
+            raise UsageError(f"{param('parameters', word)}: {told}")
     given: dict[HeadName, dict[str, Any]] = {}
     for name, names in known.items():
         own = {word: value for word, value in settings.items() if parameter_named(word, names)}
@@ -123,6 +126,7 @@ def command_line(
         words += ["--set", f"{key}={'none' if value is None else value}"]
     for flag, value in (("--train-on", cell.head.train_on), ("--average", cell.head.average)):
         words += [flag, value] if value else []
+    words += [] if cell.head.calibrate else [flag_of("no_calibrate")]
     for field in fields(measurement):
         if (value := getattr(measurement, field.name)) != field.default:
             words += [flag_of(field.name), *([] if value is True else [str(value)])]

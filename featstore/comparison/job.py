@@ -81,8 +81,8 @@ def measure_grid(
     heads = list(dict.fromkeys(map(settle_head, heads)))
     grid = make_grid(list(dict.fromkeys(recipes)), heads, settings or {}, head)
     manifest = as_manifest(data)
-    if measurement.folds is None and must_measure_on_val(manifest, heads, measurement):
-        measurement = replace(measurement, val_as_test=True)
+    if measurement.folds is None:
+        measurement, grid = keep_apart(manifest, measurement, grid)
     unique = list(dict.fromkeys(cell.recipe for cell in grid))
     tell_assumptions(recipes, progress)
     prepared = prepare(
@@ -131,11 +131,24 @@ def _remarks(split: str, rows: Sequence[ComparisonRow], measured: Sequence[_Meas
     return tuple(remarks_on_several({row.name: of_cell[row.cell] for row in rows}))
 
 
-def must_measure_on_val(manifest: Manifest, heads: Sequence[HeadName], measurement: Measurement) -> bool:
-    """Return whether there is no test split, and a head would stop on the images that are measured on."""
+def keep_apart(
+    manifest: Manifest, measurement: Measurement, grid: list[GridCell]
+) -> tuple[Measurement, list[GridCell]]:
+    """Return how to measure, and the cells, so that nothing is measured on the images that choose something for it."""
+    if not _has_no_test(manifest, measurement):
+        return measurement, grid
+    if any(HEADS[cell.head.head].stops_on_val for cell in grid):
+        return replace(measurement, val_as_test=True), grid
+    if measurement.val_as_test:
+        return measurement, grid
+    # what is measured on must not choose the temperature either
+    return measurement, [replace(cell, head=replace(cell.head, calibrate=False)) for cell in grid]
+
+
+def _has_no_test(manifest: Manifest, measurement: Measurement) -> bool:
+    """Return whether there will be no test split, so that the validation split is measured on."""
     given = {p.split for p in manifest.pictures if p.label is not None}
-    no_test = measurement.test_fraction == 0 if given == {None} else "test" not in given
-    return no_test and any(HEADS[name].stops_on_val for name in heads)
+    return measurement.test_fraction == 0 if given == {None} else "test" not in given
 
 
 def describe_split(measurement: Measurement, split: str) -> str:

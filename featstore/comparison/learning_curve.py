@@ -8,7 +8,7 @@ from math import floor, log10
 from typing import TYPE_CHECKING, Any
 
 from featstore.comparison.grid import Measurement, make_grid
-from featstore.comparison.job import describe_split, must_measure_on_val, split_to_measure
+from featstore.comparison.job import describe_split, keep_apart, split_to_measure
 from featstore.comparison.learning_result import CurvePoint, HeadCurve, LearningCurve
 from featstore.datasets.manifest import Manifest
 from featstore.datasets.sources import Source, as_manifest
@@ -66,8 +66,7 @@ def measure_learning_curve(
     heads = list(dict.fromkeys(map(settle_head, heads)))
     grid = make_grid([recipe], heads, settings or {}, head)
     manifest = as_manifest(data)
-    if must_measure_on_val(manifest, heads, measurement):
-        measurement = replace(measurement, val_as_test=True)
+    measurement, grid = keep_apart(manifest, measurement, grid)
     tell_assumptions([recipe], progress)
     how = measurement
     unique = list(dict.fromkeys(cell.recipe for cell in grid))

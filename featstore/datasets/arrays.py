@@ -1,8 +1,9 @@
 """Images that are arrays or objects, not files: checked, and written once as lossless PNG below the cache.
 
-From then on they are files like all others. Their folder is named by the content of all of them, so the same arrays are
-written once. What the levels mean must be certain: bytes are taken as they are; other numbers only if they are whole
-and reach far up in 0..255, or are such numbers divided by 255.
+From then on they are files like all others. The folder of a data set is named by the content of all of its images, so
+the same arrays are written once; images of which any subset may come next are files that are named by their own. What
+the levels mean must be certain: bytes are taken as they are; other numbers only if they are whole and reach far up in
+0..255, or are such numbers divided by 255.
 """
 
 from __future__ import annotations
@@ -10,12 +11,13 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import secrets
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from featstore.errors import DataError, param
-from featstore.system.files import write_whole
+from featstore.system.files import TEMPORARY, write_whole
 
 if TYPE_CHECKING:
     import numpy as np
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 IMAGES = "images"  # the folder below the cache
+SINGLE = "single"  # in it: files that are named by their own content
 _COMPLETE = "complete"  # a file that is written when all images are on disk
 _BRIGHT = 128  # numbers that end below it may be of another scale
 _MODES = ("1", "L", "LA", "P", "RGB", "RGBA", "I;16")  # that a PNG holds without loss
@@ -55,6 +58,33 @@ def write_images(images: Any, cache: Path, what: str, split: str | None = None) 
             _write(path, encode())
         os.sync()  # once, in place of each file: without its last file the folder does not count
         write_whole(folder / _COMPLETE, f"{len(paths)}\n".encode())
+    return list(map(str, paths))
+
+
+def write_single_images(images: Any, cache: Path, what: str) -> list[str]:
+    """Write images in memory as files that are named by their content, unless they are there; return their paths.
+
+    As `write_images`, for images that are used in ever new subsets, such as the folds of a cross-validation.
+    """
+    folder = cache / IMAGES / SINGLE
+    paths: list[Path] = []
+    fresh: dict[Path, Path] = {}  # under a temporary name until its bytes are on disk
+    try:
+        for content, encode in _encoders(images, what):
+            path = folder / f"{hashlib.sha256(content()).hexdigest()}.png"
+            paths.append(path)
+            if path not in fresh and not path.exists():
+                _make(folder)
+                fresh[path] = folder / f"{TEMPORARY}{os.getpid()}-{secrets.token_hex(8)}"
+                _write(fresh[path], encode())
+        if fresh:
+            os.sync()
+    except BaseException:
+        for temporary in fresh.values():
+            temporary.unlink(missing_ok=True)
+        raise
+    for path, temporary in fresh.items():
+        os.replace(temporary, path)
     return list(map(str, paths))
 
 

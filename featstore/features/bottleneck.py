@@ -1,8 +1,7 @@
-"""A scikit-learn transformer from paths of images to bottleneck features, with the cache behind it."""
+"""A scikit-learn transformer from images to bottleneck features, with the cache behind it."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
@@ -11,25 +10,24 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
 
-from featstore.datasets.sources import list_files
 from featstore.errors import UnreadableImage, UsageError, param
 from featstore.extraction.cache import Cache, CacheLike
 from featstore.extraction.encoder import check_layer
 from featstore.extraction.pipeline import extract_features
 from featstore.extraction.plan import Plan, make_plan
 from featstore.extraction.recipe import Recipe
+from featstore.features.inputs import ImagesLike, list_images, settle_images
 from featstore.features.views import load_views
 from featstore.images.reading import ALL_BITS, Fit, Interpolation, ReadingName, Size
 from featstore.images.views import parse_views
 from featstore.spec import LAST_ACTIVATION, Dtype, Pool
-from featstore.system.paths import OneOrMorePaths, one_or_more
 from featstore.system.pinned import pinned
 from featstore.system.progress import Progress, displayed
 
 if TYPE_CHECKING:  # scikit-learn has no types: with its classes as bases a type checker would take any argument
 
     class _Transformer:
-        def fit_transform(self, X: OneOrMorePaths, y: Any = None) -> NDArray[np.float32]: ...
+        def fit_transform(self, X: ImagesLike, y: Any = None) -> NDArray[np.float32]: ...
 
         def get_params(self, deep: bool = True) -> dict[str, Any]: ...
 
@@ -45,10 +43,11 @@ else:
 
 @dataclass(eq=False, repr=False)  # scikit-learn reads the parameters off the signature and has its own repr
 class Bottleneck(_Transformer):
-    """A scikit-learn transformer from paths of image files (n,) to features (n, width) float32.
+    """A scikit-learn transformer from n images, or their paths, to features (n, width) float32.
 
-    It learns nothing, so it works in a `Pipeline` and in a `GridSearchCV`. The base runs once for each setting; later
-    calls read the cache.
+    It learns nothing, so it works in a `Pipeline`, a `ColumnTransformer` and a `GridSearchCV`. The base runs once for
+    each setting; later calls read the cache. Images in memory are known by their pixels, and kept as files below the
+    cache.
 
     Args:
         model: As every parameter not listed here, the field of `Recipe` with this name.
@@ -78,23 +77,23 @@ class Bottleneck(_Transformer):
     progress: bool | Progress = False
 
     @pinned()
-    def fit(self, X: OneOrMorePaths, y: Any = None) -> Bottleneck:
+    def fit(self, X: ImagesLike, y: Any = None) -> Bottleneck:
         """Check the parameters; nothing is learned.
 
         Args:
-            X: Paths of images. They are not read.
+            X: As for `transform`. Nothing is read.
             y: Labels; not used.
 
         Returns:
             The transformer itself.
 
         Raises:
-            UsageError: If the parameters do not fit each other or the base, if `views` are augmented, or if `X` has
-                something other than paths.
+            UsageError: If the parameters do not fit each other or the base, or if `views` are augmented; if `X` has
+                neither images nor paths, it is a ValueError too.
             BaseUnavailable: If the base or its weights are not available.
         """
         if not isinstance(X, Iterator):  # which would be used up
-            one_or_more(X, "X")
+            settle_images(X)
         cache = Cache.at(self.cache)
         plan = self._plan(cache)
         if parse_views(self.views)[1]:
@@ -104,26 +103,27 @@ class Bottleneck(_Transformer):
         return self
 
     @pinned()
-    def transform(self, X: OneOrMorePaths) -> NDArray[np.float32]:
+    def transform(self, X: ImagesLike) -> NDArray[np.float32]:
         """Return the features of images, from the cache or computed now.
 
         Args:
-            X: Paths of n image files: a list, an array, or a table of one column.
+            X: Paths of n image files, or n images, which are arrays (height, width) or (height, width, 3) or objects
+                of Pillow: a list, a Series, an array, a table of one column, or the column `path` of a table. Or an
+                array (n, height, width) or (n, height, width, 3).
 
         Returns:
             Features, (n, width) float32 in the order of `X`, or (n, h, w, channels) with pool="none".
 
         Raises:
+            UsageError: If `X` has neither images nor paths, or images whose numbers may mean one thing or another; it
+                is a ValueError too.
             UnreadableImage: If a path is a folder, or if a file cannot be read: a transformer cannot drop rows.
             StoreError: If the cache cannot be read or written.
         """
-        paths = one_or_more(X, "X")
-        folders = [path for path in paths if os.path.isdir(path)]
-        if folders:
-            raise UnreadableImage(f"{folders[0]}: is a folder: name its images one by one")
         cache = Cache.at(self.cache)
+        images = list_images(X, cache.folder)
         with displayed(self.progress) as display:
-            extraction = extract_features(list_files(paths), [self._recipe()], cache, display)
+            extraction = extract_features(images, [self._recipe()], cache, display)
         if extraction.manifest.skipped:
             path, reason = extraction.manifest.skipped[0]
             raise UnreadableImage(f"{path}: {reason}; leave it out, a transformer needs a row for every path")
@@ -155,6 +155,15 @@ class Bottleneck(_Transformer):
 
     def __sklearn_is_fitted__(self) -> bool:
         return True
+
+    def __sklearn_tags__(self) -> Any:
+        """Return what scikit-learn may know: X has paths or images, no matrix of numbers, and nothing is learned."""
+        tags = super().__sklearn_tags__()  # type: ignore[misc]
+        tags.input_tags.string = tags.input_tags.one_d_array = tags.input_tags.three_d_array = True
+        tags.input_tags.two_d_array = False
+        tags.transformer_tags.preserves_dtype = []
+        tags.requires_fit = False
+        return tags
 
     def _plan(self, cache: Cache) -> Plan:
         return make_plan(self._recipe(), cache.digests)

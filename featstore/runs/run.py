@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from featstore.errors import RunError
-from featstore.evaluation.metrics import Metrics, describe_splits, metrics_table
-from featstore.evaluation.remarks import remark_line
+from featstore.evaluation.metrics import Metrics, UsedFor, describe_splits
 from featstore.evaluation.repeats import FoldEstimate
+from featstore.evaluation.shown import metrics_parts
 from featstore.extraction.recipe import Recipe
 from featstore.heads.registry import HEADS, HeadName, make_head
 from featstore.runs.fine_tuning import FineTuning
 from featstore.runs.hints import to_hint
+from featstore.runs.measuring import use_of_validation
 from featstore.spec import FeatureSpec
 from featstore.system.files import NotRegularFile
 from featstore.system.fork_lock import ForkLock
@@ -110,9 +111,10 @@ class Run(Shown):
         return hashlib.sha256("\n".join(spec.key for spec in self.specs).encode()).hexdigest()
 
     @property
-    def stops_on_val(self) -> bool:
-        """Whether the validation split decided when the training stopped."""
-        return self.fine_tuning is not None or HEADS[cast(HeadName, self.head)].stops_on_val
+    def use_of_val(self) -> UsedFor:
+        """What the training used its validation split for."""
+        stops = self.fine_tuning is not None or HEADS[cast(HeadName, self.head)].stops_on_val
+        return use_of_validation(stops=stops, calibrates=self.temperature is not None)
 
     @pinned()
     def load_head(self) -> Classifier:
@@ -173,7 +175,9 @@ class Run(Shown):
         return self.predict_views(np.asarray(X, np.float32)[:, None])
 
     def predict_views(self, X: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Return the probabilities of each class, averaged over the views as `average` says.
+        """Return the probabilities of each class, averaged over the views as `average` says, then scaled.
+
+        The temperature comes last, as it was chosen for averaged probabilities.
 
         Args:
             X: Features (n, views, ...) float32.
@@ -202,6 +206,7 @@ class Run(Shown):
         import numpy as np
 
         from featstore.evaluation.averaging import predict_views
+        from featstore.evaluation.temperature import scale
 
         head, probabilities = self.load_head(), []
         for X in blocks:
@@ -218,20 +223,22 @@ class Run(Shown):
                 raise RunError(f"{self.folder}: its head does not have {len(self.classes)} classes; train it again")
             if not np.isfinite(probabilities[-1]).all():
                 raise RunError(f"{self.folder}: its head returned NaN or infinity; train it again")
-        return np.concatenate(probabilities)
+        return scale(np.concatenate(probabilities), self.temperature)
 
     def parts(self) -> Iterator[str | Table]:
-        """Yield an interruption, the views, the metrics, the remarks, what training chose, and the folder."""
+        """Yield an interruption, the views, the metrics with the remarks, what training chose, and the folder."""
         if self.interrupted:
             yield f"interrupted after {self.chosen['epochs']} epochs: the best of them"
         if views := self.describe_views():
             yield views
-        yield metrics_table(self.metrics)
+        yield from metrics_parts(self.metrics, self.remarks)
         if self.folds:
             yield self.folds.line()
-        yield from map(remark_line, self.remarks)
-        chosen = ", ".join(f"{key} {value:g}" for key, value in self.chosen.items())
-        yield f"{self.head} ({chosen}): features {self.seconds['features']:.1f} s, fit {self.seconds['fit']:.1f} s"
+        chosen = ", ".join(
+            f"{key} {value}" if isinstance(value, str) else f"{key} {value:g}" for key, value in self.chosen.items()
+        )
+        words = f" ({chosen})" if chosen else ""
+        yield f"{self.head}{words}: features {self.seconds['features']:.1f} s, fit {self.seconds['fit']:.1f} s"
         yield f"saved in {self.folder}"
 
     def describe_views(self) -> str:

@@ -17,13 +17,14 @@ from featstore.extraction.pipeline import FeatureSet
 from featstore.extraction.recipe import Recipe
 from featstore.runs.files import save_run
 from featstore.runs.folders import check_name, check_root, publish_run
-from featstore.runs.measuring import measure_splits
+from featstore.runs.measuring import measure_splits, use_of_validation
 from featstore.runs.moves import moved_notes
 from featstore.runs.run import Run
 from featstore.system.environment import utc_now, versions
 from featstore.system.files import file_digest
 from featstore.system.paths import OnePath, one_path
 from featstore.system.pinned import pinned
+from featstore.training.calibration import scores_for
 from featstore.training.endings import saved_if_interrupted
 from featstore.training.fit import FitResult, HeadFit, Prepared, prepare, remark_on_training
 from featstore.training.fold_advice import advise_folds
@@ -61,6 +62,7 @@ def train(
     runs: OnePath = DEFAULT_RUNS,
     name: str | None = None,
     command: str | None = None,
+    remarks: Sequence[str] = (),
     progress: Progress | None = None,
 ) -> TrainResult:
     """Complete the features of `data`, train `head` on its training split, and save it as a new run below `runs`.
@@ -74,6 +76,7 @@ def train(
     is trained on the splits in any case.
 
     name: that of the run's folder. command: the command line that the run records.
+    remarks: more for the run, to come first.
     """
     from featstore.heads.registry import HEADS, make_head
 
@@ -112,6 +115,7 @@ def train(
             seconds={stage: round(value, 3) for stage, value in seconds.items()},
             fractions={"val": val_fraction, "test": test_fraction},
             command=command,
+            remarks=remarks,
             interrupted=interrupted,
             estimated=estimated,
         )
@@ -161,6 +165,7 @@ def _save(
     seconds: dict[str, float],
     fractions: dict[str, float],
     command: str | None,
+    remarks: Sequence[str],
     interrupted: bool,
     estimated: FoldEstimate | None,
 ) -> Run:
@@ -169,11 +174,11 @@ def _save(
     from featstore.heads.registry import HEADS
 
     manifest, estimator = prepared.manifest, fitted.estimator
-    stops_on_val = HEADS[head.head].stops_on_val
-    metrics = measure_splits(fitted.probabilities, fitted.pictures, manifest.classes, stops_on_val)
-    remarks = remarks_on(metrics, remark_on_training(estimator))
+    use_of_val = use_of_validation(stops=HEADS[head.head].stops_on_val, calibrates=fitted.temperature is not None)
+    metrics = measure_splits(fitted.probabilities, fitted.pictures, manifest.classes, use_of_val)
+    all_remarks = [*remarks, *remarks_on(metrics, remark_on_training(estimator))]
     if estimated is None:
-        remarks += advise_folds(metrics, prepared.given, command)
+        all_remarks += advise_folds(metrics, prepared.given, command)
 
     def build(folder: Path) -> Run:
         head_file = estimator.save(folder)
@@ -195,10 +200,12 @@ def _save(
             date=utc_now(),
             command=command,
             interrupted=interrupted,
+            temperature=fitted.temperature,
+            conformal=scores_for(fitted.probabilities, fitted.pictures, manifest.classes),
             fractions=fractions,
             notes=(*summary.leaks, *moved_notes(runs, manifest), *summary.remarks),
             folds=estimated,
-            remarks=tuple(map(str, remarks)),
+            remarks=tuple(map(str, all_remarks)),
             versions=versions(),
             head_file=head_file,
             head_sha256=file_digest(folder / head_file),

@@ -26,7 +26,9 @@ from helpers.cli import call
 from helpers.photos import write_photos
 from helpers.specs import SPEC
 
-VERBS = ("check_base", "extract", "train_head", "compare", "learning_curve", "fine_tune", "evaluate", "predict")
+VERBS = (
+    *("check_base", "extract", "train_head", "compare", "learning_curve", "sweep", "fine_tune", "evaluate", "predict"),
+)
 
 TEN_CALLS = """
 import featstore
@@ -257,6 +259,7 @@ TAKE_PATHS: dict[str, Opener] = {
     "Cache": lambda path: featstore.Cache(path).keys(),
     "Recipe": lambda path: featstore.Recipe(model=path).source(),
     "check_base": lambda path: featstore.check_base(path, model="tiny"),
+    "compare_runs": lambda path: featstore.compare_runs([path, path]),
     "compare": lambda path: featstore.compare(path, model="pixels", size=8),
     "evaluate": lambda path: featstore.evaluate(path, path),
     "extract": lambda path: featstore.extract(path, model="pixels", size=8),
@@ -265,6 +268,7 @@ TAKE_PATHS: dict[str, Opener] = {
     "list_runs": lambda path: featstore.list_runs(path),
     "load_run": lambda path: featstore.load_run(path),
     "predict": lambda path: featstore.predict(path, path),
+    "sweep": lambda path: featstore.sweep(path, model="pixels", size=8),
     "save_features": lambda path: featstore.save_features(featstore.Manifest("photos", ()), SPEC, path),
     "scan": lambda path: featstore.scan(path),
     "train_head": lambda path: featstore.train_head(path, model="pixels", size=8),
@@ -283,8 +287,9 @@ TAKE_NONE = {
         "Manifest",
         "Prediction",
         "Progress",
+        "Sweep",
     ),
-    *("RunList", "Run", "Table", "complete_splits", "load_features", "open_features"),
+    *("RunComparison", "RunList", "Run", "Table", "complete_splits", "load_features", "open_features"),
 }
 
 

@@ -99,7 +99,7 @@ def test_a_folder_is_no_image(work: Path, paths: list[str], many: int) -> None:
 
 def test_no_paths_are_an_error(work: Path) -> None:
     """The shape of the features would be unknown."""
-    with pytest.raises(FeatstoreError, match="no paths given"):
+    with pytest.raises(ValueError, match="no paths given"):
         bottleneck(work).transform([])
 
 

@@ -1,0 +1,107 @@
+"""What scikit-learn hands to a transformer of images: a path or an image for each row, in any container it knows."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from featstore.datasets.arrays import is_image, write_single_images
+from featstore.datasets.manifest import Manifest
+from featstore.datasets.sources import Frame, list_files
+from featstore.errors import DataError, UnreadableImage, UsageError, param
+from featstore.system.paths import OneOrMorePaths, is_path, one_or_more
+
+ImagesLike: TypeAlias = OneOrMorePaths | Frame | Iterable[Any]
+
+_EXPECTED = f"{param('X')}: expected images or their paths"
+
+
+class NotImages(UsageError, ValueError):
+    """An X that has neither images nor paths. scikit-learn expects a ValueError for what it cannot use."""
+
+
+def list_images(X: ImagesLike, cache: Path) -> Manifest:
+    """Return the manifest of the images in X, in its order; those in memory are written once below the folder `cache`.
+
+    Raises NotImages for anything that `settle_images` refuses, and for numbers that may mean one thing or another;
+    UnreadableImage for a folder.
+    """
+    images = settle_images(X)
+    if isinstance(images, list) and is_path(images[0]):
+        if folder := next(filter(os.path.isdir, images), None):  # whose files would be rows that no path stands for
+            raise UnreadableImage(f"{folder}: is a folder: name its images one by one")
+        return list_files(images)
+    try:
+        return list_files(write_single_images(images, cache, "X"))
+    except DataError as error:
+        raise NotImages(*error.args) from error
+
+
+def settle_images(X: ImagesLike) -> Any:
+    """Return X as a list of paths, as a list of images, or as an array of images (n, height, width[, channels]).
+
+    X: one path; or an iterable, a Series, an array or a table of one column of paths or of images, which are arrays or
+    objects of Pillow; a table of several columns with one called `path`; an array of images. Nothing is read or
+    written. Raises NotImages for anything else.
+    """
+    if is_path(X):
+        return _paths(X)
+    if hasattr(X, "tocsr"):
+        raise NotImages(f"{_EXPECTED}, found a sparse matrix")
+    if hasattr(X, "columns") and not isinstance(X, Mapping):
+        X = _column_of_paths(X)
+    if hasattr(X, "dtype") and hasattr(X, "shape"):
+        X = np.asarray(X)
+        if X.dtype.kind not in "OSUT":
+            return _array_of_images(X)
+        if X.ndim != 1 and X.shape[1:] != (1,):
+            raise NotImages(f"{param('X')}: expected one column of paths, found an array of shape {X.shape}")
+        X = X.reshape(-1).tolist()
+    if isinstance(X, Mapping) or not isinstance(X, Iterable):
+        raise NotImages(f"{_EXPECTED}, found a {type(X).__name__}")
+    items = list(X)
+    if not any(map(is_image, items)):
+        return _paths(items)
+    strange = [type(item).__name__ for item in items if not is_image(item)]
+    if strange:
+        raise NotImages(f"{_EXPECTED}, found images and a {strange[0]} among them")
+    return items
+
+
+def _paths(given: Any) -> list[str]:
+    try:
+        paths = one_or_more(given, "X")
+    except UsageError as error:
+        raise NotImages(*error.args) from error
+    if not paths:
+        raise NotImages(f"{_EXPECTED}, and there are no paths given")
+    return paths
+
+
+def _column_of_paths(table: Any) -> Any:
+    """Return the only column of a table, or the one that is called `path`."""
+    names = list(table.columns)
+    name = names[0] if len(names) == 1 else "path"
+    if names.count(name) != 1:
+        raise NotImages(
+            f"{param('X')}: expected one column, or one that is called 'path', found the columns "
+            f"{', '.join(map(str, names)) or '(none)'}"
+        )
+    return table[name]
+
+
+def _array_of_images(X: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """Return an array of images; raises NotImages for one of another shape or kind."""
+    expected = "(n, height, width) or (n, height, width, 3)"
+    if X.dtype.kind not in "biuf":
+        what = "complex data not supported" if X.dtype.kind == "c" else f"found an array of {X.dtype}"
+        raise NotImages(f"{_EXPECTED}; {what}")
+    if X.ndim == 3 and X.shape[2] in (1, 3):
+        raise NotImages(f"{_EXPECTED}; an array of {X.shape} looks like one image: give a batch of one, X[None]")
+    if X.ndim not in (3, 4):
+        raise NotImages(f"{_EXPECTED}; an array of images is {expected}, found numbers of shape {X.shape}")
+    return X
