@@ -15,11 +15,13 @@ if TYPE_CHECKING:  # what a type checker and an editor see; a test holds it agai
     from featstore.api.extracting import extract as extract
     from featstore.api.fine_tuning import fine_tune as fine_tune
     from featstore.api.head_training import train_head as train_head
+    from featstore.api.learning import learning_curve as learning_curve
     from featstore.api.predicting import predict as predict
     from featstore.api.run_comparing import compare_runs as compare_runs
     from featstore.api.sweeping import sweep as sweep
     from featstore.base_check.labelled import LabelledCheck as LabelledCheck
     from featstore.base_check.unlabelled import UnlabelledCheck as UnlabelledCheck
+    from featstore.comparison.learning_result import LearningCurve as LearningCurve
     from featstore.comparison.result import Comparison as Comparison
     from featstore.datasets.manifest import Manifest as Manifest
     from featstore.datasets.sources import scan as scan
@@ -65,6 +67,7 @@ _HOMES = {
     "FineTuned": "featstore.finetuning.result",
     "LabelledCheck": "featstore.base_check.labelled",
     "LeakWarning": "featstore.errors",
+    "LearningCurve": "featstore.comparison.learning_result",
     "Manifest": "featstore.datasets.manifest",
     "Prediction": "featstore.runs.prediction",
     "Progress": "featstore.system.progress",
@@ -86,6 +89,7 @@ _HOMES = {
     "evaluate": "featstore.api.evaluating",
     "extract": "featstore.api.extracting",
     "fine_tune": "featstore.api.fine_tuning",
+    "learning_curve": "featstore.api.learning",
     "list_runs": "featstore.runs.listing",
     "load_features": "featstore.features.load",
     "load_run": "featstore.runs.files",
@@ -110,6 +114,7 @@ __all__ = [
     "FineTuned",
     "LabelledCheck",
     "LeakWarning",
+    "LearningCurve",
     "Manifest",
     "Prediction",
     "Progress",
@@ -131,6 +136,7 @@ __all__ = [
     "evaluate",
     "extract",
     "fine_tune",
+    "learning_curve",
     "list_runs",
     "load_features",
     "load_run",

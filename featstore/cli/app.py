@@ -31,6 +31,7 @@ _COMMANDS = {  # and the modules that they are in
     "features": "features",
     "train-head": "train_head",
     "compare": "compare",
+    "learning-curve": "learning_curve",
     "sweep": "sweep",
     "check-base": "check_base",
     "fine-tune": "fine_tune",

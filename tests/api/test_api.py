@@ -26,7 +26,9 @@ from helpers.cli import call
 from helpers.photos import write_photos
 from helpers.specs import SPEC
 
-VERBS = ("check_base", "extract", "train_head", "compare", "sweep", "fine_tune", "evaluate", "predict")
+VERBS = (
+    *("check_base", "extract", "train_head", "compare", "learning_curve", "sweep", "fine_tune", "evaluate", "predict"),
+)
 
 TEN_CALLS = """
 import featstore
@@ -262,6 +264,7 @@ TAKE_PATHS: dict[str, Opener] = {
     "evaluate": lambda path: featstore.evaluate(path, path),
     "extract": lambda path: featstore.extract(path, model="pixels", size=8),
     "fine_tune": lambda path: featstore.fine_tune(path, path),
+    "learning_curve": lambda path: featstore.learning_curve(path, model="pixels", size=8),
     "list_runs": lambda path: featstore.list_runs(path),
     "load_run": lambda path: featstore.load_run(path),
     "predict": lambda path: featstore.predict(path, path),
@@ -280,6 +283,7 @@ TAKE_NONE = {
         "Extraction",
         "FeatureSpec",
         "FineTuned",
+        "LearningCurve",
         "Manifest",
         "Prediction",
         "Progress",
