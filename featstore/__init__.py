@@ -16,6 +16,7 @@ if TYPE_CHECKING:  # what a type checker and an editor see; a test holds it agai
     from featstore.api.fine_tuning import fine_tune as fine_tune
     from featstore.api.head_training import train_head as train_head
     from featstore.api.predicting import predict as predict
+    from featstore.api.rate_finding import find_lr as find_lr
     from featstore.base_check.labelled import LabelledCheck as LabelledCheck
     from featstore.base_check.unlabelled import UnlabelledCheck as UnlabelledCheck
     from featstore.comparison.result import Comparison as Comparison
@@ -47,6 +48,7 @@ if TYPE_CHECKING:  # what a type checker and an editor see; a test holds it agai
     from featstore.spec import FeatureSpec as FeatureSpec
     from featstore.system.progress import Progress as Progress
     from featstore.system.text import Table as Table
+    from featstore.training.rate_finding import FoundRate as FoundRate
 
 _HOMES = {
     "BaseUnavailable": "featstore.errors",
@@ -59,6 +61,7 @@ _HOMES = {
     "FeatstoreError": "featstore.errors",
     "FeatureSpec": "featstore.spec",
     "FineTuned": "featstore.finetuning.result",
+    "FoundRate": "featstore.training.rate_finding",
     "LabelledCheck": "featstore.base_check.labelled",
     "LeakWarning": "featstore.errors",
     "Manifest": "featstore.datasets.manifest",
@@ -78,6 +81,7 @@ _HOMES = {
     "complete_splits": "featstore.datasets.splits",
     "evaluate": "featstore.api.evaluating",
     "extract": "featstore.api.extracting",
+    "find_lr": "featstore.api.rate_finding",
     "fine_tune": "featstore.api.fine_tuning",
     "list_runs": "featstore.runs.listing",
     "load_features": "featstore.features.load",
@@ -100,6 +104,7 @@ __all__ = [
     "FeatstoreError",
     "FeatureSpec",
     "FineTuned",
+    "FoundRate",
     "LabelledCheck",
     "LeakWarning",
     "Manifest",
@@ -119,6 +124,7 @@ __all__ = [
     "complete_splits",
     "evaluate",
     "extract",
+    "find_lr",
     "fine_tune",
     "list_runs",
     "load_features",

@@ -26,7 +26,7 @@ from helpers.cli import call
 from helpers.photos import write_photos
 from helpers.specs import SPEC
 
-VERBS = ("check_base", "extract", "train_head", "compare", "fine_tune", "evaluate", "predict")
+VERBS = ("check_base", "extract", "train_head", "find_lr", "compare", "fine_tune", "evaluate", "predict")
 
 TEN_CALLS = """
 import featstore
@@ -129,7 +129,7 @@ def test_the_docstrings_name_every_parameter(verb: str) -> None:
         assert f"\n    {'**' if p.kind is p.VAR_KEYWORD else ''}{name}: " in text
     assert "\nReturns:\n" in text
     assert "\nRaises:\n" in text
-    assert ("\nWarns:\n" in text) == (verb not in ("check_base", "extract", "predict"))
+    assert ("\nWarns:\n" in text) == (verb not in ("check_base", "extract", "find_lr", "predict"))
 
 
 @pytest.fixture(scope="module")
@@ -261,6 +261,7 @@ TAKE_PATHS: dict[str, Opener] = {
     "evaluate": lambda path: featstore.evaluate(path, path),
     "extract": lambda path: featstore.extract(path, model="pixels", size=8),
     "fine_tune": lambda path: featstore.fine_tune(path, path),
+    "find_lr": lambda path: featstore.find_lr(path, model="pixels", size=8),
     "list_runs": lambda path: featstore.list_runs(path),
     "load_run": lambda path: featstore.load_run(path),
     "predict": lambda path: featstore.predict(path, path),
@@ -278,6 +279,7 @@ TAKE_NONE = {
         "Extraction",
         "FeatureSpec",
         "FineTuned",
+        "FoundRate",
         "Manifest",
         "Prediction",
         "Progress",
