@@ -17,6 +17,7 @@ if TYPE_CHECKING:  # what a type checker and an editor see; a test holds it agai
     from featstore.api.head_training import train_head as train_head
     from featstore.api.predicting import predict as predict
     from featstore.api.rate_finding import find_lr as find_lr
+    from featstore.api.sweeping import sweep as sweep
     from featstore.base_check.labelled import LabelledCheck as LabelledCheck
     from featstore.base_check.unlabelled import UnlabelledCheck as UnlabelledCheck
     from featstore.comparison.result import Comparison as Comparison
@@ -46,6 +47,7 @@ if TYPE_CHECKING:  # what a type checker and an editor see; a test holds it agai
     from featstore.runs.prediction import Prediction as Prediction
     from featstore.runs.run import Run as Run
     from featstore.spec import FeatureSpec as FeatureSpec
+    from featstore.sweeping.result import Sweep as Sweep
     from featstore.system.progress import Progress as Progress
     from featstore.system.text import Table as Table
     from featstore.training.rate_finding import FoundRate as FoundRate
@@ -72,6 +74,7 @@ _HOMES = {
     "RunError": "featstore.errors",
     "RunList": "featstore.runs.listing",
     "StoreError": "featstore.errors",
+    "Sweep": "featstore.sweeping.result",
     "Table": "featstore.system.text",
     "UnlabelledCheck": "featstore.base_check.unlabelled",
     "UnreadableImage": "featstore.errors",
@@ -90,6 +93,7 @@ _HOMES = {
     "predict": "featstore.api.predicting",
     "save_features": "featstore.features.save",
     "scan": "featstore.datasets.sources",
+    "sweep": "featstore.api.sweeping",
     "train_head": "featstore.api.head_training",
 }
 
@@ -115,6 +119,7 @@ __all__ = [
     "RunError",
     "RunList",
     "StoreError",
+    "Sweep",
     "Table",
     "UnlabelledCheck",
     "UnreadableImage",
@@ -133,6 +138,7 @@ __all__ = [
     "predict",
     "save_features",
     "scan",
+    "sweep",
     "train_head",
 ]
 __version__ = "0.1.0"

@@ -33,6 +33,8 @@ def train_head(
     val_fraction: float = 0.2,
     test_fraction: float = 0.2,
     val_as_test: bool = False,
+    folds: int | None = None,
+    seeds: int = 1,
     seed: int = 0,
     cache: CacheLike = None,
     runs: OnePath = "runs",
@@ -58,6 +60,9 @@ def train_head(
         test_fraction: Share of the images for testing where there are no splits, 0 to 1.
         val_as_test: Whether to measure on the validation split, where there is no test split; training images take its
             place.
+        folds: Number of folds of a cross-validation over all images but a given test split. It is in `folds` of the
+            run, which is trained on the splits in any case. Default: none.
+        seeds: How many times the cross-validation is done, with other folds and another seed each time.
         seed: Seed of the head, and of random weights unless `weights_seed` is given.
         cache: A `Cache`, or the folder of one. Default: $FEATSTORE_CACHE, or `cache` in the working folder.
         runs: Folder in which the run is saved.
@@ -100,6 +105,8 @@ def train_head(
             val_fraction=val_fraction,
             test_fraction=test_fraction,
             val_as_test=val_as_test,
+            folds=folds,
+            seeds=seeds,
             cache=cache,
             runs=runs,
             name=name,

@@ -32,6 +32,7 @@ _COMMANDS = {  # and the modules that they are in
     "train-head": "train_head",
     "find-lr": "find_lr",
     "compare": "compare",
+    "sweep": "sweep",
     "check-base": "check_base",
     "fine-tune": "fine_tune",
     "evaluate": "evaluate",

@@ -9,11 +9,20 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from featstore.cli import options
-from featstore.cli.console import STANDARD_OUTPUT, check_output, list_skipped, print_json, refuse_lost, write_files
+from featstore.cli.console import (
+    STANDARD_OUTPUT,
+    check_output,
+    list_skipped,
+    note,
+    print_json,
+    refuse_lost,
+    write_files,
+)
 from featstore.cli.csv_columns import Column, all_columns, check_numbers, parse_columns
 from featstore.cli.fields import Fields, takes_fields
 from featstore.datasets.options import DataOptions, ImageKeywords
 from featstore.errors import UsageError
+from featstore.runs.submission_options import SubmissionOptions
 from featstore.system.progress import displayed
 
 if TYPE_CHECKING:
@@ -28,11 +37,13 @@ def command(
         typer.Argument(metavar="IMAGES...", help="Image files or folders, or a table of paths.", show_default=False),
     ],
     data_options: Annotated[DataOptions, Fields(DataOptions, only=list(ImageKeywords.__annotations__))],
+    submission_options: Annotated[SubmissionOptions, Fields(SubmissionOptions)],
     csv: Annotated[
         Path | None,
         typer.Option(
             "--csv",
-            help="Also write path, label and probabilities there; - for standard output, and nothing else there.",
+            help="Also write path, label and probabilities there, or the submission (default: submission.csv); - for "
+            "standard output, and nothing else there.",
         ),
     ] = None,
     columns: Annotated[
@@ -80,12 +91,18 @@ def command(
     from featstore.plots.files import kind_of
     from featstore.runs.files import load_run
     from featstore.runs.prediction import labels_of_folders, predict_images
+    from featstore.runs.submission import plan_submission
     from featstore.runs.titles import title_of
 
+    trained = load_run(run)
+    submission = plan_submission(submission_options, trained.classes)
+    if submission and columns is not None:
+        raise UsageError(f"--columns {columns}: is for --csv without a submission; leave it out")
+    if submission and csv is None:
+        csv = Path("submission.csv")
     kind = kind_of(sheet, "sheet", ("png", "pdf")) if sheet else "png"
     check_output(csv, "--csv", json=json)
     check_output(sheet, "--sheet")
-    trained = load_run(run)
     if columns is not None and csv is None:
         raise UsageError(f"--columns {columns}: has no effect without --csv")
     has_answers = unsure is not None
@@ -104,10 +121,11 @@ def command(
             cache=options.chosen_cache(cache, rehash),
             progress=progress,
         )
+    competition = submission.write(prediction) if submission else None
     if csv is not None and prediction.layout not in (ARRAYS, PIXELS):
         check_numbers(chosen, images, prediction.images)
     lost = write_files(
-        (csv, "--csv", lambda: _as_csv(chosen, prediction)),
+        (csv, "--csv", lambda: _as_csv(chosen, prediction) if competition is None else competition),
         (sheet, "--sheet", lambda: prediction.draw_sheet(kind, labels_of_folders(prediction), title_of(trained))),
     )
     if json:
@@ -134,6 +152,8 @@ def command(
         list_skipped(prediction.skipped)
     if not (json or quiet or csv == STANDARD_OUTPUT):
         print(*prediction.parts(top), sep="\n")
+    if submission and not quiet:
+        note(f"{submission.describe()}{'' if csv == STANDARD_OUTPUT else f'; saved in {csv}'}")
     refuse_lost(lost)
     if strict and prediction.skipped:
         raise typer.Exit(1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ def describe(run: Run) -> dict[str, Any]:
         "key": run.key,
         "classes": list(run.classes),
         "metrics": describe_splits(run.metrics),
+        "folds": run.folds and asdict(run.folds),
         "seconds": run.seconds,
         "notes": list(run.notes),
         "remarks": list(run.remarks),

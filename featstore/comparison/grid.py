@@ -37,8 +37,8 @@ class Measurement:
 
     Attributes:
         seed: Seed of the heads, and of random weights.
-        seeds: With how many seeds each head is trained.
-        folds: Cross-validate over all images but a given test split. Default: the splits.
+        seeds: With how many seeds each head is trained; with folds, each of them divides the images in another way.
+        folds: Number of folds of a cross-validation over all images but a given test split. Default: the splits.
         val_fraction: Share taken for validation where there is no such split.
         test_fraction: Share taken for testing where there are no splits.
         val_as_test: Measure on the validation split, where there is no test split; training images take its place.

@@ -48,7 +48,7 @@ class _MeasuredCell(NamedTuple):
 
     @property
     def right(self) -> NDArray[np.float64]:
-        """As in `CellResult`."""
+        """The share (n,) of the seeds for which each image was right."""
         return self.fitted.repeats.mean_right
 
 

@@ -50,7 +50,7 @@ class Units:
         return Units(self._unit_of[images]).worth_less(self._factor)
 
     def worth_less(self, factor: float) -> Units:
-        """Return the same units, of which `factor` times as many count as one, for a reason beside the units."""
+        """Return the same units, of which `factor` times as many count as one, for another reason."""
         units = copy(self)
         units._factor = self._factor * factor
         return units

@@ -8,7 +8,19 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from featstore.errors import UsageError
-from featstore.heads.baseline_parameters import LogisticParameters
+from featstore.heads.baseline_parameters import (
+    BoostingParameters,
+    ForestParameters,
+    KnnParameters,
+    LdaParameters,
+    LinearSvmParameters,
+    LogisticParameters,
+    MajorityParameters,
+    NaiveBayesParameters,
+    NearestCentroidParameters,
+    RbfSvmParameters,
+    RidgeParameters,
+)
 from featstore.heads.keras_parameters import (
     BnDropoutParameters,
     CosineParameters,
@@ -26,7 +38,27 @@ if TYPE_CHECKING:
     from featstore.heads.interface import Head
     from featstore.spec import Pool
 
-HeadName = Literal["logistic", "linear", "mlp", "cosine", "bn-dropout", "vgg-fc", "fc-bn", "scratch-cnn"]
+HeadName = Literal[
+    "logistic",
+    "linear",
+    "mlp",
+    "cosine",
+    "bn-dropout",
+    "vgg-fc",
+    "fc-bn",
+    "scratch-cnn",
+    "ridge",
+    "linear-svm",
+    "rbf-svm",
+    "knn",
+    "lda",
+    "random-forest",
+    "extra-trees",
+    "hist-gradient-boosting",
+    "naive-bayes",
+    "nearest-centroid",
+    "majority",
+]
 _POST = "Keras blog 2016, Building powerful image classification models using very little data"
 
 
@@ -40,6 +72,7 @@ class HeadEntry(NamedTuple):
     base: the only base that it works with; None for any.
     pool: the pooling that it is designed for; None for any.
     stops_on_val: whether the validation split decides when its training stops.
+    is_network: whether it can be written as a network, which can be fine-tuned and drawn with its base.
     """
 
     module: str
@@ -50,6 +83,7 @@ class HeadEntry(NamedTuple):
     base: str | None = None
     pool: Pool | None = None
     stops_on_val: bool = True
+    is_network: bool = True
 
     def with_preferred_pool(self, recipe: Recipe) -> Recipe:
         """Return `recipe` with the pooling that this head is designed for, unless the user has given one."""
@@ -117,6 +151,100 @@ HEADS: dict[HeadName, HeadEntry] = {
         source=f"{_POST}: its small network",
         base="pixels",
     ),
+    "ridge": HeadEntry(
+        "featstore.heads.ridge",
+        "RidgeHead",
+        RidgeParameters,
+        layers="standard scaling, least squares on the classes with an L2 penalty, softmax at a temperature",
+        source="scikit-learn",
+        stops_on_val=False,
+    ),
+    "linear-svm": HeadEntry(
+        "featstore.heads.linear_svm",
+        "LinearSvmHead",
+        LinearSvmParameters,
+        layers="standard scaling, a linear support vector machine, softmax at a temperature",
+        source="scikit-learn",
+        stops_on_val=False,
+    ),
+    "rbf-svm": HeadEntry(
+        "featstore.heads.rbf_svm",
+        "RbfSvmHead",
+        RbfSvmParameters,
+        layers="standard scaling, a support vector machine with a Gaussian kernel, softmax at a temperature",
+        source="scikit-learn",
+        stops_on_val=False,
+        is_network=False,
+    ),
+    "knn": HeadEntry(
+        "featstore.heads.knn",
+        "KnnHead",
+        KnnParameters,
+        layers="the classes of the nearest training images, counted, with one vote shared by all classes",
+        source="scikit-learn",
+        stops_on_val=False,
+        is_network=False,
+    ),
+    "lda": HeadEntry(
+        "featstore.heads.lda",
+        "LdaHead",
+        LdaParameters,
+        layers="standard scaling, linear discriminants with a shrunk covariance, softmax at a temperature",
+        source="scikit-learn",
+        stops_on_val=False,
+    ),
+    "random-forest": HeadEntry(
+        "featstore.heads.forests",
+        "RandomForestHead",
+        ForestParameters,
+        layers="votes of deep trees on rows drawn with replacement, softmax at a temperature",
+        source="scikit-learn",
+        stops_on_val=False,
+        is_network=False,
+    ),
+    "extra-trees": HeadEntry(
+        "featstore.heads.forests",
+        "ExtraTreesHead",
+        ForestParameters,
+        layers="votes of deep trees with random thresholds, softmax at a temperature",
+        source="scikit-learn",
+        stops_on_val=False,
+        is_network=False,
+    ),
+    "hist-gradient-boosting": HeadEntry(
+        "featstore.heads.boosting",
+        "BoostingHead",
+        BoostingParameters,
+        layers="small trees that each mend the mistakes before, on binned features",
+        source="scikit-learn",
+        stops_on_val=False,
+        is_network=False,
+    ),
+    "naive-bayes": HeadEntry(
+        "featstore.heads.naive_bayes",
+        "NaiveBayesHead",
+        NaiveBayesParameters,
+        layers="standard scaling, independent normal distributions, softmax at a temperature",
+        source="scikit-learn",
+        stops_on_val=False,
+        is_network=False,
+    ),
+    "nearest-centroid": HeadEntry(
+        "featstore.heads.nearest_centroid",
+        "NearestCentroidHead",
+        NearestCentroidParameters,
+        layers="standard scaling, the nearest mean of a class, softmax at a temperature",
+        source="scikit-learn",
+        stops_on_val=False,
+    ),
+    "majority": HeadEntry(
+        "featstore.heads.majority",
+        "MajorityHead",
+        MajorityParameters,
+        layers="the shares of the classes, whatever the image",
+        source="scikit-learn",
+        stops_on_val=False,
+    ),
 }
 
 
@@ -127,6 +255,13 @@ def settle_head(name: str) -> HeadName:
         remedies = [f"use one of {', '.join(HEADS)}", did_you_mean(name, HEADS)]
         raise UsageError(f"head {name!r} is not known: {'; '.join(filter(None, remedies))}")
     return found
+
+
+def check_network(name: str) -> None:
+    """Raise UsageError if the head is none that can be written as a network."""
+    if not HEADS[settle_head(name)].is_network:
+        networks = ", ".join(head for head, entry in HEADS.items() if entry.is_network)
+        raise UsageError(f"head {name}: has no layers, so it cannot be fine-tuned or drawn; train one of {networks}")
 
 
 def all_parameters() -> list[str]:

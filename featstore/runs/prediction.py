@@ -85,6 +85,45 @@ class Prediction(Shown):
         kind = kind_of(one_path(path, "path"), "path", ("png", "pdf"))
         write_whole(Path(one_path(path, "path")), self.draw_sheet(kind, right, title))
 
+    def save_submission(
+        self,
+        path: OnePath,
+        submission: str | None = None,
+        *,
+        sample: OnePath | None = None,
+        positive: str | None = None,
+        fill: bool = False,
+    ) -> None:
+        """Save the file that a competition wants: a row for each image under its id.
+
+        Args:
+            path: File to write.
+            submission: Columns of the ids and of the answers, as in `id,label`; the ids alone for a column of each
+                class. Default: those of the sample.
+            sample: The sample submission of the competition: columns, ids and their order are taken from it.
+            positive: The class whose probability is written, where there is one column. Default: of two classes the
+                second; of more, the label is written.
+            fill: Whether images that could not be read get the mean of all answers; without this they are an error.
+
+        Raises:
+            UsageError: The columns do not fit the classes or the sample.
+            DataError: An image is missing, or two have the same id.
+            StoreError: The file cannot be written.
+        """
+        from featstore.runs.submission import plan_submission
+        from featstore.runs.submission_options import SubmissionOptions
+
+        options = SubmissionOptions(
+            submission=submission,
+            sample=None if sample is None else one_path(sample, "sample"),
+            positive=positive,
+            fill=fill,
+        )
+        plan = plan_submission(options, self.classes)
+        if plan is None:
+            raise UsageError(f"{param('submission')}: expected the columns, as in id,label, or a sample")
+        write_whole(Path(one_path(path, "path")), plan.write(self))
+
     def draw_sheet(self, kind: Kind = "png", right: Sequence[str | None] | None = None, title: str = "") -> bytes:
         """Return the sheet that `save_sheet` saves, as the bytes of a `png` or `pdf`."""
         from featstore.plots.sheet import Answer, draw_sheet

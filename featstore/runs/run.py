@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 from featstore.errors import RunError
 from featstore.evaluation.metrics import Metrics, UsedFor, describe_splits, metrics_table
 from featstore.evaluation.remarks import remark_line
+from featstore.evaluation.repeats import FoldEstimate
 from featstore.extraction.recipe import Recipe
 from featstore.heads.registry import HEADS, HeadName, make_head
 from featstore.runs.fine_tuning import FineTuning
@@ -34,6 +35,7 @@ FORMAT = "featstore-run"
 FORMAT_VERSION = 6
 # 2: several bases and views; 3: the images and their splits, and fine-tuning; 4: notes, head.npz; 5: date, command,
 # cache and interruption, paths that are hints, metrics by class, and remarks; 6: more metrics, temperature, conformal
+# scores, folds
 _READING_HEAD = ForkLock()  # one for all runs: a lock in a run could not be copied or pickled
 
 
@@ -64,6 +66,7 @@ class Run(Shown):
         temperature: Number that the logits are divided by, as the validation split chose it; None if none was chosen.
         conformal: Scores of the validation split in rising order, which say how large a set of classes must be; None if
             there are none.
+        folds: How accurate heads like this one are by cross-validation; None if that was not asked for.
         notes: Reasons why the metrics are too good, such as copies of an image in two splits, or cannot be compared
             with those of earlier runs, whose splits were others.
         remarks: What a colleague would say of the training and its figures, the most important first.
@@ -93,6 +96,7 @@ class Run(Shown):
     fine_tuning: FineTuning | None = None
     temperature: float | None = None
     conformal: tuple[float, ...] | None = None
+    folds: FoldEstimate | None = None
     notes: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
     versions: dict[str, str]
@@ -228,9 +232,14 @@ class Run(Shown):
         if views := self.describe_views():
             yield views
         yield metrics_table(self.metrics)
+        if self.folds:
+            yield self.folds.line()
         yield from map(remark_line, self.remarks)
-        chosen = ", ".join(f"{key} {value:g}" for key, value in self.chosen.items())
-        yield f"{self.head} ({chosen}): features {self.seconds['features']:.1f} s, fit {self.seconds['fit']:.1f} s"
+        chosen = ", ".join(
+            f"{key} {value}" if isinstance(value, str) else f"{key} {value:g}" for key, value in self.chosen.items()
+        )
+        words = f" ({chosen})" if chosen else ""
+        yield f"{self.head}{words}: features {self.seconds['features']:.1f} s, fit {self.seconds['fit']:.1f} s"
         yield f"saved in {self.folder}"
 
     def describe_views(self) -> str:

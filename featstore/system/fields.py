@@ -116,6 +116,7 @@ _FLAGS = {  # whose names differ from Python's
     "heads": "--head",
     "image_folder": "--images",
     "parameters": "--set",
+    "probes": "--probe",
     "rates": "--rate-of",
     "weights_seed": "--seed",
 }

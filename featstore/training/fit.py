@@ -21,7 +21,7 @@ from featstore.heads.interface import Head
 from featstore.system.paths import OnePath
 from featstore.system.progress import OnStep
 from featstore.training.calibration import temperature_for
-from featstore.training.head_recipe import HeadRecipe
+from featstore.training.head_recipe import HeadRecipe, TrainOn
 
 if TYPE_CHECKING:
     import numpy as np
@@ -59,6 +59,17 @@ class FitResult(NamedTuple):
     pictures: dict[str, list[Picture]]
     seconds: float
     temperature: float | None = None
+
+
+class TrainingRows(NamedTuple):
+    """What a head is trained on: X (rows, ...), the classes y (rows,) and the names (rows,) of the units.
+
+    groups: None if each unit has one row.
+    """
+
+    X: NDArray[np.float32]
+    y: NDArray[np.intp]
+    groups: NDArray[np.str_] | None
 
 
 def prepare(
@@ -206,26 +217,39 @@ def _check_classes(manifest: Manifest) -> None:
 
 def _training_rows(
     prepared: Prepared, plans: Sequence[Plan], recipe: HeadRecipe, views: NDArray[np.float32]
-) -> tuple[NDArray[np.float32], NDArray[np.intp], NDArray[np.str_] | None]:
-    """Return X (rows, ...), the classes y (rows,) and the names (rows,) of the units that the rows belong to.
-
-    The plain views come first. The names are None if each unit has one row.
-    """
-    import numpy as np
-
+) -> TrainingRows:
+    """Return the rows that a head is trained on; `views` are those of the training split."""
     from featstore.features.arrays import classes_of
     from featstore.features.views import load_augmented
 
     pictures = [p for p in prepared.manifest.of_split("train") if p.label is not None]
     augmented = load_augmented(pictures, plans, prepared.cache)
-    plain = plans[0].plain
+    y = classes_of(pictures, prepared.manifest.classes)
+    return training_rows(views, augmented, plans[0].plain, recipe.train_on, y, unit_names(pictures))
+
+
+def training_rows(
+    views: NDArray[np.float32],
+    augmented: NDArray[np.float32] | None,
+    plain: int,
+    train_on: TrainOn | None,
+    y: NDArray[np.intp],
+    unit_of: Sequence[str],
+) -> TrainingRows:
+    """Return the rows of n images, of which the plain views come first.
+
+    views: (n, views, ...); `plain` is the place of the plain one. augmented: (n, versions, ...), used if there are any.
+    y, unit_of: class and name of the unit (n,) of each image.
+    """
+    import numpy as np
+
     if augmented is not None:
         used = np.concatenate([views[:, plain : plain + 1], augmented], axis=1)
-    elif recipe.train_on == "all":
+    elif train_on == "all":
         used = views
     else:
         used = views[:, plain : plain + 1]
     rows = np.swapaxes(used, 0, 1).reshape(-1, *used.shape[2:])
-    units = np.tile(unit_names(pictures), used.shape[1])
+    units = np.tile(np.asarray(unit_of), used.shape[1])
     single = len(np.unique(units)) == len(units)
-    return rows, np.tile(classes_of(pictures, prepared.manifest.classes), used.shape[1]), None if single else units
+    return TrainingRows(rows, np.tile(y, used.shape[1]), None if single else units)

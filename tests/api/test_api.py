@@ -26,7 +26,7 @@ from helpers.cli import call
 from helpers.photos import write_photos
 from helpers.specs import SPEC
 
-VERBS = ("check_base", "extract", "train_head", "find_lr", "compare", "fine_tune", "evaluate", "predict")
+VERBS = ("check_base", "extract", "train_head", "find_lr", "compare", "sweep", "fine_tune", "evaluate", "predict")
 
 TEN_CALLS = """
 import featstore
@@ -265,6 +265,7 @@ TAKE_PATHS: dict[str, Opener] = {
     "list_runs": lambda path: featstore.list_runs(path),
     "load_run": lambda path: featstore.load_run(path),
     "predict": lambda path: featstore.predict(path, path),
+    "sweep": lambda path: featstore.sweep(path, model="pixels", size=8),
     "save_features": lambda path: featstore.save_features(featstore.Manifest("photos", ()), SPEC, path),
     "scan": lambda path: featstore.scan(path),
     "train_head": lambda path: featstore.train_head(path, model="pixels", size=8),
@@ -283,6 +284,7 @@ TAKE_NONE = {
         "Manifest",
         "Prediction",
         "Progress",
+        "Sweep",
     ),
     *("RunList", "Run", "Table", "complete_splits", "load_features", "open_features"),
 }
