@@ -39,6 +39,7 @@ def train_head(
     cache: CacheLike = None,
     runs: OnePath = "runs",
     name: str | None = None,
+    tensorboard: OnePath | None = None,
     progress: bool | Progress = False,
     **options: Unpack[FeatureKeywords],
 ) -> Run:
@@ -68,6 +69,7 @@ def train_head(
         cache: A `Cache`, or the folder of one. Default: $FEATSTORE_CACHE, or `cache` in the working folder.
         runs: Folder in which the run is saved.
         name: Name of its folder there. Default: made of the data, the base, the head, and what differs from defaults.
+        tensorboard: Folder of logs of the curve and the settings, which TensorBoard shows. Default: none.
         progress: Whether to show a display on standard error, or a `Progress` of your own.
         **options: The fields of `Recipe` and `DataOptions`, as for `extract`; a list of models needs `concat`.
 
@@ -111,6 +113,7 @@ def train_head(
             cache=cache,
             runs=runs,
             name=name,
+            tensorboard=tensorboard,
             progress=display,
         )
     warn_of(trained.run.notes, trained.data)

@@ -39,6 +39,7 @@ def command(
     ] = False,
     runs: Annotated[Path, typer.Option("--runs", help="Folder of the runs.")] = Path("runs"),
     name: options.Name = None,
+    tensorboard: options.TensorBoard = None,
     cache: options.Cache = None,
     rehash: options.Rehash = False,
     json: options.Json = False,
@@ -72,6 +73,7 @@ def command(
             cache=options.chosen_cache(cache, rehash),
             runs=runs,
             name=name,
+            tensorboard=tensorboard,
             command=command_line(),
             progress=progress,
         )

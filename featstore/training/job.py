@@ -20,6 +20,7 @@ from featstore.runs.folders import check_name, check_root, publish_run
 from featstore.runs.measuring import measure_splits, use_of_validation
 from featstore.runs.moves import moved_notes
 from featstore.runs.run import Run
+from featstore.runs.tensorboard import check_logs, log_run
 from featstore.system.environment import utc_now, versions
 from featstore.system.files import file_digest
 from featstore.system.paths import OnePath, one_path
@@ -61,6 +62,7 @@ def train(
     cache: CacheLike = None,
     runs: OnePath = DEFAULT_RUNS,
     name: str | None = None,
+    tensorboard: OnePath | None = None,
     command: str | None = None,
     remarks: Sequence[str] = (),
     progress: Progress | None = None,
@@ -75,7 +77,8 @@ def train(
     folds, seeds: the head is also measured by cross-validation, once for each seed, and the run says what was found. It
     is trained on the splits in any case.
 
-    name: that of the run's folder. command: the command line that the run records.
+    name: that of the run's folder. tensorboard: folder of logs that TensorBoard shows. command: the command line that
+    the run records.
     remarks: more for the run, to come first.
     """
     from featstore.heads.registry import check_saveable, entry_of, make_head
@@ -88,6 +91,7 @@ def train(
     root = Path(one_path(runs, "runs"))
     check_root(root)
     check_name(root, name)
+    logs = check_logs(tensorboard)
     recipes = [recipes] if isinstance(recipes, Recipe) else list(recipes)
     head.check(recipes)
     own = entry_of(head.head).base
@@ -106,7 +110,7 @@ def train(
     def save() -> Run:
         fitted = fit.result()
         seconds = {"features": extracted - start, "fit": fitted.seconds, "total": time.perf_counter() - start}
-        return _save(
+        saved = _save(
             prepared,
             summary,
             head,
@@ -120,11 +124,15 @@ def train(
             interrupted=interrupted,
             estimated=estimated,
         )
+        if interrupted:
+            log_run(saved, logs)
+        return saved
 
     with saved_if_interrupted(lambda: estimator.is_trained, save, progress):
         fit.run(progress.steps(head.head) if progress else None)
         interrupted = False
         run = save()
+    log_run(run, logs)
     return TrainResult(run, prepared.manifest, summary, prepared.features)
 
 
