@@ -42,12 +42,6 @@ def write_grey(paths: Sequence[str], folder: Path) -> list[str]:
     return [str(copy) for copy in copies]
 
 
-def confidence(probability: float) -> str:
-    """Return a word for the probability of a prediction."""
-    words = ((0.6, "a guess"), (0.8, "leaning"), (0.95, "fairly sure"))
-    return next((word for limit, word in words if probability < limit), "sure")
-
-
 def describe_effect_of_colour(colour: np.ndarray, grey: np.ndarray, right: Sequence[int], shape: str) -> str:
     """Return a sentence on how the predictions change without colour.
 
@@ -127,8 +121,8 @@ def predict(run: featstore.Run, files: Sequence[str], right: Sequence[str], cach
     rows = []
     for image, name in zip(images, right, strict=True):
         wrong = "" if image.label == name else f"wrong: {name}"
-        rows.append((image.path, image.label, f"{image.probability:.3f}", confidence(image.probability), wrong))
-    print(featstore.Table(["image", "label", "probability", "confidence", ""], rows))
+        rows.append((image.path, image.label, f"{image.probability:.3f}", image.strength, wrong))
+    print(featstore.Table(["image", "label", "probability", "strength", ""], rows))
     return images
 
 

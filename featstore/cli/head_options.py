@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, fields
 from inspect import Parameter
@@ -11,7 +12,7 @@ import typer
 
 from featstore.cli.console import flag
 from featstore.errors import UsageError
-from featstore.heads.parameters import aliases_of, parameter_help, parameter_named
+from featstore.heads.parameters import aliases_of, parameter_help, parameter_named, shown
 from featstore.heads.registry import HEADS, all_parameters
 
 
@@ -48,11 +49,19 @@ def _parameter(name: str) -> Parameter:
 
 
 def _help(name: str) -> str:
-    """Return the help of a parameter: each of its meanings, with the heads that have it and their defaults."""
-    defaults: dict[str, list[str]] = {}
+    """Return the help of a parameter: each of its meanings, with the defaults of the heads that have it."""
+    defaults: dict[str, dict[str, str]] = {}
     for head, entry in HEADS.items():
         for field in fields(entry.parameters):
             if field.name == name:
-                shown = "none" if field.default is None else f"{field.default}"
-                defaults.setdefault(parameter_help(entry.parameters)[name], []).append(f"{head} {shown}")
-    return " ".join(f"{text.removesuffix('.')} (default: {', '.join(heads)})." for text, heads in defaults.items())
+                text = parameter_help(entry.parameters)[name]
+                defaults.setdefault(text, {})[head] = shown(field.default)
+    return " ".join(f"{text.removesuffix('.')} (default: {_listed(by_head)})." for text, by_head in defaults.items())
+
+
+def _listed(defaults: dict[str, str]) -> str:
+    """Return `defaults` by head as text: one that more than three heads share comes first, without their names."""
+    [(shared, heads)] = Counter(defaults.values()).most_common(1)
+    if heads <= 3:
+        return ", ".join(f"{head} {value}" for head, value in defaults.items())
+    return ", ".join([shared, *(f"{head} {value}" for head, value in defaults.items() if value != shared)])

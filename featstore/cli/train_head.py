@@ -28,9 +28,11 @@ def command(
         Fields(Recipe, repeatable=["model", "weights", "alpha"], optional=["model"], leave_out=["weights_seed"]),
     ],
     head: Annotated[HeadRecipe, Fields(HeadRecipe, leave_out=["parameters"])],
-    fractions: Annotated[Measurement, Fields(Measurement, only=["val_fraction", "test_fraction", "val_as_test"])],
+    measurement: Annotated[
+        Measurement, Fields(Measurement, only=["folds", "seeds", "val_fraction", "test_fraction", "val_as_test"])
+    ],
     data_options: Annotated[DataOptions, Fields(DataOptions)],
-    parameters: Annotated[dict[str, Any], HeadParameterOptions()],
+    parameters: Annotated[dict[str, Any], HeadParameterOptions(leave_out=["folds"])],
     settings: options.Settings = [],
     concat: Annotated[
         bool, typer.Option("--concat", help="Put the features of several --model side by side in one head.")
@@ -43,6 +45,8 @@ def command(
     quiet: options.QuietRun = False,
 ) -> None:
     """Train a head on cached features; what is missing is extracted first.
+
+    With --folds the head is also measured by cross-validation, which uses all images and not only those of one split.
 
     Example: featstore train-head photos --model MobileNetV2 --head bn-dropout --set p=0.6
     """
@@ -60,9 +64,11 @@ def command(
             Source(data, data_options, cache),
             recipes,
             head,
-            val_fraction=fractions.val_fraction,
-            test_fraction=fractions.test_fraction,
-            val_as_test=fractions.val_as_test,
+            val_fraction=measurement.val_fraction,
+            test_fraction=measurement.test_fraction,
+            val_as_test=measurement.val_as_test,
+            folds=measurement.folds,
+            seeds=measurement.seeds,
             cache=options.chosen_cache(cache, rehash),
             runs=runs,
             name=name,

@@ -14,6 +14,7 @@ from featstore.extraction.recipe import Recipe
 from featstore.heads.parameters import parameter_named, parse_parameters
 from featstore.heads.registry import HEADS, HeadName
 from featstore.system.fields import Between, Seed, flag_of, settle_fields
+from featstore.system.words import did_you_mean
 from featstore.training.head_recipe import HeadRecipe
 
 
@@ -36,8 +37,8 @@ class Measurement:
 
     Attributes:
         seed: Seed of the heads, and of random weights.
-        seeds: With how many seeds each head is trained.
-        folds: Cross-validate over all images but a given test split. Default: the splits.
+        seeds: With how many seeds each head is trained; with folds, each of them divides the images in another way.
+        folds: Number of folds of a cross-validation over all images but a given test split. Default: the splits.
         val_fraction: Share taken for validation where there is no such split.
         test_fraction: Share taken for testing where there are no splits.
         val_as_test: Measure on the validation split, where there is no test split; training images take its place.
@@ -100,7 +101,9 @@ def settings_by_head(heads: Sequence[HeadName], settings: Mapping[str, Any]) -> 
     for word in settings:
         if not any(parameter_named(word, names) for names in known.values()):
             lists = "; ".join(f"{name} takes {', '.join(names)}" for name, names in known.items())
-            raise UsageError(f"{param('parameters', word)}: no head of this comparison has such a parameter: {lists}")
+            near = did_you_mean(word, dict.fromkeys(name for names in known.values() for name in names))
+            told = f"no head of this comparison has such a parameter: {near} {lists}".replace("  ", " ")
+            raise UsageError(f"{param('parameters', word)}: {told}")
     given: dict[HeadName, dict[str, Any]] = {}
     for name, names in known.items():
         own = {word: value for word, value in settings.items() if parameter_named(word, names)}
@@ -123,6 +126,7 @@ def command_line(
         words += ["--set", f"{key}={'none' if value is None else value}"]
     for flag, value in (("--train-on", cell.head.train_on), ("--average", cell.head.average)):
         words += [flag, value] if value else []
+    words += [] if cell.head.calibrate else [flag_of("no_calibrate")]
     for field in fields(measurement):
         if (value := getattr(measurement, field.name)) != field.default:
             words += [flag_of(field.name), *([] if value is True else [str(value)])]

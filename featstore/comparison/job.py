@@ -48,7 +48,7 @@ class _MeasuredCell(NamedTuple):
 
     @property
     def right(self) -> NDArray[np.float64]:
-        """As in `CellResult`."""
+        """The share (n,) of the seeds for which each image was right."""
         return self.fitted.repeats.mean_right
 
 
@@ -82,8 +82,11 @@ def measure_grid(
     heads = list(dict.fromkeys(map(settle_head, heads)))
     grid = make_grid(list(dict.fromkeys(recipes)), heads, settings or {}, head)
     manifest = as_manifest(data)
-    if measurement.folds is None and _must_measure_on_val(manifest, heads, measurement):
-        measurement = replace(measurement, val_as_test=True)
+    if measurement.folds is None and _has_no_test(manifest, measurement):
+        if any(HEADS[name].stops_on_val for name in heads):
+            measurement = replace(measurement, val_as_test=True)
+        elif not measurement.val_as_test:  # what is measured on must not choose the temperature either
+            grid = [replace(cell, head=replace(cell.head, calibrate=False)) for cell in grid]
     unique = list(dict.fromkeys(cell.recipe for cell in grid))
     tell_assumptions(recipes, progress)
     prepared = prepare(
@@ -132,11 +135,10 @@ def _remarks(split: str, rows: Sequence[ComparisonRow], measured: Sequence[_Meas
     return tuple(remarks_on_several({row.name: of_cell[row.cell] for row in rows}))
 
 
-def _must_measure_on_val(manifest: Manifest, heads: Sequence[HeadName], measurement: Measurement) -> bool:
-    """Return whether there is no test split, and a head would stop on the images that are measured on."""
+def _has_no_test(manifest: Manifest, measurement: Measurement) -> bool:
+    """Return whether there will be no test split, so that the validation split is measured on."""
     given = {p.split for p in manifest.pictures if p.label is not None}
-    no_test = measurement.test_fraction == 0 if given == {None} else "test" not in given
-    return no_test and any(HEADS[name].stops_on_val for name in heads)
+    return measurement.test_fraction == 0 if given == {None} else "test" not in given
 
 
 def _describe_split(measurement: Measurement, split: str) -> str:

@@ -15,7 +15,7 @@ from featstore.evaluation.units import Units
 from featstore.system.figures import figure, interval, loss
 from featstore.system.text import Table
 
-UsedFor = Literal["training", "partly training", "stopping", "measuring"]
+UsedFor = Literal["training", "partly training", "stopping", "calibrating", "measuring"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +32,7 @@ class Metrics:
         top5: Share of the images whose right class is among the five most probable; None for up to five classes.
         log_loss: Mean over the images, in nats.
         used_for: What the images were used for: all but `measuring` make figures too good. `stopping` is the choice of
-            the epoch. None if that is not known.
+            the epoch, `calibrating` that of the temperature, which changes no accuracy. None if that is not known.
     """
 
     n: int

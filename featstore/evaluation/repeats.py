@@ -13,6 +13,9 @@ from featstore.evaluation.units import Units
 from featstore.system.figures import loss, with_interval
 from featstore.system.text import count
 
+_USUAL = 0.3  # variance that training adds to the accuracies of single heads, in that which their images explain
+_PRIOR = 16  # heads
+
 
 @dataclass(frozen=True)
 class Repeats:
@@ -43,12 +46,12 @@ class Repeats:
     @property
     def spread_folds(self) -> float | None:
         """The standard deviation of the accuracies of the heads, over the folds of all seeds; None without folds."""
-        return float(self.by_fold.std(ddof=1)) if self.by_fold.shape[1] > 1 else None
+        return _deviation(self.by_fold) if self.by_fold.shape[1] > 1 else None
 
     @property
     def spread_seeds(self) -> float | None:
         """The standard deviation of the accuracies over the seeds; None for one seed."""
-        return float(self.by_seed.std(ddof=1)) if len(self.right) > 1 else None
+        return _deviation(self.by_seed) if len(self.right) > 1 else None
 
     def effect(self, units: Units) -> float:
         """Return how many images count as one, since the heads of a cross-validation share their training images.
@@ -56,20 +59,28 @@ class Repeats:
         The accuracies of the heads vary by more than their few images explain if training itself varies. This part of
         the variance does not fall with the number of heads, as they were trained on mostly the same images. Nadeau and
         Bengio (2003, Machine Learning 52:239) count it for each head as 1 / heads + held out / trained on. They do so
-        with the whole variance, which makes intervals twice as long as needed (benchmarks/intervals.py).
+        with the whole variance, which makes intervals twice as long as needed.
+
+        A few heads say little about it. So the estimate is drawn to the `_USUAL` share of what the images explain, as
+        if `_PRIOR` more heads had shown that. benchmarks/intervals.py measures what comes of it.
         """
-        heads, folds = self.by_fold.size, self.by_fold.shape[1]
+        heads, folds = int(self.by_fold.size), int(self.by_fold.shape[1])
+        if folds == 1:
+            return 1.0
         p = float(self.mean_right.mean())
         of_one = p * (1 - p) * units.design_effect(self.mean_right, 0.0, 1.0)
-        if folds == 1 or of_one == 0:
-            return 1.0
-        explained = float(np.mean([of_one / (f == k).sum() for _, f in self._seeds() for k in range(folds)]))
-        of_training = max(0.0, float(self.by_fold.var(ddof=1) - explained))
-        of_mean = of_one / self.right.shape[1]
-        return float(1 + of_training * (1 / heads + 1 / (folds - 1)) / of_mean)
+        per_image = float(np.mean([1 / (f == k).sum() for _, f in self._seeds() for k in range(folds)]))
+        beyond = float(self.by_fold.var(ddof=1)) / (of_one * per_image) - 1 if of_one else 0.0
+        of_training: float = max(0.0, (_PRIOR * _USUAL + (heads - 1) * beyond) / (_PRIOR + heads - 1))
+        images = int(self.right.shape[1])
+        return 1 + of_training * per_image * images * (1 / heads + 1 / (folds - 1))
 
     def _seeds(self) -> zip[tuple[NDArray[np.float64], NDArray[np.intp]]]:
         return zip(self.right, self.fold, strict=True)
+
+
+def _deviation(accuracies: NDArray[np.float64]) -> float:
+    return round(float(accuracies.std(ddof=1)), 12)  # rounded: that of equal shares may miss 0 by its last bit
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -31,6 +31,7 @@ from featstore.system.environment import utc_now, versions
 from featstore.system.files import file_digest, write_whole
 from featstore.system.paths import OnePath, one_path
 from featstore.system.pinned import pinned
+from featstore.training.calibration import scores_for, temperature_for
 from featstore.training.endings import saved_if_interrupted
 
 if TYPE_CHECKING:
@@ -124,13 +125,16 @@ def _save(
 ) -> FineTuned:
     """Measure the network, save it as a run below `root`, and compare it with the head."""
     from featstore.evaluation.remarks import Course, remark_on_course, remarks_on
+    from featstore.evaluation.temperature import scale
     from featstore.features.arrays import units_of
 
     head_run, trainer, training = setup.head_run, setup.trainer, _training(setup)
-    after = trainer.predict()
+    raw = trainer.predict()
+    temperature = temperature_for(raw, trainer.pictures, trainer.classes) if head_run.temperature is not None else None
+    after = {split: scale(probabilities, temperature) for split, probabilities in raw.items()}
     metrics_before, metrics_after = (
-        measure_splits(probabilities, trainer.pictures, trainer.classes, stops_on_val)
-        for probabilities, stops_on_val in ((setup.before, head_run.stops_on_val), (after, True))
+        measure_splits(probabilities, trainer.pictures, trainer.classes, use_of_val)
+        for probabilities, use_of_val in ((setup.before, head_run.use_of_val), (after, "stopping"))
     )
     differences = {
         split: compare_accuracies(
@@ -149,6 +153,8 @@ def _save(
         fine_tuning = _describe_fine_tuning(setup, metrics_before, verdict.beats_head)
         made = _make_run(setup, settings, folder, metrics_after, seconds, fine_tuning, root)
         told = (*contradiction(verdict, differences.get("test")), *map(str, remarks))
+        scores = scores_for(after, trainer.pictures, trainer.classes)
+        made = replace(made, temperature=temperature, conformal=scores)
         made = replace(made, remarks=told, command=command, interrupted=interrupted)
         plots.update(_draw_plots(setup, made))
         save_run(made, manifest.pictures, training.curve, plots.pop("curve.png"))

@@ -14,7 +14,7 @@ from featstore.heads.baseline_parameters import LdaParameters
 from featstore.heads.folds import Fold
 from featstore.heads.interface import Curve
 from featstore.heads.linear import LinearClassifier
-from featstore.heads.linear_head import LinearHead, from_scores
+from featstore.heads.linear_baseline import LinearBaseline, from_scores
 from featstore.heads.selection import Choice, FoldScores, HeldOut, choose
 from featstore.system.progress import OnStep
 
@@ -23,7 +23,7 @@ DEFAULT_SHRINKAGE, DEFAULT_TEMPERATURE = 0.5, 2.0  # where there are no folds
 
 
 @dataclass
-class LdaHead(LdaParameters, LinearHead):
+class LdaHead(LdaParameters, LinearBaseline):
     """Each class is a normal distribution around its mean, all with one covariance, on standardised features.
 
     The covariance is mixed with its own mean variance in all directions; the share of that is the shrinkage. It is the

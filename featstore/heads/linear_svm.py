@@ -12,7 +12,7 @@ from featstore.heads.baseline import Rows
 from featstore.heads.baseline_parameters import LinearSvmParameters
 from featstore.heads.folds import Fold
 from featstore.heads.linear import LinearClassifier
-from featstore.heads.linear_head import LinearHead, from_scores
+from featstore.heads.linear_baseline import LinearBaseline, from_scores
 from featstore.heads.selection import STOP_RATIO, FoldScores, HeldOut, choose
 from featstore.system.progress import OnStep
 
@@ -21,7 +21,7 @@ DEFAULT_C, DEFAULT_TEMPERATURE = 1e-3, 0.5  # where there are no folds; margins 
 
 
 @dataclass
-class LinearSvmHead(LinearSvmParameters, LinearHead):
+class LinearSvmHead(LinearSvmParameters, LinearBaseline):
     """One machine for each class against all others, with squared hinge loss.
 
     C is the one with the smallest log loss of rows that were held out.

@@ -15,7 +15,7 @@ from featstore.heads.baseline_parameters import LogisticParameters
 from featstore.heads.folds import Fold, in_threads
 from featstore.heads.interface import Curve
 from featstore.heads.linear import LinearClassifier
-from featstore.heads.linear_head import LinearHead
+from featstore.heads.linear_baseline import LinearBaseline
 from featstore.heads.logits import loss_and_accuracy, probabilities_of
 from featstore.heads.skops_file import load_skops
 from featstore.system.progress import OnStep
@@ -27,7 +27,7 @@ CV_TOLERANCE = 1e-3  # of the solver: on photos of flowers it changed no loss ne
 
 
 @dataclass
-class LogisticHead(LogisticParameters, LinearHead):
+class LogisticHead(LogisticParameters, LinearBaseline):
     """L2-regularised logistic regression on standardised features.
 
     C is selected by stratified cross-validation of the log loss. Each fold is scaled by itself, and views of one image,

@@ -10,12 +10,12 @@ import numpy as np
 from featstore.heads.baseline import Rows
 from featstore.heads.baseline_parameters import MajorityParameters
 from featstore.heads.linear import LinearClassifier
-from featstore.heads.linear_head import LinearHead, from_scores
+from featstore.heads.linear_baseline import LinearBaseline, from_scores
 from featstore.system.progress import OnStep
 
 
 @dataclass
-class MajorityHead(MajorityParameters, LinearHead):
+class MajorityHead(MajorityParameters, LinearBaseline):
     """The probabilities are the shares of the classes in the training images, whatever the features are."""
 
     NAME: ClassVar[str] = "majority"

@@ -12,7 +12,7 @@ from featstore.heads.baseline import Rows
 from featstore.heads.baseline_parameters import NearestCentroidParameters
 from featstore.heads.folds import Fold
 from featstore.heads.linear import LinearClassifier
-from featstore.heads.linear_head import LinearHead, from_scores
+from featstore.heads.linear_baseline import LinearBaseline, from_scores
 from featstore.heads.selection import FoldScores, HeldOut, choose
 from featstore.system.progress import OnStep
 
@@ -20,7 +20,7 @@ DEFAULT_TEMPERATURE = 0.1  # where there are no folds
 
 
 @dataclass
-class NearestCentroidHead(NearestCentroidParameters, LinearHead):
+class NearestCentroidHead(NearestCentroidParameters, LinearBaseline):
     """The score of a class is minus half the squared distance to its mean, divided by the number of features.
 
     The square of the row is the same for all classes. Without it the score is linear.

@@ -22,9 +22,17 @@ from featstore.heads.baseline_parameters import (
     RidgeParameters,
 )
 from featstore.heads.ensemble_parameters import EnsembleParameters
-from featstore.heads.keras_parameters import BnDropoutParameters, FcBnParameters, ScratchCnnParameters, VggFcParameters
+from featstore.heads.keras_parameters import (
+    BnDropoutParameters,
+    CosineParameters,
+    FcBnParameters,
+    LinearParameters,
+    MlpParameters,
+    ScratchCnnParameters,
+    VggFcParameters,
+)
 from featstore.heads.parameters import parse_parameters
-from featstore.system.words import spelled_as
+from featstore.system.words import did_you_mean, spelled_as
 
 if TYPE_CHECKING:
     from featstore.extraction.recipe import Recipe
@@ -33,6 +41,9 @@ if TYPE_CHECKING:
 
 HeadName = Literal[
     "logistic",
+    "linear",
+    "mlp",
+    "cosine",
     "bn-dropout",
     "vgg-fc",
     "fc-bn",
@@ -58,7 +69,7 @@ class HeadEntry(NamedTuple):
 
     module, attribute: where its class is defined.
     parameters: what a user can set.
-    layers: what it computes, in order.
+    layers: what it computes, in order; `output` is one sigmoid for two classes, a softmax for more.
     source: where it comes from.
     base: the only base that it works with; None for any.
     pool: the pooling that it is designed for; None for any.
@@ -90,18 +101,39 @@ HEADS: dict[HeadName, HeadEntry] = {
         source="scikit-learn",
         stops_on_val=False,
     ),
+    "linear": HeadEntry(
+        "featstore.heads.linear_head",
+        "LinearHead",
+        LinearParameters,
+        layers="flatten, standard scaling, output",
+        source="the linear probe of Alain and Bengio 2016, Understanding intermediate layers",
+    ),
+    "mlp": HeadEntry(
+        "featstore.heads.mlp",
+        "MlpHead",
+        MlpParameters,
+        layers="flatten, standard scaling, for each of widths (dense, dropout p), output",
+        source="the usual perceptron with dropout: Srivastava and others 2014, Dropout",
+    ),
+    "cosine": HeadEntry(
+        "featstore.heads.cosine",
+        "CosineHead",
+        CosineParameters,
+        layers="flatten, standard scaling, products of features and weights of length 1, times scale, output",
+        source="Gidaris and Komodakis 2018, Dynamic few-shot visual learning without forgetting",
+    ),
     "bn-dropout": HeadEntry(
         "featstore.heads.bn_dropout",
         "BnDropoutHead",
         BnDropoutParameters,
-        layers="max-pooling of a map, flatten, twice (dropout p/2, dense ReLU, BatchNormalization), dropout p, softmax",
+        layers="max-pooling of a map, flatten, twice (dropout p/2, dense, BatchNormalization), dropout p, output",
         source="fast.ai, get_bn_layers(p)",
     ),
     "vgg-fc": HeadEntry(
         "featstore.heads.vgg_fc",
         "VggFcHead",
         VggFcParameters,
-        layers="flatten of the whole map, dense ReLU, dropout p, one sigmoid for two classes or softmax",
+        layers="flatten of the whole map, dense, dropout p, output",
         source=f"{_POST}: its top model for VGG16",
         pool="none",
     ),
@@ -109,7 +141,7 @@ HEADS: dict[HeadName, HeadEntry] = {
         "featstore.heads.fc_bn",
         "FcBnHead",
         FcBnParameters,
-        layers="flatten of the whole map, twice (dropout p, dense, BatchNormalization), dropout p, softmax",
+        layers="flatten of the whole map, twice (dropout p, dense, BatchNormalization), dropout p, output",
         source="blog posts on VGG16 in Keras",
         pool="none",
     ),
@@ -117,7 +149,7 @@ HEADS: dict[HeadName, HeadEntry] = {
         "featstore.heads.scratch_cnn",
         "ScratchCnnHead",
         ScratchCnnParameters,
-        layers="pixels, convolutions 3x3 with 32, 32 and 64 filters and max-pooling, dense 64 ReLU, dropout p, softmax",
+        layers="pixels, convolutions 3x3 with 32, 32 and 64 filters and max-pooling, dense 64 ReLU, dropout p, output",
         source=f"{_POST}: its small network",
         base="pixels",
     ),
@@ -230,7 +262,8 @@ def settle_head(name: str) -> HeadName:
     """Return the head that `name` spells; raises UsageError if there is none."""
     found = next((head for head in HEADS if head == spelled_as(name, HEADS)), None)
     if found is None:
-        raise UsageError(f"head {name!r} is not known: use one of {', '.join(HEADS)}")
+        remedies = [f"use one of {', '.join(HEADS)}", did_you_mean(name, HEADS)]
+        raise UsageError(f"head {name!r} is not known: {'; '.join(filter(None, remedies))}")
     return found
 
 

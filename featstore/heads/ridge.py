@@ -14,7 +14,7 @@ from featstore.heads.baseline_parameters import RidgeParameters
 from featstore.heads.folds import divisible_rows, unit_rows
 from featstore.heads.interface import Curve
 from featstore.heads.linear import LinearClassifier
-from featstore.heads.linear_head import LinearHead, from_scores
+from featstore.heads.linear_baseline import LinearBaseline, from_scores
 from featstore.heads.selection import Choice, choose, two_columns
 from featstore.system.progress import OnStep
 
@@ -23,7 +23,7 @@ DEFAULT_PENALTY, DEFAULT_TEMPERATURE = 1.0, 0.3  # where no row can be held out;
 
 
 @dataclass
-class RidgeHead(RidgeParameters, LinearHead):
+class RidgeHead(RidgeParameters, LinearBaseline):
     """Ridge regression on 1 for the class of a row and -1 for all others, on standardised features.
 
     The penalty is the one with the smallest log loss when each image is left out, or each group. All of these fits

@@ -20,6 +20,7 @@ from featstore.extraction.recipe import Recipe
 from featstore.heads.interface import Head
 from featstore.system.paths import OnePath
 from featstore.system.progress import OnStep
+from featstore.training.calibration import temperature_for
 from featstore.training.head_recipe import HeadRecipe, TrainOn
 
 if TYPE_CHECKING:
@@ -47,12 +48,17 @@ class Prepared:
 
 
 class FitResult(NamedTuple):
-    """A trained head; by split its probabilities (n, classes) and the n labelled images; the seconds of the fit."""
+    """A trained head.
+
+    probabilities, pictures: (n, classes) and the n labelled images, by split. seconds: those of the fit. temperature:
+        the one that the probabilities have, as the validation split chose it; None if it chose none.
+    """
 
     estimator: Head
     probabilities: dict[str, NDArray[np.float64]]
     pictures: dict[str, list[Picture]]
     seconds: float
+    temperature: float | None = None
 
 
 class TrainingRows(NamedTuple):
@@ -127,11 +133,14 @@ class HeadFit:
     def __init__(self, prepared: Prepared, plans: Sequence[Plan], recipe: HeadRecipe, estimator: Head) -> None:
         from featstore.features.arrays import classes_of
         from featstore.features.views import load_views
+        from featstore.heads.keras_head import KerasHead
 
         manifest, plain = prepared.manifest, plans[0].plain
         _check_classes(manifest)  # the columns of the probabilities are the classes that the head has seen
         pictures = {split: [p for p in manifest.of_split(split) if p.label is not None] for split in SPLITS}
-        self.estimator, self._recipe = estimator, recipe
+        self.estimator, self._recipe, self._classes = estimator, recipe, manifest.classes
+        if isinstance(estimator, KerasHead):
+            estimator.name_classes(manifest.classes)
         self._pictures = {split: some for split, some in pictures.items() if some}
         self._views = {split: load_views(some, plans, prepared.cache) for split, some in self._pictures.items()}
         self._rows = _training_rows(prepared, plans, recipe, self._views["train"])
@@ -153,12 +162,14 @@ class HeadFit:
     def result(self, predict_on: Sequence[str] = SPLITS) -> FitResult:
         """Return the head as it is now, with its predictions of the splits `predict_on`."""
         from featstore.evaluation.averaging import predict_views
+        from featstore.evaluation.temperature import scale
 
         average, predict = self._recipe.average or "probabilities", self.estimator.predict_proba
-        probabilities = {
-            split: predict_views(predict, X, average) for split, X in self._views.items() if split in predict_on
-        }
-        return FitResult(self.estimator, probabilities, self._pictures, self._seconds)
+        wanted = {*predict_on, "val"} if self._recipe.calibrate else {*predict_on}
+        found = {split: predict_views(predict, X, average) for split, X in self._views.items() if split in wanted}
+        temperature = temperature_for(found, self._pictures, self._classes) if self._recipe.calibrate else None
+        probabilities = {split: scale(p, temperature) for split, p in found.items() if split in predict_on}
+        return FitResult(self.estimator, probabilities, self._pictures, self._seconds, temperature)
 
 
 def fit_head(
@@ -183,9 +194,9 @@ def remark_on_training(head: Head) -> Remark | None:
     if isinstance(head, KerasHead):
         chosen, series = head.selected(), head.curve.series
         if "val_loss" not in series:
-            return remark_on_course(Course(chosen["epochs"], None, head.epochs, head.patience))
+            return remark_on_course(Course(chosen["epochs"], None, *head.limits))
         losses = series["loss"], series["val_loss"]
-        return remark_on_course(Course(chosen["epochs"], chosen["best_epoch"], head.epochs, head.patience, *losses))
+        return remark_on_course(Course(chosen["epochs"], chosen["best_epoch"], *head.limits, *losses))
     if isinstance(head, LogisticHead) and not head.converged:
         return Remark(f"max_iter={head.max_iter} ended the fit early", "the solver had not converged; try more")
     return None

@@ -28,6 +28,7 @@ class HeadRecipe:
         parameters: Parameters of the head by their names, where they differ from its defaults.
         train_on: With several views: plain trains on one of them, all on each as an image of its own. Default: plain.
         average: With several views: what is averaged over them. Default: probabilities.
+        calibrate: Let the validation split choose a temperature, so that probabilities are as sure as they should be.
         seed: Seed of the head, and of random weights.
     """
 
@@ -35,6 +36,7 @@ class HeadRecipe:
     parameters: Mapping[str, Any] = field(default_factory=dict)
     train_on: TrainOn | None = None
     average: Average | None = None
+    calibrate: bool = True
     seed: Seed = 0
 
     def __post_init__(self) -> None:

@@ -141,19 +141,30 @@ def test_the_size_of_tiny_is_right() -> None:
     assert path.stat().st_size < 1_000_000
 
 
-@pytest.mark.parametrize("page", ["README.md", "heads.md"])
-def test_the_table_of_heads_is_complete(page: str) -> None:
-    """With every parameter and its default. The README has the heads that people ask for."""
+def test_the_tables_of_heads_are_complete() -> None:
+    """With every parameter and its default: those of all Keras heads once, and of each head what it has beside them."""
     from dataclasses import fields
 
+    from featstore.heads.keras_parameters import KerasParameters
+    from featstore.heads.parameters import shown
     from featstore.heads.registry import HEADS
 
-    text = PAGES[page].read_text().partition("\n| head |")[2].partition("\n\n")[0]
-    rows = dict(re.findall(r"^\| `([a-z-]+)` \|.*\| (.*) \|$", text, re.MULTILINE))
-    assert list(rows) == [name for name in HEADS if page == "heads.md" or name in rows]
-    for name, shown in rows.items():
-        parameters = {field.name: field.default for field in fields(HEADS[name].parameters)}  # type: ignore[index]
-        assert re.findall("`(.*?)`", shown) == [f"{key}={value!r}" for key, value in parameters.items()], name
+    def defaults(kind: type[Any]) -> dict[str, str]:
+        return {field.name: f"{field.name}={shown(field.default)}" for field in fields(kind)}
+
+    assert [*re.findall("`([a-z-]+)`", table(PAGES["README.md"], "head"))] == list(HEADS)
+    rows = dict(re.findall(r"^\| `([a-z-]+)` \|.*\| (.*) \|$", table(PAGES["heads.md"], "head"), re.MULTILINE))
+    assert list(rows) == list(HEADS)
+    common = defaults(KerasParameters)
+    assert re.findall(r"^\| `(.*?)` \|", table(PAGES["heads.md"], "parameter"), re.MULTILINE) == [*common.values()]
+    for name, head in HEADS.items():
+        own = [text for key, text in defaults(head.parameters).items() if text != common.get(key)]
+        assert re.findall("`(.*?)`", rows[name]) == own, name
+
+
+def table(page: Path, first: str) -> str:
+    """Return the rows of the table whose first column has the title `first`, without what is in brackets."""
+    return re.sub(r"\(.*?\)", "", page.read_text().partition(f"\n| {first} |")[2].partition("\n\n")[0])
 
 
 def test_the_table_of_packages_is_that_of_the_contracts() -> None:

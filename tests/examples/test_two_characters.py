@@ -64,15 +64,6 @@ def test_the_folders_hold_both_characters(characters: ModuleType, tmp_path: Path
 
 
 @pytest.mark.parametrize(
-    ("probability", "word"),
-    [(0.5, "a guess"), (0.6, "leaning"), (0.79, "leaning"), (0.8, "fairly sure"), (0.95, "sure"), (1.0, "sure")],
-)
-def test_a_prediction_has_a_word_for_its_confidence(example: ModuleType, probability: float, word: str) -> None:
-    """Each limit belongs to the stronger word."""
-    assert example.confidence(probability) == word
-
-
-@pytest.mark.parametrize(
     ("colour", "grey", "changed", "verdict"),
     [
         (0.9, 0.88, 0, "relies mainly on the twin tails"),

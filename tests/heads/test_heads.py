@@ -13,11 +13,14 @@ import pytest
 from featstore.errors import RunError, UsageError
 from featstore.heads import keras_head, logistic
 from featstore.heads.logistic import C_GRID, STOP_RATIO
-from featstore.heads.loop import compile_step
 from featstore.heads.registry import HEADS, make_head
+from featstore.heads.step import compile_step
 
 QUICK: dict[str, dict[str, Any]] = {
     "logistic": {},
+    "linear": {"epochs": 30, "batch": 16, "rate": 1e-2},
+    "mlp": {"epochs": 30, "batch": 16, "rate": 1e-2, "widths": (16, 8)},
+    "cosine": {"epochs": 30, "batch": 16, "rate": 1e-2, "scale": 8.0},
     "bn-dropout": {"epochs": 30, "batch": 16, "units": 16},
     "vgg-fc": {"epochs": 30, "batch": 16, "units": 16, "rate": 1e-2},
     "fc-bn": {"epochs": 60, "batch": 16, "p": 0.2, "rate": 1e-2},
@@ -201,7 +204,7 @@ def test_bn_dropout_is_the_recipe() -> None:
 
 
 def test_fc_bn_is_the_recipe() -> None:
-    """Flatten without pooling, twice dropout, dense and BN, dropout, softmax; 0.8 and 256 everywhere."""
+    """Flatten without pooling, twice dropout, dense and BN, dropout, sigmoid; 0.8 and 256 everywhere."""
     head: Any = make_head("fc-bn", {"epochs": 1, "activation": "Tanh"})
     head.fit(*clusters(30, "ab", (4, 4, 2)), None, 0)
     kinds = [type(layer).__name__ for layer in head._model.layers]
@@ -209,7 +212,7 @@ def test_fc_bn_is_the_recipe() -> None:
     assert kinds == ["Flatten", *dense, *dense, "Dropout", "Dense"]
     assert [layer.rate for layer in head._model.layers if hasattr(layer, "rate")] == [0.8] * 3
     widths = [(layer.units, layer.activation.__name__) for layer in head._model.layers if hasattr(layer, "units")]
-    assert widths == [(256, "tanh"), (256, "tanh"), (2, "softmax")]
+    assert widths == [(256, "tanh"), (256, "tanh"), (1, "sigmoid")]
 
 
 def test_early_stopping_keeps_the_best_weights() -> None:
@@ -226,7 +229,7 @@ def test_early_stopping_keeps_the_best_weights() -> None:
     assert loss == pytest.approx(min(losses), rel=1e-3)
 
 
-@pytest.mark.parametrize(("name", "factor"), [("logistic", 50), ("vgg-fc", 50), ("bn-dropout", 300)])
+@pytest.mark.parametrize(("name", "factor"), [("logistic", 50), ("vgg-fc", 50), ("bn-dropout", 3000)])
 def test_the_loss_of_sure_mistakes_is_not_cut_off(name: str, factor: int) -> None:
     """Early stopping and metrics see how wrong a head is: also beyond the 16 nats of 1 - p in float32."""
     X, y = clusters(classes="ab")
