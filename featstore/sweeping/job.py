@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from featstore.system.progress import Progress
 
 # Those that need no map of their own, and are neither slow on features nor always behind.
-DEFAULT_HEADS: tuple[HeadName, ...] = ("logistic", "ridge", "lda", "linear-svm", "rbf-svm", "knn", "bn-dropout")
+DEFAULT_HEADS: tuple[HeadName, ...] = ("logistic", "ridge", "lda", "linear-svm", "rbf-svm", "knn", "mlp", "bn-dropout")
 
 
 @pinned()
@@ -111,7 +111,7 @@ def sweep_heads(
         runs=root,
         name=name,
         command=command,
-        remarks=[_how_it_was_chosen(len(scores), units, settings)],
+        chosen_by=_how_it_was_chosen(len(scores), units, settings),
         progress=progress,
     )
     given_up = sum(score.behind for score in scores.values())
@@ -165,7 +165,8 @@ def _load(
     features = [PoolFeatures.load(pool.pictures, plan_of[recipe], prepared.cache) for recipe in scope.recipes]
     deadline = math.inf if settings.time is None else time.time() + settings.time
     average = head.average or "probabilities"
-    return Search(pool.without_pictures(), settings.by, head.train_on, average, settings.seed, deadline), features
+    how = settings.by, head.train_on, average, head.calibrate, settings.seed, deadline
+    return Search(pool.without_pictures(), *how), features
 
 
 def _identity(prepared: Prepared, pool: Pool, scope: Scope, head: HeadRecipe, settings: SweepSettings) -> str:
@@ -178,7 +179,7 @@ def _identity(prepared: Prepared, pool: Pool, scope: Scope, head: HeadRecipe, se
         "heads": scope.heads,
         "fixed": {name: dict(some) for name, some in scope.fixed.items()},
         "space": {name: repr(SPACES.get(name)) for name in scope.heads},
-        "views": (head.train_on, head.average),
+        "views": (head.train_on, head.average, head.calibrate),
         "search": (settings.by, settings.seed),
         "versions": versions(),
     }

@@ -64,7 +64,7 @@ def train(
     name: str | None = None,
     tensorboard: OnePath | None = None,
     command: str | None = None,
-    remarks: Sequence[str] = (),
+    chosen_by: str | None = None,
     progress: Progress | None = None,
 ) -> TrainResult:
     """Complete the features of `data`, train `head` on its training split, and save it as a new run below `runs`.
@@ -78,8 +78,7 @@ def train(
     is trained on the splits in any case.
 
     name: that of the run's folder. tensorboard: folder of logs that TensorBoard shows. command: the command line that
-    the run records.
-    remarks: more for the run, to come first.
+    the run records. chosen_by: how the head was chosen, as a remark that comes first.
     """
     from featstore.heads.registry import check_saveable, entry_of, make_head
 
@@ -120,7 +119,7 @@ def train(
             seconds={stage: round(value, 3) for stage, value in seconds.items()},
             fractions={"val": val_fraction, "test": test_fraction},
             command=command,
-            remarks=remarks,
+            chosen_by=chosen_by,
             interrupted=interrupted,
             estimated=estimated,
         )
@@ -174,7 +173,7 @@ def _save(
     seconds: dict[str, float],
     fractions: dict[str, float],
     command: str | None,
-    remarks: Sequence[str],
+    chosen_by: str | None,
     interrupted: bool,
     estimated: FoldEstimate | None,
 ) -> Run:
@@ -185,9 +184,9 @@ def _save(
     manifest, estimator = prepared.manifest, fitted.estimator
     use_of_val = use_of_validation(stops=entry_of(head.head).stops_on_val, calibrates=fitted.temperature is not None)
     metrics = measure_splits(fitted.probabilities, fitted.pictures, manifest.classes, use_of_val)
-    all_remarks = [*remarks, *remarks_on(metrics, remark_on_training(estimator))]
+    remarks = remarks_on(metrics, remark_on_training(estimator))
     if estimated is None:
-        all_remarks += advise_folds(metrics, prepared.given, command)
+        remarks += advise_folds(metrics, prepared.given, command)
 
     def build(folder: Path) -> Run:
         head_file = estimator.save(folder)
@@ -214,7 +213,7 @@ def _save(
             fractions=fractions,
             notes=(*summary.leaks, *moved_notes(runs, manifest), *summary.remarks),
             folds=estimated,
-            remarks=tuple(map(str, all_remarks)),
+            remarks=(*([chosen_by] if chosen_by else []), *map(str, remarks)),
             versions=versions(),
             head_file=head_file,
             head_sha256=file_digest(folder / head_file),
