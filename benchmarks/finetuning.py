@@ -125,7 +125,7 @@ def make_ways(model: str, folder: Path, cache: Path) -> tuple[str, float, dict[s
     from featstore.features.batches import ShuffledBatches
     from featstore.features.stored_rows import StoredRows
     from featstore.finetuning.network import Body, unfreeze
-    from featstore.heads.loop import Group, compile_step
+    from featstore.heads.step import Group, compile_step
     from featstore.store.rowid import row_id
 
     options: dict[str, Any] = {"model": model, "weights": "random", "size": 224}

@@ -20,7 +20,7 @@ from typing import Annotated, Any, Protocol, get_args, get_type_hints, runtime_c
 import typer
 
 from featstore.cli.console import flag
-from featstore.heads.parameters import aliases_of
+from featstore.heads.parameters import aliases_of, nearest
 from featstore.images.preprocessing import VARIANTS
 from featstore.images.views import VIEWS
 from featstore.system.fields import Between, choices, field_help, field_types, limits, settle_choice
@@ -89,8 +89,9 @@ class Fields:
         if name in self.repeatable:
             kind, text = list[float] if float in get_args(kind) else list[str], f"{text} {_REPEATED[name]}"
             default = [] if default is None or name in self.optional else default if default is MISSING else [default]
+        off = [f"{flag(name, None)}/{flag(name, False)}"] if default is True else [flag(name, None)]
         option = typer.Option(
-            flag(name, None),
+            *off,
             *(flag(word, None) for word in aliases_of(name)),
             help=text,
             min=range_.least if isinstance(range_, Between) else None,
@@ -144,7 +145,8 @@ def _one_of(hint: Any) -> Callable[[str], str]:
     def parse(text: str) -> str:
         choice = settle_choice(hint, text)
         if choice is None:
-            raise typer.BadParameter(f"{text!r} is not one of {', '.join(map(repr, choices(hint)))}.")
+            known = ", ".join(map(repr, choices(hint)))
+            raise typer.BadParameter("; ".join(filter(None, [f"{text!r} is not one of {known}", nearest(hint, text)])))
         return choice
 
     return parse

@@ -7,7 +7,7 @@ from typing import Any
 
 from featstore.cli import options
 from featstore.cli.console import print_json, say
-from featstore.heads.parameters import parameter_help, range_of
+from featstore.heads.parameters import parameter_help, range_of, shown
 from featstore.heads.registry import HEADS, HeadName
 
 
@@ -31,8 +31,8 @@ def command(json: options.Json = False, quiet: options.QuietNames = False) -> No
         if entry.pool:
             say(f"  pool: {entry.pool}, unless --pool says otherwise")
         for item in _describe(name)["parameters"]:
-            default = "none" if item["default"] is None else item["default"]
-            say(f"  {item['name']}={default}: {item['help']} {item['range'][:1].upper()}{item['range'][1:]}.")
+            range_ = item["range"][:1].upper() + item["range"][1:]
+            say(f"  {item['name']}={shown(item['default'])}: {item['help']} {range_}.")
 
 
 def _describe(name: HeadName) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from featstore.errors import UsageError, param
 from featstore.finetuning.settings import FineTuneSettings
 
 if TYPE_CHECKING:
-    from featstore.heads.loop import Group
+    from featstore.heads.step import Group
 
 
 def make_groups(network: Any, settings: FineTuneSettings, steps_per_epoch: int) -> list[Group]:
@@ -16,7 +16,7 @@ def make_groups(network: Any, settings: FineTuneSettings, steps_per_epoch: int) 
     import keras
 
     from featstore.finetuning.network import variables_by_rate
-    from featstore.heads.loop import Group
+    from featstore.heads.step import Group
 
     class Warmup(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[misc]
         def __init__(self, rate: float) -> None:

@@ -21,8 +21,9 @@ from featstore.finetuning.network import copy_in_float32, has_batch_norm, unfree
 from featstore.finetuning.optimizers import make_groups
 from featstore.finetuning.settings import FineTuneSettings
 from featstore.heads.fine_tuned import PREDICT_BATCH, FineTunedNetwork
-from featstore.heads.logits import loss_and_accuracy
-from featstore.heads.loop import Batch, Training, compile_step, divide
+from featstore.heads.loop import Training, Validate, divide
+from featstore.heads.measures import measure
+from featstore.heads.step import Batch, compile_step
 from featstore.images.views import Augmentation
 from featstore.store.rowid import row_id
 from featstore.system.progress import OnStep
@@ -126,8 +127,8 @@ class Trainer:
         repeated = np.tile(targets, len(rows) // len(pictures))
         return ShuffledBatches(rows, repeated, settings.batch, settings.rows_bytes, random).epoch, len(rows)
 
-    def _validation(self) -> Callable[[], NDArray[np.float64]]:
-        """Return a function that measures (loss, accuracy) on the plain view of the validation split.
+    def _validation(self) -> Validate:
+        """Return a function that measures loss and accuracy on the plain view of the validation split.
 
         It reads the rows from the cache at each call, so that they are not kept in memory.
         """
@@ -136,8 +137,8 @@ class Trainer:
         rows = StoredRows([(store, row_id(p.digest, view)) for p in self.pictures["val"]])
         targets, network = self.targets("val"), FineTunedNetwork(len(self.classes), self.network)
 
-        def validate() -> NDArray[np.float64]:
+        def validate() -> dict[str, float]:
             places = np.array_split(np.arange(len(rows)), range(PREDICT_BATCH, len(rows), PREDICT_BATCH))
-            return loss_and_accuracy(np.concatenate([network.predict_proba(rows.read(p)) for p in places]), targets)
+            return measure(np.concatenate([network.predict_proba(rows.read(p)) for p in places]), targets)
 
         return validate

@@ -5,32 +5,37 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import numpy as np
+from numpy.typing import NDArray
+
 from featstore.heads.keras_head import NORMALIZED, KerasHead
+from featstore.heads.keras_layers import output_layer
 from featstore.heads.keras_parameters import BnDropoutParameters
 
 
 @dataclass
 class BnDropoutHead(BnDropoutParameters, KerasHead):
-    """Max-pooling of a map, flatten, dropout p/2, dense + BN, dropout p/2, dense + BN, dropout p, softmax."""
+    """Max-pooling of a map, flatten, twice (dropout p/2, dense + BN), dropout p, and a sigmoid or softmax."""
 
     NAME: ClassVar[str] = "bn-dropout"
     SAVED_CLASSES: ClassVar[frozenset[str]] = NORMALIZED | {"MaxPooling2D"}
 
-    def build(self, shape: tuple[int, ...], classes: int) -> Any:
+    def build(self, rows: NDArray[np.float32], classes: int) -> Any:
         from keras import Input, Sequential, layers
 
+        shape = rows.shape[1:]
         return Sequential(
             [
                 Input(shape),
                 *([layers.MaxPooling2D()] if len(shape) == 3 and min(shape[:2]) > 1 else []),
                 layers.Flatten(),
                 layers.Dropout(self.p / 2),
-                layers.Dense(self.units, activation="relu"),
+                layers.Dense(self.units, activation=self.activation),
                 layers.BatchNormalization(),
                 layers.Dropout(self.p / 2),
-                layers.Dense(self.units, activation="relu"),
+                layers.Dense(self.units, activation=self.activation),
                 layers.BatchNormalization(),
                 layers.Dropout(self.p),
-                layers.Dense(classes, activation="softmax"),
+                output_layer(classes),
             ]
         )

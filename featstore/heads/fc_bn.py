@@ -5,13 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import numpy as np
+from numpy.typing import NDArray
+
 from featstore.heads.keras_head import NORMALIZED, KerasHead
+from featstore.heads.keras_layers import output_layer
 from featstore.heads.keras_parameters import FcBnParameters
 
 
 @dataclass
 class FcBnHead(FcBnParameters, KerasHead):
-    """Flatten, dropout p, dense + BN, dropout p, dense + BN, dropout p, softmax.
+    """Flatten, dropout p, dense + BN, dropout p, dense + BN, dropout p, and a sigmoid or softmax.
 
     Its input is the whole map, as for `vgg-fc`: no pooling comes before the dense layers, unlike in `bn-dropout`.
     """
@@ -19,7 +23,7 @@ class FcBnHead(FcBnParameters, KerasHead):
     NAME: ClassVar[str] = "fc-bn"
     SAVED_CLASSES: ClassVar[frozenset[str]] = NORMALIZED
 
-    def build(self, shape: tuple[int, ...], classes: int) -> Any:
+    def build(self, rows: NDArray[np.float32], classes: int) -> Any:
         from keras import Input, Sequential, layers
 
         body: list[Any] = []
@@ -29,5 +33,5 @@ class FcBnHead(FcBnParameters, KerasHead):
                 layers.Dense(self.units, activation=self.activation),
                 layers.BatchNormalization(),
             ]
-        output = layers.Dense(classes, activation="softmax")
-        return Sequential([Input(shape), layers.Flatten(), *body, layers.Dropout(self.p), output])
+        last = output_layer(classes)
+        return Sequential([Input(rows.shape[1:]), layers.Flatten(), *body, layers.Dropout(self.p), last])

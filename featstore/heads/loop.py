@@ -6,19 +6,19 @@ than the steps of a small network: an epoch of 600 rows took 100 ms, and takes 2
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from featstore.errors import UsageError
 from featstore.heads.interface import Curve
+from featstore.heads.step import Batch, Step
 from featstore.system.progress import OnStep
 
-Batch = tuple[NDArray[Any], NDArray[np.intp]]
-Step = Callable[[Any, Any], Any]  # one optimizer step: (rows, targets) -> (sum of losses, number correct)
+Validate = Callable[[], Mapping[str, float]]
+_UNTRAINED = {"loss": np.nan, "accuracy": np.nan}
 
 
 def divide(rows: int, batch: int) -> list[slice]:
@@ -33,20 +33,13 @@ def divide(rows: int, batch: int) -> list[slice]:
     return [slice(start, stop) for start, stop in pairwise([*starts, rows])]
 
 
-class Group(NamedTuple):
-    """Variables that share an optimizer, and so a learning rate."""
-
-    optimizer: Any
-    variables: list[Any]
-
-
 class Training:
     """One training of `network`. Its history and best epoch are valid at any time, also after an interruption.
 
-    history: `loss`, `accuracy`, `val_loss` and `val_accuracy` by epoch. The first two are means over the batches, each
-        measured before its step.
-    best_epoch: the epoch whose weights the network has when `run` ends, normally or not. It is that of the smallest
-        validation loss, or the last one without validation.
+    history: `loss`, `accuracy`, and what validation measures as `val_loss`, `val_accuracy` and so on, by epoch. The
+        first two are means over the batches, each measured before its step.
+    best_epoch: the epoch whose weights the network has when `run` ends, normally or not. It is that of the best
+        validation, or the last one without validation.
     """
 
     def __init__(self, network: Any, step: Step, name: str) -> None:
@@ -60,41 +53,54 @@ class Training:
     def run(
         self,
         batches: Callable[[int], Iterable[Batch]],
-        validate: Callable[[], NDArray[np.float64]] | None,
+        validate: Validate | None,
         epochs: int,
         patience: int,
         on_step: OnStep | None = None,
         trained_before: bool = False,
+        *,
+        monitor: str = "loss",
+        on_wait: Callable[[int], None] | None = None,
     ) -> None:
         """Train for up to `epochs` epochs; raises UsageError for a loss of NaN or infinity.
 
         batches: returns the batches of an epoch, counted from 1.
-        validate: returns (loss, accuracy); None trains all epochs.
-        patience: number of epochs without a smaller validation loss after which training ends.
+        validate: returns `loss`, `accuracy`, and `monitor` if it is another figure; None trains all epochs.
+        patience: number of epochs without a better validation after which training ends.
         trained_before: whether the network is trained already. It is then validated first, as epoch 0, and its weights
             stay if no epoch is better.
+        monitor: the figure that says which epoch is better: a smaller loss, or a larger value of any other figure. A
+            smaller loss is better where the figure is equal, as an accuracy on few images often is.
+        on_wait: called after an epoch that is not better, with the number of such epochs since the best one; without
+            validation the training loss says what is better.
         """
-        best, smallest, waited = None, np.inf, 0
+
+        def rank(figures: Mapping[str, float]) -> tuple[float, float]:
+            return (0.0 if monitor == "loss" or not validate else figures[monitor]), -figures["loss"]
+
+        kept, best, waited = None, (-np.inf, -np.inf), 0
         try:
             if trained_before:
-                best = self._network.get_weights()
+                kept = self._network.get_weights()
                 if validate:
-                    smallest = self._note(np.full(2, np.nan), self._finite(validate()))
+                    best = rank(self._note(_UNTRAINED, self._finite(validate())))
                     self._first_epoch = 0
             for epoch in range(1, epochs + 1):
                 trained = self._finite(self._run_epoch(batches(epoch)))
-                loss = self._note(trained, self._finite(validate()) if validate else None)
-                if loss < smallest or not validate:
-                    best, self.best_epoch, smallest, waited = self._network.get_weights(), epoch, loss, 0
-                else:
-                    waited += 1
+                found = rank(self._note(trained, self._finite(validate()) if validate else None))
+                waited = 0 if found > best else waited + 1
+                best = max(best, found)
+                if not waited or not validate:
+                    kept, self.best_epoch = self._network.get_weights(), epoch
                 if on_step:
                     on_step(epoch, epochs)
-                if waited == patience:
+                if waited == patience and validate:
                     break
+                if waited and on_wait:
+                    on_wait(waited)
         finally:
-            if best is not None:
-                self._network.set_weights(best)
+            if kept is not None:
+                self._network.set_weights(kept)
 
     @property
     def curve(self) -> Curve:
@@ -112,63 +118,23 @@ class Training:
         """The number of epochs that were run."""
         return max(0, len(self.history.get("loss", ())) - 1 + self._first_epoch)
 
-    def _run_epoch(self, batches: Iterable[Batch]) -> NDArray[np.float64]:
-        """Train on `batches`; return the mean (loss, accuracy) over their rows."""
+    def _run_epoch(self, batches: Iterable[Batch]) -> dict[str, float]:
+        """Train on `batches`; return the means of loss and accuracy over their rows."""
         sums, rows = np.zeros(2), 0
-        for X, y in batches:
-            sums += [float(value) for value in self._step(X, y)]
-            rows += len(y)
-        return np.asarray(sums / rows)
+        for batch in batches:
+            sums += [float(value) for value in self._step(*batch)]
+            rows += len(batch[1])
+        loss, accuracy = (sums / rows).tolist()
+        return {"loss": loss, "accuracy": accuracy}
 
-    def _finite(self, figures: NDArray[np.float64]) -> NDArray[np.float64]:
-        if not np.isfinite(figures).all():
+    def _finite(self, figures: Mapping[str, float]) -> Mapping[str, float]:
+        if not np.isfinite([*figures.values()]).all():
             raise UsageError(f"{self._name}: training diverged: its loss is not finite; lower the rate")
         return figures
 
-    def _note(self, trained: NDArray[np.float64], validated: NDArray[np.float64] | None) -> float:
-        """Add an epoch to all series of the history at once; return its validation loss, or else its training loss."""
-        for prefix, figures in (("", trained), ("val_", validated)):
-            if figures is not None:
-                for name, value in zip(("loss", "accuracy"), figures.tolist(), strict=True):
-                    self.history.setdefault(prefix + name, []).append(value)
-        return float((trained if validated is None else validated)[0])
-
-
-def compile_step(network: Any, groups: Sequence[Group]) -> Step:
-    """Return an optimizer step on the cross-entropy of the network and the penalties of its layers, for `groups`.
-
-    The network ends in a softmax, or in one sigmoid for two classes.
-    """
-    import tensorflow as tf
-
-    from featstore.bases.keras_internals import logits_of
-
-    variables = [variable for group in groups for variable in group.variables]
-    for group in groups:
-        group.optimizer.build(group.variables)
-
-    def step(rows: Any, targets: Any) -> Any:
-        with tf.GradientTape() as tape:
-            logits = tf.cast(logits_of(network(rows, training=True)), tf.float32)
-            if logits.shape[1] == 1:  # the sigmoid of a logit is the softmax of 0 and the logit
-                logits = tf.concat([tf.zeros_like(logits), logits], axis=1)
-            losses = tf.nn.sparse_softmax_cross_entropy_with_logits(targets, logits)
-            penalties = [tf.cast(penalty, tf.float32) for penalty in network.losses]
-            loss = groups[0].optimizer.scale_loss(tf.add_n([tf.reduce_mean(losses), *penalties]))
-        gradients = iter(tape.gradient(loss, variables))
-        for group in groups:
-            group.optimizer.apply([next(gradients) for _ in group.variables], group.variables)
-        correct = tf.equal(tf.argmax(logits, axis=1), targets)
-        return tf.reduce_sum(losses), tf.reduce_sum(tf.cast(correct, tf.float32))
-
-    compiled: dict[tuple[int, ...], Step] = {}
-
-    def run(rows: NDArray[Any], targets: NDArray[np.intp]) -> Any:
-        """Run the step on rows converted to float32; conversion within the graph takes far longer."""
-        shape = rows.shape[1:]
-        if shape not in compiled:
-            signature = [tf.TensorSpec((None, *shape), tf.float32), tf.TensorSpec((None,), tf.int64)]
-            compiled[shape] = tf.function(step, signature, autograph=False)
-        return compiled[shape](rows.astype(np.float32, copy=False), targets)
-
-    return run
+    def _note(self, trained: Mapping[str, float], validated: Mapping[str, float] | None) -> Mapping[str, float]:
+        """Add an epoch to all series of the history at once; return its validation, or else its training."""
+        for prefix, figures in (("", trained), ("val_", validated or {})):
+            for name, value in figures.items():
+                self.history.setdefault(prefix + name, []).append(value)
+        return trained if validated is None else validated

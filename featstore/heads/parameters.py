@@ -6,6 +6,7 @@ lists them.
 
 from __future__ import annotations
 
+from ast import literal_eval
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Annotated, Any, Literal, get_args
@@ -21,7 +22,7 @@ from featstore.system.fields import (
     settle_choice,
     settle_fields,
 )
-from featstore.system.words import spelled_as
+from featstore.system.words import did_you_mean, spelled_as
 
 Count = Annotated[int, Between(1)]
 Rate = Annotated[float, Within(0, includes_low=False)]
@@ -37,6 +38,13 @@ class HeadParameters:
 
     def __post_init__(self) -> None:
         settle_fields(self)
+
+    def settings(self) -> dict[str, Any]:
+        """Return the parameters by name, as a run records them."""
+        return {item.name: getattr(self, item.name) for item in fields(self) if not item.name.startswith("_")}
+
+    def check(self) -> None:
+        """Raise UsageError for a value that has no effect with the others."""
 
 
 def parameter_help(kind: Any) -> dict[str, str]:
@@ -63,8 +71,10 @@ def parse_parameters(kind: Any, head: str, given: Mapping[str, Any]) -> dict[str
     for word, value in given.items():
         name = parameter_named(word, known)
         if name is None:
+            near = did_you_mean(word, known)
+            told = f"{near} It takes" if near else "it takes"
             raise UsageError(
-                f"head {head} has no parameter {word!r}: it takes {', '.join(known)}; `featstore heads` has all"
+                f"head {head} has no parameter {word!r}: {told} {', '.join(known)}; `featstore heads` has all"
             )
         if name in parsed:
             raise UsageError(f"{param('parameters', word)}: {name} is given twice")
@@ -72,8 +82,25 @@ def parse_parameters(kind: Any, head: str, given: Mapping[str, Any]) -> dict[str
         try:
             kind(**{name: parsed[name]})
         except (UsageError, TypeError):  # which would name an option, and `--folds` of compare is another one
-            raise UsageError(f"head {head}: {name}={value}: expected {range_of(kind, name)}") from None
+            told = f"head {head}: {name}={value}: expected {range_of(kind, name)}"
+            raise UsageError("; ".join(filter(None, [told, nearest(hints[name], value)]))) from None
+    try:
+        kind(**parsed).check()
+    except UsageError as error:
+        raise UsageError(f"head {head}: {error}") from None
     return parsed
+
+
+def shown(value: Any) -> str:
+    """Return a value as it is written on the command line."""
+    if isinstance(value, tuple):
+        return ",".join(map(str, value))
+    return "none" if value is None else str(value)
+
+
+def nearest(hint: Any, value: Any) -> str:
+    """Return a question for the choice that a mistyped one is nearest to; empty if there is none."""
+    return did_you_mean(value, choices(hint)) if isinstance(value, str) else ""
 
 
 def aliases_of(name: str) -> list[str]:
@@ -94,12 +121,28 @@ def _parse(value: Any, hint: Any) -> Any:
         return value
     if _may_be_none(hint) and value.strip().lower() == "none":
         return None
+    if hint is Any:
+        return _as_python(value)
     if choices(hint):
         return settle_choice(hint, value) or value
+    range_ = limits(hint)
+    if range_ is None:  # any text
+        return value
     try:
-        return int(value) if isinstance(limits(hint), Between) else float(value)
+        return range_.parse(value)
     except ValueError:
         return value
+
+
+def _as_python(text: str) -> Any:
+    """Return a number, a tuple, a truth value or None that is written in `text`; any other text as it is."""
+    words = {"true": True, "false": False, "none": None}
+    if text.strip().lower() in words:
+        return words[text.strip().lower()]
+    try:
+        return literal_eval(text.strip())
+    except (ValueError, SyntaxError):
+        return text
 
 
 def _may_be_none(hint: Any) -> bool:

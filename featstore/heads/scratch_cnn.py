@@ -5,8 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import numpy as np
+from numpy.typing import NDArray
+
 from featstore.errors import UsageError, param
 from featstore.heads.keras_head import DENSE, KerasHead
+from featstore.heads.keras_layers import output_layer
 from featstore.heads.keras_parameters import ScratchCnnParameters
 
 MIN_SIDE = 16  # px: three halvings leave a map of 2x2
@@ -16,15 +20,16 @@ MIN_SIDE = 16  # px: three halvings leave a map of 2x2
 class ScratchCnnHead(ScratchCnnParameters, KerasHead):
     """The small network of "Building powerful image classification models using very little data" (Keras blog, 2016).
 
-    It has convolutions of 3x3 with 32, 32 and 64 filters, max-pooling after each, dense 64, dropout p and softmax. Its
-    rows are prepared pixels (n, h, w, 3). It has no BatchNormalization, which would hide the scaling of the pixels:
-    this head shows the effect of that scaling.
+    It has convolutions of 3x3 with 32, 32 and 64 filters, max-pooling after each, dense 64, dropout p, and a sigmoid
+    or softmax. Its rows are prepared pixels (n, h, w, 3). It has no BatchNormalization, which would hide the scaling of
+    the pixels: this head shows the effect of that scaling.
     """
 
     NAME: ClassVar[str] = "scratch-cnn"
     SAVED_CLASSES: ClassVar[frozenset[str]] = DENSE | {"Conv2D", "MaxPooling2D"}
 
-    def build(self, shape: tuple[int, ...], classes: int) -> Any:
+    def build(self, rows: NDArray[np.float32], classes: int) -> Any:
+        shape = rows.shape[1:]
         if len(shape) != 3 or shape[2] != 3 or min(shape[:2]) < MIN_SIDE:
             raise UsageError(
                 f"head scratch-cnn: expected pixels, at least {MIN_SIDE}x{MIN_SIDE}, found rows of "
@@ -42,6 +47,6 @@ class ScratchCnnHead(ScratchCnnParameters, KerasHead):
                 layers.Flatten(),
                 layers.Dense(64, activation="relu"),
                 layers.Dropout(self.p),
-                layers.Dense(classes, activation="softmax"),
+                output_layer(classes),
             ]
         )

@@ -162,6 +162,11 @@ def _from_content(folder: Path, content: dict[str, Any]) -> Run:
         raise ValueError("fractions: expected val and test")
     if not specs or run.key != content["key"]:
         raise ValueError("the key is not that of the specs")
+    if run.temperature is not None and not 0 < run.temperature < math.inf:
+        raise ValueError("the temperature is not a positive number")
+    scores = run.conformal or ()
+    if not all(0 <= score <= 1 for score in scores) or sorted(scores) != list(scores):
+        raise ValueError("conformal: expected rising numbers from 0 to 1")
     for name in run.classes:
         os.fsencode(name)  # raises for text that cannot be the name of a folder, or be printed
     return _with_places(run)

@@ -11,11 +11,36 @@ import math
 from collections.abc import Iterable, Iterator
 from functools import cache
 from inspect import cleandoc
-from re import MULTILINE, findall
-from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin, get_type_hints
+from re import MULTILINE, findall, fullmatch
+from typing import (
+    Annotated,
+    Any,
+    Literal,
+    NamedTuple,
+    Protocol,
+    Union,
+    get_args,
+    get_origin,
+    get_type_hints,
+    runtime_checkable,
+)
 
 from featstore.errors import UsageError, param
-from featstore.system.words import meant_by, spelled_as
+from featstore.system.words import did_you_mean, spelled_as
+
+
+@runtime_checkable
+class Range(Protocol):
+    """What the values of a field may be; `str` says it in words."""
+
+    def holds(self, value: object) -> bool:
+        """Return whether `value` is one of them."""
+
+    def parse(self, text: str) -> Any:
+        """Return the value that `text` spells; raises ValueError for other text."""
+
+    def settle(self, value: Any) -> Any:
+        """Return a value that it holds in the one form that it has everywhere."""
 
 
 class Between(NamedTuple):
@@ -29,6 +54,12 @@ class Between(NamedTuple):
 
     def holds(self, value: object) -> bool:
         return isinstance(value, int) and self.least <= value and (self.most is None or value <= self.most)
+
+    def parse(self, text: str) -> int:
+        return int(text)
+
+    def settle(self, value: Any) -> Any:
+        return value
 
 
 class Within(NamedTuple):
@@ -47,6 +78,32 @@ class Within(NamedTuple):
             return False
         return self.low < value < self.high or (self.includes_low and value == self.low)
 
+    def parse(self, text: str) -> float:
+        return float(text)
+
+    def settle(self, value: Any) -> Any:
+        return value
+
+
+class ListOf(NamedTuple):
+    """A range of lists of numbers, each in the range `each`; a list has at least one."""
+
+    each: Between | Within
+
+    def __str__(self) -> str:
+        return f"{self.each}, or several with commas between"
+
+    def holds(self, value: object) -> bool:
+        items = value if isinstance(value, list | tuple) else [value]
+        return bool(items) and all(self.each.holds(item) for item in items)
+
+    def parse(self, text: str) -> tuple[Any, ...]:
+        return tuple(self.each.parse(part) for part in text.split(","))
+
+    def settle(self, value: Any) -> tuple[Any, ...]:
+        """Return a tuple for a list, as JSON has it, and for a single number."""
+        return tuple(value) if isinstance(value, list | tuple) else (value,)
+
 
 class Alias(NamedTuple):
     """Another word for one of the choices of a field, in the annotations of its type."""
@@ -55,10 +112,21 @@ class Alias(NamedTuple):
     stands_for: str
 
 
+class Besides(NamedTuple):
+    """Further values of a field with choices: `words` say how they are written, and `pattern` matches them."""
+
+    words: str
+    pattern: str
+
+    def allows(self, value: str) -> bool:
+        return fullmatch(self.pattern, value) is not None
+
+
 _FLAGS = {  # whose names differ from Python's
     "heads": "--head",
     "image_folder": "--images",
     "parameters": "--set",
+    "probes": "--probe",
     "rates": "--rate-of",
     "weights_seed": "--seed",
 }
@@ -86,12 +154,14 @@ def settle_choice(hint: Any, value: str) -> str | None:
     known = choices(hint)
     aliases = {part.word: part.stands_for for part in _parts(hint) if isinstance(part, Alias)}
     found = spelled_as(value, known) or spelled_as(value, aliases)
+    if found is None and any(isinstance(part, Besides) and part.allows(value) for part in _parts(hint)):
+        return value
     return aliases.get(found, found) if found is not None else None
 
 
-def limits(hint: Any) -> Between | Within | None:
+def limits(hint: Any) -> Range | None:
     """Return the range in the annotations of a type, if there is one."""
-    return next((part for part in _parts(hint) if isinstance(part, Between | Within)), None)
+    return next((part for part in _parts(hint) if isinstance(part, Range)), None)
 
 
 @cache
@@ -108,8 +178,7 @@ def check_names(what: str, given: Iterable[str], known: Iterable[str]) -> None:
     names = list(known)
     for name in given:
         if name not in names:
-            near = meant_by(name, names)
-            remedy = f"did you mean {' or '.join(near)}?" if near else f"use one of {', '.join(names)}"
+            remedy = did_you_mean(name, names) or f"use one of {', '.join(names)}"
             raise UsageError(f"unknown {what} {name!r}: {remedy}")
 
 
@@ -127,8 +196,10 @@ def settle_fields(record: Any) -> None:
             if settled is None:
                 raise UsageError(f"{param(name, value)}: is not known: use one of {', '.join(known)}")
             object.__setattr__(record, name, settled)  # records are frozen, and this is called while they are made
-        if range_ and not range_.holds(value):
-            raise UsageError(f"{param(name, value)}: expected {range_}")
+        if range_ is not None:
+            if not range_.holds(value):
+                raise UsageError(f"{param(name, value)}: expected {range_}")
+            object.__setattr__(record, name, range_.settle(value))
 
 
 def _is_union(hint: Any) -> bool:

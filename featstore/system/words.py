@@ -66,3 +66,9 @@ def meant_by(text: str, known: Iterable[str]) -> list[str]:
         return [same]
     by_meaning = [name for option in _MEANT.get(plain(text), ()) if (name := spelled_as(option, names))]
     return by_meaning or get_close_matches(text, names, 2)
+
+
+def did_you_mean(text: str, known: Iterable[str]) -> str:
+    """Return a question for what `text` may mean of `known`, as in "did you mean rate?"; empty if nothing is near."""
+    near = meant_by(text, known)
+    return f"did you mean {' or '.join(near)}?" if near else ""

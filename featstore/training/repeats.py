@@ -17,7 +17,7 @@ from featstore.training.head_recipe import HeadRecipe
 
 if TYPE_CHECKING:
     from featstore.evaluation.remarks import Remark
-    from featstore.evaluation.repeats import Repeats
+    from featstore.evaluation.repeats import FoldEstimate, Repeats
 
 Divisions = Sequence[Sequence[Prepared]]  # the data set with the splits of each fold, for each seed
 
@@ -52,6 +52,27 @@ def divide(
     everything = prepared.given.with_pictures([p._replace(split="train") for p in divisions[0][0].pictures])
     extract_augmented(everything, prepared.plans, prepared.cache, progress)
     return [[replace(prepared, manifest=fold) for fold in of_seed] for of_seed in divisions]
+
+
+def cross_validate(
+    prepared: Prepared,
+    head: HeadRecipe,
+    folds: int,
+    seeds: int = 1,
+    val_fraction: float = 0.2,
+    progress: Progress | None = None,
+) -> FoldEstimate:
+    """Return how accurate heads like `head` are by cross-validation over all images but a given test split.
+
+    The features of all plans are put side by side, as for a run. Raises DataError if a class is too small.
+    """
+    from featstore.evaluation.repeats import estimate
+    from featstore.features.arrays import units_of
+
+    divisions = divide(prepared, folds, head.seed, seeds, val_fraction, progress)
+    on_step = progress.steps("cross-validating", "heads") if progress else None
+    fitted = fit_repeatedly(divisions, prepared.plans, head, "test", on_step)
+    return estimate(fitted.repeats, fitted.log_loss, units_of(fitted.pictures), fitted.seconds)
 
 
 def fit_repeatedly(

@@ -14,6 +14,7 @@ from featstore.cli.console import flag
 from featstore.comparison.grid import Measurement
 from featstore.extraction.recipe import AXES, Recipe
 from featstore.finetuning.settings import FineTuneSettings
+from featstore.heads.parameters import shown
 from featstore.heads.registry import HEADS
 from featstore.system.fields import choices, field_help, field_types, limits
 from featstore.training.head_recipe import HeadRecipe
@@ -92,7 +93,7 @@ def test_what_may_be_given_more_than_once() -> None:
         ("extract photos --views ", ["one", "flip", "five", "ten"]),
         ("check-base photos --model MobileNetV3", ["MobileNetV3Small", "MobileNetV3Large"]),
         ("compare photos --head logistic --head v", ["vgg-fc"]),
-        ("train-head photos --head ", ["logistic", "bn-dropout", "vgg-fc", "fc-bn", "scratch-cnn"]),
+        ("train-head photos --head ", [*HEADS]),
         ("train-head photos --average ", ["probabilities", "logits", "features"]),
         ("fine-tune runs/a photos --precision mixed_b", ["mixed_bfloat16"]),
         ("cache compact --compress ", ["zstd", "none"]),
@@ -111,7 +112,7 @@ def test_completion_offers_the_choices(words: str, expected: list[str], monkeypa
     [
         (("extract", ".", "--model", "tiny", "--fit", "sqash"), "'squash', 'crop', 'pad'"),
         (("cache", "explain", ".", "--model", "tiny", "--dtype", "sqash"), "'float16', 'float32'"),
-        (("compare", ".", "--model", "tiny", "--head", "sqash"), "'logistic', 'bn-dropout', 'vgg-fc', 'fc-bn'"),
+        (("compare", ".", "--model", "tiny", "--head", "sqash"), ", ".join(f"'{name}'" for name in HEADS)),
         (("train-head", ".", "--train-on", "sqash"), "'plain', 'all'"),
         (("fine-tune", "run", ".", "--optimizer", "sqash"), "'sgd', 'adam'"),
         (("cache", "compact", "--compress", "sqash"), "'zstd', 'none'"),
@@ -254,12 +255,38 @@ def test_an_unknown_option_is_answered_by_its_meaning(arguments: tuple[str, ...]
             ("train-head", ".", "--head", "fc-bn", "--activation", "x"),
             "fc-bn: activation=x: expected one of relu, elu",
         ),
+        (
+            ("train-head", ".", "--head", "mlp", "--set", "unts=5"),
+            "head mlp has no parameter 'unts': it takes epochs, batch, rate",
+        ),
+        (
+            ("train-head", ".", "--head", "mlp", "--set", "wdths=5"),
+            "head mlp has no parameter 'wdths': did you mean widths? It takes epochs, batch, rate",
+        ),
+        (
+            ("train-head", ".", "--head", "mlp", "--set", "optimizer=adamm"),
+            "head mlp: optimizer=adamm: expected one of adam, adamw, sgd; did you mean adam or adamw?",
+        ),
+        (
+            ("train-head", ".", "--head", "mlp", "--set", "widths=256,x"),
+            "head mlp: widths=256,x: expected a whole number of at least 1, or several with commas between",
+        ),
+        (
+            ("train-head", ".", "--head", "mlp", "--set", "class_weights=cat"),
+            "head mlp: class_weights=cat: expected balanced, or NAME=WEIGHT pairs with commas between, as in cat=2,dog",
+        ),
+        (
+            ("train-head", ".", "--head", "mlp", "--set", "momentum=0.5"),
+            "head mlp: momentum=0.5: is for --optimizer sgd; adam has its own",
+        ),
+        (("train-head", ".", "--head", "logistik"), "did you mean logistic?"),
+        (("compare", ".", "--head", "mlp", "--set", "wdths=5"), "has such a parameter: did you mean widths? mlp takes"),
         (("train-head", ".", "--epochs", "5"), "head logistic has no parameter 'epochs': it takes C, folds, max_iter"),
         (
             ("compare", ".", "--lr", "1"),
             "has such a parameter: logistic takes C, folds, max_iter",
         ),
-        (("compare", ".", "--head", "vgg-fc", "--set", "C=1"), "vgg-fc takes epochs, batch, rate, patience, p, units"),
+        (("compare", ".", "--head", "vgg-fc", "--set", "C=1"), "vgg-fc takes epochs, batch, rate, patience, monitor"),
     ],
 )
 def test_a_parameter_that_a_head_does_not_take(arguments: tuple[str, ...], message: str) -> None:
@@ -275,19 +302,20 @@ def test_help_has_every_parameter_of_every_head_with_its_default(command: str) -
     for head, entry in HEADS.items():
         for field in fields(entry.parameters):
             if (command, field.name) == ("compare", "folds"):  # that of the comparison
-                assert f"folds={field.default}" in option(command, "--set").help
+                assert "folds=" in option(command, "--set").help
                 continue
-            shown = "none" if field.default is None else field.default
-            assert f"{head} {shown}" in option(command, flag(field.name, None)).help
+            default, text = shown(field.default), option(command, flag(field.name, None)).help
+            assert f"{head} {default}" in text or f"(default: {default}" in text
 
 
 def test_heads_lists_every_parameter_with_its_default() -> None:
     """With layers and source; and as JSON, and by names alone."""
-    shown, listed = call("heads").out, json.loads(call("heads", "--json").out)["heads"]
+    told, listed = call("heads").out, json.loads(call("heads", "--json").out)["heads"]
     for entry, head in zip(listed, HEADS.values(), strict=True):
-        assert f"\n{entry['name']}\n  layers: {head.layers}\n  source: {head.source}\n" in f"\n{shown}"
+        assert f"\n{entry['name']}\n  layers: {head.layers}\n  source: {head.source}\n" in f"\n{told}"
         assert [p["name"] for p in entry["parameters"]] == [field.name for field in fields(head.parameters)]
         for parameter in entry["parameters"]:
-            default = "none" if parameter["default"] is None else parameter["default"]
-            assert f"\n  {parameter['name']}={default}: {parameter['help']}" in shown
+            default = parameter["default"]
+            default = shown(tuple(default) if isinstance(default, list) else default)
+            assert f"\n  {parameter['name']}={default}: {parameter['help']}" in told
     assert call("heads", "--quiet").out.split() == list(HEADS)

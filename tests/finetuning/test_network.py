@@ -33,7 +33,7 @@ from featstore.finetuning.network import (
     variables_by_rate,
 )
 from featstore.heads.fine_tuned import FineTunedNetwork
-from featstore.heads.loop import Group, compile_step
+from featstore.heads.step import Group, compile_step
 from featstore.spec import FeatureSpec
 from helpers.cli import WARNINGS
 

@@ -22,31 +22,30 @@ from helpers.twins import distance
 EPOCHS, BATCH, PATIENCE, SEED = 5, 16, 2, 7
 
 
-def bn_dropout(shape: tuple[int, ...], classes: int) -> Any:
+def bn_dropout(X: np.ndarray, classes: int) -> Any:
     """Dropout of a quarter, twice dense with BatchNormalization and dropout, and of a half before the softmax."""
     parts = [layers.Flatten(), layers.Dropout(0.25), layers.Dense(8, "relu"), layers.BatchNormalization()]
     parts += [layers.Dropout(0.25), layers.Dense(8, "relu"), layers.BatchNormalization(), layers.Dropout(0.5)]
-    pooled = [layers.MaxPooling2D()] if len(shape) == 3 else []
-    return keras.Sequential([keras.Input(shape), *pooled, *parts, layers.Dense(classes, "softmax")])
+    pooled = [layers.MaxPooling2D()] if X.ndim == 4 else []
+    return keras.Sequential([keras.Input(X.shape[1:]), *pooled, *parts, output(classes)])
 
 
-def fc_bn(shape: tuple[int, ...], classes: int) -> Any:
+def fc_bn(X: np.ndarray, classes: int) -> Any:
     """A dropout of 0.8 before each of two dense layers with BatchNormalization, and before the softmax."""
     parts: list[Any] = [layers.Flatten()]
     for _ in range(2):
         parts += [layers.Dropout(0.8), layers.Dense(8, "relu"), layers.BatchNormalization()]
-    last = layers.Dense(classes, "softmax")  # it draws its seed before the dropout
-    return keras.Sequential([keras.Input(shape), *parts, layers.Dropout(0.8), last])
+    last = output(classes)  # it draws its seed before the dropout
+    return keras.Sequential([keras.Input(X.shape[1:]), *parts, layers.Dropout(0.8), last])
 
 
-def vgg_fc(shape: tuple[int, ...], classes: int) -> Any:
+def vgg_fc(X: np.ndarray, classes: int) -> Any:
     """The top model of the Keras blog: a sigmoid for two classes."""
-    last = layers.Dense(1, "sigmoid") if classes == 2 else layers.Dense(classes, "softmax")
-    parts = [layers.Flatten(), layers.Dense(8, "relu"), layers.Dropout(0.5), last]
-    return keras.Sequential([keras.Input(shape), *parts])
+    parts = [layers.Flatten(), layers.Dense(8, "relu"), layers.Dropout(0.5), output(classes)]
+    return keras.Sequential([keras.Input(X.shape[1:]), *parts])
 
 
-def scratch_cnn(shape: tuple[int, ...], classes: int) -> Any:
+def scratch_cnn(X: np.ndarray, classes: int) -> Any:
     """The network that the Keras blog trains from scratch."""
     parts = [
         part
@@ -54,14 +53,59 @@ def scratch_cnn(shape: tuple[int, ...], classes: int) -> Any:
         for part in (layers.Conv2D(filters, 3, padding="same", activation="relu"), layers.MaxPooling2D())
     ]
     parts += [layers.Flatten(), layers.Dense(64, "relu"), layers.Dropout(0.5), layers.Dense(classes, "softmax")]
-    return keras.Sequential([keras.Input(shape), *parts])
+    return keras.Sequential([keras.Input(X.shape[1:]), *parts])
+
+
+def scaled(X: np.ndarray) -> list[Any]:
+    """Flatten, and the scaling of scikit-learn's StandardScaler as a layer."""
+    flat = StandardScaler().fit(X.reshape(len(X), -1))
+    return [keras.Input(X.shape[1:]), layers.Flatten(), layers.Rescaling(1 / flat.scale_, -flat.mean_ / flat.scale_)]
+
+
+def output(classes: int) -> Any:
+    """One sigmoid for two classes."""
+    return layers.Dense(1, "sigmoid") if classes == 2 else layers.Dense(classes, "softmax")
+
+
+def linear(X: np.ndarray, classes: int) -> Any:
+    """One dense layer."""
+    return keras.Sequential([*scaled(X), output(classes)])
+
+
+def mlp(X: np.ndarray, classes: int) -> Any:
+    """Two dense layers, each with dropout."""
+    hidden = [part for width in (8, 6) for part in (layers.Dense(width, "gelu"), layers.Dropout(0.5))]
+    return keras.Sequential([*scaled(X), *hidden, output(classes)])
+
+
+class Cosines(layers.Layer):
+    """Cosines with the class weights, times a factor that is learned: written out instead of put together."""
+
+    def __init__(self, outputs: int, scale: float) -> None:
+        super().__init__()
+        self.outputs, self.scale = outputs, scale
+
+    def build(self, shape: Any) -> None:
+        self.directions = self.add_weight(shape=(shape[-1], self.outputs), constraint="unit_norm")
+        self.directions.assign(keras.ops.normalize(self.directions, axis=0))
+        self.factor = self.add_weight(shape=(1, 1, 1), initializer="ones")
+
+    def call(self, rows: Any) -> Any:
+        cosines = keras.ops.normalize(rows, axis=1) @ self.directions
+        logits = self.scale * self.factor[0, 0, 0] * cosines
+        return keras.activations.sigmoid(logits) if self.outputs == 1 else keras.activations.softmax(logits)
+
+
+def cosine(X: np.ndarray, classes: int) -> Any:
+    """Features and class weights of length 1."""
+    return keras.Sequential([*scaled(X), Cosines(1 if classes == 2 else classes, 5.0)])
 
 
 class Twin(NamedTuple):
     """A head of Keras: the function that builds its network, the shape of its rows, and its parameters."""
 
     head: str
-    build: Callable[[tuple[int, ...], int], Any]
+    build: Callable[[np.ndarray, int], Any]
     shape: tuple[int, ...]
     classes: str
     rate: float
@@ -69,6 +113,11 @@ class Twin(NamedTuple):
 
 
 KERAS = [
+    Twin("linear", linear, (3, 3, 4), "ab", 1e-2, {}),
+    Twin("linear", linear, (12,), "abc", 1e-2, {}),
+    Twin("mlp", mlp, (3, 3, 4), "abc", 1e-2, {"widths": (8, 6), "activation": "gelu"}),
+    Twin("cosine", cosine, (12,), "abc", 1e-2, {"scale": 5.0}),
+    Twin("cosine", cosine, (12,), "ab", 1e-2, {"scale": 5.0}),
     Twin("bn-dropout", bn_dropout, (12,), "abc", 1e-2, {"units": 8}),
     Twin("bn-dropout", bn_dropout, (4, 4, 3), "ab", 1e-2, {"units": 8}),
     Twin("fc-bn", fc_bn, (3, 3, 4), "abc", 1e-2, {"units": 8}),
@@ -101,7 +150,7 @@ def test_a_keras_head_is_trained_as_by_fit(twin: Twin) -> None:
     head.fit(X, y, (val_X, val_y), SEED)
 
     keras.utils.set_random_seed(SEED)
-    network = twin.build(twin.shape, len(twin.classes))
+    network = twin.build(X, len(twin.classes))
     start = network.get_weights()
     loss = "binary_crossentropy" if network.output_shape[1] == 1 else "sparse_categorical_crossentropy"
     network.compile(keras.optimizers.Adam(twin.rate), loss, metrics=["accuracy"])

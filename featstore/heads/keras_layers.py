@@ -1,0 +1,39 @@
+"""Layers that several Keras heads begin or end with."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+_BLOCK = 512  # rows whose squares are in memory at a time
+
+
+def output_layer(classes: int) -> Any:
+    """Return one sigmoid for two classes, which is the probability of the second one, or a softmax for more."""
+    from keras import layers
+
+    if classes == 2:
+        return layers.Dense(1, activation="sigmoid")
+    return layers.Dense(classes, activation="softmax")
+
+
+def input_layers(rows: NDArray[np.float32], scaling: str) -> list[Any]:
+    """Return the layers that flatten rows such as `rows`, and scale each feature by its mean and deviation there.
+
+    A feature that does not vary keeps its scale. Normalization of Keras would do the same with very small deviations.
+    """
+    from keras import Input, layers
+
+    flatten = [Input(rows.shape[1:]), layers.Flatten()]
+    if scaling == "none":
+        return flatten
+    flat = rows.reshape(len(rows), -1)
+    mean = flat.mean(axis=0, dtype=np.float64)
+    squares = np.zeros_like(mean)
+    for start in range(0, len(flat), _BLOCK):
+        squares += np.square(flat[start : start + _BLOCK] - mean).sum(axis=0)
+    deviation = np.sqrt(squares / len(flat))
+    deviation[deviation == 0] = 1
+    return [*flatten, layers.Rescaling((1 / deviation).tolist(), (-mean / deviation).tolist())]

@@ -1,0 +1,29 @@
+"""Head `mlp`: dense layers of any widths, each with dropout."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from featstore.heads.keras_head import SCALED, KerasHead
+from featstore.heads.keras_layers import input_layers, output_layer
+from featstore.heads.keras_parameters import MlpParameters
+
+
+@dataclass
+class MlpHead(MlpParameters, KerasHead):
+    """Flatten, scaling, dense with dropout p for each of `widths`, and a sigmoid or softmax."""
+
+    NAME: ClassVar[str] = "mlp"
+    SAVED_CLASSES: ClassVar[frozenset[str]] = SCALED
+
+    def build(self, rows: NDArray[np.float32], classes: int) -> Any:
+        from keras import Sequential, layers
+
+        hidden: list[Any] = []
+        for width in self.widths:
+            hidden += [layers.Dense(width, activation=self.activation), layers.Dropout(self.p)]
+        return Sequential([*input_layers(rows, self.scaling), *hidden, output_layer(classes)])
