@@ -25,7 +25,7 @@ Shape = Any  # "number|null" for what is no list and no object, [shape of the it
 # Objects whose names are data, such as splits and classes: their values have one shape, under "*".
 _BY_DATA = {"metrics", "metrics_before", "metrics_after", "per_class", "never_found", "probabilities"}
 _BY_DATA |= {"classes", "formats", "unlabelled", "head", "network"}
-_OPEN = {"parameters", "chosen", "versions"}  # each head has its own
+_OPEN = {"parameters", "chosen", "versions", "default"}  # each head has its own
 # What several commands print has one entry in the file: "see metrics". What is there depends on the figures.
 _SHARED = {"metrics": "metrics", "metrics_before": "metrics", "metrics_after": "metrics", "per_class": "per_class"}
 
@@ -39,19 +39,26 @@ LIGHT: dict[str, tuple[str, ...]] = {
     "extract": ("extract", "photos", *_PIXELS),
     "features": ("features", "photos", *_PIXELS, "--out", "photos.npz"),
     "train-head": ("train-head", "photos", *_PIXELS, "--set", "C=0.1", "--name", "first"),
+    "train-head again": ("train-head", "photos", *_PIXELS, "--set", "C=1", "--name", "second"),
     "compare": ("compare", "photos", *_PIXELS, "--head", "logistic", "--set", "C=0.1", "--folds", "2", "--seeds", "2"),
     "evaluate": ("evaluate", "runs/first", "photos"),
     "predict": ("predict", "runs/first", "new"),
-    "runs": ("runs",),
+    "sweep": ("sweep", "photos", *_PIXELS, "--head", "ridge", "--head", "knn", "--trials", "3", "--jobs", "1"),
+    "learning-curve": ("learning-curve", "photos", *_PIXELS, "--set", "C=0.1"),
+    "runs ls": ("runs", "ls"),
+    "runs show": ("runs", "show", "runs/first"),
+    "runs compare": ("runs", "compare", "runs/first", "runs/second"),
     "cache ls": ("cache", "ls"),
     "cache explain": ("cache", "explain", "photos", *_PIXELS),
     "cache verify": ("cache", "verify"),
     "cache repair": ("cache", "repair"),
     "cache compact": ("cache", "compact"),
+    "runs rm": ("runs", "rm", "runs/second", "--yes"),
     "cache prune": ("cache", "prune", "--max-size", "1K"),
 }
 WITH_TENSORFLOW: dict[str, tuple[str, ...]] = {
     "draw": ("draw", "runs/tiny"),
+    "find-lr": ("find-lr", "photos", *_PIXELS, "--head", "linear"),
     "check-base": ("check-base", "photos", *_TINY),
     "fine-tune": ("fine-tune", "runs/tiny", "photos", "--epochs", "1"),
 }
@@ -77,9 +84,9 @@ def shapes_in(command: str, printed: str, known: Mapping[str, Shape]) -> dict[st
 
 def _shape_of(value: Any, name: str, shared: dict[str, Shape]) -> Shape:
     """Return the shape of a value of JSON, which is under `name` in an object; add to what is `shared`."""
+    if name in _OPEN:
+        return "anything"
     if isinstance(value, Mapping):
-        if name in _OPEN:
-            return {}
         if name not in _BY_DATA:
             return {key: _shape_of(item, key, shared) for key, item in sorted(value.items())}
         return {"*": _merged_shape(value.values(), name, shared)}
