@@ -122,7 +122,8 @@ def test_options_in_the_text_exist() -> None:
     group = typer.main.get_command(make_app())
     commands = [*group.commands.values()]  # type: ignore[attr-defined]
     commands += [inner for outer in commands for inner in getattr(outer, "commands", {}).values()]
-    known = {name for command in commands for parameter in command.params for name in parameter.opts}
+    parameters = [parameter for command in commands for parameter in command.params]
+    known = {name for parameter in parameters for name in (*parameter.opts, *parameter.secondary_opts)}
     known |= {"--help", "--data", "--kills", "--strict", "--vector", "--logdir"}
     for path in PAGES.values():
         assert set(re.findall(r"(?<![-\w])--[a-z][a-z-]+", path.read_text())) <= known, path
