@@ -17,6 +17,7 @@ if TYPE_CHECKING:  # what a type checker and an editor see; a test holds it agai
     from featstore.api.head_training import train_head as train_head
     from featstore.api.learning import learning_curve as learning_curve
     from featstore.api.predicting import predict as predict
+    from featstore.api.rate_finding import find_lr as find_lr
     from featstore.api.run_comparing import compare_runs as compare_runs
     from featstore.api.sweeping import sweep as sweep
     from featstore.base_check.labelled import LabelledCheck as LabelledCheck
@@ -53,6 +54,7 @@ if TYPE_CHECKING:  # what a type checker and an editor see; a test holds it agai
     from featstore.sweeping.result import Sweep as Sweep
     from featstore.system.progress import Progress as Progress
     from featstore.system.text import Table as Table
+    from featstore.training.rate_finding import FoundRate as FoundRate
 
 _HOMES = {
     "BaseUnavailable": "featstore.errors",
@@ -65,6 +67,7 @@ _HOMES = {
     "FeatstoreError": "featstore.errors",
     "FeatureSpec": "featstore.spec",
     "FineTuned": "featstore.finetuning.result",
+    "FoundRate": "featstore.training.rate_finding",
     "LabelledCheck": "featstore.base_check.labelled",
     "LeakWarning": "featstore.errors",
     "LearningCurve": "featstore.comparison.learning_result",
@@ -88,6 +91,7 @@ _HOMES = {
     "complete_splits": "featstore.datasets.splits",
     "evaluate": "featstore.api.evaluating",
     "extract": "featstore.api.extracting",
+    "find_lr": "featstore.api.rate_finding",
     "fine_tune": "featstore.api.fine_tuning",
     "learning_curve": "featstore.api.learning",
     "list_runs": "featstore.runs.listing",
@@ -112,6 +116,7 @@ __all__ = [
     "FeatstoreError",
     "FeatureSpec",
     "FineTuned",
+    "FoundRate",
     "LabelledCheck",
     "LeakWarning",
     "LearningCurve",
@@ -135,6 +140,7 @@ __all__ = [
     "complete_splits",
     "evaluate",
     "extract",
+    "find_lr",
     "fine_tune",
     "learning_curve",
     "list_runs",

@@ -30,6 +30,7 @@ _COMMANDS = {  # and the modules that they are in
     "extract": "extract",
     "features": "features",
     "train-head": "train_head",
+    "find-lr": "find_lr",
     "compare": "compare",
     "learning-curve": "learning_curve",
     "sweep": "sweep",

@@ -100,7 +100,7 @@ def parse_members(text: str) -> list[Head]:
     """Return the untrained heads that `text` names, as in `logistic C=0.1 + ridge penalty=1`; raises UsageError."""
     heads = []
     for member in text.split(SEPARATOR):
-        name, *settings = member.split() or [""]
+        name, *settings = member.split()
         if name == EnsembleHead.NAME:
             raise UsageError("an ensemble cannot be a member of an ensemble")
         if wrong := [word for word in settings if "=" not in word]:

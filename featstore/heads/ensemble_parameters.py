@@ -3,8 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
 from featstore.heads.parameters import HeadParameters
+
+
+class Members:
+    """The range of the parameter; whether the heads are known is found when they are made."""
+
+    def __str__(self) -> str:
+        return "heads with ` + ` between, each with its parameters as KEY=VALUE"
+
+    def holds(self, value: object) -> bool:
+        return isinstance(value, str) and all(member.strip() for member in value.split(" + "))
+
+    def parse(self, text: str) -> str:
+        return text.strip()
+
+    def settle(self, value: object) -> object:
+        return value
 
 
 @dataclass
@@ -15,4 +32,4 @@ class EnsembleParameters(HeadParameters):
         members: Heads with their parameters, as in logistic C=0.1 + ridge penalty=1.
     """
 
-    members: str = "logistic + ridge"
+    members: Annotated[str, Members()] = "logistic + ridge"

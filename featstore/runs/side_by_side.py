@@ -28,6 +28,10 @@ if TYPE_CHECKING:
     from featstore.evaluation.ranking import RankedCell
     from featstore.system.progress import Progress
 
+_FLATTERED = {
+    "stopping": "decided when its training ended, which flatters it",
+    "calibrating": "chose its temperature, which flatters its log loss",
+}
 _SAME = 1e-9  # accuracies that differ by less are the same
 
 
@@ -195,9 +199,9 @@ class _Shared:
             if left:
                 why = f", {trained} of them since another run was trained on them" if trained else ""
                 self.notes.append(f"{name}: {len(left)} of its {len(held_out)} held-out images are left out{why}")
-            stopped = sum(found[digest] == "val" for digest in self.digests)
-            if stopped and run.use_of_val == "stopping":
-                self.notes.append(f"{name}: {stopped} of the images decided when its training ended, which flatters it")
+            used = sum(found[digest] == "val" for digest in self.digests)
+            if used and run.use_of_val != "measuring":
+                self.notes.append(f"{name}: {used} of the images {_FLATTERED[run.use_of_val]}")
             if run.interrupted:
                 self.notes.append(f"{name}: its training was interrupted")
 

@@ -19,7 +19,7 @@ from featstore.extraction.cache import CacheLike
 from featstore.extraction.pipeline import extract_augmented
 from featstore.extraction.plan import Plan
 from featstore.extraction.recipe import Recipe
-from featstore.heads.registry import HEADS, HeadName
+from featstore.heads.registry import HeadName, entry_of
 from featstore.runs.folders import check_name, check_root
 from featstore.sweeping.result import Sweep, SweepRow, findings_of
 from featstore.sweeping.settings import SweepSettings
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from featstore.system.progress import Progress
 
 # Those that need no map of their own, and are neither slow on features nor always behind.
-DEFAULT_HEADS: tuple[HeadName, ...] = ("logistic", "ridge", "lda", "linear-svm", "rbf-svm", "knn", "bn-dropout")
+DEFAULT_HEADS: tuple[HeadName, ...] = ("logistic", "ridge", "lda", "linear-svm", "rbf-svm", "knn", "mlp", "bn-dropout")
 
 
 @pinned()
@@ -111,7 +111,7 @@ def sweep_heads(
         runs=root,
         name=name,
         command=command,
-        remarks=[_how_it_was_chosen(len(scores), units, settings)],
+        chosen_by=_how_it_was_chosen(len(scores), units, settings),
         progress=progress,
     )
     given_up = sum(score.behind for score in scores.values())
@@ -145,7 +145,7 @@ def _check_heads(scope: Scope) -> None:
     if not scope.heads:
         raise UsageError(f"{param('heads')}: expected at least one head, found none")
     for name in scope.heads:
-        own = HEADS[name].base
+        own = entry_of(name).base
         if own and any(recipe.model != own for recipe in scope.recipes):
             raise UsageError(f"head {name}: is for the base {own} only; use {param('model', own)}")
 
@@ -165,7 +165,8 @@ def _load(
     features = [PoolFeatures.load(pool.pictures, plan_of[recipe], prepared.cache) for recipe in scope.recipes]
     deadline = math.inf if settings.time is None else time.time() + settings.time
     average = head.average or "probabilities"
-    return Search(pool.without_pictures(), settings.by, head.train_on, average, settings.seed, deadline), features
+    how = settings.by, head.train_on, average, head.calibrate, settings.seed, deadline
+    return Search(pool.without_pictures(), *how), features
 
 
 def _identity(prepared: Prepared, pool: Pool, scope: Scope, head: HeadRecipe, settings: SweepSettings) -> str:
@@ -178,7 +179,7 @@ def _identity(prepared: Prepared, pool: Pool, scope: Scope, head: HeadRecipe, se
         "heads": scope.heads,
         "fixed": {name: dict(some) for name, some in scope.fixed.items()},
         "space": {name: repr(SPACES.get(name)) for name in scope.heads},
-        "views": (head.train_on, head.average),
+        "views": (head.train_on, head.average, head.calibrate),
         "search": (settings.by, settings.seed),
         "versions": versions(),
     }

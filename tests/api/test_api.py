@@ -27,7 +27,8 @@ from helpers.photos import write_photos
 from helpers.specs import SPEC
 
 VERBS = (
-    *("check_base", "extract", "train_head", "compare", "learning_curve", "sweep", "fine_tune", "evaluate", "predict"),
+    *("check_base", "extract", "train_head", "find_lr", "compare", "learning_curve", "sweep", "fine_tune", "evaluate"),
+    "predict",
 )
 
 TEN_CALLS = """
@@ -131,7 +132,7 @@ def test_the_docstrings_name_every_parameter(verb: str) -> None:
         assert f"\n    {'**' if p.kind is p.VAR_KEYWORD else ''}{name}: " in text
     assert "\nReturns:\n" in text
     assert "\nRaises:\n" in text
-    assert ("\nWarns:\n" in text) == (verb not in ("check_base", "extract", "predict"))
+    assert ("\nWarns:\n" in text) == (verb not in ("check_base", "extract", "find_lr", "predict"))
 
 
 @pytest.fixture(scope="module")
@@ -265,6 +266,7 @@ TAKE_PATHS: dict[str, Opener] = {
     "extract": lambda path: featstore.extract(path, model="pixels", size=8),
     "fine_tune": lambda path: featstore.fine_tune(path, path),
     "learning_curve": lambda path: featstore.learning_curve(path, model="pixels", size=8),
+    "find_lr": lambda path: featstore.find_lr(path, model="pixels", size=8),
     "list_runs": lambda path: featstore.list_runs(path),
     "load_run": lambda path: featstore.load_run(path),
     "predict": lambda path: featstore.predict(path, path),
@@ -284,6 +286,7 @@ TAKE_NONE = {
         "FeatureSpec",
         "FineTuned",
         "LearningCurve",
+        "FoundRate",
         "Manifest",
         "Prediction",
         "Progress",

@@ -124,7 +124,7 @@ def test_options_in_the_text_exist() -> None:
     commands = [*group.commands.values()]  # type: ignore[attr-defined]
     commands += [inner for outer in commands for inner in getattr(outer, "commands", {}).values()]
     known = {name for command in commands for parameter in command.params for name in parameter.opts}
-    known |= {"--help", "--data", "--kills", "--strict", "--vector"}
+    known |= {"--help", "--data", "--kills", "--strict", "--vector", "--logdir"}
     for path in PAGES.values():
         assert set(re.findall(r"(?<![-\w])--[a-z][a-z-]+", path.read_text())) <= known, path
 

@@ -146,8 +146,10 @@ def test_without_a_test_split_validation_counts(work: Path, tmp_path: Path) -> N
     made = [train(tmp_path, name="a"), train(tmp_path, size=4, name="b")]
     found = featstore.compare_runs(made)
     assert (found.n, found.images) == (6, "the images that every run has in its validation or test split")
-    assert found.notes == ()
-    stops = [made[0], replace(made[1], head="bn-dropout", interrupted=True)]
+    assert found.notes == tuple(
+        f"{name}: 6 of the images chose its temperature, which flatters its log loss" for name in "ab"
+    )
+    stops = [replace(made[0], temperature=None), replace(made[1], head="bn-dropout", interrupted=True)]
     notes = side_by_side._Shared(stops, ["a", "b"]).notes
     assert notes == [
         "b: 6 of the images decided when its training ended, which flatters it",

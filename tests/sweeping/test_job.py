@@ -192,3 +192,15 @@ def test_the_run_says_that_it_was_chosen(work: Path, tmp_path: Path) -> None:
     found = run(work, tmp_path)
     said = "chosen by a sweep: the best of 13 heads in log loss, by 3-fold cross-validation on 64 images"
     assert featstore.load_run(found.run.folder).remarks[0] == said
+
+
+def test_a_trial_scores_what_a_comparison_in_folds_finds(work: Path, tmp_path: Path) -> None:
+    """The same images in the same folds, the same head with the same seed, and the same temperature."""
+    data = tmp_path / "pool"
+    for split in ("train", "val"):  # without a test split, as `compare` has none to leave out
+        write_photos(data, 24 if split == "train" else 8, 0 if split == "train" else 24)
+    options = {**PIXELS, "folds": 3, "parameters": {"C": 0.1}, "cache": tmp_path / "cache"}
+    found = featstore.sweep(data, "logistic", jobs=1, test_fraction=0.0, runs=tmp_path / "runs", **options)
+    row = featstore.compare(data, "logistic", **options).rows[0]
+    assert (found.rows[0].accuracy, found.n) == (row.accuracy, row.n)
+    assert found.rows[0].log_loss == pytest.approx(row.log_loss, rel=1e-3)  # the solver of a path starts elsewhere
