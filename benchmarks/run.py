@@ -7,6 +7,7 @@ memory      peak memory of an extraction of 1,000 and of 10,000 images, and of a
 finetuning  the last block from the cache against the whole network, and the memory of cached activations
 grid        `compare` from the cache against its cells one by one, and ten views of an image against ten images
 intervals   how often intervals hold the truth, and how often a grid of equal cells is told apart (simulated)
+sweep       a search over 100 heads on 1,200 vectors of 1,024 numbers, and the share of it that is arithmetic
 canary      extractions that add rows to a key, with the comparison of the canary and without
 scale       what is done with a key of 10,000 to 1,000,000 rows, and random batches against numpy.memmap
 """
@@ -31,6 +32,7 @@ from idle import measure_idle
 from intervals import measure_intervals
 from memory import measure_memory
 from scale import measure_scale
+from sweep import measure_sweep
 
 BENCHMARKS: dict[str, Callable[[Path, Path], None]] = {
     "extraction": measure_extraction,
@@ -41,6 +43,7 @@ BENCHMARKS: dict[str, Callable[[Path, Path], None]] = {
     "finetuning": measure_finetuning,
     "intervals": measure_intervals,
     "scale": measure_scale,
+    "sweep": measure_sweep,
     "canary": measure_canary,
 }
 

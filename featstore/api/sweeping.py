@@ -33,9 +33,11 @@ def sweep(
     time: float | None = None,
     by: By = "log-loss",
     folds: int = 5,
+    ensemble: bool = False,
     jobs: int | None = None,
     train_on: TrainOn | None = None,
     average: Average | None = None,
+    calibrate: bool = True,
     val_fraction: float = 0.2,
     test_fraction: float = 0.2,
     seed: int = 0,
@@ -59,9 +61,12 @@ def sweep(
         time: Seconds after which the search ends; the winner is then trained. Default: no limit.
         by: What the winner is the best in, by cross-validation: `log-loss` or `accuracy`.
         folds: Number of folds.
+        ensemble: Whether the mean of the best heads is saved instead of the best one, if it is better beyond noise.
         jobs: Number of processes that try heads. Default: one for each core.
         train_on: With several views, `plain` trains on one of them, `all` on each. Default: `plain`.
         average: With several views, what is averaged over them. Default: `probabilities`.
+        calibrate: Whether the images to stop on choose a temperature, which makes the probabilities as sure as they
+            should be.
         val_fraction: Share of the images for validation where there is no such split, 0 to 1.
         test_fraction: Share of the images for testing where there are no splits, 0 to 1.
         seed: Seed of the search, of the heads, and of random weights.
@@ -103,6 +108,7 @@ def sweep(
         time=time,
         by=by,
         folds=folds,
+        ensemble=ensemble,
         jobs=jobs,
         seed=seed,
         val_fraction=val_fraction,
@@ -115,7 +121,7 @@ def sweep(
             recipes,
             names,
             fixed,
-            HeadRecipe(train_on=train_on, average=average),
+            HeadRecipe(train_on=train_on, average=average, calibrate=calibrate),
             settings,
             cache=cache,
             runs=runs,

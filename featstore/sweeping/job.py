@@ -1,13 +1,14 @@
-"""The sweep: try heads on the folds, train the best one, and save it as a run."""
+"""The sweep: try heads on the folds, train the best one, or an ensemble that is better, and save it as a run."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, fields, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -18,16 +19,13 @@ from featstore.extraction.cache import CacheLike
 from featstore.extraction.pipeline import extract_augmented
 from featstore.extraction.plan import Plan
 from featstore.extraction.recipe import Recipe
-from featstore.heads.registry import HEADS, HeadName
+from featstore.heads.registry import HeadName, entry_of
 from featstore.runs.folders import check_name, check_root
-from featstore.sweeping.journal import Journal
 from featstore.sweeping.result import Sweep, SweepRow, findings_of
 from featstore.sweeping.settings import SweepSettings
 from featstore.sweeping.space import SPACES
-from featstore.sweeping.trials import Fixed, Trial, free_ranges, from_everywhere, near_the_best, paths_and_defaults
-from featstore.sweeping.workers import workers
+from featstore.sweeping.trials import Fixed, Trial
 from featstore.system.environment import default_threads, versions
-from featstore.system.figures import loss
 from featstore.system.paths import OnePath, one_path
 from featstore.system.pinned import pinned
 from featstore.training.fit import Prepared, prepare
@@ -36,22 +34,16 @@ from featstore.training.job import DEFAULT_RUNS, train
 
 if TYPE_CHECKING:
     from featstore.evaluation.units import Units
+    from featstore.sweeping.ensemble import Ensemble
+    from featstore.sweeping.journal import Journal
     from featstore.sweeping.pool import Pool, PoolFeatures
     from featstore.sweeping.scoring import Score, Search
+    from featstore.sweeping.searching import Scope
+    from featstore.sweeping.workers import Map
     from featstore.system.progress import Progress
 
-DEFAULT_HEADS: tuple[HeadName, ...] = ("logistic", "ridge", "lda", "linear-svm", "rbf-svm", "knn", "bn-dropout")
-_DRAWN_EVERYWHERE = 2 / 3  # of the trials that the first round leaves; the rest are drawn near the best
-_BEST = 5  # trials that the third round starts from
-
-
-@dataclass(frozen=True)
-class _Space:
-    """What may be tried: heads on the features of recipes, with what the user has fixed of their parameters."""
-
-    recipes: tuple[Recipe, ...]
-    heads: tuple[HeadName, ...]
-    fixed: Fixed
+# Those that need no map of their own, and are neither slow on features nor always behind.
+DEFAULT_HEADS: tuple[HeadName, ...] = ("logistic", "ridge", "lda", "linear-svm", "rbf-svm", "knn", "mlp", "bn-dropout")
 
 
 @pinned()
@@ -75,46 +67,55 @@ def sweep_heads(
     fixed: by head, parameters that are not searched. head: what all heads share. command: the command line that the run
     records.
     """
+    from featstore.sweeping.journal import Journal
+    from featstore.sweeping.searching import Scope, Searching
+    from featstore.sweeping.workers import workers
+
     settings = settings or SweepSettings()
     head = replace(head or HeadRecipe(), seed=settings.seed)
     head.check(recipes)
     root = Path(one_path(runs, "runs"))
     check_root(root)
     check_name(root, name)
-    space = _Space(tuple(dict.fromkeys(recipes)), tuple(dict.fromkeys(heads)), fixed or {})
-    _check_heads(space)
+    scope = Scope(tuple(dict.fromkeys(recipes)), tuple(dict.fromkeys(heads)), fixed or {})
+    _check_heads(scope)
     tell_assumptions(recipes, progress)
     manifest = as_manifest(data)
-    fractions = settings.val_fraction, settings.test_fraction
-    prepared = prepare(manifest, space.recipes, *fractions, cache, progress)
-    search, features = _load(prepared, space, head, settings, progress)
-    identity = _identity(prepared, search.pool, space, head, settings)
+    prepared = prepare(manifest, scope.recipes, settings.val_fraction, settings.test_fraction, cache, progress)
+    search, features = _load(prepared, scope, head, settings, progress)
+    identity = _identity(prepared, search.pool, scope, head, settings)
     path = Path(one_path(journal, "journal")) if journal else root / "sweeps" / f"{identity[:16]}.jsonl"
-    start = time.perf_counter()
-    with Journal(path, identity) as log, _told_how_to_go_on(log):
-        scores = _Searching(space, search, features, settings, log, progress).run()
+    start, ensemble = time.perf_counter(), None
+    with Journal(path, identity) as log, _told_how_to_go_on(log), workers(settings.jobs or default_threads()) as work:
+        searching = Searching(scope, search, features, settings, log, progress)
+        searching.run(work)
+        scores = searching.scores
+        if not any(score.is_complete for score in scores.values()):
+            reason = next((s.failed for s in scores.values() if s.failed), "the time was over before one was finished")
+            raise DataError(f"{manifest.source}: no trial was finished: {reason}")
+        if settings.ensemble:
+            ensemble = _ensemble(scores, search, features, settings.by, work)
     seconds = time.perf_counter() - start
-    if not any(score.is_complete for score in scores.values()):
-        reason = next((s.failed for s in scores.values() if s.failed), "the time was over before one was finished")
-        raise DataError(f"{manifest.source}: no trial was finished: {reason}")
-    rows = _rows(scores, space, search, settings)
-    best = rows[0]
-    given_up = sum(score.behind for score in scores.values())
-    failed = {_name(trial, space): score.failed for trial, score in scores.items() if score.failed}
-    findings = findings_of(rows, settings.by, len(scores), given_up, len(failed))
+    rows = _rows(scores, scope, search.pool, settings.by)
+    units = _units(search.pool)
+    winner, parameters = rows[0].head, dict(rows[0].parameters)
+    if ensemble and ensemble.is_better:
+        winner, parameters = "ensemble", {"members": " + ".join(trial.text for trial in ensemble.members)}
     trained = train(
         prepared.given,
-        [best.recipe],
-        replace(head, head=cast(HeadName, best.head), parameters=dict(best.parameters)),
+        [rows[0].recipe],
+        replace(head, head=cast(HeadName, winner), parameters=parameters),
         val_fraction=settings.val_fraction,
         test_fraction=settings.test_fraction,
         cache=cache,
         runs=root,
         name=name,
         command=command,
+        chosen_by=_how_it_was_chosen(len(scores), units, settings),
         progress=progress,
     )
-    units = _units(search.pool)
+    given_up = sum(score.behind for score in scores.values())
+    failed = {scope.name(trial): score.failed for trial, score in scores.items() if score.failed}
     return Sweep(
         run=trained.run,
         rows=tuple(rows),
@@ -125,7 +126,7 @@ def sweep_heads(
         groups=None if units.are_single else len(units),
         folds=settings.folds,
         by=settings.by,
-        findings=tuple(findings),
+        findings=tuple(findings_of(rows, settings, len(scores), given_up, len(failed), ensemble)),
         seconds=seconds,
         journal=path,
         skipped=trained.manifest.skipped,
@@ -134,101 +135,25 @@ def sweep_heads(
     )
 
 
-class _Searching:
-    """The three rounds of trials; `scores` are those of the trials that are done."""
-
-    def __init__(
-        self,
-        space: _Space,
-        search: Search,
-        features: Sequence[PoolFeatures],
-        settings: SweepSettings,
-        journal: Journal,
-        progress: Progress | None,
-    ) -> None:
-        self._space, self._search, self._features, self._settings = space, search, features, settings
-        self._journal, self._progress = journal, progress
-        self._on_step = progress.steps("sweep", "trials") if progress else None
-        self.scores: dict[Trial, Score] = {}
-
-    def run(self) -> dict[Trial, Score]:
-        """Try all trials, or as many as there is time for; return their scores."""
-        import numpy as np
-
-        from featstore.sweeping.standing import order
-
-        space, by, total = self._space, self._settings.by, self._settings.trials
-        random = np.random.default_rng(self._settings.seed)
-        recipes = len(space.recipes)
-        with workers(self._settings.jobs or default_threads()) as work:
-            first = paths_and_defaults(recipes, space.heads, space.fixed)[:total]
-            if not self._try(work, first, race=False):
-                return self.scores
-            wanted = int((total - len(first)) * _DRAWN_EVERYWHERE)
-            drawn = from_everywhere(wanted, recipes, space.heads, space.fixed, self.scores, random)
-            if not self._try(work, drawn):
-                return self.scores
-            best = [trial for trial in order(self.scores, by) if free_ranges(trial.head, space.fixed)][:_BEST]
-            self._try(work, near_the_best(total - len(self.scores), best, space.fixed, self.scores, random))
-        return self.scores
-
-    def _try(self, work: Callable[..., Iterator[Any]], trials: Sequence[Trial], race: bool = True) -> bool:
-        """Try `trials`, those of a path together; return whether there was time for all of them."""
-        from featstore.sweeping.scoring import score_task
-        from featstore.sweeping.standing import order
-
-        best = order(self.scores, self._settings.by)[:1] if race else []
-        leader = self.scores[best[0]].values(self._settings.by) if best else None
-        search = self._search._replace(pool=self._search.pool.without_pictures())
-        tasks, known = _tasks(trials), self._journal.scores
-        # A path of which the journal has a part is solved again: its heads start from one another.
-        left = [task for task in tasks if not all(trial in known for trial in task)]
-        self.scores |= {trial: known[trial] for task in tasks if task not in left for trial in task}
-        for found in work(score_task, ((search, self._features[task[0].recipe], task, leader) for task in left)):
-            self._journal.add(found)
-            for trial, score in found.items():
-                self.scores[trial] = score
-                self._tell(trial, score)
-        return all(trial in self.scores for trial in trials)
-
-    def _tell(self, trial: Trial, score: Score) -> None:
-        """Tell that a trial is done, and whether it is the best so far."""
-        from featstore.sweeping.standing import order
-
-        if self._progress and self._on_step:
-            self._on_step(len(self.scores), self._settings.trials)
-            if score.is_complete and order(self.scores, self._settings.by)[0] == trial:
-                text = f"accuracy {score.right.mean():.3f}, log loss {loss(score.mean('log-loss'))}"
-                self._progress.tell(f"trial {len(self.scores)}, the best so far: {_name(trial, self._space)}: {text}")
+def _how_it_was_chosen(tried: int, units: Units, settings: SweepSettings) -> str:
+    by = settings.by.replace("-", " ")
+    return f"chosen by a sweep: the best of {tried} heads in {by}, by {settings.folds}-fold cross-validation on {units}"
 
 
-def _tasks(trials: Sequence[Trial]) -> list[list[Trial]]:
-    """Return the trials in the order in which they are begun: those of a path together, and all others alone."""
-    tasks: dict[Any, list[Trial]] = {}
-    for number, trial in enumerate(trials):
-        space = SPACES.get(trial.head)
-        path = space.path[0] if space and space.path else None
-        alike = tuple(item for item in trial.parameters if item[0] != path)
-        tasks.setdefault((trial.recipe, trial.head, alike) if path else number, []).append(trial)
-    return list(tasks.values())
-
-
-def _check_heads(space: _Space) -> None:
+def _check_heads(scope: Scope) -> None:
     """Raise UsageError for heads that have no place in the sweep."""
-    if not space.heads:
+    if not scope.heads:
         raise UsageError(f"{param('heads')}: expected at least one head, found none")
-    for name in space.heads:
-        own = HEADS[name].base
-        if own and any(recipe.model != own for recipe in space.recipes):
+    for name in scope.heads:
+        own = entry_of(name).base
+        if own and any(recipe.model != own for recipe in scope.recipes):
             raise UsageError(f"head {name}: is for the base {own} only; use {param('model', own)}")
 
 
 def _load(
-    prepared: Prepared, space: _Space, head: HeadRecipe, settings: SweepSettings, progress: Progress | None
+    prepared: Prepared, scope: Scope, head: HeadRecipe, settings: SweepSettings, progress: Progress | None
 ) -> tuple[Search, list[PoolFeatures]]:
     """Return what all trials share, and the features of each recipe for the images of the folds."""
-    import math
-
     from featstore.sweeping.pool import Pool, PoolFeatures
     from featstore.sweeping.scoring import Search
 
@@ -237,22 +162,24 @@ def _load(
     trained = prepared.manifest.with_pictures([p._replace(split="train") for p in pool.pictures])
     extract_augmented(trained, prepared.plans, prepared.cache, progress)
     plan_of = {plan.recipe: plan for plan in prepared.plans}
-    features = [PoolFeatures.load(pool.pictures, plan_of[recipe], prepared.cache) for recipe in space.recipes]
+    features = [PoolFeatures.load(pool.pictures, plan_of[recipe], prepared.cache) for recipe in scope.recipes]
     deadline = math.inf if settings.time is None else time.time() + settings.time
     average = head.average or "probabilities"
-    return Search(pool, settings.by, head.train_on, average, settings.seed, deadline), features
+    how = settings.by, head.train_on, average, head.calibrate, settings.seed, deadline
+    return Search(pool.without_pictures(), *how), features
 
 
-def _identity(prepared: Prepared, pool: Pool, space: _Space, head: HeadRecipe, settings: SweepSettings) -> str:
+def _identity(prepared: Prepared, pool: Pool, scope: Scope, head: HeadRecipe, settings: SweepSettings) -> str:
     """Return a digest of all that the score of a trial depends on."""
     content = {
-        "images": [(p.digest, p.label, unit) for p, unit in zip(pool.pictures, pool.units.tolist(), strict=True)],
+        "images": [(p.digest, p.label, p.split) for p in prepared.manifest.pictures],
         "folds": [[part.tolist() for part in fold] for fold in pool.folds],
+        "units": pool.units.tolist(),
         "features": [_keys(plan) for plan in prepared.plans],
-        "heads": space.heads,
-        "fixed": {name: dict(some) for name, some in space.fixed.items()},
-        "space": {name: repr(SPACES.get(name)) for name in space.heads},
-        "views": (head.train_on, head.average),
+        "heads": scope.heads,
+        "fixed": {name: dict(some) for name, some in scope.fixed.items()},
+        "space": {name: repr(SPACES.get(name)) for name in scope.heads},
+        "views": (head.train_on, head.average, head.calibrate),
         "search": (settings.by, settings.seed),
         "versions": versions(),
     }
@@ -264,13 +191,14 @@ def _keys(plan: Plan) -> list[Any]:
     return [(part.spec.key, part.views) for part in rows]
 
 
-def _rows(scores: Mapping[Trial, Score], space: _Space, search: Search, settings: SweepSettings) -> list[SweepRow]:
+def _rows(scores: Mapping[Trial, Score], scope: Scope, pool: Pool, by: Any) -> list[SweepRow]:
+    """Return the complete trials, best first."""
     from featstore.sweeping.standing import stand
 
     return [
         SweepRow(
-            name=_name(found.trial, space),
-            recipe=space.recipes[found.trial.recipe],
+            name=scope.name(found.trial),
+            recipe=scope.recipes[found.trial.recipe],
             head=found.trial.head,
             parameters=found.trial.settings,
             accuracy=found.accuracy,
@@ -281,32 +209,30 @@ def _rows(scores: Mapping[Trial, Score], space: _Space, search: Search, settings
             is_tied=found.is_tied,
             seconds=found.score.seconds,
         )
-        for found in stand(scores, settings.by, _units(search.pool))
+        for found in stand(scores, by, _units(pool))
     ]
+
+
+def _ensemble(
+    scores: Mapping[Trial, Score], search: Search, features: Sequence[PoolFeatures], by: Any, work: Map[Any]
+) -> Ensemble | None:
+    """Return the best ensemble of the best trials; None where all trials are of one head."""
+    from featstore.sweeping.ensemble import best_ensemble, candidates
+    from featstore.sweeping.scoring import held_out_answers
+    from featstore.sweeping.standing import order
+
+    members = candidates(order(scores, by))
+    if len(members) < 2:
+        return None
+    patient = search._replace(deadline=math.inf)
+    answers = dict(work(held_out_answers, ((patient, features[trial.recipe], trial) for trial in members)))
+    return best_ensemble(members, [answers[trial] for trial in members], search.pool.y, by, _units(search.pool))
 
 
 def _units(pool: Pool) -> Units:
     from featstore.evaluation.units import Units
 
     return Units(pool.units)
-
-
-def _name(trial: Trial, space: _Space) -> str:
-    """Return the head with its parameters, and the options of its features that vary in the sweep."""
-    recipe = space.recipes[trial.recipe]
-    words = [
-        f"{item.name.replace('_', '-')} {getattr(recipe, item.name) or 'default'}"
-        for item in fields(recipe)
-        if len({getattr(other, item.name) for other in space.recipes}) > 1
-    ]
-    settings = [
-        f"{name}={value:g}" if isinstance(value, float) else f"{name}={value}" for name, value in trial.parameters
-    ]
-    return " ".join([trial.head, *settings]) + (f" on {', '.join(words)}" if words else "")
-
-
-def _text(value: Any) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 @contextmanager

@@ -33,10 +33,12 @@ class Fold(NamedTuple):
 class Pool:
     """The images, and their folds.
 
-    pictures: the n images. y: (n,) their classes, as places in the list of all. units: (n,) what they belong to.
+    pictures: the n images. classes: the names of all classes. y: (n,) those of the images, as places among the names.
+    units: (n,) what the images belong to.
     """
 
     pictures: tuple[Picture, ...]
+    classes: tuple[str, ...]
     y: NDArray[np.intp]
     units: NDArray[np.str_]
     folds: tuple[Fold, ...]
@@ -50,19 +52,31 @@ class Pool:
         pictures = divided[0].pictures
         splits = [np.array([p.split for p in fold.pictures]) for fold in divided]
         parts = tuple(Fold(*(np.flatnonzero(split == name) for name in ("train", "val", "test"))) for split in splits)
-        return cls(pictures, classes_of(pictures, manifest.classes), np.array(unit_names(pictures)), parts)
+        y, units = classes_of(pictures, manifest.classes), np.array(unit_names(pictures))
+        return cls(pictures, manifest.classes, y, units, parts)
 
     def without_pictures(self) -> Pool:
         """Return what a worker needs of it."""
-        return Pool((), self.y, self.units, self.folds)
+        return Pool((), self.classes, self.y, self.units, self.folds)
 
 
 class FoldRows(NamedTuple):
-    """What one fold gives a head: rows to train on, rows to stop on, and the held-out images in all their views."""
+    """What one fold gives a head: rows to train on, and the images to stop on and held out in all their views.
+
+    val_y, val_units: class and unit (n,) of each of the images to stop on.
+    """
 
     train: TrainingRows
-    validation: Labelled | None
+    val: NDArray[np.float32]
+    val_y: NDArray[np.intp]
+    val_units: NDArray[np.str_]
     held_out: NDArray[np.float32]
+    plain: int
+
+    @property
+    def validation(self) -> Labelled | None:
+        """The images to stop on, in their plain view; None if there are none."""
+        return (self.val[:, self.plain], self.val_y) if len(self.val_y) else None
 
 
 class PoolFeatures(NamedTuple):
@@ -87,5 +101,5 @@ class PoolFeatures(NamedTuple):
         augmented = None if self.augmented is None else self.augmented[fold.train]
         y, units = pool.y[fold.train], pool.units[fold.train].tolist()
         rows = training_rows(self.views[fold.train], augmented, self.plain, train_on, y, units)
-        validation = (self.views[fold.val, self.plain], pool.y[fold.val]) if len(fold.val) else None
-        return FoldRows(rows, validation, self.views[fold.held_out])
+        val = self.views[fold.val], pool.y[fold.val], pool.units[fold.val]
+        return FoldRows(rows, *val, self.views[fold.held_out], self.plain)

@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from featstore.datasets.manifest import Skipped
 from featstore.datasets.summary import DataSummary
 from featstore.evaluation.paired import Difference
 from featstore.extraction.recipe import Recipe
 from featstore.runs.run import Run
-from featstore.sweeping.settings import By
+from featstore.sweeping.settings import By, SweepSettings
 from featstore.system.figures import figure, in_points, interval, loss, with_interval
 from featstore.system.text import Shown, Table, count
+
+if TYPE_CHECKING:
+    from featstore.sweeping.ensemble import Ensemble
 
 SHOWN = 6  # of the best trials in the table, which then has the best of each other head; --json has all
 
@@ -154,7 +157,14 @@ class Sweep(Shown):
         }
 
 
-def findings_of(rows: Sequence[SweepRow], by: By, tried: int, given_up: int, failed: int) -> list[str]:
+def findings_of(
+    rows: Sequence[SweepRow],
+    settings: SweepSettings,
+    tried: int,
+    given_up: int,
+    failed: int,
+    ensemble: Ensemble | None,
+) -> list[str]:
     """Return what a sweep says: how many were tried, which is best, and which are not significantly different."""
     rest = [f"{given_up} given up early as clearly worse"] * bool(given_up) + [f"{failed} failed"] * bool(failed)
     best, tied = rows[0], [row for row in rows[1:] if row.is_tied]
@@ -171,7 +181,21 @@ def findings_of(rows: Sequence[SweepRow], by: By, tried: int, given_up: int, fai
             f"the cheapest of these is {cheapest.name}, in {cheapest.seconds:.1f} s of training instead of "
             f"{best.seconds:.1f} s"
         )
+    if settings.ensemble:
+        sentences.append(_on_ensemble(ensemble, settings.by))
     return sentences
+
+
+def _on_ensemble(ensemble: Ensemble | None, by: By) -> str:
+    """Return whether the best ensemble is better than the best trial, and so which of them is saved."""
+    if ensemble is None:
+        return "no ensemble: it takes two heads, and all trials on these features are of one"
+    names = " + ".join(trial.text for trial in ensemble.members)
+    gain = Difference(-ensemble.gain.value, -ensemble.gain.high, -ensemble.gain.low)
+    amount = f"{_nats(gain)} nats" if by == "log-loss" else in_points(gain.value, (gain.low, gain.high))
+    if ensemble.is_better:
+        return f"the ensemble {names} is better than the best of them by {amount}, so it is saved"
+    return f"no ensemble is better beyond noise, so the best trial is saved: {names} gains {amount}"
 
 
 def _nats(behind: Difference) -> str:

@@ -13,9 +13,11 @@ from numpy.typing import NDArray
 
 from featstore.errors import FeatstoreError
 from featstore.evaluation.averaging import predict_views
-from featstore.evaluation.metrics import log_losses
+from featstore.evaluation.probability_scores import log_losses
+from featstore.evaluation.temperature import choose_temperature, scale
 from featstore.evaluation.units import Units
 from featstore.heads.baseline import Rows
+from featstore.heads.keras_head import KerasHead
 from featstore.heads.registry import make_head
 from featstore.sweeping.paths import PATHS
 from featstore.sweeping.pool import FoldRows, Pool, PoolFeatures
@@ -72,6 +74,7 @@ class Search(NamedTuple):
     by: By
     train_on: TrainOn | None
     average: Average
+    calibrate: bool
     seed: int
     deadline: float
 
@@ -113,6 +116,21 @@ def score_task(
     return scores
 
 
+@pinned()
+def held_out_answers(search: Search, features: PoolFeatures, trial: Trial) -> tuple[Trial, NDArray[np.float64]]:
+    """Return the probabilities (n, classes) of a trial for each image when it was held out; raises FeatstoreError."""
+    found: NDArray[np.float64] | None = None
+    for fold in search.pool.folds:
+        for _, answer in _answers(search, [trial], features.of_fold(search.pool, fold, search.train_on)):
+            if isinstance(answer, FeatstoreError):
+                raise answer
+            if found is None:
+                found = np.zeros((len(search.pool.y), answer.shape[1]))
+            found[fold.held_out] = answer
+    assert found is not None
+    return trial, found
+
+
 def _answers(
     search: Search, trials: Sequence[Trial], rows: FoldRows
 ) -> Iterator[tuple[Trial, NDArray[np.float64] | FeatstoreError]]:
@@ -144,13 +162,20 @@ def _flat_answers(trained: LinearClassifier, X: NDArray[np.float32]) -> NDArray[
 def _train(search: Search, trial: Trial, rows: FoldRows) -> Predict:
     """Return what the head of `trial` predicts with, trained on the rows of a fold."""
     head = make_head(trial.head, trial.settings)
+    if isinstance(head, KerasHead):
+        head.name_classes(search.pool.classes)
     X, y, groups = rows.train
     head.fit(X, y, rows.validation, search.seed, lambda done, total: _check_time(search), groups)
     return head.predict_proba
 
 
 def _predicted(search: Search, rows: FoldRows, predict: Predict) -> NDArray[np.float64]:
-    return predict_views(predict, rows.held_out, search.average)
+    """Return the probabilities of the held-out images, at the temperature that the images to stop on choose."""
+    answers = predict_views(predict, rows.held_out, search.average)
+    if not search.calibrate or not len(rows.val_y):
+        return answers
+    on_val = predict_views(predict, rows.val, search.average)
+    return scale(answers, choose_temperature(on_val, rows.val_y, Units(rows.val_units)))
 
 
 def _is_behind(score: Score, leader: NDArray[np.float64], search: Search) -> bool:

@@ -20,6 +20,7 @@ class SweepSettings:
         time: Seconds after which the search ends; the winner is then trained. None: no limit.
         by: What the winner is the best in, by cross-validation.
         folds: Folds of the cross-validation over all images but those of the test split.
+        ensemble: Save the mean of the best heads instead of the best one, if it is better beyond noise.
         jobs: Processes that try heads. Default: one for each core.
         seed: Seed of the search, of the heads, and of random weights.
         val_fraction: Share taken for validation where there is no such split.
@@ -30,6 +31,7 @@ class SweepSettings:
     time: float | None = None
     by: By = "log-loss"
     folds: Annotated[int, Between(2)] = 5
+    ensemble: bool = False
     jobs: Annotated[int, Between(1)] | None = None
     seed: Seed = 0
     val_fraction: float = 0.2

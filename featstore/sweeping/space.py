@@ -78,6 +78,17 @@ SPACES: dict[str, Space] = {
     "linear-svm": Space({"C": Range(1e-6, 1.0)}),
     "rbf-svm": Space({"C": Range(0.1, 1000.0), "gamma": Range(1e-5, 1e-2)}),
     "knn": Space({"neighbours": OneOf((1, 2, 3, 5, 7, 10, 15, 20, 30, 40, 60, 80))}),
+    "linear": Space({"rate": Range(1e-4, 1e-1), "weight_decay": Range(1e-5, 1.0)}),
+    "mlp": Space(
+        {
+            "widths": OneOf(("64", "128", "256", "512", "256,128")),
+            "rate": Range(1e-4, 1e-2),
+            "p": Range(0.1, 0.8, log=False),
+            "batch": OneOf((16, 32, 64, 128)),
+            "weight_decay": Range(1e-5, 1.0),
+        }
+    ),
+    "cosine": Space({"rate": Range(1e-4, 1e-1), "scale": Range(5.0, 50.0)}),
     "bn-dropout": Space({**_DENSE, "rate": Range(1e-4, 1e-2), "p": Range(0.1, 0.8, log=False)}),
     "vgg-fc": Space({**_DENSE, "rate": Range(1e-5, 1e-3), "p": Range(0.1, 0.8, log=False)}),
     "fc-bn": Space({**_DENSE, "rate": Range(1e-4, 1e-2), "p": Range(0.2, 0.9, log=False)}),

@@ -59,7 +59,7 @@ def stand(scores: Mapping[Trial, Score], by: By, units: Units) -> list[Standing]
     values = np.stack([scores[trial].values(by) for trial in trials], axis=1)
     right = np.stack([scores[trial].right for trial in trials], axis=1).astype(float)
     together = _joint_error(values, units, ERROR)
-    behind = [_difference(values[:, i], values[:, 0], by, units, together) for i in range(len(trials))]
+    behind = [difference(values[:, i], values[:, 0], by, units, together) for i in range(len(trials))]
     near = _may_be_best(values, by, units)
     chosen = ERROR
     if len(trials) > 1:
@@ -81,7 +81,7 @@ def stand(scores: Mapping[Trial, Score], by: By, units: Units) -> list[Standing]
 def _may_be_best(values: NDArray[np.float64], by: By, units: Units) -> list[int]:
     """Return the trials that might have come out best on other images: less than two half intervals behind."""
     error = _joint_error(values, units, _CHOICE)
-    lags = [_difference(column, values[:, 0], by, units, error) for column in values.T]
+    lags = [difference(column, values[:, 0], by, units, error) for column in values.T]
     return [i for i, lag in enumerate(lags) if i == 0 or 2 * lag.low - lag.value <= 0]
 
 
@@ -98,10 +98,10 @@ def _joint_error(values: NDArray[np.float64], units: Units, error: float) -> flo
     return single_error(values, pairs, units, _PRUDENCE * error)
 
 
-def _difference(
+def difference(
     values: NDArray[np.float64], best: NDArray[np.float64], by: By, units: Units, error: float
 ) -> Difference:
-    """Return the mean of `values` (n,) less that of `best`, with its interval."""
+    """Return the mean of `values` (n,) less that of `best` (n,), with an interval that misses with `error`."""
     if values is best or np.array_equal(values, best):
         return Difference(0.0, 0.0, 0.0)
     if by == "accuracy":

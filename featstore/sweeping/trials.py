@@ -38,6 +38,11 @@ class Trial(NamedTuple):
         """The parameters by their names."""
         return dict(self.parameters)
 
+    @property
+    def text(self) -> str:
+        """The trial as text, such as `ridge penalty=10`."""
+        return " ".join([self.head, *(f"{name}={_text(value)}" for name, value in self.parameters)])
+
     def describe(self) -> dict[str, Any]:
         """Return the trial as JSON has it."""
         return {"recipe": self.recipe, "head": self.head, "parameters": self.settings}
@@ -96,6 +101,10 @@ def near_the_best(
             yield _trial(trial.recipe, trial.head, fixed, near)
 
     return _new(draw(), count, known)
+
+
+def _text(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _trial(recipe: int, head: str, fixed: Fixed, more: Mapping[str, Any]) -> Trial:

@@ -26,7 +26,10 @@ from helpers.cli import call
 from helpers.photos import write_photos
 from helpers.specs import SPEC
 
-VERBS = ("check_base", "extract", "train_head", "find_lr", "compare", "sweep", "fine_tune", "evaluate", "predict")
+VERBS = (
+    *("check_base", "extract", "train_head", "find_lr", "compare", "learning_curve", "sweep", "fine_tune", "evaluate"),
+    "predict",
+)
 
 TEN_CALLS = """
 import featstore
@@ -257,10 +260,12 @@ TAKE_PATHS: dict[str, Opener] = {
     "Cache": lambda path: featstore.Cache(path).keys(),
     "Recipe": lambda path: featstore.Recipe(model=path).source(),
     "check_base": lambda path: featstore.check_base(path, model="tiny"),
+    "compare_runs": lambda path: featstore.compare_runs([path, path]),
     "compare": lambda path: featstore.compare(path, model="pixels", size=8),
     "evaluate": lambda path: featstore.evaluate(path, path),
     "extract": lambda path: featstore.extract(path, model="pixels", size=8),
     "fine_tune": lambda path: featstore.fine_tune(path, path),
+    "learning_curve": lambda path: featstore.learning_curve(path, model="pixels", size=8),
     "find_lr": lambda path: featstore.find_lr(path, model="pixels", size=8),
     "list_runs": lambda path: featstore.list_runs(path),
     "load_run": lambda path: featstore.load_run(path),
@@ -280,13 +285,14 @@ TAKE_NONE = {
         "Extraction",
         "FeatureSpec",
         "FineTuned",
+        "LearningCurve",
         "FoundRate",
         "Manifest",
         "Prediction",
         "Progress",
         "Sweep",
     ),
-    *("RunList", "Run", "Table", "complete_splits", "load_features", "open_features"),
+    *("RunComparison", "RunList", "Run", "Table", "complete_splits", "load_features", "open_features"),
 }
 
 

@@ -12,7 +12,8 @@ import pytest
 
 import featstore
 from featstore.errors import DataError, RunError, UsageError
-from featstore.sweeping import job
+from featstore.sweeping import ensemble, job
+from featstore.sweeping.journal import Journal
 from featstore.sweeping.result import Sweep
 from helpers.cli import call
 from helpers.photos import write_photos
@@ -84,14 +85,14 @@ def test_the_same_seed_gives_the_same_scores_with_any_number_of_processes(work: 
 
 def stop_after(lines: int, patch: pytest.MonkeyPatch) -> None:
     """Interrupt the sweep as Ctrl-C would, when so many trials are in the journal."""
-    add: Callable[..., None] = job.Journal.add
+    add: Callable[..., None] = Journal.add
 
     def stopping(self: Any, *arguments: Any) -> None:
         add(self, *arguments)
         if len(self.scores) >= lines:
             raise KeyboardInterrupt
 
-    patch.setattr(job.Journal, "add", stopping)
+    patch.setattr(Journal, "add", stopping)
 
 
 def test_an_interrupted_sweep_goes_on(work: Path, tmp_path: Path) -> None:
@@ -169,3 +170,37 @@ def test_keras_heads_are_drawn_raced_and_refined(work: Path, tmp_path: Path) -> 
     assert found.tried == 19
     assert {row.head for row in found.rows} == {"logistic", "bn-dropout"}
     assert found.run.head == found.rows[0].head
+
+
+def test_an_ensemble_is_saved_only_if_it_is_better(work: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is a run like any other; else the best trial is saved, and why is said."""
+    heads = ["logistic", "ridge", "lda"]
+    one = run(work, tmp_path, heads=heads, ensemble=True)
+    assert one.run.head == one.rows[0].head
+    assert one.findings[-1].startswith("no ensemble is better beyond noise, so the best trial is saved: ")
+    monkeypatch.setattr(ensemble.Ensemble, "is_better", True)
+    several = run(work, tmp_path, heads=heads, ensemble=True)
+    assert several.run.head == "ensemble"
+    assert several.findings[-1].endswith("so it is saved")
+    again = featstore.evaluate(several.run.folder, work / "photos", cache=work / "cache")
+    assert again.metrics == several.run.metrics
+    alone = run(work, tmp_path, ensemble=True)
+    assert alone.findings[-1].startswith("no ensemble: it takes two heads")
+
+
+def test_the_run_says_that_it_was_chosen(work: Path, tmp_path: Path) -> None:
+    found = run(work, tmp_path)
+    said = "chosen by a sweep: the best of 13 heads in log loss, by 3-fold cross-validation on 64 images"
+    assert featstore.load_run(found.run.folder).remarks[0] == said
+
+
+def test_a_trial_scores_what_a_comparison_in_folds_finds(work: Path, tmp_path: Path) -> None:
+    """The same images in the same folds, the same head with the same seed, and the same temperature."""
+    data = tmp_path / "pool"
+    for split in ("train", "val"):  # without a test split, as `compare` has none to leave out
+        write_photos(data, 24 if split == "train" else 8, 0 if split == "train" else 24)
+    options = {**PIXELS, "folds": 3, "parameters": {"C": 0.1}, "cache": tmp_path / "cache"}
+    found = featstore.sweep(data, "logistic", jobs=1, test_fraction=0.0, runs=tmp_path / "runs", **options)
+    row = featstore.compare(data, "logistic", **options).rows[0]
+    assert (found.rows[0].accuracy, found.n) == (row.accuracy, row.n)
+    assert found.rows[0].log_loss == pytest.approx(row.log_loss, rel=1e-3)  # the solver of a path starts elsewhere

@@ -25,6 +25,7 @@ def make_pool(folds: int = 4) -> Pool:
     parts = [(places % folds == k, places % folds == (k + 1) % folds) for k in range(folds)]
     return Pool(
         (),
+        ("a", "b", "c"),
         places % CLASSES,
         places.astype(str),
         tuple(Fold(*map(np.flatnonzero, (~held & ~val, val, held))) for held, val in parts),
@@ -39,7 +40,7 @@ def make_features(seed: int = 0, signal: float = 1.0) -> PoolFeatures:
 
 
 def make_search(**changed: Any) -> Search:
-    return Search(make_pool(), "log-loss", None, "probabilities", 0, math.inf)._replace(**changed)
+    return Search(make_pool(), "log-loss", None, "probabilities", False, 0, math.inf)._replace(**changed)
 
 
 @pytest.mark.parametrize("name", PATHS)
