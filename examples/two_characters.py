@@ -141,6 +141,12 @@ def show_predictions(run: featstore.Run, eight: Sequence[tuple[str, str]], optio
     print(f"all of them on one sheet: {options.folder / 'eight.png'}")
 
 
+def show_probes(run: featstore.Run, data: Path, cache: Path) -> None:
+    """Measure what the head loses without colour and without fine detail, on all images of the test split."""
+    heading("8. The same on all test images, with intervals")
+    print(featstore.evaluate(run, data, probes=["greyscale", "blur"], cache=cache, progress=True).probing)
+
+
 def run_steps(options: argparse.Namespace) -> None:
     """Run and print all steps."""
     data = options.data or options.folder
@@ -155,6 +161,7 @@ def run_steps(options: argparse.Namespace) -> None:
     print(f"best after epoch {run.chosen['best_epoch']} of {run.chosen['epochs']}: {run.folder / 'curve.png'}")
     run = fine_tune(run, data, min(options.epochs, 20), places)
     show_predictions(run, choose_eight(manifest if options.data else featstore.scan(data / "unseen")), options)
+    show_probes(run, data, places["cache"])
 
 
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:

@@ -43,7 +43,7 @@ def compare(
 
     Args:
         data: As for `extract`.
-        heads: Name of a head, or several.
+        heads: Name of a head, or several; `module:Class` for any estimator of scikit-learn or of your own.
         parameters: Parameters for those of the heads that have them.
         seeds: How often each head is trained, with one seed after the other; accuracies are averaged.
         folds: Number of folds of a cross-validation. Default: the test split, or validation where there is none.

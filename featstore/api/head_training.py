@@ -39,6 +39,7 @@ def train_head(
     cache: CacheLike = None,
     runs: OnePath = "runs",
     name: str | None = None,
+    tensorboard: OnePath | None = None,
     progress: bool | Progress = False,
     **options: Unpack[FeatureKeywords],
 ) -> Run:
@@ -49,7 +50,8 @@ def train_head(
     Args:
         data: As for `extract`.
             Splits that it does not bring are made from the content of the images.
-        head: Name of the head: `logistic`, `bn-dropout`, `vgg-fc`, `fc-bn` or `scratch-cnn`.
+        head: Name of the head, as `featstore heads` lists them, or `module:Class` for an estimator of scikit-learn; one
+            of your own can be measured with `compare`, but not saved.
         parameters: Parameters of the head, as in `{"C": 0.1}`.
         concat: Whether to put the features of several models side by side.
         train_on: With several views, `plain` trains on one of them, `all` on each. Default: `plain`.
@@ -67,6 +69,7 @@ def train_head(
         cache: A `Cache`, or the folder of one. Default: $FEATSTORE_CACHE, or `cache` in the working folder.
         runs: Folder in which the run is saved.
         name: Name of its folder there. Default: made of the data, the base, the head, and what differs from defaults.
+        tensorboard: Folder of logs of the curve and the settings, which TensorBoard shows. Default: none.
         progress: Whether to show a display on standard error, or a `Progress` of your own.
         **options: The fields of `Recipe` and `DataOptions`, as for `extract`; a list of models needs `concat`.
 
@@ -84,7 +87,7 @@ def train_head(
         LeakWarning: Copies of training images are in the validation or test split, or images were in another split in
             earlier runs of the same data.
     """
-    from featstore.heads.registry import HEADS
+    from featstore.heads.registry import entry_of
     from featstore.training.job import check_side_by_side, train
 
     recipe = HeadRecipe(
@@ -92,7 +95,7 @@ def train_head(
     )
     refuse_head_parameters(options)
     reading, features = split_keywords(options)
-    if own_base := HEADS[recipe.head].base:
+    if own_base := entry_of(recipe.head).base:
         features.setdefault("model", own_base)
     recipes = make_recipes(seed, **features)
     check_side_by_side(recipes, concat)
@@ -110,6 +113,7 @@ def train_head(
             cache=cache,
             runs=runs,
             name=name,
+            tensorboard=tensorboard,
             progress=display,
         )
     warn_of(trained.run.notes, trained.data)

@@ -39,6 +39,7 @@ def command(
     ] = False,
     runs: Annotated[Path, typer.Option("--runs", help="Folder of the runs.")] = Path("runs"),
     name: options.Name = None,
+    tensorboard: options.TensorBoard = None,
     cache: options.Cache = None,
     rehash: options.Rehash = False,
     json: options.Json = False,
@@ -52,11 +53,11 @@ def command(
     """
     from featstore.datasets.sources import Source
     from featstore.extraction.recipe_grid import make_recipes
-    from featstore.heads.registry import HEADS
+    from featstore.heads.registry import entry_of
     from featstore.training.job import check_side_by_side, train
 
     head = replace(head, parameters=chosen_parameters(settings, parameters))
-    recipe["model"] = recipe["model"] or HEADS[head.head].base or []
+    recipe["model"] = recipe["model"] or entry_of(head.head).base or []
     recipes = make_recipes(head.seed, **recipe)
     check_side_by_side(recipes, concat)
     with displayed(not quiet) as progress:
@@ -72,6 +73,7 @@ def command(
             cache=options.chosen_cache(cache, rehash),
             runs=runs,
             name=name,
+            tensorboard=tensorboard,
             command=command_line(),
             progress=progress,
         )

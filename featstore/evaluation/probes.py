@@ -16,7 +16,7 @@ from featstore.evaluation.simultaneous import single_error
 from featstore.evaluation.units import Units
 from featstore.images.probe import Probe
 from featstore.system.figures import figure, in_points, interval, percent
-from featstore.system.text import Table
+from featstore.system.text import Shown, Table
 
 _ALMOST_ALL, _LITTLE = 0.8, 0.2  # of what the accuracy is above that of always answering the commonest class
 
@@ -53,8 +53,8 @@ class ProbeEffect:
         }
 
 
-@dataclass(frozen=True, kw_only=True)
-class Probing:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Probing(Shown):
     """The effects of several probes on one split.
 
     Attributes:

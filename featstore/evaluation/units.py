@@ -30,7 +30,7 @@ class Units:
     @classmethod
     def single(cls, n: int) -> Units:
         """Return n images that are a unit each."""
-        return cls(np.arange(n).astype(str))
+        return cls(np.arange(n))
 
     def __len__(self) -> int:
         """Return the number of units."""

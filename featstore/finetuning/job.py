@@ -26,6 +26,7 @@ from featstore.runs.measuring import measure_splits
 from featstore.runs.moves import moved_notes
 from featstore.runs.recipes import cache_of
 from featstore.runs.run import Run
+from featstore.runs.tensorboard import check_logs, log_run
 from featstore.runs.titles import tuned_title
 from featstore.system.environment import utc_now, versions
 from featstore.system.files import file_digest, write_whole
@@ -71,18 +72,20 @@ def fine_tune_run(
     cache: CacheLike = None,
     runs: OnePath | None = None,
     name: str | None = None,
+    tensorboard: OnePath | None = None,
     command: str | None = None,
     progress: Progress | None = None,
 ) -> FineTuned:
     """Train the top of the base of `head_run` together with its head; see `featstore.fine_tune`.
 
-    command: the command line that the run records.
+    tensorboard: folder of logs that TensorBoard shows. command: the command line that the run records.
     """
     start = time.perf_counter()
     root = Path(one_path(runs, "runs")) if runs else _folder_of(head_run)
     check_fine_tunable(head_run, choice, views, augment, settings)
     check_root(root)
     check_name(root, name)
+    logs = check_logs(tensorboard)
     setup = set_up_fine_tuning(
         head_run,
         data,
@@ -100,12 +103,17 @@ def fine_tune_run(
 
     def save() -> FineTuned:
         times = _Times(start=start, ready=ready, trained=time.perf_counter())
-        return _save(setup, settings, root, name, times, command=command, interrupted=interrupted)
+        saved = _save(setup, settings, root, name, times, command=command, interrupted=interrupted)
+        if interrupted:
+            log_run(saved.run, logs)
+        return saved
 
     with saved_if_interrupted(lambda: setup.trainer.improved, lambda: save().run, progress):
         setup.trainer.train(progress.steps("fine-tuning") if progress else None)
         interrupted = False
-        return save()
+        tuned = save()
+    log_run(tuned.run, logs)
+    return tuned
 
 
 def _folder_of(run: Run) -> Path:

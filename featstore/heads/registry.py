@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import fields, replace
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast
 
 from featstore.errors import UsageError
 from featstore.heads.baseline_parameters import (
@@ -31,7 +31,8 @@ from featstore.heads.keras_parameters import (
     ScratchCnnParameters,
     VggFcParameters,
 )
-from featstore.heads.parameters import parse_parameters
+from featstore.heads.parameters import HeadParameters, parse_parameters
+from featstore.system.fields import Besides
 from featstore.system.words import did_you_mean, spelled_as
 
 if TYPE_CHECKING:
@@ -61,6 +62,7 @@ HeadName = Literal[
     "majority",
     "ensemble",
 ]
+OWN_HEAD = Besides("module:Class", r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 _POST = "Keras blog 2016, Building powerful image classification models using very little data"
 
 
@@ -258,18 +260,61 @@ HEADS: dict[HeadName, HeadEntry] = {
 }
 
 
+_ESTIMATOR = HeadEntry(
+    "featstore.heads.estimator",
+    "EstimatorHead",
+    HeadParameters,  # those of its constructor are known when its module is imported: see `parameters_of`
+    layers="an estimator of scikit-learn, or of your own",
+    source="its module",
+    stops_on_val=False,
+    is_network=False,
+)
+
+
+def is_own(name: str) -> bool:
+    """Return whether the name is that of an estimator outside of the table, as in `module:Class`."""
+    return OWN_HEAD.allows(name)
+
+
+def entry_of(name: str) -> HeadEntry:
+    """Return the entry of a head of the table, or that of all estimators outside of it; raises UsageError.
+
+    No module of the user's is imported, since the name may come from the file of a stranger.
+    """
+    return _ESTIMATOR if is_own(name) else HEADS[settle_head(name)]
+
+
+def parameters_of(name: str) -> type[Any]:
+    """Return the dataclass of what a user can set; the module of an estimator outside of the table is imported."""
+    if not is_own(name):
+        return entry_of(name).parameters
+    kind: type[Any] = import_module(_ESTIMATOR.module).estimator_parameters(name)
+    return kind
+
+
+def check_saveable(name: str, parameters: Mapping[str, Any]) -> None:
+    """Raise UsageError if a run could not keep the head, before any work is done."""
+    if is_own(name):
+        import_module(_ESTIMATOR.module).check_saveable(name, parameters)
+
+
 def settle_head(name: str) -> HeadName:
-    """Return the head that `name` spells; raises UsageError if there is none."""
+    """Return the head that `name` spells; raises UsageError if there is none.
+
+    An estimator of the user's own is a head as well, though its name is not one of the table.
+    """
+    if is_own(name):
+        return cast(HeadName, name)
     found = next((head for head in HEADS if head == spelled_as(name, HEADS)), None)
     if found is None:
-        remedies = [f"use one of {', '.join(HEADS)}", did_you_mean(name, HEADS)]
+        remedies = [f"use one of {', '.join(HEADS)}, or {OWN_HEAD.words}", did_you_mean(name, HEADS)]
         raise UsageError(f"head {name!r} is not known: {'; '.join(filter(None, remedies))}")
     return found
 
 
 def check_network(name: str) -> None:
     """Raise UsageError if the head is none that can be written as a network."""
-    if not HEADS[settle_head(name)].is_network:
+    if not entry_of(name).is_network:
         networks = ", ".join(head for head, entry in HEADS.items() if entry.is_network)
         raise UsageError(f"head {name}: has no layers, so it cannot be fine-tuned or drawn; train one of {networks}")
 
@@ -285,7 +330,11 @@ def make_head(name: str, parameters: Mapping[str, Any] | None = None) -> Head:
     Raises UsageError for an unknown head or parameter, and for a wrong value.
     """
     settled = settle_head(name)
-    entry = HEADS[settled]
+    entry = entry_of(settled)
     kind = getattr(import_module(entry.module), entry.attribute)
-    head: Head = kind(**parse_parameters(entry.parameters, settled, parameters or {}))
+    head: Head
+    if is_own(settled):
+        head = kind(name=settled, parameters=dict(parameters or {}))
+    else:
+        head = kind(**parse_parameters(entry.parameters, settled, parameters or {}))
     return head

@@ -69,12 +69,10 @@ class Evaluation(Shown):
 
     def parts(self) -> Iterator[str | Table]:
         """Yield the metrics and the remarks, the probes, and what was answered to images without labels."""
-        from featstore.evaluation.metrics import metrics_table
         from featstore.evaluation.remarks import remark_line
+        from featstore.evaluation.shown import metrics_parts
 
-        if self.metrics:
-            yield metrics_table(self.metrics)
-        yield from map(remark_line, self.remarks)
+        yield from metrics_parts(self.metrics, self.remarks) if self.metrics else map(remark_line, self.remarks)
         if self.probing:
             yield from self.probing.parts()
         if self.unmeasured:

@@ -7,14 +7,14 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, fields
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from featstore.errors import RunError
-from featstore.evaluation.metrics import Metrics, UsedFor, describe_splits, metrics_table
-from featstore.evaluation.remarks import remark_line
+from featstore.evaluation.metrics import Metrics, UsedFor, describe_splits
 from featstore.evaluation.repeats import FoldEstimate
+from featstore.evaluation.shown import metrics_parts
 from featstore.extraction.recipe import Recipe
-from featstore.heads.registry import HEADS, HeadName, make_head
+from featstore.heads.registry import entry_of, make_head
 from featstore.runs.fine_tuning import FineTuning
 from featstore.runs.hints import to_hint
 from featstore.runs.measuring import use_of_validation
@@ -113,7 +113,7 @@ class Run(Shown):
     @property
     def use_of_val(self) -> UsedFor:
         """What the training used its validation split for."""
-        stops = self.fine_tuning is not None or HEADS[cast(HeadName, self.head)].stops_on_val
+        stops = self.fine_tuning is not None or entry_of(self.head).stops_on_val
         return use_of_validation(stops=stops, calibrates=self.temperature is not None)
 
     @pinned()
@@ -226,15 +226,14 @@ class Run(Shown):
         return scale(np.concatenate(probabilities), self.temperature)
 
     def parts(self) -> Iterator[str | Table]:
-        """Yield an interruption, the views, the metrics, the remarks, what training chose, and the folder."""
+        """Yield an interruption, the views, the metrics with the remarks, what training chose, and the folder."""
         if self.interrupted:
             yield f"interrupted after {self.chosen['epochs']} epochs: the best of them"
         if views := self.describe_views():
             yield views
-        yield metrics_table(self.metrics)
+        yield from metrics_parts(self.metrics, self.remarks)
         if self.folds:
             yield self.folds.line()
-        yield from map(remark_line, self.remarks)
         chosen = ", ".join(
             f"{key} {value}" if isinstance(value, str) else f"{key} {value:g}" for key, value in self.chosen.items()
         )

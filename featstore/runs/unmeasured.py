@@ -10,7 +10,7 @@ import numpy as np
 
 from featstore.runs.image_answers import ImageAnswers
 from featstore.system.figures import figure, percent
-from featstore.system.text import Table, count
+from featstore.system.text import Shown, Table, count
 
 LEAST_SURE = 5  # images that are named
 _QUANTILES = (0.0, 0.1, 0.25, 0.5, 0.75, 1.0)
@@ -48,8 +48,8 @@ class UnsureAnswer(NamedTuple):
     probability_of_second: float
 
 
-@dataclass(frozen=True, kw_only=True)
-class Unmeasured:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Unmeasured(Shown):
     """The answers to images without labels.
 
     Attributes:

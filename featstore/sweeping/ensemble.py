@@ -8,8 +8,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from featstore.evaluation.metrics import log_losses
 from featstore.evaluation.paired import Difference
+from featstore.evaluation.probability_scores import log_losses
 from featstore.evaluation.units import ERROR, Units
 from featstore.sweeping.scoring import Score
 from featstore.sweeping.settings import By

@@ -19,7 +19,7 @@ from featstore.extraction.cache import CacheLike
 from featstore.extraction.pipeline import extract_augmented
 from featstore.extraction.plan import Plan
 from featstore.extraction.recipe import Recipe
-from featstore.heads.registry import HEADS, HeadName
+from featstore.heads.registry import HeadName, entry_of
 from featstore.runs.folders import check_name, check_root
 from featstore.sweeping.result import Sweep, SweepRow, findings_of
 from featstore.sweeping.settings import SweepSettings
@@ -146,7 +146,7 @@ def _check_heads(scope: Scope) -> None:
     if not scope.heads:
         raise UsageError(f"{param('heads')}: expected at least one head, found none")
     for name in scope.heads:
-        own = HEADS[name].base
+        own = entry_of(name).base
         if own and any(recipe.model != own for recipe in scope.recipes):
             raise UsageError(f"head {name}: is for the base {own} only; use {param('model', own)}")
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from featstore.errors import FeatstoreError
 from featstore.evaluation.averaging import predict_views
-from featstore.evaluation.metrics import log_losses
+from featstore.evaluation.probability_scores import log_losses
 from featstore.evaluation.temperature import choose_temperature, scale
 from featstore.evaluation.units import Units
 from featstore.heads.baseline import Rows

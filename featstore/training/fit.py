@@ -150,6 +150,11 @@ class HeadFit:
         )
         self._seconds = 0.0
 
+    @property
+    def rows(self) -> tuple[NDArray[np.float32], NDArray[np.intp]]:
+        """The rows (n, ...) that the head is trained on, and their classes (n,)."""
+        return self._rows[:2]
+
     def run(self, on_step: OnStep | None = None) -> None:
         """Train the head on the training split."""
         X, y, groups = self._rows

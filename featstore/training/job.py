@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from featstore.datasets.manifest import Manifest
 from featstore.datasets.sources import Source
@@ -20,6 +20,7 @@ from featstore.runs.folders import check_name, check_root, publish_run
 from featstore.runs.measuring import measure_splits, use_of_validation
 from featstore.runs.moves import moved_notes
 from featstore.runs.run import Run
+from featstore.runs.tensorboard import check_logs, log_run
 from featstore.system.environment import utc_now, versions
 from featstore.system.files import file_digest
 from featstore.system.paths import OnePath, one_path
@@ -61,6 +62,7 @@ def train(
     cache: CacheLike = None,
     runs: OnePath = DEFAULT_RUNS,
     name: str | None = None,
+    tensorboard: OnePath | None = None,
     command: str | None = None,
     chosen_by: str | None = None,
     progress: Progress | None = None,
@@ -75,22 +77,24 @@ def train(
     folds, seeds: the head is also measured by cross-validation, once for each seed, and the run says what was found. It
     is trained on the splits in any case.
 
-    name: that of the run's folder. command: the command line that the run records. chosen_by: how the head was chosen,
-    as a remark that comes first.
+    name: that of the run's folder. tensorboard: folder of logs that TensorBoard shows. command: the command line that
+    the run records. chosen_by: how the head was chosen, as a remark that comes first.
     """
-    from featstore.heads.registry import HEADS, make_head
+    from featstore.heads.registry import check_saveable, entry_of, make_head
 
     start = time.perf_counter()
     _check_repeats(folds, seeds)
     head = head or HeadRecipe()
     estimator = make_head(head.head, head.parameters)
+    check_saveable(head.head, head.parameters)
     root = Path(one_path(runs, "runs"))
     check_root(root)
     check_name(root, name)
+    logs = check_logs(tensorboard)
     recipes = [recipes] if isinstance(recipes, Recipe) else list(recipes)
     head.check(recipes)
-    own = HEADS[head.head].base
-    recipes = [HEADS[head.head].with_preferred_pool(recipe) for recipe in recipes]
+    own = entry_of(head.head).base
+    recipes = [entry_of(head.head).with_preferred_pool(recipe) for recipe in recipes]
     if own and any(recipe.model != own for recipe in recipes):
         raise UsageError(f"head {head.head}: is for the base {own} only; use {param('model', own)}")
     tell_assumptions(recipes, progress)
@@ -105,7 +109,7 @@ def train(
     def save() -> Run:
         fitted = fit.result()
         seconds = {"features": extracted - start, "fit": fitted.seconds, "total": time.perf_counter() - start}
-        return _save(
+        saved = _save(
             prepared,
             summary,
             head,
@@ -119,11 +123,15 @@ def train(
             interrupted=interrupted,
             estimated=estimated,
         )
+        if interrupted:
+            log_run(saved, logs)
+        return saved
 
     with saved_if_interrupted(lambda: estimator.is_trained, save, progress):
         fit.run(progress.steps(head.head) if progress else None)
         interrupted = False
         run = save()
+    log_run(run, logs)
     return TrainResult(run, prepared.manifest, summary, prepared.features)
 
 
@@ -171,10 +179,10 @@ def _save(
 ) -> Run:
     """Save the head and its run below `runs`."""
     from featstore.evaluation.remarks import remarks_on
-    from featstore.heads.registry import HEADS
+    from featstore.heads.registry import entry_of
 
     manifest, estimator = prepared.manifest, fitted.estimator
-    use_of_val = use_of_validation(stops=HEADS[head.head].stops_on_val, calibrates=fitted.temperature is not None)
+    use_of_val = use_of_validation(stops=entry_of(head.head).stops_on_val, calibrates=fitted.temperature is not None)
     metrics = measure_splits(fitted.probabilities, fitted.pictures, manifest.classes, use_of_val)
     remarks = remarks_on(metrics, remark_on_training(estimator))
     if estimated is None:
@@ -185,7 +193,7 @@ def _save(
         run = Run(
             folder=folder,
             head=head.head,
-            parameters=_parameters(estimator),
+            parameters=estimator.settings(),
             chosen=estimator.selected(),
             recipes=tuple(plan.recipe.at_absolute_paths() for plan in prepared.plans),
             specs=tuple(part.spec for plan in prepared.plans for part in plan.parts),
@@ -214,7 +222,3 @@ def _save(
         return run
 
     return publish_run(runs, name, build)
-
-
-def _parameters(estimator: Any) -> dict[str, Any]:
-    return {key: value for key, value in vars(estimator).items() if not key.startswith("_")}

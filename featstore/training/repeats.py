@@ -84,7 +84,7 @@ def fit_repeatedly(
     """
     import numpy as np
 
-    from featstore.evaluation.metrics import log_losses
+    from featstore.evaluation.probability_scores import log_losses
     from featstore.evaluation.repeats import Repeats
     from featstore.heads.registry import make_head
 

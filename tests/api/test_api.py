@@ -26,7 +26,10 @@ from helpers.cli import call
 from helpers.photos import write_photos
 from helpers.specs import SPEC
 
-VERBS = ("check_base", "extract", "train_head", "compare", "sweep", "fine_tune", "evaluate", "predict")
+VERBS = (
+    *("check_base", "extract", "train_head", "find_lr", "compare", "learning_curve", "sweep", "fine_tune", "evaluate"),
+    "predict",
+)
 
 TEN_CALLS = """
 import featstore
@@ -129,7 +132,7 @@ def test_the_docstrings_name_every_parameter(verb: str) -> None:
         assert f"\n    {'**' if p.kind is p.VAR_KEYWORD else ''}{name}: " in text
     assert "\nReturns:\n" in text
     assert "\nRaises:\n" in text
-    assert ("\nWarns:\n" in text) == (verb not in ("check_base", "extract", "predict"))
+    assert ("\nWarns:\n" in text) == (verb not in ("check_base", "extract", "find_lr", "predict"))
 
 
 @pytest.fixture(scope="module")
@@ -257,10 +260,13 @@ TAKE_PATHS: dict[str, Opener] = {
     "Cache": lambda path: featstore.Cache(path).keys(),
     "Recipe": lambda path: featstore.Recipe(model=path).source(),
     "check_base": lambda path: featstore.check_base(path, model="tiny"),
+    "compare_runs": lambda path: featstore.compare_runs([path, path]),
     "compare": lambda path: featstore.compare(path, model="pixels", size=8),
     "evaluate": lambda path: featstore.evaluate(path, path),
     "extract": lambda path: featstore.extract(path, model="pixels", size=8),
     "fine_tune": lambda path: featstore.fine_tune(path, path),
+    "learning_curve": lambda path: featstore.learning_curve(path, model="pixels", size=8),
+    "find_lr": lambda path: featstore.find_lr(path, model="pixels", size=8),
     "list_runs": lambda path: featstore.list_runs(path),
     "load_run": lambda path: featstore.load_run(path),
     "predict": lambda path: featstore.predict(path, path),
@@ -279,12 +285,14 @@ TAKE_NONE = {
         "Extraction",
         "FeatureSpec",
         "FineTuned",
+        "LearningCurve",
+        "FoundRate",
         "Manifest",
         "Prediction",
         "Progress",
         "Sweep",
     ),
-    *("RunList", "Run", "Table", "complete_splits", "load_features", "open_features"),
+    *("RunComparison", "RunList", "Run", "Table", "complete_splits", "load_features", "open_features"),
 }
 
 

@@ -104,7 +104,7 @@ def test_all_steps(example: ModuleType, tmp_path: Path, capsys: pytest.CaptureFi
     folder = tmp_path / "steps"
     example.run_steps(example.parse(["--folder", str(folder), "--drawings", "24", "--size", "32", "--epochs", "3"]))
     printed = capsys.readouterr().out
-    assert re.findall(r"^(\d)\. ", printed, re.MULTILINE) == list("1234567")
+    assert re.findall(r"^(\d)\. ", printed, re.MULTILINE) == list("12345678")
     assert "\n40 images, 40 of them computed now" in printed
     predictions = re.findall(r"^(\S+\.png) +(teal|yellow) +(0\.\d+|1\.000) ", printed, re.MULTILINE)
     assert len(predictions) == 16

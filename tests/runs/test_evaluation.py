@@ -287,7 +287,10 @@ def test_json_is_the_only_thing_on_standard_output(work: Path, run: Run, odd: Pa
     assert (result["wrong"], result["probing"], result["unmeasured"]["n"]) == ([], None, 3)
     assert result["run"] == str(run.folder)
     assert {split: list(m) for split, m in result["metrics"].items()} == {
-        "train": ["n", "accuracy", "accuracy_ci95", "by_class", "log_loss", "used_for"]
+        "train": [
+            *("n", "accuracy", "accuracy_ci95", "by_class", "log_loss"),
+            *("scores", "per_class", "confusion", "confused", "used_for"),
+        ]
     }
     by_class = result["metrics"]["train"]["by_class"]
     assert (by_class["classes"], by_class["commonest"], by_class["commonest_share"]) == (2, "discs", 0.5)
@@ -302,8 +305,9 @@ def test_a_table_for_people(work: Path, run: Run, odd: Path) -> None:
     """It has a line for each split; files and images that were left out are on standard error."""
     done = call("evaluate", run.folder, odd, "--cache", work / "cache")
     assert done.code == 0
-    header, line, remark, *rest = done.out.splitlines()
+    header, line, confused, remark, *rest = done.out.splitlines()
     assert header == "split  n  accuracy   95 % interval  commonest  by class  log loss  used for"
+    assert confused == "most confused on train: `stripes` taken for `discs` 1 of 2"
     assert remark.startswith("remark: few images in train: 4 images")
     assert rest[0] == "3 images without a label: nothing can be measured of them; what was answered:"
     assert line.split()[:2] == ["train", "4"]
