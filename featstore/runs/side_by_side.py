@@ -277,6 +277,6 @@ def _names(runs: Sequence[Run]) -> list[str]:
     """Return the names of the runs' folders, or their paths where two are called the same; raises UsageError."""
     folders = [run.folder.resolve() for run in runs]
     if len(folders) < 2 or len({*folders}) < len(folders):
-        raise UsageError(f"{param('runs')}: expected two or more different runs, found {count(len({*folders}), 'run')}")
+        raise UsageError(f"expected two or more different runs to compare, found {len({*folders})}")
     names = [folder.name for folder in folders]
     return [name if names.count(name) == 1 else str(run.folder) for name, run in zip(names, runs, strict=True)]

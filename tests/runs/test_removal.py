@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 from pathlib import Path
 
 import pytest
 
+import featstore
 from featstore.cli import runs_remove
 from featstore.errors import RunError
 from featstore.extraction.recipe import Recipe
@@ -19,6 +21,7 @@ from helpers.cli import call
 from helpers.paths import TESTS
 from helpers.photos import write_photos
 
+PACKAGE = Path(featstore.__file__).parent
 KEPT = TESTS / "format" / "run-version-5"
 
 
@@ -31,8 +34,18 @@ def run(tmp_path: Path) -> Path:
     return folder
 
 
+def test_all_files_of_runs_are_known() -> None:
+    """A file that some module writes into the folder of a run has to be named in FILES, or it would stay behind."""
+    sources = [path.read_text() for package in ("runs", "heads") for path in (PACKAGE / package).glob("*.py")]
+    written = {name for text in sources for name in re.findall(r'folder / "([\w.]+)"', text)}
+    heads = {name for text in sources for name in re.findall(r'^FILE = "([\w.]+)"', text, re.MULTILINE)}
+    assert {"run.json", "curve.csv", "head.npz"} <= written
+    assert "trained.keras" in heads
+    assert written | heads <= {*FILES}
+
+
 def test_all_files_that_a_training_writes_are_known(tmp_path: Path) -> None:
-    """A new one has to be named in FILES, or it would stay behind."""
+    """So nothing stays behind."""
     places = {"cache": tmp_path / "cache", "runs": tmp_path / "runs"}
     run = train(write_photos(tmp_path / "photos", 6), Recipe(model="pixels", size=4), HeadRecipe(), **places).run
     assert {path.name for path in run.folder.iterdir()} <= {*FILES}
@@ -105,7 +118,7 @@ def test_the_record_goes_last(run: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     with pytest.raises(KeyboardInterrupt):
         remove(plan_removal(run))
     monkeypatch.undo()
-    assert done == ["head.npz", "images.csv"]
+    assert done == ["head.npz", "images.csv"]  # of head.npz, images.csv and run.json
     remove(plan_removal(run))
     assert not run.exists()
 

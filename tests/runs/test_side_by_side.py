@@ -186,7 +186,7 @@ def test_images_of_a_group_count_as_one(work: Path, tmp_path: Path) -> None:
 def test_two_different_runs_are_expected(runs: Sequence[Run], given: int) -> None:
     with pytest.raises(UsageError, match="expected two or more different runs"):
         featstore.compare_runs([runs[0]] * given)
-    with pytest.raises(UsageError, match="expected two or more runs or their folders"):
+    with pytest.raises(UsageError, match="`runs`: expected a list of two or more runs"):
         featstore.compare_runs("runs/a")
 
 
