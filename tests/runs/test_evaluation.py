@@ -204,7 +204,9 @@ def test_data_without_labels_are_answered(work: Path, run: Run) -> None:
     assert (seen.quantiles[0.0], seen.quantiles[1.0]) == pytest.approx((surest_last[0], surest_last[-1]))
     lines = str(found).splitlines()
     assert lines[0] == "12 images without a label: nothing can be measured of them; what was answered:"
-    assert any(line.startswith("how sure: half of the answers have a probability of at least 0.") for line in lines)
+    assert any("; half of the answers have a probability of at least 0." in line for line in lines)
+    assert sum(seen.strengths.values()) == 12
+    assert seen.strengths["sure"] == sum(image.strength == "sure" for image in predicted)
     assert seen.least_sure[0].path in str(found)
 
 
