@@ -149,11 +149,12 @@ def test_without_a_test_split_validation_counts(work: Path, tmp_path: Path) -> N
     assert found.notes == tuple(
         f"{name}: 6 of the images chose its temperature, which flatters its log loss" for name in "ab"
     )
-    stops = [replace(made[0], temperature=None), replace(made[1], head="bn-dropout", interrupted=True)]
-    notes = side_by_side._Shared(stops, ["a", "b"]).notes
-    assert notes == [
-        "b: 6 of the images decided when its training ended, which flatters it",
-        "b: its training was interrupted",
+    splits = [load_splits(run) for run in made]
+    shared = side_by_side._held_out_by_all(splits, "ab")
+    stopped = replace(made[1], head="bn-dropout", interrupted=True)
+    assert list(side_by_side._on_images(stopped, splits[1], splits, shared)) == [
+        "6 of the images decided when its training ended, which flatters it",
+        "its training was interrupted",
     ]
 
 
