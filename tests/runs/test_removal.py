@@ -9,6 +9,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+import typer
 
 import featstore
 from featstore.cli import runs_remove
@@ -147,6 +148,16 @@ def test_at_a_terminal_it_asks(run: Path, answer: bool, monkeypatch: pytest.Monk
     assert asked == ["Remove this run?"]
     assert run.exists() is not answer
     assert ("removed 1 run" if answer else "would remove 1 run") in done.out
+
+
+def test_the_end_of_the_input_is_no(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def end(text: str) -> bool:
+        raise typer.Abort
+
+    monkeypatch.setattr(runs_remove.sys.stdin, "isatty", lambda: True)  # type: ignore[attr-defined]
+    monkeypatch.setattr(runs_remove.typer, "confirm", end)  # type: ignore[attr-defined]
+    assert call("runs", "rm", run).code == 0
+    assert len(list(run.iterdir())) == 3
 
 
 def test_one_that_is_no_run_stops_all(run: Path, tmp_path: Path) -> None:
