@@ -7,11 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from featstore.datasets.digests import DigestMemory
 from featstore.datasets.manifest import Manifest, Picture
 from featstore.datasets.options import DataOptions
 from featstore.datasets.sources import DataLike, as_manifest
-from featstore.errors import DataError, RunError, UsageError, param
+from featstore.errors import DataError, RunError, UnreadableImage, UsageError, param
 from featstore.extraction.cache import CacheLike
+from featstore.images.identity import content_digest
+from featstore.images.prefetch import read_file
 from featstore.runs.files import load_splits
 from featstore.runs.recipes import cache_of, complete_rows, plans_of
 from featstore.runs.run import Run
@@ -227,20 +230,31 @@ def _labelled(
     runs: Sequence[Run], manifest: Manifest, digests: set[str], cache: CacheLike, progress: Progress | None
 ) -> list[Picture]:
     """Return the images to measure on, with their labels; a run does not keep these, only the data have them."""
-    labelled = manifest.with_pictures([p for p in manifest.pictures if p.label is not None])
-    if not labelled.pictures:
+    labelled = [p for p in manifest.pictures if p.label is not None]
+    if not labelled:
         raise DataError(
             f"{manifest.source}: has no labels to compare by{f'; {manifest.hint}' if manifest.hint else ''}"
         )
-    chosen = cache_of(runs[0], cache, progress)
-    read = complete_rows(runs[0], labelled, plans_of(runs[0], None, chosen), None, chosen, progress).manifest
-    pictures = [p for p in read.pictures if p.digest in digests]
+    memory = cache_of(runs[0], cache, progress).digests
+    memory.refresh()
+    known = ((p, _digest(p, memory)) for p in labelled)
+    pictures = [p.with_digest(digest) for p, digest in known if digest in digests]
     if not pictures:
         raise DataError(f"{manifest.source}: has none of the images that the runs held out; give other {param('data')}")
     for run in runs:
         if unknown := sorted({p.class_name for p in pictures} - {*run.classes}):
             raise DataError(f"{run.folder}: does not know the class {unknown[0]!r} of {manifest.source}")
     return pictures
+
+
+def _digest(picture: Picture, memory: DigestMemory) -> str | None:
+    """Return the digest of an image, remembered or computed, so that images that do not count need no features."""
+    if remembered := memory.get(picture.path, picture.stat):
+        return remembered
+    try:
+        return content_digest(read_file(picture.path).raw)
+    except UnreadableImage:  # then it is missing, which is told
+        return None
 
 
 def _data_of(runs: Sequence[Run]) -> str:

@@ -109,6 +109,17 @@ def test_images_are_the_same_wherever_they_lie(work: Path, runs: Sequence[Run], 
     assert (found.n, found.notes) == (19, ("1 image of these is not in the data any more",))
 
 
+def test_images_that_do_not_count_need_no_features(work: Path, runs: Sequence[Run], tmp_path: Path) -> None:
+    """Thousands may have been added since; they are hashed, and not run through a base."""
+    shutil.copytree(work / "photos" / "test", tmp_path / "photos")
+    expected, cache = featstore.compare_runs(runs).rows, featstore.Cache(work / "cache")
+    before = [key.rows for key in cache.keys()]  # noqa: SIM118
+    write_photos(tmp_path / "photos", 3, first=90)
+    (tmp_path / "photos" / "discs" / "broken.png").symlink_to("nowhere")
+    assert featstore.compare_runs(runs, tmp_path / "photos").rows == expected
+    assert [key.rows for key in cache.keys()] == before  # noqa: SIM118
+
+
 def test_images_that_one_was_trained_on_are_left_out(work: Path, runs: Sequence[Run], tmp_path: Path) -> None:
     """Another run of the same photos, with other splits."""
     for split in ("train", "test"):
