@@ -16,6 +16,7 @@ from featstore.evaluation.units import Units
 PRIOR = 20  # units for which the head is taken to be as sure as it should be
 SIGNIFICANT = 1.92  # nats: half of the 95 % quantile of chi-square with one degree of freedom
 LIMITS = (1 / 20, 20.0)
+_CLOSE = 1e-6  # of the temperature, relatively
 _LEAST = np.log(np.finfo(np.float64).tiny)
 
 
@@ -78,7 +79,7 @@ def _fit(logits: NDArray[np.float64], shares: NDArray[np.float64], wanted: float
         low, high = (low, factor) if error > 0 else (factor, high)
         step = factor - error / slope if slope > 0 else 0.0
         following = step if low < step < high else float(np.sqrt(low * high))
-        if abs(following / factor - 1) < 1e-9:
+        if abs(following / factor - 1) < _CLOSE:
             break
         factor = following
     return factor
