@@ -17,7 +17,8 @@ from featstore.system.files import read_regular
 
 RECORD = "run.json"
 _HEADS = ("head.npz", "head.keras", "head.skops", "trained.keras")
-FILES = (*_HEADS, IMAGES, "curve.csv", "curve.png", "network.png", "network.svg", RECORD)  # the record is removed last
+_PICTURES = ("curve.png", "reliability.png", "network.png", "network.svg")
+FILES = (*_HEADS, IMAGES, "curve.csv", *_PICTURES, RECORD)  # the record is removed last
 
 
 class Removal(NamedTuple):
