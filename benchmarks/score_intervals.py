@@ -101,7 +101,7 @@ def cover_bootstrap(test: Test, sets: int, seed: int = 0) -> dict[str, float]:
             some = (groups[:, None] * test.group + np.arange(test.group)).ravel()
             f1 = macro_f1(probabilities[some].argmax(axis=1), classes[some])
             area = rank_scores(probabilities[some], classes[some]).auroc
-            drawn["macro_f1"] += [f1.value] if f1 else []
+            drawn["macro_f1"].append(f1.value)
             drawn["auroc"] += [area.value] if area else []
         for name, values in drawn.items():
             low, high = np.quantile(values, (0.025, 0.975)) if values else (0.0, 0.0)

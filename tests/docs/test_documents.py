@@ -40,6 +40,7 @@ NOT_RUN = Counter(
         ("index.md", "installs from the package registry"): 1,
         ("index.md", "ImageNet weights"): 1,
         ("learning-curve.md", "ImageNet weights"): 1,
+        ("numbers.md", "ImageNet weights"): 1,
         ("numbers.md", "takes minutes"): 1,
         ("performance.md", "benchmarks on data that are not shipped"): 1,
         ("posts.md", "ImageNet weights"): 4,
@@ -47,6 +48,7 @@ NOT_RUN = Counter(
         ("results.md", "ImageNet weights"): 3,
         ("results.md", "data that are not shipped"): 1,
         ("runs.md", "ImageNet weights"): 2,
+        ("sweep.md", "ImageNet weights"): 1,
         ("tutorial.md", "ImageNet weights"): 2,
     }
 )
