@@ -28,8 +28,8 @@ def _measure(title: str, heads: tuple[str, ...], scratch: Path) -> None:
     from featstore.system.environment import default_threads
 
     X, pool = _make_pool()
-    search = Search(pool, "log-loss", None, "probabilities", True, 0, math.inf)
-    scope, jobs = Scope((Recipe(model="tiny"),), heads, {}), default_threads()
+    search = Search(pool, "log-loss", None, "probabilities", True, {}, 0, math.inf)
+    scope, jobs = Scope.of([Recipe(model="tiny")], heads, {}), default_threads()
     start = time.perf_counter()
     with Journal(scratch / f"{title}.jsonl", title) as journal, workers(jobs) as work:
         settings = SweepSettings(trials=TRIALS, folds=FOLDS)

@@ -47,6 +47,7 @@ NOT_RUN = Counter(
         ("results.md", "ImageNet weights"): 3,
         ("results.md", "data that are not shipped"): 1,
         ("runs.md", "ImageNet weights"): 2,
+        ("sweep.md", "ImageNet weights"): 1,
         ("tutorial.md", "ImageNet weights"): 2,
     }
 )

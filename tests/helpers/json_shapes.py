@@ -31,7 +31,8 @@ _SHARED = {"metrics": "metrics", "metrics_before": "metrics", "metrics_after": "
 
 _PIXELS = ("--model", "pixels", "--size", "4")
 _TINY = ("--model", "tiny")
-# What is run, in this order, in a folder with `photos`, a file among them that cannot be read, and `new`.
+# What is run, in this order, in a folder with `photos`, a file among them that cannot be read, `new`, and `some.csv`,
+# a table of the photos that has no label for some.
 LIGHT: dict[str, tuple[str, ...]] = {
     "models": ("models",),
     "heads": ("heads",),
@@ -40,7 +41,7 @@ LIGHT: dict[str, tuple[str, ...]] = {
     "features": ("features", "photos", *_PIXELS, "--out", "photos.npz"),
     "train-head": ("train-head", "photos", *_PIXELS, "--set", "C=0.1", "--name", "first"),
     "compare": ("compare", "photos", *_PIXELS, "--head", "logistic", "--set", "C=0.1", "--folds", "2", "--seeds", "2"),
-    "evaluate": ("evaluate", "runs/first", "photos"),
+    "evaluate": ("evaluate", "runs/first", "some.csv", "--probe", "greyscale", "--wrong", "99"),
     "predict": ("predict", "runs/first", "new"),
     "sweep": ("sweep", "photos", *_PIXELS, "--head", "ridge", "--trials", "2", "--name", "second"),
     "learning-curve": ("learning-curve", "photos", *_PIXELS, "--set", "C=0.1"),
@@ -130,6 +131,9 @@ def write_data(folder: Path) -> None:
     """Write the images that the commands are run on."""
     write_photos(folder / "photos", 50)
     (folder / "photos" / "discs" / "broken.png").write_bytes(b"no image")
+    paths = sorted(path.relative_to(folder) for path in (folder / "photos").glob("*/*"))
+    lines = [f"{path},{'' if path.stem.endswith('7') else path.parent.name}" for path in paths]
+    (folder / "some.csv").write_text("\n".join(["path,label", *lines]))
     (folder / "new").mkdir()
     draw("discs", 500).save(folder / "new" / "0.png")
 

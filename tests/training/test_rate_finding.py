@@ -46,7 +46,7 @@ def test_what_has_no_effect_is_refused_before_anything_is_extracted(photos: Path
     """A head that a solver fits, parameters that a range test does not use, and plots of other kinds."""
     done = call("find-lr", "photos", "--model", "tiny", "--head", "logistic")
     assert done.code == 2
-    assert "head logistic: has no learning rate, as a solver finds its optimum; use one of " in done.err
+    assert "head logistic: has no learning rate, as it is not trained in steps; use one of " in done.err
     assert "bn-dropout" in done.err
     for setting in ("rate=0.1", "epochs=3", "schedule=cosine", "patience=2", "monitor=accuracy"):
         done = call("find-lr", "photos", "--model", "tiny", "--head", "linear", "--set", setting)
