@@ -142,7 +142,11 @@ def test_the_seed_reaches_every_random_state() -> None:
         ("nowhere:Head", {}, "module nowhere cannot be imported: ModuleNotFoundError.*the working folder"),
         ("mine:Centers", {}, "module mine has no class Centers; did you mean Centres"),
         ("mine:number", {}, "module mine has no class number"),
-        ("mine:Centres", {"powr": 3}, "head mine:Centres has no parameter 'powr': did you mean power[?] It takes power, random_state"),
+        (
+            "mine:Centres",
+            {"powr": 3},
+            "has no parameter 'powr': did you mean power[?] It takes power, random_state",
+        ),
         ("mine:Labels", {}, "has neither `predict_proba` nor `decision_function`"),
         ("mine:Wrong", {}, r"expected probabilities of shape \(60, 3\), found \(60, 7\)"),
         ("mine:Broken", {}, "its fit failed: KeyError: 'no such"),
