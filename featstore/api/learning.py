@@ -30,6 +30,7 @@ def learning_curve(
     more: int | None = None,
     train_on: TrainOn | None = None,
     average: Average | None = None,
+    calibrate: bool = True,
     val_fraction: float = 0.2,
     test_fraction: float = 0.2,
     val_as_test: bool = False,
@@ -43,12 +44,14 @@ def learning_curve(
     Args:
         data: As for `extract`.
             Splits that it does not bring are made from the content of the images.
-        heads: A head or several: `logistic`, `bn-dropout`, `vgg-fc`, `fc-bn`, `scratch-cnn`.
-        parameters: Parameters of the heads, as in `{"C": 0.1}`; each is used by the heads that have it.
+        heads: Name of a head, or several; `module:Class` for any estimator of scikit-learn or of your own.
+        parameters: Parameters for those of the heads that have them, as in `{"C": 0.1}`.
         draws: How many training sets of each size are drawn.
         more: How many more photos of each class to judge. Default: about half as many as there are.
         train_on: With several views, `plain` trains on one of them, `all` on each. Default: `plain`.
         average: With several views, what is averaged over them. Default: `probabilities`.
+        calibrate: Whether validation images choose a temperature, which makes the probabilities as sure as they should
+            be.
         val_fraction: Share of the images for validation where there is no such split, 0 to 1.
         test_fraction: Share of the images for testing where there are no splits, 0 to 1.
         val_as_test: Whether to measure on the validation split, where there is no test split; training images take its
@@ -91,7 +94,7 @@ def learning_curve(
             recipes[0],
             names,
             parameters or {},
-            HeadRecipe(train_on=train_on, average=average),
+            HeadRecipe(train_on=train_on, average=average, calibrate=calibrate),
             measurement,
             draws=draws,
             more=more,

@@ -52,7 +52,7 @@ def compare_runs(
 
     check_names("option", options, DataKeywords.__annotations__)
     if is_path(runs) or not isinstance(runs, Sequence):
-        raise UsageError(f"{param('runs')}: expected two or more runs or their folders, found {runs!r}")
+        raise UsageError(f"{param('runs')}: expected a list of two or more runs, found {runs!r}")
     named = [loaded(run) for run in runs]
     with displayed(progress) as display:
         return measure_side_by_side(named, data, DataOptions(**options), cache=cache, progress=display)

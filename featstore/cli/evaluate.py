@@ -52,6 +52,9 @@ def command(
             "and nothing else there.",
         ),
     ] = None,
+    all_metrics: Annotated[
+        bool, typer.Option("--all", help="Also print all metrics, with their intervals; --json always has them.")
+    ] = False,
     per_class: Annotated[bool, typer.Option("--per-class", help="Also print the figures of each class.")] = False,
     confusion: Annotated[
         Path | None,
@@ -116,14 +119,17 @@ def command(
     else:
         list_skipped(found.skipped)
         if not (quiet or STANDARD_OUTPUT in (confusion, csv)):
-            _print(found, per_class, wrong)
+            _print(found, all_metrics, per_class, wrong)
     refuse_lost(lost)
 
 
-def _print(found: Evaluation, per_class: bool, most_wrong: int) -> None:
+def _print(found: Evaluation, all_metrics: bool, per_class: bool, most_wrong: int) -> None:
+    from featstore.evaluation.all_metrics import all_metrics_table
     from featstore.runs.image_answers import wrong_table
 
     print(found)
+    if all_metrics and found.metrics:
+        print(f"\nall metrics, with 95 % intervals:\n{all_metrics_table(found.metrics)}")
     if per_class:
         for split, counted in found.confusion.items():
             print(f"\n{split}, by class:\n{counted.table()}")

@@ -31,7 +31,7 @@ def command(
         Measurement, Fields(Measurement, only=["seed", "val_fraction", "test_fraction", "val_as_test"])
     ],
     data_options: Annotated[DataOptions, Fields(DataOptions)],
-    parameters: Annotated[dict[str, Any], HeadParameterOptions()],
+    parameters: Annotated[dict[str, Any], HeadParameterOptions(leave_out=["folds"])],
     settings: options.Settings = [],
     draws: Annotated[int, typer.Option("--draws", min=1, help="How many training sets of each size are drawn.")] = 5,
     more: Annotated[

@@ -52,7 +52,12 @@ def command(
 
 def _is_agreed(planned: Sequence[Removal]) -> bool:
     """Ask the user at a terminal; elsewhere nobody could answer."""
-    return sys.stdin.isatty() and typer.confirm(f"Remove {'this run' if len(planned) == 1 else 'these runs'}?")
+    if not sys.stdin.isatty():
+        return False
+    try:
+        return typer.confirm(f"Remove {'this run' if len(planned) == 1 else 'these runs'}?")
+    except typer.Abort:  # the end of the input is no
+        return False
 
 
 def _print(planned: Sequence[Removal]) -> None:

@@ -240,6 +240,8 @@ def _rank(
                 repeats=m.fitted.repeats,
                 by_class=by_class,
                 log_loss=m.metrics.log_loss,
+                macro_f1=m.fitted.macro_f1,
+                brier=m.fitted.brier,
                 difference_to_best=ranked.difference_to_best.value,
                 difference_ci95=(ranked.difference_to_best.low, ranked.difference_to_best.high),
                 seconds_extract=sum(f.seconds for f in features),

@@ -105,7 +105,7 @@ def measure_learning_curve(
 def _training_sets(prepared: Prepared, draws: int) -> Iterator[Divisions]:
     """Yield the data set with training sets of each size, the smallest first, each in several draws.
 
-    All training images can be drawn in one way only.
+    All training images can be drawn in one way only. Of sizes that large groups make the same, one is kept.
     """
     manifest = prepared.manifest
     train = [p for p in manifest.of_split("train") if p.label is not None]
@@ -116,8 +116,12 @@ def _training_sets(prepared: Prepared, draws: int) -> Iterator[Divisions]:
             f"{manifest.source}: a class has {smallest} training images; a learning curve takes {2 * _LEAST} or more"
         )
     drawn = [nested_subsets(manifest, shares, draw) for draw in range(draws)]
-    for of_size in zip(*drawn, strict=True):
-        yield [[replace(prepared, manifest=subset)] for subset in of_size]
+    before = 0
+    for subsets in zip(*drawn, strict=True):
+        images = sum(len(subset.of_split("train")) for subset in subsets)
+        if before < images < draws * len(train):
+            yield [[replace(prepared, manifest=subset)] for subset in subsets]
+        before = images
     yield [[prepared]]
 
 

@@ -56,7 +56,12 @@ def brier(probabilities: NDArray[Any], truth: NDArray[np.intp]) -> Estimate:
         probabilities: (n, classes).
         truth: (n,) position of the class of each image.
     """
+    squares = squared_distances(probabilities, truth)
+    return Estimate(float(squares.mean()), squares - squares.mean(), float(len(truth)))
+
+
+def squared_distances(probabilities: NDArray[Any], truth: NDArray[np.intp]) -> NDArray[np.float64]:
+    """Return the squared distance (n,) of each image, whose mean is the score of Brier."""
     distances = probabilities.astype(np.float64)
     distances[np.arange(len(truth)), truth] -= 1
-    squares = (distances**2).sum(axis=1) / (2 if probabilities.shape[1] == 2 else 1)
-    return Estimate(float(squares.mean()), squares - squares.mean(), float(len(truth)))
+    return np.asarray((distances**2).sum(axis=1) / (2 if probabilities.shape[1] == 2 else 1))

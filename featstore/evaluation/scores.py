@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featstore.evaluation.answer_scores import macro_f1, matthews
-from featstore.evaluation.estimate import Estimate
 from featstore.evaluation.probability_scores import brier
 from featstore.evaluation.rank_scores import rank_scores
 from featstore.evaluation.units import Units
@@ -36,16 +35,16 @@ class Scores:
         brier_ci95: Its interval.
     """
 
-    macro_f1: float | None
-    macro_f1_ci95: Ends
+    macro_f1: float
+    macro_f1_ci95: tuple[float, float]
     matthews: float | None
     matthews_ci95: Ends
     auroc: float | None
     auroc_ci95: Ends
     average_precision: float | None
     average_precision_ci95: Ends
-    brier: float | None
-    brier_ci95: Ends
+    brier: float
+    brier_ci95: tuple[float, float]
 
 
 def measure_scores(probabilities: NDArray[Any], truth: NDArray[np.intp], units: Units) -> Scores:
@@ -54,24 +53,17 @@ def measure_scores(probabilities: NDArray[Any], truth: NDArray[np.intp], units: 
     `units` says which images belong together in the intervals.
     """
     answers, ranked = probabilities.argmax(axis=1), rank_scores(probabilities, truth)
-
-    def measured(found: Estimate | None, low: float = 0.0, high: float = 1.0) -> tuple[float | None, Ends]:
-        return (None, None) if found is None else (found.value, found.interval(units, low, high))
-
-    f1, f1_ci95 = measured(macro_f1(answers, truth))
-    correlation, correlation_ci95 = measured(matthews(answers, truth), low=-1.0)
-    area, area_ci95 = measured(ranked.auroc)
-    precision, precision_ci95 = measured(ranked.average_precision)
-    square, square_ci95 = measured(brier(probabilities, truth), high=1.0 if probabilities.shape[1] == 2 else 2.0)
+    f1, square = macro_f1(answers, truth), brier(probabilities, truth)
+    correlation = matthews(answers, truth)
     return Scores(
-        macro_f1=f1,
-        macro_f1_ci95=f1_ci95,
-        matthews=correlation,
-        matthews_ci95=correlation_ci95,
-        auroc=area,
-        auroc_ci95=area_ci95,
-        average_precision=precision,
-        average_precision_ci95=precision_ci95,
-        brier=square,
-        brier_ci95=square_ci95,
+        macro_f1=f1.value,
+        macro_f1_ci95=f1.interval(units),
+        matthews=correlation and correlation.value,
+        matthews_ci95=correlation and correlation.interval(units, low=-1.0),
+        auroc=ranked.auroc and ranked.auroc.value,
+        auroc_ci95=ranked.auroc and ranked.auroc.interval(units),
+        average_precision=ranked.average_precision and ranked.average_precision.value,
+        average_precision_ci95=ranked.average_precision and ranked.average_precision.interval(units),
+        brier=square.value,
+        brier_ci95=square.interval(units, high=1.0 if probabilities.shape[1] == 2 else 2.0),
     )

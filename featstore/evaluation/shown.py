@@ -39,7 +39,7 @@ def metrics_table(metrics: Mapping[str, Metrics]) -> Table:
         "95 % interval": [interval(m.accuracy_ci95) for m in metrics.values()],
         "commonest": ["" if c is None else figure(c.commonest_share) for c in of_class],
         "by class": ["" if c is None else figure(c.balanced_accuracy) for c in of_class],
-        "macro F1": ["" if s is None or s.macro_f1 is None else figure(s.macro_f1) for s in scores],
+        "macro F1": ["" if s is None else figure(s.macro_f1) for s in scores],
         "AUROC": ["" if s is None or s.auroc is None else figure(s.auroc) for s in scores],
         "top-5": ["" if m.top5 is None else figure(m.top5) for m in metrics.values()],
         "log loss": [loss(m.log_loss) for m in metrics.values()],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+STRENGTHS = ("sure", "fairly sure", "leaning", "a guess")
 SURE, FAIRLY_SURE = 0.95, 0.8
 _LIKELY = 0.5  # below it an answer is wrong more often than right
 _ABOVE_CHANCE = 0.1  # of two classes chance alone is right in half of the cases, so an answer must be above that

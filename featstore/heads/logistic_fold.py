@@ -9,7 +9,7 @@ from featstore.heads.folds import Fold
 from featstore.heads.logits import loss_and_accuracy, probabilities_of
 from featstore.heads.selection import two_columns
 
-_BLOCK = 8192  # rows in memory once more, at most
+_BLOCK = 1024  # rows that are in memory once more, in float64
 
 
 class LogisticFold:

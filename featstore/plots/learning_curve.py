@@ -12,6 +12,7 @@ from featstore.plots.style import COLOURS, GREY, LABEL, LINE, TICK, TITLE
 from featstore.plots.text import in_our_style
 
 _TITLE_WIDTH = 85  # letters in a line of the title
+_ENTRIES = 4  # in a line of the legend
 
 
 class CurveLine(NamedTuple):
@@ -41,6 +42,7 @@ def draw_learning_curve(lines: Sequence[CurveLine], title: str, kind: Kind = "pn
         for number, (line, label) in enumerate(zip(lines, labels, strict=True)):
             _draw_line(axes, line, label, COLOURS[number % len(COLOURS)], shift=1 + 0.03 * number)
         _draw_axes(axes, sorted({size for line in lines for size in line.sizes}))
+        _draw_legend(figure, axes, any(line.law for line in lines))
         return render(figure, kind)
 
 
@@ -57,7 +59,6 @@ def _draw_line(axes: Any, line: CurveLine, label: str, colour: str, shift: float
 
 
 def _draw_axes(axes: Any, sizes: Sequence[float]) -> None:
-    from matplotlib.lines import Line2D
     from matplotlib.ticker import NullLocator
 
     axes.set_xscale("log")
@@ -67,8 +68,18 @@ def _draw_axes(axes: Any, sizes: Sequence[float]) -> None:
     axes.set_ylabel("accuracy, with its 95 % interval", fontsize=LABEL)
     axes.tick_params(labelsize=TICK)
     axes.grid(alpha=0.3)
+
+
+def _draw_legend(figure: Any, axes: Any, has_law: bool) -> None:
+    """Name the heads below the axes, where no interval can cover them."""
+    from matplotlib.lines import Line2D
+
     handles, names = axes.get_legend_handles_labels()
-    law = Line2D([], [], color=GREY, linewidth=LINE, linestyle="--")
-    legend = axes.legend([*handles, law], [*names, "power law"], loc="lower right", fontsize=TICK, frameon=False)
+    if has_law:
+        handles.append(Line2D([], [], color=GREY, linewidth=LINE, linestyle="--"))
+        names.append("power law")
+    legend = figure.legend(
+        handles, names, loc="outside lower center", ncols=min(len(names), _ENTRIES), fontsize=TICK, frameon=False
+    )
     for text in legend.get_texts():
         text.set_parse_math(False)  # here and above: a dollar sign in a name does not start a formula

@@ -12,6 +12,7 @@ from featstore.datasets.sources import as_manifest
 from featstore.datasets.summary import DataSummary, summarize
 from featstore.errors import DataError, param
 from featstore.extraction.cache import CacheLike
+from featstore.extraction.pipeline import Extraction
 from featstore.images.probe import Probe
 from featstore.runs.files import group_digest, load_splits, load_trained_groups
 from featstore.runs.image_answers import ImageAnswers
@@ -24,9 +25,6 @@ from featstore.system.pinned import pinned
 from featstore.system.text import Shown, Table, listed
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
     from featstore.evaluation.confusion import Confusion
     from featstore.evaluation.metrics import Metrics
     from featstore.evaluation.probes import Probing
@@ -34,7 +32,6 @@ if TYPE_CHECKING:
     from featstore.system.progress import Progress
 
 NEW = "new"  # the split of images that were not in the data set of the run, if the data set has no splits
-_JUDGED = ("test", NEW, "val", "train")  # probes are measured on the first of these that there is
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -96,7 +93,7 @@ def evaluate_run(
     """
     from featstore.evaluation.confusion import count_confusion
     from featstore.evaluation.metrics import columns_of, compute_metrics
-    from featstore.evaluation.remarks import remarks_on
+    from featstore.evaluation.remarks import judged_split, remarks_on
     from featstore.features.arrays import labels_of, units_of
     from featstore.runs.unmeasured import sum_up
 
@@ -106,23 +103,28 @@ def evaluate_run(
     _check_labels(run, given, changes)
     summarize(given).tell(progress)
     splits = load_splits(run)
-    manifest, probabilities = predictor.predict(given)
-    answers = _answers(run, manifest, splits, probabilities)
+    extraction = predictor.complete(given)
+    manifest = extraction.manifest
+    answers = _answers(predictor, extraction, splits)
     metrics, confusion = {}, {}
     places_of = _by_split(answers)
     for split, places in places_of.items():
         pictures = [manifest.pictures[place] for place in places]
         labels, units = labels_of(pictures), units_of(pictures)
         use = used_for(pictures, splits, run.use_of_val)
-        metrics[split] = compute_metrics(probabilities[places], labels, run.classes, units, use)
-        confusion[split] = count_confusion(probabilities[places], columns_of(labels, run.classes), run.classes, units)
+        metrics[split] = compute_metrics(answers.probabilities[places], labels, run.classes, units, use)
+        confusion[split] = count_confusion(
+            answers.probabilities[places], columns_of(labels, run.classes), run.classes, units
+        )
     if given.classes and not metrics:
         path, reason = manifest.skipped[-1]
         raise DataError(f"{manifest.source}: no labelled image could be read; the last: {path}: {reason}")
     probing = None
     if changes:
-        split = next(split for split in _JUDGED if split in metrics)
-        probing = probe_split(predictor, changes, manifest, split, places_of[split], metrics[split], probabilities)
+        split = judged_split(metrics) or next(iter(metrics))
+        probing = probe_split(
+            predictor, changes, manifest, split, places_of[split], metrics[split], answers.probabilities
+        )
     unlabelled = [place for place, label in enumerate(answers.labels) if label is None]
     # What the run was trained on counts here, not what a training split of these data holds.
     leaks = (*trained_on_notes(splits, manifest), *_group_notes(run, splits, manifest))
@@ -157,15 +159,22 @@ def _check_labels(run: Run, manifest: Manifest, changes: Sequence[Probe]) -> Non
         )
 
 
-def _answers(
-    run: Run, manifest: Manifest, splits: Mapping[str, str], probabilities: NDArray[np.float64]
-) -> ImageAnswers:
-    """Return the answers to the images of `manifest`; `splits` are those of the run, by content digest."""
-    pictures = manifest.pictures
+def _answers(predictor: Predictor, extraction: Extraction, splits: Mapping[str, str]) -> ImageAnswers:
+    """Return the answers to the images of `extraction`; `splits` are those of the run, by content digest."""
+    import numpy as np
+
+    pictures, classes = extraction.manifest.pictures, predictor.run.classes
+    split_of = [p.split or splits.get(p.digest, NEW) for p in pictures]
+    probabilities = np.empty((len(pictures), len(classes)))
+    together: dict[tuple[str, bool], list[int]] = {}
+    for place, picture in enumerate(pictures):
+        together.setdefault((split_of[place], picture.label is None), []).append(place)
+    for places in together.values():
+        probabilities[places] = predictor.predict([pictures[place] for place in places], extraction)
     return ImageAnswers(
-        classes=run.classes,
+        classes=classes,
         paths=tuple(p.path for p in pictures),
-        splits=tuple(p.split or splits.get(p.digest, NEW) for p in pictures),
+        splits=tuple(split_of),
         labels=tuple(p.label for p in pictures),
         probabilities=probabilities,
     )

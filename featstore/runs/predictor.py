@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
-from featstore.datasets.manifest import Manifest
+from featstore.datasets.manifest import Manifest, Picture
 from featstore.extraction.cache import Cache, CacheLike
+from featstore.extraction.pipeline import Extraction
 from featstore.extraction.plan import Plan
 from featstore.images.probe import Probe
 from featstore.runs.recipes import cache_of, complete_rows, plans_of
@@ -19,13 +20,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from featstore.system.progress import Progress
-
-
-class Predicted(NamedTuple):
-    """The images that can be read, and the probabilities (n, classes) of each."""
-
-    manifest: Manifest
-    probabilities: NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -44,14 +38,19 @@ class Predictor:
         found = cache_of(run, cache, progress)
         return cls(run, plans_of(run, weights, found), weights, found, progress)
 
-    def predict(self, manifest: Manifest, probe: Probe | None = None) -> Predicted:
-        """Complete the rows of the images of `manifest`, and predict them. Raises DataError if none can be read."""
+    def complete(self, manifest: Manifest, probe: Probe | None = None) -> Extraction:
+        """Complete the rows of the images of `manifest`; raises DataError if none can be read."""
+        plans = [_changed(plan, probe) for plan in self.plans] if probe else self.plans
+        return complete_rows(self.run, manifest, plans, self.weights, self.cache, self.progress)
+
+    def predict(self, pictures: Sequence[Picture], extraction: Extraction) -> NDArray[np.float64]:
+        """Return the probabilities (n, classes) of some of the pictures of an `extraction` from `complete`.
+
+        The last digits depend on which pictures are predicted together: a split alone has the figures of its training.
+        """
         from featstore.features.views import load_in_blocks
 
-        plans = [_changed(plan, probe) for plan in self.plans] if probe else self.plans
-        extraction = complete_rows(self.run, manifest, plans, self.weights, self.cache, self.progress)
-        blocks = load_in_blocks(extraction.manifest.pictures, extraction.plans, self.cache)
-        return Predicted(extraction.manifest, self.run.predict_blocks(blocks))
+        return self.run.predict_blocks(load_in_blocks(pictures, extraction.plans, self.cache))
 
 
 def _changed(plan: Plan, probe: Probe) -> Plan:

@@ -50,9 +50,10 @@ def probe_split(
     some = manifest.with_pictures(pictures)
     changed = {}
     for probe in probes:
-        found, changed[probe] = predictor.predict(some, probe)
-        if len(found) < len(pictures):
-            path, reason = found.skipped[-1]
+        extraction = predictor.complete(some, probe)
+        if len(extraction.manifest) < len(pictures):
+            path, reason = extraction.manifest.skipped[-1]
             raise DataError(f"{path}: cannot be changed for {param('probe', str(probe))}: {reason}; leave it out")
+        changed[probe] = predictor.predict(extraction.manifest.pictures, extraction)
     truth = classes_of(pictures, predictor.run.classes)
     return compare_probes(split, metrics, probabilities[list(places)], changed, truth, units_of(pictures))

@@ -16,8 +16,9 @@ from featstore.runs.run import FORMAT
 from featstore.system.files import read_regular
 
 RECORD = "run.json"
-_HEADS = ("head.npz", "head.keras", "head.skops", "trained.keras")
-FILES = (*_HEADS, IMAGES, "curve.csv", "curve.png", "network.png", "network.svg", RECORD)  # the record is removed last
+_HEADS = ("head.npz", "head.keras", "head.skops", "heads.zip", "trained.keras")
+_PICTURES = ("curve.png", "reliability.png", "network.png", "network.svg")
+FILES = (*_HEADS, *_PICTURES, "curve.csv", IMAGES, RECORD)  # the record is removed last
 
 
 class Removal(NamedTuple):

@@ -7,11 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from featstore.datasets.digests import DigestMemory
 from featstore.datasets.manifest import Manifest, Picture
 from featstore.datasets.options import DataOptions
 from featstore.datasets.sources import DataLike, as_manifest
-from featstore.errors import DataError, RunError, UsageError, param
+from featstore.errors import DataError, RunError, UnreadableImage, UsageError, param
 from featstore.extraction.cache import CacheLike
+from featstore.images.identity import content_digest
+from featstore.images.prefetch import read_file
 from featstore.runs.files import load_splits
 from featstore.runs.recipes import cache_of, complete_rows, plans_of
 from featstore.runs.run import Run
@@ -144,18 +147,19 @@ def measure_side_by_side(
     from featstore.evaluation.ranking import CellResult, joint_error, rank
     from featstore.features.arrays import labels_of, units_of
 
-    names = _names(runs)
-    shared = _Shared(runs, names)
+    names, splits = _names(runs), [load_splits(run) for run in runs]
+    shared = _held_out_by_all(splits, names)
     manifest = as_manifest(_data_of(runs) if data is None else data, options, cache)
-    pictures = _labelled(runs, manifest, shared, cache, progress)
+    pictures = _labelled(runs, manifest, shared.digests, cache, progress)
     labels, units = labels_of(pictures), units_of(pictures)
-    cells, notes = [], [*shared.notes]
-    for run, name in zip(runs, names, strict=True):
+    cells, notes = [], []
+    for run, name, its_splits in zip(runs, names, splits, strict=True):
         probabilities = _predict(run, pictures, cache, progress)
         truth = columns_of(labels, run.classes)
         right = (probabilities.argmax(axis=1) == truth).astype(float)
         cells.append(CellResult({"run": name}, right, float(log_losses(probabilities, truth).mean())))
-        notes += _on_other_figures(run, name, shared, len(pictures), float(right.mean()))
+        told = (*_on_images(run, its_splits, splits, shared), *_on_figures(run, its_splits, shared, right))
+        notes += [f"{name}: {text}" for text in told]
     missing = len(shared.digests - {p.digest for p in pictures})
     if missing:
         notes.append(f"{count(missing, 'image')} of these {'is' if missing == 1 else 'are'} not in the data any more")
@@ -171,68 +175,86 @@ def measure_side_by_side(
     )
 
 
-class _Shared:
-    """The images that all runs held out: those of all test splits, or those that none was trained on.
-
-    digests: their digests. described: what they are. split: the split of all of them, or None. notes: which images are
-    left out, and whose figures are too good.
-    """
-
-    def __init__(self, runs: Sequence[Run], names: Sequence[str]) -> None:
-        splits = [load_splits(run) for run in runs]
-        self.split: str | None = "test"
-        self.digests = _in_all(splits, ("test",))
-        self.described = "the images that are in the test split of every run"
-        if not self.digests:
-            self.split, self.digests = None, _in_all(splits, ("test", "val"))
-            self.described = "the images that every run has in its validation or test split"
-        if not self.digests:
-            raise RunError(
-                f"no image is held out by all of {listed(names)}: one was trained on what another was tested on, or "
-                "they are of other data; evaluate them on images that are new to all"
-            )
-        self.notes: list[str] = []
-        for run, name, found in zip(runs, names, splits, strict=True):
-            held_out = _digests(found, "test") or _digests(found, "val")
-            left = held_out - self.digests
-            trained = sum(any(other.get(digest) == "train" for other in splits) for digest in left)
-            if left:
-                why = f", {trained} of them since another run was trained on them" if trained else ""
-                self.notes.append(f"{name}: {len(left)} of its {len(held_out)} held-out images are left out{why}")
-            used = sum(found[digest] == "val" for digest in self.digests)
-            if used and run.use_of_val != "measuring":
-                self.notes.append(f"{name}: {used} of the images {_FLATTERED[run.use_of_val]}")
-            if run.interrupted:
-                self.notes.append(f"{name}: its training was interrupted")
+_Splits = Mapping[str, str]  # the split of each image of a run, by the digest of the image
 
 
-def _in_all(splits: Sequence[Mapping[str, str]], wanted: tuple[str, ...]) -> set[str]:
-    """Return the digests of the images that are in one of the splits `wanted` in every run."""
-    return set.intersection(*({d for d, split in found.items() if split in wanted} for found in splits))
+class _HeldOut(NamedTuple):
+    """The images that no run was trained on: their digests, the split that they are in for all, and what they are."""
+
+    digests: set[str]
+    split: str | None
+    described: str
 
 
-def _digests(splits: Mapping[str, str], wanted: str) -> set[str]:
-    return {digest for digest, split in splits.items() if split == wanted}
+def _held_out_by_all(splits: Sequence[_Splits], names: Sequence[str]) -> _HeldOut:
+    """Return the test images of all runs; where there are none, those of validation too; raises RunError for none."""
+    if tested := set.intersection(*(_digests(some, "test") for some in splits)):
+        return _HeldOut(tested, "test", "the images that are in the test split of every run")
+    if held_out := set.intersection(*(_digests(some, "test", "val") for some in splits)):
+        return _HeldOut(held_out, None, "the images that every run has in its validation or test split")
+    raise RunError(
+        f"no image is held out by all of {listed(names)}: one was trained on what another was tested on, or they are "
+        "of other data; evaluate them on images that are new to all"
+    )
+
+
+def _digests(splits: _Splits, *wanted: str) -> set[str]:
+    return {digest for digest, split in splits.items() if split in wanted}
+
+
+def _on_images(run: Run, splits: _Splits, of_all: Sequence[_Splits], shared: _HeldOut) -> Iterator[str]:
+    """Yield notes on a run: which of its held-out images do not count, and what it used those that do for."""
+    held_out = _digests(splits, "test") or _digests(splits, "val")
+    left_out = held_out - shared.digests
+    if left_out:
+        trained = sum(any(other.get(digest) == "train" for other in of_all) for digest in left_out)
+        why = f", {trained} of them since another run was trained on them" if trained else ""
+        yield f"{len(left_out)} of its {len(held_out)} held-out images are left out{why}"
+    used = len(shared.digests & _digests(splits, "val"))
+    if used and run.use_of_val in _FLATTERED:
+        yield f"{used} of the images {_FLATTERED[run.use_of_val]}"
+    if run.interrupted:
+        yield "its training was interrupted"
+
+
+def _on_figures(run: Run, splits: _Splits, shared: _HeldOut, right: NDArray[np.float64]) -> Iterator[str]:
+    """Yield a note if a run recorded another accuracy on the very same images."""
+    recorded = run.metrics.get(shared.split or "")
+    if recorded is None or recorded.n != len(right) or _digests(splits, str(shared.split)) != shared.digests:
+        return
+    if abs(recorded.accuracy - right.mean()) > _SAME:
+        yield f"recorded {figure(recorded.accuracy)} on these images: labels have changed since, or its base"
 
 
 def _labelled(
-    runs: Sequence[Run], manifest: Manifest, shared: _Shared, cache: CacheLike, progress: Progress | None
+    runs: Sequence[Run], manifest: Manifest, digests: set[str], cache: CacheLike, progress: Progress | None
 ) -> list[Picture]:
     """Return the images to measure on, with their labels; a run does not keep these, only the data have them."""
-    labelled = manifest.with_pictures([p for p in manifest.pictures if p.label is not None])
-    if not labelled.pictures:
+    labelled = [p for p in manifest.pictures if p.label is not None]
+    if not labelled:
         raise DataError(
             f"{manifest.source}: has no labels to compare by{f'; {manifest.hint}' if manifest.hint else ''}"
         )
-    chosen = cache_of(runs[0], cache, progress)
-    read = complete_rows(runs[0], labelled, plans_of(runs[0], None, chosen), None, chosen, progress).manifest
-    pictures = [p for p in read.pictures if p.digest in shared.digests]
+    memory = cache_of(runs[0], cache, progress).digests
+    memory.refresh()
+    known = ((p, _digest(p, memory)) for p in labelled)
+    pictures = [p.with_digest(digest) for p, digest in known if digest in digests]
     if not pictures:
         raise DataError(f"{manifest.source}: has none of the images that the runs held out; give other {param('data')}")
     for run in runs:
         if unknown := sorted({p.class_name for p in pictures} - {*run.classes}):
             raise DataError(f"{run.folder}: does not know the class {unknown[0]!r} of {manifest.source}")
     return pictures
+
+
+def _digest(picture: Picture, memory: DigestMemory) -> str | None:
+    """Return the digest of an image, remembered or computed, so that images that do not count need no features."""
+    if remembered := memory.get(picture.path, picture.stat):
+        return remembered
+    try:
+        return content_digest(read_file(picture.path).raw)
+    except UnreadableImage:  # then it is missing, which is told
+        return None
 
 
 def _data_of(runs: Sequence[Run]) -> str:
@@ -259,16 +281,6 @@ def _predict(run: Run, pictures: Sequence[Picture], cache: CacheLike, progress: 
     return run.predict_blocks(load_in_blocks(extraction.manifest.pictures, extraction.plans, chosen))
 
 
-def _on_other_figures(run: Run, name: str, shared: _Shared, n: int, accuracy: float) -> Iterator[str]:
-    """Yield a note if a run recorded another accuracy on the very same images."""
-    recorded = run.metrics.get(shared.split or "")
-    splits = load_splits(run)
-    if recorded is None or recorded.n != n or _digests(splits, str(shared.split)) != shared.digests:
-        return
-    if abs(recorded.accuracy - accuracy) > _SAME:
-        yield f"{name}: recorded {figure(recorded.accuracy)} on these images: labels have changed since, or its base"
-
-
 def _row(run: Run, name: str, cell: RankedCell, log_loss: float) -> ComparedRun:
     return ComparedRun(run, name, cell.accuracy, cell.accuracy_ci95, log_loss, cell.difference_to_best)
 
@@ -277,6 +289,6 @@ def _names(runs: Sequence[Run]) -> list[str]:
     """Return the names of the runs' folders, or their paths where two are called the same; raises UsageError."""
     folders = [run.folder.resolve() for run in runs]
     if len(folders) < 2 or len({*folders}) < len(folders):
-        raise UsageError(f"{param('runs')}: expected two or more different runs, found {count(len({*folders}), 'run')}")
+        raise UsageError(f"expected two or more different runs to compare, found {len({*folders})}")
     names = [folder.name for folder in folders]
     return [name if names.count(name) == 1 else str(run.folder) for name, run in zip(names, runs, strict=True)]

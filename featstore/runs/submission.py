@@ -266,14 +266,20 @@ def _only_column(item: _Item, classes: Sequence[str], options: SubmissionOptions
         return _column(item.name, item.content, classes)
     if options.positive is not None:
         return _Column(item.name, options.positive)
+    cells = sample.answers - {""} if sample else frozenset()
+    if strange := sorted(cell for cell in cells if not (cell in classes or _is_number(cell))):
+        raise UsageError(
+            f"{options.sample}: {item.name} has {listed([repr(cell) for cell in strange])}, the classes of the run are "
+            f"{listed(list(classes), 10)}: say what is wanted, as in {param('submission', f'ID,{item.name}=label')}"
+        )
     if len(classes) != 2:
         return _Column(item.name, None)
-    if sample and sample.answers <= set(classes):
-        if any(map(_is_number, sample.answers)):  # 0 and 1 may be classes, or the ends of a probability
+    if cells and cells <= set(classes):
+        if any(map(_is_number, cells)):  # 0 and 1 may be classes, or the ends of a probability
             raise UsageError(
                 f"{options.sample}: {item.name} may be the label or a probability: give "
                 f"{param('positive', classes[1])} for its probability, or "
-                f"{param('submission', f'{sample.columns[0]},{item.name}=label')}"
+                f"{param('submission', f'ID,{item.name}=label')}"
             )
         return _Column(item.name, None)
     return _Column(item.name, classes[1])

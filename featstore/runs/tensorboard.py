@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from featstore.errors import UsageError, param
+from featstore.errors import FeatstoreError, StoreError, UsageError, param
 from featstore.runs.files import load_curve
 from featstore.runs.run import Run
 from featstore.runs.settings import settings_of
@@ -53,14 +53,11 @@ def log_run(run: Run, folder: Path | None) -> None:
     """
     if folder is None:
         return
-    load_tensorflow()
-    from tensorflow.errors import OpError
-
     try:
+        load_tensorflow()
         _write(points_of(run), _as_markdown(settings_of(run)), _new_folder(folder, run.folder.name))
-    except (OSError, OpError) as error:
-        reason = str(error).partition("\n")[0]
-        warnings.warn(f"{folder}: the logs of {run.folder} cannot be written: {reason}", UserWarning, stacklevel=2)
+    except (OSError, FeatstoreError) as error:
+        warnings.warn(f"{folder}: the logs of {run.folder} cannot be written: {error}", UserWarning, stacklevel=2)
 
 
 def points_of(run: Run) -> list[Point]:
@@ -80,19 +77,23 @@ def points_of(run: Run) -> list[Point]:
 
 
 def _write(points: Sequence[Point], settings: str, folder: Path) -> None:
+    """Write the event files; raises StoreError."""
     import tensorflow as tf
 
     by_folder: dict[str, list[Point]] = {}
     for point in points:
         by_folder.setdefault(point.folder, []).append(point)
-    for name, some in by_folder.items():
-        with tf.summary.create_file_writer(str(folder / name)).as_default() as writer:
-            for point in some:
-                tf.summary.write(point.tag, tf.constant(point.value, tf.float32), point.step, _shown_as("scalars"))
+    try:
+        for name, some in by_folder.items():
+            with tf.summary.create_file_writer(str(folder / name)).as_default() as writer:
+                for point in some:
+                    tf.summary.write(point.tag, tf.constant(point.value, tf.float32), point.step, _shown_as("scalars"))
+                writer.close()
+        with tf.summary.create_file_writer(str(folder)).as_default() as writer:
+            tf.summary.write("settings", tf.constant(settings), 0, _shown_as("text"))
             writer.close()
-    with tf.summary.create_file_writer(str(folder)).as_default() as writer:
-        tf.summary.write("settings", tf.constant(settings), 0, _shown_as("text"))
-        writer.close()
+    except tf.errors.OpError as error:
+        raise StoreError(str(error.message).partition("\n")[0]) from error
 
 
 def _shown_as(plugin: str) -> Any:

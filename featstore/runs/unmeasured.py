@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from featstore.evaluation.strength import STRENGTHS, strength
 from featstore.runs.image_answers import ImageAnswers
 from featstore.system.figures import figure, percent
 from featstore.system.text import Shown, Table, count
@@ -55,12 +57,14 @@ class Unmeasured(Shown):
     Attributes:
         n: Number of images.
         classes: How often each class was answered.
+        strengths: Number of answers that are `sure`, `fairly sure`, `leaning` or `a guess`.
         quantiles: Probability of the answer by share of the images: at 0.1, a tenth of the answers have at most this.
         least_sure: The answers of the smallest probability, the least sure first.
     """
 
     n: int
     classes: tuple[AnsweredClass, ...]
+    strengths: dict[str, int]
     quantiles: dict[float, float]
     least_sure: tuple[UnsureAnswer, ...]
 
@@ -73,7 +77,8 @@ class Unmeasured(Shown):
         ]
         yield Table(("class", "answers", "share", "median probability"), rows)
         tenth, half = (figure(self.quantiles[share]) for share in (0.1, 0.5))
-        yield f"how sure: half of the answers have a probability of at least {half}, a tenth of at most {tenth}"
+        words = ", ".join(f"{number:,} {word}" for word, number in self.strengths.items() if number)
+        yield f"{words}; half of the answers have a probability of at least {half}, a tenth of at most {tenth}"
         yield f"the least sure {'one' if len(self.least_sure) == 1 else len(self.least_sure)}:"
         yield Table(("image", "answer", "probability", "next", "its probability"), [_cells(u) for u in self.least_sure])
 
@@ -82,6 +87,7 @@ class Unmeasured(Shown):
         return {
             "n": self.n,
             "classes": [one._asdict() for one in self.classes],
+            "strengths": self.strengths,
             "quantiles": {f"{share:g}": probability for share, probability in self.quantiles.items()},
             "least_sure": [one._asdict() for one in self.least_sure],
         }
@@ -94,9 +100,11 @@ def sum_up(answers: ImageAnswers, least_sure: int = LEAST_SURE) -> Unmeasured:
     for place, name in enumerate(answers.classes):
         mine = top[best == place]
         classes.append(AnsweredClass(name, len(mine), float(np.median(mine)) if len(mine) else None))
+    words = Counter(strength(probability, len(answers.classes)) for probability in top.tolist())
     return Unmeasured(
         n=len(answers),
         classes=tuple(classes),
+        strengths={word: words[word] for word in STRENGTHS},
         quantiles={share: float(np.quantile(top, share)) for share in _QUANTILES},
         least_sure=tuple(_unsure(answers, place) for place in top.argsort(kind="stable")[:least_sure].tolist()),
     )

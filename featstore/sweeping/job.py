@@ -13,16 +13,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from featstore.datasets.sources import Source, as_manifest
-from featstore.errors import DataError, UsageError, param
+from featstore.errors import DataError, UsageError
 from featstore.extraction.assumptions import tell_assumptions
 from featstore.extraction.cache import CacheLike
 from featstore.extraction.pipeline import extract_augmented
 from featstore.extraction.plan import Plan
 from featstore.extraction.recipe import Recipe
-from featstore.heads.registry import HeadName, entry_of
+from featstore.heads.registry import HeadName, check_saveable
 from featstore.runs.folders import check_name, check_root
 from featstore.sweeping.result import Sweep, SweepRow, findings_of
-from featstore.sweeping.settings import SweepSettings
+from featstore.sweeping.settings import By, SweepSettings
 from featstore.sweeping.space import SPACES
 from featstore.sweeping.trials import Fixed, Trial
 from featstore.system.environment import default_threads, versions
@@ -42,8 +42,9 @@ if TYPE_CHECKING:
     from featstore.sweeping.workers import Map
     from featstore.system.progress import Progress
 
-# Those that need no map of their own, and are neither slow on features nor always behind.
-DEFAULT_HEADS: tuple[HeadName, ...] = ("logistic", "ridge", "lda", "linear-svm", "rbf-svm", "knn", "mlp", "bn-dropout")
+# A hundred heads of these take less than a minute. A trial of a network takes as long as twenty of them, and one of
+# `linear-svm` as long as five; trees are slow and behind on features of a base. All of them can be asked for.
+DEFAULT_HEADS: tuple[HeadName, ...] = ("logistic", "ridge", "lda", "rbf-svm", "knn")
 
 
 @pinned()
@@ -77,8 +78,9 @@ def sweep_heads(
     root = Path(one_path(runs, "runs"))
     check_root(root)
     check_name(root, name)
-    scope = Scope(tuple(dict.fromkeys(recipes)), tuple(dict.fromkeys(heads)), fixed or {})
-    _check_heads(scope)
+    scope = Scope.of(recipes, heads, fixed or {})
+    if not any(_can_be_kept(tried, scope.fixed) for _, tried in scope.places):
+        check_saveable(scope.places[0][1], scope.fixed.get(scope.places[0][1], {}))  # which says why
     tell_assumptions(recipes, progress)
     manifest = as_manifest(data)
     prepared = prepare(manifest, scope.recipes, settings.val_fraction, settings.test_fraction, cache, progress)
@@ -94,16 +96,17 @@ def sweep_heads(
             reason = next((s.failed for s in scores.values() if s.failed), "the time was over before one was finished")
             raise DataError(f"{manifest.source}: no trial was finished: {reason}")
         if settings.ensemble:
-            ensemble = _ensemble(scores, search, features, settings.by, work)
+            ensemble = _ensemble(scores, scope, search, features, settings.by, work)
     seconds = time.perf_counter() - start
     rows = _rows(scores, scope, search.pool, settings.by)
     units = _units(search.pool)
-    winner, parameters = rows[0].head, dict(rows[0].parameters)
+    best = next(row for row in rows if _can_be_kept(row.head, scope.fixed))
+    winner, parameters = best.head, dict(best.parameters)
     if ensemble and ensemble.is_better:
-        winner, parameters = "ensemble", {"members": " + ".join(trial.text for trial in ensemble.members)}
+        winner, parameters = "ensemble", {"members": " + ".join(map(scope.text, ensemble.members))}
     trained = train(
         prepared.given,
-        [rows[0].recipe],
+        [best.recipe],
         replace(head, head=cast(HeadName, winner), parameters=parameters),
         val_fraction=settings.val_fraction,
         test_fraction=settings.test_fraction,
@@ -126,7 +129,7 @@ def sweep_heads(
         groups=None if units.are_single else len(units),
         folds=settings.folds,
         by=settings.by,
-        findings=tuple(findings_of(rows, settings, len(scores), given_up, len(failed), ensemble)),
+        findings=tuple(findings_of(rows, best, settings, len(scores), given_up, len(failed), ensemble, scope)),
         seconds=seconds,
         journal=path,
         skipped=trained.manifest.skipped,
@@ -135,19 +138,18 @@ def sweep_heads(
     )
 
 
+def _can_be_kept(head: str, fixed: Fixed) -> bool:
+    """Return whether a run can keep the head; one of the user's own that it cannot keep may be tried all the same."""
+    try:
+        check_saveable(head, fixed.get(head, {}))
+    except UsageError:
+        return False
+    return True
+
+
 def _how_it_was_chosen(tried: int, units: Units, settings: SweepSettings) -> str:
     by = settings.by.replace("-", " ")
     return f"chosen by a sweep: the best of {tried} heads in {by}, by {settings.folds}-fold cross-validation on {units}"
-
-
-def _check_heads(scope: Scope) -> None:
-    """Raise UsageError for heads that have no place in the sweep."""
-    if not scope.heads:
-        raise UsageError(f"{param('heads')}: expected at least one head, found none")
-    for name in scope.heads:
-        own = entry_of(name).base
-        if own and any(recipe.model != own for recipe in scope.recipes):
-            raise UsageError(f"head {name}: is for the base {own} only; use {param('model', own)}")
 
 
 def _load(
@@ -165,7 +167,7 @@ def _load(
     features = [PoolFeatures.load(pool.pictures, plan_of[recipe], prepared.cache) for recipe in scope.recipes]
     deadline = math.inf if settings.time is None else time.time() + settings.time
     average = head.average or "probabilities"
-    how = settings.by, head.train_on, average, head.calibrate, settings.seed, deadline
+    how = settings.by, head.train_on, average, head.calibrate, scope.fixed, settings.seed, deadline
     return Search(pool.without_pictures(), *how), features
 
 
@@ -176,9 +178,8 @@ def _identity(prepared: Prepared, pool: Pool, scope: Scope, head: HeadRecipe, se
         "folds": [[part.tolist() for part in fold] for fold in pool.folds],
         "units": pool.units.tolist(),
         "features": [_keys(plan) for plan in prepared.plans],
-        "heads": scope.heads,
+        "heads": [(place, repr(SPACES.get(place[1]))) for place in scope.places],
         "fixed": {name: dict(some) for name, some in scope.fixed.items()},
-        "space": {name: repr(SPACES.get(name)) for name in scope.heads},
         "views": (head.train_on, head.average, head.calibrate),
         "search": (settings.by, settings.seed),
         "versions": versions(),
@@ -191,7 +192,7 @@ def _keys(plan: Plan) -> list[Any]:
     return [(part.spec.key, part.views) for part in rows]
 
 
-def _rows(scores: Mapping[Trial, Score], scope: Scope, pool: Pool, by: Any) -> list[SweepRow]:
+def _rows(scores: Mapping[Trial, Score], scope: Scope, pool: Pool, by: By) -> list[SweepRow]:
     """Return the complete trials, best first."""
     from featstore.sweeping.standing import stand
 
@@ -200,7 +201,7 @@ def _rows(scores: Mapping[Trial, Score], scope: Scope, pool: Pool, by: Any) -> l
             name=scope.name(found.trial),
             recipe=scope.recipes[found.trial.recipe],
             head=found.trial.head,
-            parameters=found.trial.settings,
+            parameters=scope.parameters(found.trial),
             accuracy=found.accuracy,
             accuracy_ci95=found.accuracy_ci95,
             log_loss=found.log_loss,
@@ -214,14 +215,19 @@ def _rows(scores: Mapping[Trial, Score], scope: Scope, pool: Pool, by: Any) -> l
 
 
 def _ensemble(
-    scores: Mapping[Trial, Score], search: Search, features: Sequence[PoolFeatures], by: Any, work: Map[Any]
+    scores: Mapping[Trial, Score],
+    scope: Scope,
+    search: Search,
+    features: Sequence[PoolFeatures],
+    by: By,
+    work: Map[Any],
 ) -> Ensemble | None:
     """Return the best ensemble of the best trials; None where all trials are of one head."""
     from featstore.sweeping.ensemble import best_ensemble, candidates
     from featstore.sweeping.scoring import held_out_answers
     from featstore.sweeping.standing import order
 
-    members = candidates(order(scores, by))
+    members = candidates([trial for trial in order(scores, by) if _can_be_kept(trial.head, scope.fixed)])
     if len(members) < 2:
         return None
     patient = search._replace(deadline=math.inf)

@@ -18,6 +18,7 @@ from featstore.system.text import Shown, Table, count
 
 if TYPE_CHECKING:
     from featstore.sweeping.ensemble import Ensemble
+    from featstore.sweeping.searching import Scope
 
 SHOWN = 6  # of the best trials in the table, which then has the best of each other head; --json has all
 
@@ -159,13 +160,18 @@ class Sweep(Shown):
 
 def findings_of(
     rows: Sequence[SweepRow],
+    saved: SweepRow,
     settings: SweepSettings,
     tried: int,
     given_up: int,
     failed: int,
     ensemble: Ensemble | None,
+    scope: Scope,
 ) -> list[str]:
-    """Return what a sweep says: how many were tried, which is best, and which are not significantly different."""
+    """Return what a sweep says: how many were tried, which is best, and which are not significantly different.
+
+    saved: the best row that a run can keep.
+    """
     rest = [f"{given_up} given up early as clearly worse"] * bool(given_up) + [f"{failed} failed"] * bool(failed)
     best, tied = rows[0], [row for row in rows[1:] if row.is_tied]
     accuracy = with_interval(best.accuracy, best.accuracy_ci95)
@@ -181,16 +187,18 @@ def findings_of(
             f"the cheapest of these is {cheapest.name}, in {cheapest.seconds:.1f} s of training instead of "
             f"{best.seconds:.1f} s"
         )
+    if saved is not best:
+        sentences.append(f"a run cannot keep {best.head}, so the best of the others is saved: {saved.name}")
     if settings.ensemble:
-        sentences.append(_on_ensemble(ensemble, settings.by))
+        sentences.append(_on_ensemble(ensemble, scope, settings.by))
     return sentences
 
 
-def _on_ensemble(ensemble: Ensemble | None, by: By) -> str:
+def _on_ensemble(ensemble: Ensemble | None, scope: Scope, by: By) -> str:
     """Return whether the best ensemble is better than the best trial, and so which of them is saved."""
     if ensemble is None:
         return "no ensemble: it takes two heads, and all trials on these features are of one"
-    names = " + ".join(trial.text for trial in ensemble.members)
+    names = " + ".join(map(scope.text, ensemble.members))
     gain = Difference(-ensemble.gain.value, -ensemble.gain.high, -ensemble.gain.low)
     amount = f"{_nats(gain)} nats" if by == "log-loss" else in_points(gain.value, (gain.low, gain.high))
     if ensemble.is_better:

@@ -23,7 +23,7 @@ from featstore.sweeping.paths import PATHS
 from featstore.sweeping.pool import FoldRows, Pool, PoolFeatures
 from featstore.sweeping.settings import By
 from featstore.sweeping.space import SPACES
-from featstore.sweeping.trials import Trial
+from featstore.sweeping.trials import Fixed, Trial
 from featstore.system.pinned import pinned
 
 if TYPE_CHECKING:
@@ -75,6 +75,7 @@ class Search(NamedTuple):
     train_on: TrainOn | None
     average: Average
     calibrate: bool
+    fixed: Fixed
     seed: int
     deadline: float
 
@@ -145,12 +146,10 @@ def _answers(
                 yield trial, error
         return
     ordered = sorted(trials, key=lambda trial: float(trial.settings[path[0]]))
-    rest = {name: value for name, value in ordered[0].parameters if name != path[0]}
     X, y, groups = rows.train
     labels = np.unique(y, return_inverse=True)[1]
-    solved = PATHS[head](
-        Rows(X.reshape(len(X), -1), labels, groups, search.seed), [trial.settings[path[0]] for trial in ordered], rest
-    )
+    flat = Rows(X.reshape(len(X), -1), labels, groups, search.seed)
+    solved = PATHS[head](flat, [trial.settings[path[0]] for trial in ordered], search.fixed.get(head, {}))
     for trial, trained in zip(ordered, solved, strict=True):
         yield trial, _predicted(search, rows, partial(_flat_answers, trained))
 
@@ -161,7 +160,7 @@ def _flat_answers(trained: LinearClassifier, X: NDArray[np.float32]) -> NDArray[
 
 def _train(search: Search, trial: Trial, rows: FoldRows) -> Predict:
     """Return what the head of `trial` predicts with, trained on the rows of a fold."""
-    head = make_head(trial.head, trial.settings)
+    head = make_head(trial.head, {**search.fixed.get(trial.head, {}), **trial.settings})
     if isinstance(head, KerasHead):
         head.name_classes(search.pool.classes)
     X, y, groups = rows.train

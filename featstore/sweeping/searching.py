@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from featstore.errors import UsageError, param
 from featstore.extraction.recipe import Recipe
-from featstore.heads.registry import HeadName
+from featstore.heads.registry import HeadName, entry_of
 from featstore.sweeping.journal import Journal
 from featstore.sweeping.scoring import Score, Search, score_task
 from featstore.sweeping.settings import SweepSettings
@@ -29,11 +30,39 @@ _BEST = 5  # trials that the third round starts from
 
 @dataclass(frozen=True)
 class Scope:
-    """What may be tried: heads on the features of recipes, with what the user has fixed of their parameters."""
+    """What may be tried: heads on the features of recipes, with what the user has fixed of their parameters.
+
+    places: the recipes, by number, and the heads that go together. A head may prefer whole maps to their averages.
+    """
 
     recipes: tuple[Recipe, ...]
-    heads: tuple[HeadName, ...]
+    places: tuple[tuple[int, HeadName], ...]
     fixed: Fixed
+
+    @classmethod
+    def of(cls, recipes: Sequence[Recipe], heads: Sequence[HeadName], fixed: Fixed) -> Scope:
+        """Return each of `heads` on each of `recipes`, with its own pooling; raises UsageError for another base."""
+        if not heads:
+            raise UsageError(f"{param('heads')}: expected at least one head, found none")
+        pairs: dict[tuple[Recipe, HeadName], None] = {}
+        for recipe in recipes:
+            for head in heads:
+                entry = entry_of(head)
+                if entry.base and recipe.model != entry.base:
+                    raise UsageError(
+                        f"head {head}: is for the base {entry.base} only; use {param('model', entry.base)}"
+                    )
+                pairs[entry.with_preferred_pool(recipe), head] = None
+        known = list(dict.fromkeys(recipe for recipe, _ in pairs))
+        return cls(tuple(known), tuple((known.index(recipe), head) for recipe, head in pairs), fixed)
+
+    def parameters(self, trial: Trial) -> dict[str, Any]:
+        """Return the parameters of a trial that are not defaults: those that are searched, and those that are fixed."""
+        return {**self.fixed.get(trial.head, {}), **trial.settings}
+
+    def text(self, trial: Trial) -> str:
+        """Return the head and its parameters, as in `ridge penalty=10`."""
+        return " ".join([trial.head, *(f"{name}={_text(value)}" for name, value in self.parameters(trial).items())])
 
     def name(self, trial: Trial) -> str:
         """Return the head with its parameters, and the options of its features that vary in the sweep."""
@@ -43,7 +72,7 @@ class Scope:
             for item in fields(recipe)
             if len({getattr(other, item.name) for other in self.recipes}) > 1
         ]
-        return trial.text + (f" on {', '.join(words)}" if words else "")
+        return self.text(trial) + (f" on {', '.join(words)}" if words else "")
 
 
 class Searching:
@@ -70,11 +99,11 @@ class Searching:
         """Try all trials, or as many as there is time for; `work` spreads them over processes."""
         scope, total = self._scope, self._settings.trials
         random = np.random.default_rng(self._settings.seed)
-        first = paths_and_defaults(len(scope.recipes), scope.heads, scope.fixed)[:total]
+        first = paths_and_defaults(scope.places, scope.fixed)[:total]
         if not self._try(work, first, race=False):
             return
         wanted = int((total - len(first)) * _DRAWN_EVERYWHERE)
-        drawn = from_everywhere(wanted, len(scope.recipes), scope.heads, scope.fixed, self.scores, random)
+        drawn = from_everywhere(wanted, scope.places, scope.fixed, self.scores, random)
         if not self._try(work, drawn):
             return
         best = [trial for trial in self._order() if free_ranges(trial.head, scope.fixed)][:_BEST]
@@ -105,6 +134,14 @@ class Searching:
             if score.is_complete and self._order()[0] == trial:
                 text = f"accuracy {score.right.mean():.3f}, log loss {loss(score.mean('log-loss'))}"
                 self._progress.tell(f"trial {len(self.scores)}, the best so far: {self._scope.name(trial)}: {text}")
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, tuple):
+        return ",".join(map(_text, value))
+    if isinstance(value, Mapping):
+        return ",".join(f"{name}={_text(part)}" for name, part in value.items())
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _tasks(trials: Sequence[Trial]) -> list[list[Trial]]:

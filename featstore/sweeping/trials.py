@@ -17,7 +17,7 @@ from featstore.sweeping.space import SPACES, Space
 if TYPE_CHECKING:
     import numpy as np
 
-Fixed = Mapping[Any, Mapping[str, Any]]  # by head, the parameters that the user has set
+Fixed = Mapping[Any, Mapping[str, Any]]  # by head, the parameters that the user has set, which are not searched
 
 _STEP = 0.12  # of a range: how far the third round goes from a good trial, as a standard deviation
 _TRIES = 50  # draws for a trial, before the space counts as used up
@@ -26,7 +26,7 @@ _TRIES = 50  # draws for a trial, before the space counts as used up
 class Trial(NamedTuple):
     """A head with parameters, on the features of one recipe.
 
-    recipe: its number. parameters: those that differ from the defaults, in the order of their names.
+    recipe: its number. parameters: those that are searched, in the order of their names.
     """
 
     recipe: int
@@ -37,11 +37,6 @@ class Trial(NamedTuple):
     def settings(self) -> dict[str, Any]:
         """The parameters by their names."""
         return dict(self.parameters)
-
-    @property
-    def text(self) -> str:
-        """The trial as text, such as `ridge penalty=10`."""
-        return " ".join([self.head, *(f"{name}={_text(value)}" for name, value in self.parameters)])
 
     def describe(self) -> dict[str, Any]:
         """Return the trial as JSON has it."""
@@ -54,13 +49,9 @@ def free_ranges(head: str, fixed: Fixed) -> Mapping[str, Any]:
     return {name: some for name, some in ranges.items() if name not in fixed.get(head, {})}
 
 
-def paths_and_defaults(recipes: int, heads: Sequence[str], fixed: Fixed) -> list[Trial]:
-    """Return the trials of the first round: in turn one of each head, so that a few trials are of all of them."""
-    columns = [
-        [_trial(recipe, head, fixed, more) for more in _first(head, fixed)]
-        for recipe in range(recipes)
-        for head in heads
-    ]
+def paths_and_defaults(places: Sequence[tuple[int, str]], fixed: Fixed) -> list[Trial]:
+    """Return the trials of the first round: in turn one of each place, so that a few trials are of all heads."""
+    columns = [[_trial(recipe, head, more) for more in _first(head, fixed)] for recipe, head in places]
     return [trial for trial in chain.from_iterable(zip_longest(*columns)) if trial is not None]
 
 
@@ -70,15 +61,14 @@ def _first(head: str, fixed: Fixed) -> list[dict[str, Any]]:
 
 
 def from_everywhere(
-    count: int, recipes: int, heads: Sequence[str], fixed: Fixed, known: Collection[Trial], random: np.random.Generator
+    count: int, places: Sequence[tuple[int, str]], fixed: Fixed, known: Collection[Trial], random: np.random.Generator
 ) -> list[Trial]:
     """Return `count` new trials of the second round, of all heads alike; fewer if the space has no more."""
-    places = cycle([(recipe, head) for head in heads if free_ranges(head, fixed) for recipe in range(recipes)])
 
     def draw() -> Iterator[Trial]:
-        for recipe, head in places:
+        for recipe, head in cycle([(recipe, head) for recipe, head in places if free_ranges(head, fixed)]):
             drawn = {name: some.at(random.random()) for name, some in free_ranges(head, fixed).items()}
-            yield _trial(recipe, head, fixed, drawn)
+            yield _trial(recipe, head, drawn)
 
     return _new(draw(), count, known)
 
@@ -98,17 +88,13 @@ def near_the_best(
                 value = trial.settings.get(name)
                 place = some.place(value) if value is not None else random.random()
                 near[name] = some.at(min(max(place + _STEP * random.standard_normal(), 0.0), 1.0))
-            yield _trial(trial.recipe, trial.head, fixed, near)
+            yield _trial(trial.recipe, trial.head, near)
 
     return _new(draw(), count, known)
 
 
-def _text(value: Any) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)
-
-
-def _trial(recipe: int, head: str, fixed: Fixed, more: Mapping[str, Any]) -> Trial:
-    return Trial(recipe, head, tuple(sorted({**fixed.get(head, {}), **more}.items())))
+def _trial(recipe: int, head: str, parameters: Mapping[str, Any]) -> Trial:
+    return Trial(recipe, head, tuple(sorted(parameters.items())))
 
 
 def _new(drawn: Iterator[Trial], count: int, known: Collection[Trial]) -> list[Trial]:

@@ -129,7 +129,7 @@ def check_has_rate(head: HeadRecipe) -> None:
     with_rate = [name for name, entry in HEADS.items() if any(f.name == "rate" for f in fields(entry.parameters))]
     if head.head not in with_rate:
         raise UsageError(
-            f"head {head.head}: has no learning rate, as a solver finds its optimum; use one of {', '.join(with_rate)}"
+            f"head {head.head}: has no learning rate, as it is not trained in steps; use one of {', '.join(with_rate)}"
         )
     idle = [name for name in _WITHOUT_EFFECT if name in head.parameters]
     if idle:

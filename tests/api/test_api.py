@@ -39,11 +39,13 @@ extraction = featstore.extract(manifest, model="tiny", preprocess=["keras", "raw
 spec = extraction.features[0].spec
 X, y, ids = featstore.load_features(extraction.manifest, spec, split="train")
 rows = featstore.open_features(extraction.manifest, spec).X
+table = featstore.save_features(extraction.manifest, spec, "photos.parquet", split="train")
 run = featstore.train_head("photos", "logistic", model="tiny")
 comparison = featstore.compare("photos", ["logistic", "bn-dropout"], model="tiny", size=[32, 48], folds=5)
 tuned = featstore.fine_tune(run, "photos", blocks=1, rate=3e-4)
 accuracy: float = featstore.evaluate(tuned.recommended, "photos").metrics["test"].accuracy
 label: str = featstore.predict(run, "photos/a.jpg").images[0].label
+best: float = featstore.compare_runs([run, "runs/other"], label_from="{label}_*").rows[0].accuracy
 features = featstore.Bottleneck(model="tiny", preprocess="raw")
 """
 FOUR_TYPOS = """
@@ -386,7 +388,10 @@ def test_results_have_short_reprs(leaky: Path, run: Run) -> None:
             lambda: featstore.compare(".", model="tiny", epochs=5),
             "'epochs': .* parameters={'epochs': ...}",
         ),
-        (lambda: featstore.train_head(".", "Svm", model="tiny"), "head='Svm': is not known: use one of logistic, bn-"),
+        (
+            lambda: featstore.train_head(".", "Svm", model="tiny"),
+            "head='Svm': is not known: use one of logistic, linear",
+        ),
         (lambda: featstore.train_head(".", "vgg_fc", {"C": 1}, model="tiny"), "head vgg-fc has no parameter 'C'"),
         (lambda: featstore.extract(".", backbone="tiny"), "unknown option 'backbone': did you mean model?"),
     ],

@@ -296,7 +296,7 @@ def test_a_parameter_that_a_head_does_not_take(arguments: tuple[str, ...], messa
     assert message in done.err
 
 
-@pytest.mark.parametrize("command", ["train-head", "compare"])
+@pytest.mark.parametrize("command", ["train-head", "compare", "learning-curve"])
 def test_help_has_every_parameter_of_every_head_with_its_default(command: str) -> None:
     """For a parameter that has the name of another option, `--set` does."""
     for head, entry in HEADS.items():

@@ -66,7 +66,18 @@ def test_json_is_the_only_thing_on_standard_output() -> None:
     done = train("--json", "--set", "C=0.1", "--runs", "others")
     result = json.loads(done.out)
     settings = ["date", "command", "interrupted", "head", "parameters", "chosen", "temperature", "seed", "key"]
-    assert list(result) == ["run", *settings, "classes", "metrics", "seconds", "notes", "remarks", "data", "skipped"]
+    assert list(result) == [
+        "run",
+        *settings,
+        "classes",
+        "metrics",
+        "folds",
+        "seconds",
+        "notes",
+        "remarks",
+        "data",
+        "skipped",
+    ]
     assert result["chosen"] == {"C": 0.1}
     assert result["command"].startswith("featstore train-head photos --model tiny --json --set C=0.1")
     assert result["classes"] == CLASSES

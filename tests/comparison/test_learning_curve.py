@@ -142,6 +142,17 @@ def test_the_command_and_the_verb(work: Path, monkeypatch: pytest.MonkeyPatch) -
     assert "measured on the test split, 12 images" in str(curve)
 
 
+def test_large_groups_make_fewer_sizes(work: Path) -> None:
+    """Photos in tens: a quarter of the training images is no smaller than one group of each class."""
+    curve = featstore.learning_curve(
+        work / "photos", "logistic", {"C": 1}, model="pixels", size=8, cache=work / "cache", group_by=r"(\d)\d\.",
+        val_fraction=0.3, test_fraction=0.3, draws=2,
+    )  # fmt: skip
+    sizes = [point.per_class for point in curve.heads["logistic"].points]
+    assert sizes == sorted(set(sizes))
+    assert "cannot be told" in next(curve.findings())
+
+
 @pytest.mark.parametrize(
     ("given", "error", "message"),
     [

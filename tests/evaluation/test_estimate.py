@@ -36,8 +36,6 @@ def test_a_perfect_score_has_an_interval() -> None:
     truth = np.repeat([0, 1], [190, 10])
     perfect = macro_f1(truth, truth)
     even = macro_f1(np.arange(200) % 2, np.arange(200) % 2)
-    assert perfect is not None
-    assert even is not None
     assert (perfect.value, perfect.size, even.size) == (1.0, pytest.approx(38), pytest.approx(200))
     low, high = perfect.interval(Units.single(200))
     assert (high, low) == (1.0, pytest.approx(accuracy_interval(np.ones(38))[0], abs=0.01))
@@ -49,8 +47,6 @@ def test_images_of_a_group_count_as_one() -> None:
     rng = np.random.default_rng(0)
     truth, answers = rng.integers(0, 2, 40), rng.integers(0, 2, 40)
     single, copied = macro_f1(answers, truth), macro_f1(answers.repeat(20), truth.repeat(20))
-    assert single is not None
-    assert copied is not None
     low, high = single.interval(Units.single(40))
     copied_low, copied_high = copied.interval(Units(np.arange(40).repeat(20)))
     assert copied_high - copied_low == pytest.approx(high - low, rel=0.1)  # of units it is estimated

@@ -67,7 +67,7 @@ def test_a_member_cannot_write_elsewhere(tmp_path: Path) -> None:
         ("logistic + forst", "head 'forst' is not known"),
         ("logistic C", "expected KEY=VALUE after logistic, found 'C'"),
         ("logistic C=much", "head logistic: C=much"),
-        ("logistic + ", "expected KEY=VALUE after logistic, found '+'"),
+        ("logistic + ", "expected KEY=VALUE after logistic, found '\\+'"),
         ("ensemble + ridge", "cannot be a member"),
     ],
 )

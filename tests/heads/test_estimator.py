@@ -145,7 +145,7 @@ def test_the_seed_reaches_every_random_state() -> None:
         (
             "mine:Centres",
             {"powr": 3},
-            "has no parameter 'powr': did you mean power[?] It takes power, random_state",
+            "head mine:Centres has no parameter 'powr': did you mean power[?] It takes power, random_state",
         ),
         ("mine:Labels", {}, "has neither `predict_proba` nor `decision_function`"),
         ("mine:Wrong", {}, r"expected probabilities of shape \(60, 3\), found \(60, 7\)"),

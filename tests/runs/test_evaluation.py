@@ -204,7 +204,9 @@ def test_data_without_labels_are_answered(work: Path, run: Run) -> None:
     assert (seen.quantiles[0.0], seen.quantiles[1.0]) == pytest.approx((surest_last[0], surest_last[-1]))
     lines = str(found).splitlines()
     assert lines[0] == "12 images without a label: nothing can be measured of them; what was answered:"
-    assert any(line.startswith("how sure: half of the answers have a probability of at least 0.") for line in lines)
+    assert any("; half of the answers have a probability of at least 0." in line for line in lines)
+    assert sum(seen.strengths.values()) == 12
+    assert seen.strengths["sure"] == sum(image.strength == "sure" for image in predicted)
     assert seen.least_sure[0].path in str(found)
 
 
@@ -242,8 +244,18 @@ def test_wrong_answers_are_listed_the_most_confident_first(work: Path, run: Run,
     assert sum(row["label"] != row["answer"] for row in rows) == len(wrong)
     assert [float(row["p:discs"]) for row in rows] == found.answers.probabilities[:, 0].tolist()
     assert call(*command, "--csv", "-").out.splitlines() == (tmp_path / "answers.csv").read_text().splitlines()
-    good = call("evaluate", run.folder, work / "own", "--cache", work / "cache", "--wrong", "3").out
-    assert "wrong answer" in good
+    assert "wrong answer" in call("evaluate", run.folder, work / "own", "--cache", work / "cache", "--wrong", "3").out
+
+
+def test_all_metrics_are_printed(work: Path, run: Run) -> None:
+    """A row for each, a column for each split, each with its interval."""
+    done = call("evaluate", run.folder, work / "own", "--cache", work / "cache", "--all").out
+    header, *rows = done.split("all metrics, with 95 % intervals:\n")[1].splitlines()
+    assert header.split() == ["train", "val", "test"]
+    names = ["accuracy", "balanced accuracy", "macro F1", "Matthews", "AUROC", "average precision", "log loss", "Brier"]
+    assert [name for row, name in zip(rows, names, strict=False) if row.startswith(name)] == names
+    m = featstore.evaluate(run, work / "own", cache=work / "cache").metrics["test"]
+    assert rows[0].endswith(f"{m.accuracy:.3f} [{m.accuracy_ci95[0]:.3f}, {m.accuracy_ci95[1]:.3f}]")
 
 
 def test_data_whose_labelled_images_cannot_be_read_is_refused(work: Path, run: Run, tmp_path: Path) -> None:

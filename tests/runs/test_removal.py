@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 from pathlib import Path
 
 import pytest
+import typer
 
+import featstore
 from featstore.cli import runs_remove
 from featstore.errors import RunError
 from featstore.extraction.recipe import Recipe
@@ -19,6 +22,7 @@ from helpers.cli import call
 from helpers.paths import TESTS
 from helpers.photos import write_photos
 
+PACKAGE = Path(featstore.__file__).parent
 KEPT = TESTS / "format" / "run-version-5"
 
 
@@ -31,11 +35,21 @@ def run(tmp_path: Path) -> Path:
     return folder
 
 
+def test_all_files_of_runs_are_known() -> None:
+    """A file that some module writes into the folder of a run has to be named in FILES, or it would stay behind."""
+    sources = [path.read_text() for package in ("runs", "heads") for path in (PACKAGE / package).glob("*.py")]
+    written = {name for text in sources for name in re.findall(r'folder / "([\w.]+)"', text)}
+    heads = {name for text in sources for name in re.findall(r'^FILE = "([\w.]+)"', text, re.MULTILINE)}
+    assert {"run.json", "curve.csv", "head.npz"} <= written
+    assert "trained.keras" in heads
+    assert written | heads <= {*FILES}
+
+
 def test_all_files_that_a_training_writes_are_known(tmp_path: Path) -> None:
-    """A new one has to be named in FILES, or it would stay behind."""
+    """So nothing stays behind."""
     places = {"cache": tmp_path / "cache", "runs": tmp_path / "runs"}
-    run = train(write_photos(tmp_path / "photos", 6), Recipe(model="pixels", size=4), HeadRecipe(), **places).run
-    assert {path.name for path in run.folder.iterdir()} <= {*FILES}
+    run = train(write_photos(tmp_path / "photos", 50), Recipe(model="pixels", size=4), HeadRecipe(), **places).run
+    assert "reliability.png" in {path.name for path in run.folder.iterdir()} <= {*FILES}
     remove(plan_removal(run.folder))
     assert not list((tmp_path / "runs").iterdir())
 
@@ -105,7 +119,7 @@ def test_the_record_goes_last(run: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     with pytest.raises(KeyboardInterrupt):
         remove(plan_removal(run))
     monkeypatch.undo()
-    assert done == ["head.npz", "images.csv"]
+    assert done == ["head.npz", "images.csv"]  # of head.npz, images.csv and run.json
     remove(plan_removal(run))
     assert not run.exists()
 
@@ -134,6 +148,16 @@ def test_at_a_terminal_it_asks(run: Path, answer: bool, monkeypatch: pytest.Monk
     assert asked == ["Remove this run?"]
     assert run.exists() is not answer
     assert ("removed 1 run" if answer else "would remove 1 run") in done.out
+
+
+def test_the_end_of_the_input_is_no(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def end(text: str) -> bool:
+        raise typer.Abort
+
+    monkeypatch.setattr(runs_remove.sys.stdin, "isatty", lambda: True)  # type: ignore[attr-defined]
+    monkeypatch.setattr(runs_remove.typer, "confirm", end)  # type: ignore[attr-defined]
+    assert call("runs", "rm", run).code == 0
+    assert len(list(run.iterdir())) == 3
 
 
 def test_one_that_is_no_run_stops_all(run: Path, tmp_path: Path) -> None:

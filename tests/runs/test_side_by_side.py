@@ -109,6 +109,17 @@ def test_images_are_the_same_wherever_they_lie(work: Path, runs: Sequence[Run], 
     assert (found.n, found.notes) == (19, ("1 image of these is not in the data any more",))
 
 
+def test_images_that_do_not_count_need_no_features(work: Path, runs: Sequence[Run], tmp_path: Path) -> None:
+    """Thousands may have been added since; they are hashed, and not run through a base."""
+    shutil.copytree(work / "photos" / "test", tmp_path / "photos")
+    expected, cache = featstore.compare_runs(runs).rows, featstore.Cache(work / "cache")
+    before = [key.rows for key in cache.keys()]  # noqa: SIM118
+    write_photos(tmp_path / "photos", 3, first=90)
+    (tmp_path / "photos" / "discs" / "broken.png").symlink_to("nowhere")
+    assert featstore.compare_runs(runs, tmp_path / "photos").rows == expected
+    assert [key.rows for key in cache.keys()] == before  # noqa: SIM118
+
+
 def test_images_that_one_was_trained_on_are_left_out(work: Path, runs: Sequence[Run], tmp_path: Path) -> None:
     """Another run of the same photos, with other splits."""
     for split in ("train", "test"):
@@ -149,11 +160,12 @@ def test_without_a_test_split_validation_counts(work: Path, tmp_path: Path) -> N
     assert found.notes == tuple(
         f"{name}: 6 of the images chose its temperature, which flatters its log loss" for name in "ab"
     )
-    stops = [replace(made[0], temperature=None), replace(made[1], head="bn-dropout", interrupted=True)]
-    notes = side_by_side._Shared(stops, ["a", "b"]).notes
-    assert notes == [
-        "b: 6 of the images decided when its training ended, which flatters it",
-        "b: its training was interrupted",
+    splits = [load_splits(run) for run in made]
+    shared = side_by_side._held_out_by_all(splits, "ab")
+    stopped = replace(made[1], head="bn-dropout", interrupted=True)
+    assert list(side_by_side._on_images(stopped, splits[1], splits, shared)) == [
+        "6 of the images decided when its training ended, which flatters it",
+        "its training was interrupted",
     ]
 
 
@@ -186,7 +198,7 @@ def test_images_of_a_group_count_as_one(work: Path, tmp_path: Path) -> None:
 def test_two_different_runs_are_expected(runs: Sequence[Run], given: int) -> None:
     with pytest.raises(UsageError, match="expected two or more different runs"):
         featstore.compare_runs([runs[0]] * given)
-    with pytest.raises(UsageError, match="expected two or more runs or their folders"):
+    with pytest.raises(UsageError, match="`runs`: expected a list of two or more runs"):
         featstore.compare_runs("runs/a")
 
 

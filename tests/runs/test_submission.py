@@ -84,6 +84,17 @@ def test_a_sample_of_0_and_1_does_not_say_what_it_wants(tmp_path: Path) -> None:
     assert rows(found, tmp_path, "id,label=label", sample=given)[1] == ["1", "0"]
 
 
+def test_a_sample_with_the_labels_of_another_data_set_is_refused(tmp_path: Path) -> None:
+    """A probability would be written where labels are wanted, or labels that nobody knows."""
+    given = sample(tmp_path, "id,label\n1,cats\n2,dogs\n")
+    for classes in (TWO, THREE):
+        with pytest.raises(UsageError, match="label has 'cats', 'dogs', the classes of the run are (bird, )?cat, dog"):
+            rows(predicted(["1.jpg", "2.jpg"], classes), tmp_path, sample=given)
+    assert rows(predicted(["1.jpg", "2.jpg"]), tmp_path, "id,label=label", sample=given)[1] == ["1", "cat"]
+    empty = sample(tmp_path, "id,label\n1,\n")
+    assert rows(predicted(["1.jpg"]), tmp_path, sample=empty)[1] == ["1", "0.1"]
+
+
 def test_rows_of_a_table_of_pixels_are_counted(tmp_path: Path) -> None:
     """Their files are named by their contents."""
     found = predicted([f"{name}.png" for name in "fab"], THREE, layout=PIXELS)

@@ -12,9 +12,11 @@ import pytest
 
 import featstore
 from featstore.errors import DataError, RunError, UsageError
-from featstore.sweeping import ensemble, job
+from featstore.extraction.recipe import Recipe
+from featstore.sweeping import ensemble, job, standing
 from featstore.sweeping.journal import Journal
 from featstore.sweeping.result import Sweep
+from featstore.sweeping.searching import Scope
 from helpers.cli import call
 from helpers.photos import write_photos
 
@@ -204,3 +206,30 @@ def test_a_trial_scores_what_a_comparison_in_folds_finds(work: Path, tmp_path: P
     row = featstore.compare(data, "logistic", **options).rows[0]
     assert (found.rows[0].accuracy, found.n) == (row.accuracy, row.n)
     assert found.rows[0].log_loss == pytest.approx(row.log_loss, rel=1e-3)  # the solver of a path starts elsewhere
+
+
+def test_a_head_of_ones_own_is_tried_and_kept_if_it_can_be(
+    work: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that would have to be pickled may win; then the best of the others is saved, and that is said."""
+    own = "sklearn.naive_bayes:BernoulliNB"
+    found = run(work, tmp_path, heads=[own, "logistic"], trials=3)
+    assert own in {row.head for row in found.rows}
+    monkeypatch.setattr(job, "_can_be_kept", lambda head, fixed: head != own)
+    monkeypatch.setattr(standing, "order", lambda scores, by: sorted(scores, key=lambda trial: trial.head != own))
+    found = run(work, tmp_path, heads=[own, "logistic"], trials=3)
+    assert (found.rows[0].head, found.run.head) == (own, "logistic")
+    assert f"a run cannot keep {own}, so the best of the others is saved: logistic C=" in found.findings[-1]
+    monkeypatch.undo()
+    with pytest.raises(UsageError, match="helpers.light:needs_tensorflow"):
+        run(work, tmp_path, heads="helpers.light:needs_tensorflow")
+
+
+def test_a_head_has_the_pooling_that_it_prefers(work: Path, tmp_path: Path) -> None:
+    """As `train_head` gives it; else the winner would be trained on other features than it was chosen on."""
+    scope = Scope.of([Recipe(model="tiny")], ["vgg-fc", "logistic"], {})
+    assert [(scope.recipes[recipe].pool, head) for recipe, head in scope.places] == [
+        ("none", "vgg-fc"),
+        (None, "logistic"),
+    ]
+    assert Scope.of([Recipe(model="tiny", pool="max")], ["vgg-fc"], {}).recipes[0].pool == "max"

@@ -40,7 +40,7 @@ def make_features(seed: int = 0, signal: float = 1.0) -> PoolFeatures:
 
 
 def make_search(**changed: Any) -> Search:
-    return Search(make_pool(), "log-loss", None, "probabilities", False, 0, math.inf)._replace(**changed)
+    return Search(make_pool(), "log-loss", None, "probabilities", False, {}, 0, math.inf)._replace(**changed)
 
 
 @pytest.mark.parametrize("name", PATHS)

@@ -141,3 +141,19 @@ def test_a_record_that_cannot_be_is_refused(work: Path, tmp_path: Path, field: s
     (folder / "run.json").write_text(json.dumps(content))
     with pytest.raises(RunError, match=field):
         load_run(folder)
+
+
+def test_a_fine_tuned_run_has_a_temperature_of_its_own(work: Path) -> None:
+    """Where its head has one. The hand-over compares the two networks at the temperature of the head."""
+    options: dict[str, Any] = {"model": "tiny", "cache": work / "cache", "runs": work / "heads"}
+    for calibrate, temperature in ((True, 2.0), (False, None)):
+        head = featstore.train_head(work / "photos", "logistic", {"C": 0.01}, calibrate=calibrate, **options)
+        tuned = featstore.fine_tune(head, work / "photos", epochs=1, cache=work / "cache")
+        assert tuned.run.temperature == temperature
+        assert tuned.metrics_before == head.metrics
+        assert tuned.run.conformal is not None
+        assert tuned.fine_tuning.hand_over.largest_difference < 2e-3
+        found = featstore.evaluate(tuned.run, work / "photos", cache=work / "cache").metrics
+        assert {split: m.log_loss for split, m in found.items()} == pytest.approx(
+            {split: m.log_loss for split, m in tuned.metrics_after.items()}
+        )

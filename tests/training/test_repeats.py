@@ -91,3 +91,15 @@ def test_the_folds_of_a_head_keep_their_own_option(work: Path, monkeypatch: pyte
     done = call("train-head", "photos", "--model", "pixels", "--size", 8, "--set", "folds=3", "--folds", 4, "--json")
     run = json.loads(done.out)
     assert (run["parameters"]["folds"], run["folds"]["folds"]) == (3, 4)
+
+
+def test_the_scores_of_a_row_are_those_of_its_run(work: Path) -> None:
+    """Macro F1 and Brier on the same images; a mean over the seeds, which `logistic` does not depend on."""
+    scores, recipe = train(work).metrics["test"].scores, Recipe(model="pixels", size=8)
+    measured = measure_grid(
+        work / "photos", [recipe], settings={"C": 1.0}, measurement=Measurement(seeds=2), cache=work / "cache"
+    )
+    [row] = measured.rows
+    assert scores is not None
+    assert (row.macro_f1, row.brier) == (pytest.approx(scores.macro_f1), pytest.approx(scores.brier, abs=1e-6))
+    assert (row.describe()["macro_f1"], row.describe()["brier"]) == (row.macro_f1, row.brier)
