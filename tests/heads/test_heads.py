@@ -64,11 +64,12 @@ def test_the_same_seed_gives_the_same_head(trained: tuple[str, Any]) -> None:
     assert np.array_equal(first.predict_proba(X), again.predict_proba(X))
 
 
-def test_a_saved_head_predicts_the_same_in_another_process(trained: tuple[str, Any], tmp_path: Path) -> None:
-    """Predictions are equal; the logistic head needs neither TensorFlow nor scikit-learn for them."""
+def test_a_head_is_the_same_in_another_process(trained: tuple[str, Any], tmp_path: Path) -> None:
+    """As it was saved, and trained again from its seed; the logistic head needs no TensorFlow, and to predict numpy."""
     name, head = trained
-    X, _ = clusters(shape=SHAPES.get(name, (12,)))
+    X, y = clusters(shape=SHAPES.get(name, (12,)))
     np.save(tmp_path / "X.npy", X)
+    np.save(tmp_path / "y.npy", y)
     file = head.save(tmp_path)
     code = f"""
 import sys, pathlib, numpy as np
@@ -79,9 +80,13 @@ head.load(folder / {file!r})
 np.save(folder / "out.npy", head.predict_proba(np.load(folder / "X.npy")))
 assert ("tensorflow" in sys.modules) == ({name!r} != "logistic")
 assert {name!r} != "logistic" or not {{"sklearn", "scipy", "skops"}} & set(sys.modules)
+again, X, y = make_head({name!r}, {QUICK[name]!r}), np.load(folder / "X.npy"), np.load(folder / "y.npy")
+again.fit(X, y, (X[:20], y[:20]), seed=0)
+np.save(folder / "again.npy", again.predict_proba(X))
 """
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
-    assert np.array_equal(np.load(tmp_path / "out.npy"), head.predict_proba(X))
+    for found in ("out", "again"):
+        assert np.array_equal(np.load(tmp_path / f"{found}.npy"), head.predict_proba(X))
 
 
 def test_the_curve_has_a_point_per_step(trained: tuple[str, Any]) -> None:
