@@ -172,7 +172,9 @@ def test_a_keras_head_is_trained_as_by_fit(twin: Twin) -> None:
     assert head.selected() == {"epochs": len(history), "best_epoch": best[1]}
     names = ("loss", "accuracy", "val_loss", "val_accuracy")
     curve = np.array([head.curve.series[name] for name in names]).T
-    assert curve == pytest.approx(np.array(history), rel=1e-3)
+    assert curve[:, ::2] == pytest.approx(np.array(history)[:, ::2], rel=1e-3)
+    one_row = 1.01 / len(val_X)  # whose probabilities Keras rounds to equal ones
+    assert curve[:, 1::2] == pytest.approx(np.array(history)[:, 1::2], abs=one_row)
     found, expected = head.network(twin.shape).get_weights(), network.get_weights()
     assert distance(found, expected) < 1e-3 * distance(start, expected)
     probabilities = network.predict(val_X, verbose=0)
