@@ -8,6 +8,8 @@ memory      peak memory of an extraction of 1,000 and of 10,000 images, and of a
 finetuning  the last block from the cache against the whole network, and the memory of cached activations
 grid        `compare` from the cache against its cells one by one, and ten views of an image against ten images
 intervals   how often intervals hold the truth, and how often a grid of equal cells is told apart (simulated)
+scores      how often the intervals of scores hold the truth, and those of a bootstrap (simulated)
+sweep       a search over 100 heads on 1,200 vectors of 1,024 numbers, and the share of it that is arithmetic
 canary      extractions that add rows to a key, with the comparison of the canary and without
 scale       what is done with a key of 10,000 to 1,000,000 rows, and random batches against numpy.memmap
 """
@@ -33,6 +35,8 @@ from idle import measure_idle
 from intervals import measure_intervals
 from memory import measure_memory
 from scale import measure_scale
+from score_intervals import measure_score_intervals
+from sweep import measure_sweep
 
 BENCHMARKS: dict[str, Callable[[Path, Path], None]] = {
     "extraction": measure_extraction,
@@ -43,7 +47,9 @@ BENCHMARKS: dict[str, Callable[[Path, Path], None]] = {
     "grid": measure_grid,
     "finetuning": measure_finetuning,
     "intervals": measure_intervals,
+    "scores": measure_score_intervals,
     "scale": measure_scale,
+    "sweep": measure_sweep,
     "canary": measure_canary,
 }
 

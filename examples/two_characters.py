@@ -42,12 +42,6 @@ def write_grey(paths: Sequence[str], folder: Path) -> list[str]:
     return [str(copy) for copy in copies]
 
 
-def confidence(probability: float) -> str:
-    """Return a word for the probability of a prediction."""
-    words = ((0.6, "a guess"), (0.8, "leaning"), (0.95, "fairly sure"))
-    return next((word for limit, word in words if probability < limit), "sure")
-
-
 def describe_effect_of_colour(colour: np.ndarray, grey: np.ndarray, right: Sequence[int], shape: str) -> str:
     """Return a sentence on how the predictions change without colour.
 
@@ -127,8 +121,8 @@ def predict(run: featstore.Run, files: Sequence[str], right: Sequence[str], cach
     rows = []
     for image, name in zip(images, right, strict=True):
         wrong = "" if image.label == name else f"wrong: {name}"
-        rows.append((image.path, image.label, f"{image.probability:.3f}", confidence(image.probability), wrong))
-    print(featstore.Table(["image", "label", "probability", "confidence", ""], rows))
+        rows.append((image.path, image.label, f"{image.probability:.3f}", image.strength, wrong))
+    print(featstore.Table(["image", "label", "probability", "strength", ""], rows))
     return images
 
 
@@ -147,6 +141,12 @@ def show_predictions(run: featstore.Run, eight: Sequence[tuple[str, str]], optio
     print(f"all of them on one sheet: {options.folder / 'eight.png'}")
 
 
+def show_probes(run: featstore.Run, data: Path, cache: Path) -> None:
+    """Measure what the head loses without colour and without fine detail, on all images of the test split."""
+    heading("8. The same on all test images, with intervals")
+    print(featstore.evaluate(run, data, probes=["greyscale", "blur"], cache=cache, progress=True).probing)
+
+
 def run_steps(options: argparse.Namespace) -> None:
     """Run and print all steps."""
     data = options.data or options.folder
@@ -161,6 +161,7 @@ def run_steps(options: argparse.Namespace) -> None:
     print(f"best after epoch {run.chosen['best_epoch']} of {run.chosen['epochs']}: {run.folder / 'curve.png'}")
     run = fine_tune(run, data, min(options.epochs, 20), places)
     show_predictions(run, choose_eight(manifest if options.data else featstore.scan(data / "unseen")), options)
+    show_probes(run, data, places["cache"])
 
 
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:

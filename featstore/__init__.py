@@ -15,9 +15,14 @@ if TYPE_CHECKING:  # what a type checker and an editor see; a test holds it agai
     from featstore.api.extracting import extract as extract
     from featstore.api.fine_tuning import fine_tune as fine_tune
     from featstore.api.head_training import train_head as train_head
+    from featstore.api.learning import learning_curve as learning_curve
     from featstore.api.predicting import predict as predict
+    from featstore.api.rate_finding import find_lr as find_lr
+    from featstore.api.run_comparing import compare_runs as compare_runs
+    from featstore.api.sweeping import sweep as sweep
     from featstore.base_check.labelled import LabelledCheck as LabelledCheck
     from featstore.base_check.unlabelled import UnlabelledCheck as UnlabelledCheck
+    from featstore.comparison.learning_result import LearningCurve as LearningCurve
     from featstore.comparison.result import Comparison as Comparison
     from featstore.datasets.manifest import Manifest as Manifest
     from featstore.datasets.sources import scan as scan
@@ -44,9 +49,12 @@ if TYPE_CHECKING:  # what a type checker and an editor see; a test holds it agai
     from featstore.runs.listing import list_runs as list_runs
     from featstore.runs.prediction import Prediction as Prediction
     from featstore.runs.run import Run as Run
+    from featstore.runs.side_by_side import RunComparison as RunComparison
     from featstore.spec import FeatureSpec as FeatureSpec
+    from featstore.sweeping.result import Sweep as Sweep
     from featstore.system.progress import Progress as Progress
     from featstore.system.text import Table as Table
+    from featstore.training.rate_finding import FoundRate as FoundRate
 
 _HOMES = {
     "BaseUnavailable": "featstore.errors",
@@ -59,26 +67,33 @@ _HOMES = {
     "FeatstoreError": "featstore.errors",
     "FeatureSpec": "featstore.spec",
     "FineTuned": "featstore.finetuning.result",
+    "FoundRate": "featstore.training.rate_finding",
     "LabelledCheck": "featstore.base_check.labelled",
     "LeakWarning": "featstore.errors",
+    "LearningCurve": "featstore.comparison.learning_result",
     "Manifest": "featstore.datasets.manifest",
     "Prediction": "featstore.runs.prediction",
     "Progress": "featstore.system.progress",
     "Recipe": "featstore.extraction.recipe",
     "Run": "featstore.runs.run",
+    "RunComparison": "featstore.runs.side_by_side",
     "RunError": "featstore.errors",
     "RunList": "featstore.runs.listing",
     "StoreError": "featstore.errors",
+    "Sweep": "featstore.sweeping.result",
     "Table": "featstore.system.text",
     "UnlabelledCheck": "featstore.base_check.unlabelled",
     "UnreadableImage": "featstore.errors",
     "UsageError": "featstore.errors",
     "check_base": "featstore.api.base_checking",
     "compare": "featstore.api.comparing",
+    "compare_runs": "featstore.api.run_comparing",
     "complete_splits": "featstore.datasets.splits",
     "evaluate": "featstore.api.evaluating",
     "extract": "featstore.api.extracting",
+    "find_lr": "featstore.api.rate_finding",
     "fine_tune": "featstore.api.fine_tuning",
+    "learning_curve": "featstore.api.learning",
     "list_runs": "featstore.runs.listing",
     "load_features": "featstore.features.load",
     "load_run": "featstore.runs.files",
@@ -86,6 +101,7 @@ _HOMES = {
     "predict": "featstore.api.predicting",
     "save_features": "featstore.features.save",
     "scan": "featstore.datasets.sources",
+    "sweep": "featstore.api.sweeping",
     "train_head": "featstore.api.head_training",
 }
 
@@ -100,26 +116,33 @@ __all__ = [
     "FeatstoreError",
     "FeatureSpec",
     "FineTuned",
+    "FoundRate",
     "LabelledCheck",
     "LeakWarning",
+    "LearningCurve",
     "Manifest",
     "Prediction",
     "Progress",
     "Recipe",
     "Run",
+    "RunComparison",
     "RunError",
     "RunList",
     "StoreError",
+    "Sweep",
     "Table",
     "UnlabelledCheck",
     "UnreadableImage",
     "UsageError",
     "check_base",
     "compare",
+    "compare_runs",
     "complete_splits",
     "evaluate",
     "extract",
+    "find_lr",
     "fine_tune",
+    "learning_curve",
     "list_runs",
     "load_features",
     "load_run",
@@ -127,6 +150,7 @@ __all__ = [
     "predict",
     "save_features",
     "scan",
+    "sweep",
     "train_head",
 ]
 __version__ = "0.1.0"

@@ -30,6 +30,7 @@ def compare(
     folds: int | None = None,
     train_on: TrainOn | None = None,
     average: Average | None = None,
+    calibrate: bool = True,
     val_fraction: float = 0.2,
     test_fraction: float = 0.2,
     val_as_test: bool = False,
@@ -42,12 +43,14 @@ def compare(
 
     Args:
         data: As for `extract`.
-        heads: Name of a head, or several.
+        heads: Name of a head, or several; `module:Class` for any estimator of scikit-learn or of your own.
         parameters: Parameters for those of the heads that have them.
         seeds: How often each head is trained, with one seed after the other; accuracies are averaged.
         folds: Number of folds of a cross-validation. Default: the test split, or validation where there is none.
         train_on: With several views, `plain` trains on one of them, `all` on each. Default: `plain`.
         average: With several views, what is averaged over them. Default: `probabilities`.
+        calibrate: Whether validation images choose a temperature, which makes the probabilities as sure as they should
+            be.
         val_fraction: Share of the images for validation where there is no such split, 0 to 1.
         test_fraction: Share of the images for testing where there are no splits, 0 to 1.
         val_as_test: Whether to measure on the validation split, where there is no test split; training images take its
@@ -96,7 +99,7 @@ def compare(
             recipes,
             names,
             parameters or {},
-            HeadRecipe(train_on=train_on, average=average),
+            HeadRecipe(train_on=train_on, average=average, calibrate=calibrate),
             measurement,
             cache=cache,
             progress=display,

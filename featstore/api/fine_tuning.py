@@ -33,6 +33,7 @@ def fine_tune(
     cache: CacheLike = None,
     runs: OnePath | None = None,
     name: str | None = None,
+    tensorboard: OnePath | None = None,
     progress: bool | Progress = False,
     **settings: Unpack[TuneKeywords],
 ) -> FineTuned:
@@ -54,6 +55,7 @@ def fine_tune(
         cache: A `Cache`, or the folder of one. Default: $FEATSTORE_CACHE, or that of the run.
         runs: Folder in which the new run is saved. Default: that of `run`.
         name: Name of its folder there. Default: that of `run` with `-tuned`.
+        tensorboard: Folder of logs of the curve and the settings, which TensorBoard shows. Default: none.
         progress: Whether to show a display on standard error, or a `Progress` of your own.
         **settings: The fields of `FineTuneSettings`, such as `rate`, `epochs` and `patience`, and of `DataOptions`.
 
@@ -89,6 +91,7 @@ def fine_tune(
             cache=cache,
             runs=runs,
             name=name,
+            tensorboard=tensorboard,
             progress=display,
         )
     warn_of(tuned.run.notes, tuned.data)

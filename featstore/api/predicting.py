@@ -21,6 +21,7 @@ def predict(
     run: Run | OnePath,
     images: DataLike,
     *,
+    unsure: float | None = None,
     weights: OneOrMorePaths | None = None,
     cache: CacheLike = None,
     progress: bool | Progress = False,
@@ -34,6 +35,8 @@ def predict(
         run: A run, or its folder.
         images: One or more image files, and folders of them; or a table, arrays or images in memory, as `data` of the
             other verbs.
+        unsure: Share of images, such as 0.9, for which the right class must be among the answers. Then each image has
+            `answers`: as many classes as this takes. Default: no such answers.
         weights: File of the base's weights, if it was moved; one for each base of the run.
         cache: A `Cache`, or the folder of one. Default: $FEATSTORE_CACHE, or that of the run.
         progress: Whether to show a display on standard error, or a `Progress` of your own.
@@ -43,6 +46,7 @@ def predict(
         Label and probabilities of each image that can be read, in the order given, folders sorted.
 
     Raises:
+        UsageError: `unsure` is more than the validation images of the run can promise.
         DataError: No image can be read.
         RunError: The base or its weights are not those of the run.
         BaseUnavailable: An image is not in the cache, and the weights are not there.
@@ -52,5 +56,5 @@ def predict(
     check_names("option", options, ImageKeywords.__annotations__)
     with displayed(progress) as display:
         return predict_images(
-            loaded(run), images, DataOptions(**options), weights=weights, cache=cache, progress=display
+            loaded(run), images, DataOptions(**options), unsure=unsure, weights=weights, cache=cache, progress=display
         )

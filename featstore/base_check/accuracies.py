@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from featstore.base_check.class_index import ClassIndex
 from featstore.base_check.judgement import PredictionStatistics, mutual_information, prediction_statistics
-from featstore.evaluation.metrics import log_losses
+from featstore.evaluation.probability_scores import log_losses
 from featstore.evaluation.ranking import CellResult, rank
 from featstore.evaluation.units import Units
 

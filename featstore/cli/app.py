@@ -30,7 +30,10 @@ _COMMANDS = {  # and the modules that they are in
     "extract": "extract",
     "features": "features",
     "train-head": "train_head",
+    "find-lr": "find_lr",
     "compare": "compare",
+    "learning-curve": "learning_curve",
+    "sweep": "sweep",
     "check-base": "check_base",
     "fine-tune": "fine_tune",
     "evaluate": "evaluate",
@@ -64,7 +67,7 @@ def make_app(only: str = "") -> typer.Typer:
     app.callback(invoke_without_command=True)(_options)
     for name in [only] if only in _COMMANDS else _COMMANDS:
         module = import_module(f"featstore.cli.{_COMMANDS[name]}")
-        if name == "cache":
+        if hasattr(module, "app"):  # a command with verbs of its own
             app.add_typer(module.app, name=name)
         else:
             app.command(name, cls=Command)(module.command)

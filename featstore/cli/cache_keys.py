@@ -11,6 +11,7 @@ from featstore.cli import options
 from featstore.cli.console import note, one_by_one, print_json, print_table
 from featstore.cli.units import moment, parse_age, parse_bytes_with_unit
 from featstore.errors import UsageError
+from featstore.images.probe import describe_probe
 from featstore.system.figures import megabytes
 from featstore.system.text import count
 
@@ -115,9 +116,12 @@ def _as_row(key: KeyInfo) -> list[str]:
     if key.spec is None:
         return [key.key[:12], key.folder.parent.name, variant, *["-"] * 5, str(key.shards), size, moment(key.last_used)]
     spec = key.spec
-    sides = spec.get("reading", {}).get("size", [])
+    reading = spec.get("reading", {})
+    image = "x".join(map(str, reading.get("size", [])))
+    if "probe" in reading:
+        image += f" {describe_probe(reading['probe'])}"
     what = [*(str(spec.get(name)) for name in ("layer", "pool", "dtype")), f"{key.rows}", str(key.shards), size]
-    return [key.key[:12], key.folder.parent.name, variant, "x".join(map(str, sides)), *what, moment(key.last_used)]
+    return [key.key[:12], key.folder.parent.name, variant, image, *what, moment(key.last_used)]
 
 
 def _as_json(key: KeyInfo) -> dict[str, Any]:

@@ -26,8 +26,11 @@ STANDARD_OUTPUT = Path("-")  # as the value of an option that names a file to wr
 def flag(name: str, value: object) -> str:
     """Spell a parameter as on the command line: `--views ten`, or `--views` without a value or where it is a switch.
 
-    A value that a shell would change is quoted, so that the text can be typed as it stands.
+    A switch that is turned off is spelled as in `--no-calibrate`. A value that a shell would change is quoted, so that
+    the text can be typed as it stands.
     """
+    if value is False:
+        return flag_of(f"no_{name}")
     option = flag_of(name)
     return option if value is None or value is True else f"{option} {shlex.quote(str(value))}"
 

@@ -32,27 +32,34 @@ _CONTENTS: dict[str, Cell] = {
     "number": lambda number, image: number,
     "label": lambda number, image: spreadsheet_text(image.label),
     "probability": lambda number, image: image.probability,
+    "strength": lambda number, image: image.strength,
+    "answers": lambda number, image: spreadsheet_text("|".join(image.answers or ())),
 }
 
 
-def all_columns(classes: Sequence[str]) -> list[Column]:
-    """Return path, label and the probability of each class. A class may be called `path` or `label`."""
+def all_columns(classes: Sequence[str], has_answers: bool = False) -> list[Column]:
+    """Return path, label, strength, the answers if there are any, and the probability of each class.
+
+    A class may be called `path` or `label`.
+    """
+    names = ["path", "label", "strength", *(["answers"] if has_answers else [])]
     probabilities = [Column(f"{_PROBABILITY}{name}", _probability(place)) for place, name in enumerate(classes)]
-    return [Column(name, _CONTENTS[name]) for name in ("path", "label")] + probabilities
+    return [Column(name, _CONTENTS[name]) for name in names] + probabilities
 
 
-def parse_columns(text: str, classes: Sequence[str]) -> list[Column]:
+def parse_columns(text: str, classes: Sequence[str], has_answers: bool = False) -> list[Column]:
     """Return the columns of `name=content,...`; a content alone is its name as well. Raises UsageError."""
     columns = []
+    known = [name for name in _CONTENTS if has_answers or name != "answers"]
     for item in text.split(","):
         name, _, content = item.rpartition("=")
         if content.startswith(_PROBABILITY) and content[len(_PROBABILITY) :] in classes:
             cell: Cell = _probability(classes.index(content[len(_PROBABILITY) :]))
-        elif content in _CONTENTS:
+        elif content in known:
             cell = _CONTENTS[content]
         else:
             raise UsageError(
-                f"{param('columns', text)}: {content!r} is not known: use {', '.join(_CONTENTS)} or "
+                f"{param('columns', text)}: {content!r} is not known: use {', '.join(known)} or "
                 f"{_PROBABILITY}{classes[0]}, as in ImageId=stem,Label=label"
             )
         columns.append(Column(name or content, cell))

@@ -12,7 +12,6 @@ from featstore.cli.console import (
     STANDARD_OUTPUT,
     check_output,
     list_skipped,
-    note,
     print_json,
     refuse_lost,
     spreadsheet_text,
@@ -22,6 +21,7 @@ from featstore.cli.console import (
 from featstore.cli.fields import Fields, takes_fields
 from featstore.datasets.options import DataOptions
 from featstore.system.progress import displayed
+from featstore.system.text import count
 
 if TYPE_CHECKING:
     from featstore.runs.evaluation import Evaluation
@@ -32,6 +32,29 @@ def command(
     run: options.RunFolder,
     data: options.Data,
     data_options: Annotated[DataOptions, Fields(DataOptions)],
+    probes: Annotated[
+        list[str],
+        typer.Option(
+            "--probe",
+            help="Also measure what a change of the images costs: greyscale, blur[=per cent of the shorter side], "
+            "brightness[=factor], rotate[=degrees], jpeg[=quality]. Repeatable.",
+            show_default=False,
+        ),
+    ] = [],
+    wrong: Annotated[
+        int, typer.Option("--wrong", min=0, help="Also list so many wrong answers, the most confident first.")
+    ] = 0,
+    csv: Annotated[
+        Path | None,
+        typer.Option(
+            "--csv",
+            help="Also write path, split, label, answer and probabilities of each image there; - for standard output, "
+            "and nothing else there.",
+        ),
+    ] = None,
+    all_metrics: Annotated[
+        bool, typer.Option("--all", help="Also print all metrics, with their intervals; --json always has them.")
+    ] = False,
     per_class: Annotated[bool, typer.Option("--per-class", help="Also print the figures of each class.")] = False,
     confusion: Annotated[
         Path | None,
@@ -45,26 +68,33 @@ def command(
     json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
-    """Measure a run on labelled images: accuracy with its interval and log loss, split by split and class by class.
+    """Measure a run on labelled images, split by split; of images without labels, say what it answers.
 
-    Example: featstore evaluate runs/photos-MobileNetV2-tf-224-logistic new-photos
+    Example: featstore evaluate runs/photos-MobileNetV2-tf-224-logistic new-photos --wrong 10 --probe greyscale
     """
     from featstore.datasets.sources import scan
     from featstore.evaluation.metrics import describe_splits
     from featstore.runs.evaluation import evaluate_run
     from featstore.runs.files import load_run
+    from featstore.runs.probing import settle_probes
 
+    settle_probes(probes)  # before the data are looked at
     check_output(confusion, "--confusion", json=json)
+    check_output(csv, "--csv", json=json)
     manifest = scan(data, data_options, cache)
     with displayed(not quiet) as progress:
         found = evaluate_run(
             load_run(run),
             manifest,
+            probes=probes,
             weights=weights,
             cache=options.chosen_cache(cache, rehash),
             progress=progress,
         )
-    lost = write_files((confusion, "--confusion", lambda: _confusion_csv(found)))
+    lost = write_files(
+        (confusion, "--confusion", lambda: _confusion_csv(found)),
+        (csv, "--csv", lambda: found.answers.to_csv(spreadsheet_text)),
+    )
     warn(found.notes, progress)
     if json:
         skipped = [item._asdict() for item in found.skipped]
@@ -76,7 +106,10 @@ def command(
                 "per_class": {
                     split: [row.describe() for row in counted.per_class] for split, counted in found.confusion.items()
                 },
+                "wrong": [answer._asdict() for answer in found.answers.wrong()[:wrong]],
+                "probing": found.probing.describe() if found.probing else None,
                 "unlabelled": found.unlabelled,
+                "unmeasured": found.unmeasured.describe() if found.unmeasured else None,
                 "notes": list(found.notes),
                 "remarks": list(found.remarks),
                 "data": found.data.describe(),
@@ -85,27 +118,42 @@ def command(
         )
     else:
         list_skipped(found.skipped)
-        if found.unlabelled:
-            note(f"images without a label, left out: {found.unlabelled}")
-        if not (quiet or confusion == STANDARD_OUTPUT):
-            _print(found, per_class)
+        if not (quiet or STANDARD_OUTPUT in (confusion, csv)):
+            _print(found, all_metrics, per_class, wrong)
     refuse_lost(lost)
 
 
-def _print(found: Evaluation, per_class: bool) -> None:
+def _print(found: Evaluation, all_metrics: bool, per_class: bool, most_wrong: int) -> None:
+    from featstore.evaluation.all_metrics import all_metrics_table
+    from featstore.runs.image_answers import wrong_table
+
     print(found)
+    if all_metrics and found.metrics:
+        print(f"\nall metrics, with 95 % intervals:\n{all_metrics_table(found.metrics)}")
     if per_class:
         for split, counted in found.confusion.items():
             print(f"\n{split}, by class:\n{counted.table()}")
+    if most_wrong and found.metrics:
+        wrong = found.answers.wrong()
+        print(f"\n{_how_many(len(wrong), most_wrong)}")
+        if wrong:
+            print(wrong_table(wrong[:most_wrong]))
+
+
+def _how_many(wrong: int, listed: int) -> str:
+    if wrong == 0:
+        return "no wrong answers"
+    which = "the most confident first" if wrong <= listed else f"the {listed:,} most confident"
+    return f"{count(wrong, 'wrong answer')}, {which}:"
 
 
 def _confusion_csv(found: Evaluation) -> bytes:
     """Return the confusion of all splits: a row for each class of the images, a column for each class answered."""
-    import csv
     import io
+    from csv import writer
 
     text = io.StringIO()
-    rows = csv.writer(text)
+    rows = writer(text)
     classes = [spreadsheet_text(name) for name in found.run.classes]
     rows.writerow(["split", "label", *classes])
     for split, counted in found.confusion.items():

@@ -89,8 +89,9 @@ class Fields:
         if name in self.repeatable:
             kind, text = list[float] if float in get_args(kind) else list[str], f"{text} {_REPEATED[name]}"
             default = [] if default is None or name in self.optional else default if default is MISSING else [default]
+        off = [f"{flag(name, None)}/{flag(name, False)}"] if default is True else [flag(name, None)]
         option = typer.Option(
-            flag(name, None),
+            *off,
             *(flag(word, None) for word in aliases_of(name)),
             help=text,
             min=range_.least if isinstance(range_, Between) else None,

@@ -77,6 +77,7 @@ def command(
         Path | None, typer.Option("--runs", help="Folder of the new run. Default: that of RUN.", show_default=False)
     ] = None,
     name: options.Name = None,
+    tensorboard: options.TensorBoard = None,
     cache: options.RunCache = None,
     rehash: options.Rehash = False,
     json: options.Json = False,
@@ -104,6 +105,7 @@ def command(
             cache=options.chosen_cache(cache, rehash),
             runs=runs,
             name=name,
+            tensorboard=tensorboard,
             command=command_line(),
             progress=progress,
         )

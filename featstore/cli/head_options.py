@@ -31,15 +31,18 @@ class HeadParameterOptions:
 
 
 def chosen_parameters(settings: Sequence[tuple[str, str]], options: dict[str, str | None]) -> dict[str, str]:
-    """Return what `--set` and the options of the parameters say; raise UsageError for one that is said twice."""
+    """Return what `--set` and the options of the parameters say; raise UsageError for one that is said twice.
+
+    Words stay as they are: an estimator outside of the table may call something else by them.
+    """
     known = all_parameters()
-    chosen: dict[str, str] = {}
+    chosen: dict[str, tuple[str, str]] = {}
     for word, value in [*settings, *((name, value) for name, value in options.items() if value is not None)]:
         name = parameter_named(word, known) or word
         if name in chosen:
-            raise UsageError(f"{name} of the head is given twice: {chosen[name]} and {value}; leave one out")
-        chosen[name] = value
-    return chosen
+            raise UsageError(f"{name} of the head is given twice: {chosen[name][1]} and {value}; leave one out")
+        chosen[name] = word, value
+    return dict(chosen.values())
 
 
 def _parameter(name: str) -> Parameter:

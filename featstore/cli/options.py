@@ -66,6 +66,15 @@ Name = Annotated[
     str | None,
     typer.Option("--name", help="Name of the run's folder. Default: made of the settings.", show_default=False),
 ]
+TensorBoard = Annotated[
+    Path | None,
+    typer.Option(
+        "--tensorboard",
+        metavar="DIR",
+        help="Also log the curve and the settings there, for TensorBoard.",
+        show_default=False,
+    ),
+]
 
 
 def chosen_cache(folder: Path | None, rehash: bool) -> CacheLike:

@@ -1,34 +1,42 @@
-"""`featstore runs`"""
+"""`featstore runs`: the commands that look after saved runs. Without a verb they are listed."""
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated
+import os
+from typing import Any
 
 import typer
+from typer.core import TyperGroup
 
-from featstore.cli import options
-from featstore.cli.console import note, print_json
-from featstore.cli.show import describe
+from featstore.cli import runs_compare, runs_list, runs_remove, runs_show
+from featstore.cli.command import Command
+from featstore.errors import UsageError
+from featstore.system.words import meant_by
+
+_LIST = "ls"
 
 
-def command(
-    folder: Annotated[Path, typer.Argument(metavar="[FOLDER]", help="The folder that holds those of the runs.")] = Path(
-        "runs"
-    ),
-    json: options.Json = False,
-) -> None:
-    """List the runs in a folder, the latest last: settings, date, and accuracy on held-out images.
+class _ListsByDefault(TyperGroup):
+    """A group in which `featstore runs` and `featstore runs FOLDER` are `featstore runs ls`."""
 
-    Example: featstore runs
-    """
-    from featstore.runs.listing import list_runs
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        first = args[0] if args else ""
+        if first in self.commands or first in ctx.help_option_names:
+            return super().parse_args(ctx, args)
+        near = (
+            meant_by(first, self.commands) if first and not first.startswith("-") and not os.path.exists(first) else []
+        )
+        if near:
+            raise UsageError(f"{first}: no such folder, and no such command; did you mean {' or '.join(near)}?")
+        return super().parse_args(ctx, [_LIST, *args])
 
-    found = list_runs(folder)
-    if json:
-        broken = [{"path": str(item.folder), "reason": item.reason} for item in found.broken]
-        print_json({"runs": [describe(run) for run in found.runs], "broken": broken})
-        return
-    for item in found.broken:
-        note(f"not listed: {item.reason}")
-    print(found)
+
+app = typer.Typer(
+    help="List saved runs, show one, compare some on the same images, remove them. Without a verb: list.",
+    cls=_ListsByDefault,
+    no_args_is_help=False,
+)
+app.command(_LIST, cls=Command)(runs_list.command)
+app.command("show", cls=Command)(runs_show.command)
+app.command("compare", cls=Command)(runs_compare.command)
+app.command("rm", cls=Command)(runs_remove.command)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -20,10 +21,12 @@ def describe(run: Run) -> dict[str, Any]:
         "head": run.head,
         "parameters": run.parameters,
         "chosen": run.chosen,
+        "temperature": run.temperature,
         "seed": run.seed,
         "key": run.key,
         "classes": list(run.classes),
         "metrics": describe_splits(run.metrics),
+        "folds": run.folds and asdict(run.folds),
         "seconds": run.seconds,
         "notes": list(run.notes),
         "remarks": list(run.remarks),

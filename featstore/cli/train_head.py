@@ -28,15 +28,18 @@ def command(
         Fields(Recipe, repeatable=["model", "weights", "alpha"], optional=["model"], leave_out=["weights_seed"]),
     ],
     head: Annotated[HeadRecipe, Fields(HeadRecipe, leave_out=["parameters"])],
-    fractions: Annotated[Measurement, Fields(Measurement, only=["val_fraction", "test_fraction", "val_as_test"])],
+    measurement: Annotated[
+        Measurement, Fields(Measurement, only=["folds", "seeds", "val_fraction", "test_fraction", "val_as_test"])
+    ],
     data_options: Annotated[DataOptions, Fields(DataOptions)],
-    parameters: Annotated[dict[str, Any], HeadParameterOptions()],
+    parameters: Annotated[dict[str, Any], HeadParameterOptions(leave_out=["folds"])],
     settings: options.Settings = [],
     concat: Annotated[
         bool, typer.Option("--concat", help="Put the features of several --model side by side in one head.")
     ] = False,
     runs: Annotated[Path, typer.Option("--runs", help="Folder of the runs.")] = Path("runs"),
     name: options.Name = None,
+    tensorboard: options.TensorBoard = None,
     cache: options.Cache = None,
     rehash: options.Rehash = False,
     json: options.Json = False,
@@ -44,15 +47,17 @@ def command(
 ) -> None:
     """Train a head on cached features; what is missing is extracted first.
 
+    With --folds the head is also measured by cross-validation, which uses all images and not only those of one split.
+
     Example: featstore train-head photos --model MobileNetV2 --head bn-dropout --set p=0.6
     """
     from featstore.datasets.sources import Source
     from featstore.extraction.recipe_grid import make_recipes
-    from featstore.heads.registry import HEADS
+    from featstore.heads.registry import entry_of
     from featstore.training.job import check_side_by_side, train
 
     head = replace(head, parameters=chosen_parameters(settings, parameters))
-    recipe["model"] = recipe["model"] or HEADS[head.head].base or []
+    recipe["model"] = recipe["model"] or entry_of(head.head).base or []
     recipes = make_recipes(head.seed, **recipe)
     check_side_by_side(recipes, concat)
     with displayed(not quiet) as progress:
@@ -60,12 +65,15 @@ def command(
             Source(data, data_options, cache),
             recipes,
             head,
-            val_fraction=fractions.val_fraction,
-            test_fraction=fractions.test_fraction,
-            val_as_test=fractions.val_as_test,
+            val_fraction=measurement.val_fraction,
+            test_fraction=measurement.test_fraction,
+            val_as_test=measurement.val_as_test,
+            folds=measurement.folds,
+            seeds=measurement.seeds,
             cache=options.chosen_cache(cache, rehash),
             runs=runs,
             name=name,
+            tensorboard=tensorboard,
             command=command_line(),
             progress=progress,
         )

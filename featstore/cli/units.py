@@ -39,6 +39,14 @@ def parse_age(text: str) -> float:
     return float(found[1]) * _SECONDS[found[2]]
 
 
+def parse_time(text: str) -> float:
+    """Return seconds from seconds, minutes or hours, as in 90s, 5m or 2h."""
+    found = re.fullmatch(r"(\d{1,9}(?:\.\d+)?)\s*([smh])", text.strip().lower(), re.ASCII)
+    if not found or float(found[1]) == 0:
+        raise BadParameter(f"{text}: expected a time in seconds, minutes or hours, as in 90s, 5m or 2h")
+    return float(found[1]) * {"s": 1, **_SECONDS}[found[2]]
+
+
 def parse_share(text: str) -> float:
     """Return a number from 0 to 1 from per cent, as in 10%."""
     found = re.fullmatch(r"(\d{1,3}(?:\.\d+)?)\s*%", text.strip(), re.ASCII)

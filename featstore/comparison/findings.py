@@ -11,14 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featstore.comparison.naming import MAIN, named_level
-from featstore.evaluation.paired import Difference, paired_difference
+from featstore.evaluation.paired import Difference
 from featstore.evaluation.ranking import CellResult, RankedCell
+from featstore.evaluation.repeats import Repeats, mean_of
 from featstore.evaluation.units import Units
 from featstore.system.figures import figure, with_interval
 
 Context = tuple[tuple[str, str], ...]  # (factor, level) of a cell, for all factors but one
-Pairs = Mapping[Context, tuple[NDArray[np.float64], NDArray[np.float64]]]  # two levels of that one factor, (n,) each
-Compare = Callable[[NDArray[np.float64], NDArray[np.float64]], Difference]
+Pairs = Mapping[Context, tuple[Repeats, Repeats]]  # two levels of that one factor
+Compare = Callable[[Repeats, Repeats], Difference]
 
 FINDINGS_ORDER = ("preprocess", "model", "size", "views", "head")
 REASONS_ORDER = ("head", "model", "size", "views", "preprocess")  # head first: scratch-cnn changes the model too
@@ -45,7 +46,7 @@ def describe_findings(
     if bar and not _beats(cells, ranked, units, error, bar):
         share = figure(float(bar.right.mean()))
         return [f"no cell is significantly better than always answering `{bar.name}`, {share}", *sentences]
-    compare = partial(paired_difference, units=units, error=error)
+    compare = partial(Repeats.minus, units=units, error=error)
     for name in _ordered(varied, FINDINGS_ORDER):
         sentences += _compare_levels(cells, name, compare)
     return sentences
@@ -53,9 +54,9 @@ def describe_findings(
 
 def _beats(cells: Sequence[CellResult], ranked: Sequence[RankedCell], units: Units, error: float, bar: Bar) -> bool:
     """Return whether the best cell is better than the bar, by either of the comparisons of `Metrics`."""
-    best = ranked[0]
-    image_by_image = paired_difference(cells[best.position].right, bar.right, units, error)
-    return best.accuracy_ci95[0] > bar.right.mean() or image_by_image.low > 0
+    best, found = ranked[0], cells[ranked[0].position].measured
+    always = Repeats(np.broadcast_to(bar.right, found.right.shape), found.fold)
+    return best.accuracy_ci95[0] > bar.right.mean() or found.minus(always, units, error).low > 0
 
 
 def _ordered(names: Iterable[str], order: Sequence[str]) -> list[str]:
@@ -85,10 +86,10 @@ def _describe_best(
 
 def _compare_levels(cells: Sequence[CellResult], factor: str, compare: Compare) -> list[str]:
     """Return a sentence for each level of `factor`, compared with the level that has the best mean lead."""
-    by_context: dict[Context, dict[str, NDArray[np.float64]]] = {}
+    by_context: dict[Context, dict[str, Repeats]] = {}
     for cell in cells:
         context = tuple((name, cell.factors[name]) for name in _ordered(cell.factors, MAIN) if name != factor)
-        by_context.setdefault(context, {})[cell.factors[factor]] = cell.right
+        by_context.setdefault(context, {})[cell.factors[factor]] = cell.measured
     levels = list(dict.fromkeys(cell.factors[factor] for cell in cells))
     best = max(levels, key=lambda level: (_mean_lead(level, by_context), -levels.index(level)))
     sentences = []
@@ -104,13 +105,13 @@ def _factor_prefix(factor: str) -> str:
     return "" if factor in ("preprocess", "model", "head") else f"{factor} "
 
 
-def _mean_lead(level: str, by_context: Mapping[Context, dict[str, NDArray[np.float64]]]) -> float:
+def _mean_lead(level: str, by_context: Mapping[Context, dict[str, Repeats]]) -> float:
     """Return the accuracy of `level` less the mean of the other levels, averaged over the contexts that they share."""
     leads = []
     for levels in by_context.values():
-        rivals = [float(right.mean()) for other, right in levels.items() if other != level]
+        rivals = [float(found.right.mean()) for other, found in levels.items() if other != level]
         if level in levels and rivals:
-            leads.append(float(levels[level].mean()) - sum(rivals) / len(rivals))
+            leads.append(float(levels[level].right.mean()) - sum(rivals) / len(rivals))
     return round(sum(leads) / len(leads), 12) if leads else -math.inf  # rounded as in `rank`
 
 
@@ -124,7 +125,7 @@ def _compare_pair(one: str, other: str, pairs: Pairs, compare: Compare) -> str:
         return f"`{one}` beats `{other}` by {mean.in_points()}{suffix}"
     if mean.high < 0:
         return f"`{other}` beats `{one}` by {_negated(mean).in_points()}{suffix}"
-    n = len(next(iter(pairs.values()))[0])
+    n = next(iter(pairs.values()))[0].right.shape[1]
     return f"`{one}` and `{other}` are not significantly different on {n} images ({mean.in_points()}{suffix})"
 
 
@@ -136,7 +137,7 @@ def _deciding_factor(pairs: Pairs, singly: Mapping[Context, Difference], compare
     better = [dict(context) for context, d in singly.items() if d.low > 0]
     worse = [dict(context) for context, d in singly.items() if d.high < 0]
     for factor in _ordered(better[0], REASONS_ORDER):
-        by_level: dict[str, dict[Context, tuple[NDArray[np.float64], NDArray[np.float64]]]] = {}
+        by_level: dict[str, dict[Context, tuple[Repeats, Repeats]]] = {}
         for context, pair in pairs.items():
             by_level.setdefault(dict(context)[factor], {})[context] = pair
         means = {level: _pooled(some, compare) for level, some in by_level.items()}
@@ -165,7 +166,7 @@ def _pooled(pairs: Pairs, compare: Compare) -> Difference:
 
     The mean is taken for each image first: the pairs share their images and are not independent.
     """
-    return compare(np.mean([a for a, _ in pairs.values()], axis=0), np.mean([b for _, b in pairs.values()], axis=0))
+    return compare(mean_of([a for a, _ in pairs.values()]), mean_of([b for _, b in pairs.values()]))
 
 
 def _pair_count(pairs: Pairs) -> str:

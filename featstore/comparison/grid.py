@@ -12,7 +12,7 @@ from featstore.datasets.options import DataOptions
 from featstore.errors import UsageError, param
 from featstore.extraction.recipe import Recipe
 from featstore.heads.parameters import parameter_named, parse_parameters
-from featstore.heads.registry import HEADS, HeadName
+from featstore.heads.registry import HeadName, entry_of, is_own, parameters_of
 from featstore.system.fields import Between, Seed, flag_of, settle_fields
 from featstore.system.words import did_you_mean
 from featstore.training.head_recipe import HeadRecipe
@@ -37,8 +37,8 @@ class Measurement:
 
     Attributes:
         seed: Seed of the heads, and of random weights.
-        seeds: With how many seeds each head is trained.
-        folds: Cross-validate over all images but a given test split. Default: the splits.
+        seeds: With how many seeds each head is trained; with folds, each of them divides the images in another way.
+        folds: Number of folds of a cross-validation over all images but a given test split. Default: the splits.
         val_fraction: Share taken for validation where there is no such split.
         test_fraction: Share taken for testing where there are no splits.
         val_as_test: Measure on the validation split, where there is no test split; training images take its place.
@@ -69,13 +69,13 @@ def make_grid(
     left out where there is one. Raises UsageError for heads or settings that do not exist.
     """
     given = settings_by_head(heads, settings)
-    if all(HEADS[name].base for name in heads):
+    if all(entry_of(name).base for name in heads):
         _refuse_base_options(recipes, heads)
     cells: list[GridCell] = []
     for name in heads:
         inputs = (
-            [HEADS[name].with_preferred_pool(recipe) for recipe in recipes]
-            if HEADS[name].base is None
+            [entry_of(name).with_preferred_pool(recipe) for recipe in recipes]
+            if entry_of(name).base is None
             else dict.fromkeys(recipe.on_pixels() for recipe in recipes)
         )
         own = replace(head, head=name, parameters=given[name])
@@ -91,13 +91,13 @@ def _refuse_base_options(recipes: Sequence[Recipe], heads: Sequence[HeadName]) -
             value = next(value for value in values if value != field.default)
             raise UsageError(
                 f"{param(field.name, value)}: has no effect, since {', '.join(heads)} is trained on "
-                f"{HEADS[heads[0]].base}; leave it out"
+                f"{entry_of(heads[0]).base}; leave it out"
             )
 
 
 def settings_by_head(heads: Sequence[HeadName], settings: Mapping[str, Any]) -> dict[HeadName, dict[str, Any]]:
     """Return the settings that each head takes; raise UsageError for an unknown head or a setting that none takes."""
-    known = {name: [field.name for field in fields(HEADS[name].parameters)] for name in heads}
+    known = {name: [field.name for field in fields(parameters_of(name))] for name in heads}
     for word in settings:
         if not any(parameter_named(word, names) for names in known.values()):
             lists = "; ".join(f"{name} takes {', '.join(names)}" for name, names in known.items())
@@ -107,15 +107,18 @@ def settings_by_head(heads: Sequence[HeadName], settings: Mapping[str, Any]) -> 
     given: dict[HeadName, dict[str, Any]] = {}
     for name, names in known.items():
         own = {word: value for word, value in settings.items() if parameter_named(word, names)}
-        given[name] = parse_parameters(HEADS[name].parameters, name, own)
+        given[name] = parse_parameters(parameters_of(name), name, own)
     return given
 
 
 def command_line(
     data: str, cell: GridCell, measurement: Measurement, cache: str | None, reading: DataOptions | None = None
 ) -> str:
-    """Return the command that measures `cell` alone: train-head, or compare for several seeds or folds."""
-    several = measurement.seeds > 1 or measurement.folds is not None
+    """Return the command that measures `cell` alone: train-head, or compare for several seeds or folds.
+
+    An estimator of the user's own may be none that a run can keep, which train-head would refuse.
+    """
+    several = measurement.seeds > 1 or measurement.folds is not None or is_own(cell.head.head)
     data = os.path.join(os.curdir, data) if data.startswith("-") else data  # which would read as an option
     words = ["featstore", "compare" if several else "train-head", data]
     for name, value in reading.given() if reading else ():
@@ -126,6 +129,7 @@ def command_line(
         words += ["--set", f"{key}={'none' if value is None else value}"]
     for flag, value in (("--train-on", cell.head.train_on), ("--average", cell.head.average)):
         words += [flag, value] if value else []
+    words += [] if cell.head.calibrate else [flag_of("no_calibrate")]
     for field in fields(measurement):
         if (value := getattr(measurement, field.name)) != field.default:
             words += [flag_of(field.name), *([] if value is True else [str(value)])]

@@ -19,7 +19,7 @@ from featstore.extraction.cache import Cache, CacheLike
 from featstore.extraction.pipeline import FeatureSet
 from featstore.extraction.plan import Plan
 from featstore.extraction.recipe import Recipe
-from featstore.heads.registry import HEADS, HeadName, settle_head
+from featstore.heads.registry import HeadName, entry_of, settle_head
 from featstore.system.paths import OnePath
 from featstore.system.pinned import pinned
 from featstore.training.fit import Prepared, prepare
@@ -36,19 +36,18 @@ if TYPE_CHECKING:
 
 
 class _MeasuredCell(NamedTuple):
-    """A cell with its result before the ranking; `effect` as in `CellResult`, `truth` (n,) as in `measure`."""
+    """A cell with its result before the ranking; `truth` (n,) as in `measure`."""
 
     cell: GridCell
     command: str
     fitted: RepeatedFit
-    effect: float
     truth: NDArray[np.intp]
     units: Units
     metrics: Metrics
 
     @property
     def right(self) -> NDArray[np.float64]:
-        """As in `CellResult`."""
+        """The share (n,) of the seeds for which each image was right."""
         return self.fitted.repeats.mean_right
 
 
@@ -82,8 +81,8 @@ def measure_grid(
     heads = list(dict.fromkeys(map(settle_head, heads)))
     grid = make_grid(list(dict.fromkeys(recipes)), heads, settings or {}, head)
     manifest = as_manifest(data)
-    if measurement.folds is None and _must_measure_on_val(manifest, heads, measurement):
-        measurement = replace(measurement, val_as_test=True)
+    if measurement.folds is None:
+        measurement, grid = keep_apart(manifest, measurement, grid)
     unique = list(dict.fromkeys(cell.recipe for cell in grid))
     tell_assumptions(recipes, progress)
     prepared = prepare(
@@ -119,7 +118,7 @@ def measure_grid(
         notes=summary.notes,
         data=summary,
         remarks=_remarks(name, rows, measured),
-        split=_describe_split(measurement, split),
+        split=describe_split(measurement, split),
         shared=(*named.shared, *shared_settings(list(named.factors), measurement)),
     )
 
@@ -132,14 +131,27 @@ def _remarks(split: str, rows: Sequence[ComparisonRow], measured: Sequence[_Meas
     return tuple(remarks_on_several({row.name: of_cell[row.cell] for row in rows}))
 
 
-def _must_measure_on_val(manifest: Manifest, heads: Sequence[HeadName], measurement: Measurement) -> bool:
-    """Return whether there is no test split, and a head would stop on the images that are measured on."""
+def keep_apart(
+    manifest: Manifest, measurement: Measurement, grid: list[GridCell]
+) -> tuple[Measurement, list[GridCell]]:
+    """Return how to measure, and the cells, so that nothing is measured on the images that choose something for it."""
+    if not _has_no_test(manifest, measurement):
+        return measurement, grid
+    if any(entry_of(cell.head.head).stops_on_val for cell in grid):
+        return replace(measurement, val_as_test=True), grid
+    if measurement.val_as_test:
+        return measurement, grid
+    # what is measured on must not choose the temperature either
+    return measurement, [replace(cell, head=replace(cell.head, calibrate=False)) for cell in grid]
+
+
+def _has_no_test(manifest: Manifest, measurement: Measurement) -> bool:
+    """Return whether there will be no test split, so that the validation split is measured on."""
     given = {p.split for p in manifest.pictures if p.label is not None}
-    no_test = measurement.test_fraction == 0 if given == {None} else "test" not in given
-    return no_test and any(HEADS[name].stops_on_val for name in heads)
+    return measurement.test_fraction == 0 if given == {None} else "test" not in given
 
 
-def _describe_split(measurement: Measurement, split: str) -> str:
+def describe_split(measurement: Measurement, split: str) -> str:
     """Return what was measured on, in words."""
     if measurement.folds:
         return f"{measurement.folds}-fold cross-validation"
@@ -152,13 +164,17 @@ def _divide(prepared: Prepared, measurement: Measurement, progress: Progress | N
     divisions = divide(prepared, how.folds, how.seed, how.seeds, how.val_fraction, progress)
     if how.folds is not None:
         return divisions, "test"
-    labelled = {p.split for p in prepared.manifest.pictures if p.label is not None}
+    return divisions, split_to_measure(prepared.manifest)
+
+
+def split_to_measure(manifest: Manifest) -> str:
+    """Return the split that is measured on: the test split if there is one; raises DataError if no image is left."""
+    labelled = {p.split for p in manifest.pictures if p.label is not None}
     if not labelled & {"test", "val"}:
         raise DataError(
-            f"{prepared.manifest.source}: no image is left to measure on, as the only one of a class is trained on; "
-            "add images"
+            f"{manifest.source}: no image is left to measure on, as the only one of a class is trained on; add images"
         )
-    return divisions, "test" if "test" in labelled else "val"
+    return "test" if "test" in labelled else "val"
 
 
 def _measure_all(
@@ -186,9 +202,9 @@ def _measure(cell: GridCell, command: str, plan: Plan, divisions: Divisions, spl
     fitted = fit_repeatedly(divisions, [plan], cell.head, split)
     classes, units = divisions[0][0].manifest.classes, units_of(fitted.pictures)
     truth = columns_of([p.class_name for p in fitted.pictures], classes)
-    own_units = units.worth_less(effect := fitted.repeats.effect(units))
+    own_units = units.worth_less(fitted.repeats.effect(units))
     metrics = measure(fitted.repeats.mean_right, fitted.log_loss, truth, classes, own_units, "measuring")
-    return _MeasuredCell(cell, command, fitted, effect, truth, units, metrics)
+    return _MeasuredCell(cell, command, fitted, truth, units, metrics)
 
 
 def _rank(
@@ -200,7 +216,7 @@ def _rank(
     from featstore.evaluation.ranking import CellResult, joint_error, rank
 
     units = measured[0].units
-    cells = [CellResult(named.factors[m.cell], m.right, m.metrics.log_loss, m.effect) for m in measured]
+    cells = [CellResult(named.factors[m.cell], m.right, m.metrics.log_loss, m.fitted.repeats) for m in measured]
     rows = []
     shown = [cell.factors for cell in cells]
     error = joint_error(cells, units)
@@ -224,6 +240,8 @@ def _rank(
                 repeats=m.fitted.repeats,
                 by_class=by_class,
                 log_loss=m.metrics.log_loss,
+                macro_f1=m.fitted.macro_f1,
+                brier=m.fitted.brier,
                 difference_to_best=ranked.difference_to_best.value,
                 difference_ci95=(ranked.difference_to_best.low, ranked.difference_to_best.high),
                 seconds_extract=sum(f.seconds for f in features),

@@ -12,7 +12,7 @@ from featstore.bases.source import BaseSource
 from featstore.comparison.grid import GridCell, Measurement
 from featstore.extraction.plan import Plan
 from featstore.extraction.recipe import Recipe
-from featstore.heads.registry import HEADS
+from featstore.heads.registry import entry_of
 
 Factors = Mapping[str, str]  # level by factor, as {"model": "VGG16", "preprocess": "keras"}
 MAIN = ("model", "preprocess", "size", "views", "head")  # the factors that every table has
@@ -175,7 +175,7 @@ def _default_levels(cell: GridCell, plan: Plan) -> dict[str, str]:
         "reading": plain.reading,
         "bits": str(plain.bits),
         "layer": plain.layer,
-        "pool": HEADS[cell.head.head].pool or ("none" if given.source().is_pixels else "avg"),
+        "pool": entry_of(cell.head.head).pool or ("none" if given.source().is_pixels else "avg"),
         "dtype": plain.dtype,
     }
 

@@ -37,6 +37,8 @@ class ComparisonRow:
         repeats: Which images were right, by seed and fold, and how much the accuracy varies over these.
         by_class: The accuracy by class; `never_found` is over all seeds.
         log_loss: Mean over images and seeds, in nats.
+        macro_f1: Mean over the classes of F1, and over the seeds.
+        brier: Mean over images and seeds of the squared distance of the probabilities from the truth.
         difference_to_best: Accuracy less that of the best row on the same images; 0 or negative.
         difference_ci95: Interval (low, high) of this difference; 95 % for all comparisons of the grid together.
         seconds_extract: Seconds that the extraction took in this call; 0 where all features were cached.
@@ -58,6 +60,8 @@ class ComparisonRow:
     repeats: Repeats
     by_class: ByClass
     log_loss: float
+    macro_f1: float
+    brier: float
     difference_to_best: float
     difference_ci95: tuple[float, float]
     seconds_extract: float
@@ -94,6 +98,8 @@ class ComparisonRow:
             "balanced_accuracy_ci95": list(self.by_class.balanced_accuracy_ci95),
             "never_found": self.by_class.never_found,
             "log_loss": self.log_loss,
+            "macro_f1": self.macro_f1,
+            "brier": self.brier,
             "difference_to_best": self.difference_to_best,
             "difference_ci95": list(self.difference_ci95),
             "seconds_extract": round(self.seconds_extract, 3),

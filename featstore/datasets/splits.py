@@ -117,7 +117,7 @@ def fold_splits(manifest: Manifest, folds: int, val_fraction: float = 0.2, seed:
     one fold.
     """
     pictures = [p for p in pool_for_folds(manifest).pictures if p.label is not None]
-    number_of = [_hash_number(name, seed) for name in unit_names(pictures)]
+    number_of = [hash_number(name, seed) for name in unit_names(pictures)]
     of_unit: dict[float, Counter[str]] = defaultdict(Counter)
     for p, number in zip(pictures, number_of, strict=True):
         of_unit[number][p.class_name] += 1
@@ -177,7 +177,7 @@ def _divide(
     """Divide the labelled pictures of the split `source` by `fractions`; the rest of it is for training."""
     places = [i for i, p in enumerate(pictures) if p.label is not None and p.split == source]
     names = unit_names([pictures[i] for i in places])
-    number_of = {i: _hash_number(name, seed) for i, name in zip(places, names, strict=True)}
+    number_of = {i: hash_number(name, seed) for i, name in zip(places, names, strict=True)}
     classes_of: dict[float, set[str]] = defaultdict(set)
     of_class: dict[str, set[float]] = defaultdict(set)
     for i, number in number_of.items():
@@ -242,7 +242,7 @@ def _borrow_for_empty_splits(numbers: Sequence[float], split_of: dict[float, str
         split_of |= dict.fromkeys(numbers, "train")
 
 
-def _hash_number(unit: str, seed: int = 0) -> float:
+def hash_number(unit: str, seed: int = 0) -> float:
     """Return a number in [0, 1) that depends only on the name of the unit and the seed."""
     prefix = f"featstore-split-1{f'-seed-{seed}' if seed else ''}"
     return int.from_bytes(hashlib.sha256(f"{prefix}:{unit}".encode()).digest()[:8], "big") / 2**64

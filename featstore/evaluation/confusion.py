@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,8 @@ from featstore.system.figures import figure, interval
 from featstore.system.text import Table
 
 
-class ClassFigures(NamedTuple):
+@dataclass(frozen=True, kw_only=True)
+class ClassFigures:
     """How one class fared.
 
     Attributes:
@@ -25,6 +26,7 @@ class ClassFigures(NamedTuple):
         found_ci95: 95 % interval (low, high) of that share.
         answers: Number of images that were answered with it.
         right: Share of these answers that are right (precision); None if there are none.
+        right_ci95: 95 % interval (low, high) of that share.
         taken_for: The other class that its images were answered with most often; None if all were right.
     """
 
@@ -34,11 +36,13 @@ class ClassFigures(NamedTuple):
     found_ci95: tuple[float, float] | None
     answers: int
     right: float | None
+    right_ci95: tuple[float, float] | None
     taken_for: str | None
 
     def describe(self) -> dict[str, Any]:
         """Return the figures as plain JSON values."""
-        return self._asdict() | {"found_ci95": list(self.found_ci95) if self.found_ci95 else None}
+        intervals = {"found_ci95": self.found_ci95, "right_ci95": self.right_ci95}
+        return asdict(self) | {name: ends and list(ends) for name, ends in intervals.items()}
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,18 +86,19 @@ def count_confusion(
     units = units or Units.single(len(truth))
     figures = []
     for place, name in enumerate(classes):
-        mine, given = truth == place, int(counts[:, place].sum())
-        right = (answers[mine] == place).astype(float)
+        mine, given = truth == place, answers == place
+        hit = (mine & given).astype(float)
         others = counts[place].copy()
         others[place] = 0
         figures.append(
             ClassFigures(
                 name=name,
-                n=len(right),
-                found=float(right.mean()) if len(right) else None,
-                found_ci95=accuracy_interval(right, units.of(mine)) if len(right) else None,
-                answers=given,
-                right=float(counts[place, place] / given) if given else None,
+                n=int(mine.sum()),
+                found=float(hit[mine].mean()) if mine.any() else None,
+                found_ci95=accuracy_interval(hit[mine], units.of(mine)) if mine.any() else None,
+                answers=int(given.sum()),
+                right=float(hit[given].mean()) if given.any() else None,
+                right_ci95=accuracy_interval(hit[given], units.of(given)) if given.any() else None,
                 taken_for=classes[int(others.argmax())] if others.any() else None,
             )
         )

@@ -1,26 +1,32 @@
-"""Accuracy, log loss and what they are measured against, of predicted probabilities on labelled images."""
+"""All that is measured of predicted probabilities on labelled images, from accuracy and log loss on."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from featstore.evaluation.by_class import ByClass, measure_by_class
+from featstore.evaluation.confused import Confused, most_confused
+from featstore.evaluation.confusion import ClassFigures, count_confusion
 from featstore.evaluation.intervals import accuracy_interval
+from featstore.evaluation.probability_scores import log_loss_interval, log_losses
+from featstore.evaluation.reliability import Reliability, measure_reliability
+from featstore.evaluation.scores import Scores, measure_scores
 from featstore.evaluation.units import Units
-from featstore.system.figures import figure, interval, loss
-from featstore.system.text import Table
 
-UsedFor = Literal["training", "partly training", "stopping", "measuring"]
+_MOST_CLASSES = 50  # of a confusion matrix in a record: 2,500 numbers
+UsedFor = Literal["training", "partly training", "stopping", "calibrating", "measuring"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Metrics:
     """How good predicted probabilities are on labelled images.
+
+    Those that are None were not measured: older versions of a run, and comparisons, have fewer.
 
     Attributes:
         n: Number of images.
@@ -30,9 +36,17 @@ class Metrics:
         by_class: The bar that an accuracy must clear, and its mean over the classes. None in a run made before version
             5 of its format.
         top5: Share of the images whose right class is among the five most probable; None for up to five classes.
+        top5_ci95: 95 % interval (low, high) of that share.
         log_loss: Mean over the images, in nats.
+        log_loss_ci95: 95 % interval (low, high) of that mean; None for fewer than ten mistakes, which tell nothing.
+        scores: Macro F1, AUROC and all other scores, with their intervals.
+        reliability: Calibration error and the curve behind it; None for fewer than 20 images.
+        per_class: Precision, recall and number of images of each class.
+        confusion: Images of the class of the row that were answered with the class of the column, both in the order of
+            the classes; None for more than 50 classes.
+        confused: The pairs of classes that were confused most often, ten at most.
         used_for: What the images were used for: all but `measuring` make figures too good. `stopping` is the choice of
-            the epoch. None if that is not known.
+            the epoch, `calibrating` that of the temperature, which changes no accuracy. None if that is not known.
     """
 
     n: int
@@ -41,7 +55,14 @@ class Metrics:
     accuracy_ci95: tuple[float, float]
     by_class: ByClass | None = None
     top5: float | None = None
+    top5_ci95: tuple[float, float] | None = None
     log_loss: float
+    log_loss_ci95: tuple[float, float] | None = None
+    scores: Scores | None = None
+    reliability: Reliability | None = None
+    per_class: tuple[ClassFigures, ...] | None = None
+    confusion: tuple[tuple[int, ...], ...] | None = None
+    confused: tuple[Confused, ...] | None = None
     used_for: UsedFor | None = None
 
     @property
@@ -58,7 +79,8 @@ class Metrics:
 
     def describe(self) -> dict[str, Any]:
         """Return the metrics as plain JSON values, without those that are None."""
-        return {name: value for name, value in _plain(asdict(self)).items() if value is not None}
+        plain: dict[str, Any] = _plain(asdict(self))
+        return {name: value for name, value in plain.items() if value is not None}
 
     def describe_size(self) -> str:
         """Return the number of images, and of groups, as text."""
@@ -77,13 +99,22 @@ def compute_metrics(
     `units` says which images belong together; by default each is a unit of its own.
     """
     truth = columns_of(labels, classes)
-    top5 = None
-    if len(classes) > 5:
-        # ties go to the class named first, as in argmax, so that top-5 is never below the accuracy
-        five = np.argsort(-probabilities, axis=1, kind="stable")[:, :5]
-        top5 = float((five == truth[:, None]).any(axis=1).mean())
     right = (probabilities.argmax(axis=1) == truth).astype(float)
-    return measure(right, float(log_losses(probabilities, truth).mean()), truth, classes, units, used_for, top5)
+    losses, known_units = log_losses(probabilities, truth), units or Units.single(len(truth))
+    confusion = count_confusion(probabilities, truth, classes, units)
+    is_small = len(classes) <= _MOST_CLASSES
+    among_five = _among_five(probabilities, truth) if len(classes) > 5 else None
+    return replace(
+        measure(right, float(losses.mean()), truth, classes, units, used_for),
+        top5=None if among_five is None else float(among_five.mean()),
+        top5_ci95=None if among_five is None else accuracy_interval(among_five, units),
+        log_loss_ci95=log_loss_interval(losses, right, known_units),
+        scores=measure_scores(probabilities, truth, known_units),
+        reliability=measure_reliability(probabilities, truth, known_units),
+        per_class=confusion.per_class,
+        confusion=tuple(map(tuple, confusion.counts.tolist())) if is_small else None,
+        confused=most_confused(confusion.counts, classes),
+    )
 
 
 def measure(
@@ -93,9 +124,8 @@ def measure(
     classes: Sequence[str],
     units: Units | None = None,
     used_for: UsedFor | None = None,
-    top5: float | None = None,
 ) -> Metrics:
-    """Return the metrics of n predictions.
+    """Return the metrics of n predictions that need no probabilities.
 
     Args:
         right: (n,) 1 for a right prediction and 0 for a wrong one, or the share of right ones over repetitions.
@@ -104,7 +134,6 @@ def measure(
         classes: Names of the classes.
         units: Which images belong together.
         used_for: As in `Metrics`.
-        top5: As in `Metrics`.
     """
     return Metrics(
         n=len(truth),
@@ -112,7 +141,6 @@ def measure(
         accuracy=float(right.mean()),
         accuracy_ci95=accuracy_interval(right, units),
         by_class=measure_by_class(right, truth, classes, units),
-        top5=top5,
         log_loss=log_loss,
         used_for=used_for,
     )
@@ -129,37 +157,17 @@ def describe_splits(metrics: Mapping[str, Metrics]) -> dict[str, dict[str, Any]]
     return {split: found.describe() for split, found in metrics.items()}
 
 
-def metrics_table(metrics: Mapping[str, Metrics]) -> Table:
-    """Return metrics by split as a table, a row for each split; columns in which no split has a figure are left out."""
-    of_class = [m.by_class for m in metrics.values()]
-    columns: dict[str, list[str]] = {
-        "split": list(metrics),
-        "n": [m.describe_size() for m in metrics.values()],
-        "accuracy": [figure(m.accuracy) for m in metrics.values()],
-        "95 % interval": [interval(m.accuracy_ci95) for m in metrics.values()],
-        "commonest": ["" if c is None else figure(c.commonest_share) for c in of_class],
-        "by class": ["" if c is None else figure(c.balanced_accuracy) for c in of_class],
-        "top-5": ["" if m.top5 is None else figure(m.top5) for m in metrics.values()],
-        "log loss": [loss(m.log_loss) for m in metrics.values()],
-        "used for": [m.used_for or "" for m in metrics.values()],
-    }
-    shown = {name: cells for name, cells in columns.items() if any(cells)}
-    return Table(list(shown), list(zip(*shown.values(), strict=True)))
+def _among_five(probabilities: NDArray[Any], truth: NDArray[np.intp]) -> NDArray[np.float64]:
+    """Return (n,) 1 where the right class is among the five most probable, and 0 elsewhere.
 
-
-def _plain(values: dict[str, Any]) -> dict[str, Any]:
-    """Return `values` with lists in place of tuples, as JSON has them."""
-    return {
-        name: _plain(value) if isinstance(value, dict) else list(value) if isinstance(value, tuple) else value
-        for name, value in values.items()
-    }
-
-
-def log_losses(probabilities: NDArray[Any], truth: Sequence[int] | NDArray[np.intp]) -> NDArray[np.float64]:
-    """Return the log loss (n,) in nats of each row, for the column `truth` (n,) of its right class.
-
-    Heads compute their probabilities from logits in float64, so the loss of a sure mistake is exact up to 700 nats. A
-    probability of 0 counts as the smallest number of float64, which is 708 nats: every loss is finite.
+    Ties go to the class named first, as in argmax, so that top-5 is never below the accuracy.
     """
-    selected = probabilities[np.arange(len(truth)), truth].astype(np.float64)
-    return np.asarray(-np.log(np.clip(selected, np.finfo(np.float64).tiny, 1.0)))
+    five = np.argsort(-probabilities, axis=1, kind="stable")[:, :5]
+    return np.asarray((five == truth[:, None]).any(axis=1), float)
+
+
+def _plain(value: Any) -> Any:
+    """Return `value` with lists in place of tuples, as JSON has them."""
+    if isinstance(value, dict):
+        return {name: _plain(item) for name, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, tuple) else value

@@ -30,12 +30,17 @@ class Difference(NamedTuple):
 
 
 def paired_difference(
-    a: NDArray[np.float64], b: NDArray[np.float64], units: Units | None = None, error: float = ERROR
+    a: NDArray[np.float64],
+    b: NDArray[np.float64],
+    units: Units | None = None,
+    error: float = ERROR,
+    squares_once: float | None = None,
 ) -> Difference:
     """Return the accuracy of `a` (n,) less that of `b` (n,) on the same images, with its interval.
 
     `a` and `b` hold 1 for a right prediction and 0 for a wrong one, or the share of right ones over repetitions.
     `units` says which images are not independent of each other, and `error` how often the interval may miss.
+    `squares_once` is the mean squared difference of one repetition, where repetitions make the mean no surer.
 
     The interval is the adjusted Wald interval for paired proportions, with half an image added to each of the four
     cells of the table (Agresti & Min 2005, Statistics in Medicine 24:729). Unlike the plain one, it keeps its coverage
@@ -46,7 +51,8 @@ def paired_difference(
     units = units or Units.single(len(d))
     size = math.sqrt(float((d**2).mean()))
     effect = units.design_effect(d, -size, size)
-    n, total, squares = len(d) / effect, float(d.sum()) / effect, float((d**2).sum()) / effect
+    n, total = len(d) / effect, float(d.sum()) / effect
+    squares = n * (size**2 if squares_once is None else squares_once)
     centre = total / (n + 2)
     half = units.quantile(error) * math.sqrt(max(0.0, squares + 1 - total**2 / (n + 2))) / (n + 2)
     value = total / n

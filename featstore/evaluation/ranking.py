@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featstore.evaluation.intervals import accuracy_interval
-from featstore.evaluation.paired import Difference, paired_difference
+from featstore.evaluation.paired import Difference
+from featstore.evaluation.repeats import Repeats
 from featstore.evaluation.simultaneous import single_error
 from featstore.evaluation.units import ERROR, Units
 
@@ -25,13 +26,18 @@ class CellResult(NamedTuple):
         factors: Level of each factor, as in {"model": "VGG16", "preprocess": "keras"}.
         right: (n,) share of the repetitions, 0 to 1, in which the prediction for the image was right.
         log_loss: Mean over images and repetitions, in nats.
-        effect: How many images count as one in the accuracy, by `Repeats.effect`.
+        repeats: The repetitions that `right` is the mean of, if they share their training images.
     """
 
     factors: Mapping[str, str]
     right: NDArray[np.float64]
     log_loss: float
-    effect: float = 1.0
+    repeats: Repeats | None = None
+
+    @property
+    def measured(self) -> Repeats:
+        """What was measured."""
+        return self.repeats or Repeats.once(self.right)
 
 
 class RankedCell(NamedTuple):
@@ -60,12 +66,13 @@ def rank(cells: Sequence[CellResult], units: Units, together: float) -> list[Ran
         error = single_error(_right([cells[i] for i in near]), np.eye(len(near)), units, ERROR - _CHOICE)
     ranked = []
     for index in order:
-        right, own_units = cells[index].right, units.worth_less(cells[index].effect)
+        measured = cells[index].measured
         difference = Difference(0.0, 0.0, 0.0)
         if index != best:
-            difference = paired_difference(right, cells[best].right, units, together)
+            difference = measured.minus(cells[best].measured, units, together)
             difference = difference._replace(value=min(0.0, difference.value))  # that last bit again
-        interval = accuracy_interval(right, own_units, error if index in near else ERROR)
+        own_units = units.worth_less(measured.effect(units))
+        interval = accuracy_interval(measured.mean_right, own_units, error if index in near else ERROR)
         ranked.append(RankedCell(index, accuracies[index], interval, difference))
     return ranked
 
@@ -109,7 +116,7 @@ def _weights(pairs: Sequence[tuple[int, int]], cells: int) -> NDArray[np.float64
 def _may_be_best(cells: Sequence[CellResult], best: int, units: Units) -> list[int]:
     """Return the cells that might have come out best on other images: less than two half intervals below `best`."""
     error = joint_error(cells, units, _CHOICE)
-    lags = [paired_difference(cell.right, cells[best].right, units, error) for cell in cells]
+    lags = [cell.measured.minus(cells[best].measured, units, error) for cell in cells]
     return [i for i, lag in enumerate(lags) if i == best or 2 * lag.high - lag.value >= 0]
 
 

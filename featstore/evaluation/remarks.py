@@ -13,6 +13,7 @@ from featstore.system.text import count, listed
 FEW = 30  # images, or groups of them: the 95 % interval of an accuracy of 0.9 on 30 is 0.24 wide
 FEW_TO_STOP = 10  # images that choose the epoch
 _TOO_SURE = 1.1  # log loss in that of the frequencies: a log loss has no interval, so a little more tells nothing
+_A_LOT = 0.05  # of accuracy
 _ORDER = ("test", "new", "val", "train")  # the split that is judged is the first that was held out
 _HARDLY_BEGUN = 3  # epochs
 _NAMED = 3  # names in a remark, at most
@@ -73,12 +74,11 @@ def remark_on_course(course: Course) -> Remark | None:
 
 def remarks_on(metrics: Mapping[str, Metrics], on_training: Remark | None = None) -> list[Remark]:
     """Return the remarks on the metrics by split of one head, with one `on_training` it in its place among them."""
-    in_order = sorted(metrics, key=lambda split: _ORDER.index(split) if split in _ORDER else 0)
-    held_out = [split for split in in_order if metrics[split].used_for != "training"]
-    if not held_out:
+    split = judged_split(metrics)
+    if split is None:
         unseen = Remark("no image was held out", "nothing is known of images that the head has not seen")
         return [unseen, *([on_training] if on_training else [])]
-    split, few = held_out[0], _on_size(held_out[0], metrics[held_out[0]])
+    few = _on_size(split, metrics[split])
     return [
         *_on_classes(split, metrics, is_small=bool(few)),
         *([] if few else _on_loss(split, metrics[split])),
@@ -86,6 +86,12 @@ def remarks_on(metrics: Mapping[str, Metrics], on_training: Remark | None = None
         *few,
         *_on_stopping(metrics),
     ]
+
+
+def judged_split(metrics: Mapping[str, Metrics]) -> str | None:
+    """Return the split whose figures tell how good a head is: the first that was held out; None if none was."""
+    in_order = sorted(metrics, key=lambda split: _ORDER.index(split) if split in _ORDER else 0)
+    return next((split for split in in_order if metrics[split].used_for != "training"), None)
 
 
 def remarks_on_several(remarks: Mapping[str, Sequence[Remark]]) -> list[str]:
@@ -129,7 +135,27 @@ def _on_classes(split: str, metrics: Mapping[str, Metrics], is_small: bool) -> l
     if by_class.never_found:
         names = [f"`{name}` ({count(n, 'image')})" for name, n in by_class.never_found.items()]
         remarks.append(Remark(f"some classes are never found on {split}", listed(names, _NAMED)))
+    if not remarks and _misleads(metrics[split].accuracy, by_class):
+        detail = (
+            f"{figure(metrics[split].accuracy)}, but {figure(by_class.balanced_accuracy)} as the mean over the classes"
+        )
+        detail += _hardest(metrics[split])
+        remarks.append(Remark(f"the accuracy on {split} is mostly that of the large classes", detail))
     return remarks
+
+
+def _misleads(accuracy: float, by_class: ByClass) -> bool:
+    """Whether the mean over the classes is below the accuracy, by much and significantly."""
+    return by_class.balanced_accuracy < accuracy - _A_LOT and by_class.balanced_accuracy_ci95[1] < accuracy
+
+
+def _hardest(m: Metrics) -> str:
+    """Return the class that is found least as text; empty if that is not known."""
+    known = [c for c in m.per_class or () if c.found is not None]
+    if not known:
+        return ""
+    least = min(known, key=lambda c: c.found or 0.0)
+    return f"; `{least.name}` is found in {figure(least.found or 0.0)} of its {count(least.n, 'image')}"
 
 
 def _what_was_learnt(held_out: ByClass, train: Metrics | None) -> str:

@@ -30,7 +30,7 @@ class Units:
     @classmethod
     def single(cls, n: int) -> Units:
         """Return n images that are a unit each."""
-        return cls(np.arange(n).astype(str))
+        return cls(np.arange(n))
 
     def __len__(self) -> int:
         """Return the number of units."""
@@ -50,10 +50,15 @@ class Units:
         return Units(self._unit_of[images]).worth_less(self._factor)
 
     def worth_less(self, factor: float) -> Units:
-        """Return the same units, of which `factor` times as many count as one, for a reason beside the units."""
+        """Return the same units, of which `factor` times as many count as one, for another reason."""
         units = copy(self)
         units._factor = self._factor * factor
         return units
+
+    @property
+    def shares(self) -> NDArray[np.float64]:
+        """The share (n,) that each image has of its unit: 1 divided by the number of images of the unit."""
+        return np.asarray(1 / self._sizes[self._unit_of])
 
     def totals(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the sums (units, ...) over the images of each unit of `values` (n, ...)."""

@@ -12,6 +12,7 @@ from typing import Any
 
 from featstore.bases.catalog import BASES, BUILT_IN
 from featstore.images.preprocessing import NAMED
+from featstore.images.probe import describe_probe
 from featstore.images.reading import ALL_BITS
 from featstore.images.views import CANVAS
 
@@ -123,16 +124,8 @@ def _phrase(name: str, old: Any, new: Any) -> str:
     if name == "reading.bits":  # left out where they are all
         old, new = (ALL_BITS if bits is None else bits for bits in (old, new))
     if name == "reading.probe":
-        old, new = map(_probe, (old, new))
+        old, new = map(describe_probe, (old, new))
     return f"{words} {_text(old)} -> {_text(new)}"
-
-
-def _probe(described: Any) -> Any:
-    """Return a probe as it is given, as in `blur=2`."""
-    if not isinstance(described, dict) or "name" not in described:
-        return described
-    amount = described.get("amount")
-    return f"{described['name']}={amount:g}" if isinstance(amount, float) else described["name"]
 
 
 def _variant(described: Any, other: Any = None) -> str:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from featstore.errors import UsageError, param
 from featstore.finetuning.settings import FineTuneSettings
+from featstore.heads.registry import check_network
 from featstore.images.views import parse_views
 from featstore.runs.run import Run
 
@@ -37,8 +38,10 @@ class CutChoice:
 def check_fine_tunable(
     run: Run, choice: CutChoice, views: str | None, augment: str | None, settings: FineTuneSettings
 ) -> None:
-    """Raise UsageError for a run whose base cannot be fine-tuned so, and for options without effect."""
+    """Raise UsageError for a run whose head or base cannot be fine-tuned so, and for options without effect."""
     recipe, reason = run.recipes[0], None
+    if not run.fine_tuning:
+        check_network(run.head)
     if run.fine_tuning:
         reason = (
             "is fine-tuned already, and a fine-tuned run cannot be trained further; give the run of its head, "

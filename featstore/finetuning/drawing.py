@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from featstore.errors import UsageError
 from featstore.extraction.cache import Cache, CacheLike
 from featstore.extraction.resolve import weights_state
+from featstore.heads.registry import check_network
 from featstore.plots.files import Kind
 from featstore.runs.recipes import cache_of, plans_of, weights_wanted
 from featstore.runs.run import Run
@@ -31,6 +32,7 @@ def draw_run(run: Run, kind: Kind = "png", *, weights: OneOrMorePaths | None = N
 
     if run.fine_tuning:
         raise UsageError(f"{run.folder}: is fine-tuned, and has the pictures network.png and network.svg already")
+    check_network(run.head)
     if len({spec.weights for spec in run.specs}) > 1:
         raise UsageError(f"{run.folder}: has {len(run.recipes)} bases side by side; only one base can be drawn")
     with weights_wanted(run, weights):

@@ -26,11 +26,13 @@ from featstore.runs.measuring import measure_splits
 from featstore.runs.moves import moved_notes
 from featstore.runs.recipes import cache_of
 from featstore.runs.run import Run
+from featstore.runs.tensorboard import check_logs, log_run
 from featstore.runs.titles import tuned_title
 from featstore.system.environment import utc_now, versions
 from featstore.system.files import file_digest, write_whole
 from featstore.system.paths import OnePath, one_path
 from featstore.system.pinned import pinned
+from featstore.training.calibration import scores_for, temperature_for
 from featstore.training.endings import saved_if_interrupted
 
 if TYPE_CHECKING:
@@ -70,18 +72,20 @@ def fine_tune_run(
     cache: CacheLike = None,
     runs: OnePath | None = None,
     name: str | None = None,
+    tensorboard: OnePath | None = None,
     command: str | None = None,
     progress: Progress | None = None,
 ) -> FineTuned:
     """Train the top of the base of `head_run` together with its head; see `featstore.fine_tune`.
 
-    command: the command line that the run records.
+    tensorboard: folder of logs that TensorBoard shows. command: the command line that the run records.
     """
     start = time.perf_counter()
     root = Path(one_path(runs, "runs")) if runs else _folder_of(head_run)
     check_fine_tunable(head_run, choice, views, augment, settings)
     check_root(root)
     check_name(root, name)
+    logs = check_logs(tensorboard)
     setup = set_up_fine_tuning(
         head_run,
         data,
@@ -99,12 +103,17 @@ def fine_tune_run(
 
     def save() -> FineTuned:
         times = _Times(start=start, ready=ready, trained=time.perf_counter())
-        return _save(setup, settings, root, name, times, command=command, interrupted=interrupted)
+        saved = _save(setup, settings, root, name, times, command=command, interrupted=interrupted)
+        if interrupted:
+            log_run(saved.run, logs)
+        return saved
 
     with saved_if_interrupted(lambda: setup.trainer.improved, lambda: save().run, progress):
         setup.trainer.train(progress.steps("fine-tuning") if progress else None)
         interrupted = False
-        return save()
+        tuned = save()
+    log_run(tuned.run, logs)
+    return tuned
 
 
 def _folder_of(run: Run) -> Path:
@@ -124,13 +133,16 @@ def _save(
 ) -> FineTuned:
     """Measure the network, save it as a run below `root`, and compare it with the head."""
     from featstore.evaluation.remarks import Course, remark_on_course, remarks_on
+    from featstore.evaluation.temperature import scale
     from featstore.features.arrays import units_of
 
     head_run, trainer, training = setup.head_run, setup.trainer, _training(setup)
-    after = trainer.predict()
+    raw = trainer.predict()
+    temperature = temperature_for(raw, trainer.pictures, trainer.classes) if head_run.temperature is not None else None
+    after = {split: scale(probabilities, temperature) for split, probabilities in raw.items()}
     metrics_before, metrics_after = (
-        measure_splits(probabilities, trainer.pictures, trainer.classes, stops_on_val)
-        for probabilities, stops_on_val in ((setup.before, head_run.stops_on_val), (after, True))
+        measure_splits(probabilities, trainer.pictures, trainer.classes, use_of_val)
+        for probabilities, use_of_val in ((setup.before, head_run.use_of_val), (after, "stopping"))
     )
     differences = {
         split: compare_accuracies(
@@ -149,6 +161,8 @@ def _save(
         fine_tuning = _describe_fine_tuning(setup, metrics_before, verdict.beats_head)
         made = _make_run(setup, settings, folder, metrics_after, seconds, fine_tuning, root)
         told = (*contradiction(verdict, differences.get("test")), *map(str, remarks))
+        scores = scores_for(after, trainer.pictures, trainer.classes)
+        made = replace(made, temperature=temperature, conformal=scores)
         made = replace(made, remarks=told, command=command, interrupted=interrupted)
         plots.update(_draw_plots(setup, made))
         save_run(made, manifest.pictures, training.curve, plots.pop("curve.png"))

@@ -197,7 +197,9 @@ def _check_hand_over(run: Run, before: dict[str, NDArray[np.float64]], trainer: 
     """Compare the network before its first step with the cached head; raises RunError for more than rounding."""
     import numpy as np
 
-    start = trainer.predict()
+    from featstore.evaluation.temperature import scale
+
+    start = {split: scale(p, run.temperature) for split, p in trainer.predict().items()}
     largest = max(float(np.abs(before[split] - start[split]).max()) for split in before)
     if not largest <= LARGEST_DIFFERENCE:
         raise RunError(

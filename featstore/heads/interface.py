@@ -37,7 +37,10 @@ class Classifier(Protocol):
         """The shape of a row of features that it takes; maps count as flattened where it flattens them."""
 
     def network(self, shape: tuple[int, ...]) -> Any:
-        """Return the same classifier as a Keras model from rows of `shape` to probabilities. Loads TensorFlow."""
+        """Return the same classifier as a Keras model from rows of `shape` to probabilities. Loads TensorFlow.
+
+        Raises UsageError, as `check_network` does, if it is none that consists of layers.
+        """
 
     def save(self, folder: Path) -> str:
         """Write the trained parameters into `folder`; return the name of the file."""
@@ -69,6 +72,9 @@ class Head(Classifier, Protocol):
     @property
     def curve(self) -> Curve:
         """The curve of the last `fit`."""
+
+    def settings(self) -> dict[str, Any]:
+        """Return the parameters by name, as a run records them."""
 
     def selected(self) -> dict[str, Any]:
         """Return the values that training selected by itself, such as C or the best epoch."""

@@ -1,18 +1,14 @@
-"""The classifier that logistic regression results in, and its file of plain arrays."""
+"""The classifier that the linear heads result in: plain arrays, however they were found."""
 
 from __future__ import annotations
 
-import io
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from featstore.heads.logits import probabilities_of
-from featstore.system.archive import read_arrays
-from featstore.system.files import write_whole
 
 
 @dataclass(frozen=True)
@@ -24,7 +20,8 @@ class LinearClassifier:
     mean, scale: (width,); features are standardised as (x - mean) / scale.
     coefficients: (classes, width), or (1, width) for two classes.
     intercept: (classes,), or (1,) for two classes.
-    C: inverse strength of the regularisation in training.
+    C: inverse strength of the L2 penalty under which these are the best weights; infinite for weights that minimise
+        another loss. Further training as a network begins with this penalty.
     samples: number of rows trained on.
     """
 
@@ -43,8 +40,12 @@ class LinearClassifier:
         shapes = self.scale.shape, self.coefficients.shape
         if len(width) != 1 or len(outputs) != 1 or shapes != (width, (*outputs, *width)):
             raise ValueError("the shapes of its arrays do not match")
-        if not (np.isfinite(self.C) and self.C > 0 and self.samples >= 1):
+        if not (self.C > 0 and self.samples >= 1):
             raise ValueError("C or the number of samples is not above 0")
+
+    @property
+    def width(self) -> int:
+        return len(self.mean)
 
     def predict_proba(self, X: NDArray[np.float32]) -> NDArray[np.float64]:
         """Return probabilities (n, classes) for X (n, width); raises ValueError for another width.
@@ -57,21 +58,3 @@ class LinearClassifier:
         scaled = X - self.mean.astype(X.dtype)
         scaled /= self.scale.astype(X.dtype)
         return probabilities_of(scaled @ self.coefficients.T + self.intercept)
-
-    def save(self, path: Path) -> None:
-        """Write a `.npz` with one array for each field; raises StoreError."""
-        content = io.BytesIO()
-        np.savez(content, **asdict(self))
-        write_whole(path, content.getvalue())
-
-
-def load_linear(path: Path) -> LinearClassifier:
-    """Return the classifier that `save` wrote.
-
-    Raises ValueError for a file with other content, and what `read_arrays` raises.
-    """
-    arrays = read_arrays(path)
-    if set(arrays) != set(LinearClassifier.__dataclass_fields__):
-        raise ValueError(f"it has the arrays {', '.join(sorted(arrays)) or 'none'}")
-    C, samples = float(arrays.pop("C").item()), int(arrays.pop("samples").item())
-    return LinearClassifier(**arrays, C=C, samples=samples)

@@ -6,6 +6,7 @@ lists them.
 
 from __future__ import annotations
 
+from ast import literal_eval
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Annotated, Any, Literal, get_args
@@ -37,6 +38,10 @@ class HeadParameters:
 
     def __post_init__(self) -> None:
         settle_fields(self)
+
+    def settings(self) -> dict[str, Any]:
+        """Return the parameters by name, as a run records them."""
+        return {item.name: getattr(self, item.name) for item in fields(self) if not item.name.startswith("_")}
 
     def check(self) -> None:
         """Raise UsageError for a value that has no effect with the others."""
@@ -116,14 +121,28 @@ def _parse(value: Any, hint: Any) -> Any:
         return value
     if _may_be_none(hint) and value.strip().lower() == "none":
         return None
+    if hint is Any:
+        return _as_python(value)
     if choices(hint):
         return settle_choice(hint, value) or value
     range_ = limits(hint)
-    assert range_ is not None, "a parameter has choices or a range"
+    if range_ is None:  # any text
+        return value
     try:
         return range_.parse(value)
     except ValueError:
         return value
+
+
+def _as_python(text: str) -> Any:
+    """Return a number, a tuple, a truth value or None that is written in `text`; any other text as it is."""
+    words = {"true": True, "false": False, "none": None}
+    if text.strip().lower() in words:
+        return words[text.strip().lower()]
+    try:
+        return literal_eval(text.strip())
+    except (ValueError, SyntaxError):
+        return text
 
 
 def _may_be_none(hint: Any) -> bool:

@@ -5,10 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import fields, replace
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast
 
 from featstore.errors import UsageError
-from featstore.heads.baseline_parameters import LogisticParameters
+from featstore.heads.baseline_parameters import (
+    BoostingParameters,
+    ForestParameters,
+    KnnParameters,
+    LdaParameters,
+    LinearSvmParameters,
+    LogisticParameters,
+    MajorityParameters,
+    NaiveBayesParameters,
+    NearestCentroidParameters,
+    RbfSvmParameters,
+    RidgeParameters,
+)
+from featstore.heads.ensemble_parameters import EnsembleParameters
 from featstore.heads.keras_parameters import (
     BnDropoutParameters,
     CosineParameters,
@@ -18,7 +31,8 @@ from featstore.heads.keras_parameters import (
     ScratchCnnParameters,
     VggFcParameters,
 )
-from featstore.heads.parameters import parse_parameters
+from featstore.heads.parameters import HeadParameters, parse_parameters
+from featstore.system.fields import Besides
 from featstore.system.words import did_you_mean, spelled_as
 
 if TYPE_CHECKING:
@@ -26,7 +40,29 @@ if TYPE_CHECKING:
     from featstore.heads.interface import Head
     from featstore.spec import Pool
 
-HeadName = Literal["logistic", "linear", "mlp", "cosine", "bn-dropout", "vgg-fc", "fc-bn", "scratch-cnn"]
+HeadName = Literal[
+    "logistic",
+    "linear",
+    "mlp",
+    "cosine",
+    "bn-dropout",
+    "vgg-fc",
+    "fc-bn",
+    "scratch-cnn",
+    "ridge",
+    "linear-svm",
+    "rbf-svm",
+    "knn",
+    "lda",
+    "random-forest",
+    "extra-trees",
+    "hist-gradient-boosting",
+    "naive-bayes",
+    "nearest-centroid",
+    "majority",
+    "ensemble",
+]
+OWN_HEAD = Besides("module:Class", r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 _POST = "Keras blog 2016, Building powerful image classification models using very little data"
 
 
@@ -40,6 +76,7 @@ class HeadEntry(NamedTuple):
     base: the only base that it works with; None for any.
     pool: the pooling that it is designed for; None for any.
     stops_on_val: whether the validation split decides when its training stops.
+    is_network: whether it can be written as a network, which can be fine-tuned and drawn with its base.
     """
 
     module: str
@@ -50,6 +87,7 @@ class HeadEntry(NamedTuple):
     base: str | None = None
     pool: Pool | None = None
     stops_on_val: bool = True
+    is_network: bool = True
 
     def with_preferred_pool(self, recipe: Recipe) -> Recipe:
         """Return `recipe` with the pooling that this head is designed for, unless the user has given one."""
@@ -117,16 +155,168 @@ HEADS: dict[HeadName, HeadEntry] = {
         source=f"{_POST}: its small network",
         base="pixels",
     ),
+    "ridge": HeadEntry(
+        "featstore.heads.ridge",
+        "RidgeHead",
+        RidgeParameters,
+        layers="standard scaling, least squares on the classes with an L2 penalty, softmax at a temperature",
+        source="scikit-learn",
+        stops_on_val=False,
+    ),
+    "linear-svm": HeadEntry(
+        "featstore.heads.linear_svm",
+        "LinearSvmHead",
+        LinearSvmParameters,
+        layers="standard scaling, a linear support vector machine, softmax at a temperature",
+        source="scikit-learn",
+        stops_on_val=False,
+    ),
+    "rbf-svm": HeadEntry(
+        "featstore.heads.rbf_svm",
+        "RbfSvmHead",
+        RbfSvmParameters,
+        layers="standard scaling, a support vector machine with a Gaussian kernel, softmax at a temperature",
+        source="scikit-learn",
+        stops_on_val=False,
+        is_network=False,
+    ),
+    "knn": HeadEntry(
+        "featstore.heads.knn",
+        "KnnHead",
+        KnnParameters,
+        layers="the classes of the nearest training images, counted, with one vote shared by all classes",
+        source="scikit-learn",
+        stops_on_val=False,
+        is_network=False,
+    ),
+    "lda": HeadEntry(
+        "featstore.heads.lda",
+        "LdaHead",
+        LdaParameters,
+        layers="standard scaling, linear discriminants with a shrunk covariance, softmax at a temperature",
+        source="scikit-learn",
+        stops_on_val=False,
+    ),
+    "random-forest": HeadEntry(
+        "featstore.heads.forests",
+        "RandomForestHead",
+        ForestParameters,
+        layers="votes of deep trees on rows drawn with replacement, softmax at a temperature",
+        source="scikit-learn",
+        stops_on_val=False,
+        is_network=False,
+    ),
+    "extra-trees": HeadEntry(
+        "featstore.heads.forests",
+        "ExtraTreesHead",
+        ForestParameters,
+        layers="votes of deep trees with random thresholds, softmax at a temperature",
+        source="scikit-learn",
+        stops_on_val=False,
+        is_network=False,
+    ),
+    "hist-gradient-boosting": HeadEntry(
+        "featstore.heads.boosting",
+        "BoostingHead",
+        BoostingParameters,
+        layers="small trees that each mend the mistakes before, on binned features",
+        source="scikit-learn",
+        stops_on_val=False,
+        is_network=False,
+    ),
+    "naive-bayes": HeadEntry(
+        "featstore.heads.naive_bayes",
+        "NaiveBayesHead",
+        NaiveBayesParameters,
+        layers="standard scaling, independent normal distributions, softmax at a temperature",
+        source="scikit-learn",
+        stops_on_val=False,
+        is_network=False,
+    ),
+    "nearest-centroid": HeadEntry(
+        "featstore.heads.nearest_centroid",
+        "NearestCentroidHead",
+        NearestCentroidParameters,
+        layers="standard scaling, the nearest mean of a class, softmax at a temperature",
+        source="scikit-learn",
+        stops_on_val=False,
+    ),
+    "majority": HeadEntry(
+        "featstore.heads.majority",
+        "MajorityHead",
+        MajorityParameters,
+        layers="the shares of the classes, whatever the image",
+        source="scikit-learn",
+        stops_on_val=False,
+    ),
+    "ensemble": HeadEntry(
+        "featstore.heads.ensemble",
+        "EnsembleHead",
+        EnsembleParameters,
+        layers="several heads on the same features, whose probabilities are averaged",
+        source="featstore sweep --ensemble",
+        is_network=False,
+    ),
 }
 
 
+_ESTIMATOR = HeadEntry(
+    "featstore.heads.estimator",
+    "EstimatorHead",
+    HeadParameters,  # those of its constructor are known when its module is imported: see `parameters_of`
+    layers="an estimator of scikit-learn, or of your own",
+    source="its module",
+    stops_on_val=False,
+    is_network=False,
+)
+
+
+def is_own(name: str) -> bool:
+    """Return whether the name is that of an estimator outside of the table, as in `module:Class`."""
+    return OWN_HEAD.allows(name)
+
+
+def entry_of(name: str) -> HeadEntry:
+    """Return the entry of a head of the table, or that of all estimators outside of it; raises UsageError.
+
+    No module of the user's is imported, since the name may come from the file of a stranger.
+    """
+    return _ESTIMATOR if is_own(name) else HEADS[settle_head(name)]
+
+
+def parameters_of(name: str) -> type[Any]:
+    """Return the dataclass of what a user can set; the module of an estimator outside of the table is imported."""
+    if not is_own(name):
+        return entry_of(name).parameters
+    kind: type[Any] = import_module(_ESTIMATOR.module).estimator_parameters(name)
+    return kind
+
+
+def check_saveable(name: str, parameters: Mapping[str, Any]) -> None:
+    """Raise UsageError if a run could not keep the head, before any work is done."""
+    if is_own(name):
+        import_module(_ESTIMATOR.module).check_saveable(name, parameters)
+
+
 def settle_head(name: str) -> HeadName:
-    """Return the head that `name` spells; raises UsageError if there is none."""
+    """Return the head that `name` spells; raises UsageError if there is none.
+
+    An estimator of the user's own is a head as well, though its name is not one of the table.
+    """
+    if is_own(name):
+        return cast(HeadName, name)
     found = next((head for head in HEADS if head == spelled_as(name, HEADS)), None)
     if found is None:
-        remedies = [f"use one of {', '.join(HEADS)}", did_you_mean(name, HEADS)]
+        remedies = [f"use one of {', '.join(HEADS)}, or {OWN_HEAD.words}", did_you_mean(name, HEADS)]
         raise UsageError(f"head {name!r} is not known: {'; '.join(filter(None, remedies))}")
     return found
+
+
+def check_network(name: str) -> None:
+    """Raise UsageError if the head is none that can be written as a network."""
+    if not entry_of(name).is_network:
+        networks = ", ".join(head for head, entry in HEADS.items() if entry.is_network)
+        raise UsageError(f"head {name}: has no layers, so it cannot be fine-tuned or drawn; train one of {networks}")
 
 
 def all_parameters() -> list[str]:
@@ -140,7 +330,11 @@ def make_head(name: str, parameters: Mapping[str, Any] | None = None) -> Head:
     Raises UsageError for an unknown head or parameter, and for a wrong value.
     """
     settled = settle_head(name)
-    entry = HEADS[settled]
+    entry = entry_of(settled)
     kind = getattr(import_module(entry.module), entry.attribute)
-    head: Head = kind(**parse_parameters(entry.parameters, settled, parameters or {}))
+    head: Head
+    if is_own(settled):
+        head = kind(name=settled, parameters=dict(parameters or {}))
+    else:
+        head = kind(**parse_parameters(entry.parameters, settled, parameters or {}))
     return head

@@ -46,7 +46,7 @@ _KINDS: dict[ProbeName, _Kind] = {
     "blur": _Kind(1, "fine detail", _Amount(2, 0.1, 50, None, "a radius in per cent of the shorter side")),
     "brightness": _Kind(1, "how bright the image is", _Amount(0.5, 0, 10, 1, "a factor")),
     "rotate": _Kind(1, "the upright position", _Amount(15, -180, 180, 0, "degrees, counter-clockwise")),
-    "jpeg": _Kind(1, "what JPEG drops", _Amount(20, 1, 95, None, "a quality", whole=True)),
+    "jpeg": _Kind(1, "detail that JPEG drops", _Amount(20, 1, 95, None, "a quality", whole=True)),
 }
 
 
@@ -113,3 +113,11 @@ def parse_probe(text: str) -> Probe:
     if not math.isfinite(amount):
         raise UsageError(f"{param('probe', text)}: expected a number after =, as in blur=2")
     return Probe(name, amount)
+
+
+def describe_probe(described: Any) -> Any:
+    """Return what `Probe.describe` gives as text, as in `blur=2`; anything else, as of another release, as it is."""
+    if not isinstance(described, dict) or "name" not in described:
+        return described
+    amount = described.get("amount")
+    return f"{described['name']}={amount:g}" if isinstance(amount, float) else str(described["name"])

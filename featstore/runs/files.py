@@ -1,4 +1,4 @@
-"""The folder of a run: `run.json`, the head, the images with their splits, and the curve of the training.
+"""The folder of a run: `run.json`, the head, the images with their splits, and the curves.
 
 `run.json` is written last, so a folder that has one is complete. `folders` gives it its name.
 """
@@ -18,7 +18,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from featstore.errors import FeatstoreError, RunError, StoreError
+from featstore.evaluation.remarks import judged_split
 from featstore.plots.curve import draw_curve
+from featstore.plots.reliability import draw_reliability
 from featstore.runs.fine_tuning import FineTuning
 from featstore.runs.hints import from_hint
 from featstore.runs.run import FORMAT, FORMAT_VERSION, Run
@@ -53,6 +55,9 @@ def save_run(run: Run, pictures: Sequence[Picture], curve: Curve, plot: bytes | 
     if curve.x:
         write_whole(run.folder / "curve.csv", _curve_csv(curve).encode())
         write_whole(run.folder / "curve.png", plot or draw_curve(curve, title_of(run)))
+    split = judged_split(run.metrics)
+    if split and (reliability := run.metrics[split].reliability):
+        write_whole(run.folder / "reliability.png", draw_reliability(reliability, title_of(run), split))
     write_whole(run.folder / "run.json", json.dumps(run.describe(), indent=1, sort_keys=True).encode())
 
 
@@ -157,6 +162,11 @@ def _from_content(folder: Path, content: dict[str, Any]) -> Run:
         raise ValueError("fractions: expected val and test")
     if not specs or run.key != content["key"]:
         raise ValueError("the key is not that of the specs")
+    if run.temperature is not None and not 0 < run.temperature < math.inf:
+        raise ValueError("the temperature is not a positive number")
+    scores = run.conformal or ()
+    if not all(0 <= score <= 1 for score in scores) or sorted(scores) != list(scores):
+        raise ValueError("conformal: expected rising numbers from 0 to 1")
     for name in run.classes:
         os.fsencode(name)  # raises for text that cannot be the name of a folder, or be printed
     return _with_places(run)

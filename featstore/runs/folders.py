@@ -10,6 +10,8 @@ import os
 import secrets
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
@@ -19,6 +21,7 @@ from featstore.runs.naming import default_name
 from featstore.runs.run import Run
 from featstore.system.files import TEMPORARY, make_folders, take_name
 
+_published: ContextVar[list[Run] | None] = ContextVar("_published", default=None)  # of the innermost `publications`
 _INTERRUPTED = "-interrupted"  # at the end of the name, so that the same command can give the name to a whole run
 
 
@@ -59,14 +62,33 @@ def publish_run(root: Path, name: str | None, build: Callable[[Path], Run]) -> R
         raise RunError(
             f"{temporary.parent}: cannot be written: {error.strerror}; choose another folder for {param('runs')}"
         ) from error
+    run, folder = None, temporary
     try:
         run = build(temporary)
         names = _names(root, (name or default_name(run)) + (_INTERRUPTED if run.interrupted else ""))
-        folder = next(path for path in names if take_name(temporary, path))
-    except BaseException:
+        for folder in names:
+            if take_name(temporary, folder):
+                break
+    finally:
+        listed = _published.get()
+        if run and listed is not None and not temporary.exists():  # it has its name, whatever happened since
+            listed.append(replace(run, folder=folder))
         shutil.rmtree(temporary, ignore_errors=True)
-        raise
     return replace(run, folder=folder)
+
+
+@contextmanager
+def publications() -> Iterator[list[Run]]:
+    """Yield a list of the runs that are published in this block, each from the moment when it has its name.
+
+    An interruption may come between that moment and the return of `publish_run`.
+    """
+    listed: list[Run] = []
+    token = _published.set(listed)
+    try:
+        yield listed
+    finally:
+        _published.reset(token)
 
 
 def run_folders(root: Path) -> list[Path]:

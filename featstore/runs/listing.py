@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, get_args
 
-from featstore.errors import FeatstoreError, RunError
+from featstore.errors import FeatstoreError, RunError, UsageError, param
 from featstore.runs.files import load_run
 from featstore.runs.folders import leftover_folders, run_folders
 from featstore.runs.naming import default_name
+from featstore.runs.order import Order, held_out_split, place_in
 from featstore.runs.run import Run
 from featstore.system.figures import with_interval
 from featstore.system.paths import OnePath, one_path
@@ -30,7 +32,8 @@ class RunList(Shown):
     """The runs in a folder; `print` shows them as a table.
 
     Attributes:
-        runs: The runs, the latest last. Each has a date: for one of an early release, when its file was written.
+        runs: The runs in the order that was asked for. Each has a date: for one of an early release, when its file was
+            written.
         broken: Folders whose run cannot be read, and what killed processes have left.
     """
 
@@ -54,19 +57,23 @@ class RunList(Shown):
         yield count(len(self.runs), "run")
 
 
-def list_runs(folder: OnePath = "runs") -> RunList:
+def list_runs(folder: OnePath = "runs", *, sort: Order = "date") -> RunList:
     """List the runs in a folder, the latest last.
 
     Args:
         folder: The folder that holds those of the runs.
+        sort: `date`, `name`, or `accuracy`, with the best last.
 
     Returns:
         The runs, and the folders whose run cannot be read.
 
     Raises:
+        UsageError: `sort` is not known.
         RunError: There is no such folder.
     """
     root = Path(one_path(folder, "folder"))
+    if sort not in get_args(Order):
+        raise UsageError(f"{param('sort', sort)}: is not known: use one of {', '.join(get_args(Order))}")
     if not root.is_dir():
         raise RunError(f"{root}: no such folder; give the one in which train-head puts the folders of its runs")
     broken = [
@@ -81,7 +88,7 @@ def list_runs(folder: OnePath = "runs") -> RunList:
             runs.append(run if run.date else replace(run, date=_written(path / "run.json")))
         except FeatstoreError as error:
             broken.append(BrokenRun(path, str(error)))
-    return RunList(runs=tuple(sorted(runs, key=lambda run: (run.date or "", run.folder))), broken=tuple(broken))
+    return RunList(runs=tuple(sorted(runs, key=partial(place_in, sort))), broken=tuple(broken))
 
 
 def _written(file: Path) -> str:
@@ -96,7 +103,7 @@ def _settings(run: Run) -> str:
 
 def _accuracy(run: Run) -> tuple[str, str, str]:
     """Return the split that says most of other images, the number of its images, and the accuracy there."""
-    split = next((name for name in ("test", "val", "train") if name in run.metrics), None)
+    split = held_out_split(run)
     if split is None:
         return "-", "-", "-"
     metrics = run.metrics[split]

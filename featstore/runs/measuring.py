@@ -18,7 +18,7 @@ def measure_splits(
     probabilities: Mapping[str, NDArray[np.float64]],
     pictures: Mapping[str, Sequence[Picture]],
     classes: Sequence[str],
-    stops_on_val: bool,
+    use_of_val: UsedFor,
 ) -> dict[str, Metrics]:
     """Return the metrics of each split of a classifier's own data set.
 
@@ -26,7 +26,7 @@ def measure_splits(
         probabilities: (n, classes) by split.
         pictures: The n labelled images of each split; those of one group, and copies, count as one in the intervals.
         classes: Names of the columns.
-        stops_on_val: Whether the validation split decided when training stopped.
+        use_of_val: What the validation split was used for.
     """
     from featstore.evaluation.metrics import compute_metrics
     from featstore.features.arrays import labels_of, units_of
@@ -36,17 +36,22 @@ def measure_splits(
     metrics = {}
     for split, found in probabilities.items():
         some = pictures[split]
-        use = used_for(some, split_of, stops_on_val)
+        use = used_for(some, split_of, use_of_val)
         metrics[split] = compute_metrics(found, labels_of(some), classes, units_of(some), use)
     return metrics
 
 
-def used_for(pictures: Sequence[Picture], split_of: Mapping[str, str], stops_on_val: bool) -> UsedFor:
+def use_of_validation(*, stops: bool, calibrates: bool) -> UsedFor:
+    """Return what a training used its validation split for: to stop, to choose a temperature, or for neither."""
+    return "stopping" if stops else "calibrating" if calibrates else "measuring"
+
+
+def used_for(pictures: Sequence[Picture], split_of: Mapping[str, str], use_of_val: UsedFor) -> UsedFor:
     """Return what a training used `pictures` for, or any of them, as that makes their metrics too good.
 
-    split_of: digest of each image of the training -> its split there. stops_on_val: as for `measure_splits`.
+    split_of: digest of each image of the training -> its split there. use_of_val: as for `measure_splits`.
     """
     known = {split_of.get(p.digest) for p in pictures}
     if "train" in known:
         return "training" if known == {"train"} else "partly training"
-    return "stopping" if stops_on_val and "val" in known else "measuring"
+    return use_of_val if "val" in known else "measuring"

@@ -6,9 +6,9 @@ import hashlib
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
-from featstore.heads.registry import HEADS, HeadName, make_head
+from featstore.heads.registry import entry_of, make_head
 from featstore.runs.run import Run
 from featstore.spec import LAST_ACTIVATION
 
@@ -23,7 +23,7 @@ def default_name(run: Run) -> str:
     """
     if run.fine_tuning:
         return f"{run.fine_tuning.head_run.name}-tuned"
-    usual = vars(make_head(run.head))
+    usual = make_head(run.head).settings()
     bases, left = [], run.specs
     for recipe in run.recipes:
         base, variant_size_key = left[0].folder.split("/")
@@ -31,15 +31,15 @@ def default_name(run: Run) -> str:
         bases.append(f"{model}-{variant_size_key.rsplit('-', 1)[0]}")
         left = left[recipe.sizes :]
     data = Path(run.data).stem[:_MOST_DATA]
-    return "-".join([data, "+".join(bases), *_short(_features(run)), run.head, *_short(_training(run, usual))])
+    return "-".join(
+        [data, "+".join(bases), *_short(_features(run)), run.head.rpartition(":")[2], *_short(_training(run, usual))]
+    )
 
 
 def _features(run: Run) -> Iterator[str]:
     """Yield in what the features of the first base differ from those that the head has by default."""
     recipe, spec, reading = run.recipes[0], run.specs[0], run.specs[0].reading
-    usual_pool = HEADS[cast(HeadName, run.head)].pool or (
-        "none" if recipe.source(must_exist=False).is_pixels else "avg"
-    )
+    usual_pool = entry_of(run.head).pool or ("none" if recipe.source(must_exist=False).is_pixels else "avg")
     if recipe.weights == "random":
         yield "random"
     if recipe.views != "one":

@@ -13,8 +13,10 @@ from featstore.datasets.manifest import Skipped
 from featstore.datasets.options import DataOptions
 from featstore.datasets.sources import DataLike, as_images
 from featstore.errors import UsageError, param
+from featstore.evaluation.strength import strength
 from featstore.extraction.cache import CacheLike
 from featstore.plots.files import Kind, kind_of
+from featstore.runs.answers import answers_of, describe_answer, describe_answers, threshold_for
 from featstore.runs.recipes import cache_of, complete_rows, plans_of
 from featstore.runs.run import Run
 from featstore.system.figures import figure
@@ -35,12 +37,19 @@ class ImagePrediction(NamedTuple):
         label: The most probable class.
         probability: Probability of that class, 0 to 1.
         probabilities: Probabilities of all classes, in the order of `Run.classes`.
+        answers: The classes that it may be, the most probable first, if `unsure` was asked for.
     """
 
     path: str
     label: str
     probability: float
     probabilities: tuple[float, ...]
+    answers: tuple[str, ...] | None = None
+
+    @property
+    def strength(self) -> str:
+        """The probability as a word: `sure`, `fairly sure`, `leaning` or `a guess`."""
+        return strength(self.probability, len(self.probabilities))
 
 
 @dataclass(frozen=True, repr=False)
@@ -52,12 +61,14 @@ class Prediction(Shown):
         skipped: Files that could not be read.
         classes: Names of the classes, in the order of the probabilities.
         layout: What was understood of the images, as in `Manifest.layout`.
+        unsure: Share of images for which the right class is promised to be among the answers; None without a promise.
     """
 
     images: tuple[ImagePrediction, ...]
     skipped: tuple[Skipped, ...]
     classes: tuple[str, ...]
     layout: str = ""
+    unsure: float | None = None
 
     def save_sheet(self, path: OnePath, right: Sequence[str | None] | None = None, title: str = "") -> None:
         """Save a sheet of all images with their labels; those that are unsure or wrong are framed in colour.
@@ -74,6 +85,45 @@ class Prediction(Shown):
         kind = kind_of(one_path(path, "path"), "path", ("png", "pdf"))
         write_whole(Path(one_path(path, "path")), self.draw_sheet(kind, right, title))
 
+    def save_submission(
+        self,
+        path: OnePath,
+        submission: str | None = None,
+        *,
+        sample: OnePath | None = None,
+        positive: str | None = None,
+        fill: bool = False,
+    ) -> None:
+        """Save the file that a competition wants: a row for each image under its id.
+
+        Args:
+            path: File to write.
+            submission: Columns of the ids and of the answers, as in `id,label`; the ids alone for a column of each
+                class. Default: those of the sample.
+            sample: The sample submission of the competition: columns, ids and their order are taken from it.
+            positive: The class whose probability is written, where there is one column. Default: of two classes the
+                second; of more, the label is written.
+            fill: Whether images that could not be read get the mean of all answers; without this they are an error.
+
+        Raises:
+            UsageError: The columns do not fit the classes or the sample.
+            DataError: An image is missing, or two have the same id.
+            StoreError: The file cannot be written.
+        """
+        from featstore.runs.submission import plan_submission
+        from featstore.runs.submission_options import SubmissionOptions
+
+        options = SubmissionOptions(
+            submission=submission,
+            sample=None if sample is None else one_path(sample, "sample"),
+            positive=positive,
+            fill=fill,
+        )
+        plan = plan_submission(options, self.classes)
+        if plan is None:
+            raise UsageError(f"{param('submission')}: expected the columns, as in id,label, or a sample")
+        write_whole(Path(one_path(path, "path")), plan.write(self))
+
     def draw_sheet(self, kind: Kind = "png", right: Sequence[str | None] | None = None, title: str = "") -> bytes:
         """Return the sheet that `save_sheet` saves, as the bytes of a `png` or `pdf`."""
         from featstore.plots.sheet import Answer, draw_sheet
@@ -86,19 +136,25 @@ class Prediction(Shown):
         ]
         return draw_sheet(answers, title, kind)
 
-    def parts(self) -> Iterator[Table]:
-        """Yield a row for each image."""
-        yield self.table()
+    def parts(self, top: int = 1) -> Iterator[str | Table]:
+        """Yield a row for each image, and what its answers promise."""
+        yield self.table(top)
+        if self.unsure is not None:
+            yield describe_answers([image.answers or () for image in self.images], self.unsure)
 
     def table(self, top: int = 1) -> Table:
         """Return a row for each image, with its `top` most probable classes and their probabilities."""
-        ranks = range(1, min(top, len(self.classes)) + 1)
-        header = [f"{column} {rank}" if rank > 1 else column for rank in ranks for column in ("label", "probability")]
-        rows = []
-        for image in self.images:
-            cells = [cell for name, share in self.most_probable(image, top) for cell in (name, figure(share))]
-            rows.append((image.path, *cells))
-        return Table(("image", *header), rows)
+        header = ["image", "label", "probability", "strength", *(["answer"] if self.unsure is not None else [])]
+        for rank in range(2, min(top, len(self.classes)) + 1):
+            header += [f"label {rank}", f"probability {rank}"]
+        return Table(header, [self._cells(image, top) for image in self.images])
+
+    def _cells(self, image: ImagePrediction, top: int) -> list[str]:
+        (label, share), *others = self.most_probable(image, top)
+        cells = [image.path, label, figure(share), image.strength]
+        if self.unsure is not None:
+            cells.append(describe_answer(image.answers or (), len(self.classes)))
+        return cells + [cell for name, share in others for cell in (name, figure(share))]
 
     def most_probable(self, image: ImagePrediction, top: int) -> list[tuple[str, float]]:
         """Return the `top` most probable classes of an image with their probabilities, the most probable first."""
@@ -125,6 +181,7 @@ def predict_images(
     images: DataLike,
     options: DataOptions | None = None,
     *,
+    unsure: float | None = None,
     weights: OneOrMorePaths | None = None,
     cache: CacheLike = None,
     progress: Progress | None = None,
@@ -138,15 +195,16 @@ def predict_images(
     """
     from featstore.features.views import load_in_blocks
 
+    threshold = None if unsure is None else threshold_for(run, unsure)
     cache = cache_of(run, cache, progress)
     images = as_images(images, options, cache)
     plans = plans_of(run, weights, cache)
     extraction = complete_rows(run, images, plans, weights, cache, progress)
     pictures = extraction.manifest.pictures
+    probabilities = run.predict_blocks(load_in_blocks(pictures, extraction.plans, cache))
+    answers = [None] * len(pictures) if threshold is None else answers_of(probabilities, threshold, run.classes)
     rows = []
-    for picture, row in zip(
-        pictures, run.predict_blocks(load_in_blocks(pictures, extraction.plans, cache)), strict=True
-    ):
+    for picture, row, answer in zip(pictures, probabilities, answers, strict=True):
         best = int(row.argmax())
-        rows.append(ImagePrediction(picture.path, run.classes[best], float(row[best]), tuple(map(float, row))))
-    return Prediction(tuple(rows), extraction.manifest.skipped, run.classes, images.layout)
+        rows.append(ImagePrediction(picture.path, run.classes[best], float(row[best]), tuple(map(float, row)), answer))
+    return Prediction(tuple(rows), extraction.manifest.skipped, run.classes, images.layout, unsure)

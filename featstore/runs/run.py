@@ -7,15 +7,17 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, fields
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from featstore.errors import RunError
-from featstore.evaluation.metrics import Metrics, describe_splits, metrics_table
-from featstore.evaluation.remarks import remark_line
+from featstore.evaluation.metrics import Metrics, UsedFor, describe_splits
+from featstore.evaluation.repeats import FoldEstimate
+from featstore.evaluation.shown import metrics_parts
 from featstore.extraction.recipe import Recipe
-from featstore.heads.registry import HEADS, HeadName, make_head
+from featstore.heads.registry import entry_of, make_head
 from featstore.runs.fine_tuning import FineTuning
 from featstore.runs.hints import to_hint
+from featstore.runs.measuring import use_of_validation
 from featstore.spec import FeatureSpec
 from featstore.system.files import NotRegularFile
 from featstore.system.fork_lock import ForkLock
@@ -33,6 +35,7 @@ FORMAT = "featstore-run"
 FORMAT_VERSION = 6
 # 2: several bases and views; 3: the images and their splits, and fine-tuning; 4: notes, head.npz; 5: date, command,
 # cache and interruption, paths that are hints, metrics by class, and remarks; 6: more metrics, temperature, conformal
+# scores, folds
 _READING_HEAD = ForkLock()  # one for all runs: a lock in a run could not be copied or pickled
 
 
@@ -63,6 +66,7 @@ class Run(Shown):
         temperature: Number that the logits are divided by, as the validation split chose it; None if none was chosen.
         conformal: Scores of the validation split in rising order, which say how large a set of classes must be; None if
             there are none.
+        folds: How accurate heads like this one are by cross-validation; None if that was not asked for.
         notes: Reasons why the metrics are too good, such as copies of an image in two splits, or cannot be compared
             with those of earlier runs, whose splits were others.
         remarks: What a colleague would say of the training and its figures, the most important first.
@@ -92,6 +96,7 @@ class Run(Shown):
     fine_tuning: FineTuning | None = None
     temperature: float | None = None
     conformal: tuple[float, ...] | None = None
+    folds: FoldEstimate | None = None
     notes: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
     versions: dict[str, str]
@@ -106,9 +111,10 @@ class Run(Shown):
         return hashlib.sha256("\n".join(spec.key for spec in self.specs).encode()).hexdigest()
 
     @property
-    def stops_on_val(self) -> bool:
-        """Whether the validation split decided when the training stopped."""
-        return self.fine_tuning is not None or HEADS[cast(HeadName, self.head)].stops_on_val
+    def use_of_val(self) -> UsedFor:
+        """What the training used its validation split for."""
+        stops = self.fine_tuning is not None or entry_of(self.head).stops_on_val
+        return use_of_validation(stops=stops, calibrates=self.temperature is not None)
 
     @pinned()
     def load_head(self) -> Classifier:
@@ -169,7 +175,9 @@ class Run(Shown):
         return self.predict_views(np.asarray(X, np.float32)[:, None])
 
     def predict_views(self, X: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Return the probabilities of each class, averaged over the views as `average` says.
+        """Return the probabilities of each class, averaged over the views as `average` says, then scaled.
+
+        The temperature comes last, as it was chosen for averaged probabilities.
 
         Args:
             X: Features (n, views, ...) float32.
@@ -198,6 +206,7 @@ class Run(Shown):
         import numpy as np
 
         from featstore.evaluation.averaging import predict_views
+        from featstore.evaluation.temperature import scale
 
         head, probabilities = self.load_head(), []
         for X in blocks:
@@ -214,18 +223,22 @@ class Run(Shown):
                 raise RunError(f"{self.folder}: its head does not have {len(self.classes)} classes; train it again")
             if not np.isfinite(probabilities[-1]).all():
                 raise RunError(f"{self.folder}: its head returned NaN or infinity; train it again")
-        return np.concatenate(probabilities)
+        return scale(np.concatenate(probabilities), self.temperature)
 
     def parts(self) -> Iterator[str | Table]:
-        """Yield an interruption, the views, the metrics, the remarks, what training chose, and the folder."""
+        """Yield an interruption, the views, the metrics with the remarks, what training chose, and the folder."""
         if self.interrupted:
             yield f"interrupted after {self.chosen['epochs']} epochs: the best of them"
         if views := self.describe_views():
             yield views
-        yield metrics_table(self.metrics)
-        yield from map(remark_line, self.remarks)
-        chosen = ", ".join(f"{key} {value:g}" for key, value in self.chosen.items())
-        yield f"{self.head} ({chosen}): features {self.seconds['features']:.1f} s, fit {self.seconds['fit']:.1f} s"
+        yield from metrics_parts(self.metrics, self.remarks)
+        if self.folds:
+            yield self.folds.line()
+        chosen = ", ".join(
+            f"{key} {value}" if isinstance(value, str) else f"{key} {value:g}" for key, value in self.chosen.items()
+        )
+        words = f" ({chosen})" if chosen else ""
+        yield f"{self.head}{words}: features {self.seconds['features']:.1f} s, fit {self.seconds['fit']:.1f} s"
         yield f"saved in {self.folder}"
 
     def describe_views(self) -> str:

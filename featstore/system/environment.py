@@ -10,6 +10,7 @@ from featstore.system.paths import OnePath, one_path
 from featstore.system.tensorflow_loader import onednn_setting
 
 DEFAULT_CACHE = "cache"
+_most_threads: int | None = None
 _PACKAGES = ("featstore-keras", "tensorflow", "keras", "numpy", "h5py", "pillow", "scikit-learn")
 
 
@@ -71,6 +72,16 @@ def _device() -> dict[str, str]:
     }
 
 
+def limit_threads(most: int) -> None:
+    """Let this process use no more than `most` cores, where others of ours work on the rest."""
+    global _most_threads
+    _most_threads = most
+
+
 def default_threads() -> int:
     """Return the number of cores that this process may use."""
+    return _most_threads or _cores()
+
+
+def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

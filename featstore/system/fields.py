@@ -11,7 +11,7 @@ import math
 from collections.abc import Iterable, Iterator
 from functools import cache
 from inspect import cleandoc
-from re import MULTILINE, findall
+from re import MULTILINE, findall, fullmatch
 from typing import (
     Annotated,
     Any,
@@ -112,10 +112,21 @@ class Alias(NamedTuple):
     stands_for: str
 
 
+class Besides(NamedTuple):
+    """Further values of a field with choices: `words` say how they are written, and `pattern` matches them."""
+
+    words: str
+    pattern: str
+
+    def allows(self, value: str) -> bool:
+        return fullmatch(self.pattern, value) is not None
+
+
 _FLAGS = {  # whose names differ from Python's
     "heads": "--head",
     "image_folder": "--images",
     "parameters": "--set",
+    "probes": "--probe",
     "rates": "--rate-of",
     "weights_seed": "--seed",
 }
@@ -143,6 +154,8 @@ def settle_choice(hint: Any, value: str) -> str | None:
     known = choices(hint)
     aliases = {part.word: part.stands_for for part in _parts(hint) if isinstance(part, Alias)}
     found = spelled_as(value, known) or spelled_as(value, aliases)
+    if found is None and any(isinstance(part, Besides) and part.allows(value) for part in _parts(hint)):
+        return value
     return aliases.get(found, found) if found is not None else None
 
 

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from featstore.errors import FeatstoreError
+from featstore.runs.folders import publications
 from featstore.runs.run import Run
 
 if TYPE_CHECKING:
@@ -23,13 +24,16 @@ def saved_if_interrupted(
 
     The exception goes on, with a note that says what was kept, where, and what the same command does.
 
-    is_trained: whether there is anything to save. save: called once more if it failed or was interrupted itself. A
-    second interruption ends it, and nothing is saved.
+    is_trained: whether there is anything to save. save: called once more if it failed or was interrupted itself before
+    the run had its name. A second interruption ends it, and nothing is saved.
     """
     try:
-        yield
+        with publications() as published:
+            yield
     except BaseException as stop:  # Ctrl-C, a loss that is not finite, or a full disk
-        if is_trained():
+        if published:
+            stop.add_note(f"{_describe(published[-1])}; {_AGAIN}")
+        elif is_trained():
             if progress and not isinstance(stop, Exception):
                 progress.tell("interrupted: saving the best so far; interrupt once more to leave without it")
             try:

@@ -20,7 +20,8 @@ from featstore.extraction.recipe import Recipe
 from featstore.heads.interface import Head
 from featstore.system.paths import OnePath
 from featstore.system.progress import OnStep
-from featstore.training.head_recipe import HeadRecipe
+from featstore.training.calibration import temperature_for
+from featstore.training.head_recipe import HeadRecipe, TrainOn
 
 if TYPE_CHECKING:
     import numpy as np
@@ -47,12 +48,28 @@ class Prepared:
 
 
 class FitResult(NamedTuple):
-    """A trained head; by split its probabilities (n, classes) and the n labelled images; the seconds of the fit."""
+    """A trained head.
+
+    probabilities, pictures: (n, classes) and the n labelled images, by split. seconds: those of the fit. temperature:
+        the one that the probabilities have, as the validation split chose it; None if it chose none.
+    """
 
     estimator: Head
     probabilities: dict[str, NDArray[np.float64]]
     pictures: dict[str, list[Picture]]
     seconds: float
+    temperature: float | None = None
+
+
+class TrainingRows(NamedTuple):
+    """What a head is trained on: X (rows, ...), the classes y (rows,) and the names (rows,) of the units.
+
+    groups: None if each unit has one row.
+    """
+
+    X: NDArray[np.float32]
+    y: NDArray[np.intp]
+    groups: NDArray[np.str_] | None
 
 
 def prepare(
@@ -121,7 +138,7 @@ class HeadFit:
         manifest, plain = prepared.manifest, plans[0].plain
         _check_classes(manifest)  # the columns of the probabilities are the classes that the head has seen
         pictures = {split: [p for p in manifest.of_split(split) if p.label is not None] for split in SPLITS}
-        self.estimator, self._recipe = estimator, recipe
+        self.estimator, self._recipe, self._classes = estimator, recipe, manifest.classes
         if isinstance(estimator, KerasHead):
             estimator.name_classes(manifest.classes)
         self._pictures = {split: some for split, some in pictures.items() if some}
@@ -132,6 +149,11 @@ class HeadFit:
             (self._views["val"][:, plain], classes_of(validation, manifest.classes)) if validation else None
         )
         self._seconds = 0.0
+
+    @property
+    def rows(self) -> tuple[NDArray[np.float32], NDArray[np.intp]]:
+        """The rows (n, ...) that the head is trained on, and their classes (n,)."""
+        return self._rows[:2]
 
     def run(self, on_step: OnStep | None = None) -> None:
         """Train the head on the training split."""
@@ -145,12 +167,14 @@ class HeadFit:
     def result(self, predict_on: Sequence[str] = SPLITS) -> FitResult:
         """Return the head as it is now, with its predictions of the splits `predict_on`."""
         from featstore.evaluation.averaging import predict_views
+        from featstore.evaluation.temperature import scale
 
         average, predict = self._recipe.average or "probabilities", self.estimator.predict_proba
-        probabilities = {
-            split: predict_views(predict, X, average) for split, X in self._views.items() if split in predict_on
-        }
-        return FitResult(self.estimator, probabilities, self._pictures, self._seconds)
+        wanted = {*predict_on, "val"} if self._recipe.calibrate else {*predict_on}
+        found = {split: predict_views(predict, X, average) for split, X in self._views.items() if split in wanted}
+        temperature = temperature_for(found, self._pictures, self._classes) if self._recipe.calibrate else None
+        probabilities = {split: scale(p, temperature) for split, p in found.items() if split in predict_on}
+        return FitResult(self.estimator, probabilities, self._pictures, self._seconds, temperature)
 
 
 def fit_head(
@@ -193,26 +217,39 @@ def _check_classes(manifest: Manifest) -> None:
 
 def _training_rows(
     prepared: Prepared, plans: Sequence[Plan], recipe: HeadRecipe, views: NDArray[np.float32]
-) -> tuple[NDArray[np.float32], NDArray[np.intp], NDArray[np.str_] | None]:
-    """Return X (rows, ...), the classes y (rows,) and the names (rows,) of the units that the rows belong to.
-
-    The plain views come first. The names are None if each unit has one row.
-    """
-    import numpy as np
-
+) -> TrainingRows:
+    """Return the rows that a head is trained on; `views` are those of the training split."""
     from featstore.features.arrays import classes_of
     from featstore.features.views import load_augmented
 
     pictures = [p for p in prepared.manifest.of_split("train") if p.label is not None]
     augmented = load_augmented(pictures, plans, prepared.cache)
-    plain = plans[0].plain
+    y = classes_of(pictures, prepared.manifest.classes)
+    return training_rows(views, augmented, plans[0].plain, recipe.train_on, y, unit_names(pictures))
+
+
+def training_rows(
+    views: NDArray[np.float32],
+    augmented: NDArray[np.float32] | None,
+    plain: int,
+    train_on: TrainOn | None,
+    y: NDArray[np.intp],
+    unit_of: Sequence[str],
+) -> TrainingRows:
+    """Return the rows of n images, of which the plain views come first.
+
+    views: (n, views, ...); `plain` is the place of the plain one. augmented: (n, versions, ...), used if there are any.
+    y, unit_of: class and name of the unit (n,) of each image.
+    """
+    import numpy as np
+
     if augmented is not None:
         used = np.concatenate([views[:, plain : plain + 1], augmented], axis=1)
-    elif recipe.train_on == "all":
+    elif train_on == "all":
         used = views
     else:
         used = views[:, plain : plain + 1]
     rows = np.swapaxes(used, 0, 1).reshape(-1, *used.shape[2:])
-    units = np.tile(unit_names(pictures), used.shape[1])
+    units = np.tile(np.asarray(unit_of), used.shape[1])
     single = len(np.unique(units)) == len(units)
-    return rows, np.tile(classes_of(pictures, prepared.manifest.classes), used.shape[1]), None if single else units
+    return TrainingRows(rows, np.tile(y, used.shape[1]), None if single else units)

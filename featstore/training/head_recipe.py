@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from featstore.errors import UsageError, param
 from featstore.evaluation.averaging import Average
 from featstore.heads.parameters import parse_parameters
-from featstore.heads.registry import HEADS, HeadName
+from featstore.heads.registry import OWN_HEAD, HeadName, parameters_of
 from featstore.system.fields import Alias, Seed, settle_fields
 
 if TYPE_CHECKING:
@@ -23,23 +23,25 @@ class HeadRecipe:
     """How a head is trained, and how it predicts.
 
     Attributes:
-        head: logistic (scikit-learn), bn-dropout, vgg-fc or fc-bn (Keras; the last two see the whole map), or
-            scratch-cnn (Keras, on the pixels themselves). `featstore heads` says what they are.
+        head: Classifier on the features, as `featstore heads` lists them, or module:Class for any estimator of
+            scikit-learn or of your own.
         parameters: Parameters of the head by their names, where they differ from its defaults.
         train_on: With several views: plain trains on one of them, all on each as an image of its own. Default: plain.
         average: With several views: what is averaged over them. Default: probabilities.
+        calibrate: Let the validation split choose a temperature, so that probabilities are as sure as they should be.
         seed: Seed of the head, and of random weights.
     """
 
-    head: Annotated[HeadName, Alias("logistic-regression", "logistic")] = "logistic"
+    head: Annotated[HeadName, Alias("logistic-regression", "logistic"), OWN_HEAD] = "logistic"
     parameters: Mapping[str, Any] = field(default_factory=dict)
     train_on: TrainOn | None = None
     average: Average | None = None
+    calibrate: bool = True
     seed: Seed = 0
 
     def __post_init__(self) -> None:
         settle_fields(self)
-        parameters = parse_parameters(HEADS[self.head].parameters, self.head, self.parameters)
+        parameters = parse_parameters(parameters_of(self.head), self.head, self.parameters)
         object.__setattr__(self, "parameters", parameters)
 
     def for_one_view(self) -> HeadRecipe:

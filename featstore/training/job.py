@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from featstore.datasets.manifest import Manifest
 from featstore.datasets.sources import Source
@@ -17,18 +17,23 @@ from featstore.extraction.pipeline import FeatureSet
 from featstore.extraction.recipe import Recipe
 from featstore.runs.files import save_run
 from featstore.runs.folders import check_name, check_root, publish_run
-from featstore.runs.measuring import measure_splits
+from featstore.runs.measuring import measure_splits, use_of_validation
 from featstore.runs.moves import moved_notes
 from featstore.runs.run import Run
+from featstore.runs.tensorboard import check_logs, log_run
 from featstore.system.environment import utc_now, versions
 from featstore.system.files import file_digest
 from featstore.system.paths import OnePath, one_path
 from featstore.system.pinned import pinned
+from featstore.training.calibration import scores_for
 from featstore.training.endings import saved_if_interrupted
 from featstore.training.fit import FitResult, HeadFit, Prepared, prepare, remark_on_training
+from featstore.training.fold_advice import advise_folds
 from featstore.training.head_recipe import HeadRecipe
+from featstore.training.repeats import cross_validate
 
 if TYPE_CHECKING:
+    from featstore.evaluation.repeats import FoldEstimate
     from featstore.system.progress import Progress
 
 DEFAULT_RUNS = "runs"
@@ -52,10 +57,14 @@ def train(
     val_fraction: float = 0.2,
     test_fraction: float = 0.2,
     val_as_test: bool = False,
+    folds: int | None = None,
+    seeds: int = 1,
     cache: CacheLike = None,
     runs: OnePath = DEFAULT_RUNS,
     name: str | None = None,
+    tensorboard: OnePath | None = None,
     command: str | None = None,
+    chosen_by: str | None = None,
     progress: Progress | None = None,
 ) -> TrainResult:
     """Complete the features of `data`, train `head` on its training split, and save it as a new run below `runs`.
@@ -65,20 +74,27 @@ def train(
     cannot be saved. What can be checked at the start is checked before anything is extracted. If the training is
     interrupted, its best epoch is saved, as a run that says so.
 
-    name: that of the run's folder. command: the command line that the run records.
+    folds, seeds: the head is also measured by cross-validation, once for each seed, and the run says what was found. It
+    is trained on the splits in any case.
+
+    name: that of the run's folder. tensorboard: folder of logs that TensorBoard shows. command: the command line that
+    the run records. chosen_by: how the head was chosen, as a remark that comes first.
     """
-    from featstore.heads.registry import HEADS, make_head
+    from featstore.heads.registry import check_saveable, entry_of, make_head
 
     start = time.perf_counter()
+    _check_repeats(folds, seeds)
     head = head or HeadRecipe()
     estimator = make_head(head.head, head.parameters)
+    check_saveable(head.head, head.parameters)
     root = Path(one_path(runs, "runs"))
     check_root(root)
     check_name(root, name)
+    logs = check_logs(tensorboard)
     recipes = [recipes] if isinstance(recipes, Recipe) else list(recipes)
     head.check(recipes)
-    own = HEADS[head.head].base
-    recipes = [HEADS[head.head].with_preferred_pool(recipe) for recipe in recipes]
+    own = entry_of(head.head).base
+    recipes = [entry_of(head.head).with_preferred_pool(recipe) for recipe in recipes]
     if own and any(recipe.model != own for recipe in recipes):
         raise UsageError(f"head {head.head}: is for the base {own} only; use {param('model', own)}")
     tell_assumptions(recipes, progress)
@@ -86,13 +102,14 @@ def train(
     summary = summarize(prepared.manifest)
     summary.tell(progress)
     extracted = time.perf_counter()
+    estimated = cross_validate(prepared, head, folds, seeds, val_fraction, progress) if folds else None
     fit = HeadFit(prepared, prepared.plans, head, estimator)
     interrupted = True
 
     def save() -> Run:
         fitted = fit.result()
         seconds = {"features": extracted - start, "fit": fitted.seconds, "total": time.perf_counter() - start}
-        return _save(
+        saved = _save(
             prepared,
             summary,
             head,
@@ -102,14 +119,33 @@ def train(
             seconds={stage: round(value, 3) for stage, value in seconds.items()},
             fractions={"val": val_fraction, "test": test_fraction},
             command=command,
+            chosen_by=chosen_by,
             interrupted=interrupted,
+            estimated=estimated,
         )
+        if interrupted:
+            log_run(saved, logs)
+        return saved
 
     with saved_if_interrupted(lambda: estimator.is_trained, save, progress):
         fit.run(progress.steps(head.head) if progress else None)
         interrupted = False
         run = save()
+    log_run(run, logs)
     return TrainResult(run, prepared.manifest, summary, prepared.features)
+
+
+def _check_repeats(folds: int | None, seeds: int) -> None:
+    """Raise UsageError for numbers of folds and seeds that make no cross-validation."""
+    if folds is not None and folds < 2:
+        raise UsageError(f"{param('folds', folds)}: expected 2 or more")
+    if seeds < 1:
+        raise UsageError(f"{param('seeds', seeds)}: expected 1 or more")
+    if seeds > 1 and folds is None:
+        raise UsageError(
+            f"{param('seeds', seeds)}: repeats a cross-validation; give {param('folds', 5)} too, or measure several "
+            "seeds with compare"
+        )
 
 
 def check_side_by_side(recipes: Sequence[Recipe], concat: bool) -> None:
@@ -137,22 +173,27 @@ def _save(
     seconds: dict[str, float],
     fractions: dict[str, float],
     command: str | None,
+    chosen_by: str | None,
     interrupted: bool,
+    estimated: FoldEstimate | None,
 ) -> Run:
     """Save the head and its run below `runs`."""
     from featstore.evaluation.remarks import remarks_on
-    from featstore.heads.registry import HEADS
+    from featstore.heads.registry import entry_of
 
     manifest, estimator = prepared.manifest, fitted.estimator
-    stops_on_val = HEADS[head.head].stops_on_val
-    metrics = measure_splits(fitted.probabilities, fitted.pictures, manifest.classes, stops_on_val)
+    use_of_val = use_of_validation(stops=entry_of(head.head).stops_on_val, calibrates=fitted.temperature is not None)
+    metrics = measure_splits(fitted.probabilities, fitted.pictures, manifest.classes, use_of_val)
+    remarks = remarks_on(metrics, remark_on_training(estimator))
+    if estimated is None:
+        remarks += advise_folds(metrics, prepared.given, command)
 
     def build(folder: Path) -> Run:
         head_file = estimator.save(folder)
         run = Run(
             folder=folder,
             head=head.head,
-            parameters=_parameters(estimator),
+            parameters=estimator.settings(),
             chosen=estimator.selected(),
             recipes=tuple(plan.recipe.at_absolute_paths() for plan in prepared.plans),
             specs=tuple(part.spec for plan in prepared.plans for part in plan.parts),
@@ -167,9 +208,12 @@ def _save(
             date=utc_now(),
             command=command,
             interrupted=interrupted,
+            temperature=fitted.temperature,
+            conformal=scores_for(fitted.probabilities, fitted.pictures, manifest.classes),
             fractions=fractions,
             notes=(*summary.leaks, *moved_notes(runs, manifest), *summary.remarks),
-            remarks=tuple(map(str, remarks_on(metrics, remark_on_training(estimator)))),
+            folds=estimated,
+            remarks=(*([chosen_by] if chosen_by else []), *map(str, remarks)),
             versions=versions(),
             head_file=head_file,
             head_sha256=file_digest(folder / head_file),
@@ -178,7 +222,3 @@ def _save(
         return run
 
     return publish_run(runs, name, build)
-
-
-def _parameters(estimator: Any) -> dict[str, Any]:
-    return {key: value for key, value in vars(estimator).items() if not key.startswith("_")}

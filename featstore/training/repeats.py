@@ -17,7 +17,7 @@ from featstore.training.head_recipe import HeadRecipe
 
 if TYPE_CHECKING:
     from featstore.evaluation.remarks import Remark
-    from featstore.evaluation.repeats import Repeats
+    from featstore.evaluation.repeats import FoldEstimate, Repeats
 
 Divisions = Sequence[Sequence[Prepared]]  # the data set with the splits of each fold, for each seed
 
@@ -25,13 +25,16 @@ Divisions = Sequence[Sequence[Prepared]]  # the data set with the splits of each
 class RepeatedFit(NamedTuple):
     """What the heads of all seeds and folds were measured to be.
 
-    repeats: which of the `pictures` (n,) were right. log_loss: mean over images and seeds. seconds: of all fits.
+    repeats: which of the `pictures` (n,) were right. log_loss, brier: mean over images and seeds. macro_f1: mean over
+    seeds of that of all images. seconds: of all fits.
     curve, on_training: those of the first fit.
     """
 
     repeats: Repeats
     pictures: list[Picture]
     log_loss: float
+    brier: float
+    macro_f1: float
     seconds: float
     curve: Curve
     on_training: Remark | None
@@ -54,6 +57,27 @@ def divide(
     return [[replace(prepared, manifest=fold) for fold in of_seed] for of_seed in divisions]
 
 
+def cross_validate(
+    prepared: Prepared,
+    head: HeadRecipe,
+    folds: int,
+    seeds: int = 1,
+    val_fraction: float = 0.2,
+    progress: Progress | None = None,
+) -> FoldEstimate:
+    """Return how accurate heads like `head` are by cross-validation over all images but a given test split.
+
+    The features of all plans are put side by side, as for a run. Raises DataError if a class is too small.
+    """
+    from featstore.evaluation.repeats import estimate
+    from featstore.features.arrays import units_of
+
+    divisions = divide(prepared, folds, head.seed, seeds, val_fraction, progress)
+    on_step = progress.steps("cross-validating", "heads") if progress else None
+    fitted = fit_repeatedly(divisions, prepared.plans, head, "test", on_step)
+    return estimate(fitted.repeats, fitted.log_loss, units_of(fitted.pictures), fitted.seconds)
+
+
 def fit_repeatedly(
     divisions: Divisions, plans: Sequence[Plan], head: HeadRecipe, split: str, on_step: OnStep | None = None
 ) -> RepeatedFit:
@@ -63,15 +87,17 @@ def fit_repeatedly(
     """
     import numpy as np
 
-    from featstore.evaluation.metrics import log_losses
+    from featstore.evaluation.answer_scores import macro_f1
+    from featstore.evaluation.probability_scores import log_losses, squared_distances
     from featstore.evaluation.repeats import Repeats
     from featstore.heads.registry import make_head
 
     pictures = divisions[0][0].manifest.pictures  # in the same order in all folds
     classes = divisions[0][0].manifest.classes
     right = np.full((len(divisions), len(pictures)), np.nan)
-    fold_of = np.zeros(right.shape, np.intp)
-    losses, seconds, done = [], 0.0, 0
+    fold_of, answers = np.zeros(right.shape, np.intp), np.zeros(right.shape, np.intp)
+    truth_of = np.zeros(len(pictures), np.intp)
+    losses, squares, seconds, done = [], [], 0.0, 0
     curves: list[Curve] = []
     remarks: list[Remark | None] = []
     for row, folds in enumerate(divisions):
@@ -81,9 +107,11 @@ def fit_repeatedly(
             fitted = fit_head(fold, plans, recipe, estimator, predict_on=(split,))
             places = [i for i, p in enumerate(fold.manifest.pictures) if p.split == split and p.label is not None]
             truth = np.array([classes.index(p.class_name) for p in fitted.pictures[split]])
-            right[row, places] = fitted.probabilities[split].argmax(axis=1) == truth
+            answers[row, places], truth_of[places] = fitted.probabilities[split].argmax(axis=1), truth
+            right[row, places] = answers[row, places] == truth
             fold_of[row, places] = number
             losses.append(log_losses(fitted.probabilities[split], truth))
+            squares.append(squared_distances(fitted.probabilities[split], truth))
             seconds += fitted.seconds
             curves.append(estimator.curve)
             remarks.append(remark_on_training(estimator))
@@ -95,6 +123,8 @@ def fit_repeatedly(
         Repeats(right[:, measured], fold_of[:, measured]),
         [pictures[place] for place in measured],
         float(np.concatenate(losses).mean()),
+        float(np.concatenate(squares).mean()),
+        float(np.mean([macro_f1(given, truth_of[measured]).value for given in answers[:, measured]])),
         seconds,
         curves[0],
         remarks[0],

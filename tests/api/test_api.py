@@ -26,7 +26,10 @@ from helpers.cli import call
 from helpers.photos import write_photos
 from helpers.specs import SPEC
 
-VERBS = ("check_base", "extract", "train_head", "compare", "fine_tune", "evaluate", "predict")
+VERBS = (
+    *("check_base", "extract", "train_head", "find_lr", "compare", "learning_curve", "sweep", "fine_tune", "evaluate"),
+    "predict",
+)
 
 TEN_CALLS = """
 import featstore
@@ -36,11 +39,13 @@ extraction = featstore.extract(manifest, model="tiny", preprocess=["keras", "raw
 spec = extraction.features[0].spec
 X, y, ids = featstore.load_features(extraction.manifest, spec, split="train")
 rows = featstore.open_features(extraction.manifest, spec).X
+table = featstore.save_features(extraction.manifest, spec, "photos.parquet", split="train")
 run = featstore.train_head("photos", "logistic", model="tiny")
 comparison = featstore.compare("photos", ["logistic", "bn-dropout"], model="tiny", size=[32, 48], folds=5)
 tuned = featstore.fine_tune(run, "photos", blocks=1, rate=3e-4)
 accuracy: float = featstore.evaluate(tuned.recommended, "photos").metrics["test"].accuracy
 label: str = featstore.predict(run, "photos/a.jpg").images[0].label
+best: float = featstore.compare_runs([run, "runs/other"], label_from="{label}_*").rows[0].accuracy
 features = featstore.Bottleneck(model="tiny", preprocess="raw")
 """
 FOUR_TYPOS = """
@@ -129,7 +134,7 @@ def test_the_docstrings_name_every_parameter(verb: str) -> None:
         assert f"\n    {'**' if p.kind is p.VAR_KEYWORD else ''}{name}: " in text
     assert "\nReturns:\n" in text
     assert "\nRaises:\n" in text
-    assert ("\nWarns:\n" in text) == (verb not in ("check_base", "extract", "predict"))
+    assert ("\nWarns:\n" in text) == (verb not in ("check_base", "extract", "find_lr", "predict"))
 
 
 @pytest.fixture(scope="module")
@@ -257,13 +262,17 @@ TAKE_PATHS: dict[str, Opener] = {
     "Cache": lambda path: featstore.Cache(path).keys(),
     "Recipe": lambda path: featstore.Recipe(model=path).source(),
     "check_base": lambda path: featstore.check_base(path, model="tiny"),
+    "compare_runs": lambda path: featstore.compare_runs([path, path]),
     "compare": lambda path: featstore.compare(path, model="pixels", size=8),
     "evaluate": lambda path: featstore.evaluate(path, path),
     "extract": lambda path: featstore.extract(path, model="pixels", size=8),
     "fine_tune": lambda path: featstore.fine_tune(path, path),
+    "learning_curve": lambda path: featstore.learning_curve(path, model="pixels", size=8),
+    "find_lr": lambda path: featstore.find_lr(path, model="pixels", size=8),
     "list_runs": lambda path: featstore.list_runs(path),
     "load_run": lambda path: featstore.load_run(path),
     "predict": lambda path: featstore.predict(path, path),
+    "sweep": lambda path: featstore.sweep(path, model="pixels", size=8),
     "save_features": lambda path: featstore.save_features(featstore.Manifest("photos", ()), SPEC, path),
     "scan": lambda path: featstore.scan(path),
     "train_head": lambda path: featstore.train_head(path, model="pixels", size=8),
@@ -278,11 +287,14 @@ TAKE_NONE = {
         "Extraction",
         "FeatureSpec",
         "FineTuned",
+        "LearningCurve",
+        "FoundRate",
         "Manifest",
         "Prediction",
         "Progress",
+        "Sweep",
     ),
-    *("RunList", "Run", "Table", "complete_splits", "load_features", "open_features"),
+    *("RunComparison", "RunList", "Run", "Table", "complete_splits", "load_features", "open_features"),
 }
 
 
@@ -376,7 +388,10 @@ def test_results_have_short_reprs(leaky: Path, run: Run) -> None:
             lambda: featstore.compare(".", model="tiny", epochs=5),
             "'epochs': .* parameters={'epochs': ...}",
         ),
-        (lambda: featstore.train_head(".", "Svm", model="tiny"), "head='Svm': is not known: use one of logistic, bn-"),
+        (
+            lambda: featstore.train_head(".", "Svm", model="tiny"),
+            "head='Svm': is not known: use one of logistic, linear",
+        ),
         (lambda: featstore.train_head(".", "vgg_fc", {"C": 1}, model="tiny"), "head vgg-fc has no parameter 'C'"),
         (lambda: featstore.extract(".", backbone="tiny"), "unknown option 'backbone': did you mean model?"),
     ],

@@ -54,19 +54,21 @@ def test_the_picture_names_every_layer_of_the_head() -> None:
 
 
 def test_a_logistic_head_and_pixels_can_be_drawn_too() -> None:
-    """Every head is a network."""
+    """A linear head is one layer."""
     for options in (TINY, ("--model", "pixels", "--size", "8")):
         assert call("draw", train(*options), "--output", "network.pdf").code == 0
         assert Path("network.pdf").read_bytes().startswith(b"%PDF")
 
 
 def test_what_cannot_be_drawn_is_told() -> None:
-    """Two bases side by side, another kind of file, and a run that has its picture."""
+    """Two bases side by side, another kind of file, a head without layers, and a run that has its picture."""
     both = train("--model", "tiny", "--model", "pixels", "--size", "32", "--concat")
     done = call("draw", both)
     assert (done.code, "has 2 bases side by side; only one base can be drawn" in done.err) == (2, True)
     done = call("draw", both, "--output", "network.jpg")
     assert (done.code, "expected a name that ends in .png, .pdf or .svg" in done.err) == (2, True)
+    done = call("draw", train(*TINY, "--head", "knn"))
+    assert (done.code, "head knn: has no layers, so it cannot be fine-tuned or drawn" in done.err) == (2, True)
     tuned = json.loads(call("fine-tune", train(*TINY), "photos", "--epochs", "1", "--json").out)["run"]
     done = call("draw", tuned)
     assert (done.code, "has the pictures network.png and network.svg already" in done.err) == (2, True)

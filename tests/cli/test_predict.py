@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -64,8 +65,19 @@ def test_json_is_the_only_thing_on_standard_output() -> None:
     """The object of the description, with classes as they are called and no top-5 for four of them."""
     done = train("--json", "--set", "C=0.1", "--runs", "others")
     result = json.loads(done.out)
-    settings = ["date", "command", "interrupted", "head", "parameters", "chosen", "seed", "key"]
-    assert list(result) == ["run", *settings, "classes", "metrics", "seconds", "notes", "remarks", "data", "skipped"]
+    settings = ["date", "command", "interrupted", "head", "parameters", "chosen", "temperature", "seed", "key"]
+    assert list(result) == [
+        "run",
+        *settings,
+        "classes",
+        "metrics",
+        "folds",
+        "seconds",
+        "notes",
+        "remarks",
+        "data",
+        "skipped",
+    ]
     assert result["chosen"] == {"C": 0.1}
     assert result["command"].startswith("featstore train-head photos --model tiny --json --set C=0.1")
     assert result["classes"] == CLASSES
@@ -151,10 +163,10 @@ def test_predictions_in_the_order_given(run: str) -> None:
 
 
 def test_a_table_of_predictions(run: str) -> None:
-    """Path, label and probability of each image."""
+    """Path, label, probability and its strength in words, of each image."""
     done = call("predict", run, "photos/grün/3.png")
     header, line = done.out.splitlines()
-    assert header.split() == ["image", "label", "probability"]
+    assert header.split() == ["image", "label", "probability", "strength"]
     assert line.split()[0] == "photos/grün/3.png"
     assert line.split()[1] in CLASSES
 
@@ -165,13 +177,35 @@ def test_the_most_probable_classes(run: str) -> None:
     header, line = done.out.splitlines()
     assert header.split("  ")[0] == "image"
     assert [cell for cell in header.split("  ") if cell.strip()][-1].strip() == "probability 3"
-    shares = [float(cell) for cell in line.split()[2::2]]
+    cells = dict(zip(*(re.split(r"  +", text.strip()) for text in (header, line)), strict=True))
+    shares = [float(cell) for name, cell in cells.items() if name.startswith("probability")]
     assert shares == sorted(shares, reverse=True)
     assert len(shares) == 3
     [image] = json.loads(call("predict", run, "photos/grün/3.png", "--top", "99", "--json").out)["predictions"]
     assert sorted(label for label, _ in image["top"]) == CLASSES
     assert image["top"][0] == [image["label"], image["probability"]]
     assert dict(image["top"]) == image["probabilities"]
+
+
+def test_answers_that_may_be_unsure(run: str, tmp_path: Path) -> None:
+    """On the screen, in the CSV and as JSON. Four validation images can promise 0.8, and nine 0.9."""
+    done = call("predict", run, "photos/grün", "--unsure", "0.8", "--csv", tmp_path / "out.csv")
+    header, *lines, promise = done.out.splitlines()
+    assert header.split() == ["image", "label", "probability", "strength", "answer"]
+    assert len(lines) == 6
+    assert "the right class is among them for 0.8 of images like those of validation, or more" in promise
+    result = json.loads(call("predict", run, "photos/grün", "--unsure", "0.8", "--json").out)
+    assert result["unsure"] == 0.8
+    with (tmp_path / "out.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    for image, row in zip(result["predictions"], rows, strict=True):
+        assert image["answers"][0] == image["label"]
+        assert row["answers"].removeprefix("'") == "|".join(image["answers"])
+        assert row["strength"] == image["strength"]
+    refused = call("predict", run, "photos/grün", "--unsure", "0.9")
+    assert refused.code == 2
+    assert refused.err.startswith("featstore: --unsure 0.9: needs 9 validation images, or groups of them, found ")
+    assert refused.err.count("\n") == 1
 
 
 def test_a_spreadsheet_calculates_nothing(run: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -193,10 +227,10 @@ def test_a_spreadsheet_calculates_nothing(run: str, tmp_path: Path, monkeypatch:
     with Path("out.csv").open(newline="", encoding="utf-8") as file:
         rows = list(csv.reader(file))
     quoted = [spreadsheet_text(name) for name in CLASSES]
-    assert rows[0] == ["path", "label", *(f"p:{name}" for name in CLASSES)]
+    assert rows[0] == ["path", "label", "strength", *(f"p:{name}" for name in CLASSES)]
     assert [row[0] for row in rows[1:]] == [f"'{name}" for name in names[:4]] + names[4:]
     assert all(row[1] in quoted for row in rows[1:])
-    assert all(sum(map(float, row[2:])) == pytest.approx(1, abs=1e-5) for row in rows[1:])
+    assert all(sum(map(float, row[3:])) == pytest.approx(1, abs=1e-5) for row in rows[1:])
 
 
 def test_a_number_with_a_sign_is_no_formula() -> None:
@@ -238,7 +272,7 @@ def test_a_csv_as_a_competition_wants_it(run: str) -> None:
     assert all(0 <= float(row[3]) <= 1 for row in rows[1:])
     done = call("predict", run, *names, "--csv", "out.csv", "--columns", "id=nothing")
     assert done.code == 2
-    assert "'nothing' is not known: use path, name, stem, number, label, probability or p:" in done.err
+    assert "'nothing' is not known: use path, name, stem, number, label, probability, strength or p:" in done.err
     assert "has no effect without --csv" in call("predict", run, *names, "--columns", "path").err
 
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict
+
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 from sklearn.metrics import accuracy_score, log_loss
 
 from featstore.evaluation.intervals import wilson_interval
-from featstore.evaluation.metrics import compute_metrics
+from featstore.evaluation.metrics import Metrics, compute_metrics
+from featstore.system.records import read_record
 
 CLASSES = list("abcdefg")
 
@@ -31,6 +35,7 @@ def test_the_interval_by_hand() -> None:
     assert wilson_interval(5, 5)[1] == 1.0
 
 
+@settings(deadline=None)
 @given(st.integers(0, 2**32 - 1), st.integers(1, 40), st.integers(2, 9))
 def test_figures_are_those_of_scikit_learn(seed: int, n: int, width: int) -> None:
     """Accuracy, its interval and log loss of any probabilities, in float32 as in float64."""
@@ -50,6 +55,7 @@ def test_figures_are_those_of_scikit_learn(seed: int, n: int, width: int) -> Non
     )
 
 
+@settings(deadline=None)
 @given(st.integers(0, 2**32 - 1), st.integers(6, 12))
 def test_top5_is_a_place_among_the_five_most_probable(seed: int, width: int) -> None:
     """Counted one by one."""
@@ -86,3 +92,49 @@ def test_a_certain_mistake_has_a_finite_loss() -> None:
     for probability, loss in ((1e-20, -np.log(1e-20)), (1e-300, -np.log(1e-300)), (0.0, 708.396)):
         found = compute_metrics(np.array([[probability, 1 - probability]]), ["a"], ["a", "b"]).log_loss
         assert found == pytest.approx(loss)
+
+
+def test_all_metrics_are_plain_numbers_of_json() -> None:
+    """They come back from JSON as they were, with None where there is no number."""
+    rng = np.random.default_rng(0)
+    probabilities, labels = rng.dirichlet(np.ones(7), 50), [*CLASSES, *rng.choice(CLASSES, 43)]
+    metrics = compute_metrics(probabilities, labels, CLASSES)
+    described = metrics.describe()
+    assert json.loads(json.dumps(described, allow_nan=False)) == described
+    assert read_record(Metrics, described) == metrics
+    assert [sum(row) for row in described["confusion"]] == [row["n"] for row in described["per_class"]]
+    assert described["top5_ci95"][0] < described["top5"] < described["top5_ci95"][1]
+
+
+def test_one_class_has_no_scores_of_ranks() -> None:
+    """Nothing can be ranked below it, and no number is made up."""
+    metrics = compute_metrics(np.array([[0.9, 0.1], [0.2, 0.8]]), ["a", "a"], ["a", "b"])
+    assert metrics.scores is not None
+    assert (metrics.scores.auroc, metrics.scores.average_precision, metrics.scores.matthews) == (None, None, None)
+    assert (metrics.scores.auroc_ci95, metrics.reliability, metrics.log_loss_ci95) == (None, None, None)
+    json.dumps(metrics.describe(), allow_nan=False)
+
+
+def test_a_large_confusion_matrix_is_left_out() -> None:
+    """Of 51 classes it has 2,601 numbers; the figures of each class and the worst pairs are kept."""
+    many = [f"class {i:02}" for i in range(51)]
+    metrics = compute_metrics(np.roll(np.eye(51), 1, axis=0), many, many)
+    assert metrics.confusion is None
+    assert metrics.per_class is not None
+    assert metrics.confused is not None
+    assert (len(metrics.per_class), len(metrics.confused)) == (51, 10)
+
+
+def test_intervals_of_scores_hold_their_scores() -> None:
+    """For any answers, near the ends of the scale as well."""
+    rng = np.random.default_rng(0)
+    for sharp in (0, 1, 4, 50):
+        truth = rng.integers(0, 3, 60)
+        odds = np.exp(rng.normal(size=(60, 3)) + sharp * np.eye(3)[truth])
+        metrics = compute_metrics(odds / odds.sum(axis=1, keepdims=True), [CLASSES[t] for t in truth], CLASSES[:3])
+        assert metrics.scores is not None
+        scores = asdict(metrics.scores)
+        for name in ("macro_f1", "matthews", "auroc", "average_precision", "brier"):
+            low, high = scores[f"{name}_ci95"]
+            assert low <= scores[name] <= high
+            assert high - low > 0.01

@@ -68,6 +68,18 @@ def test_a_head_that_finds_rare_classes_has_learnt_something() -> None:
     assert first.endswith("; the mean over the classes is 0.906, above the 0.500 of chance")
 
 
+def test_an_accuracy_that_is_that_of_the_large_classes() -> None:
+    """Where the mean over the classes is clearly below it; not where it is by chance, or where no class is large."""
+    (told,) = lines(**GOOD, test=measured([300, 60, 40], [298, 50, 10]))
+    assert told == (
+        "the accuracy on test is mostly that of the large classes: 0.895, but 0.692 as the mean over the classes; "
+        "`emu` is found in 0.250 of its 40 images"
+    )
+    assert lines(**GOOD, test=measured([300, 60, 40], [298, 58, 37])) == []
+    assert lines(**GOOD, test=measured([36, 8], [36, 6])) == []
+    assert lines(**GOOD, test=measured([200, 200], [199, 140])) == []
+
+
 def test_the_test_split_is_judged_not_the_others() -> None:
     """Without one it is the validation split."""
     nothing = measured([100, 100], [100, 0])

@@ -10,6 +10,7 @@ import pytest
 from featstore.extraction.spec_diff import describe_differences
 from featstore.images import reading
 from featstore.images.preprocessing import NAMED, Preprocessing
+from featstore.images.probe import Probe
 from featstore.images.reading import Reading
 from featstore.images.views import Augmentation
 from featstore.spec import FeatureSpec
@@ -45,6 +46,7 @@ ONE_THING: list[tuple[dict[str, Any], str]] = [
     (read(fit="crop"), "fit squash -> crop"),
     (read(interpolation="bicubic"), "interpolation bilinear -> bicubic"),
     (read(bits=12), "bits of grey images 16 -> 12"),
+    (read(probe=Probe("blur", 3)), "probe none -> blur=3"),
     (read(name="keras-compat"), "reading pillow -> keras-compat"),
     ({"reading": CROPS}, "views whole images -> crops"),
     ({"reading": AUGMENTED}, "views whole images -> augmented"),

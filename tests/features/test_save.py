@@ -76,7 +76,7 @@ def test_parquet_opens_in_arrow(work: Path, tmp_path: Path, rows_at_once: None) 
 
 
 def test_parquet_opens_in_pandas_polars_and_duckdb(work: Path, tmp_path: Path) -> None:
-    """Embedding Atlas reads it by DuckDB and stacks the column that `--vector` names, as here."""
+    """Embedding Atlas reads it by pandas and stacks the column that `--vector` names, as here."""
     pytest.importorskip("pyarrow")
     path, _, X = saved(work, tmp_path / "a.parquet")
     pandas, polars, duckdb = (pytest.importorskip(name) for name in ("pandas", "polars", "duckdb"))

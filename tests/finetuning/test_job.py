@@ -370,9 +370,11 @@ def test_options_that_make_no_sense_are_refused(
 
 
 def test_a_fine_tuned_run_and_several_bases_are_refused(work: Path, tuned: FineTuned) -> None:
-    """A run with a head and one base is expected."""
+    """A run with one base is expected, and a head that is a network."""
     with pytest.raises(UsageError, match="cannot be trained further; give the run of its head, .*, with more `epochs`"):
         fine_tune(tuned.run, work / "photos")
+    with pytest.raises(UsageError, match="head knn: has no layers, .*; train one of logistic, "):
+        fine_tune(replace(tuned.head_run, head="knn", parameters={}), work / "photos")
     with pytest.raises(UsageError, match="has several bases side by side"):
         fine_tune(replace(tuned.head_run, recipes=tuned.head_run.recipes * 2), work / "photos")
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from featstore.errors import FeatstoreError, RunError, UsageError
+from featstore.errors import RunError, UsageError
 from featstore.heads import keras_head, logistic
 from featstore.heads.logistic import C_GRID, STOP_RATIO
 from featstore.heads.registry import HEADS, make_head
@@ -36,66 +35,6 @@ def clusters(count: int = 60, classes: str = "abç", shape: tuple[int, ...] = (1
     centres = rng.normal(size=(len(classes), *shape)) * 2
     labels = rng.integers(0, len(classes), count)
     return (centres[labels] + rng.normal(size=(count, *shape))).astype(np.float32), np.array(list(classes))[labels]
-
-
-@pytest.fixture(scope="module", params=HEADS)
-def trained(request: pytest.FixtureRequest) -> tuple[str, Any]:
-    head = make_head(request.param, QUICK[request.param])
-    X, y = clusters(shape=SHAPES.get(request.param, (12,)))
-    head.fit(X, y, (X[:20], y[:20]), seed=0)
-    return request.param, head
-
-
-def test_probabilities_are_per_class_in_sorted_order(trained: tuple[str, Any]) -> None:
-    """The sum is one, and most points are classified correctly."""
-    X, y = clusters(shape=SHAPES.get(trained[0], (12,)))
-    probabilities = trained[1].predict_proba(X)
-    assert probabilities.shape == (60, 3)
-    assert probabilities.sum(axis=1) == pytest.approx(1)
-    assert (np.array(["a", "b", "ç"])[probabilities.argmax(axis=1)] == y).mean() > 0.7
-
-
-def test_the_same_seed_gives_the_same_head(trained: tuple[str, Any]) -> None:
-    """Predictions are equal to the last bit on one machine."""
-    name, first = trained
-    again = make_head(name, QUICK[name])
-    X, y = clusters(shape=SHAPES.get(name, (12,)))
-    again.fit(X, y, (X[:20], y[:20]), seed=0)
-    assert np.array_equal(first.predict_proba(X), again.predict_proba(X))
-
-
-def test_a_head_is_the_same_in_another_process(trained: tuple[str, Any], tmp_path: Path) -> None:
-    """As it was saved, and trained again from its seed; the logistic head needs no TensorFlow, and to predict numpy."""
-    name, head = trained
-    X, y = clusters(shape=SHAPES.get(name, (12,)))
-    np.save(tmp_path / "X.npy", X)
-    np.save(tmp_path / "y.npy", y)
-    file = head.save(tmp_path)
-    code = f"""
-import sys, pathlib, numpy as np
-from featstore.heads.registry import make_head
-folder = pathlib.Path({str(tmp_path)!r})
-head = make_head({name!r})
-head.load(folder / {file!r})
-np.save(folder / "out.npy", head.predict_proba(np.load(folder / "X.npy")))
-assert ("tensorflow" in sys.modules) == ({name!r} != "logistic")
-assert {name!r} != "logistic" or not {{"sklearn", "scipy", "skops"}} & set(sys.modules)
-again, X, y = make_head({name!r}, {QUICK[name]!r}), np.load(folder / "X.npy"), np.load(folder / "y.npy")
-again.fit(X, y, (X[:20], y[:20]), seed=0)
-np.save(folder / "again.npy", again.predict_proba(X))
-"""
-    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
-    for found in ("out", "again"):
-        assert np.array_equal(np.load(tmp_path / f"{found}.npy"), head.predict_proba(X))
-
-
-def test_the_curve_has_a_point_per_step(trained: tuple[str, Any]) -> None:
-    """Steps are values of C or epochs, and all series have the same length."""
-    name, head = trained
-    curve = head.curve
-    assert curve.x_name == ("C" if name == "logistic" else "epoch")
-    assert curve.x
-    assert {len(values) for values in curve.series.values()} == {len(curve.x)}
 
 
 def test_parameters_are_read_as_their_type() -> None:
@@ -250,16 +189,6 @@ def test_scratch_cnn_needs_pixels(shape: tuple[int, ...]) -> None:
         make_head("scratch-cnn").fit(*clusters(4, "ab", shape), None, 0)
 
 
-def test_a_class_may_have_one_image() -> None:
-    """There is no cross-validation if a class cannot be divided."""
-    X, y = clusters(9, "ab")
-    y[:] = "a"
-    y[0] = "b"
-    head = make_head("logistic")
-    head.fit(X, y, None, 0)
-    assert head.predict_proba(X).shape == (9, 2)
-
-
 def test_bn_dropout_is_the_recipe() -> None:
     """Max-pooling of a map, flatten, twice dropout and dense with BN, dropout, softmax."""
     head: Any = make_head("bn-dropout", {"p": 0.6, "epochs": 1})
@@ -321,15 +250,6 @@ def by_network(head: Any, X: np.ndarray, second: np.ndarray) -> float:
     return float(network.evaluate(X, second.astype(float)[:, None], verbose=0))
 
 
-@pytest.mark.parametrize("content", [b"", b"PK\3\4", b"\x80\4."])
-@pytest.mark.parametrize("name", HEADS)
-def test_files_that_are_not_heads_are_refused(tmp_path: Path, name: str, content: bytes) -> None:
-    """Any content raises featstore's own error."""
-    (tmp_path / "head").write_bytes(content)
-    with pytest.raises(FeatstoreError):
-        make_head(name).load(tmp_path / "head")
-
-
 def test_foreign_layers_in_a_head_are_refused(tmp_path: Path) -> None:
     """They are refused before Keras reads the file."""
     with zipfile.ZipFile(tmp_path / "head.keras", "w") as archive:
@@ -346,14 +266,6 @@ def test_a_pickled_estimator_is_refused(tmp_path: Path) -> None:
     skops.io.dump(FunctionTransformer(func=subprocess.run), tmp_path / "head.skops")
     with pytest.raises(RunError, match="trusted"):
         make_head("logistic").load(tmp_path / "head.skops")
-
-
-def test_a_head_as_a_network_predicts_as_the_head(trained: tuple[str, Any]) -> None:
-    """Fine-tuning starts from the same probabilities, to float32."""
-    name, head = trained
-    X, _ = clusters(shape=SHAPES.get(name, (12,)))
-    network = head.network(X.shape[1:])
-    assert np.asarray(network(X, training=False)) == pytest.approx(head.predict_proba(X), abs=1e-5)
 
 
 @pytest.mark.parametrize("classes", ["ab", "abc"])

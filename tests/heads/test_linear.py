@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from featstore.errors import RunError
-from featstore.heads.linear import LinearClassifier, load_linear
+from featstore.heads.array_file import load_arrays, write_arrays
+from featstore.heads.linear import LinearClassifier
 from featstore.heads.registry import make_head
 from featstore.heads.skops_file import load_skops
 from helpers.paths import TESTS
@@ -51,8 +52,8 @@ def test_a_file_keeps_every_bit(trained: LinearClassifier, seed: int) -> None:
     """All fields are equal in value and type, and so are the predictions."""
     X = np.random.default_rng(seed).normal(size=(7, len(trained.mean))).astype(np.float32)
     with tempfile.TemporaryDirectory() as folder:
-        trained.save(Path(folder) / "head.npz")
-        loaded = load_linear(Path(folder) / "head.npz")
+        write_arrays(trained, Path(folder) / "head.npz")
+        loaded = load_arrays(LinearClassifier, Path(folder) / "head.npz")
     for name, value in asdict(trained).items():
         found = getattr(loaded, name)
         assert np.array_equal(found, value), name
@@ -137,7 +138,6 @@ def test_features_of_another_width_are_refused(shape: tuple[int, ...]) -> None:
         {"intercept": np.float64(1)},
         {"C": 0.0},
         {"C": float("nan")},
-        {"C": float("inf")},
         {"samples": 0},
     ],
 )

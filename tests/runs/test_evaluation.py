@@ -18,7 +18,7 @@ from featstore.bases.build import load_base
 from featstore.bases.source import parse_source
 from featstore.datasets.sources import list_files, scan
 from featstore.errors import DataError, RunError
-from featstore.evaluation.metrics import Metrics, compute_metrics, describe_splits
+from featstore.evaluation.metrics import Metrics, UsedFor, compute_metrics, describe_splits
 from featstore.extraction.recipe import Recipe
 from featstore.heads.logistic import LogisticHead
 from featstore.runs.evaluation import evaluate_run
@@ -78,7 +78,7 @@ def test_each_split_says_what_else_it_was_used_for(work: Path, run: Run) -> None
         work / "own", Recipe(model="tiny"), HeadRecipe(head="bn-dropout", parameters={"epochs": 2}),
         cache=work / "cache", runs=work / "runs", **FRACTIONS,
     ).run  # fmt: skip
-    for trained, uses in ((run, ["training", "measuring"]), (stopped, ["training", "stopping"])):
+    for trained, uses in ((run, ["training", "calibrating"]), (stopped, ["training", "stopping"])):
         for metrics in (trained.metrics, featstore.evaluate(trained, work / "own", cache=work / "cache").metrics):
             assert [m.used_for for m in metrics.values()] == [*uses, "measuring"]
     [new] = featstore.evaluate(stopped, work / "new", cache=work / "cache").metrics.values()
@@ -187,10 +187,75 @@ def test_labels_that_are_not_classes_of_the_run_are_refused(run: Run, tmp_path: 
     assert not list((tmp_path / "cache").glob("*/*/*.h5"))
 
 
-def test_data_without_labels_is_refused(work: Path, run: Run, tmp_path: Path) -> None:
-    """Predictions cannot be compared with anything."""
-    with pytest.raises(DataError, match="has no labels; expected those of the run: discs, stripes"):
-        featstore.evaluate(run, list_files([work / "new"]), cache=tmp_path / "cache")
+def test_data_without_labels_are_answered(work: Path, run: Run) -> None:
+    """Nothing can be measured, and that is said; what was answered is counted, and the least sure images are named."""
+    images = list_files([work / "new"])
+    found = featstore.evaluate(run, images, cache=work / "cache")
+    predicted = featstore.predict(run, images, cache=work / "cache").images
+    assert (found.metrics, found.unlabelled, found.answers.wrong()) == ({}, 12, [])
+    seen = found.unmeasured
+    assert seen is not None
+    assert {one.name: one.answers for one in seen.classes} == {
+        name: sum(image.label == name for image in predicted) for name in run.classes
+    }
+    surest_last = sorted(image.probability for image in predicted)
+    assert [one.probability for one in seen.least_sure] == pytest.approx(surest_last[:5])
+    assert [one.probability + one.probability_of_second for one in seen.least_sure] == pytest.approx([1.0] * 5)
+    assert (seen.quantiles[0.0], seen.quantiles[1.0]) == pytest.approx((surest_last[0], surest_last[-1]))
+    lines = str(found).splitlines()
+    assert lines[0] == "12 images without a label: nothing can be measured of them; what was answered:"
+    assert any("; half of the answers have a probability of at least 0." in line for line in lines)
+    assert sum(seen.strengths.values()) == 12
+    assert seen.strengths["sure"] == sum(image.strength == "sure" for image in predicted)
+    assert seen.least_sure[0].path in str(found)
+
+
+def test_a_hint_where_labels_were_expected(work: Path, run: Run, tmp_path: Path) -> None:
+    """Names that look like labels are no labels until somebody says so."""
+    for number in range(3):
+        for kind in run.classes:
+            draw(kind, 400 + number).save(tmp_path / f"{kind}.{number}.png")
+    found = featstore.evaluate(run, tmp_path, cache=work / "cache")
+    assert len(found.remarks) == 1
+    assert found.remarks[0].startswith("no labels were found; ")
+    assert "{label}.#" in found.remarks[0]
+
+
+def test_wrong_answers_are_listed_the_most_confident_first(work: Path, run: Run, tmp_path: Path) -> None:
+    """With label, answer and both probabilities; the CSV has all images, and the screen as many as are asked for."""
+    data = write_photos(tmp_path / "data", 3, first=500)
+    for kind, other in (("discs", "stripes"), ("stripes", "discs")):
+        draw(other, 600).save(data / kind / "swapped.png")
+    command = ("evaluate", run.folder, data, "--cache", work / "cache")
+    found = featstore.evaluate(run, data, cache=work / "cache")
+    wrong = found.answers.wrong()
+    assert len(wrong) == round((1 - found.metrics["new"].accuracy) * 8) > 0
+    assert all(one.label != one.answer and one.label == Path(one.path).parent.name for one in wrong)
+    assert [one.probability for one in wrong] == sorted((one.probability for one in wrong), reverse=True)
+    assert all(one.probability + (one.probability_of_label or 0) == pytest.approx(1) for one in wrong)
+    done = call(*command, "--wrong", "1", "--csv", tmp_path / "answers.csv")
+    assert wrong[0].path in done.out.splitlines()[-1]
+    if len(wrong) > 1:
+        assert wrong[1].path not in done.out
+    assert json.loads(call(*command, "--wrong", "9", "--json").out)["wrong"] == [one._asdict() for one in wrong]
+    assert json.loads(call(*command, "--json").out)["wrong"] == []
+    rows = list(csv.DictReader((tmp_path / "answers.csv").read_text().splitlines()))
+    assert [row["path"] for row in rows] == list(found.answers.paths)
+    assert sum(row["label"] != row["answer"] for row in rows) == len(wrong)
+    assert [float(row["p:discs"]) for row in rows] == found.answers.probabilities[:, 0].tolist()
+    assert call(*command, "--csv", "-").out.splitlines() == (tmp_path / "answers.csv").read_text().splitlines()
+    assert "wrong answer" in call("evaluate", run.folder, work / "own", "--cache", work / "cache", "--wrong", "3").out
+
+
+def test_all_metrics_are_printed(work: Path, run: Run) -> None:
+    """A row for each, a column for each split, each with its interval."""
+    done = call("evaluate", run.folder, work / "own", "--cache", work / "cache", "--all").out
+    header, *rows = done.split("all metrics, with 95 % intervals:\n")[1].splitlines()
+    assert header.split() == ["train", "val", "test"]
+    names = ["accuracy", "balanced accuracy", "macro F1", "Matthews", "AUROC", "average precision", "log loss", "Brier"]
+    assert [name for row, name in zip(rows, names, strict=False) if row.startswith(name)] == names
+    m = featstore.evaluate(run, work / "own", cache=work / "cache").metrics["test"]
+    assert rows[0].endswith(f"{m.accuracy:.3f} [{m.accuracy_ci95[0]:.3f}, {m.accuracy_ci95[1]:.3f}]")
 
 
 def test_data_whose_labelled_images_cannot_be_read_is_refused(work: Path, run: Run, tmp_path: Path) -> None:
@@ -229,10 +294,15 @@ def test_json_is_the_only_thing_on_standard_output(work: Path, run: Run, odd: Pa
     done = cli("evaluate", run.folder, odd, "--cache", work / "cache", "--json")
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)
-    assert set(result) == {"run", "metrics", "per_class", "unlabelled", "notes", "remarks", "data", "skipped"}
+    figures = {"metrics", "per_class", "wrong", "probing", "unlabelled", "unmeasured"}
+    assert set(result) == {"run", "notes", "remarks", "data", "skipped"} | figures
+    assert (result["wrong"], result["probing"], result["unmeasured"]["n"]) == ([], None, 3)
     assert result["run"] == str(run.folder)
     assert {split: list(m) for split, m in result["metrics"].items()} == {
-        "train": ["n", "accuracy", "accuracy_ci95", "by_class", "log_loss", "used_for"]
+        "train": [
+            *("n", "accuracy", "accuracy_ci95", "by_class", "log_loss"),
+            *("scores", "per_class", "confusion", "confused", "used_for"),
+        ]
     }
     by_class = result["metrics"]["train"]["by_class"]
     assert (by_class["classes"], by_class["commonest"], by_class["commonest_share"]) == (2, "discs", 0.5)
@@ -247,13 +317,14 @@ def test_a_table_for_people(work: Path, run: Run, odd: Path) -> None:
     """It has a line for each split; files and images that were left out are on standard error."""
     done = call("evaluate", run.folder, odd, "--cache", work / "cache")
     assert done.code == 0
-    header, line, *remarks = done.out.splitlines()
+    header, line, confused, remark, *rest = done.out.splitlines()
     assert header == "split  n  accuracy   95 % interval  commonest  by class  log loss  used for"
-    assert [text.split(",")[0] for text in remarks] == ["remark: few images in train: 4 images"]
+    assert confused == "most confused on train: `stripes` taken for `discs` 1 of 2"
+    assert remark.startswith("remark: few images in train: 4 images")
+    assert rest[0] == "3 images without a label: nothing can be measured of them; what was answered:"
     assert line.split()[:2] == ["train", "4"]
     assert "1 skipped:" in done.err
     assert "broken.png: " in done.err
-    assert "images without a label, left out: 3" in done.err
     quiet = call("evaluate", run.folder, odd, "--cache", work / "cache", "--quiet")
     assert (quiet.code, quiet.out) == (0, "")
     plain = call("evaluate", run.folder, work / "new", "--cache", work / "cache")
@@ -337,6 +408,7 @@ def test_a_split_with_a_copy_of_a_training_image_is_partly_training(work: Path, 
     split_of = {"a": "train", "b": "val"}
     pictures = [p.with_digest(name) for p, name in zip(scan(work / "new").pictures, "abcd", strict=False)]
     a, b, c, _ = pictures
-    assert used_for([a, c], split_of, True) == "partly training"
-    assert used_for([a], split_of, True) == "training"
-    assert [used_for([b, c], split_of, stops) for stops in (True, False)] == ["stopping", "measuring"]
+    uses: tuple[UsedFor, ...] = ("stopping", "calibrating", "measuring")
+    assert used_for([a, c], split_of, "stopping") == "partly training"
+    assert used_for([a], split_of, "stopping") == "training"
+    assert tuple(used_for([b, c], split_of, use) for use in uses) == uses

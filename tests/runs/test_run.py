@@ -7,6 +7,7 @@ import pickle
 import shutil
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from PIL import Image
 
 from featstore.datasets.manifest import Picture
 from featstore.errors import DataError, FeatstoreError, RunError
+from featstore.evaluation.metrics import compute_metrics
 from featstore.extraction.recipe import Recipe
 from featstore.heads.interface import Curve
 from featstore.runs.files import load_curve, load_run, load_splits, save_run
@@ -324,6 +326,18 @@ def test_a_head_without_a_curve_has_no_plot(run: Run) -> None:
     save_run(run, [], Curve("C", [], {}))
     assert sorted(path.name for path in run.folder.iterdir()) == ["head.npz", "images.csv", "run.json"]
     assert load_run(run.folder) == run
+
+
+def test_a_run_has_a_picture_of_its_reliability(run: Run) -> None:
+    """For 20 images that were held out, or more."""
+    probabilities = np.linspace(0.01, 0.99, 20)
+    metrics = compute_metrics(np.stack([probabilities, 1 - probabilities], axis=1), ["discs"] * 20, run.classes)
+    picture = run.folder / "reliability.png"
+    for test, is_there in ((replace(metrics, reliability=None), False), (metrics, True)):
+        save_run(replace(run, metrics={"test": test}), [], Curve("C", [], {}))
+        assert picture.is_file() == is_there
+    with Image.open(picture) as image:
+        assert image.format == "PNG"
 
 
 def test_a_run_keeps_the_splits_of_its_images(saved: Run) -> None:

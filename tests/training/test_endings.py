@@ -17,6 +17,7 @@ import featstore
 from featstore.errors import StoreError, UsageError
 from featstore.extraction.recipe import Recipe
 from featstore.heads.loop import Training
+from featstore.runs import folders
 from featstore.runs.folders import run_folders
 from featstore.runs.run import Run
 from featstore.system.progress import Silent
@@ -147,6 +148,26 @@ def test_an_interruption_while_a_whole_run_is_saved_saves_it(
     [folder] = (tmp_path / "runs").iterdir()
     assert caught.value.__notes__[0].startswith(f"the training was complete: it is saved in {folder}; ")
     assert not featstore.load_run(folder).interrupted
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), StoreError("the disk is full")])
+def test_a_run_that_has_its_name_is_not_saved_again(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException
+) -> None:
+    """The interruption, or a failure of the disk, comes while the new name is brought to disk."""
+    real = folders.take_name
+
+    def interrupted_late(folder: Path, name: Path) -> bool:
+        real(folder, name)
+        raise error
+
+    monkeypatch.setattr(folders, "take_name", interrupted_late)
+    with pytest.raises(type(error)) as caught:
+        train(data, PIXELS, HeadRecipe(parameters={"C": 1.0}), **places(tmp_path))
+    [folder] = (tmp_path / "runs").iterdir()
+    [note] = caught.value.__notes__
+    assert note.startswith(f"the training was complete: it is saved in {folder}; ")
+    assert featstore.load_run(folder).metrics["train"].n > 0
 
 
 def test_a_second_interruption_ends_the_saving(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,76 @@
+"""The head `ensemble`: the mean of its members, which are what they would be alone; and its file."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from featstore.errors import RunError, UsageError
+from featstore.heads.registry import make_head
+
+MEMBERS = "logistic C=0.1 + ridge penalty=1 + knn neighbours=3"
+RANDOM = np.random.default_rng(0)
+Y = np.arange(60) % 3
+X = (RANDOM.normal(size=(60, 8)) + 2 * np.eye(3, 8)[Y]).astype(np.float32)
+
+
+def test_it_is_the_mean_of_heads_that_are_trained_alone() -> None:
+    together = make_head("ensemble", {"members": MEMBERS})
+    together.fit(X, Y, None, 0)
+    alone = []
+    for name, parameters in (("logistic", {"C": 0.1}), ("ridge", {"penalty": 1}), ("knn", {"neighbours": 3})):
+        head = make_head(name, parameters)
+        head.fit(X, Y, None, 0)
+        alone.append(head.predict_proba(X))
+    np.testing.assert_array_equal(together.predict_proba(X), np.mean(alone, axis=0))
+
+
+def test_it_is_saved_and_loaded(tmp_path: Path) -> None:
+    trained, loaded = (make_head("ensemble", {"members": MEMBERS}) for _ in range(2))
+    trained.fit(X, Y, None, 0)
+    name = trained.save(tmp_path)
+    loaded.load(tmp_path / name)
+    np.testing.assert_array_equal(loaded.predict_proba(X), trained.predict_proba(X))
+    assert loaded.row_shape == (8,)
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_a_file_of_other_members_is_refused(tmp_path: Path) -> None:
+    two, three = make_head("ensemble"), make_head("ensemble", {"members": MEMBERS})
+    two.fit(X, Y, None, 0)
+    with pytest.raises(RunError, match="does not have the 3 heads of this run"):
+        three.load(tmp_path / two.save(tmp_path))
+    swapped = make_head("ensemble", {"members": "knn + ridge"})
+    with pytest.raises(RunError, match="not a head that can be trusted"):
+        swapped.load(tmp_path / "heads.zip")
+    (tmp_path / "torn.zip").write_bytes((tmp_path / "heads.zip").read_bytes()[:100])
+    with pytest.raises(RunError, match="not a head that can be trusted"):
+        two.load(tmp_path / "torn.zip")
+
+
+def test_a_member_cannot_write_elsewhere(tmp_path: Path) -> None:
+    """The names in the archive are not used as paths."""
+    with zipfile.ZipFile(tmp_path / "heads.zip", "w") as archive:
+        for name in ("0-../../evil.npz", "1-/tmp/evil.npz"):
+            archive.writestr(name, b"")
+    with pytest.raises(RunError):
+        make_head("ensemble").load(tmp_path / "heads.zip")
+    assert [path.name for path in tmp_path.rglob("*")] == ["heads.zip"]
+
+
+@pytest.mark.parametrize(
+    ("members", "message"),
+    [
+        ("logistic + forst", "head 'forst' is not known"),
+        ("logistic C", "expected KEY=VALUE after logistic, found 'C'"),
+        ("logistic C=much", "head logistic: C=much"),
+        ("logistic + ", "expected KEY=VALUE after logistic, found '\\+'"),
+        ("ensemble + ridge", "cannot be a member"),
+    ],
+)
+def test_members_that_make_no_sense_are_refused(members: str, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        make_head("ensemble", {"members": members})
