@@ -14,7 +14,7 @@ from featstore.evaluation.metrics import Metrics, UsedFor, describe_splits
 from featstore.evaluation.repeats import FoldEstimate
 from featstore.evaluation.shown import metrics_parts
 from featstore.extraction.recipe import Recipe
-from featstore.heads.registry import entry_of, make_head
+from featstore.heads.registry import make_head, stops_on_val
 from featstore.runs.fine_tuning import FineTuning
 from featstore.runs.hints import to_hint
 from featstore.runs.measuring import use_of_validation
@@ -113,7 +113,7 @@ class Run(Shown):
     @property
     def use_of_val(self) -> UsedFor:
         """What the training used its validation split for."""
-        stops = self.fine_tuning is not None or entry_of(self.head).stops_on_val
+        stops = self.fine_tuning is not None or stops_on_val(self.head, self.parameters)
         return use_of_validation(stops=stops, calibrates=self.temperature is not None)
 
     @pinned()
