@@ -19,7 +19,7 @@ from featstore.heads.logits import loss_and_accuracy
 from featstore.system.progress import OnStep
 
 NEIGHBOURS = (1, 3, 5, 10, 20, 40, 80)
-DEFAULT_NEIGHBOURS = 5  # where there are no folds
+DEFAULT_NEIGHBOURS = 1  # where there are no folds, since a class has a single image
 _BLOCK = 1024  # rows whose distances are in memory at once
 
 

@@ -19,7 +19,7 @@ from featstore.heads.selection import Choice, FoldScores, HeldOut, choose
 from featstore.system.progress import OnStep
 
 SHRINKAGES = (0.99, 0.97, 0.9, 0.7, 0.5, 0.3, 0.2, 0.1, 0.03, 0.01)
-DEFAULT_SHRINKAGE, DEFAULT_TEMPERATURE = 0.5, 2.0  # where there are no folds
+DEFAULT_SHRINKAGE = 0.5  # where there are no folds
 
 
 @dataclass
@@ -71,7 +71,8 @@ class LdaFits:
         """Return the one of the shrinkages with the smallest log loss of held-out rows, and its temperature."""
         if self._held_out is None:
             shrinkage = shrinkages[0] if len(shrinkages) == 1 else DEFAULT_SHRINKAGE
-            return Choice(shrinkage, DEFAULT_TEMPERATURE, Curve("shrinkage", [], {}, log_x=True))
+            # Each class has a single image, and a squared distance is about the number of features.
+            return Choice(shrinkage, float(len(self._scaler.mean_)), Curve("shrinkage", [], {}, log_x=True))
         return choose("shrinkage", shrinkages, self._held_out.scores, self._held_out.truth, on_step)
 
     def classifier(self, choice: Choice) -> LinearClassifier:

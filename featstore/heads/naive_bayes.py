@@ -17,7 +17,7 @@ from featstore.heads.selection import FoldScores, HeldOut, choose
 from featstore.system.progress import OnStep
 
 SMOOTHINGS = (1e-9, 1e-3, 1e-2, 0.1, 1.0, 10.0)
-DEFAULT_SMOOTHING, DEFAULT_TEMPERATURE = 0.1, 30.0  # where there are no folds
+DEFAULT_SMOOTHING = 0.1  # where there are no folds
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,10 @@ class NaiveBayesHead(NaiveBayesParameters, Baseline):
 
             return scores
 
-        smoothing, temperature = self.smoothing or DEFAULT_SMOOTHING, DEFAULT_TEMPERATURE
+        # Without folds a class has a single image: its variance is the smoothing, and a squared distance is about the
+        # number of features.
+        smoothing = self.smoothing or DEFAULT_SMOOTHING
+        temperature = rows.X.shape[1] / min(smoothing, 1.0)
         if folds := rows.folds(self.folds):
             held_out = HeldOut(folds, rows.y, of_fold)
             grid = SMOOTHINGS if self.smoothing is None else (self.smoothing,)

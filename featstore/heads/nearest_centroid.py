@@ -16,7 +16,7 @@ from featstore.heads.linear_baseline import LinearBaseline, from_scores
 from featstore.heads.selection import FoldScores, HeldOut, choose
 from featstore.system.progress import OnStep
 
-DEFAULT_TEMPERATURE = 0.1  # where there are no folds
+DEFAULT_TEMPERATURE = 1.0  # where there are no folds
 
 
 @dataclass

@@ -19,7 +19,7 @@ from featstore.heads.selection import Choice, choose, two_columns
 from featstore.system.progress import OnStep
 
 PENALTIES = tuple(10.0 ** (power / 2) for power in range(-6, 7))
-DEFAULT_PENALTY, DEFAULT_TEMPERATURE = 1.0, 0.3  # where no row can be held out; answers are from -1 to 1
+DEFAULT_PENALTY, DEFAULT_TEMPERATURE = 1.0, 1.0  # where no row can be held out; answers are from -1 to 1
 
 
 @dataclass

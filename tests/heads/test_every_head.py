@@ -253,3 +253,15 @@ def test_files_that_are_not_heads_are_refused(tmp_path: Path, name: str, content
     (tmp_path / "head").write_bytes(content)
     with pytest.raises(FeatstoreError):
         make_head(name).load(tmp_path / "head")
+
+
+@pytest.mark.parametrize("name", BASELINES)
+def test_one_image_of_each_class_makes_no_head_sure(name: str) -> None:
+    """In many dimensions all distances are large. Nothing was held out, so the log loss stays near that of chance."""
+    rng = np.random.default_rng(0)
+    centres = rng.normal(size=(3, 1000)) / 5
+    head = make_head(name, QUICK.get(name))
+    head.fit((centres + rng.normal(size=(3, 1000))).astype(np.float32), np.arange(3), None, 0)
+    truth = np.arange(300) % 3
+    new = (centres[truth] + rng.normal(size=(300, 1000))).astype(np.float32)
+    assert -np.log(head.predict_proba(new)[np.arange(300), truth]).mean() < 1.5 * np.log(3)
