@@ -39,16 +39,16 @@ X = {s: data[s + "_X"].astype("float32") for s in ("train", "val", "test")}
 y = {s: np.unique(data[s + "_y"], return_inverse=True)[1] for s in ("train", "val", "test")}
 model = keras.Sequential([
     keras.Input(X["train"].shape[1:]), layers.Flatten(),
-    layers.Dropout(0.25), layers.Dense(128, activation="relu"), layers.BatchNormalization(),
-    layers.Dropout(0.25), layers.Dense(128, activation="relu"), layers.BatchNormalization(),
-    layers.Dropout(0.5), layers.Dense(2, activation="softmax"),
+    layers.Dropout(0.25), layers.Dense(128, activation="relu"), layers.BatchNormalization(momentum=0.9),
+    layers.Dropout(0.25), layers.Dense(128, activation="relu"), layers.BatchNormalization(momentum=0.9),
+    layers.Dropout(0.5), layers.Dense(1, activation="sigmoid"),
 ])
-model.compile(keras.optimizers.Adam(1e-3), "sparse_categorical_crossentropy", metrics=["accuracy"])
-stop = keras.callbacks.EarlyStopping("val_loss", patience=10, restore_best_weights=True)
-model.fit(X["train"], y["train"], batch_size=64, epochs=100, validation_data=(X["val"], y["val"]),
+model.compile(keras.optimizers.Adam(1e-3), "binary_crossentropy", metrics=["accuracy"])
+stop = keras.callbacks.EarlyStopping("val_loss", patience=30, restore_best_weights=True)
+model.fit(X["train"], y["train"], batch_size=64, epochs=300, validation_data=(X["val"], y["val"]),
           callbacks=[stop], verbose=0)
 for split in X:
-    print(split, (model.predict(X[split], batch_size=256, verbose=0).argmax(1) == y[split]).mean())
+    print(split, ((model.predict(X[split], batch_size=256, verbose=0)[:, 0] > 0.5) == y[split]).mean())
 model.save("head.keras")
 """
 

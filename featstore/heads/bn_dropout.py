@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featstore.heads.keras_head import NORMALIZED, KerasHead
-from featstore.heads.keras_layers import output_layer
+from featstore.heads.keras_layers import batch_norm, output_layer
 from featstore.heads.keras_parameters import BnDropoutParameters
 
 
@@ -31,10 +31,10 @@ class BnDropoutHead(BnDropoutParameters, KerasHead):
                 layers.Flatten(),
                 layers.Dropout(self.p / 2),
                 layers.Dense(self.units, activation=self.activation),
-                layers.BatchNormalization(),
+                batch_norm(),
                 layers.Dropout(self.p / 2),
                 layers.Dense(self.units, activation=self.activation),
-                layers.BatchNormalization(),
+                batch_norm(),
                 layers.Dropout(self.p),
                 output_layer(classes),
             ]

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featstore.heads.keras_head import NORMALIZED, KerasHead
-from featstore.heads.keras_layers import output_layer
+from featstore.heads.keras_layers import batch_norm, output_layer
 from featstore.heads.keras_parameters import FcBnParameters
 
 
@@ -31,7 +31,7 @@ class FcBnHead(FcBnParameters, KerasHead):
             body += [
                 layers.Dropout(self.p),
                 layers.Dense(self.units, activation=self.activation),
-                layers.BatchNormalization(),
+                batch_norm(),
             ]
         last = output_layer(classes)
         return Sequential([Input(rows.shape[1:]), layers.Flatten(), *body, layers.Dropout(self.p), last])

@@ -81,6 +81,7 @@ class LinearParameters(KerasParameters):
         scaling: Scaling of each feature by its mean and deviation on the training rows, or none.
     """
 
+    rate: Rate = 3e-4
     scaling: Scaling = "standard"
 
 
@@ -112,7 +113,7 @@ class CosineParameters(KerasParameters):
     """
 
     scaling: Scaling = "standard"
-    scale: Rate = 20.0
+    scale: Rate = 10.0
     learn_scale: Literal["yes", "no"] = "yes"
 
 

@@ -23,4 +23,4 @@ class LinearHead(LinearParameters, KerasHead):
     def build(self, rows: NDArray[np.float32], classes: int) -> Any:
         from keras import Sequential
 
-        return Sequential([*input_layers(rows, self.scaling), output_layer(classes)])
+        return Sequential([*input_layers(rows, self.scaling), output_layer(classes, start="zeros")])

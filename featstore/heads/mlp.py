@@ -26,4 +26,4 @@ class MlpHead(MlpParameters, KerasHead):
         hidden: list[Any] = []
         for width in self.widths:
             hidden += [layers.Dense(width, activation=self.activation), layers.Dropout(self.p)]
-        return Sequential([*input_layers(rows, self.scaling), *hidden, output_layer(classes)])
+        return Sequential([*input_layers(rows, self.scaling), *hidden, output_layer(classes, start="zeros")])

@@ -59,6 +59,7 @@ def compile_step(network: Any, groups: Sequence[Group], objective: Objective = P
         group.optimizer.build(group.variables)
 
     def step(rows: Any, targets: Any, *mixing: Any) -> Any:
+        unmixed = _logits(network, rows, training=False) if mixing else None
         with tf.GradientTape() as tape:
             logits = _logits(network, _mix(rows, *mixing) if mixing else rows, training=True)
             losses = _cross_entropy(targets, logits)
@@ -69,8 +70,7 @@ def compile_step(network: Any, groups: Sequence[Group], objective: Objective = P
             penalties = [tf.cast(penalty, tf.float32) for penalty in network.losses]
             loss = groups[0].optimizer.scale_loss(tf.add_n([tf.reduce_mean(aims), *penalties]))
         if mixing:
-            logits = _logits(network, rows, training=False)
-            losses = _cross_entropy(targets, logits)
+            logits, losses = unmixed, _cross_entropy(targets, unmixed)
         gradients = iter(tape.gradient(loss, variables))
         for group in groups:
             group.optimizer.apply([next(gradients) for _ in group.variables], group.variables)

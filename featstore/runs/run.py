@@ -234,10 +234,12 @@ class Run(Shown):
         yield from metrics_parts(self.metrics, self.remarks)
         if self.folds:
             yield self.folds.line()
-        chosen = ", ".join(
+        chosen = [
             f"{key} {value}" if isinstance(value, str) else f"{key} {value:g}" for key, value in self.chosen.items()
-        )
-        words = f" ({chosen})" if chosen else ""
+        ]
+        if self.temperature not in (None, 1):
+            chosen.append(f"temperature {self.temperature:.3g}")
+        words = f" ({', '.join(chosen)})" if chosen else ""
         yield f"{self.head}{words}: features {self.seconds['features']:.1f} s, fit {self.seconds['fit']:.1f} s"
         yield f"saved in {self.folder}"
 

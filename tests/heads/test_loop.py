@@ -27,7 +27,7 @@ class Counted:
 
     def __init__(
         self,
-        losses: Sequence[float | BaseException] = (),
+        losses: Sequence[float | dict[str, float] | BaseException] = (),
         step_losses: dict[int, float | BaseException] | None = None,
         weight: float = 0.0,
     ) -> None:
@@ -61,7 +61,7 @@ class Counted:
         return loss * len(rows), 1.0
 
 
-def given(loss: float | BaseException) -> float:
+def given(loss: Any) -> Any:
     if isinstance(loss, BaseException):
         raise loss
     return loss
@@ -110,6 +110,33 @@ def test_every_better_epoch_renews_the_patience() -> None:
     training = Counted([5, 6, 4, 6, 3, 7, 8, 1]).run(patience=2)
     assert training.history["val_loss"] == [5, 6, 4, 6, 3, 7, 8]
     assert training.best_epoch == 5
+
+
+def test_the_monitored_figure_chooses_the_epoch_and_the_loss_where_it_is_equal() -> None:
+    """An accuracy on few images is often equal; the epoch with the smaller loss is then better, and waiting ends."""
+    pairs = [(0.5, 1.0), (1.0, 3.0), (1.0, 2.0), (0.75, 0.5), (1.0, 2.0), (1.0, 2.5)]
+    found = Counted([{"loss": loss, "accuracy": accuracy} for accuracy, loss in pairs])
+    training = found.run(epochs=6, patience=3, monitor="accuracy")
+    assert (training.best_epoch, training.epochs, found.weight) == (3, 6, 6)
+
+
+def test_a_third_figure_is_in_the_history() -> None:
+    """It has the name of the others, with `val_` before it."""
+    figures = [{"loss": 1.0, "accuracy": 0.5, "macro_f1": f1} for f1 in (0.2, 0.6, 0.4)]
+    training = Counted(figures).run(epochs=3, monitor="macro_f1")
+    assert training.history["val_macro_f1"] == [0.2, 0.6, 0.4]
+    assert training.best_epoch == 2
+    assert lengths(training) == {3}
+
+
+@pytest.mark.parametrize(("validated", "waits"), [(True, [1, 1, 2]), (False, [1])])
+def test_waiting_is_told_after_each_epoch_that_is_not_better(validated: bool, waits: list[int]) -> None:
+    """Without validation the training loss says which is better; the last epoch stays all the same."""
+    seen: list[int] = []
+    found = Counted([3, 4, 2, 2, 5], {6: 500.0} if not validated else None)
+    training = found.run(epochs=5, validated=validated, on_wait=seen.append)
+    assert seen == waits
+    assert training.best_epoch == (3 if validated else 5)
 
 
 def test_without_validation_all_epochs_are_run() -> None:

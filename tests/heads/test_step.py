@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import pytest
 
-from featstore.heads.step import Group, Step, compile_step
+from featstore.heads.step import Group, Objective, Step, compile_step
 
 
 def rows_of(count: int = 30, classes: int = 3) -> tuple[np.ndarray, np.ndarray]:
@@ -175,3 +175,46 @@ def sure(outputs: int, policy: str) -> Any:
     kernel[:, -1] = 40
     last.set_weights([kernel, np.zeros(outputs)])
     return network
+
+
+WEIGHTS = np.array([0.5, 2.0, 1.0], np.float32)
+
+
+@pytest.mark.parametrize("outputs", [1, 3])
+@pytest.mark.parametrize("objective", [Objective(0.3), Objective(0.0, WEIGHTS), Objective(0.3, WEIGHTS)])
+def test_an_objective_is_that_of_keras_and_the_plain_loss_is_measured(outputs: int, objective: Objective) -> None:
+    """Label smoothing and class weights change the step as in `fit`, and neither loss nor accuracy."""
+    classes = max(outputs, 2)
+    X, y = rows_of(classes=classes)
+    network, twin = twins(outputs)
+    start, _ = twins(outputs)
+    kind = keras.losses.BinaryCrossentropy if outputs == 1 else keras.losses.CategoricalCrossentropy
+    twin.compile(keras.optimizers.SGD(0.1), kind(label_smoothing=objective.smoothing))
+    targets = y[:, None].astype(float) if outputs == 1 else np.eye(3)[y]
+    weights = None if objective.class_weights is None else objective.class_weights[y]
+    twin.train_on_batch(X, targets, sample_weight=weights)
+    group = Group(keras.optimizers.SGD(0.1), network.trainable_variables)
+    found = [float(v) for v in compile_step(network, [group], objective)(X, y)]
+    assert same_weights(network, twin)
+    plain = [float(v) for v in step_of(start, keras.optimizers.SGD(0.1))(X, y)]
+    assert found == pytest.approx(plain)
+
+
+@pytest.mark.parametrize("outputs", [1, 3])
+def test_mixup_is_a_step_on_mixed_rows_and_mixed_targets(outputs: int) -> None:
+    """The batch is measured unmixed, in inference mode, before the step."""
+    classes = max(outputs, 2)
+    X, y = rows_of(classes=classes)
+    network, twin = twins(outputs)
+    random = np.random.default_rng(1)
+    partners, shares = random.permutation(len(X)), random.beta(0.4, 0.4, len(X)).astype(np.float32)
+    p = np.asarray(network(X, training=False), np.float64)
+    p = np.hstack([1 - p, p]) if outputs == 1 else p
+    found = [float(v) for v in step_of(network, keras.optimizers.SGD(0.1))(X, y, partners, shares)]
+    assert found == pytest.approx([-np.log(p[np.arange(30), y]).sum(), (p.argmax(axis=1) == y).sum()], rel=1e-4)
+    column, hot = shares[:, None], np.eye(classes)
+    targets = column * hot[y] + (1 - column) * hot[y[partners]]
+    kind = keras.losses.BinaryCrossentropy if outputs == 1 else keras.losses.CategoricalCrossentropy
+    twin.compile(keras.optimizers.SGD(0.1), kind())
+    twin.train_on_batch(column * X + (1 - column) * X[partners], targets[:, 1:] if outputs == 1 else targets)
+    assert same_weights(network, twin)

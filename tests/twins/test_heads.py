@@ -24,8 +24,10 @@ EPOCHS, BATCH, PATIENCE, SEED = 5, 16, 2, 7
 
 def bn_dropout(X: np.ndarray, classes: int) -> Any:
     """Dropout of a quarter, twice dense with BatchNormalization and dropout, and of a half before the softmax."""
-    parts = [layers.Flatten(), layers.Dropout(0.25), layers.Dense(8, "relu"), layers.BatchNormalization()]
-    parts += [layers.Dropout(0.25), layers.Dense(8, "relu"), layers.BatchNormalization(), layers.Dropout(0.5)]
+    parts: list[Any] = [layers.Flatten()]
+    for _ in range(2):
+        parts += [layers.Dropout(0.25), layers.Dense(8, "relu"), layers.BatchNormalization(momentum=0.9)]
+    parts.append(layers.Dropout(0.5))
     pooled = [layers.MaxPooling2D()] if X.ndim == 4 else []
     return keras.Sequential([keras.Input(X.shape[1:]), *pooled, *parts, output(classes)])
 
@@ -34,7 +36,7 @@ def fc_bn(X: np.ndarray, classes: int) -> Any:
     """A dropout of 0.8 before each of two dense layers with BatchNormalization, and before the softmax."""
     parts: list[Any] = [layers.Flatten()]
     for _ in range(2):
-        parts += [layers.Dropout(0.8), layers.Dense(8, "relu"), layers.BatchNormalization()]
+        parts += [layers.Dropout(0.8), layers.Dense(8, "relu"), layers.BatchNormalization(momentum=0.9)]
     last = output(classes)  # it draws its seed before the dropout
     return keras.Sequential([keras.Input(X.shape[1:]), *parts, layers.Dropout(0.8), last])
 
@@ -62,20 +64,21 @@ def scaled(X: np.ndarray) -> list[Any]:
     return [keras.Input(X.shape[1:]), layers.Flatten(), layers.Rescaling(1 / flat.scale_, -flat.mean_ / flat.scale_)]
 
 
-def output(classes: int) -> Any:
+def output(classes: int, start: str = "glorot_uniform") -> Any:
     """One sigmoid for two classes."""
-    return layers.Dense(1, "sigmoid") if classes == 2 else layers.Dense(classes, "softmax")
+    outputs, activation = (1, "sigmoid") if classes == 2 else (classes, "softmax")
+    return layers.Dense(outputs, activation, kernel_initializer=start)
 
 
 def linear(X: np.ndarray, classes: int) -> Any:
     """One dense layer."""
-    return keras.Sequential([*scaled(X), output(classes)])
+    return keras.Sequential([*scaled(X), output(classes, "zeros")])
 
 
 def mlp(X: np.ndarray, classes: int) -> Any:
     """Two dense layers, each with dropout."""
     hidden = [part for width in (8, 6) for part in (layers.Dense(width, "gelu"), layers.Dropout(0.5))]
-    return keras.Sequential([*scaled(X), *hidden, output(classes)])
+    return keras.Sequential([*scaled(X), *hidden, output(classes, "zeros")])
 
 
 class Cosines(layers.Layer):
@@ -115,7 +118,7 @@ class Twin(NamedTuple):
 KERAS = [
     Twin("linear", linear, (3, 3, 4), "ab", 1e-2, {}),
     Twin("linear", linear, (12,), "abc", 1e-2, {}),
-    Twin("mlp", mlp, (3, 3, 4), "abc", 1e-2, {"widths": (8, 6), "activation": "gelu"}),
+    Twin("mlp", mlp, (3, 3, 4), "abc", 3e-2, {"widths": (8, 6), "activation": "gelu"}),
     Twin("cosine", cosine, (12,), "abc", 1e-2, {"scale": 5.0}),
     Twin("cosine", cosine, (12,), "ab", 1e-2, {"scale": 5.0}),
     Twin("bn-dropout", bn_dropout, (12,), "abc", 1e-2, {"units": 8}),
@@ -136,8 +139,10 @@ def rows_of(shape: tuple[int, ...], classes: str, seed: int, count: int = 60) ->
 
 
 def test_every_head_has_a_twin() -> None:
-    """A new head needs one too."""
-    assert {"logistic", *(twin.head for twin in KERAS)} == set(HEADS)
+    """A new head needs one too; those of the other heads of scikit-learn are in a file of their own."""
+    assert {twin.head for twin in KERAS} == {
+        name for name, entry in HEADS.items() if "epochs" in vars(entry.parameters)
+    }
 
 
 @pytest.mark.parametrize("twin", KERAS, ids=lambda twin: f"{twin.head}-{len(twin.classes)}")
@@ -169,7 +174,9 @@ def test_a_keras_head_is_trained_as_by_fit(twin: Twin) -> None:
     assert head.selected() == {"epochs": len(history), "best_epoch": best[1]}
     names = ("loss", "accuracy", "val_loss", "val_accuracy")
     curve = np.array([head.curve.series[name] for name in names]).T
-    assert curve == pytest.approx(np.array(history), rel=1e-3)
+    assert curve[:, ::2] == pytest.approx(np.array(history)[:, ::2], rel=1e-3)
+    one_row = 1.01 / len(val_X)  # whose probabilities Keras rounds to equal ones
+    assert curve[:, 1::2] == pytest.approx(np.array(history)[:, 1::2], abs=one_row)
     found, expected = head.network(twin.shape).get_weights(), network.get_weights()
     assert distance(found, expected) < 1e-3 * distance(start, expected)
     probabilities = network.predict(val_X, verbose=0)
