@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING
 
 from featstore.errors import UsageError
 from featstore.system.fields import check_names
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 BALANCED = "balanced"
 
@@ -21,7 +24,7 @@ class ClassWeights:
 
     def holds(self, value: object) -> bool:
         if isinstance(value, Mapping):
-            return bool(value) and all(isinstance(w, int | float) and 0 < w < np.inf for w in value.values())
+            return bool(value) and all(isinstance(w, int | float) and 0 < w < math.inf for w in value.values())
         return value == BALANCED
 
     def parse(self, text: str) -> str | dict[str, float]:
@@ -45,6 +48,8 @@ def weights_of_classes(
     targets: the class (n,) of each training row. `balanced` gives each class the same sum of weights, and n in all. A
     class that is not named has the weight 1.
     """
+    import numpy as np
+
     if given is None:
         return None
     if isinstance(given, Mapping):

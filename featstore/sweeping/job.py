@@ -28,6 +28,7 @@ from featstore.sweeping.trials import Fixed, Trial
 from featstore.system.environment import default_threads, versions
 from featstore.system.paths import OnePath, one_path
 from featstore.system.pinned import pinned
+from featstore.system.text import count
 from featstore.training.fit import Prepared, prepare
 from featstore.training.head_recipe import HeadRecipe
 from featstore.training.job import DEFAULT_RUNS, train
@@ -90,7 +91,7 @@ def sweep_heads(
     start, ensemble = time.perf_counter(), None
     with Journal(path, identity) as log, _told_how_to_go_on(log), workers(settings.jobs or default_threads()) as work:
         searching = Searching(scope, search, features, settings, log, progress)
-        searching.run(work)
+        in_time = searching.run(work)
         scores = searching.scores
         if not any(score.is_complete for score in scores.values()):
             reason = next((s.failed for s in scores.values() if s.failed), "the time was over before one was finished")
@@ -129,7 +130,10 @@ def sweep_heads(
         groups=None if units.are_single else len(units),
         folds=settings.folds,
         by=settings.by,
-        findings=tuple(findings_of(rows, best, settings, len(scores), given_up, len(failed), ensemble, scope)),
+        findings=(
+            _tried(len(scores), given_up, len(failed), in_time, settings),
+            *findings_of(rows, best, settings, ensemble, scope),
+        ),
         seconds=seconds,
         journal=path,
         skipped=trained.manifest.skipped,
@@ -145,6 +149,17 @@ def _can_be_kept(head: str, fixed: Fixed) -> bool:
     except UsageError:
         return False
     return True
+
+
+def _tried(trials: int, given_up: int, failed: int, in_time: bool, settings: SweepSettings) -> str:
+    """Return how many trials there were, and why there are fewer than were asked for."""
+    words = [count(trials, "trial")]
+    words += [f"{given_up} given up early as clearly worse"] * bool(given_up) + [f"{failed} failed"] * bool(failed)
+    if not in_time:
+        words.append("when the time was over: the same command with more time goes on")
+    elif trials < settings.trials:
+        words.append("which are all that there are")
+    return ", ".join(words)
 
 
 def _how_it_was_chosen(tried: int, units: Units, settings: SweepSettings) -> str:

@@ -162,23 +162,16 @@ def findings_of(
     rows: Sequence[SweepRow],
     saved: SweepRow,
     settings: SweepSettings,
-    tried: int,
-    given_up: int,
-    failed: int,
     ensemble: Ensemble | None,
     scope: Scope,
 ) -> list[str]:
-    """Return what a sweep says: how many were tried, which is best, and which are not significantly different.
+    """Return what a sweep says of its trials: which is best, and which are not significantly different.
 
     saved: the best row that a run can keep.
     """
-    rest = [f"{given_up} given up early as clearly worse"] * bool(given_up) + [f"{failed} failed"] * bool(failed)
     best, tied = rows[0], [row for row in rows[1:] if row.is_tied]
     accuracy = with_interval(best.accuracy, best.accuracy_ci95)
-    sentences = [
-        ", ".join([count(tried, "trial"), *rest]),
-        f"best: {best.name}: accuracy {accuracy}, log loss {loss(best.log_loss)}",
-    ]
+    sentences = [f"best: {best.name}: accuracy {accuracy}, log loss {loss(best.log_loss)}"]
     if len(rows) > 1:
         sentences.append(f"{len(tied)} of {len(rows) - 1} other finished trials are not significantly different")
     cheapest = min(tied, key=lambda row: row.seconds, default=best)

@@ -95,19 +95,22 @@ class Searching:
         self._journal, self._progress = journal, progress
         self._on_step = progress.steps("sweep", "trials") if progress else None
 
-    def run(self, work: Map[dict[Trial, Score]]) -> None:
-        """Try all trials, or as many as there is time for; `work` spreads them over processes."""
+    def run(self, work: Map[dict[Trial, Score]]) -> bool:
+        """Try all trials, or as many as there is time for; return whether there was time for all.
+
+        work: spreads them over processes.
+        """
         scope, total = self._scope, self._settings.trials
         random = np.random.default_rng(self._settings.seed)
         first = paths_and_defaults(scope.places, scope.fixed)[:total]
         if not self._try(work, first, race=False):
-            return
+            return False
         wanted = int((total - len(first)) * _DRAWN_EVERYWHERE)
         drawn = from_everywhere(wanted, scope.places, scope.fixed, self.scores, random)
         if not self._try(work, drawn):
-            return
+            return False
         best = [trial for trial in self._order() if free_ranges(trial.head, scope.fixed)][:_BEST]
-        self._try(work, near_the_best(total - len(self.scores), best, scope.fixed, self.scores, random))
+        return self._try(work, near_the_best(total - len(self.scores), best, scope.fixed, self.scores, random))
 
     def _try(self, work: Map[dict[Trial, Score]], trials: Sequence[Trial], race: bool = True) -> bool:
         """Try `trials`, those of a path together; return whether there was time for all of them."""
