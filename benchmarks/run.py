@@ -4,6 +4,7 @@ extraction  from disk, against the bare network on batches in memory, and agains
 idle        `extract` with nothing to do, against a bare walk of the same tree
 defaults    each Keras head at its defaults against a small grid, from 60 images to 20,000
 heads       `train-head` from the cache, against a bare script on a saved array
+logistic    the fits of head `logistic` on 50,000 x 1,024 rows, against the solvers of scikit-learn by hand
 memory      peak memory of an extraction of 1,000 and of 10,000 images, and of a grid of two large bases
 finetuning  the last block from the cache against the whole network, and the memory of cached activations
 grid        `compare` from the cache against its cells one by one, and ten views of an image against ten images
@@ -33,6 +34,7 @@ from head_defaults import measure_head_defaults
 from heads import measure_heads
 from idle import measure_idle
 from intervals import measure_intervals
+from logistic import measure_logistic
 from memory import measure_memory
 from scale import measure_scale
 from score_intervals import measure_score_intervals
@@ -42,6 +44,7 @@ BENCHMARKS: dict[str, Callable[[Path, Path], None]] = {
     "extraction": measure_extraction,
     "idle": measure_idle,
     "heads": measure_heads,
+    "logistic": measure_logistic,
     "defaults": measure_head_defaults,
     "memory": measure_memory,
     "grid": measure_grid,

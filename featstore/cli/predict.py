@@ -94,13 +94,13 @@ def command(
     from featstore.runs.submission import plan_submission
     from featstore.runs.titles import title_of
 
+    kind = kind_of(sheet, "sheet", ("png", "pdf")) if sheet else "png"
     trained = load_run(run)
     submission = plan_submission(submission_options, trained.classes)
     if submission and columns is not None:
         raise UsageError(f"--columns {columns}: is for --csv without a submission; leave it out")
     if submission and csv is None:
         csv = Path("submission.csv")
-    kind = kind_of(sheet, "sheet", ("png", "pdf")) if sheet else "png"
     check_output(csv, "--csv", json=json)
     check_output(sheet, "--sheet")
     if columns is not None and csv is None:

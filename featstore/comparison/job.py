@@ -19,7 +19,7 @@ from featstore.extraction.cache import Cache, CacheLike
 from featstore.extraction.pipeline import FeatureSet
 from featstore.extraction.plan import Plan
 from featstore.extraction.recipe import Recipe
-from featstore.heads.registry import HeadName, entry_of, settle_head
+from featstore.heads.registry import HeadName, settle_head, stops_on_val
 from featstore.system.paths import OnePath
 from featstore.system.pinned import pinned
 from featstore.training.fit import Prepared, prepare
@@ -137,7 +137,7 @@ def keep_apart(
     """Return how to measure, and the cells, so that nothing is measured on the images that choose something for it."""
     if not _has_no_test(manifest, measurement):
         return measurement, grid
-    if any(entry_of(cell.head.head).stops_on_val for cell in grid):
+    if any(stops_on_val(cell.head.head, cell.head.parameters) for cell in grid):
         return replace(measurement, val_as_test=True), grid
     if measurement.val_as_test:
         return measurement, grid

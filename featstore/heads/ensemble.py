@@ -13,15 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featstore.errors import RunError, UsageError
-from featstore.heads.ensemble_parameters import EnsembleParameters
+from featstore.heads.ensemble_parameters import SEPARATOR, EnsembleParameters
 from featstore.heads.interface import Curve, Head, Labelled
 from featstore.heads.registry import check_network, make_head
 from featstore.system.archive import open_archive
 from featstore.system.files import write_whole
 from featstore.system.progress import OnStep
 
-SEPARATOR = " + "
-FILE = "heads.zip"
+FILE = "head.zip"
 
 
 @dataclass
@@ -57,8 +56,8 @@ class EnsembleHead(EnsembleParameters):
 
     @property
     def curve(self) -> Curve:
-        """None of its own: those of its members have different axes."""
-        return Curve("epoch", [], {})
+        """One without points: those of its members have different axes."""
+        return Curve("head", [], {})
 
     def selected(self) -> dict[str, Any]:
         return {"heads": len(self._heads)}

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
 from featstore.heads.parameters import HeadParameters
+
+SEPARATOR = " + "
 
 
 class Members:
@@ -15,7 +18,7 @@ class Members:
         return "heads with ` + ` between, each with its parameters as KEY=VALUE"
 
     def holds(self, value: object) -> bool:
-        return isinstance(value, str) and all(member.strip() for member in value.split(" + "))
+        return isinstance(value, str) and all(member.strip() for member in value.split(SEPARATOR))
 
     def parse(self, text: str) -> str:
         return text.strip()
@@ -33,3 +36,9 @@ class EnsembleParameters(HeadParameters):
     """
 
     members: Annotated[str, Members()] = "logistic + ridge"
+
+
+def member_names(parameters: Mapping[str, Any]) -> list[str]:
+    """Return the names of the members of an ensemble with these parameters."""
+    text = str(parameters.get("members", EnsembleParameters.members))
+    return [member.split()[0] for member in text.split(SEPARATOR) if member.strip()]

@@ -36,21 +36,19 @@ class ForestHead(ForestParameters, Baseline):
 
         temperature = DEFAULT_TEMPERATURE
         if folds := rows.folds(self.folds):
-            held_out = HeldOut(folds, rows.y, of_fold)
+            held_out = HeldOut(folds, rows.y, of_fold, in_turn=True)
             temperature = choose("trees", [self.trees], held_out.scores, held_out.truth, on_step).temperature
         self._selected = {"temperature": temperature}
-        return replace(self._grow(rows.X, rows.y, rows.seed, threads=True), temperature=temperature)
+        return replace(self._grow(rows.X, rows.y, rows.seed), temperature=temperature)
 
-    def _grow(self, X: NDArray[np.float32], y: NDArray[np.intp], seed: int, threads: bool = False) -> TreeClassifier:
+    def _grow(self, X: NDArray[np.float32], y: NDArray[np.intp], seed: int) -> TreeClassifier:
         """Return the classifier. Each tree has a seed of its own, so threads change nothing."""
         import sklearn.ensemble
 
         from featstore.system.environment import default_threads
 
         kind = getattr(sklearn.ensemble, self.FOREST)
-        forest = kind(
-            self.trees, min_samples_leaf=self.leaf, random_state=seed, n_jobs=default_threads() if threads else 1
-        ).fit(X, y)
+        forest = kind(self.trees, min_samples_leaf=self.leaf, random_state=seed, n_jobs=default_threads()).fit(X, y)
         shares = np.unique(y, return_counts=True)[1] / len(y)
         return join_trees(list(trees_of_forest(forest)), shares, X.shape[1], is_voting=True)
 

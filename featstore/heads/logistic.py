@@ -16,7 +16,7 @@ from featstore.heads.folds import Fold, in_threads
 from featstore.heads.interface import Curve
 from featstore.heads.linear import LinearClassifier
 from featstore.heads.linear_baseline import LinearBaseline
-from featstore.heads.logits import loss_and_accuracy, probabilities_of
+from featstore.heads.logistic_fold import LogisticFold, standardised
 from featstore.heads.skops_file import load_skops
 from featstore.system.progress import OnStep
 
@@ -37,12 +37,18 @@ class LogisticHead(LogisticParameters, LinearBaseline):
     NAME: ClassVar[str] = "logistic"
 
     def train(self, rows: Rows, on_step: OnStep | None) -> LinearClassifier:
+        from sklearn.linear_model import LogisticRegression
+
+        X, mean, scale = standardised(rows.X)
         C = self.C
         if C is None:
             folds = rows.folds(self.folds)
-            C = self._choose_strength(rows, folds, on_step) if folds else DEFAULT_C
-        classifier, self._converged = _fit_pipeline(rows.X, rows.y, C, self.max_iter)
-        return classifier
+            C = self._choose_strength(X, rows.y, folds, on_step) if folds else DEFAULT_C
+        model = LogisticRegression(C=C, max_iter=self.max_iter).fit(X, rows.y)
+        self._converged = int(np.max(model.n_iter_)) < self.max_iter
+        # Contiguous, as after loading from the file: BLAS may round differently for another layout.
+        coefficients = np.ascontiguousarray(model.coef_)
+        return LinearClassifier(mean, scale, coefficients, model.intercept_, C, len(X))
 
     def selected(self) -> dict[str, float]:
         return {"C": self._classifier.C}
@@ -50,16 +56,18 @@ class LogisticHead(LogisticParameters, LinearBaseline):
     def _read(self, file: Path) -> LinearClassifier:
         return load_skops(file) if file.suffix == ".skops" else super()._read(file)
 
-    def _choose_strength(self, rows: Rows, folds: list[Fold], on_step: OnStep | None) -> float:
+    def _choose_strength(
+        self, X: NDArray[np.float32], y: NDArray[np.intp], folds: list[Fold], on_step: OnStep | None
+    ) -> float:
         """Return the best C of C_GRID by cross-validation, from small to large.
 
         It stops when the loss has clearly risen: a model that over-fits only gets worse with a larger C.
         """
         losses: list[float] = []
         accuracies: list[float] = []
-        models = in_threads(lambda fold: _Fold(rows.X, rows.y, fold, self.max_iter), folds)
+        models = in_threads(lambda fold: LogisticFold(X, y, fold, self.max_iter, CV_TOLERANCE), folds)
         for place, C in enumerate(C_GRID):
-            scores = np.array(in_threads(partial(_Fold.score, C=C), models))
+            scores = np.array(in_threads(partial(LogisticFold.score, C=C), models))
             losses.append(float(scores[:, 0].mean()))
             accuracies.append(float(scores[:, 1].mean()))
             if on_step:
@@ -69,42 +77,3 @@ class LogisticHead(LogisticParameters, LinearBaseline):
         series = {"cv_log_loss": losses, "cv_accuracy": accuracies}
         self._curve = Curve("C", list(C_GRID[: len(losses)]), series, log_x=True)
         return C_GRID[int(np.argmin(losses))]
-
-
-class _Fold:
-    """One fold of the cross-validation; each fit starts from the solution for the C before, which is close."""
-
-    def __init__(self, X: NDArray[np.float32], y: NDArray[np.intp], fold: Fold, max_iter: int) -> None:
-        from sklearn.linear_model import LogisticRegression
-        from sklearn.preprocessing import StandardScaler
-
-        train, held_out = fold
-        self._labels = np.unique(y[train])
-        scaler = StandardScaler().fit(X[train])
-        self._train = scaler.transform(X[train]), y[train]
-        self._held_out = scaler.transform(X[held_out]), y[held_out]
-        self._model = LogisticRegression(max_iter=max_iter, warm_start=True, tol=CV_TOLERANCE)
-
-    def score(self, C: float) -> tuple[float, float]:
-        """Fit with this C; return (log loss, accuracy) on the held-out rows."""
-        X, y = self._held_out
-        self._model.C = C
-        logits = self._model.fit(*self._train).decision_function(X).reshape(len(X), -1)
-        loss, accuracy = loss_and_accuracy(probabilities_of(logits), np.searchsorted(self._labels, y))
-        return float(loss), float(accuracy)
-
-
-def _fit_pipeline(
-    X: NDArray[np.float32], y: NDArray[np.intp], C: float, max_iter: int
-) -> tuple[LinearClassifier, bool]:
-    """Return the classifier, and whether the solver converged."""
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.preprocessing import StandardScaler
-
-    scaler = StandardScaler()
-    model = LogisticRegression(C=C, max_iter=max_iter).fit(scaler.fit_transform(X), y)
-    # Contiguous, as after loading from the file: BLAS may round differently for another layout.
-    coefficients = np.ascontiguousarray(model.coef_)
-    samples = int(np.max(scaler.n_samples_seen_))
-    classifier = LinearClassifier(scaler.mean_, scaler.scale_, coefficients, model.intercept_, C, samples)
-    return classifier, int(np.max(model.n_iter_)) < max_iter

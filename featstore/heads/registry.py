@@ -21,7 +21,7 @@ from featstore.heads.baseline_parameters import (
     RbfSvmParameters,
     RidgeParameters,
 )
-from featstore.heads.ensemble_parameters import EnsembleParameters
+from featstore.heads.ensemble_parameters import EnsembleParameters, member_names
 from featstore.heads.keras_parameters import (
     BnDropoutParameters,
     CosineParameters,
@@ -75,7 +75,7 @@ class HeadEntry(NamedTuple):
     source: where it comes from.
     base: the only base that it works with; None for any.
     pool: the pooling that it is designed for; None for any.
-    stops_on_val: whether the validation split decides when its training stops.
+    stops_on_val: whether the validation split decides when its training stops; of an ensemble its members say that.
     is_network: whether it can be written as a network, which can be fine-tuned and drawn with its base.
     """
 
@@ -255,6 +255,7 @@ HEADS: dict[HeadName, HeadEntry] = {
         EnsembleParameters,
         layers="several heads on the same features, whose probabilities are averaged",
         source="featstore sweep --ensemble",
+        stops_on_val=False,
         is_network=False,
     ),
 }
@@ -282,6 +283,12 @@ def entry_of(name: str) -> HeadEntry:
     No module of the user's is imported, since the name may come from the file of a stranger.
     """
     return _ESTIMATOR if is_own(name) else HEADS[settle_head(name)]
+
+
+def stops_on_val(name: str, parameters: Mapping[str, Any]) -> bool:
+    """Return whether the validation split decides when the training of a head stops, or that of one of its members."""
+    members = member_names(parameters) if name == "ensemble" else ()
+    return any(entry_of(head).stops_on_val for head in (name, *members))
 
 
 def parameters_of(name: str) -> type[Any]:

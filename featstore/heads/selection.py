@@ -32,13 +32,15 @@ class HeldOut:
 
     of_fold: given a fold, returns a function from a value to the scores (rows, classes of the fold) of its held-out
     rows; for two classes (rows,) or (rows, 1) is the score of the second. What does not depend on the value, such as a
-    scaling, is done once.
+    scaling, is done once. in_turn: whether it has threads of its own, so that the folds are done one after the other.
     """
 
-    def __init__(self, folds: Sequence[Fold], y: NDArray[np.intp], of_fold: Callable[[Fold], FoldScores]) -> None:
+    def __init__(
+        self, folds: Sequence[Fold], y: NDArray[np.intp], of_fold: Callable[[Fold], FoldScores], in_turn: bool = False
+    ) -> None:
         self._folds, self._classes = folds, int(y.max()) + 1
         self._known = [np.unique(y[train]) for train, _ in folds]
-        self._scores_of = in_threads(of_fold, folds)
+        self._scores_of = [of_fold(fold) for fold in folds] if in_turn else in_threads(of_fold, folds)
         self.truth = np.concatenate([y[held_out] for _, held_out in folds])
 
     def scores(self, value: Any) -> NDArray[np.float64]:

@@ -71,8 +71,8 @@ class Probe:
             if self.amount is not None:
                 raise UsageError(f"{param('probe')}: {self.name} takes no number")
             return
-        amount = range_.default if self.amount is None else self.amount
-        object.__setattr__(self, "amount", float(amount) + 0.0)  # 2 and 2.0, 0.0 and -0.0 have one key
+        amount = float(range_.default if self.amount is None else self.amount) + 0.0
+        object.__setattr__(self, "amount", amount)  # 2 and 2.0, 0.0 and -0.0 have one key
         if not range_.low <= amount <= range_.high or (range_.whole and amount % 1):
             number = "a whole number" if range_.whole else "a number"
             raise UsageError(

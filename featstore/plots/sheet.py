@@ -19,6 +19,7 @@ MOST_IN_PNG = 200
 _COLUMNS, _ROWS = 8, 5  # of a page, and at most of columns in a PNG
 _PAGE = _COLUMNS * _ROWS
 _SIDE, _GAP, _TEXT, _MARGIN, _TOP = 160, 16, 40, 24, 84  # pixels
+NEARLY_AS_LIKELY = "less than twice as probable as the next class"  # what unsure means where nothing else is said
 _WRONG, _UNSURE = ("#C62828", 5), (COLOURS[4], 3)  # colour and width of the frame
 _DPI = 150.0  # a page is as wide as A4 lying on its side is
 
@@ -46,7 +47,7 @@ class Answer(NamedTuple):
         return self.right not in (None, self.label)
 
 
-def draw_sheet(answers: Sequence[Answer], title: str, kind: str = "png") -> bytes:
+def draw_sheet(answers: Sequence[Answer], title: str, kind: str = "png", unsure_means: str = NEARLY_AS_LIKELY) -> bytes:
     """Return a sheet of the answers in their order.
 
     A PDF has all of them, in pages. A PNG has the first 200, and a warning says so if there are more.
@@ -55,6 +56,7 @@ def draw_sheet(answers: Sequence[Answer], title: str, kind: str = "png") -> byte
         answers: At least one.
         title: Title of the sheet.
         kind: `png` or `pdf`.
+        unsure_means: What it means that an answer is unsure, as text.
     """
     shown = answers if kind == "pdf" else answers[:MOST_IN_PNG]
     if len(shown) < len(answers):
@@ -66,7 +68,7 @@ def draw_sheet(answers: Sequence[Answer], title: str, kind: str = "png") -> byte
     # At once: a number that stands for a word is the same on all pages.
     (title, *texts), fonts = legible([title, *lines[0], *lines[1]], "pillow")
     cells = [_Cell(*parts) for parts in zip(shown, texts[: len(shown)], texts[len(shown) :], strict=True)]
-    head = _Head(title, _summary(answers), fonts)
+    head = _Head(title, _summary(answers, unsure_means), fonts)
     content = io.BytesIO()
     if kind != "pdf":
         _draw_page(cells, head).save(content, "png")
@@ -127,12 +129,12 @@ def _second_line(answer: Answer) -> str:
     return f"right: {answer.right}" if answer.is_wrong else answer.path.rpartition("/")[2]
 
 
-def _summary(answers: Sequence[Answer]) -> str:
+def _summary(answers: Sequence[Answer], unsure_means: str) -> str:
     wrong, unsure = sum(a.is_wrong for a in answers), sum(a.is_unsure for a in answers)
     parts = [f"{len(answers)} image{'' if len(answers) == 1 else 's'}"]
     if any(a.right is not None for a in answers):
         parts.append(f"{wrong} wrong (red frame)")
-    parts.append(f"{unsure} unsure: less than twice as probable as the next class (orange frame)")
+    parts.append(f"{unsure} unsure: {unsure_means} (orange frame)")
     return ", ".join(parts)
 
 

@@ -126,15 +126,16 @@ class Prediction(Shown):
 
     def draw_sheet(self, kind: Kind = "png", right: Sequence[str | None] | None = None, title: str = "") -> bytes:
         """Return the sheet that `save_sheet` saves, as the bytes of a `png` or `pdf`."""
-        from featstore.plots.sheet import Answer, draw_sheet
+        from featstore.plots.sheet import NEARLY_AS_LIKELY, Answer, draw_sheet
 
         if right is not None and len(right) != len(self.images):
             raise UsageError(f"{param('right')}: expected {len(self.images)} labels, found {len(right)}")
         answers = [
-            Answer(image.path, image.label, figure(image.probability), _is_unsure(image.probabilities), label)
+            Answer(image.path, image.label, figure(image.probability), _is_unsure(image), label)
             for image, label in zip(self.images, right or [None] * len(self.images), strict=True)
         ]
-        return draw_sheet(answers, title, kind)
+        means = NEARLY_AS_LIKELY if self.unsure is None else "more than one class may be right"
+        return draw_sheet(answers, title, kind, means)
 
     def parts(self, top: int = 1) -> Iterator[str | Table]:
         """Yield a row for each image, and what its answers promise."""
@@ -162,9 +163,14 @@ class Prediction(Shown):
         return sorted(shares, key=lambda share: -share[1])[:top]
 
 
-def _is_unsure(probabilities: Sequence[float]) -> bool:
-    """Return whether the most probable class is less than twice as probable as the next."""
-    *_, second, first = sorted(probabilities)
+def _is_unsure(image: ImagePrediction) -> bool:
+    """Return whether there are several answers; where none were asked for, whether the next class is nearly as likely.
+
+    That is the case if the most probable class is less than twice as probable as the next.
+    """
+    if image.answers is not None:
+        return len(image.answers) > 1
+    *_, second, first = sorted(image.probabilities)
     return first < 2 * second
 
 

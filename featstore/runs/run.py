@@ -14,7 +14,7 @@ from featstore.evaluation.metrics import Metrics, UsedFor, describe_splits
 from featstore.evaluation.repeats import FoldEstimate
 from featstore.evaluation.shown import metrics_parts
 from featstore.extraction.recipe import Recipe
-from featstore.heads.registry import entry_of, make_head
+from featstore.heads.registry import make_head, stops_on_val
 from featstore.runs.fine_tuning import FineTuning
 from featstore.runs.hints import to_hint
 from featstore.runs.measuring import use_of_validation
@@ -113,7 +113,7 @@ class Run(Shown):
     @property
     def use_of_val(self) -> UsedFor:
         """What the training used its validation split for."""
-        stops = self.fine_tuning is not None or entry_of(self.head).stops_on_val
+        stops = self.fine_tuning is not None or stops_on_val(self.head, self.parameters)
         return use_of_validation(stops=stops, calibrates=self.temperature is not None)
 
     @pinned()
@@ -234,10 +234,12 @@ class Run(Shown):
         yield from metrics_parts(self.metrics, self.remarks)
         if self.folds:
             yield self.folds.line()
-        chosen = ", ".join(
+        chosen = [
             f"{key} {value}" if isinstance(value, str) else f"{key} {value:g}" for key, value in self.chosen.items()
-        )
-        words = f" ({chosen})" if chosen else ""
+        ]
+        if self.temperature not in (None, 1):
+            chosen.append(f"temperature {self.temperature:.3g}")
+        words = f" ({', '.join(chosen)})" if chosen else ""
         yield f"{self.head}{words}: features {self.seconds['features']:.1f} s, fit {self.seconds['fit']:.1f} s"
         yield f"saved in {self.folder}"
 

@@ -179,10 +179,11 @@ def _save(
 ) -> Run:
     """Save the head and its run below `runs`."""
     from featstore.evaluation.remarks import remarks_on
-    from featstore.heads.registry import entry_of
+    from featstore.heads.registry import stops_on_val
 
     manifest, estimator = prepared.manifest, fitted.estimator
-    use_of_val = use_of_validation(stops=entry_of(head.head).stops_on_val, calibrates=fitted.temperature is not None)
+    stops = stops_on_val(head.head, head.parameters)
+    use_of_val = use_of_validation(stops=stops, calibrates=fitted.temperature is not None)
     metrics = measure_splits(fitted.probabilities, fitted.pictures, manifest.classes, use_of_val)
     remarks = remarks_on(metrics, remark_on_training(estimator))
     if estimated is None:

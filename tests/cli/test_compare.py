@@ -32,7 +32,7 @@ def test_the_table_the_json_the_csv_and_the_chart_agree(photos: Path, tmp_path: 
     assert [set(row) for row in result["rows"]] == 4 * [
         {"name", "model", "weights", "alpha", "preprocess", "size", "views", "head", "n", "groups", "accuracy"}
         | {"weights_seed", "parameters", *AXES, "bits"}
-        | {"accuracy_ci95", "log_loss"}
+        | {"accuracy_ci95", "accuracy_by_fold", "spread_folds", "spread_seeds", "log_loss", "macro_f1", "brier"}
         | {"commonest_class", "commonest_share", "balanced_accuracy", "balanced_accuracy_ci95", "never_found"}
         | {"difference_to_best", "difference_ci95", "seconds_extract", "seconds_fit", "width", "bytes", "command"}
     ]

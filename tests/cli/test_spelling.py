@@ -28,7 +28,7 @@ def parameters_in_messages() -> set[str]:
 
 
 # Arguments of functions that no command has: they are checked before the command line could have any part in it.
-OF_PYTHON = {"data", "manifest", "max_bytes", "right", "share", "split"}
+OF_PYTHON = {"X", "data", "manifest", "max_bytes", "path", "right", "share", "split"}
 NAMES = sorted(parameters_in_messages() - OF_PYTHON)
 
 

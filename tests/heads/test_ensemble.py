@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from featstore.errors import RunError, UsageError
-from featstore.heads.registry import make_head
+from featstore.heads.registry import make_head, stops_on_val
 
 MEMBERS = "logistic C=0.1 + ridge penalty=1 + knn neighbours=3"
 RANDOM = np.random.default_rng(0)
@@ -45,20 +45,20 @@ def test_a_file_of_other_members_is_refused(tmp_path: Path) -> None:
         three.load(tmp_path / two.save(tmp_path))
     swapped = make_head("ensemble", {"members": "knn + ridge"})
     with pytest.raises(RunError, match="not a head that can be trusted"):
-        swapped.load(tmp_path / "heads.zip")
-    (tmp_path / "torn.zip").write_bytes((tmp_path / "heads.zip").read_bytes()[:100])
+        swapped.load(tmp_path / "head.zip")
+    (tmp_path / "torn.zip").write_bytes((tmp_path / "head.zip").read_bytes()[:100])
     with pytest.raises(RunError, match="not a head that can be trusted"):
         two.load(tmp_path / "torn.zip")
 
 
 def test_a_member_cannot_write_elsewhere(tmp_path: Path) -> None:
     """The names in the archive are not used as paths."""
-    with zipfile.ZipFile(tmp_path / "heads.zip", "w") as archive:
+    with zipfile.ZipFile(tmp_path / "head.zip", "w") as archive:
         for name in ("0-../../evil.npz", "1-/tmp/evil.npz"):
             archive.writestr(name, b"")
     with pytest.raises(RunError):
-        make_head("ensemble").load(tmp_path / "heads.zip")
-    assert [path.name for path in tmp_path.rglob("*")] == ["heads.zip"]
+        make_head("ensemble").load(tmp_path / "head.zip")
+    assert [path.name for path in tmp_path.rglob("*")] == ["head.zip"]
 
 
 @pytest.mark.parametrize(
@@ -74,3 +74,11 @@ def test_a_member_cannot_write_elsewhere(tmp_path: Path) -> None:
 def test_members_that_make_no_sense_are_refused(members: str, message: str) -> None:
     with pytest.raises(UsageError, match=message):
         make_head("ensemble", {"members": members})
+
+
+def test_the_validation_split_stops_an_ensemble_if_it_stops_a_member() -> None:
+    """So its figures on that split are fair only if none of its members has stopped on it."""
+    assert not stops_on_val("ensemble", {})
+    assert not stops_on_val("ensemble", {"members": MEMBERS})
+    assert stops_on_val("ensemble", {"members": f"{MEMBERS} + mlp p=0.3"})
+    assert stops_on_val("mlp", {})

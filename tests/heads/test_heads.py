@@ -141,13 +141,13 @@ def test_views_of_one_image_stay_in_one_fold(monkeypatch: pytest.MonkeyPatch) ->
     X, y = clusters(24)
     groups = np.array([f"image {n}" for n in range(24)])
     seen: list[tuple[set[float], set[float]]] = []
-    real = logistic._Fold.__init__
+    real = logistic.LogisticFold.__init__
 
     def watch(self: Any, X: np.ndarray, y: np.ndarray, fold: Any, *rest: Any) -> None:
         seen.append((set(X[fold[0], 0].tolist()), set(X[fold[1], 0].tolist())))
         real(self, X, y, fold, *rest)
 
-    monkeypatch.setattr(logistic._Fold, "__init__", watch)
+    monkeypatch.setattr(logistic.LogisticFold, "__init__", watch)
     make_head("logistic").fit(np.tile(X, (3, 1)), np.tile(y, 3), None, 0, None, np.tile(groups, 3))
     assert seen
     assert all(not train & held_out for train, held_out in seen)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -88,13 +89,32 @@ def prediction(*probabilities: tuple[float, float], folder: str = "new") -> Pred
 def test_unsure_is_less_than_twice_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
     """So 0.6 of two classes is unsure, and 0.6 of ten with nothing near it is not. Digits never round to 1."""
     drawn: list[Answer] = []
-    monkeypatch.setattr("featstore.plots.sheet.draw_sheet", lambda answers, title, kind: drawn.extend(answers) or b"")
+    monkeypatch.setattr("featstore.plots.sheet.draw_sheet", lambda answers, *_: drawn.extend(answers) or b"")
     prediction((0.66, 0.34), (0.67, 0.33), (0.99999, 0.00001)).draw_sheet(right=["cat", None, "dog"])
     assert [answer.is_unsure for answer in drawn] == [True, False, False]
     assert [answer.is_wrong for answer in drawn] == [False, False, True]
     assert drawn[2].probability == "0.99999"
     with pytest.raises(UsageError, match="`right`: expected 1 labels, found 2"):
         prediction((0.6, 0.4)).draw_sheet(right=["cat", "dog"])
+
+
+def test_unsure_is_more_than_one_answer_where_answers_were_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The sheet and the table say the same, and the sheet says what its frames mean."""
+    drawn: list[Answer] = []
+    meant: list[str] = []
+
+    def record(answers: list[Answer], title: str, kind: str, means: str) -> bytes:
+        meant.append(means)
+        drawn.extend(answers)
+        return b""
+
+    monkeypatch.setattr("featstore.plots.sheet.draw_sheet", record)
+    found = prediction((0.6, 0.4), (0.6, 0.4))
+    answers: tuple[tuple[str, ...], ...] = (("cat", "dog"), ("cat",))
+    images = tuple(image._replace(answers=a) for image, a in zip(found.images, answers, strict=True))
+    replace(found, images=images, unsure=0.9).draw_sheet()
+    assert [answer.is_unsure for answer in drawn] == [True, False]
+    assert meant == ["more than one class may be right"]
 
 
 def test_a_folder_named_as_a_class_says_what_is_right() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -157,3 +158,10 @@ def test_a_fine_tuned_run_has_a_temperature_of_its_own(work: Path) -> None:
         assert {split: m.log_loss for split, m in found.items()} == pytest.approx(
             {split: m.log_loss for split, m in tuned.metrics_after.items()}
         )
+
+
+def test_a_temperature_is_shown_with_what_training_chose(work: Path) -> None:
+    """One of 1 changes nothing and is left out."""
+    run = train(work)
+    assert "\nlogistic (C 0.01, temperature 2): " in str(run)
+    assert "\nlogistic (C 0.01): " in str(replace(run, temperature=1.0))

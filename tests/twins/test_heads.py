@@ -139,8 +139,10 @@ def rows_of(shape: tuple[int, ...], classes: str, seed: int, count: int = 60) ->
 
 
 def test_every_head_has_a_twin() -> None:
-    """A new head needs one too."""
-    assert {"logistic", *(twin.head for twin in KERAS)} == set(HEADS)
+    """A new head needs one too; those of the other heads of scikit-learn are in a file of their own."""
+    assert {twin.head for twin in KERAS} == {
+        name for name, entry in HEADS.items() if "epochs" in vars(entry.parameters)
+    }
 
 
 @pytest.mark.parametrize("twin", KERAS, ids=lambda twin: f"{twin.head}-{len(twin.classes)}")
