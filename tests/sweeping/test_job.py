@@ -215,7 +215,10 @@ def test_an_ensemble_is_saved_only_if_it_is_better(work: Path, tmp_path: Path, m
 def test_the_run_says_that_it_was_chosen(work: Path, tmp_path: Path) -> None:
     found = run(work, tmp_path)
     said = "chosen by a sweep: the best of 4 heads in log loss, by 3-fold cross-validation on 64 images"
-    assert featstore.load_run(found.run.folder).remarks[0] == said
+    remarks = featstore.load_run(found.run.folder).remarks
+    assert remarks[0] == said
+    assert "few images in test" in " ".join(remarks)
+    assert "a cross-validation would say more" not in " ".join(remarks)
 
 
 def test_a_trial_scores_what_a_comparison_in_folds_finds(work: Path, tmp_path: Path) -> None:
