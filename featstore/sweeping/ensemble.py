@@ -53,16 +53,18 @@ def best_ensemble(
     truth: NDArray[np.intp],
     by: By,
     units: Units,
+    fold: NDArray[np.intp],
 ) -> Ensemble:
     """Return the best mean of the first two, three and more of `members`, which are in the order of their merit.
 
     probabilities: of each member, (n, classes), for images when they were held out. truth: (n,) their classes.
+    fold: (n,) the folds that held them out.
     """
     alone = score_of(probabilities[0], truth).values(by)
     found = []
     for size in range(2, len(members) + 1):
         score = score_of(np.mean(probabilities[:size], axis=0), truth)
-        gain = difference(score.values(by), alone, by, units, ERROR / (len(members) - 1))
+        gain = difference(score.values(by), alone, by, units, fold, ERROR / (len(members) - 1))
         found.append(Ensemble(tuple(members[:size]), score, gain))
     return min(found, key=lambda ensemble: ensemble.score.mean(by))
 

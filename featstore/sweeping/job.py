@@ -225,7 +225,7 @@ def _rows(scores: Mapping[Trial, Score], scope: Scope, pool: Pool, by: By) -> li
             is_tied=found.is_tied,
             seconds=found.score.seconds,
         )
-        for found in stand(scores, by, _units(pool))
+        for found in stand(scores, by, _units(pool), pool.fold_of)
     ]
 
 
@@ -247,7 +247,8 @@ def _ensemble(
         return None
     patient = search._replace(deadline=math.inf)
     answers = dict(work(held_out_answers, ((patient, features[trial.recipe], trial) for trial in members)))
-    return best_ensemble(members, [answers[trial] for trial in members], search.pool.y, by, _units(search.pool))
+    pool, in_order = search.pool, [answers[trial] for trial in members]
+    return best_ensemble(members, in_order, pool.y, by, _units(pool), pool.fold_of)
 
 
 def _units(pool: Pool) -> Units:

@@ -230,6 +230,7 @@ def test_a_trial_scores_what_a_comparison_in_folds_finds(work: Path, tmp_path: P
     found = featstore.sweep(data, "logistic", jobs=1, test_fraction=0.0, runs=tmp_path / "runs", **options)
     row = featstore.compare(data, "logistic", **options).rows[0]
     assert (found.rows[0].accuracy, found.n) == (row.accuracy, row.n)
+    assert found.rows[0].accuracy_ci95 == pytest.approx(row.accuracy_ci95)
     assert found.rows[0].log_loss == pytest.approx(row.log_loss, rel=1e-3)  # the solver of a path starts elsewhere
 
 
