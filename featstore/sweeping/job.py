@@ -94,7 +94,7 @@ def sweep_heads(
         in_time = searching.run(work)
         scores = searching.scores
         if not any(score.is_complete for score in scores.values()):
-            reason = next((s.failed for s in scores.values() if s.failed), "the time was over before one was finished")
+            reason = next(score.failed for score in scores.values() if score.failed)
             raise DataError(f"{manifest.source}: no trial was finished: {reason}")
         if settings.ensemble:
             ensemble = _ensemble(scores, scope, search, features, settings.by, work)
