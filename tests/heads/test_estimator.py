@@ -195,6 +195,12 @@ def test_what_only_a_pickle_could_keep_is_refused_before_training(name: str, rea
         head.save(tmp_path)
 
 
+def test_what_an_ensemble_could_not_keep_of_its_members_is_refused_before_training() -> None:
+    check_saveable("ensemble", {"members": "ridge + sklearn.svm:SVC C=10"})
+    with pytest.raises(UsageError, match="head sklearn.neighbors:KNeighborsClassifier: a run cannot keep it"):
+        check_saveable("ensemble", {"members": "ridge + sklearn.neighbors:KNeighborsClassifier n_neighbors=3"})
+
+
 def test_a_name_imports_nothing_by_itself(tmp_path: Path) -> None:
     """It may come from a run of a stranger."""
     assert settle_head("never:Head") == "never:Head"
