@@ -80,7 +80,7 @@ SPACES: dict[str, Space] = {
     "knn": Space({"neighbours": OneOf((1, 2, 3, 5, 7, 10, 15, 20, 30, 40, 60, 80))}),
     "linear": Space(
         {"rate": Range(1e-5, 1e-1), "weight_decay": Range(1e-3, 10.0)},
-        path={"rate": (3e-4, 3e-3, 1e-4, 1e-3, 1e-2), "weight_decay": (0.0, 3.0, 0.3)},
+        path={"rate": (3e-4, 3e-3, 1e-4, 1e-3, 1e-2), "weight_decay": (0.0, 10.0, 1.0)},
     ),
     "mlp": Space(
         {
