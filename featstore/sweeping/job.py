@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
 # A hundred heads of these take less than a minute. A trial of a network takes as long as twenty of them, and one of
 # `linear-svm` as long as five; trees are slow and behind on features of a base. All of them can be asked for.
-DEFAULT_HEADS: tuple[HeadName, ...] = ("logistic", "ridge", "lda", "rbf-svm", "knn")
+DEFAULT_HEADS: tuple[HeadName, ...] = ("logistic", "ridge", "lda", "linear", "rbf-svm", "knn")
 
 
 @pinned()
