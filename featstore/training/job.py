@@ -186,7 +186,7 @@ def _save(
     use_of_val = use_of_validation(stops=stops, calibrates=fitted.temperature is not None)
     metrics = measure_splits(fitted.probabilities, fitted.pictures, manifest.classes, use_of_val)
     remarks = remarks_on(metrics, remark_on_training(estimator))
-    if estimated is None:
+    if estimated is None and chosen_by is None:  # what chose the head has measured it in folds
         remarks += advise_folds(metrics, prepared.given, command)
 
     def build(folder: Path) -> Run:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from featstore.errors import RunError, UsageError
+from featstore.heads.interface import tell_classes
 from featstore.heads.registry import make_head, stops_on_val
 
 MEMBERS = "logistic C=0.1 + ridge penalty=1 + knn neighbours=3"
@@ -82,3 +83,12 @@ def test_the_validation_split_stops_an_ensemble_if_it_stops_a_member() -> None:
     assert not stops_on_val("ensemble", {"members": MEMBERS})
     assert stops_on_val("ensemble", {"members": f"{MEMBERS} + mlp p=0.3"})
     assert stops_on_val("mlp", {})
+
+
+def test_members_are_told_the_names_of_the_classes() -> None:
+    """Weights of a member may name them, as they may where it is alone."""
+    head = make_head("ensemble", {"members": "linear class_weights=cat=2,dog=1 + ridge"})
+    tell_classes(head, ("cat", "dog"))
+    member, other = head._heads  # type: ignore[attr-defined]
+    assert member._classes == ("cat", "dog")
+    assert not hasattr(other, "_classes")
