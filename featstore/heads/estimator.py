@@ -188,7 +188,7 @@ def check_saveable(name: str, parameters: Mapping[str, Any]) -> None:
         warnings.simplefilter("ignore")
         try:  # training may add objects of other types
             estimator.fit(rng.normal(size=(40, 8)).astype(np.float32), np.arange(40) % 2)
-        except (Exception, SystemExit):  # these rows may not suit it; `save` looks again
+        except (Exception, SystemExit):  # noqa: BLE001  # these rows may not suit it; `save` looks again
             estimator = make_estimator(name, parameters)
     _refuse_untrusted(name, estimator)
 
