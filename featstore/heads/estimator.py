@@ -53,7 +53,7 @@ class FittedEstimator:
         sums = answers.sum(axis=1, keepdims=True)
         if not (np.isfinite(answers).all() and (answers >= 0).all() and np.allclose(sums, 1, atol=1e-3)):
             raise UsageError(f"head {self.name}: expected probabilities that add up to 1 for each image")
-        return answers / sums  # those of float32 add up to 1 but for their rounding
+        return np.asarray(answers / sums)  # those of float32 add up to 1 but for their rounding
 
     def answers(self, X: NDArray[np.float32]) -> NDArray[np.float64]:
         """Return the probabilities as the estimator gives them; raises UsageError if it fails."""
@@ -175,7 +175,7 @@ def code_digest(name: str) -> str:
     Modules that these import are not looked at.
     """
     make = _found(name)
-    modules = {name.partition(":")[0], getattr(make, "__module__", None)}
+    modules = {name.partition(":")[0], str(getattr(make, "__module__", None))}
     files = sorted({file for module in modules if (file := getattr(sys.modules.get(module), "__file__", None))})
     return sha256(b"".join(sha256(Path(file).read_bytes()).digest() for file in files)).hexdigest()
 
