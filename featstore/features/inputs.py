@@ -56,6 +56,8 @@ def settle_images(X: ImagesLike) -> Any:
         X = _column_of_paths(X)
     if hasattr(X, "dtype") and hasattr(X, "shape"):
         X = np.asarray(X)
+        if X.shape[:1] == (0,):
+            raise NotImages(f"{_EXPECTED}, and there are none given")
         if X.dtype.kind not in "OSUT":
             return _array_of_images(X)
         if X.ndim != 1 and X.shape[1:] != (1,):

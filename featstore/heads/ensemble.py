@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from featstore.errors import RunError, UsageError
 from featstore.heads.ensemble_parameters import EnsembleParameters, named_members
-from featstore.heads.interface import Curve, Head, Labelled
+from featstore.heads.interface import Curve, Head, Labelled, tell_classes
 from featstore.heads.registry import check_network, make_head
 from featstore.system.archive import open_archive
 from featstore.system.files import write_whole
@@ -36,6 +36,11 @@ class EnsembleHead(EnsembleParameters):
     def __post_init__(self) -> None:
         super().__post_init__()
         self._heads = _make_members(self.settings())
+
+    def name_classes(self, names: tuple[str, ...]) -> None:
+        """Tell each member the names of the classes, as it would be told alone."""
+        for head in self._heads:
+            tell_classes(head, names)
 
     def fit(
         self,

@@ -306,6 +306,11 @@ def check_saveable(name: str, parameters: Mapping[str, Any]) -> None:
             import_module(_ESTIMATOR.module).check_saveable(head, own)
 
 
+def code_of(name: str) -> str | None:
+    """Return a digest of the code of an estimator outside of the table; None for a head of the table."""
+    return import_module(_ESTIMATOR.module).code_digest(name) if is_own(name) else None
+
+
 def settle_head(name: str) -> HeadName:
     """Return the head that `name` spells; raises UsageError if there is none.
 
