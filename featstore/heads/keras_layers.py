@@ -35,15 +35,21 @@ def batch_norm() -> Any:
 
 
 def input_layers(rows: NDArray[np.float32], scaling: str) -> list[Any]:
+    """Return the first layers of a network on rows such as `rows`: the input, and those of `flat_layers`."""
+    from keras import Input
+
+    return [Input(rows.shape[1:]), *flat_layers(rows, scaling)]
+
+
+def flat_layers(rows: NDArray[np.float32], scaling: str) -> list[Any]:
     """Return the layers that flatten rows such as `rows`, and scale each feature by its mean and deviation there.
 
     A feature that does not vary keeps its scale. Normalization of Keras would do the same with very small deviations.
     """
-    from keras import Input, layers
+    from keras import layers
 
-    flatten = [Input(rows.shape[1:]), layers.Flatten()]
     if scaling == "none":
-        return flatten
+        return [layers.Flatten()]
     flat = rows.reshape(len(rows), -1)
     mean = flat.mean(axis=0, dtype=np.float64)
     squares = np.zeros_like(mean)
@@ -51,4 +57,4 @@ def input_layers(rows: NDArray[np.float32], scaling: str) -> list[Any]:
         squares += np.square(flat[start : start + _BLOCK] - mean).sum(axis=0)
     deviation = np.sqrt(squares / len(flat))
     deviation[deviation == 0] = 1
-    return [*flatten, layers.Rescaling((1 / deviation).tolist(), (-mean / deviation).tolist())]
+    return [layers.Flatten(), layers.Rescaling((1 / deviation).tolist(), (-mean / deviation).tolist())]
