@@ -30,6 +30,7 @@ class EnsembleHead(EnsembleParameters):
     NAME: ClassVar[str] = "ensemble"
 
     _heads: list[Head] = field(default_factory=list, init=False, repr=False)
+    _is_trained: bool = field(default=False, init=False, repr=False)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -46,6 +47,7 @@ class EnsembleHead(EnsembleParameters):
     ) -> None:
         for head in self._heads:
             head.fit(X, y, validation, seed, on_step, groups)
+        self._is_trained = True
 
     def predict_proba(self, X: NDArray[np.float32]) -> NDArray[np.float64]:
         return np.asarray(np.mean([head.predict_proba(X) for head in self._heads], axis=0))
@@ -64,7 +66,8 @@ class EnsembleHead(EnsembleParameters):
 
     @property
     def is_trained(self) -> bool:
-        return all(head.is_trained for head in self._heads)
+        """Whether all members are trained to their end: with a part of a member it would be another ensemble."""
+        return self._is_trained
 
     def network(self, shape: tuple[int, ...]) -> Any:
         check_network(self.NAME)
@@ -91,6 +94,7 @@ class EnsembleHead(EnsembleParameters):
                     path = Path(place) / f"head{Path(name).suffix}"
                     path.write_bytes(archive.read(name))
                     head.load(path)
+            self._is_trained = True
         except (OSError, zipfile.BadZipFile, NotImplementedError) as error:
             raise RunError(f"{file}: not a head that can be trusted: {' '.join(str(error).split())}") from error
 

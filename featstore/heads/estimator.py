@@ -75,7 +75,7 @@ class EstimatorHead(Baseline):
             if folds := rows.folds(_FOLDS):
                 held_out = HeldOut(folds, rows.y, of_fold)
                 temperature = choose("folds", [_FOLDS], held_out.scores, held_out.truth, on_step).temperature
-            self._selected = {"temperature": temperature}
+            self._selected = {"fold_temperature": temperature}
         fitted = FittedEstimator(self._fitted_to(rows.X, rows.y, rows.seed), rows.X.shape[1], temperature)
         self._check_answers(fitted, rows)
         return fitted

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from featstore.system.progress import Progress
 
 _FLATTERED = {
+    "choosing": "chose it among others, which flatters it",
     "stopping": "decided when its training ended, which flatters it",
     "calibrating": "chose its temperature, which flatters its log loss",
 }

@@ -118,18 +118,22 @@ def score_task(
 
 
 @pinned()
-def held_out_answers(search: Search, features: PoolFeatures, trial: Trial) -> tuple[Trial, NDArray[np.float64]]:
-    """Return the probabilities (n, classes) of a trial for each image when it was held out; raises FeatstoreError."""
-    found: NDArray[np.float64] | None = None
-    for fold in search.pool.folds:
-        for _, answer in _answers(search, [trial], features.of_fold(search.pool, fold, search.train_on)):
-            if isinstance(answer, FeatstoreError):
-                raise answer
-            if found is None:
-                found = np.zeros((len(search.pool.y), answer.shape[1]))
-            found[fold.held_out] = answer
-    assert found is not None
-    return trial, found
+def means_of_fold(
+    search: Search, features: PoolFeatures, trials: Sequence[Trial], number: int
+) -> tuple[int, list[NDArray[np.float64]]]:
+    """Return the number of a fold, and what the first one, the first two and more of `trials` answer there together.
+
+    These are the probabilities (held out, classes) of the head `ensemble`: its temperature is that of the mean. Raises
+    FeatstoreError.
+    """
+    rows = features.of_fold(search.pool, search.pool.folds[number], search.train_on)
+    members = [_train(search, trial, rows) for trial in trials]
+    sizes = range(1, len(members) + 1)
+    return number, [_predicted(search, rows, partial(_mean_answers, members[:size])) for size in sizes]
+
+
+def _mean_answers(members: Sequence[Predict], X: NDArray[np.float32]) -> NDArray[np.float64]:
+    return np.asarray(np.mean([predict(X) for predict in members], axis=0))
 
 
 def _answers(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
@@ -120,7 +121,13 @@ class Searching:
         # A path of which the journal has a part is solved again: its heads start from one another.
         left = [task for task in tasks if not all(trial in known for trial in task)]
         self.scores |= {trial: known[trial] for task in tasks if task not in left for trial in task}
-        for found in work(score_task, ((self._search, self._features[task[0].recipe], task, leader) for task in left)):
+        # The very first is finished whatever the time, so that there is something to save.
+        patient = self._search._replace(deadline=math.inf)
+        first = left[0] if left and not self.scores else None
+        calls = (
+            (patient if task is first else self._search, self._features[task[0].recipe], task, leader) for task in left
+        )
+        for found in work(score_task, calls):
             self._journal.add(found)
             for trial, score in found.items():
                 self.scores[trial] = score

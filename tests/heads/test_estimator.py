@@ -99,7 +99,7 @@ def test_any_estimator_is_a_head(name: str, classes: int) -> None:
     assert probabilities.shape == (60, classes)
     assert probabilities.sum(axis=1) == pytest.approx(1)
     assert (probabilities.argmax(axis=1) == y).mean() > (0.3 if name == "mine:Plain" else 0.8)
-    assert set(head.selected()) == ({"temperature"} if name in ("mine:Centres", "sklearn.svm:SVC") else set())
+    assert set(head.selected()) == ({"fold_temperature"} if name in ("mine:Centres", "sklearn.svm:SVC") else set())
 
 
 def test_a_temperature_changes_no_answer() -> None:

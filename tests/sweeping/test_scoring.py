@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from featstore.evaluation.temperature import choose_temperature, scale
 from featstore.heads.registry import make_head
 from featstore.sweeping import scoring
 from featstore.sweeping.paths import PATHS
 from featstore.sweeping.pool import Fold, Pool, PoolFeatures
-from featstore.sweeping.scoring import Search, score_task
+from featstore.sweeping.scoring import Search, means_of_fold, score_task
 from featstore.sweeping.space import SPACES
 from featstore.sweeping.trials import Trial
 
@@ -120,3 +121,20 @@ def test_views_are_used_as_train_head_uses_them() -> None:
     assert plain.held_out.shape == (N // 4, 2, WIDTH)
     assert plain.validation is not None
     assert plain.validation[0].shape == (N // 4, WIDTH)
+
+
+def test_an_ensemble_is_scored_as_the_head_that_is_saved() -> None:
+    """Its temperature is that of the mean of its members, which is not the mean of their own temperatures."""
+    search, features = make_search(calibrate=True), make_features(signal=2.0)
+    trials = [Trial(0, "logistic", (("C", 10.0),)), Trial(0, "ridge", (("penalty", 1.0),))]
+    rows = features.of_fold(search.pool, search.pool.folds[1], None)
+    number, (first, both) = means_of_fold(search, features, trials, 1)
+    for found, name, parameters in (
+        (first, "logistic", {"C": 10.0}),
+        (both, "ensemble", {"members": "logistic C=10 + ridge penalty=1"}),
+    ):
+        head = make_head(name, parameters)
+        head.fit(rows.train.X, rows.train.y, rows.validation, 0)
+        temperature = choose_temperature(head.predict_proba(rows.val[:, 0]), rows.val_y)
+        np.testing.assert_array_equal(found, scale(head.predict_proba(rows.held_out[:, 0]), temperature))
+    assert number == 1
