@@ -128,8 +128,9 @@ HEADS: dict[HeadName, HeadEntry] = {
         "featstore.heads.bn_dropout",
         "BnDropoutHead",
         BnDropoutParameters,
-        layers="max-pooling of a map, flatten, twice (dropout p/2, dense, BatchNormalization), dropout p, output",
-        source="fast.ai, get_bn_layers(p)",
+        layers="max-pooling of a map, flatten, standard scaling, twice (dropout p/2, dense, BatchNormalization), "
+        "dropout p, output",
+        source="fast.ai, get_bn_layers(p), which does not scale",
     ),
     "vgg-fc": HeadEntry(
         "featstore.heads.vgg_fc",
