@@ -8,8 +8,8 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from featstore.heads.keras_head import NORMALIZED, KerasHead
-from featstore.heads.keras_layers import batch_norm, output_layer
+from featstore.heads.keras_head import NORMALIZED, SCALED, KerasHead
+from featstore.heads.keras_layers import batch_norm, input_layers, output_layer
 from featstore.heads.keras_parameters import FcBnParameters
 
 
@@ -17,14 +17,15 @@ from featstore.heads.keras_parameters import FcBnParameters
 class FcBnHead(FcBnParameters, KerasHead):
     """Flatten, dropout p, dense + BN, dropout p, dense + BN, dropout p, and a sigmoid or softmax.
 
-    Its input is the whole map, as for `vgg-fc`: no pooling comes before the dense layers, unlike in `bn-dropout`.
+    Its input is the whole map, as for `vgg-fc`: no pooling comes before the dense layers, unlike in `bn-dropout`. The
+    posts do not scale it.
     """
 
     NAME: ClassVar[str] = "fc-bn"
-    SAVED_CLASSES: ClassVar[frozenset[str]] = NORMALIZED
+    SAVED_CLASSES: ClassVar[frozenset[str]] = NORMALIZED | SCALED
 
     def build(self, rows: NDArray[np.float32], classes: int) -> Any:
-        from keras import Input, Sequential, layers
+        from keras import Sequential, layers
 
         body: list[Any] = []
         for _ in range(2):
@@ -34,4 +35,4 @@ class FcBnHead(FcBnParameters, KerasHead):
                 batch_norm(),
             ]
         last = output_layer(classes)
-        return Sequential([Input(rows.shape[1:]), layers.Flatten(), *body, layers.Dropout(self.p), last])
+        return Sequential([*input_layers(rows, self.scaling), *body, layers.Dropout(self.p), last])

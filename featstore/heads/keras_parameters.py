@@ -139,12 +139,14 @@ class VggFcParameters(KerasParameters):
     """Parameters of the head `vgg-fc`.
 
     Attributes:
+        scaling: Scaling of each feature by its mean and deviation on the training rows, or none.
         p: Dropout rate before the output.
         units: Width of the dense layer.
         activation: Activation of the dense layer.
     """
 
     rate: Rate = 1e-4
+    scaling: Scaling = "none"
     p: Share = 0.5
     units: Count = 256
     activation: Activation = "relu"
@@ -155,11 +157,13 @@ class FcBnParameters(BatchNormParameters):
     """Parameters of the head `fc-bn`.
 
     Attributes:
+        scaling: Scaling of each feature by its mean and deviation on the training rows, or none.
         p: Dropout rate before each dense layer and before the output.
         units: Width of each dense layer.
         activation: Activation of each dense layer.
     """
 
+    scaling: Scaling = "none"
     p: Share = 0.8
     units: Count = 256
     activation: Activation = "relu"

@@ -136,7 +136,7 @@ HEADS: dict[HeadName, HeadEntry] = {
         "featstore.heads.vgg_fc",
         "VggFcHead",
         VggFcParameters,
-        layers="flatten of the whole map, dense, dropout p, output",
+        layers="flatten of the whole map, scaling where it is asked for, dense, dropout p, output",
         source=f"{_POST}: its top model for VGG16",
         pool="none",
     ),
@@ -144,7 +144,8 @@ HEADS: dict[HeadName, HeadEntry] = {
         "featstore.heads.fc_bn",
         "FcBnHead",
         FcBnParameters,
-        layers="flatten of the whole map, twice (dropout p, dense, BatchNormalization), dropout p, output",
+        layers="flatten of the whole map, scaling where it is asked for, twice (dropout p, dense, BatchNormalization), "
+        "dropout p, output",
         source="blog posts on VGG16 in Keras",
         pool="none",
     ),

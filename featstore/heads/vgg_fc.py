@@ -8,8 +8,8 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from featstore.heads.keras_head import DENSE, KerasHead
-from featstore.heads.keras_layers import output_layer
+from featstore.heads.keras_head import SCALED, KerasHead
+from featstore.heads.keras_layers import input_layers, output_layer
 from featstore.heads.keras_parameters import VggFcParameters
 
 
@@ -18,19 +18,18 @@ class VggFcHead(VggFcParameters, KerasHead):
     """Flatten, dense `units`, dropout p; one sigmoid for two classes, softmax for more.
 
     It is the top model of "Building powerful image classification models using very little data" (Keras blog, 2016).
-    Its input is the whole map, not the average.
+    Its input is the whole map, not the average; the post does not scale it.
     """
 
     NAME: ClassVar[str] = "vgg-fc"
-    SAVED_CLASSES: ClassVar[frozenset[str]] = DENSE
+    SAVED_CLASSES: ClassVar[frozenset[str]] = SCALED
 
     def build(self, rows: NDArray[np.float32], classes: int) -> Any:
-        from keras import Input, Sequential, layers
+        from keras import Sequential, layers
 
         return Sequential(
             [
-                Input(rows.shape[1:]),
-                layers.Flatten(),
+                *input_layers(rows, self.scaling),
                 layers.Dense(self.units, activation=self.activation),
                 layers.Dropout(self.p),
                 output_layer(classes),

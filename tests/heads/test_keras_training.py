@@ -114,6 +114,7 @@ def test_the_monitor_chooses_the_epoch() -> None:
     assert head.selected()["best_epoch"] == 1 + ranks.index(max(ranks))
 
 
+STANDARD = {"scaling": "standard"}
 OBJECTIVES = [{"label_smoothing": 0.3}, {"class_weights": "balanced"}, {"class_weights": {"0": 5.0}}, {"mixup": 0.4}]
 
 
@@ -138,13 +139,16 @@ def test_names_of_classes_are_those_of_the_data() -> None:
     assert np.array_equal(head.predict_proba(X), by_number.predict_proba(X))
 
 
-def test_a_scaled_head_scales_as_scikit_learn_does() -> None:
+@pytest.mark.parametrize(
+    ("name", "asked_for"), [("linear", {}), ("bn-dropout", {}), ("vgg-fc", STANDARD), ("fc-bn", STANDARD)]
+)
+def test_a_scaled_head_scales_as_scikit_learn_does(name: str, asked_for: dict[str, str]) -> None:
     """A feature that does not vary, and one with a large mean, are no trouble."""
     from sklearn.preprocessing import StandardScaler
 
     X, y = rows()
     X[:, 2], X[:, 3] = 7.0, X[:, 3] + 100
-    head: Any = make_head("linear", {"epochs": 1})
+    head: Any = make_head(name, {"epochs": 1, **asked_for})
     head.fit(X, y, None, 0)
     scaled = keras.Sequential(head._model.layers[:2])(X)
     assert np.asarray(scaled) == pytest.approx(StandardScaler().fit_transform(X.astype(float)), abs=1e-4)
