@@ -35,14 +35,20 @@ def batch_norm() -> Any:
 
 
 def input_layers(rows: NDArray[np.float32], scaling: str) -> list[Any]:
-    """Return the layers that flatten rows such as `rows`, and scale each feature by its mean and deviation there."""
-    from keras import Input, layers
+    """Return the first layers of a network on rows such as `rows`: the input, and those of `flat_layers`."""
+    from keras import Input
 
-    flatten = [Input(rows.shape[1:]), layers.Flatten()]
+    return [Input(rows.shape[1:]), *flat_layers(rows, scaling)]
+
+
+def flat_layers(rows: NDArray[np.float32], scaling: str) -> list[Any]:
+    """Return the layers that flatten rows such as `rows`, and scale each feature by its mean and deviation there."""
+    from keras import layers
+
     if scaling == "none":
-        return flatten
+        return [layers.Flatten()]
     mean, deviation = mean_and_deviation(rows.reshape(len(rows), -1))
-    return [*flatten, layers.Rescaling((1 / deviation).tolist(), (-mean / deviation).tolist())]
+    return [layers.Flatten(), layers.Rescaling((1 / deviation).tolist(), (-mean / deviation).tolist())]
 
 
 def mean_and_deviation(flat: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

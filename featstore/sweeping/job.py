@@ -19,7 +19,7 @@ from featstore.extraction.cache import CacheLike
 from featstore.extraction.pipeline import extract_augmented
 from featstore.extraction.plan import Plan
 from featstore.extraction.recipe import Recipe
-from featstore.heads.registry import HeadName, check_saveable
+from featstore.heads.registry import HeadName, check_saveable, code_of
 from featstore.runs.folders import check_name, check_root
 from featstore.sweeping.result import Sweep, SweepRow, findings_of
 from featstore.sweeping.settings import By, SweepSettings
@@ -193,7 +193,7 @@ def _identity(prepared: Prepared, pool: Pool, scope: Scope, head: HeadRecipe, se
         "folds": [[part.tolist() for part in fold] for fold in pool.folds],
         "units": pool.units.tolist(),
         "features": [_keys(plan) for plan in prepared.plans],
-        "heads": [(place, repr(SPACES.get(place[1]))) for place in scope.places],
+        "heads": [(place, repr(SPACES.get(place[1])), code_of(place[1])) for place in scope.places],
         "fixed": {name: dict(some) for name, some in scope.fixed.items()},
         "views": (head.train_on, head.average, head.calibrate),
         "search": (settings.by, settings.seed),
