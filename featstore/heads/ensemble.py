@@ -37,6 +37,10 @@ class EnsembleHead(EnsembleParameters):
         super().__post_init__()
         self._heads = _make_members(self.settings())
 
+    def name_classes(self, names: tuple[str, ...]) -> None:
+        for head in self._heads:
+            head.name_classes(names)
+
     def fit(
         self,
         X: NDArray[np.float32],

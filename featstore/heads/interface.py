@@ -53,6 +53,9 @@ class Classifier(Protocol):
 class Head(Classifier, Protocol):
     """An estimator like those of scikit-learn, a dataclass whose fields are the parameters that a user can set."""
 
+    def name_classes(self, names: tuple[str, ...]) -> None:
+        """Tell the head the names of the classes, in the order of their numbers: a parameter may use them."""
+
     def fit(
         self,
         X: NDArray[np.float32],

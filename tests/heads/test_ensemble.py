@@ -30,6 +30,14 @@ def test_it_is_the_mean_of_heads_that_are_trained_alone() -> None:
     np.testing.assert_array_equal(together.predict_proba(X), np.mean(alone, axis=0))
 
 
+def test_its_members_know_the_names_of_the_classes() -> None:
+    """As a member would alone: the weights of classes are given by their names."""
+    head = make_head("ensemble", {"members": "logistic C=1 + linear epochs=1 class_weights=cat=2,dog=1"})
+    head.name_classes(("cat", "dog", "owl"))
+    head.fit(X, Y, None, 0)
+    assert head.is_trained
+
+
 def test_it_is_saved_and_loaded(tmp_path: Path) -> None:
     trained, loaded = (make_head("ensemble", {"members": MEMBERS}) for _ in range(2))
     trained.fit(X, Y, None, 0)
