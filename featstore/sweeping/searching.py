@@ -147,11 +147,14 @@ class Searching:
 
 
 def _text(value: Any) -> str:
+    """Return a value of a parameter as it can be typed: an ensemble is made again from such texts."""
     if isinstance(value, tuple):
         return ",".join(map(_text, value))
     if isinstance(value, Mapping):
         return ",".join(f"{name}={_text(part)}" for name, part in value.items())
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    if isinstance(value, float) and float(f"{value:g}") == value:
+        return f"{value:g}"
+    return str(value)
 
 
 def _tasks(trials: Sequence[Trial], fixed: Fixed) -> list[list[Trial]]:
