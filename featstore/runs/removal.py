@@ -16,7 +16,7 @@ from featstore.runs.run import FORMAT
 from featstore.system.files import read_regular
 
 RECORD = "run.json"
-_HEADS = ("head.npz", "head.keras", "head.skops", "heads.zip", "trained.keras")
+_HEADS = ("head.npz", "head.keras", "head.skops", "head.zip", "trained.keras")
 _PICTURES = ("curve.png", "reliability.png", "network.png", "network.svg")
 FILES = (*_HEADS, *_PICTURES, "curve.csv", IMAGES, RECORD)  # the record is removed last
 

@@ -13,8 +13,10 @@ from featstore.cli.console import spreadsheet_text
 from helpers.cli import call
 from helpers.photos import draw
 
-_COLUMNS = ["label", "path", "probability", "probabilities", "prediction", "id", "split", "n", "accuracy", "p:path"]
-CLASSES = sorted([*_COLUMNS, "a,b", 'say "x"', "two\nlines", "=1+1", "'=1+1", "'quoted'", "-", "-1"])
+_COLUMNS = ["label", "path", "strength", "probability", "probabilities", "prediction", "id", "split", "n"]
+CLASSES = sorted(
+    [*_COLUMNS, "accuracy", "p:path", "a,b", 'say "x"', "two\nlines", "=1+1", "'=1+1", "'quoted'", "-", "-1"]
+)
 
 
 @pytest.fixture(scope="module")
@@ -61,12 +63,13 @@ def test_predictions_have_one_column_for_each_class(run: str) -> None:
     images = as_json("predict", run, "0-0.png", "5-1.png", "--csv", "out.csv")["predictions"]
     with Path("out.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
-    assert len(rows[0]) == len(CLASSES) + 2
+    assert list(rows[0]) == ["path", "label", "strength", *(f"p:{name}" for name in CLASSES)]
     assert [row["path"] for row in rows] == ["0-0.png", "5-1.png"]
     for row, image in zip(rows, images, strict=True):
         assert list(image["probabilities"]) == CLASSES
         assert {name: float(row[f"p:{name}"]) for name in CLASSES} == image["probabilities"]
         assert row["label"] == spreadsheet_text(image["label"])
+        assert row["strength"] == image["strength"]
         assert image["probability"] == image["probabilities"][image["label"]]
     assert len(call("predict", run, "0-0.png").out.splitlines()) == 2
 

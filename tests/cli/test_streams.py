@@ -86,14 +86,25 @@ def test_notes_never_go_to_standard_output() -> None:
 
 
 OUTPUTS = {  # the options that name a file to write, and the ending of a name that they take
+    ("features", "--out"): ".npz",
+    ("find-lr", "--plot"): ".png",
+    ("learning-curve", "--chart"): ".png",
     ("predict", "--csv"): ".csv",
     ("predict", "--sheet"): ".png",
+    ("evaluate", "--csv"): ".csv",
     ("evaluate", "--confusion"): ".csv",
     ("compare", "--csv"): ".csv",
     ("compare", "--chart"): ".png",
     ("draw", "--output"): ".png",
 }
-OTHER_PATHS = {"--cache", "--runs", "--folder", "--class-index"}
+OTHER_PATHS = {
+    "--cache",
+    "--runs",
+    "--folder",
+    "--class-index",
+    "--journal",
+    "--tensorboard",
+}  # folders, and files that are read
 
 
 def test_no_output_option_is_forgotten() -> None:
@@ -122,11 +133,15 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def with_output(work: Path, command: str, option: str, path: object) -> Done:
     run, photos = work / "runs" / "run", work / "photos"
+    data = (photos, "--model", "pixels", "--size", "8")
     takes = {
         "predict": (run, photos),
         "evaluate": (run, photos),
         "draw": (run,),
-        "compare": (photos, "--model", "pixels", "--size", "8"),
+        "features": data,
+        "compare": data,
+        "learning-curve": data,
+        "find-lr": (*data, "--head", "linear"),
     }
     return call(command, *takes[command], "--cache", "untouched", option, path)
 
