@@ -118,3 +118,9 @@ def test_members_are_told_the_names_of_the_classes() -> None:
     member, other = head._heads  # type: ignore[attr-defined]
     assert member._classes == ("cat", "dog")
     assert not hasattr(other, "_classes")
+
+
+def test_a_parameter_of_a_member_is_given_once() -> None:
+    """The last one would win without a word."""
+    with pytest.raises(UsageError, match="C of logistic is given twice"):
+        make_head("ensemble", {"members": "logistic C=0.1 C=0.2 + ridge"})
