@@ -39,12 +39,12 @@ def featstore(*arguments: object, cwd: Path) -> Callable[[], object]:
     return python(("-m", "featstore", *arguments), cwd)
 
 
-def draw_images(folder: Path, count: int, side: int = 32) -> Path:
+def draw_images(folder: Path, count: int, side: int = 32, seed: int = 0) -> Path:
     """`count` different PNG images of noise in two classes."""
     import numpy as np
     from PIL import Image
 
-    rng = np.random.default_rng(0)
+    rng = np.random.default_rng(seed)
     for kind in ("a", "b"):
         (folder / kind).mkdir(parents=True, exist_ok=True)
     for number in range(count):

@@ -41,7 +41,8 @@ def command(
             "--time",
             metavar="TIME",
             parser=parse_time,
-            help="End the search after this time, as in 90s, 5m or 2h; the winner is then trained. Default: no limit.",
+            help="End the search after this time, as in 90s, 5m or 2h, but not before its first trial; the winner is "
+            "then trained. Default: no limit.",
             show_default=False,
         ),
     ] = None,

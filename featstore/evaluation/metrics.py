@@ -19,7 +19,7 @@ from featstore.evaluation.scores import Scores, measure_scores
 from featstore.evaluation.units import Units
 
 _MOST_CLASSES = 50  # of a confusion matrix in a record: 2,500 numbers
-UsedFor = Literal["training", "partly training", "stopping", "calibrating", "measuring"]
+UsedFor = Literal["training", "partly training", "choosing", "stopping", "calibrating", "measuring"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,8 +45,9 @@ class Metrics:
         confusion: Images of the class of the row that were answered with the class of the column, both in the order of
             the classes; None for more than 50 classes.
         confused: The pairs of classes that were confused most often, ten at most.
-        used_for: What the images were used for: all but `measuring` make figures too good. `stopping` is the choice of
-            the epoch, `calibrating` that of the temperature, which changes no accuracy. None if that is not known.
+        used_for: What the images were used for: all but `measuring` make figures too good. `choosing` is the choice of
+            the head among others, `stopping` that of the epoch, `calibrating` that of the temperature, which changes no
+            accuracy. None if that is not known.
     """
 
     n: int

@@ -62,10 +62,10 @@ class Repeats:
         return _deviation(self.by_seed) if len(self.right) > 1 else None
 
     def effect(self, units: Units) -> float:
-        """Return how many images count as one in the accuracy; see `_effect`."""
+        """Return how many images count as one in the accuracy; see `effect_of_folds`."""
         p = float(self.mean_right.mean())
         of_one = p * (1 - p) * units.design_effect(self.mean_right, 0.0, 1.0)
-        return _effect(self.right, self.fold, of_one)
+        return effect_of_folds(self.right, self.fold, of_one)
 
     def effect_of_draws(self, units: Units) -> float:
         """Return how many images count as one if each seed stands for another training set of the same size.
@@ -85,7 +85,7 @@ class Repeats:
         have the same images to train on. Intervals that took the mean for surer were too short by up to a third.
         """
         squares = float(((self.right - other.right) ** 2).mean())
-        more = units.worth_less(_effect(self.right - other.right, self.fold, squares))
+        more = units.worth_less(effect_of_folds(self.right - other.right, self.fold, squares))
         once = squares if self.by_fold.shape[1] > 1 else None
         return paired_difference(self.mean_right, other.mean_right, more, error, once)
 
@@ -95,7 +95,7 @@ def mean_of(several: Sequence[Repeats]) -> Repeats:
     return Repeats(np.mean([repeats.right for repeats in several], axis=0), several[0].fold)
 
 
-def _effect(values: NDArray[np.float64], fold: NDArray[np.intp], of_one: float) -> float:
+def effect_of_folds(values: NDArray[np.float64], fold: NDArray[np.intp], of_one: float) -> float:
     """Return how many images count as one, since the heads of a cross-validation share their training images.
 
     The means of the heads vary by more than their few images explain if training itself varies. This part of the

@@ -42,7 +42,7 @@ class BoostingHead(BoostingParameters, Baseline):
             numbers = [*range(_EVERY, self.rounds, _EVERY), self.rounds]
             choice = choose("rounds", numbers, held_out.scores, held_out.truth, on_step)
             rounds, temperature, self._curve = choice
-        self._selected = {"rounds": rounds, "temperature": temperature}
+        self._selected = {"rounds": rounds, "fold_temperature": temperature}
         model = self._boost(rows.X, rows.y, rounds, rows.seed)
         trees = list(chain.from_iterable(trees_of_boosting(model)))
         prior: NDArray[np.float64] = model._baseline_prediction.ravel().astype(np.float64)

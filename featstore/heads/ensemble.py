@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import zipfile
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
@@ -13,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featstore.errors import RunError, UsageError
-from featstore.heads.ensemble_parameters import SEPARATOR, EnsembleParameters
-from featstore.heads.interface import Curve, Head, Labelled
+from featstore.heads.ensemble_parameters import EnsembleParameters, named_members
+from featstore.heads.interface import Curve, Head, Labelled, tell_classes
 from featstore.heads.registry import check_network, make_head
 from featstore.system.archive import open_archive
 from featstore.system.files import write_whole
@@ -30,10 +31,16 @@ class EnsembleHead(EnsembleParameters):
     NAME: ClassVar[str] = "ensemble"
 
     _heads: list[Head] = field(default_factory=list, init=False, repr=False)
+    _is_trained: bool = field(default=False, init=False, repr=False)
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._heads = parse_members(self.members)
+        self._heads = _make_members(self.settings())
+
+    def name_classes(self, names: tuple[str, ...]) -> None:
+        """Tell each member the names of the classes, as it would be told alone."""
+        for head in self._heads:
+            tell_classes(head, names)
 
     def fit(
         self,
@@ -46,6 +53,7 @@ class EnsembleHead(EnsembleParameters):
     ) -> None:
         for head in self._heads:
             head.fit(X, y, validation, seed, on_step, groups)
+        self._is_trained = True
 
     def predict_proba(self, X: NDArray[np.float32]) -> NDArray[np.float64]:
         return np.asarray(np.mean([head.predict_proba(X) for head in self._heads], axis=0))
@@ -64,7 +72,8 @@ class EnsembleHead(EnsembleParameters):
 
     @property
     def is_trained(self) -> bool:
-        return all(head.is_trained for head in self._heads)
+        """Whether all members are trained to their end: with a part of a member it would be another ensemble."""
+        return self._is_trained
 
     def network(self, shape: tuple[int, ...]) -> Any:
         check_network(self.NAME)
@@ -91,18 +100,14 @@ class EnsembleHead(EnsembleParameters):
                     path = Path(place) / f"head{Path(name).suffix}"
                     path.write_bytes(archive.read(name))
                     head.load(path)
+            self._is_trained = True
         except (OSError, zipfile.BadZipFile, NotImplementedError) as error:
             raise RunError(f"{file}: not a head that can be trusted: {' '.join(str(error).split())}") from error
 
 
-def parse_members(text: str) -> list[Head]:
-    """Return the untrained heads that `text` names, as in `logistic C=0.1 + ridge penalty=1`; raises UsageError."""
-    heads = []
-    for member in text.split(SEPARATOR):
-        name, *settings = member.split()
-        if name == EnsembleHead.NAME:
-            raise UsageError("an ensemble cannot be a member of an ensemble")
-        if wrong := [word for word in settings if "=" not in word]:
-            raise UsageError(f"head ensemble: members={text!r}: expected KEY=VALUE after {name}, found {wrong[0]!r}")
-        heads.append(make_head(name, dict(word.split("=", 1) for word in settings)))
-    return heads
+def _make_members(parameters: Mapping[str, Any]) -> list[Head]:
+    """Return the untrained members; raises UsageError."""
+    members = named_members(parameters)
+    if any(name == EnsembleHead.NAME for name, _ in members):
+        raise UsageError("an ensemble cannot be a member of an ensemble")
+    return [make_head(name, own) for name, own in members]

@@ -38,7 +38,7 @@ class ForestHead(ForestParameters, Baseline):
         if folds := rows.folds(self.folds):
             held_out = HeldOut(folds, rows.y, of_fold, in_turn=True)
             temperature = choose("trees", [self.trees], held_out.scores, held_out.truth, on_step).temperature
-        self._selected = {"temperature": temperature}
+        self._selected = {"fold_temperature": temperature}
         return replace(self._grow(rows.X, rows.y, rows.seed), temperature=temperature)
 
     def _grow(self, X: NDArray[np.float32], y: NDArray[np.intp], seed: int) -> TreeClassifier:

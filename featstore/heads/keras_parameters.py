@@ -122,11 +122,13 @@ class BnDropoutParameters(BatchNormParameters):
     """Parameters of the head `bn-dropout`.
 
     Attributes:
+        scaling: Scaling of each feature by its mean and deviation on the training rows, or none.
         p: Dropout rate before the output, and half of it before each dense layer.
         units: Width of each dense layer.
         activation: Activation of each dense layer.
     """
 
+    scaling: Scaling = "standard"
     p: Share = 0.5
     units: Count = 128
     activation: Activation = "relu"

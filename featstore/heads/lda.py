@@ -37,7 +37,7 @@ class LdaHead(LdaParameters, LinearBaseline):
         fits = LdaFits(rows, self.folds)
         choice = fits.choose(SHRINKAGES if self.shrinkage is None else (self.shrinkage,), on_step)
         self._curve = choice.curve
-        self._selected = {"shrinkage": choice.value, "temperature": choice.temperature}
+        self._selected = {"shrinkage": choice.value, "fold_temperature": choice.temperature}
         return fits.classifier(choice)
 
 

@@ -48,7 +48,7 @@ class LinearSvmHead(LinearSvmParameters, LinearBaseline):
         scaler = StandardScaler()
         machine = self._machine(C, rows.seed, TOLERANCE).fit(scaler.fit_transform(rows.X), rows.y)
         self._converged = int(np.max(machine.n_iter_)) < self.max_iter
-        self._selected = {"C": C, "temperature": temperature}
+        self._selected = {"C": C, "fold_temperature": temperature}
         weights: NDArray[np.float64] = machine.coef_
         return from_scores(weights, machine.intercept_, scaler.mean_, scaler.scale_, len(rows.X), temperature)
 

@@ -96,7 +96,7 @@ class NaiveBayesHead(NaiveBayesParameters, Baseline):
             grid = SMOOTHINGS if self.smoothing is None else (self.smoothing,)
             choice = choose("smoothing", grid, held_out.scores, held_out.truth, on_step)
             smoothing, temperature, self._curve = choice
-        self._selected = {"smoothing": smoothing, "temperature": temperature}
+        self._selected = {"smoothing": smoothing, "fold_temperature": temperature}
         return _describe(rows.X, rows.y, smoothing, temperature)
 
 

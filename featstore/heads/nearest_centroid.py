@@ -44,7 +44,7 @@ class NearestCentroidHead(NearestCentroidParameters, LinearBaseline):
             temperature = choose("folds", [len(folds)], held_out.scores, held_out.truth, on_step).temperature
         scaler = StandardScaler()
         weights, intercept = _centroids(scaler.fit_transform(rows.X), rows.y)
-        self._selected = {"temperature": temperature}
+        self._selected = {"fold_temperature": temperature}
         if len(weights) == 2:
             weights, intercept = np.diff(weights, axis=0), np.diff(intercept)
         return from_scores(weights, intercept, scaler.mean_, scaler.scale_, len(rows.X), temperature)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from featstore.heads.keras_head import KerasHead
 from featstore.system.progress import OnStep
+from featstore.system.tensorflow_loader import load_tensorflow
 
 LOWEST, HIGHEST, STEPS = 1e-6, 10.0, 210  # 30 steps for each power of ten
 _DIVERGED = 4.0  # times the smallest loss: the test ends there, as in fast.ai
@@ -37,6 +38,7 @@ def run_range_test(
     head: KerasHead, X: NDArray[np.float32], y: NDArray[np.intp], seed: int, on_step: OnStep | None = None
 ) -> RateRange:
     """Train a new network of `head` while the rate grows by the same factor in each step, until its loss diverges."""
+    load_tensorflow()  # with the settings of featstore, which an import of Keras alone would not have
     from keras.optimizers.schedules import ExponentialDecay
 
     rates, losses = np.geomspace(LOWEST, HIGHEST, STEPS), list[float]()

@@ -101,7 +101,7 @@ class RbfSvmHead(RbfSvmParameters, Baseline):
         machine = _Machine(scaler.fit_transform(rows.X), rows.y, self.gamma)
         weights, intercept = machine.solve(C)
         used = np.flatnonzero(np.abs(weights).sum(axis=1))
-        self._selected = {"C": C, "gamma": machine.gamma, "temperature": temperature}
+        self._selected = {"C": C, "gamma": machine.gamma, "fold_temperature": temperature}
         return KernelClassifier(
             scaler.mean_, scaler.scale_, machine.X[used], weights[used], intercept, machine.gamma, temperature
         )

@@ -36,7 +36,7 @@ class RidgeHead(RidgeParameters, LinearBaseline):
         fits = RidgeFits(rows)
         choice = fits.choose(PENALTIES if self.penalty is None else (self.penalty,), on_step)
         self._curve = choice.curve
-        self._selected = {"penalty": choice.value, "temperature": choice.temperature}
+        self._selected = {"penalty": choice.value, "fold_temperature": choice.temperature}
         return fits.classifier(choice)
 
 

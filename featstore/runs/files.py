@@ -11,12 +11,13 @@ import io
 import json
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from featstore.datasets.manifest import SPLITS
 from featstore.errors import FeatstoreError, RunError, StoreError
 from featstore.evaluation.remarks import judged_split
 from featstore.plots.curve import draw_curve
@@ -33,6 +34,7 @@ from featstore.system.records import read_record
 
 if TYPE_CHECKING:
     from featstore.datasets.manifest import Picture
+    from featstore.evaluation.metrics import Metrics
     from featstore.heads.interface import Curve
 
 IMAGES = "images.csv"
@@ -169,7 +171,13 @@ def _from_content(folder: Path, content: dict[str, Any]) -> Run:
         raise ValueError("conformal: expected rising numbers from 0 to 1")
     for name in run.classes:
         os.fsencode(name)  # raises for text that cannot be the name of a folder, or be printed
-    return _with_places(run)
+    return _with_places(replace(run, metrics=_in_order(run.metrics)))
+
+
+def _in_order(metrics: Mapping[str, Metrics]) -> dict[str, Metrics]:
+    """Return the metrics as training gave them, in the order of the splits: the keys of a JSON file are sorted."""
+    places = {split: place for place, split in enumerate(SPLITS)}
+    return {split: metrics[split] for split in sorted(metrics, key=lambda split: places.get(split, len(SPLITS)))}
 
 
 def _with_places(run: Run) -> Run:

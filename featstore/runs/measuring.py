@@ -41,8 +41,10 @@ def measure_splits(
     return metrics
 
 
-def use_of_validation(*, stops: bool, calibrates: bool) -> UsedFor:
-    """Return what a training used its validation split for: to stop, to choose a temperature, or for neither."""
+def use_of_validation(*, chooses: bool, stops: bool, calibrates: bool) -> UsedFor:
+    """Return the use of a validation split that flatters most: a choice of the head, of the epoch, or none of these."""
+    if chooses:
+        return "choosing"
     return "stopping" if stops else "calibrating" if calibrates else "measuring"
 
 

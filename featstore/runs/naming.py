@@ -61,7 +61,9 @@ def _features(run: Run) -> Iterator[str]:
 
 def _training(run: Run, usual: Mapping[str, Any]) -> Iterator[str]:
     """Yield in what the training differs from the default; `usual` are the parameters of the head."""
-    yield from (f"{name}{_number(value)}" for name, value in run.parameters.items() if value != usual.get(name))
+    words = {name: _text(value) for name, value in run.parameters.items()}  # in JSON a tuple became a list
+    changed = sorted(name for name, word in words.items() if word != _text(usual.get(name)))  # as run.json has them
+    yield from (f"{name}{words[name]}" for name in changed)
     if run.train_on == "all" and not run.recipes[0].views.startswith("augment"):
         yield "all-views"
     if run.average != "probabilities":
@@ -78,5 +80,9 @@ def _short(words: Iterator[str]) -> list[str]:
     return [hashlib.sha256("-".join(clean).encode()).hexdigest()[:8]]
 
 
-def _number(value: Any) -> str:
+def _text(value: Any) -> str:
+    if isinstance(value, (tuple, list)):
+        return "+".join(map(_text, value))
+    if isinstance(value, Mapping):
+        return "+".join(f"{name}{_text(part)}" for name, part in value.items())
     return f"{value:g}" if isinstance(value, float) else str(value)

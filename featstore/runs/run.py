@@ -60,6 +60,7 @@ class Run(Shown):
         cache: Folder of the features when the run was made; None if it was not recorded.
         date: Date and time when the run was saved, in UTC as in ISO 8601; None if it was not recorded.
         command: The command line that made the run; None if a program did.
+        chosen_by: How a search chose the head, by its training and validation images; None if there was none.
         interrupted: Whether the training was interrupted, so that the run is the best of the epochs until then.
         fractions: Shares for `val` and `test`, used where the data set has no such splits.
         fine_tuning: Record of the fine-tuning; None for a head.
@@ -92,6 +93,7 @@ class Run(Shown):
     cache: Path | None = None
     date: str | None = None
     command: str | None = None
+    chosen_by: str | None = None
     interrupted: bool = False
     fine_tuning: FineTuning | None = None
     temperature: float | None = None
@@ -114,7 +116,8 @@ class Run(Shown):
     def use_of_val(self) -> UsedFor:
         """What the training used its validation split for."""
         stops = self.fine_tuning is not None or stops_on_val(self.head, self.parameters)
-        return use_of_validation(stops=stops, calibrates=self.temperature is not None)
+        chooses = self.chosen_by is not None
+        return use_of_validation(chooses=chooses, stops=stops, calibrates=self.temperature is not None)
 
     @pinned()
     def load_head(self) -> Classifier:

@@ -49,20 +49,23 @@ def candidates(best_first: Sequence[Trial]) -> list[Trial]:
 
 def best_ensemble(
     members: Sequence[Trial],
-    probabilities: Sequence[NDArray[np.float64]],
+    means: NDArray[np.float64],
     truth: NDArray[np.intp],
     by: By,
     units: Units,
+    fold: NDArray[np.intp],
 ) -> Ensemble:
     """Return the best mean of the first two, three and more of `members`, which are in the order of their merit.
 
-    probabilities: of each member, (n, classes), for images when they were held out. truth: (n,) their classes.
+    means: (members, n, classes) probabilities of n images when they were held out: those of the first member alone, of
+    the first two together, and so on. truth: (n,) their classes.
+    fold: (n,) the folds that held them out.
     """
-    alone = score_of(probabilities[0], truth).values(by)
+    alone = score_of(means[0], truth).values(by)
     found = []
     for size in range(2, len(members) + 1):
-        score = score_of(np.mean(probabilities[:size], axis=0), truth)
-        gain = difference(score.values(by), alone, by, units, ERROR / (len(members) - 1))
+        score = score_of(means[size - 1], truth)
+        gain = difference(score.values(by), alone, by, units, fold, ERROR / (len(members) - 1))
         found.append(Ensemble(tuple(members[:size]), score, gain))
     return min(found, key=lambda ensemble: ensemble.score.mean(by))
 

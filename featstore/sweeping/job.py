@@ -19,7 +19,7 @@ from featstore.extraction.cache import CacheLike
 from featstore.extraction.pipeline import extract_augmented
 from featstore.extraction.plan import Plan
 from featstore.extraction.recipe import Recipe
-from featstore.heads.registry import HeadName, check_saveable
+from featstore.heads.registry import HeadName, check_saveable, code_of
 from featstore.runs.folders import check_name, check_root
 from featstore.sweeping.result import Sweep, SweepRow, findings_of
 from featstore.sweeping.settings import By, SweepSettings
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
 # A hundred heads of these take less than a minute. A trial of a network takes as long as twenty of them, and one of
 # `linear-svm` as long as five; trees are slow and behind on features of a base. All of them can be asked for.
-DEFAULT_HEADS: tuple[HeadName, ...] = ("logistic", "ridge", "lda", "rbf-svm", "knn")
+DEFAULT_HEADS: tuple[HeadName, ...] = ("logistic", "ridge", "lda", "linear", "rbf-svm", "knn")
 
 
 @pinned()
@@ -94,7 +94,7 @@ def sweep_heads(
         in_time = searching.run(work)
         scores = searching.scores
         if not any(score.is_complete for score in scores.values()):
-            reason = next((s.failed for s in scores.values() if s.failed), "the time was over before one was finished")
+            reason = next(score.failed for score in scores.values() if score.failed)
             raise DataError(f"{manifest.source}: no trial was finished: {reason}")
         if settings.ensemble:
             ensemble = _ensemble(scores, scope, search, features, settings.by, work)
@@ -193,7 +193,7 @@ def _identity(prepared: Prepared, pool: Pool, scope: Scope, head: HeadRecipe, se
         "folds": [[part.tolist() for part in fold] for fold in pool.folds],
         "units": pool.units.tolist(),
         "features": [_keys(plan) for plan in prepared.plans],
-        "heads": [(place, repr(SPACES.get(place[1]))) for place in scope.places],
+        "heads": [(place, repr(SPACES.get(place[1])), code_of(place[1])) for place in scope.places],
         "fixed": {name: dict(some) for name, some in scope.fixed.items()},
         "views": (head.train_on, head.average, head.calibrate),
         "search": (settings.by, settings.seed),
@@ -225,7 +225,7 @@ def _rows(scores: Mapping[Trial, Score], scope: Scope, pool: Pool, by: By) -> li
             is_tied=found.is_tied,
             seconds=found.score.seconds,
         )
-        for found in stand(scores, by, _units(pool))
+        for found in stand(scores, by, _units(pool), pool.fold_of)
     ]
 
 
@@ -238,16 +238,21 @@ def _ensemble(
     work: Map[Any],
 ) -> Ensemble | None:
     """Return the best ensemble of the best trials; None where all trials are of one head."""
+    import numpy as np
+
     from featstore.sweeping.ensemble import best_ensemble, candidates
-    from featstore.sweeping.scoring import held_out_answers
+    from featstore.sweeping.scoring import means_of_fold
     from featstore.sweeping.standing import order
 
     members = candidates([trial for trial in order(scores, by) if _can_be_kept(trial.head, scope.fixed)])
     if len(members) < 2:
         return None
-    patient = search._replace(deadline=math.inf)
-    answers = dict(work(held_out_answers, ((patient, features[trial.recipe], trial) for trial in members)))
-    return best_ensemble(members, [answers[trial] for trial in members], search.pool.y, by, _units(search.pool))
+    patient, of_members, pool = search._replace(deadline=math.inf), features[members[0].recipe], search.pool
+    means = np.empty((len(members), len(pool.y), len(pool.classes)))
+    tasks = ((patient, of_members, members, number) for number in range(len(pool.folds)))
+    for number, answers in work(means_of_fold, tasks):
+        means[:, pool.folds[number].held_out] = answers
+    return best_ensemble(members, means, pool.y, by, _units(pool), pool.fold_of)
 
 
 def _units(pool: Pool) -> Units:

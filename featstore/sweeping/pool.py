@@ -55,6 +55,14 @@ class Pool:
         y, units = classes_of(pictures, manifest.classes), np.array(unit_names(pictures))
         return cls(pictures, manifest.classes, y, units, parts)
 
+    @property
+    def fold_of(self) -> NDArray[np.intp]:
+        """The number (n,) of the fold that holds out each image, from 0."""
+        numbers = np.zeros(len(self.y), np.intp)
+        for number, fold in enumerate(self.folds):
+            numbers[fold.held_out] = number
+        return numbers
+
     def without_pictures(self) -> Pool:
         """Return what a worker needs of it."""
         return Pool((), self.classes, self.y, self.units, self.folds)

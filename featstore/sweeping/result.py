@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from featstore.sweeping.searching import Scope
 
 SHOWN = 6  # of the best trials in the table, which then has the best of each other head; --json has all
+_WORTH_NAMING = 1.0  # seconds of training that a cheaper head saves
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -175,7 +176,7 @@ def findings_of(
     if len(rows) > 1:
         sentences.append(f"{len(tied)} of {len(rows) - 1} other finished trials are not significantly different")
     cheapest = min(tied, key=lambda row: row.seconds, default=best)
-    if cheapest.seconds < best.seconds / 2:
+    if cheapest.seconds < best.seconds / 2 and best.seconds - cheapest.seconds >= _WORTH_NAMING:
         sentences.append(
             f"the cheapest of these is {cheapest.name}, in {cheapest.seconds:.1f} s of training instead of "
             f"{best.seconds:.1f} s"

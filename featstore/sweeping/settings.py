@@ -17,7 +17,8 @@ class SweepSettings:
 
     Attributes:
         trials: Most heads that are tried, each with parameters of its own.
-        time: Seconds after which the search ends; the winner is then trained. None: no limit.
+        time: Seconds after which the search ends, but not before its first trial; the winner is then trained.
+            None: no limit.
         by: What the winner is the best in, by cross-validation.
         folds: Folds of the cross-validation over all images but those of the test split.
         ensemble: Save the mean of the best heads instead of the best one, if it is better beyond noise.

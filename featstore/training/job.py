@@ -78,7 +78,8 @@ def train(
     is trained on the splits in any case.
 
     name: that of the run's folder. tensorboard: folder of logs that TensorBoard shows. command: the command line that
-    the run records. chosen_by: how the head was chosen, as a remark that comes first.
+    the run records. chosen_by: how the head was chosen by images of the training and validation splits, which the run
+    records, and has as its first remark.
     """
     from featstore.heads.registry import check_saveable, entry_of, make_head
 
@@ -183,10 +184,12 @@ def _save(
 
     manifest, estimator = prepared.manifest, fitted.estimator
     stops = stops_on_val(head.head, head.parameters)
-    use_of_val = use_of_validation(stops=stops, calibrates=fitted.temperature is not None)
+    use_of_val = use_of_validation(
+        chooses=chosen_by is not None, stops=stops, calibrates=fitted.temperature is not None
+    )
     metrics = measure_splits(fitted.probabilities, fitted.pictures, manifest.classes, use_of_val)
     remarks = remarks_on(metrics, remark_on_training(estimator))
-    if estimated is None:
+    if estimated is None and chosen_by is None:  # what chose the head has measured it in folds
         remarks += advise_folds(metrics, prepared.given, command)
 
     def build(folder: Path) -> Run:
@@ -208,6 +211,7 @@ def _save(
             cache=prepared.cache.folder.absolute(),
             date=utc_now(),
             command=command,
+            chosen_by=chosen_by,
             interrupted=interrupted,
             temperature=fitted.temperature,
             conformal=scores_for(fitted.probabilities, fitted.pictures, manifest.classes),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ from featstore.errors import UsageError, param
 from featstore.extraction.assumptions import tell_assumptions
 from featstore.extraction.cache import CacheLike
 from featstore.extraction.recipe import Recipe
+from featstore.heads.keras_parameters import KerasParameters
 from featstore.heads.registry import HEADS, make_head
 from featstore.plots.files import kind_of
 from featstore.system.files import write_whole
@@ -126,10 +127,10 @@ def find_rate(
 
 def check_has_rate(head: HeadRecipe) -> None:
     """Raise UsageError for a head that has no learning rate, and for parameters that a range test does not use."""
-    with_rate = [name for name, entry in HEADS.items() if any(f.name == "rate" for f in fields(entry.parameters))]
-    if head.head not in with_rate:
+    in_steps = [name for name, entry in HEADS.items() if issubclass(entry.parameters, KerasParameters)]
+    if head.head not in in_steps:
         raise UsageError(
-            f"head {head.head}: has no learning rate, as it is not trained in steps; use one of {', '.join(with_rate)}"
+            f"head {head.head}: has no learning rate, as it is not trained in steps; use one of {', '.join(in_steps)}"
         )
     idle = [name for name in _WITHOUT_EFFECT if name in head.parameters]
     if idle:

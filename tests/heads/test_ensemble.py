@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from featstore.errors import RunError, UsageError
+from featstore.heads.interface import tell_classes
+from featstore.heads.knn import KnnHead
 from featstore.heads.registry import make_head, stops_on_val
 
 MEMBERS = "logistic C=0.1 + ridge penalty=1 + knn neighbours=3"
@@ -82,3 +85,29 @@ def test_the_validation_split_stops_an_ensemble_if_it_stops_a_member() -> None:
     assert not stops_on_val("ensemble", {"members": MEMBERS})
     assert stops_on_val("ensemble", {"members": f"{MEMBERS} + mlp p=0.3"})
     assert stops_on_val("mlp", {})
+
+
+def test_an_ensemble_whose_training_was_interrupted_is_not_trained(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Though each member is: what the last one has learnt by then makes another ensemble, which nobody asked for."""
+    head = make_head("ensemble", {"members": MEMBERS})
+    head.fit(X, Y, None, 0)
+    again = make_head("ensemble", {"members": MEMBERS})
+    fit = KnnHead.fit
+
+    def interrupted(self: KnnHead, *arguments: Any) -> None:
+        fit(self, *arguments)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(KnnHead, "fit", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        again.fit(X, Y, None, 0)
+    assert (head.is_trained, again.is_trained) == (True, False)
+
+
+def test_members_are_told_the_names_of_the_classes() -> None:
+    """Weights of a member may name them, as they may where it is alone."""
+    head = make_head("ensemble", {"members": "linear class_weights=cat=2,dog=1 + ridge"})
+    tell_classes(head, ("cat", "dog"))
+    member, other = head._heads  # type: ignore[attr-defined]
+    assert member._classes == ("cat", "dog")
+    assert not hasattr(other, "_classes")

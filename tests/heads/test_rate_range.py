@@ -7,6 +7,8 @@ import math
 import numpy as np
 import pytest
 
+from featstore.errors import BaseUnavailable
+from featstore.heads import rate_range
 from featstore.heads.linear_head import LinearHead
 from featstore.heads.rate_range import (
     HIGHEST,
@@ -71,6 +73,17 @@ def test_the_end_is_far_above_the_smallest_loss() -> None:
     assert not has_diverged([*losses[:100], 3 * losses[99]])
     assert has_diverged([*losses[:100], *[20.0] * 10])
     assert not has_diverged([])
+
+
+def test_keras_is_not_imported_before_its_settings_are_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An import of Keras alone takes the backend of Keras' own file, other products, and fills the screen with logs."""
+
+    def refuse() -> None:
+        raise BaseUnavailable("the settings are refused")
+
+    monkeypatch.setattr(rate_range, "load_tensorflow", refuse)
+    with pytest.raises(BaseUnavailable, match="the settings are refused"):
+        run_range_test(LinearHead(), np.zeros((2, 1), np.float32), np.arange(2), seed=0)
 
 
 def test_a_head_is_tested_from_the_lowest_rate_until_it_diverges() -> None:

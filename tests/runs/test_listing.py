@@ -138,6 +138,14 @@ def test_the_list_is_light(root: Path) -> None:
         ({}, {}, {}, {"seed": 2}, "photos-pixels-rescale-4-logistic-seed2"),
         ({}, {}, {}, {"average": "logits"}, "photos-pixels-rescale-4-logistic-mean-logits"),
         ({}, {}, {}, {"parameters": {"C": 0.001, "folds": 5}}, "photos-pixels-rescale-4-logistic-C0.001"),
+        ({}, {}, {}, {"head": "mlp", "parameters": {"widths": [256]}}, "photos-pixels-rescale-4-mlp"),
+        (
+            {},
+            {},
+            {},
+            {"head": "mlp", "parameters": {"widths": (64, 32), "p": 0.3}},
+            "photos-pixels-rescale-4-mlp-p0.3-widths64+32",
+        ),
     ],
 )
 def test_a_name_says_what_differs(recipe: dict, reading: dict, spec: dict, run: dict, name: str) -> None:

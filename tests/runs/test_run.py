@@ -99,8 +99,9 @@ def test_a_class_without_a_readable_image_is_an_error(tmp_path: Path) -> None:
 
 
 def test_what_was_saved_is_what_is_loaded(saved: Run) -> None:
-    """Every field is equal."""
+    """Every field is equal, and it reads the same: `run.json` has its keys in another order."""
     assert load_run(saved.folder) == saved
+    assert str(load_run(saved.folder)) == str(saved)
 
 
 def test_run_json_describes_the_run(saved: Run) -> None:

@@ -12,6 +12,7 @@ from featstore.sweeping.settings import By
 from featstore.sweeping.trials import Trial
 
 N = 400
+FOLD = np.arange(N) % 5
 TRUTH = np.arange(N) % 2
 MEMBERS = [Trial(0, "logistic", (("C", 0.1),)), Trial(0, "ridge"), Trial(0, "knn")]
 
@@ -22,10 +23,16 @@ def answers(noise: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.stack([1 / (1 + odds), odds / (1 + odds)], axis=1)
 
 
+def together(probabilities: list[NDArray[np.float64]]) -> NDArray[np.float64]:
+    """The means of the first one, two and three."""
+    return np.stack([np.mean(probabilities[:size], axis=0) for size in range(1, len(probabilities) + 1)])
+
+
 @pytest.mark.parametrize("by", ["log-loss", "accuracy"])
 def test_heads_with_mistakes_of_their_own_are_better_together(by: By) -> None:
     random = np.random.default_rng(0)
-    found = best_ensemble(MEMBERS, [answers(random.normal(0, 2, N)) for _ in MEMBERS], TRUTH, by, Units.single(N))
+    means = together([answers(random.normal(0, 2, N)) for _ in MEMBERS])
+    found = best_ensemble(MEMBERS, means, TRUTH, by, Units.single(N), FOLD)
     assert found.members == tuple(MEMBERS)
     assert found.is_better
     assert found.gain.value < 0
@@ -35,16 +42,16 @@ def test_heads_with_the_same_mistakes_are_not() -> None:
     """A gain by less than noise is none, and no ensemble is compared with itself."""
     random = np.random.default_rng(0)
     noise = random.normal(0, 2, N)
-    probabilities = [answers(noise + random.normal(0, 0.1, N)) for _ in MEMBERS]
-    assert not best_ensemble(MEMBERS, probabilities, TRUTH, "accuracy", Units.single(N)).is_better
-    same = best_ensemble(MEMBERS, probabilities[:1] * 3, TRUTH, "log-loss", Units.single(N))
+    alike = [answers(noise + random.normal(0, 0.1, N)) for _ in MEMBERS]
+    assert not best_ensemble(MEMBERS, together(alike), TRUTH, "accuracy", Units.single(N), FOLD).is_better
+    same = best_ensemble(MEMBERS, together(alike[:1] * 3), TRUTH, "log-loss", Units.single(N), FOLD)
     assert (same.gain.value, same.is_better) == (pytest.approx(0, abs=1e-9), False)
 
 
 def test_a_worse_member_is_left_out() -> None:
     random = np.random.default_rng(0)
     good = [answers(random.normal(0, 2, N)) for _ in range(2)]
-    found = best_ensemble(MEMBERS, [*good, 1 - good[0]], TRUTH, "log-loss", Units.single(N))
+    found = best_ensemble(MEMBERS, together([*good, 1 - good[0]]), TRUTH, "log-loss", Units.single(N), FOLD)
     assert found.members == tuple(MEMBERS[:2])
 
 
