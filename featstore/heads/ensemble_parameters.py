@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -42,9 +43,20 @@ class EnsembleParameters(HeadParameters):
 def named_members(parameters: Mapping[str, Any]) -> list[tuple[str, dict[str, str]]]:
     """Return the members of an ensemble with these parameters: the name of each, and its own parameters as text."""
     text = str(parameters.get("members", EnsembleParameters.members))
+    try:
+        words = shlex.split(text)  # names of classes may have blanks, in quotes
+    except ValueError as error:
+        raise UsageError(f"head ensemble: members={text!r}: {error}") from error
+    given: list[list[str]] = [[]]
+    for word in words:
+        if word == SEPARATOR.strip():
+            given.append([])
+        else:
+            given[-1].append(word)
+    if not all(given):
+        raise UsageError(f"head ensemble: members={text!r}: expected {Members()}, found an empty place for a head")
     members = []
-    for member in text.split(SEPARATOR):
-        name, *settings = member.split() or [""]
+    for name, *settings in given:
         if wrong := [word for word in settings if "=" not in word]:
             raise UsageError(f"head ensemble: members={text!r}: expected KEY=VALUE after {name}, found {wrong[0]!r}")
         keys = [word.partition("=")[0] for word in settings]

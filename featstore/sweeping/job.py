@@ -84,7 +84,9 @@ def sweep_heads(
         check_saveable(scope.places[0][1], scope.fixed.get(scope.places[0][1], {}))  # which says why
     tell_assumptions(recipes, progress)
     manifest = as_manifest(data)
-    prepared = prepare(manifest, scope.recipes, settings.val_fraction, settings.test_fraction, cache, progress)
+    prepared = prepare(
+        manifest, scope.recipes, settings.val_fraction, settings.test_fraction, cache, progress, folds_too=True
+    )
     search, features = _load(prepared, scope, head, settings, progress)
     identity = _identity(prepared, search.pool, scope, head, settings)
     path = Path(one_path(journal, "journal")) if journal else root / "sweeps" / f"{identity[:16]}.jsonl"

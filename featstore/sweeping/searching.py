@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
@@ -64,7 +65,8 @@ class Scope:
 
     def text(self, trial: Trial) -> str:
         """Return the head and its parameters, as in `ridge penalty=10`."""
-        return " ".join([trial.head, *(f"{name}={_text(value)}" for name, value in self.parameters(trial).items())])
+        settings = (f"{name}={_text(value)}" for name, value in self.parameters(trial).items())
+        return shlex.join([trial.head, *settings])
 
     def name(self, trial: Trial) -> str:
         """Return the head with its parameters, and the options of its features that vary in the sweep."""

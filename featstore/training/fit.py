@@ -82,11 +82,13 @@ def prepare(
     *,
     val_as_test: bool = False,
     in_folds: bool = False,
+    folds_too: bool = False,
     are_asked_for: bool = True,
 ) -> Prepared:
     """Complete the features of all `recipes` for `data`, including augmented versions of its training images.
 
     in_folds: whether the images are measured on by cross-validation, which makes its own test splits.
+    folds_too: whether there is a cross-validation beside the splits; `val_fraction` is then that of its heads as well.
     are_asked_for: whether the fractions are the user's, so that one without effect is refused, and not those of a run.
 
     Raises DataError if a class has no image to train on; labels and splits are checked before anything is extracted.
@@ -95,7 +97,8 @@ def prepare(
     manifest = as_manifest(data)
     check_splittable(manifest, val_fraction, test_fraction, val_as_test)
     if are_asked_for:
-        _refuse_idle_fractions(manifest, val_fraction, test_fraction, val_as_test, in_folds)
+        idle = None if val_as_test or in_folds or folds_too else val_fraction
+        _refuse_idle_fractions(manifest, idle, test_fraction, in_folds)
     summarize(pool_for_folds(manifest) if in_folds else manifest).tell(progress)
     extraction = extract_features(manifest, recipes, cache, progress)
     unread = [name for name in manifest.classes if name not in extraction.manifest.classes]
@@ -109,11 +112,14 @@ def prepare(
 
 
 def _refuse_idle_fractions(
-    manifest: Manifest, val_fraction: float, test_fraction: float, val_as_test: bool, in_folds: bool
+    manifest: Manifest, val_fraction: float | None, test_fraction: float, in_folds: bool
 ) -> None:
-    """Raise UsageError for a share that the user asks for and that nothing would be taken by."""
+    """Raise UsageError for a share that the user asks for and that nothing would be taken by.
+
+    val_fraction: None if something is taken by it in any case.
+    """
     given = {p.split for p in manifest.pictures if p.label is not None}
-    if val_fraction != VAL_FRACTION and "val" in given and not (val_as_test or in_folds):
+    if val_fraction not in (None, VAL_FRACTION) and "val" in given:
         raise UsageError(
             f"{param('val_fraction', val_fraction)}: has no effect, since {manifest.source} has a validation split; "
             "leave it out"

@@ -99,7 +99,16 @@ def train(
     if own and any(recipe.model != own for recipe in recipes):
         raise UsageError(f"head {head.head}: is for the base {own} only; use {param('model', own)}")
     tell_assumptions(recipes, progress)
-    prepared = prepare(data, recipes, val_fraction, test_fraction, cache, progress, val_as_test=val_as_test)
+    prepared = prepare(
+        data,
+        recipes,
+        val_fraction,
+        test_fraction,
+        cache,
+        progress,
+        val_as_test=val_as_test,
+        folds_too=folds is not None,
+    )
     summary = summarize(prepared.manifest)
     summary.tell(progress)
     extracted = time.perf_counter()

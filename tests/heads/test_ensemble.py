@@ -77,7 +77,7 @@ def test_a_member_cannot_write_elsewhere(tmp_path: Path) -> None:
         ("logistic + forst", "head 'forst' is not known"),
         ("logistic C", "expected KEY=VALUE after logistic, found 'C'"),
         ("logistic C=much", "head logistic: C=much"),
-        ("logistic + ", "expected KEY=VALUE after logistic, found '\\+'"),
+        ("logistic + ", "expected heads with .* found an empty place for a head"),
         ("ensemble + ridge", "cannot be a member"),
     ],
 )
@@ -124,3 +124,11 @@ def test_a_parameter_of_a_member_is_given_once() -> None:
     """The last one would win without a word."""
     with pytest.raises(UsageError, match="C of logistic is given twice"):
         make_head("ensemble", {"members": "logistic C=0.1 C=0.2 + ridge"})
+
+
+def test_names_of_classes_may_have_blanks() -> None:
+    """The text of a sweep's members is read as it was written."""
+    head = make_head("ensemble", {"members": "linear 'class_weights=big cat=2,dog=1' + ridge"})
+    head.name_classes(("big cat", "dog"))
+    with pytest.raises(UsageError, match="No closing quotation"):
+        make_head("ensemble", {"members": "linear 'rate=1 + ridge"})

@@ -200,6 +200,7 @@ def test_options_without_effect_are_refused(
         (("train", "val"), {"val_fraction": 0.5, "val_as_test": True}, None),
         ((None,), {"val_fraction": 0.3, "test_fraction": 0.3}, None),
         ((None,), {"val_fraction": 0.3, "in_folds": True}, None),
+        (("train", "val", "test"), {"val_fraction": 0.3, "folds_too": True}, None),  # it is that of the folds
         (("train", "val", "test"), {"val_fraction": 0.2, "test_fraction": 0.2}, None),
     ],
 )
