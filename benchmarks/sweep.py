@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import math
 import time
+from itertools import product
 from pathlib import Path
 
 TRIALS, N, WIDTH, CLASSES, FOLDS = 100, 1200, 1024, 5, 5
 
 
 def measure_sweep(data: Path, scratch: Path) -> None:
-    """Print the seconds of a search over the default heads, and of one with a network among them."""
+    """Print the seconds of a search over the default heads, and of one with a network among them.
+
+    Then those of the linear heads of one fold as one wide layer, and one by one.
+    """
     from featstore.sweeping.job import DEFAULT_HEADS
 
     for title, heads in (("default heads", DEFAULT_HEADS), ("and mlp", (*DEFAULT_HEADS, "mlp"))):
         _measure(title, heads, scratch)
+    _measure_wide()
 
 
 def _measure(title: str, heads: tuple[str, ...], scratch: Path) -> None:
@@ -41,6 +46,33 @@ def _measure(title: str, heads: tuple[str, ...], scratch: Path) -> None:
     print(
         f"  {title:14} {len(searching.scores)} heads, {given_up} of them given up early: {seconds:5.1f} s on {jobs} "
         f"cores, {fits / (jobs * seconds):.0%} of it fits and answers",
+        flush=True,
+    )
+
+
+def _measure_wide() -> None:
+    from threadpoolctl import threadpool_limits
+
+    from featstore.heads.linear_head import LinearHead
+    from featstore.sweeping.space import SPACES
+    from featstore.sweeping.wide_linear import fit_wide
+
+    X, pool = _make_pool()
+    train, val, _ = pool.folds[0]
+    path, rows = SPACES["linear"].path, (X[train], pool.y[train], (X[val], pool.y[val]), 0)
+    heads = [LinearHead(rate=rate, weight_decay=decay) for rate, decay in product(path["rate"], path["weight_decay"])]
+    with threadpool_limits(1):
+        start = time.perf_counter()
+        fit_wide(heads, *rows)
+        wide = time.perf_counter() - start
+    LinearHead(epochs=1).fit(*rows)  # loads TensorFlow
+    start = time.perf_counter()
+    for head in heads:
+        head.fit(*rows)
+    alone = time.perf_counter() - start
+    print(
+        f"  {len(heads)} linear heads on {len(train)} vectors: one by one in Keras {alone:.1f} s, as one wide layer "
+        f"{wide:.1f} s, {alone / wide:.1f} times as fast",
         flush=True,
     )
 

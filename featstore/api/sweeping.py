@@ -55,7 +55,7 @@ def sweep(
 
     Args:
         data: As for `extract`.
-        heads: Name of a head, or several. Default: logistic, ridge, lda, rbf-svm and knn, which are fast.
+        heads: Name of a head, or several. Default: logistic, ridge, lda, linear, rbf-svm and knn, which are fast.
         parameters: Parameters that are not searched, for those of the heads that have them.
         trials: Most heads that are tried, each with parameters of its own.
         time: Seconds after which the search ends, but not before its first trial; the winner is then trained. Default:

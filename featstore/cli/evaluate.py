@@ -133,7 +133,9 @@ def _print(found: Evaluation, all_metrics: bool, per_class: bool, most_wrong: in
     if per_class:
         for split, counted in found.confusion.items():
             print(f"\n{split}, by class:\n{counted.table()}")
-    if most_wrong and found.metrics:
+    if most_wrong and not found.metrics:
+        print("\nno wrong answers are listed: no image has a label to tell them by")
+    elif most_wrong:
         wrong = found.answers.wrong()
         print(f"\n{_how_many(len(wrong), most_wrong)}")
         if wrong:

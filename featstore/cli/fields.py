@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields
 from functools import wraps
 from inspect import Parameter, signature
@@ -37,6 +37,8 @@ _REPEATED = defaultdict(
     weights="Repeatable: one for all bases (imagenet, random, default), or one for each in their order.",
     alpha="Repeatable: once for all of these, or for each in their order.",
 )
+
+_WIDEST_CHOICES = 60  # columns; a line of the help has 80
 
 # What completion offers for fields that take other values as well.
 _SUGGESTIONS: dict[str, Callable[[], Iterable[str]]] = {
@@ -85,7 +87,7 @@ class Fields:
         if str in get_args(kind):
             kind = str | None  # a size is text or a number; here it is text
         if known:  # Typer would take them in one spelling only
-            suggest, more = lambda: known, {"parser": _one_of(hint), "metavar": f"<{'|'.join(known)}>"}
+            suggest, more = lambda: known, {"parser": _one_of(hint), "metavar": _choices_in_help(known)}
         if name in self.repeatable:
             kind, text = list[float] if float in get_args(kind) else list[str], f"{text} {_REPEATED[name]}"
             default = [] if default is None or name in self.optional else default if default is MISSING else [default]
@@ -137,6 +139,12 @@ def takes_fields(command: Callable[..., None]) -> Callable[..., None]:
 
 def _starting(suggest: Callable[[], Iterable[str]]) -> Callable[[str], list[str]]:
     return lambda incomplete: [word for word in suggest() if word.startswith(incomplete)]
+
+
+def _choices_in_help(known: Sequence[str]) -> str:
+    """Return the choices as the help has them, or a word for as many as would not fit into a line."""
+    listed = f"<{'|'.join(known)}>"
+    return listed if len(listed) <= _WIDEST_CHOICES else "NAME"
 
 
 def _one_of(hint: Any) -> Callable[[str], str]:

@@ -55,12 +55,12 @@ def settle_images(X: ImagesLike) -> Any:
     if hasattr(X, "columns") and not isinstance(X, Mapping):
         X = _column_of_paths(X)
     if hasattr(X, "dtype") and hasattr(X, "shape"):
-        X = np.asarray(X)
-        if X.dtype.kind not in "OSUT":
-            return _array_of_images(X)
-        if X.ndim != 1 and X.shape[1:] != (1,):
-            raise NotImages(f"{param('X')}: expected one column of paths, found an array of shape {X.shape}")
-        X = X.reshape(-1).tolist()
+        array = np.asarray(X)
+        if array.shape[:1] == (0,):
+            raise NotImages(f"{_EXPECTED}, and there are none given")
+        if array.dtype.kind not in "OSUT":
+            return _array_of_images(array)
+        X = _column_of(array)
     if isinstance(X, Mapping) or not isinstance(X, Iterable):
         raise NotImages(f"{_EXPECTED}, found a {type(X).__name__}")
     items = list(X)
@@ -70,6 +70,13 @@ def settle_images(X: ImagesLike) -> Any:
     if strange:
         raise NotImages(f"{_EXPECTED}, found images and a {strange[0]} among them")
     return items
+
+
+def _column_of(array: Any) -> list[Any]:
+    """Return the items of an array of one column."""
+    if array.ndim != 1 and array.shape[1:] != (1,):
+        raise NotImages(f"{param('X')}: expected one column of paths, found an array of shape {array.shape}")
+    return list(array.reshape(-1).tolist())
 
 
 def _paths(given: Any) -> list[str]:

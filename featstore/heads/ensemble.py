@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import zipfile
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
@@ -13,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featstore.errors import RunError, UsageError
-from featstore.heads.ensemble_parameters import SEPARATOR, EnsembleParameters
-from featstore.heads.interface import Curve, Head, Labelled
+from featstore.heads.ensemble_parameters import EnsembleParameters, named_members
+from featstore.heads.interface import Curve, Head, Labelled, tell_classes
 from featstore.heads.registry import check_network, make_head
 from featstore.system.archive import open_archive
 from featstore.system.files import write_whole
@@ -34,7 +35,12 @@ class EnsembleHead(EnsembleParameters):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._heads = parse_members(self.members)
+        self._heads = _make_members(self.settings())
+
+    def name_classes(self, names: tuple[str, ...]) -> None:
+        """Tell each member the names of the classes, as it would be told alone."""
+        for head in self._heads:
+            tell_classes(head, names)
 
     def fit(
         self,
@@ -99,14 +105,9 @@ class EnsembleHead(EnsembleParameters):
             raise RunError(f"{file}: not a head that can be trusted: {' '.join(str(error).split())}") from error
 
 
-def parse_members(text: str) -> list[Head]:
-    """Return the untrained heads that `text` names, as in `logistic C=0.1 + ridge penalty=1`; raises UsageError."""
-    heads = []
-    for member in text.split(SEPARATOR):
-        name, *settings = member.split()
-        if name == EnsembleHead.NAME:
-            raise UsageError("an ensemble cannot be a member of an ensemble")
-        if wrong := [word for word in settings if "=" not in word]:
-            raise UsageError(f"head ensemble: members={text!r}: expected KEY=VALUE after {name}, found {wrong[0]!r}")
-        heads.append(make_head(name, dict(word.split("=", 1) for word in settings)))
-    return heads
+def _make_members(parameters: Mapping[str, Any]) -> list[Head]:
+    """Return the untrained members; raises UsageError."""
+    members = named_members(parameters)
+    if any(name == EnsembleHead.NAME for name, _ in members):
+        raise UsageError("an ensemble cannot be a member of an ensemble")
+    return [make_head(name, own) for name, own in members]

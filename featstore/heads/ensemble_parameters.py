@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 
+from featstore.errors import UsageError
 from featstore.heads.parameters import HeadParameters
 
 SEPARATOR = " + "
@@ -38,7 +39,18 @@ class EnsembleParameters(HeadParameters):
     members: Annotated[str, Members()] = "logistic + ridge"
 
 
+def named_members(parameters: Mapping[str, Any]) -> list[tuple[str, dict[str, str]]]:
+    """Return the members of an ensemble with these parameters: the name of each, and its own parameters as text."""
+    text = str(parameters.get("members", EnsembleParameters.members))
+    members = []
+    for member in text.split(SEPARATOR):
+        name, *settings = member.split() or [""]
+        if wrong := [word for word in settings if "=" not in word]:
+            raise UsageError(f"head ensemble: members={text!r}: expected KEY=VALUE after {name}, found {wrong[0]!r}")
+        members.append((name, dict(word.split("=", 1) for word in settings)))
+    return members
+
+
 def member_names(parameters: Mapping[str, Any]) -> list[str]:
     """Return the names of the members of an ensemble with these parameters."""
-    text = str(parameters.get("members", EnsembleParameters.members))
-    return [member.split()[0] for member in text.split(SEPARATOR) if member.strip()]
+    return [name for name, _ in named_members(parameters)]

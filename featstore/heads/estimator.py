@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, make_dataclass
+from hashlib import sha256
 from importlib import import_module
 from inspect import Parameter, signature
 from pathlib import Path
@@ -31,20 +33,36 @@ _FOLDS = 5  # in which the scores of an estimator without probabilities are cali
 class FittedEstimator:
     """An estimator that was trained on rows of `width` numbers, whose classes are 0, 1, 2 ...
 
-    temperature: of its decision function; None if it has probabilities of its own.
+    name: that of the head. temperature: of its decision function; None if it has probabilities of its own.
     """
 
+    name: str
     estimator: Any
     width: int
     temperature: float | None
 
     def predict_proba(self, X: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Return probabilities (n, classes) for X (n, width); raises ValueError for another width."""
+        """Return probabilities (n, classes) for X (n, width); raises ValueError for another width.
+
+        Raises UsageError for answers that are no probabilities. All answers are looked at: an estimator may be right on
+        the rows that it was trained on, and give NaN for others.
+        """
+        answers = self.answers(X)
+        if answers.ndim != 2 or len(answers) != len(X):
+            raise UsageError(f"head {self.name}: expected a row for each of {len(X)} images, found {answers.shape}")
+        sums = answers.sum(axis=1, keepdims=True)
+        if not (np.isfinite(answers).all() and (answers >= 0).all() and np.allclose(sums, 1, atol=1e-3)):
+            raise UsageError(f"head {self.name}: expected probabilities that add up to 1 for each image")
+        return np.asarray(answers / sums)  # those of float32 add up to 1 but for their rounding
+
+    def answers(self, X: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Return the probabilities as the estimator gives them; raises UsageError if it fails."""
         if X.shape[1:] != (self.width,):
             raise ValueError(f"expected rows of {self.width} features, found {X.shape}")
-        if self.temperature is not None:
-            return probabilities_of(two_columns(self.estimator.decision_function(X)) / self.temperature)
-        return np.asarray(self.estimator.predict_proba(X), np.float64)
+        with _told_of(self.name, "its predictions failed"):
+            if self.temperature is not None:
+                return probabilities_of(two_columns(self.estimator.decision_function(X)) / self.temperature)
+            return np.asarray(self.estimator.predict_proba(X), np.float64)
 
 
 @dataclass(kw_only=True)
@@ -76,7 +94,8 @@ class EstimatorHead(Baseline):
                 held_out = HeldOut(folds, rows.y, of_fold)
                 temperature = choose("folds", [_FOLDS], held_out.scores, held_out.truth, on_step).temperature
             self._selected = {"fold_temperature": temperature}
-        fitted = FittedEstimator(self._fitted_to(rows.X, rows.y, rows.seed), rows.X.shape[1], temperature)
+        estimator = self._fitted_to(rows.X, rows.y, rows.seed)
+        fitted = FittedEstimator(self.name, estimator, rows.X.shape[1], temperature)
         self._check_answers(fitted, rows)
         return fitted
 
@@ -100,30 +119,23 @@ class EstimatorHead(Baseline):
         estimator, temperature = content["estimator"], float(content["temperature"])
         if not _is_of_sklearn(estimator):
             raise ValueError(f"it has a {type(estimator).__name__}, not an estimator of scikit-learn")
-        return FittedEstimator(estimator, int(content["width"]), temperature if temperature > 0 else None)
+        return FittedEstimator(self.name, estimator, int(content["width"]), temperature if temperature > 0 else None)
 
     def _fitted_to(self, X: NDArray[np.float32], y: NDArray[np.intp], seed: int) -> Any:
         estimator = make_estimator(self.name, self.parameters, seed)
-        try:
+        with _told_of(self.name, "its fit failed"):
             estimator.fit(X, y)
-        except Exception as error:  # whatever the user's code raises
-            raise UsageError(f"head {self.name}: its fit failed: {_in_a_line(error)}") from error
         return estimator
 
     def _check_answers(self, fitted: FittedEstimator, rows: Rows) -> None:
-        """Raise UsageError for answers that are no probabilities of the classes, in their order."""
+        """Raise UsageError for answers that are not those of the classes, in their order."""
         known = getattr(fitted.estimator, "classes_", None)
         if known is not None and not np.array_equal(known, np.arange(rows.classes)):
             raise UsageError(f"head {self.name}: expected the classes_ 0, 1, 2 ... that it was trained on, in order")
-        try:
-            answers = fitted.predict_proba(rows.X[:100])
-        except Exception as error:
-            raise UsageError(f"head {self.name}: its predictions failed: {_in_a_line(error)}") from error
-        expected = (len(rows.X[:100]), rows.classes)
-        if answers.shape != expected:
-            raise UsageError(f"head {self.name}: expected probabilities of shape {expected}, found {answers.shape}")
-        if not (np.isfinite(answers).all() and answers.min() >= 0 and np.allclose(answers.sum(axis=1), 1, atol=1e-3)):
-            raise UsageError(f"head {self.name}: expected probabilities that add up to 1 for each image")
+        some, expected = rows.X[:100], (len(rows.X[:100]), rows.classes)
+        if (found := fitted.answers(some).shape) != expected:
+            raise UsageError(f"head {self.name}: expected probabilities of shape {expected}, found {found}")
+        fitted.predict_proba(some)  # which looks at the probabilities themselves
 
 
 def make_estimator(name: str, parameters: Mapping[str, Any], seed: int = 0) -> Any:
@@ -132,12 +144,8 @@ def make_estimator(name: str, parameters: Mapping[str, Any], seed: int = 0) -> A
     Raises UsageError if it cannot be found or made, or can neither be trained nor answer with a score of each class.
     """
     make = _found(name)
-    try:
+    with _told_of(name, "cannot be made"):
         estimator = make(**parse_parameters(estimator_parameters(name), name, parameters))
-    except UsageError:
-        raise
-    except Exception as error:  # whatever the user's code raises
-        raise UsageError(f"head {name}: cannot be made: {_in_a_line(error)}") from error
     if not hasattr(estimator, "fit"):
         raise UsageError(f"head {name}: expected an estimator with `fit`, found a {type(estimator).__name__}")
     if not (hasattr(estimator, "predict_proba") or hasattr(estimator, "decision_function")):
@@ -161,6 +169,17 @@ def estimator_parameters(name: str) -> type[Any]:
     return make_dataclass("EstimatorParameters", [(name, Any, None) for name in named], bases=(HeadParameters,))
 
 
+def code_digest(name: str) -> str:
+    """Return a digest of the files that have the code of `name`: a changed estimator is another one.
+
+    Modules that these import are not looked at.
+    """
+    make = _found(name)
+    modules = {name.partition(":")[0], str(getattr(make, "__module__", None))}
+    files = sorted({file for module in modules if (file := getattr(sys.modules.get(module), "__file__", None))})
+    return sha256(b"".join(sha256(Path(file).read_bytes()).digest() for file in files)).hexdigest()
+
+
 def check_saveable(name: str, parameters: Mapping[str, Any]) -> None:
     """Raise UsageError if a run could not keep the estimator, before anything is trained."""
     estimator = make_estimator(name, parameters)
@@ -169,7 +188,7 @@ def check_saveable(name: str, parameters: Mapping[str, Any]) -> None:
         warnings.simplefilter("ignore")
         try:  # training may add objects of other types
             estimator.fit(rng.normal(size=(40, 8)).astype(np.float32), np.arange(40) % 2)
-        except Exception:  # noqa: BLE001  # these rows may not suit it; `save` looks again
+        except (Exception, SystemExit):  # noqa: BLE001  # these rows may not suit it; `save` looks again
             estimator = make_estimator(name, parameters)
     _refuse_untrusted(name, estimator)
 
@@ -195,7 +214,7 @@ def _found(name: str) -> Any:
     sys.path.append(working_folder)
     try:
         module = import_module(module_name)
-    except Exception as error:  # whatever the user's code raises
+    except (Exception, SystemExit) as error:  # whatever the user's code raises, and a script that runs and ends
         raise UsageError(
             f"{param('head', name)}: module {module_name} cannot be imported: {_in_a_line(error)}; it is looked for "
             "among the installed packages and in the working folder"
@@ -207,6 +226,20 @@ def _found(name: str) -> Any:
         hint = f"; did you mean {' or '.join(near)}?" if near else ""
         raise UsageError(f"{param('head', name)}: module {module_name} has no class {attribute}{hint}")
     return getattr(module, attribute)
+
+
+@contextmanager
+def _told_of(name: str, what: str) -> Iterator[None]:
+    """Raise a UsageError that says `what` the head `name` could not do, for whatever the user's code raises.
+
+    That may be SystemExit, which would end the command without a word.
+    """
+    try:
+        yield
+    except UsageError:
+        raise
+    except (Exception, SystemExit) as error:
+        raise UsageError(f"head {name}: {what}: {_in_a_line(error)}") from error
 
 
 def _in_a_line(error: BaseException) -> str:

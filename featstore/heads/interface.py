@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -82,3 +82,17 @@ class Head(Classifier, Protocol):
     @property
     def is_trained(self) -> bool:
         """Whether the last `fit` left a head that predicts; after an interruption that of the best epoch."""
+
+
+@runtime_checkable
+class KnowsClasses(Protocol):
+    """A head, or several of them, whose parameters may name classes."""
+
+    def name_classes(self, names: tuple[str, ...]) -> None:
+        """Tell the names of the classes, in the order of their numbers."""
+
+
+def tell_classes(head: Head, names: tuple[str, ...]) -> None:
+    """Tell `head` the names of the classes, in the order of their numbers, if it has a use for them."""
+    if isinstance(head, KnowsClasses):
+        head.name_classes(names)

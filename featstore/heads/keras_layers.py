@@ -42,19 +42,25 @@ def input_layers(rows: NDArray[np.float32], scaling: str) -> list[Any]:
 
 
 def flat_layers(rows: NDArray[np.float32], scaling: str) -> list[Any]:
-    """Return the layers that flatten rows such as `rows`, and scale each feature by its mean and deviation there.
-
-    A feature that does not vary keeps its scale. Normalization of Keras would do the same with very small deviations.
-    """
+    """Return the layers that flatten rows such as `rows`, and scale each feature by its mean and deviation there."""
     from keras import layers
 
     if scaling == "none":
         return [layers.Flatten()]
-    flat = rows.reshape(len(rows), -1)
+    mean, deviation = mean_and_deviation(rows.reshape(len(rows), -1))
+    return [layers.Flatten(), layers.Rescaling((1 / deviation).tolist(), (-mean / deviation).tolist())]
+
+
+def mean_and_deviation(flat: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the mean and the deviation (width,) of each feature of `flat` (n, width).
+
+    The deviation of a feature that does not vary is 1, so that it keeps its scale. Normalization of Keras would do the
+    same with very small deviations.
+    """
     mean = flat.mean(axis=0, dtype=np.float64)
     squares = np.zeros_like(mean)
     for start in range(0, len(flat), _BLOCK):
         squares += np.square(flat[start : start + _BLOCK] - mean).sum(axis=0)
     deviation = np.sqrt(squares / len(flat))
     deviation[deviation == 0] = 1
-    return [layers.Flatten(), layers.Rescaling((1 / deviation).tolist(), (-mean / deviation).tolist())]
+    return mean, deviation

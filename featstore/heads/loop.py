@@ -33,6 +33,31 @@ def divide(rows: int, batch: int) -> list[slice]:
     return [slice(start, stop) for start, stop in pairwise([*starts, rows])]
 
 
+class BestSoFar:
+    """Which epoch is the best so far; `waited` is the number of epochs since then.
+
+    monitor: the figure that says which epoch is better: a smaller loss, or a larger value of any other figure. A
+        smaller loss is better where the figure is equal, as an accuracy on few images often is.
+    """
+
+    def __init__(self, monitor: str) -> None:
+        self.waited = 0
+        self._monitor = monitor
+        self._best = (-np.inf, -np.inf)
+
+    def is_better(self, figures: Mapping[str, float]) -> bool:
+        """Note the figures of an epoch; return whether it is better than all before."""
+        found = (0.0 if self._monitor == "loss" else figures[self._monitor]), -figures["loss"]
+        self.waited = 0 if found > self._best else self.waited + 1
+        self._best = max(self._best, found)
+        return self.waited == 0
+
+
+def diverged(name: str) -> UsageError:
+    """Return the error for a training, called `name`, whose loss is not finite."""
+    return UsageError(f"{name}: training diverged: its loss is not finite; lower the rate")
+
+
 class Training:
     """One training of `network`. Its history and best epoch are valid at any time, also after an interruption.
 
@@ -69,35 +94,28 @@ class Training:
         patience: number of epochs without a better validation after which training ends.
         trained_before: whether the network is trained already. It is then validated first, as epoch 0, and its weights
             stay if no epoch is better.
-        monitor: the figure that says which epoch is better: a smaller loss, or a larger value of any other figure. A
-            smaller loss is better where the figure is equal, as an accuracy on few images often is.
+        monitor: the figure that says which epoch is better, as `BestSoFar` has it.
         on_wait: called after an epoch that is not better, with the number of such epochs since the best one; without
             validation the training loss says what is better.
         """
-
-        def rank(figures: Mapping[str, float]) -> tuple[float, float]:
-            return (0.0 if monitor == "loss" or not validate else figures[monitor]), -figures["loss"]
-
-        kept, best, waited = None, (-np.inf, -np.inf), 0
+        kept, best = None, BestSoFar(monitor if validate else "loss")
         try:
             if trained_before:
                 kept = self._network.get_weights()
                 if validate:
-                    best = rank(self._note(_UNTRAINED, self._finite(validate())))
+                    best.is_better(self._note(_UNTRAINED, self._finite(validate())))
                     self._first_epoch = 0
             for epoch in range(1, epochs + 1):
                 trained = self._finite(self._run_epoch(batches(epoch)))
-                found = rank(self._note(trained, self._finite(validate()) if validate else None))
-                waited = 0 if found > best else waited + 1
-                best = max(best, found)
-                if not waited or not validate:
+                is_better = best.is_better(self._note(trained, self._finite(validate()) if validate else None))
+                if is_better or not validate:
                     kept, self.best_epoch = self._network.get_weights(), epoch
                 if on_step:
                     on_step(epoch, epochs)
-                if waited == patience and validate:
+                if best.waited == patience and validate:
                     break
-                if waited and on_wait:
-                    on_wait(waited)
+                if best.waited and on_wait:
+                    on_wait(best.waited)
         finally:
             if kept is not None:
                 self._network.set_weights(kept)
@@ -129,7 +147,7 @@ class Training:
 
     def _finite(self, figures: Mapping[str, float]) -> Mapping[str, float]:
         if not np.isfinite([*figures.values()]).all():
-            raise UsageError(f"{self._name}: training diverged: its loss is not finite; lower the rate")
+            raise diverged(self._name)
         return figures
 
     def _note(self, trained: Mapping[str, float], validated: Mapping[str, float] | None) -> Mapping[str, float]:

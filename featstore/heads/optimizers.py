@@ -17,9 +17,7 @@ def make_optimizer(parameters: KerasParameters, rate: Any) -> Any:
     """Return the optimizer that `parameters` name, at `rate`: a number or a schedule of Keras."""
     import keras
 
-    decay = parameters.weight_decay
-    if decay is None:
-        decay = _ADAMW_DECAY if parameters.optimizer == "adamw" else 0.0
+    decay = decay_of(parameters)
     options: dict[str, Any] = {"weight_decay": decay or None}  # Keras takes no decay of 0
     if parameters.optimizer == "sgd":
         momentum = 0.9 if parameters.momentum is None else parameters.momentum
@@ -29,6 +27,13 @@ def make_optimizer(parameters: KerasParameters, rate: Any) -> Any:
     if decay:
         optimizer.exclude_from_weight_decay(var_names=_NOT_DECAYED)
     return optimizer
+
+
+def decay_of(parameters: KerasParameters) -> float:
+    """Return the weight decay that `parameters` mean."""
+    if parameters.weight_decay is not None:
+        return parameters.weight_decay
+    return _ADAMW_DECAY if parameters.optimizer == "adamw" else 0.0
 
 
 def make_rate(parameters: KerasParameters, steps: int) -> Any:

@@ -21,7 +21,7 @@ from featstore.heads.baseline_parameters import (
     RbfSvmParameters,
     RidgeParameters,
 )
-from featstore.heads.ensemble_parameters import EnsembleParameters, member_names
+from featstore.heads.ensemble_parameters import EnsembleParameters, member_names, named_members
 from featstore.heads.keras_parameters import (
     BnDropoutParameters,
     CosineParameters,
@@ -303,8 +303,14 @@ def parameters_of(name: str) -> type[Any]:
 
 def check_saveable(name: str, parameters: Mapping[str, Any]) -> None:
     """Raise UsageError if a run could not keep the head, before any work is done."""
-    if is_own(name):
-        import_module(_ESTIMATOR.module).check_saveable(name, parameters)
+    for head, own in [(name, parameters)] if name != "ensemble" else named_members(parameters):
+        if is_own(head):
+            import_module(_ESTIMATOR.module).check_saveable(head, own)
+
+
+def code_of(name: str) -> str | None:
+    """Return a digest of the code of an estimator outside of the table; None for a head of the table."""
+    return import_module(_ESTIMATOR.module).code_digest(name) if is_own(name) else None
 
 
 def settle_head(name: str) -> HeadName:

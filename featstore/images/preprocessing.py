@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from featstore.errors import UsageError, param
-from featstore.system.words import spelled_as
+from featstore.system.words import did_you_mean, spelled_as
 
 if TYPE_CHECKING:
     import numpy as np
@@ -188,10 +188,11 @@ def parse_variant(text: str, trained_with: str | None) -> tuple[str, Preprocessi
                 "less the mean), rgb-mean (RGB less the mean) or tf (-1..1): use one of "
                 f"{', '.join(VARIANTS)}; keras is what the base was trained with"
             )
-        raise UsageError(
-            f"preprocessing {text!r} is not known: use one of {', '.join(VARIANTS)}, "
-            "or numbers such as order=bgr,scale=1,mean=104:117:124,std=1"
-        )
+        remedies = [
+            f"use one of {', '.join(VARIANTS)}, or numbers such as order=bgr,scale=1,mean=104:117:124,std=1",
+            did_you_mean(text, VARIANTS),
+        ]
+        raise UsageError(f"preprocessing {text!r} is not known: {'; '.join(filter(None, remedies))}")
     return "custom", _parse_numbers(text)
 
 

@@ -158,8 +158,16 @@ def _mark_best(canvas: Canvas, panel: _Panel, curve: Curve, best: int) -> None:
         return
     canvas.line([(x, y), (RIGHT, y)], HEAD, pixels(0.7))
     canvas.dot((x, y), 4.6, HEAD, edge="#FFFFFF")
-    words = f"{number(value)} {'' if _has_epochs(curve) else 'at '}{curve.x_name} {curve.x[best]:g}"
+    words = f"{number(value)} {_where(curve, best)}"
     canvas.write((RIGHT + 8, y), words, "lm", TICK, HEAD, room=WIDTH - RIGHT - 12)
+
+
+def _where(curve: Curve, best: int) -> str:
+    """Return where the best is, as in `epoch 13` or `at C 0.1`. Long names are below the axis alone."""
+    if _has_epochs(curve):
+        return f"{curve.x_name} {curve.x[best]:g}"
+    name = f"{curve.x_name} " if len(curve.x_name) == 1 else ""
+    return f"at {name}{curve.x[best]:.3g}"
 
 
 def _draw_legend(canvas: Canvas, curve: Curve, best: int) -> None:

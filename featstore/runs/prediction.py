@@ -17,7 +17,7 @@ from featstore.evaluation.strength import strength
 from featstore.extraction.cache import CacheLike
 from featstore.plots.files import Kind, kind_of
 from featstore.runs.answers import answers_of, describe_answer, describe_answers, threshold_for
-from featstore.runs.recipes import cache_of, complete_rows, plans_of
+from featstore.runs.predictor import Predictor
 from featstore.runs.run import Run
 from featstore.system.figures import figure
 from featstore.system.files import write_whole
@@ -199,15 +199,12 @@ def predict_images(
     RunError if they are not those of the run, BaseUnavailable if they are wanted and not there, DataError if no image
     can be read.
     """
-    from featstore.features.views import load_in_blocks
-
     threshold = None if unsure is None else threshold_for(run, unsure)
-    cache = cache_of(run, cache, progress)
-    images = as_images(images, options, cache)
-    plans = plans_of(run, weights, cache)
-    extraction = complete_rows(run, images, plans, weights, cache, progress)
+    predictor = Predictor.of(run, weights, cache, progress)
+    images = as_images(images, options, predictor.cache)
+    extraction = predictor.complete(images)
     pictures = extraction.manifest.pictures
-    probabilities = run.predict_blocks(load_in_blocks(pictures, extraction.plans, cache))
+    probabilities = predictor.predict(pictures, extraction)
     answers = [None] * len(pictures) if threshold is None else answers_of(probabilities, threshold, run.classes)
     rows = []
     for picture, row, answer in zip(pictures, probabilities, answers, strict=True):

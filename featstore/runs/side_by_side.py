@@ -16,7 +16,8 @@ from featstore.extraction.cache import CacheLike
 from featstore.images.identity import content_digest
 from featstore.images.prefetch import read_file
 from featstore.runs.files import load_splits
-from featstore.runs.recipes import cache_of, complete_rows, plans_of
+from featstore.runs.predictor import Predictor
+from featstore.runs.recipes import cache_of
 from featstore.runs.run import Run
 from featstore.runs.settings import differing, settings_of
 from featstore.system.figures import figure, interval, loss, with_interval
@@ -270,16 +271,12 @@ def _data_of(runs: Sequence[Run]) -> str:
 
 def _predict(run: Run, pictures: Sequence[Picture], cache: CacheLike, progress: Progress | None) -> NDArray[np.float64]:
     """Return the probabilities (n, classes) of a run for `pictures`, from rows in its cache or computed now."""
-    from featstore.features.views import load_in_blocks
-
-    chosen = cache_of(run, cache, progress)
-    extraction = complete_rows(
-        run, Manifest(run.data, tuple(pictures)), plans_of(run, None, chosen), None, chosen, progress
-    )
+    predictor = Predictor.of(run, None, cache, progress)
+    extraction = predictor.complete(Manifest(run.data, tuple(pictures)))
     if extraction.manifest.skipped:
         path, reason = extraction.manifest.skipped[0]
         raise DataError(f"{path}: {reason}; leave it out of the data, so that all runs are measured on the same images")
-    return run.predict_blocks(load_in_blocks(extraction.manifest.pictures, extraction.plans, chosen))
+    return predictor.predict(extraction.manifest.pictures, extraction)
 
 
 def _row(run: Run, name: str, cell: RankedCell, log_loss: float) -> ComparedRun:

@@ -19,7 +19,7 @@ from featstore.extraction.cache import CacheLike
 from featstore.extraction.pipeline import extract_augmented
 from featstore.extraction.plan import Plan
 from featstore.extraction.recipe import Recipe
-from featstore.heads.registry import HeadName, check_saveable
+from featstore.heads.registry import HeadName, check_saveable, code_of
 from featstore.runs.folders import check_name, check_root
 from featstore.sweeping.result import Sweep, SweepRow, findings_of
 from featstore.sweeping.settings import By, SweepSettings
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
 # A hundred heads of these take less than a minute. A trial of a network takes as long as twenty of them, and one of
 # `linear-svm` as long as five; trees are slow and behind on features of a base. All of them can be asked for.
-DEFAULT_HEADS: tuple[HeadName, ...] = ("logistic", "ridge", "lda", "rbf-svm", "knn")
+DEFAULT_HEADS: tuple[HeadName, ...] = ("logistic", "ridge", "lda", "linear", "rbf-svm", "knn")
 
 
 @pinned()
@@ -193,7 +193,7 @@ def _identity(prepared: Prepared, pool: Pool, scope: Scope, head: HeadRecipe, se
         "folds": [[part.tolist() for part in fold] for fold in pool.folds],
         "units": pool.units.tolist(),
         "features": [_keys(plan) for plan in prepared.plans],
-        "heads": [(place, repr(SPACES.get(place[1]))) for place in scope.places],
+        "heads": [(place, repr(SPACES.get(place[1])), code_of(place[1])) for place in scope.places],
         "fixed": {name: dict(some) for name, some in scope.fixed.items()},
         "views": (head.train_on, head.average, head.calibrate),
         "search": (settings.by, settings.seed),

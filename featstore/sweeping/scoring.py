@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,12 +17,11 @@ from featstore.evaluation.probability_scores import log_losses
 from featstore.evaluation.temperature import choose_temperature, scale
 from featstore.evaluation.units import Units
 from featstore.heads.baseline import Rows
-from featstore.heads.keras_head import KerasHead
+from featstore.heads.interface import tell_classes
 from featstore.heads.registry import make_head
-from featstore.sweeping.paths import PATHS
+from featstore.sweeping.paths import PATHS, PathTask, path_of
 from featstore.sweeping.pool import FoldRows, Pool, PoolFeatures
 from featstore.sweeping.settings import By
-from featstore.sweeping.space import SPACES
 from featstore.sweeping.trials import Fixed, Trial
 from featstore.system.pinned import pinned
 
@@ -40,8 +39,8 @@ class Score(NamedTuple):
     """How a trial did on each of the n images, when it was held out.
 
     losses: (n,) log loss; NaN where the trial was not finished. right: (n,) whether the answer was right. seconds: of
-    its training. behind: whether it was given up, as it was clearly worse than the best of the round before. failed:
-    why it could not be trained; None if it could.
+    its training, of which all heads of a path have the same share. behind: whether it was given up, as it was clearly
+    worse than the best of the round before. failed: why it could not be trained; None if it could.
     """
 
     losses: NDArray[np.float32]
@@ -102,7 +101,7 @@ def score_task(
             rows, truth = features.of_fold(search.pool, fold, search.train_on), search.pool.y[fold.held_out]
             start = time.perf_counter()
             for trial, answer in _answers(search, running, rows):
-                score = scores[trial]._replace(seconds=scores[trial].seconds + time.perf_counter() - start)
+                score = scores[trial]
                 if isinstance(answer, FeatstoreError):
                     score = score._replace(failed=str(answer))
                 else:
@@ -111,7 +110,9 @@ def score_task(
                     score = score._replace(behind=leader is not None and _is_behind(score, leader, search))
                 scores[trial] = score
                 _check_time(search)
-                start = time.perf_counter()
+            share = (time.perf_counter() - start) / len(running)
+            for trial in running:
+                scores[trial] = scores[trial]._replace(seconds=scores[trial].seconds + share)
     except _OutOfTime:
         return {}
     return scores
@@ -141,21 +142,35 @@ def _answers(
 ) -> Iterator[tuple[Trial, NDArray[np.float64] | FeatstoreError]]:
     """Yield each trial with its probabilities (held out, classes), or with the reason why it could not be trained."""
     head = trials[0].head
-    path = SPACES[head].path if head in PATHS else None
-    if path is None or any(path[0] not in trial.settings for trial in trials):
+    fixed = search.fixed.get(head, {})
+    path = path_of(head, fixed)
+    if not path or any(name not in trial.settings for trial in trials for name in path):
         for trial in trials:
             try:
                 yield trial, _predicted(search, rows, _train(search, trial, rows))
             except FeatstoreError as error:
                 yield trial, error
         return
-    ordered = sorted(trials, key=lambda trial: float(trial.settings[path[0]]))
+    ordered = sorted(trials, key=lambda trial: [trial.settings[name] for name in path])
+    task = _path_task(search, rows, [trial.settings for trial in ordered], fixed)
+    for trial, trained in zip(ordered, PATHS[head](task), strict=True):
+        if isinstance(trained, FeatstoreError):
+            yield trial, trained
+        else:
+            yield trial, _predicted(search, rows, partial(_flat_answers, trained))
+
+
+def _path_task(
+    search: Search, rows: FoldRows, settings: Sequence[Mapping[str, Any]], fixed: Mapping[str, Any]
+) -> PathTask:
     X, y, groups = rows.train
-    labels = np.unique(y, return_inverse=True)[1]
-    flat = Rows(X.reshape(len(X), -1), labels, groups, search.seed)
-    solved = PATHS[head](flat, [trial.settings[path[0]] for trial in ordered], search.fixed.get(head, {}))
-    for trial, trained in zip(ordered, solved, strict=True):
-        yield trial, _predicted(search, rows, partial(_flat_answers, trained))
+    labels, numbers = np.unique(y, return_inverse=True)
+    validation = None
+    if rows.validation:
+        of_validation, targets = rows.validation
+        validation = of_validation.reshape(len(targets), -1), np.searchsorted(labels, targets)
+    flat = Rows(X.reshape(len(X), -1), numbers, groups, search.seed)
+    return PathTask(flat, validation, settings, fixed, lambda done, total: _check_time(search))
 
 
 def _flat_answers(trained: LinearClassifier, X: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -165,8 +180,7 @@ def _flat_answers(trained: LinearClassifier, X: NDArray[np.float32]) -> NDArray[
 def _train(search: Search, trial: Trial, rows: FoldRows) -> Predict:
     """Return what the head of `trial` predicts with, trained on the rows of a fold."""
     head = make_head(trial.head, {**search.fixed.get(trial.head, {}), **trial.settings})
-    if isinstance(head, KerasHead):
-        head.name_classes(search.pool.classes)
+    tell_classes(head, search.pool.classes)
     X, y, groups = rows.train
     head.fit(X, y, rows.validation, search.seed, lambda done, total: _check_time(search), groups)
     return head.predict_proba

@@ -13,9 +13,9 @@ from featstore.errors import UsageError, param
 from featstore.extraction.recipe import Recipe
 from featstore.heads.registry import HeadName, entry_of
 from featstore.sweeping.journal import Journal
+from featstore.sweeping.paths import path_of
 from featstore.sweeping.scoring import Score, Search, score_task
 from featstore.sweeping.settings import SweepSettings
-from featstore.sweeping.space import SPACES
 from featstore.sweeping.standing import order
 from featstore.sweeping.trials import Fixed, Trial, free_ranges, from_everywhere, near_the_best, paths_and_defaults
 from featstore.system.figures import loss
@@ -117,7 +117,7 @@ class Searching:
         """Try `trials`, those of a path together; return whether there was time for all of them."""
         best = self._order()[:1] if race else []
         leader = self.scores[best[0]].values(self._settings.by) if best else None
-        tasks, known = _tasks(trials), self._journal.scores
+        tasks, known = _tasks(trials, self._scope.fixed), self._journal.scores
         # A path of which the journal has a part is solved again: its heads start from one another.
         left = [task for task in tasks if not all(trial in known for trial in task)]
         self.scores |= {trial: known[trial] for task in tasks if task not in left for trial in task}
@@ -154,12 +154,11 @@ def _text(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def _tasks(trials: Sequence[Trial]) -> list[list[Trial]]:
+def _tasks(trials: Sequence[Trial], fixed: Fixed) -> list[list[Trial]]:
     """Return the trials in the order in which they are begun: those of a path together, and all others alone."""
     tasks: dict[Any, list[Trial]] = {}
     for number, trial in enumerate(trials):
-        space = SPACES.get(trial.head)
-        path = space.path[0] if space and space.path else None
-        alike = tuple(item for item in trial.parameters if item[0] != path)
+        path = path_of(trial.head, fixed.get(trial.head, {}))
+        alike = tuple(item for item in trial.parameters if item[0] not in path)
         tasks.setdefault((trial.recipe, trial.head, alike) if path else number, []).append(trial)
     return list(tasks.values())

@@ -48,13 +48,13 @@ class OneOf(NamedTuple):
 class Space(NamedTuple):
     """The space of one head.
 
-    ranges: where each of its parameters may lie. path: the parameter of which many values cost hardly more than one, as
-    `paths` says, and these values, the more likely first; None for a head without one. They are so close that values
-    between them would not be significantly different.
+    path: parameters of which many values cost hardly more than one, as `paths` says, with these values, the more likely
+    first. All combinations are tried. They are so close that values between them would not be significantly different.
+    ranges: where each parameter of a head without a path may lie.
     """
 
     ranges: Mapping[str, Range | OneOf] = {}
-    path: tuple[str, tuple[float, ...]] | None = None
+    path: Mapping[str, tuple[float, ...]] = {}
 
 
 def _decades(first: float, last: float, steps: int) -> tuple[float, ...]:
@@ -72,13 +72,16 @@ def _decades(first: float, last: float, steps: int) -> tuple[float, ...]:
 _DENSE = {"batch": OneOf((16, 32, 64, 128)), "units": OneOf((64, 128, 256, 512))}
 
 SPACES: dict[str, Space] = {
-    "logistic": Space(path=("C", _decades(1e-5, 10, 2))),
-    "ridge": Space(path=("penalty", _decades(1e-3, 1e3, 4))),
-    "lda": Space(path=("shrinkage", (0.5, 0.1, 0.9, 0.3, 0.03, 0.97, 0.2, 0.7, 0.01, 0.99, 0.8, 0.4))),
+    "logistic": Space(path={"C": _decades(1e-5, 10, 2)}),
+    "ridge": Space(path={"penalty": _decades(1e-3, 1e3, 4)}),
+    "lda": Space(path={"shrinkage": (0.5, 0.1, 0.9, 0.3, 0.03, 0.97, 0.2, 0.7, 0.01, 0.99, 0.8, 0.4)}),
     "linear-svm": Space({"C": Range(1e-6, 1.0)}),
-    "rbf-svm": Space({"C": Range(0.1, 1000.0), "gamma": Range(1e-5, 1e-2)}),
+    "rbf-svm": Space({"C": Range(0.1, 1e4), "gamma": Range(1e-5, 1e-2)}),
     "knn": Space({"neighbours": OneOf((1, 2, 3, 5, 7, 10, 15, 20, 30, 40, 60, 80))}),
-    "linear": Space({"rate": Range(1e-4, 1e-1), "weight_decay": Range(1e-5, 1.0)}),
+    "linear": Space(
+        {"rate": Range(1e-5, 1e-1), "weight_decay": Range(1e-3, 10.0)},
+        path={"rate": (3e-4, 3e-3, 1e-4, 1e-3, 1e-2), "weight_decay": (0.0, 10.0, 1.0)},
+    ),
     "mlp": Space(
         {
             "widths": OneOf(("64", "128", "256", "512", "256,128")),

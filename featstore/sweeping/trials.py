@@ -9,9 +9,10 @@ this: with several processes they choose by what happens to be finished.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from itertools import chain, cycle, islice, zip_longest
+from itertools import chain, cycle, islice, product, zip_longest
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from featstore.sweeping.paths import path_of
 from featstore.sweeping.space import SPACES, Space
 
 if TYPE_CHECKING:
@@ -44,7 +45,9 @@ class Trial(NamedTuple):
 
 
 def free_ranges(head: str, fixed: Fixed) -> Mapping[str, Any]:
-    """Return the ranges of the parameters of `head` that are searched and not fixed."""
+    """Return the ranges of the parameters of `head` that are drawn: none of a path, nor those that are fixed."""
+    if path_of(head, fixed.get(head, {})):
+        return {}
     ranges = SPACES.get(head, Space()).ranges
     return {name: some for name, some in ranges.items() if name not in fixed.get(head, {})}
 
@@ -56,8 +59,8 @@ def paths_and_defaults(places: Sequence[tuple[int, str]], fixed: Fixed) -> list[
 
 
 def _first(head: str, fixed: Fixed) -> list[dict[str, Any]]:
-    path = SPACES[head].path if head in SPACES else None
-    return [{path[0]: value} for value in path[1]] if path and path[0] not in fixed.get(head, {}) else [{}]
+    path = path_of(head, fixed.get(head, {}))
+    return [dict(zip(path, values, strict=True)) for values in product(*path.values())]  # of no path: one, the defaults
 
 
 def from_everywhere(

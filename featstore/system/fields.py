@@ -194,7 +194,9 @@ def settle_fields(record: Any) -> None:
         if known and value not in known:
             settled = settle_choice(hint, value) if isinstance(value, str) else None
             if settled is None:
-                raise UsageError(f"{param(name, value)}: is not known: use one of {', '.join(known)}")
+                near = did_you_mean(value, known) if isinstance(value, str) else ""
+                remedies = filter(None, (f"use one of {', '.join(known)}", near))
+                raise UsageError(f"{param(name, value)}: is not known: {'; '.join(remedies)}")
             object.__setattr__(record, name, settled)  # records are frozen, and this is called while they are made
         if range_ is not None:
             if not range_.holds(value):

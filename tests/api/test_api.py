@@ -186,7 +186,12 @@ def test_results_print_as_on_the_command_line(leaky: Path, run: Run) -> None:
     """`print(run)` is what `train-head` prints, and a notebook shows its tables."""
     options = ("--model", "tiny", "--cache", leaky / "cache")
     assert f"{run}\n" == call("evaluate", run.folder, leaky / "photos", *options[2:]).out + "\n".join(
-        [f"logistic (C {run.chosen['C']:g}): {_seconds(run)}", f"saved in {run.folder}", ""]
+        [
+            f"remark: {run.remarks[-1]}",  # what to type for a cross-validation, which says nothing of other images
+            f"logistic (C {run.chosen['C']:g}): {_seconds(run)}",
+            f"saved in {run.folder}",
+            "",
+        ]
     )
     extraction = featstore.extract(leaky / "photos", model="tiny", cache=leaky / "cache")
     assert str(extraction).split()[:6] == call("extract", leaky / "photos", *options).out.split()[:6]

@@ -104,9 +104,10 @@ def test_the_whole_way(cli: Cli, photos: Path, tmp_path: Path) -> None:
     assert predicted.returncode == 0, predicted.stderr
     prediction = json.loads(predicted.stdout)
     assert len(prediction["predictions"]) == 13
-    assert set(prediction["predictions"][0]) == {"path", "label", "probability", "top", "probabilities"}
+    known = {"path", "label", "strength", "probability", "top", "probabilities", "answers"}
+    assert set(prediction["predictions"][0]) == known
     rows = list(csv.reader((tmp_path / "labels.csv").read_text().splitlines()))
-    assert rows[0] == ["path", "label", "p:discs", "p:stripes"]
+    assert rows[0] == ["path", "label", "strength", "p:discs", "p:stripes"]
     assert rows[1][0] == "'=new.png"
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from featstore.errors import RunError, UsageError
+from featstore.heads.interface import tell_classes
 from featstore.heads.knn import KnnHead
 from featstore.heads.registry import make_head, stops_on_val
 
@@ -101,3 +102,12 @@ def test_an_ensemble_whose_training_was_interrupted_is_not_trained(monkeypatch: 
     with pytest.raises(KeyboardInterrupt):
         again.fit(X, Y, None, 0)
     assert (head.is_trained, again.is_trained) == (True, False)
+
+
+def test_members_are_told_the_names_of_the_classes() -> None:
+    """Weights of a member may name them, as they may where it is alone."""
+    head = make_head("ensemble", {"members": "linear class_weights=cat=2,dog=1 + ridge"})
+    tell_classes(head, ("cat", "dog"))
+    member, other = head._heads  # type: ignore[attr-defined]
+    assert member._classes == ("cat", "dog")
+    assert not hasattr(other, "_classes")

@@ -14,7 +14,7 @@ from sklearn.svm import SVC
 
 from featstore.cli.head_options import chosen_parameters
 from featstore.errors import RunError, UsageError
-from featstore.heads.registry import check_saveable, entry_of, make_head, settle_head
+from featstore.heads.registry import check_saveable, code_of, entry_of, make_head, settle_head
 from featstore.heads.selection import two_columns
 from featstore.training.head_recipe import HeadRecipe
 from helpers.cli import call
@@ -60,6 +60,27 @@ class Wrong(Plain):
 class Broken(Plain):
     def fit(self, X, y):
         raise KeyError("no such\\nthing")
+
+class Fickle(Plain):  # right on the rows that it was trained on
+    def fit(self, X, y):
+        self.seen = X[0].copy()
+        super().fit(X, y)
+    def predict_proba(self, X):
+        return super().predict_proba(X) * (1.0 if (X[0] == self.seen).all() else np.nan)
+
+class Fails(Fickle):
+    def predict_proba(self, X):
+        if (X[0] == self.seen).all():
+            return Plain.predict_proba(self, X)
+        raise ValueError("odd\\nrows")
+
+class Ends(Plain):
+    def fit(self, X, y):
+        raise SystemExit(0)
+
+class Rounded(Plain):
+    def predict_proba(self, X):
+        return (super().predict_proba(X) * 1.0005).astype(np.float32)
 
 def tree(depth=2):
     return make_pipeline(StandardScaler(), DecisionTreeClassifier(max_depth=depth))
@@ -150,6 +171,8 @@ def test_the_seed_reaches_every_random_state() -> None:
         ("mine:Labels", {}, "has neither `predict_proba` nor `decision_function`"),
         ("mine:Wrong", {}, r"expected probabilities of shape \(60, 3\), found \(60, 7\)"),
         ("mine:Broken", {}, "its fit failed: KeyError: 'no such"),
+        ("mine:Ends", {}, "its fit failed: SystemExit: 0"),
+        ("never:Imported", {}, "module never cannot be imported: SystemExit: imported"),
         ("colorsys:Hidden", {}, "module colorsys has no class Hidden"),  # that of the working folder hides nothing
         ("sklearn.svm:SVC", {"C": -1}, "its fit failed: InvalidParameterError"),
         ("a-b:c", {}, "head 'a-b:c' is not known: use one of logistic, .*, or module:Class"),
@@ -160,6 +183,36 @@ def test_what_is_no_head_is_refused_in_one_line(name: str, parameters: dict[str,
     with pytest.raises(UsageError, match=message) as caught:
         make_head(name, parameters).fit(*clusters(), None, 0)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("Fickle", "probabilities that add up to 1"), ("Fails", "predictions failed: ValueError: odd rows")],
+)
+def test_all_answers_are_looked_at(name: str, message: str) -> None:
+    """Not only those for rows of the training: a NaN would be answered as the first class, without a word."""
+    X, y = clusters()
+    head = make_head(f"mine:{name}")
+    head.fit(X, y, None, 0)
+    with pytest.raises(UsageError, match=message):
+        head.predict_proba(X[1:])
+
+
+def test_probabilities_of_float32_add_up_to_one() -> None:
+    """All scores rely on it."""
+    X, y = clusters()
+    head = make_head("mine:Rounded")
+    head.fit(X, y, None, 0)
+    assert head.predict_proba(X).sum(axis=1) == pytest.approx(1, abs=1e-12)
+
+
+def test_the_code_of_an_estimator_has_a_digest(mine: Path) -> None:
+    """A sweep goes on from its journal only with the same code."""
+    before = code_of("mine:Plain"), code_of("mine:Plain")
+    (mine / "mine.py").write_text(MINE.replace("return np.tile", "return 1 * np.tile"))
+    assert before[0] == before[1] != code_of("mine:Plain")
+    assert code_of("logistic") is None
+    assert code_of("sklearn.svm:SVC") != code_of("sklearn.neighbors:KNeighborsClassifier")
 
 
 @pytest.mark.parametrize("name", ["mine:piped", "sklearn.naive_bayes:GaussianNB", "sklearn.svm:SVC"])
@@ -193,6 +246,12 @@ def test_what_only_a_pickle_could_keep_is_refused_before_training(name: str, rea
     head.fit(*clusters(), None, 0)
     with pytest.raises(UsageError, match="a run cannot keep it"):
         head.save(tmp_path)
+
+
+def test_what_an_ensemble_could_not_keep_of_its_members_is_refused_before_training() -> None:
+    check_saveable("ensemble", {"members": "ridge + sklearn.svm:SVC C=10"})
+    with pytest.raises(UsageError, match="head sklearn.neighbors:KNeighborsClassifier: a run cannot keep it"):
+        check_saveable("ensemble", {"members": "ridge + sklearn.neighbors:KNeighborsClassifier n_neighbors=3"})
 
 
 def test_a_name_imports_nothing_by_itself(tmp_path: Path) -> None:

@@ -42,6 +42,12 @@ def test_keras_is_what_the_base_was_trained_with() -> None:
         parse_variant("keras", None)
 
 
+def test_a_mistyped_name_is_refused_with_the_nearest() -> None:
+    """After the list of all of them."""
+    with pytest.raises(UsageError, match=r"'cafe' is not known: use one of keras, .*; did you mean caffe\?"):
+        parse_variant("cafe", "tf")
+
+
 def test_numbers_can_say_what_a_name_says() -> None:
     """A numeric variant with the numbers of `caffe` is the same map."""
     _, custom = parse_variant("order=bgr,scale=1,mean=103.939:116.779:123.68,std=1", "tf")

@@ -87,6 +87,13 @@ def test_C_is_on_a_logarithmic_axis() -> None:
     assert blue(picture, "loss")[: PANEL // 2 + 30, LAST].any()  # not pale
 
 
+@pytest.mark.parametrize(("name", "best"), [("C", 1e-5), ("penalty", 31.6228), ("neighbours", 13.0)])
+def test_the_figure_of_the_best_is_not_cut(name: str, best: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A long name of the axis would leave no room for it."""
+    monkeypatch.setattr("featstore.plots.canvas.shortened", lambda text, _: pytest.fail(f"{text} is cut"))
+    pixels(Curve(name, [best, 100.0], {"cv_log_loss": [1.181, 2.0], "cv_accuracy": [0.525, 0.3]}, log_x=True))
+
+
 def test_a_value_that_is_not_a_number_leaves_a_gap() -> None:
     """The line is there on both sides of it."""
     values = [math.nan if 10 <= epoch < 20 else 1.0 for epoch in EPOCHS]

@@ -542,7 +542,7 @@ def check_spreadsheets(data: str, run: Path) -> None:
         header, *rows = csv.reader(file)
     signed = ("+1", "-1")  # plain text with a sign: no formula can be made of it
     assert [row[0] for row in rows] == [name if name.startswith(signed) else f"'{name}" for name in names], rows
-    assert set(header[2:]) == {f"p:{name.strip()}" for name in (*FORMULAS, "[red]\x1b")}
+    assert set(header[3:]) == {f"p:{name.strip()}" for name in (*FORMULAS, "[red]\x1b")}
     inputs = keras.Input((32, 32, 3))
     for name in ("=1+1.keras", "@\x1b.keras"):
         keras.Model(inputs, keras.layers.Conv2D(2, 3)(inputs)).save(name)

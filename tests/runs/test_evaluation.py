@@ -329,6 +329,8 @@ def test_a_table_for_people(work: Path, run: Run, odd: Path) -> None:
     assert (quiet.code, quiet.out) == (0, "")
     plain = call("evaluate", run.folder, work / "new", "--cache", work / "cache")
     assert "label" not in plain.err
+    flat = call("evaluate", run.folder, work / "new" / "discs", "--cache", work / "cache", "--wrong", 3)
+    assert flat.out.splitlines()[-1] == "no wrong answers are listed: no image has a label to tell them by"
 
 
 def test_the_figures_of_each_class_and_the_confusion_matrix(work: Path, run: Run, tmp_path: Path) -> None:

@@ -45,5 +45,6 @@ def test_test_images_are_covered_as_promised(data: str, real_data: Path, tmp_pat
             rank = math.ceil((n + 1) * level)
             chance = betabinom(len(images), rank, n + 1 - rank)
             assert chance.cdf(covered) > 0.001, (head, level, covered)
-            if level == 0.8:  # and not by answering with all classes
-                assert sum(len(image.answers or ()) for image in images) < 0.7 * len(images) * len(run.classes)
+            # and not by answering with all classes; of cats and dogs, 6 of 10 right take sets of 1.5 classes
+            if level == 0.8:
+                assert sum(len(image.answers or ()) for image in images) < 0.8 * len(images) * len(run.classes)

@@ -11,8 +11,7 @@ import pytest
 
 from featstore.evaluation.temperature import choose_temperature, scale
 from featstore.heads.registry import make_head
-from featstore.sweeping import scoring
-from featstore.sweeping.paths import PATHS
+from featstore.sweeping import scoring, wide_linear
 from featstore.sweeping.pool import Fold, Pool, PoolFeatures
 from featstore.sweeping.scoring import Search, means_of_fold, score_task
 from featstore.sweeping.space import SPACES
@@ -44,9 +43,9 @@ def make_search(**changed: Any) -> Search:
     return Search(make_pool(), "log-loss", None, "probabilities", False, {}, 0, math.inf)._replace(**changed)
 
 
-@pytest.mark.parametrize("name", PATHS)
+@pytest.mark.parametrize("name", ["logistic", "ridge", "lda"])  # that of `linear` has a test of its own
 def test_a_path_gives_the_heads_that_are_trained_alone(name: str) -> None:
-    parameter, values = SPACES[name].path
+    [(parameter, values)] = SPACES[name].path.items()
     search, features = make_search(), make_features()
     rows = features.of_fold(search.pool, search.pool.folds[0], None)
     together = score_task(search, features, [Trial(0, name, ((parameter, value),)) for value in values], None)
@@ -58,6 +57,28 @@ def test_a_path_gives_the_heads_that_are_trained_alone(name: str) -> None:
         score = together[Trial(0, name, ((parameter, value),))]
         losses = -np.log(alone[np.arange(len(held_out)), search.pool.y[held_out]])
         np.testing.assert_allclose(score.losses[held_out], losses, rtol=0.02, atol=2e-3)
+
+
+def test_the_wide_layer_stops_on_images_of_the_fold(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And its heads answer as it trained them, together or alone."""
+    seen: list[Any] = []
+    train = wide_linear.train_wide
+
+    def spy(heads: Any, X: Any, y: Any, validation: Any, *rest: Any) -> Any:
+        seen.append((X, validation[0]))
+        return train(heads, X, y, validation, *rest)
+
+    monkeypatch.setattr(wide_linear, "train_wide", spy)
+    search, features = make_search(fixed={"linear": {"epochs": 4}}), make_features()
+    trials = [Trial(0, "linear", (("rate", rate), ("weight_decay", 0.3))) for rate in (0.1, 1e-3)]
+    together = score_task(search, features, trials, None)
+    for fold, (trained, stopped_on) in zip(search.pool.folds, seen, strict=True):
+        np.testing.assert_array_equal(trained, features.views[fold.train, 0])
+        np.testing.assert_array_equal(stopped_on, features.views[fold.val, 0])
+    for trial in trials:
+        alone = score_task(search, features, [trial], None)[trial]
+        np.testing.assert_allclose(alone.losses, together[trial].losses, atol=1e-4)
+    assert together[trials[0]].mean("log-loss") != together[trials[1]].mean("log-loss")
 
 
 def test_a_head_never_sees_what_it_is_measured_on(monkeypatch: pytest.MonkeyPatch) -> None:

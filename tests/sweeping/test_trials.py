@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import fields
+from itertools import product
 
 import numpy as np
 import pytest
 
 from featstore.heads.registry import HEADS, HeadName, make_head
 from featstore.sweeping.space import SPACES, OneOf, Range
-from featstore.sweeping.trials import Trial, from_everywhere, near_the_best, paths_and_defaults
+from featstore.sweeping.trials import Trial, free_ranges, from_everywhere, near_the_best, paths_and_defaults
 
 PLACES = [(recipe, head) for recipe in (0, 1) for head in ("logistic", "bn-dropout")]
 
@@ -27,7 +28,7 @@ def test_the_first_round_has_each_head_in_turn() -> None:
         (1, "bn-dropout"),
     ]
     assert first[1].parameters == ()
-    assert {trial.settings["C"] for trial in first if trial.head == "logistic"} == set(SPACES["logistic"].path[1])
+    assert {trial.settings["C"] for trial in first if trial.head == "logistic"} == set(SPACES["logistic"].path["C"])
 
 
 def test_a_parameter_that_is_set_is_not_searched() -> None:
@@ -68,14 +69,14 @@ def test_each_space_is_one_that_its_head_takes(name: HeadName) -> None:
     """The ends of each range, and all values of a path."""
     space = SPACES[name]
     known = {field.name for field in fields(HEADS[name].parameters)}
-    assert known >= {*space.ranges, *([space.path[0]] if space.path else [])}
+    assert known >= {*space.ranges, *space.path}
     for parameter, some in space.ranges.items():
         for place in (0.0, 0.5, 1.0):
             make_head(name, {parameter: some.at(place)})
-    if space.path:
-        assert len({*space.path[1]}) == len(space.path[1])
-        for value in space.path[1]:
-            make_head(name, {space.path[0]: value})
+    for parameter, values in space.path.items():
+        assert len({*values}) == len(values)
+        for value in values:
+            make_head(name, {parameter: value})
 
 
 @pytest.mark.parametrize("some", [Range(1e-4, 1.0), Range(0.1, 0.9, log=False), OneOf((16, 32, 64))])
@@ -83,3 +84,21 @@ def test_the_place_of_a_value_is_where_it_was_drawn(some: Range | OneOf) -> None
     for place in (0.0, 0.3, 0.99):
         value = some.at(place)
         assert some.at(some.place(value)) == value
+
+
+def test_a_path_of_two_parameters_has_all_combinations_of_what_is_not_set() -> None:
+    path = SPACES["linear"].path
+    first = paths_and_defaults([(0, "linear")], {})
+    assert {(trial.settings["rate"], trial.settings["weight_decay"]) for trial in first} == {
+        *product(path["rate"], path["weight_decay"])
+    }
+    of_decay = paths_and_defaults([(0, "linear")], {"linear": {"rate": 0.01}})
+    assert [trial.settings for trial in of_decay] == [{"weight_decay": value} for value in path["weight_decay"]]
+    assert free_ranges("linear", {}) == {}
+
+
+def test_heads_that_the_path_cannot_have_are_drawn() -> None:
+    fixed = {"linear": {"optimizer": "sgd"}}
+    assert [trial.parameters for trial in paths_and_defaults([(0, "linear")], fixed)] == [()]
+    drawn = from_everywhere(3, [(0, "linear")], fixed, (), np.random.default_rng(0))
+    assert {name for trial in drawn for name in trial.settings} == {"rate", "weight_decay"}

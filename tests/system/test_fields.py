@@ -48,6 +48,7 @@ def test_a_field_has_choices_or_a_range_and_help() -> None:
     ("options", "message"),
     [
         ({"colour": "green"}, "colour='green': is not known: use one of red, blue"),
+        ({"colour": "bleu"}, "use one of red, blue; did you mean blue?"),
         ({"colour": ["red"]}, "is not known: use one of red, blue"),
         ({"lines": 0}, "lines=0: expected a whole number of at least 1 and at most 9"),
         ({"lines": 10}, "lines=10: expected a whole number"),

@@ -81,13 +81,14 @@ def features_of(network: Any, paths: list[Path], case: Case) -> np.ndarray:
     return rows.reshape(len(paths), len(VIEWS[case.views]), -1)
 
 
-def answers(case: Case, features: np.ndarray, predict: Any) -> np.ndarray:
-    """Return the probabilities of images with features (n, views, width)."""
+def answers(case: Case, features: np.ndarray, predict: Any, temperature: float | None) -> np.ndarray:
+    """Return the probabilities of images with features (n, views, width): their logits are divided by `temperature`."""
     if case.options.get("average") == "features":
         features = features.mean(axis=1, keepdims=True)
     each = np.stack([predict(features[:, view]) for view in range(features.shape[1])]).astype(np.float64)
     mean = np.exp(np.log(each).mean(axis=0)) if case.options.get("average") == "logits" else each.mean(axis=0)
-    return mean / mean.sum(axis=1, keepdims=True)
+    scaled = mean ** (1 / (temperature or 1))
+    return scaled / scaled.sum(axis=1, keepdims=True)
 
 
 def trained(case: Case, run: featstore.Run, features: np.ndarray, labels: np.ndarray) -> Any:
@@ -121,7 +122,7 @@ def test_figures_are_the_same_by_every_way(base: tuple[Any, dict[str, Any]], tmp
     for split, figures in json.loads((run.folder / "run.json").read_text())["metrics"].items():
         found = featstore.predict(run.folder, images[split], **cache).images
         probabilities = np.array([image.probabilities for image in found])
-        expected = answers(case, features[split], predict)
+        expected = answers(case, features[split], predict, run.temperature)
         assert [Path(image.path) for image in found] == images[split]
         assert [image.label for image in found] == [run.classes[n] for n in probabilities.argmax(axis=1)]
         assert probabilities == pytest.approx(expected, abs=2e-4)
