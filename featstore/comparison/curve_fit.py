@@ -66,10 +66,13 @@ class Fitted(NamedTuple):
 def fit(sizes: Sequence[float], right: Sequence[NDArray[np.float64]], units: Units, seed: int = 0) -> Fitted | None:
     """Return the power law through `sizes` in rising order; None if there are fewer than `LEAST`.
 
+    None as well if all images are right at the largest sizes, or all are wrong: drawing them again shows no spread, and
+    the law would be as sure as can be that nothing changes.
+
     right: for each size (draws, n), whether each of n images was right; a size that can be drawn in one way only has
     one draw, and all others as many as each other. units: of the n images. The same `seed` gives the same samples.
     """
-    if len(sizes) < LEAST:
+    if len(sizes) < LEAST or len({float(share) for of_size in right[-LARGEST:] for share in np.unique(of_size)}) == 1:
         return None
     errors = np.log(_sample_errors(right, units, seed))
     law = _through(sizes[-LARGEST:], errors[:, -LARGEST:])

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from featstore.comparison.curve_fit import Estimate, Fitted
+from featstore.comparison.curve_fit import LEAST, Estimate, Fitted
 from featstore.datasets.manifest import Skipped
 from featstore.datasets.summary import DataSummary
 from featstore.evaluation.remarks import remark_line
@@ -107,8 +107,9 @@ class LearningCurve(Shown):
         points, fitted = self.heads[head]
         gain, photos = self.gain(head), f"{count(self.more, 'more photo')} per class"
         if fitted is None or gain is None:
+            same = "no image is wrong" if points[-1].accuracy else "no image is right"
             few = f"{count(len(points), 'size')} of the training split are too few"
-            return f"what {photos} would be worth cannot be told: {few}"
+            return f"what {photos} would be worth cannot be told: {few if len(points) < LEAST else same}"
         if fitted.missed and not fitted.holds:
             predicted = points[-1].accuracy - fitted.missed.value
             return (

@@ -55,6 +55,9 @@ class Baseline:
     _selected: dict[str, Any] = field(default_factory=dict, init=False, repr=False)
     _converged: bool = field(default=True, init=False, repr=False)
 
+    def name_classes(self, names: tuple[str, ...]) -> None:
+        """Take no notice: no parameter of these heads names a class."""
+
     def train(self, rows: Rows, on_step: OnStep | None) -> Any:
         """Return the trained classifier."""
         raise NotImplementedError

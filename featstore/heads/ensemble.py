@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from featstore.errors import RunError, UsageError
 from featstore.heads.ensemble_parameters import EnsembleParameters, named_members
-from featstore.heads.interface import Curve, Head, Labelled, tell_classes
+from featstore.heads.interface import Curve, Head, Labelled
 from featstore.heads.registry import check_network, make_head
 from featstore.system.archive import open_archive
 from featstore.system.files import write_whole
@@ -38,9 +38,8 @@ class EnsembleHead(EnsembleParameters):
         self._heads = _make_members(self.settings())
 
     def name_classes(self, names: tuple[str, ...]) -> None:
-        """Tell each member the names of the classes, as it would be told alone."""
         for head in self._heads:
-            tell_classes(head, names)
+            head.name_classes(names)
 
     def fit(
         self,

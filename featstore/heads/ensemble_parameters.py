@@ -47,6 +47,9 @@ def named_members(parameters: Mapping[str, Any]) -> list[tuple[str, dict[str, st
         name, *settings = member.split() or [""]
         if wrong := [word for word in settings if "=" not in word]:
             raise UsageError(f"head ensemble: members={text!r}: expected KEY=VALUE after {name}, found {wrong[0]!r}")
+        keys = [word.partition("=")[0] for word in settings]
+        if twice := [key for place, key in enumerate(keys) if key in keys[:place]]:
+            raise UsageError(f"head ensemble: members={text!r}: {twice[0]} of {name} is given twice")
         members.append((name, dict(word.split("=", 1) for word in settings)))
     return members
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,6 +53,9 @@ class Classifier(Protocol):
 class Head(Classifier, Protocol):
     """An estimator like those of scikit-learn, a dataclass whose fields are the parameters that a user can set."""
 
+    def name_classes(self, names: tuple[str, ...]) -> None:
+        """Tell the head the names of the classes, in the order of their numbers: a parameter may use them."""
+
     def fit(
         self,
         X: NDArray[np.float32],
@@ -82,17 +85,3 @@ class Head(Classifier, Protocol):
     @property
     def is_trained(self) -> bool:
         """Whether the last `fit` left a head that predicts; after an interruption that of the best epoch."""
-
-
-@runtime_checkable
-class KnowsClasses(Protocol):
-    """A head, or several of them, whose parameters may name classes."""
-
-    def name_classes(self, names: tuple[str, ...]) -> None:
-        """Tell the names of the classes, in the order of their numbers."""
-
-
-def tell_classes(head: Head, names: tuple[str, ...]) -> None:
-    """Tell `head` the names of the classes, in the order of their numbers, if it has a use for them."""
-    if isinstance(head, KnowsClasses):
-        head.name_classes(names)

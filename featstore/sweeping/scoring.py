@@ -17,7 +17,6 @@ from featstore.evaluation.probability_scores import log_losses
 from featstore.evaluation.temperature import choose_temperature, scale
 from featstore.evaluation.units import Units
 from featstore.heads.baseline import Rows
-from featstore.heads.interface import tell_classes
 from featstore.heads.registry import make_head
 from featstore.sweeping.paths import PATHS, PathTask, path_of
 from featstore.sweeping.pool import FoldRows, Pool, PoolFeatures
@@ -180,7 +179,7 @@ def _flat_answers(trained: LinearClassifier, X: NDArray[np.float32]) -> NDArray[
 def _train(search: Search, trial: Trial, rows: FoldRows) -> Predict:
     """Return what the head of `trial` predicts with, trained on the rows of a fold."""
     head = make_head(trial.head, {**search.fixed.get(trial.head, {}), **trial.settings})
-    tell_classes(head, search.pool.classes)
+    head.name_classes(search.pool.classes)
     X, y, groups = rows.train
     head.fit(X, y, rows.validation, search.seed, lambda done, total: _check_time(search), groups)
     return head.predict_proba

@@ -17,7 +17,7 @@ from featstore.extraction.cache import Cache, CacheLike
 from featstore.extraction.pipeline import FeatureSet, extract_augmented, extract_features
 from featstore.extraction.plan import Plan
 from featstore.extraction.recipe import Recipe
-from featstore.heads.interface import Head, tell_classes
+from featstore.heads.interface import Head
 from featstore.system.paths import OnePath
 from featstore.system.progress import OnStep
 from featstore.training.calibration import temperature_for
@@ -138,7 +138,7 @@ class HeadFit:
         _check_classes(manifest)  # the columns of the probabilities are the classes that the head has seen
         pictures = {split: [p for p in manifest.of_split(split) if p.label is not None] for split in SPLITS}
         self.estimator, self._recipe, self._classes = estimator, recipe, manifest.classes
-        tell_classes(estimator, manifest.classes)
+        estimator.name_classes(manifest.classes)
         self._pictures = {split: some for split, some in pictures.items() if some}
         self._views = {split: load_views(some, plans, prepared.cache) for split, some in self._pictures.items()}
         self._rows = _training_rows(prepared, plans, recipe, self._views["train"])

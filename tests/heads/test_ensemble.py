@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 from featstore.errors import RunError, UsageError
-from featstore.heads.interface import tell_classes
 from featstore.heads.knn import KnnHead
 from featstore.heads.registry import make_head, stops_on_val
 
@@ -29,6 +28,14 @@ def test_it_is_the_mean_of_heads_that_are_trained_alone() -> None:
         head.fit(X, Y, None, 0)
         alone.append(head.predict_proba(X))
     np.testing.assert_array_equal(together.predict_proba(X), np.mean(alone, axis=0))
+
+
+def test_its_members_know_the_names_of_the_classes() -> None:
+    """As a member would alone: the weights of classes are given by their names."""
+    head = make_head("ensemble", {"members": "logistic C=1 + linear epochs=1 class_weights=cat=2,dog=1"})
+    head.name_classes(("cat", "dog", "owl"))
+    head.fit(X, Y, None, 0)
+    assert head.is_trained
 
 
 def test_it_is_saved_and_loaded(tmp_path: Path) -> None:
@@ -107,7 +114,13 @@ def test_an_ensemble_whose_training_was_interrupted_is_not_trained(monkeypatch: 
 def test_members_are_told_the_names_of_the_classes() -> None:
     """Weights of a member may name them, as they may where it is alone."""
     head = make_head("ensemble", {"members": "linear class_weights=cat=2,dog=1 + ridge"})
-    tell_classes(head, ("cat", "dog"))
+    head.name_classes(("cat", "dog"))
     member, other = head._heads  # type: ignore[attr-defined]
     assert member._classes == ("cat", "dog")
     assert not hasattr(other, "_classes")
+
+
+def test_a_parameter_of_a_member_is_given_once() -> None:
+    """The last one would win without a word."""
+    with pytest.raises(UsageError, match="C of logistic is given twice"):
+        make_head("ensemble", {"members": "logistic C=0.1 C=0.2 + ridge"})

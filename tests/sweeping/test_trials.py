@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from dataclasses import fields
 from itertools import product
+from typing import Any
 
 import numpy as np
 import pytest
 
+from featstore.extraction.recipe import Recipe
+from featstore.heads.ensemble_parameters import named_members
 from featstore.heads.registry import HEADS, HeadName, make_head
+from featstore.sweeping.searching import Scope
 from featstore.sweeping.space import SPACES, OneOf, Range
 from featstore.sweeping.trials import Trial, free_ranges, from_everywhere, near_the_best, paths_and_defaults
 
@@ -102,3 +106,19 @@ def test_heads_that_the_path_cannot_have_are_drawn() -> None:
     assert [trial.parameters for trial in paths_and_defaults([(0, "linear")], fixed)] == [()]
     drawn = from_everywhere(3, [(0, "linear")], fixed, (), np.random.default_rng(0))
     assert {name for trial in drawn for name in trial.settings} == {"rate", "weight_decay"}
+
+
+@pytest.mark.parametrize(
+    ("head", "fixed"),
+    [
+        ("logistic", {"C": 0.123456789, "max_iter": 2000}),
+        ("logistic", {"C": None}),
+        ("mlp", {"widths": (256, 128), "class_weights": {"cat": 2.0, "dog": 0.1}}),
+        ("cosine", {"learn_scale": "no", "class_weights": "balanced"}),
+    ],
+)
+def test_an_ensemble_has_its_members_to_the_last_digit(head: HeadName, fixed: dict[str, Any]) -> None:
+    """A run keeps them as a text, which has to make the very heads that were scored."""
+    text = Scope.of([Recipe(model="tiny")], [head], {head: fixed}).text(Trial(0, head))
+    [(name, parameters)] = named_members({"members": text})
+    assert make_head(name, parameters).settings() == make_head(head, fixed).settings()
