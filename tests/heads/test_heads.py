@@ -191,13 +191,13 @@ def test_scratch_cnn_needs_pixels(shape: tuple[int, ...]) -> None:
 
 
 def test_bn_dropout_is_the_recipe() -> None:
-    """Max-pooling of a map, flatten, twice dropout and dense with BN, dropout, softmax."""
+    """Max-pooling of a map, flatten, scaling, twice dropout and dense with BN, dropout, softmax."""
     head: Any = make_head("bn-dropout", {"p": 0.6, "epochs": 1})
     X, y = clusters(30, "ab", (4, 4, 2))
     head.fit(X, y, None, 0)
     kinds = [type(layer).__name__ for layer in head._model.layers]
     dense = ["Dropout", "Dense", "BatchNormalization"]
-    assert kinds == ["MaxPooling2D", "Flatten", *dense, *dense, "Dropout", "Dense"]
+    assert kinds == ["MaxPooling2D", "Flatten", "Rescaling", *dense, *dense, "Dropout", "Dense"]
     assert [layer.rate for layer in head._model.layers if hasattr(layer, "rate")] == [0.3, 0.3, 0.6]
     flat: Any = make_head("bn-dropout", {"epochs": 1})
     flat.fit(*clusters(30), None, 0)
