@@ -88,7 +88,7 @@ def prepare(
     """Complete the features of all `recipes` for `data`, including augmented versions of its training images.
 
     in_folds: whether the images are measured on by cross-validation, which makes its own test splits.
-    folds_too: whether there is a cross-validation beside the splits; `val_fraction` is then that of its heads as well.
+    folds_too: whether there is a cross-validation as well; `val_fraction` is then that of its heads, too.
     are_asked_for: whether the fractions are the user's, so that one without effect is refused, and not those of a run.
 
     Raises DataError if a class has no image to train on; labels and splits are checked before anything is extracted.
