@@ -86,6 +86,8 @@ def test_a_head_never_sees_what_it_is_measured_on(monkeypatch: pytest.MonkeyPatc
     seen: list[tuple[set[float], set[float]]] = []
 
     class Spy:
+        def name_classes(self, names: tuple[str, ...]) -> None: ...
+
         def fit(self, X: Any, y: Any, validation: Any, *_: object) -> None:
             self.known = {*X[:, 0].tolist(), *validation[0][:, 0].tolist()}
 

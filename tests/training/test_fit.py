@@ -41,6 +41,8 @@ def prepared(work: Path, *recipes: Recipe, **options: Any) -> Prepared:
 class Watcher:
     """A head that records its input and predicts from the first two features."""
 
+    def name_classes(self, names: tuple[str, ...]) -> None: ...
+
     def fit(self, X: np.ndarray, y: np.ndarray, validation: Any, seed: int, on_step: Any, groups: Any) -> None:
         self.X, self.y, self.validation, self.groups = X, y, validation, groups
 

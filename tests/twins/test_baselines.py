@@ -51,7 +51,7 @@ def head_of(name: str, parameters: dict[str, Any], X: np.ndarray, y: np.ndarray)
 
 def logits_of(head: Any, X: np.ndarray) -> np.ndarray:
     """Return the logits of a head, times its temperature; their mean over the classes is zero."""
-    logits = np.log(head.predict_proba(X)) * head.selected()["temperature"]
+    logits = np.log(head.predict_proba(X)) * head.selected()["fold_temperature"]
     return np.asarray(logits - logits.mean(axis=1, keepdims=True))
 
 
@@ -103,7 +103,7 @@ def test_linear_svm(classes: int) -> None:
         scores.append(two_columns(machine.decision_function(scaler.transform(X[out]))))
         truth.append(y[out])
     expected = fit_temperature(np.concatenate(scores), np.concatenate(truth))
-    assert head.selected()["temperature"] == pytest.approx(expected, rel=1e-4)
+    assert head.selected()["fold_temperature"] == pytest.approx(expected, rel=1e-4)
 
 
 @pytest.mark.parametrize("classes", CLASSES)
