@@ -1,0 +1,1 @@
+"""Copies: which images are the same picture, byte for byte or re-encoded, mirrored, cropped or recoloured."""

@@ -1,0 +1,1 @@
+"""Explanations: where in an image a run finds the evidence for its answer."""
