@@ -70,6 +70,8 @@ class Content:
         explanations: Heat maps by `ReportImage.path`.
         versions: Versions of featstore and of the libraries.
         with_images: Whether thumbnails are on the page.
+        promise: Share of images for which the right class is among `ReportImage.answers`; None without a promise.
+        commands: What a reader may do next, as pairs of its purpose and a command line.
     """
 
     title: str
@@ -88,6 +90,8 @@ class Content:
     explanations: dict[str, Explanation]
     versions: dict[str, str]
     with_images: bool = True
+    promise: float | None = None
+    commands: tuple[tuple[str, str], ...] = ()
 
     def describe(self) -> dict[str, Any]:
         """Return what `featstore report --json` prints: the same figures as on the page."""
@@ -104,5 +108,7 @@ class Content:
             "images": len(self.images),
             "total": self.total,
             "explanations": {path: one.describe() for path, one in self.explanations.items()},
+            "promise": self.promise,
+            "commands": [list(command) for command in self.commands],
             "versions": self.versions,
         }
