@@ -38,6 +38,7 @@ _COMMANDS = {  # and the modules that they are in
     "fine-tune": "fine_tune",
     "evaluate": "evaluate",
     "predict": "predict",
+    "explain": "explain",
     "draw": "draw",
     "runs": "runs",
     "models": "models",
