@@ -9,7 +9,9 @@ from featstore.audit.conflicts import check_conflicts
 from featstore.audit.duplicates import check_duplicates
 from featstore.audit.findings import Check
 from featstore.audit.leaks import check_leaks
+from featstore.audit.problems import check_problems
 from featstore.audit.result import Audit
+from featstore.audit.shortcuts import check_shortcuts
 from featstore.audit.subject import Subject
 from featstore.audit.unreadable import check_unreadable
 from featstore.copies.job import find_copies
@@ -32,7 +34,9 @@ CHECKS: tuple[Callable[[Subject], Check], ...] = (
     check_leaks,
     check_conflicts,
     check_duplicates,
+    check_shortcuts,
     check_unreadable,
+    check_problems,
     check_balance,
 )
 
