@@ -8,15 +8,22 @@ from pathlib import Path
 from featstore.comparison.curve_fit import LARGEST
 from featstore.comparison.learning_result import LearningCurve
 from featstore.plots.files import Kind
+from featstore.plots.learning_curve import CurveLine
 
 _STEPS = 40
 
 
 def draw_chart(curve: LearningCurve, data: str, kind: Kind = "png") -> bytes:
     """Return the chart as a picture of this `kind`; `data` is the path that was measured on."""
-    import numpy as np
+    from featstore.plots.learning_curve import draw_learning_curve
 
-    from featstore.plots.learning_curve import CurveLine, draw_learning_curve
+    name = Path(os.path.abspath(data)).name
+    return draw_learning_curve(lines_of(curve), f"{name}: accuracy on {curve.split}, {curve.units}", kind)
+
+
+def lines_of(curve: LearningCurve) -> list[CurveLine]:
+    """Return the line of each head, with the law up to the size that is asked about; without it where it fails."""
+    import numpy as np
 
     lines = []
     for head, (points, fitted) in curve.heads.items():
@@ -36,5 +43,4 @@ def draw_chart(curve: LearningCurve, data: str, kind: Kind = "png") -> bytes:
                 law,
             )
         )
-    name = Path(os.path.abspath(data)).name
-    return draw_learning_curve(lines, f"{name}: accuracy on {curve.split}, {curve.units}", kind)
+    return lines

@@ -95,15 +95,13 @@ class Table(NamedTuple):
         widths = [max(len(row[i]) for row in cells) for i in range(len(self.header))]
         lines = []
         for row in cells:
-            aligned = (
-                c.rjust(w) if r else c.ljust(w) for c, w, r in zip(row, widths, self._are_numbers(), strict=True)
-            )
+            aligned = (c.rjust(w) if r else c.ljust(w) for c, w, r in zip(row, widths, self.are_numbers(), strict=True))
             lines.append("  ".join(aligned).rstrip())
         return lines
 
     def _repr_html_(self) -> str:
         """Return the table for a notebook."""
-        align = ["right" if number else "left" for number in self._are_numbers()]
+        align = ["right" if number else "left" for number in self.are_numbers()]
         head = "".join(f'<th style="text-align:{a}">{_html(c)}</th>' for c, a in zip(self.header, align, strict=True))
         body = "".join(
             "<tr>"
@@ -113,7 +111,8 @@ class Table(NamedTuple):
         )
         return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
-    def _are_numbers(self) -> list[bool]:
+    def are_numbers(self) -> list[bool]:
+        """Return of each column whether it holds numbers, which are aligned at the right."""
         columns = range(len(self.header))
         return [i > 0 and all(row[i] in ("", "-") or _is_number(row[i]) for row in self.rows) for i in columns]
 
