@@ -2,35 +2,33 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
+from collections.abc import Mapping
 
 from featstore.comparison.curve_fit import LARGEST
-from featstore.comparison.learning_result import LearningCurve
+from featstore.comparison.learning_points import HeadCurve
 from featstore.plots.files import Kind
 from featstore.plots.learning_curve import CurveLine
 
 _STEPS = 40
 
 
-def draw_chart(curve: LearningCurve, data: str, kind: Kind = "png") -> bytes:
-    """Return the chart as a picture of this `kind`; `data` is the path that was measured on."""
+def draw_chart(heads: Mapping[str, HeadCurve], more: int, title: str, kind: Kind = "png") -> bytes:
+    """Return the chart as a picture of this `kind`; the laws go on to `more` images of each class."""
     from featstore.plots.learning_curve import draw_learning_curve
 
-    name = Path(os.path.abspath(data)).name
-    return draw_learning_curve(lines_of(curve), f"{name}: accuracy on {curve.split}, {curve.units}", kind)
+    return draw_learning_curve(lines_of(heads, more), title, kind)
 
 
-def lines_of(curve: LearningCurve) -> list[CurveLine]:
-    """Return the line of each head, with the law up to the size that is asked about; without it where it fails."""
+def lines_of(heads: Mapping[str, HeadCurve], more: int) -> list[CurveLine]:
+    """Return the line of each head, with its law; without the law where that does not hold."""
     import numpy as np
 
     lines = []
-    for head, (points, fitted) in curve.heads.items():
+    for head, (points, fitted) in heads.items():
         law_sizes: list[float] = []
         law: list[float] = []
         if fitted and fitted.holds:
-            first, last = points[-LARGEST:][0].per_class, points[-1].per_class + curve.more
+            first, last = points[-LARGEST:][0].per_class, points[-1].per_class + more
             law_sizes = np.geomspace(first, last, _STEPS).tolist()
             law = [1 - float(fitted.law.error(size)[0]) for size in law_sizes]
         lines.append(

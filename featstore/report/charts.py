@@ -130,7 +130,7 @@ def learning_chart(key: str, learning: LearningCurve) -> Chart:
     """Return accuracy over training images per class for each head, with the law through the largest sizes."""
     from featstore.comparison.learning_chart import lines_of
 
-    lines = lines_of(learning)
+    lines = lines_of(learning.heads, learning.more)
     sizes = [size for one in lines for size in (*one.sizes, *one.law_sizes)]
     ends = [end for one in lines for pair in one.intervals for end in pair]
     low = min(0.9, max(0.0, math.floor(20 * min(ends)) / 20))
