@@ -18,6 +18,8 @@ if TYPE_CHECKING:  # what a type checker and an editor see; a test holds it agai
     from featstore.api.learning import learning_curve as learning_curve
     from featstore.api.predicting import predict as predict
     from featstore.api.rate_finding import find_lr as find_lr
+    from featstore.api.reporting import report as report
+    from featstore.api.reporting import report_runs as report_runs
     from featstore.api.run_comparing import compare_runs as compare_runs
     from featstore.api.sweeping import sweep as sweep
     from featstore.base_check.labelled import LabelledCheck as LabelledCheck
@@ -43,6 +45,7 @@ if TYPE_CHECKING:  # what a type checker and an editor see; a test holds it agai
     from featstore.features.load import open_features as open_features
     from featstore.features.save import save_features as save_features
     from featstore.finetuning.result import FineTuned as FineTuned
+    from featstore.report.result import Report as Report
     from featstore.runs.evaluation import Evaluation as Evaluation
     from featstore.runs.files import load_run as load_run
     from featstore.runs.listing import RunList as RunList
@@ -75,6 +78,7 @@ _HOMES = {
     "Prediction": "featstore.runs.prediction",
     "Progress": "featstore.system.progress",
     "Recipe": "featstore.extraction.recipe",
+    "Report": "featstore.report.result",
     "Run": "featstore.runs.run",
     "RunComparison": "featstore.runs.side_by_side",
     "RunError": "featstore.errors",
@@ -99,6 +103,8 @@ _HOMES = {
     "load_run": "featstore.runs.files",
     "open_features": "featstore.features.load",
     "predict": "featstore.api.predicting",
+    "report": "featstore.api.reporting",
+    "report_runs": "featstore.api.reporting",
     "save_features": "featstore.features.save",
     "scan": "featstore.datasets.sources",
     "sweep": "featstore.api.sweeping",
@@ -124,6 +130,7 @@ __all__ = [
     "Prediction",
     "Progress",
     "Recipe",
+    "Report",
     "Run",
     "RunComparison",
     "RunError",
@@ -148,6 +155,8 @@ __all__ = [
     "load_run",
     "open_features",
     "predict",
+    "report",
+    "report_runs",
     "save_features",
     "scan",
     "sweep",
