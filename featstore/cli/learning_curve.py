@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -55,7 +56,6 @@ def command(
 
     Example: featstore learning-curve photos --model MobileNetV2 --chart curve.png
     """
-    from featstore.comparison.learning_chart import draw_chart
     from featstore.comparison.learning_curve import measure_learning_curve
     from featstore.datasets.sources import Source
     from featstore.extraction.recipe_grid import make_recipes
@@ -81,7 +81,7 @@ def command(
             cache=options.chosen_cache(cache, rehash),
             progress=progress,
         )
-    lost = write_files((chart, "--chart", lambda: draw_chart(curve, data, kind)))
+    lost = write_files((chart, "--chart", lambda: curve.draw(kind, f"{Path(os.path.abspath(data)).name}: accuracy")))
     warn(curve.notes, progress)
     if json:
         print_json(curve.describe())

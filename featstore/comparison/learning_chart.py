@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
+from collections.abc import Mapping
 
 from featstore.comparison.curve_fit import LARGEST
-from featstore.comparison.learning_result import LearningCurve
+from featstore.comparison.learning_points import HeadCurve
 from featstore.plots.files import Kind
 
 _STEPS = 40
 
 
-def draw_chart(curve: LearningCurve, data: str, kind: Kind = "png") -> bytes:
-    """Return the chart as a picture of this `kind`; `data` is the path that was measured on."""
+def draw_chart(heads: Mapping[str, HeadCurve], more: int, title: str, kind: Kind = "png") -> bytes:
+    """Return the chart as a picture of this `kind`; the laws go on to `more` images of each class."""
     import numpy as np
 
     from featstore.plots.learning_curve import CurveLine, draw_learning_curve
 
     lines = []
-    for head, (points, fitted) in curve.heads.items():
+    for head, (points, fitted) in heads.items():
         law_sizes: list[float] = []
         law: list[float] = []
         if fitted and fitted.holds:
-            first, last = points[-LARGEST:][0].per_class, points[-1].per_class + curve.more
+            first, last = points[-LARGEST:][0].per_class, points[-1].per_class + more
             law_sizes = np.geomspace(first, last, _STEPS).tolist()
             law = [1 - float(fitted.law.error(size)[0]) for size in law_sizes]
         lines.append(
@@ -36,5 +35,4 @@ def draw_chart(curve: LearningCurve, data: str, kind: Kind = "png") -> bytes:
                 law,
             )
         )
-    name = Path(os.path.abspath(data)).name
-    return draw_learning_curve(lines, f"{name}: accuracy on {curve.split}, {curve.units}", kind)
+    return draw_learning_curve(lines, title, kind)

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from featstore.comparison.grid import Measurement, make_grid
 from featstore.comparison.job import describe_split, keep_apart, split_to_measure
-from featstore.comparison.learning_result import CurvePoint, HeadCurve, LearningCurve
+from featstore.comparison.learning_points import CurvePoint, HeadCurve
+from featstore.comparison.learning_result import LearningCurve
 from featstore.datasets.manifest import Manifest
 from featstore.datasets.sources import Source, as_manifest
 from featstore.datasets.subsets import nested_subsets

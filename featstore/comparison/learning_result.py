@@ -4,66 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-from featstore.comparison.curve_fit import LEAST, Estimate, Fitted
+from featstore.comparison.curve_fit import LEAST, Estimate
+from featstore.comparison.learning_points import HeadCurve
 from featstore.datasets.manifest import Skipped
 from featstore.datasets.summary import DataSummary
 from featstore.evaluation.remarks import remark_line
 from featstore.evaluation.units import Units
-from featstore.system.figures import figure, figures, interval, loss
+from featstore.system.figures import figure, figures
 from featstore.system.text import Shown, Table, count
 
-
-@dataclass(frozen=True, kw_only=True)
-class CurvePoint:
-    """One head at one size of the training split.
-
-    Attributes:
-        head: Name of the head.
-        images: Number of training images; mean over the draws.
-        per_class: The same for each class; mean over the classes.
-        draws: Number of training sets of this size that were drawn.
-        accuracy: Mean over the draws.
-        accuracy_ci95: 95 % interval (low, high) of the accuracy that such a training set gives.
-        spread: Standard deviation of the accuracies of the draws; None for one.
-        log_loss: Mean over images and draws, in nats.
-        seconds_fit: Seconds of all fits.
-    """
-
-    head: str
-    images: float
-    per_class: float
-    draws: int
-    accuracy: float
-    accuracy_ci95: tuple[float, float]
-    spread: float | None
-    log_loss: float
-    seconds_fit: float
-
-    def describe(self) -> dict[str, Any]:
-        """Return plain JSON values."""
-        return {**vars(self), "accuracy_ci95": list(self.accuracy_ci95), "seconds_fit": round(self.seconds_fit, 3)}
-
-    def cells(self) -> list[str]:
-        """Return the texts of a row of a table."""
-        return [
-            self.head,
-            _size(self.per_class),
-            str(self.draws),
-            figure(self.accuracy),
-            interval(self.accuracy_ci95),
-            "" if self.spread is None else loss(self.spread),
-            loss(self.log_loss),
-            f"{self.seconds_fit:.1f}",
-        ]
-
-
-class HeadCurve(NamedTuple):
-    """The points of one head in rising order, and the law through them; None where it cannot be fitted."""
-
-    points: tuple[CurvePoint, ...]
-    fitted: Fitted | None
+if TYPE_CHECKING:
+    from featstore.plots.files import Kind
+    from featstore.system.notebook import Picture
 
 
 @dataclass(frozen=True, repr=False)
@@ -131,6 +85,18 @@ class LearningCurve(Shown):
         yield Table(header, [point.cells() for point in points], optional=("fit s", "log loss"))
         yield from map(remark_line, self.remarks)
 
+    def draw(self, kind: Kind = "png", title: str = "Accuracy") -> bytes:
+        """Return the chart: the points of each head, and the law through them, as a picture of this `kind`."""
+        from featstore.comparison.learning_chart import draw_chart
+
+        return draw_chart(self.heads, self.more, f"{title} on {self.split}, {self.units}", kind)
+
+    def pictures(self) -> Iterator[Picture]:
+        """Yield the chart."""
+        from featstore.plots.notebook import on_screen
+
+        yield on_screen(self.draw(), "Accuracy of each head over the number of training images of a class")
+
     def describe(self) -> dict[str, Any]:
         """Return what `featstore learning-curve --json` prints."""
         return {
@@ -157,10 +123,6 @@ class LearningCurve(Shown):
             "largest_missed_by": fitted.missed and fitted.missed.value,
             "largest_missed_by_ci95": fitted.missed and [fitted.missed.low, fitted.missed.high],
         }
-
-
-def _size(images: float) -> str:
-    return f"{images:,.0f}" if images == round(images) else f"{images:,.1f}"
 
 
 def _in_points(gain: Estimate) -> str:

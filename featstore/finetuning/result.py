@@ -12,6 +12,7 @@ from featstore.evaluation.remarks import remark_line
 from featstore.runs.fine_tuning import FineTuning
 from featstore.runs.run import Run
 from featstore.system.figures import figure, figures, with_interval
+from featstore.system.notebook import Picture
 from featstore.system.text import Shown, Table
 
 if TYPE_CHECKING:
@@ -75,6 +76,10 @@ class FineTuned(Shown):
         chosen = f"best epoch {run.chosen['best_epoch']} of {run.chosen['epochs']}"
         yield f"fine-tuned ({chosen}): features {run.seconds['features']:.1f} s, fit {run.seconds['fit']:.1f} s"
         yield f"saved in {run.folder}; recommended: {self.recommended.folder}"
+
+    def pictures(self) -> Iterator[Picture]:
+        """Yield the plots of the new run."""
+        return self.run.pictures()
 
     def _table(self) -> Table:
         """Return the metrics before and after, by split."""

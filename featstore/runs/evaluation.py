@@ -20,6 +20,7 @@ from featstore.runs.measuring import used_for
 from featstore.runs.predictor import Predictor
 from featstore.runs.probing import OneOrMoreProbes, probe_split, settle_probes
 from featstore.runs.run import Run
+from featstore.system.notebook import Picture
 from featstore.system.paths import OneOrMorePaths, OnePath
 from featstore.system.pinned import pinned
 from featstore.system.text import Shown, Table, listed
@@ -74,6 +75,18 @@ class Evaluation(Shown):
             yield from self.probing.parts()
         if self.unmeasured:
             yield from self.unmeasured.parts()
+
+    def pictures(self) -> Iterator[Picture]:
+        """Yield the reliability on the split that is judged."""
+        from featstore.evaluation.remarks import judged_split
+        from featstore.plots.notebook import on_screen
+        from featstore.plots.reliability import draw_reliability
+        from featstore.runs.pictures import RELIABILITY
+        from featstore.runs.titles import title_of
+
+        split = judged_split(self.metrics)
+        if split and (reliability := self.metrics[split].reliability):
+            yield on_screen(draw_reliability(reliability, title_of(self.run), split), RELIABILITY)
 
 
 @pinned()

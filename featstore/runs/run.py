@@ -18,9 +18,11 @@ from featstore.heads.registry import make_head, stops_on_val
 from featstore.runs.fine_tuning import FineTuning
 from featstore.runs.hints import to_hint
 from featstore.runs.measuring import use_of_validation
+from featstore.runs.pictures import saved_pictures
 from featstore.spec import FeatureSpec
 from featstore.system.files import NotRegularFile
 from featstore.system.fork_lock import ForkLock
+from featstore.system.notebook import Picture
 from featstore.system.pinned import pinned
 from featstore.system.private_copy import private_copy
 from featstore.system.text import Shown, Table
@@ -245,6 +247,10 @@ class Run(Shown):
         words = f" ({', '.join(chosen)})" if chosen else ""
         yield f"{self.head}{words}: features {self.seconds['features']:.1f} s, fit {self.seconds['fit']:.1f} s"
         yield f"saved in {self.folder}"
+
+    def pictures(self) -> Iterator[Picture]:
+        """Yield the curve of the training and the reliability, as they were drawn when the run was saved."""
+        return saved_pictures(self.folder)
 
     def describe_views(self) -> str:
         """Return how the views of an image are used, as text; empty if each image has one view."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import fields
-from html import escape
 from typing import Any, NamedTuple
+
+from featstore.system.notebook import Cells, Picture, render
 
 _BRIEF = 200  # letters of a repr
 _SIGNED = re.compile(r"[+-][\w .,/-]*")
@@ -101,17 +102,12 @@ class Table(NamedTuple):
             lines.append("  ".join(aligned).rstrip())
         return lines
 
+    def cells(self) -> Cells:
+        """Return the table for a notebook, with all columns."""
+        return Cells([*map(safe, self.header)], [[*map(safe, row)] for row in self.rows], self._are_numbers())
+
     def _repr_html_(self) -> str:
-        """Return the table for a notebook."""
-        align = ["right" if number else "left" for number in self._are_numbers()]
-        head = "".join(f'<th style="text-align:{a}">{_html(c)}</th>' for c, a in zip(self.header, align, strict=True))
-        body = "".join(
-            "<tr>"
-            + "".join(f'<td style="text-align:{a}">{_html(c)}</td>' for c, a in zip(row, align, strict=True))
-            + "</tr>"
-            for row in self.rows
-        )
-        return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+        return render([self.cells()])
 
     def _are_numbers(self) -> list[bool]:
         columns = range(len(self.header))
@@ -144,19 +140,17 @@ class Shown:
         """Yield lines of text and tables, in order."""
         raise NotImplementedError
 
+    def pictures(self) -> Iterable[Picture]:
+        """Yield what a notebook shows below the text; nothing, unless a result has pictures."""
+        return ()
+
     def __str__(self) -> str:
         return "\n".join(str(part) if isinstance(part, Table) else safe(part) for part in self.parts())
 
     def _repr_html_(self) -> str:
-        return "".join(
-            part._repr_html_() if isinstance(part, Table) else f"<div>{_html(part) or '&nbsp;'}</div>"
-            for part in self.parts()
-        )
+        parts = (part.cells() if isinstance(part, Table) else safe(part) for part in self.parts())
+        return render(parts, self.pictures())
 
 
 def _is_number(text: str) -> bool:
     return text.lstrip("<>")[:1].isdigit()  # >0.999999 is one too
-
-
-def _html(text: str) -> str:
-    return escape(safe(text))

@@ -26,6 +26,7 @@ from featstore.training.head_recipe import HeadRecipe
 
 if TYPE_CHECKING:
     from featstore.heads.rate_range import RateRange
+    from featstore.system.notebook import Picture
     from featstore.system.progress import Progress
 
 _WITHOUT_EFFECT = ("rate", "schedule", "epochs", "patience", "monitor")  # on a range test
@@ -63,6 +64,12 @@ class FoundRate(Shown):
             yield f"{self.head}: rate {self.rate:.2g} is suggested, where the loss has fallen half of its way"
         rates = f"rate {self.test.rates[0]:.2g} to {self.test.rates[-1]:.2g}"
         yield f"{steps}, {rates}, {end}; the default is {self.default:g}"
+
+    def pictures(self) -> Iterator[Picture]:
+        """Yield the losses over the rates."""
+        from featstore.plots.notebook import on_screen
+
+        yield on_screen(self.draw(), "Loss over the learning rate")
 
     def describe(self) -> dict[str, Any]:
         """Return the result as plain JSON values."""

@@ -72,6 +72,16 @@ def test_a_run_on_its_own_data_has_its_own_metrics(work: Path, run: Run, monkeyp
         assert found.unlabelled == 0
 
 
+def test_a_notebook_shows_the_reliability(work: Path, run: Run) -> None:
+    """Where there are images enough for one."""
+    found = featstore.evaluate(run, work / "own", cache=work / "cache")
+    assert not list(found.pictures())
+    probabilities = np.linspace(0.01, 0.99, 20)
+    metrics = compute_metrics(np.stack([probabilities, 1 - probabilities], axis=1), ["discs"] * 20, run.classes)
+    [picture] = replace(found, metrics={"test": metrics}).pictures()
+    assert picture.png.startswith(b"\x89PNG")
+
+
 def test_each_split_says_what_else_it_was_used_for(work: Path, run: Run) -> None:
     """Training images, and those that chose an epoch, give figures that are too good; also where they come again."""
     stopped = train(

@@ -341,6 +341,17 @@ def test_a_run_has_a_picture_of_its_reliability(run: Run) -> None:
         assert image.format == "PNG"
 
 
+def test_a_notebook_shows_the_pictures_of_a_run(run: Run) -> None:
+    """As they are in its folder, which may lack them by now, or hold something else under their names."""
+    [curve] = run.pictures()  # too few images for a reliability
+    assert curve.png == (run.folder / "curve.png").read_bytes()
+    assert curve.width == 826
+    assert run._repr_html_().count("<img ") == 1
+    (run.folder / "curve.png").write_text("<script>")
+    (run.folder / "reliability.png").mkdir()
+    assert not list(run.pictures())
+
+
 def test_a_run_keeps_the_splits_of_its_images(saved: Run) -> None:
     """Images are identified by their content, so they may be moved; each has the split that it was in."""
     splits = load_splits(saved)
