@@ -5,7 +5,9 @@ Names are loaded when they are first used, and none of them loads TensorFlow bef
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # what a type checker and an editor see; a test holds it against _HOMES
@@ -175,3 +177,17 @@ if not TYPE_CHECKING:  # a module with __getattr__ is one whose every name exist
 
 def __dir__() -> list[str]:
     return [*__all__, "__version__"]
+
+
+class _FrontDoor(ModuleType):
+    """This module, in which a verb keeps its name where a package below has the same one, such as `report`.
+
+    Python puts each package that it imports into the module above it, in the place of the verb.
+    """
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if not (name in _HOMES and isinstance(value, ModuleType)):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _FrontDoor

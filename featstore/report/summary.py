@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -40,15 +41,19 @@ def summarize_report(
     """Return the sentences: whether the figures may be believed comes before any of them."""
     split = judged_split(run.metrics)
     metrics = run.metrics[split] if split else None
-    sentences = [*_on_trust(data, audit), *_on_head(run, split, metrics)]
+    sentences = [*_on_trust(data, audit), *_on_head(run, split, metrics, is_best=bool(sweep or comparison))]
     if sweep:
         sentences += _on_tied(sweep)
     if comparison:
         sentences.append(comparison.finding)
     if learning:
-        sentences += [f"with {head}, {text}" for head, text in zip(learning.heads, learning.findings(), strict=True)]
+        [head] = learning.heads
+        sentences += [f"{text}; measured with the head {head}" for text in learning.findings()]
     if split and metrics:
         sentences += _on_looking(split, metrics)
+    sentences.append(
+        f"the head is saved in {run.folder}; `featstore predict {shlex.quote(str(run.folder))} PHOTOS` uses it"
+    )
     return tuple(map(_sentence, sentences))
 
 
@@ -61,11 +66,11 @@ def _on_trust(data: DataSummary, audit: Audit | None) -> Iterator[str]:
         yield audit.summary()
 
 
-def _on_head(run: Run, split: str | None, metrics: Metrics | None) -> Iterator[str]:
+def _on_head(run: Run, split: str | None, metrics: Metrics | None, *, is_best: bool) -> Iterator[str]:
     """Yield how good the head is, and what it is to be measured by."""
-    name = title_of(run).removeprefix(f"{Path(run.data).stem}: ")
+    name = f"the {'best ' if is_best else ''}head, {title_of(run).removeprefix(f'{Path(run.data).stem}: ')},"
     if split is None or metrics is None:
-        yield f"how good {name} is cannot be told: no image was held out"
+        yield f"how good {name.rstrip(',')} is cannot be told: no image was held out"
         return
     low, middle, high = figures(
         *(100 * share for share in (metrics.accuracy_ci95[0], metrics.accuracy, metrics.accuracy_ci95[1])),
@@ -78,7 +83,7 @@ def _on_head(run: Run, split: str | None, metrics: Metrics | None) -> Iterator[s
     if by_class := metrics.by_class:
         share, _ = figures(100 * by_class.commonest_share, 100.0, decimals=1, limits=(0.0, 100.0))
         verdict = "" if metrics.beats_commonest else ", and the head is not better than that beyond chance"
-        yield f"always answering `{by_class.commonest}` would be right for {share} %{verdict}"
+        yield f"always answering `{by_class.commonest}` would be right for {share} % of them{verdict}"
 
 
 def _on_tied(sweep: Sweep) -> Iterator[str]:
