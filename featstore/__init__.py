@@ -14,6 +14,7 @@ if TYPE_CHECKING:  # what a type checker and an editor see; a test holds it agai
     from featstore.api.base_checking import check_base as check_base
     from featstore.api.comparing import compare as compare
     from featstore.api.evaluating import evaluate as evaluate
+    from featstore.api.explaining import explain as explain
     from featstore.api.extracting import extract as extract
     from featstore.api.fine_tuning import fine_tune as fine_tune
     from featstore.api.head_training import train_head as train_head
@@ -39,6 +40,7 @@ if TYPE_CHECKING:  # what a type checker and an editor see; a test holds it agai
     from featstore.errors import StoreError as StoreError
     from featstore.errors import UnreadableImage as UnreadableImage
     from featstore.errors import UsageError as UsageError
+    from featstore.explanation.explained import Explained as Explained
     from featstore.extraction.cache import Cache as Cache
     from featstore.extraction.pipeline import Extraction as Extraction
     from featstore.extraction.recipe import Recipe as Recipe
@@ -68,6 +70,7 @@ _HOMES = {
     "Comparison": "featstore.comparison.result",
     "DataError": "featstore.errors",
     "Evaluation": "featstore.runs.evaluation",
+    "Explained": "featstore.explanation.explained",
     "Extraction": "featstore.extraction.pipeline",
     "FeatstoreError": "featstore.errors",
     "FeatureSpec": "featstore.spec",
@@ -96,6 +99,7 @@ _HOMES = {
     "compare_runs": "featstore.api.run_comparing",
     "complete_splits": "featstore.datasets.splits",
     "evaluate": "featstore.api.evaluating",
+    "explain": "featstore.api.explaining",
     "extract": "featstore.api.extracting",
     "find_lr": "featstore.api.rate_finding",
     "fine_tune": "featstore.api.fine_tuning",
@@ -120,6 +124,7 @@ __all__ = [
     "Comparison",
     "DataError",
     "Evaluation",
+    "Explained",
     "Extraction",
     "FeatstoreError",
     "FeatureSpec",
@@ -148,6 +153,7 @@ __all__ = [
     "compare_runs",
     "complete_splits",
     "evaluate",
+    "explain",
     "extract",
     "find_lr",
     "fine_tune",
