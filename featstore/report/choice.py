@@ -65,7 +65,7 @@ def choose_galleries(answers: ImageAnswers, audit: Audit | None) -> Galleries:
     return Galleries(wrong[:_WRONG], unsure[:_UNSURE], found, suspects)
 
 
-def choose_sample(pictures: Sequence[Picture], wanted: Collection[int], most: int = MOST) -> list[int]:
+def choose_sample(pictures: Sequence[Picture], wanted: Collection[int], most: int) -> list[int]:
     """Return the places of at most `most` images: all that are `wanted`, and of each class and split alike of the rest.
 
     The rest is chosen by content digests, so neither names nor the order of the images matter.

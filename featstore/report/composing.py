@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from featstore.datasets.manifest import Picture
 from featstore.datasets.summary import summarize
 from featstore.errors import FeatstoreError, RunError, UsageError
-from featstore.report.choice import choose_galleries, choose_sample
+from featstore.report.choice import MOST, choose_galleries, choose_sample
 from featstore.report.content import Content, ReportImage
 from featstore.report.measuring import Measured
 from featstore.report.settings import PageSettings
@@ -66,7 +66,7 @@ def compose(
     pictures, notes = best.extraction.manifest.pictures, list(results.notes)
     paths = _relative_paths(pictures, best.extraction.manifest.source)
     galleries = choose_galleries(best.answers, results.audit)
-    sample = choose_sample(pictures, galleries.listed)
+    sample = choose_sample(pictures, galleries.listed, MOST)
     if len(sample) < len(pictures):
         notes.append(
             f"the page shows {len(sample):,} of {count(len(pictures), 'image')}: those to look at, and of the rest the "
