@@ -40,6 +40,7 @@ _COMMANDS = {  # and the modules that they are in
     "predict": "predict",
     "explain": "explain",
     "draw": "draw",
+    "report": "report",
     "runs": "runs",
     "models": "models",
     "heads": "heads",
