@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from featstore.audit.families import Family
 from featstore.copies.groups import SamePictures
 from featstore.copies.sketch import Sketch
 from featstore.datasets.manifest import Manifest, Picture
@@ -43,12 +44,17 @@ class Subject:
         return self.prepared.manifest
 
     @cached_property
+    def families(self) -> tuple[Family, ...]:
+        """The images that are one picture, labelled or not; an image without a copy is in none."""
+        return tuple(Family(group, self.copies) for group in self.copies.groups(self.manifest.pictures))
+
+    @cached_property
     def labelled(self) -> tuple[Picture, ...]:
         """The labelled images, in the order of the manifest."""
         return tuple(p for p in self.manifest.pictures if p.label is not None)
 
     @cached_property
-    def X(self) -> NDArray[np.float32]:
+    def X(self) -> NDArray[np.float32]:  # noqa: N802 - the name that scikit-learn has for it
         """Features (n, width) of `labelled`, in the plain view; maps are averaged over their positions."""
         from featstore.features.views import load_views
 

@@ -21,9 +21,9 @@ class ReportImage(NamedTuple):
 
     Attributes:
         path: Path, relative to the data set where it is inside.
-        file: Path by which it can be read.
+        file: Path by which it can be read, as the findings of an audit name it.
         label: The right class; None where it is not known.
-        split: Its split; None where it has none.
+        split: Its split; `new` for an image that the run was not made with; None where it has no label and no split.
         answer: The most probable class by the first run.
         probability: Probability of the answer.
         of_label: Probability of the right class; None where it is not known.
@@ -60,7 +60,7 @@ class Content:
             at.
         data: Classes and counts by split, and notes.
         audit: The audit; None if it was left out.
-        runs: The runs, the best first; the first one is explained.
+        runs: The runs, the best first, with what was measured on these data; the first one is explained.
         curves: Course of the training of each run that has one, by the name of its folder.
         comparison: The runs side by side; None for one run.
         sweep: The sweep that found the first run; None for runs that were there before.
@@ -70,6 +70,11 @@ class Content:
         explanations: Heat maps by `ReportImage.path`.
         versions: Versions of featstore and of the libraries.
         with_images: Whether thumbnails are on the page.
+        promise: Share of images for which the right class is among `ReportImage.answers`; None without a promise.
+        wrong: Wrong answers to held-out images, the most confident first, as `ReportImage.path`: the gallery.
+        unsure: Held-out images whose answers are least sure, the least sure first.
+        commands: What a reader may do next, as pairs of its purpose and a command line.
+        notes: What the page lacks, and why: a sample instead of all images, no heat maps, files that are gone.
     """
 
     title: str
@@ -88,6 +93,11 @@ class Content:
     explanations: dict[str, Explanation]
     versions: dict[str, str]
     with_images: bool = True
+    promise: float | None = None
+    wrong: tuple[str, ...] = ()
+    unsure: tuple[str, ...] = ()
+    commands: tuple[tuple[str, str], ...] = ()
+    notes: tuple[str, ...] = ()
 
     def describe(self) -> dict[str, Any]:
         """Return what `featstore report --json` prints: the same figures as on the page."""
@@ -104,5 +114,10 @@ class Content:
             "images": len(self.images),
             "total": self.total,
             "explanations": {path: one.describe() for path, one in self.explanations.items()},
+            "promise": self.promise,
+            "wrong": list(self.wrong),
+            "unsure": list(self.unsure),
+            "commands": [list(command) for command in self.commands],
+            "notes": list(self.notes),
             "versions": self.versions,
         }

@@ -1,0 +1,98 @@
+"""Leaks, conflicts and duplicates are told with their files, and each is what it is and nothing else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from featstore.audit.result import Audit
+from helpers.audits import audit_photos, copy_file, copy_pixels, write_splits
+
+
+@pytest.fixture(scope="module")
+def clean(tmp_path_factory: pytest.TempPathFactory) -> Audit:
+    return audit_photos(write_splits(tmp_path_factory.mktemp("clean") / "photos"))
+
+
+@pytest.fixture(scope="module")
+def leaky(tmp_path_factory: pytest.TempPathFactory) -> Audit:
+    """Three test images and one of val leak, one picture has two labels, one is twice in train."""
+    photos = write_splits(tmp_path_factory.mktemp("leaky") / "photos")
+    copy_file(photos, "test/discs/016.png", "train/discs/a.png")
+    copy_pixels(photos, "test/stripes/017.png", "train/stripes/b.png")
+    copy_file(photos, "test/discs/018.png", "val/discs/c.png")
+    copy_file(photos, "val/stripes/012.png", "train/stripes/d.png")
+    copy_file(photos, "train/discs/001.png", "train/stripes/e.png")
+    copy_file(photos, "train/discs/002.png", "train/discs/f.png")
+    return audit_photos(photos)
+
+
+def pairs(audit: Audit, name: str) -> list[tuple[str, ...]]:
+    return [tuple(map(audit.short, finding.paths)) for finding in audit[name].findings]
+
+
+def test_a_clean_data_set_raises_nothing(clean: Audit) -> None:
+    """No check of copies has anything to say, and the figures may be believed."""
+    for name in ("leaks", "conflicts", "duplicates"):
+        assert (clean[name].weight, clean[name].findings) == ("fine", ())
+    assert clean.is_believable
+    assert clean.summary().startswith("nothing was found that makes the figures wrong")
+
+
+def test_every_leak_is_told_with_its_partner_in_the_earlier_split(leaky: Audit) -> None:
+    """Of test and of val, byte for byte or with the same pixels; those of test come first."""
+    assert pairs(leaky, "leaks") == [
+        ("test/discs/016.png", "train/discs/a.png"),
+        ("test/discs/018.png", "val/discs/c.png"),
+        ("test/stripes/017.png", "train/stripes/b.png"),
+        ("val/stripes/012.png", "train/stripes/d.png"),
+    ]
+    assert [finding.kind for finding in leaky["leaks"].findings] == ["bytes", "bytes", "pixels", "bytes"]
+    assert leaky["leaks"].figures["test"]["leaked"] == 3
+    assert leaky["leaks"].figures["val"] == {
+        "images": 9,
+        "leaked": 1,
+        "bytes": 1,
+        "pixels": 0,
+        "near": 0,
+        "chain": 0,
+    }
+
+
+def test_a_leak_is_an_alarm_before_all_else(leaky: Audit) -> None:
+    """The first line says that the figures are not to be believed, and why."""
+    assert leaky.checks[0].name == "leaks"
+    assert leaky.checks[0].weight == "alarm"
+    assert not leaky.is_believable
+    start = "do not believe the figures yet: 3 of 12 test images (25%) and 1 of 9 val images (11%) are in an earlier"
+    assert leaky.summary().startswith(start)
+
+
+def test_one_picture_under_two_labels_is_to_be_looked_at(leaky: Audit) -> None:
+    """It is not called an error: the same picture may rightly be in two classes."""
+    assert pairs(leaky, "conflicts") == [("train/discs/001.png", "train/stripes/e.png")]
+    assert leaky["conflicts"].weight == "look"
+    assert "labelled discs and stripes" in leaky["conflicts"].findings[0].text
+    assert "error" not in leaky["conflicts"].verdict
+
+
+def test_duplicates_are_those_within_a_split(leaky: Audit) -> None:
+    """Copies across splits are leaks and are not told twice."""
+    assert pairs(leaky, "duplicates") == [
+        ("train/discs/001.png", "train/stripes/e.png"),
+        ("train/discs/002.png", "train/discs/f.png"),
+    ]
+    assert leaky["duplicates"].figures == {"spare": {"train": 2}}
+
+
+def test_copies_across_splits_that_are_made_are_kept_together(tmp_path: Path) -> None:
+    """By their bytes; other files of the same pixels may part, which is then told."""
+    photos = write_splits(tmp_path / "photos", 30, 1, 1) / "train"
+    for number in range(12):
+        copy_file(photos, f"discs/{number:03d}.png", f"discs/bytes-{number}.png")
+        copy_pixels(photos, f"stripes/{number:03d}.png", f"stripes/pixels-{number}.png")
+    audit = audit_photos(photos)
+    assert audit.made_splits
+    assert {finding.kind for finding in audit["leaks"].findings} == {"pixels"}
+    assert "the data set has no splits" in str(audit)
