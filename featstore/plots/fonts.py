@@ -76,7 +76,8 @@ def legible(texts: Iterable[str], engine: Engine) -> Labels:
         words = ", ".join(f"#{number} for {word}" for word, number in numbers.items())
         needed = _remedy(numbers, engine)
         warnings.warn(
-            f"no font on this machine draws these words, so the picture has {words}; install {needed} and draw it again",
+            f"no font on this machine draws these words, so the picture has {words}; install {needed} and draw it "
+            "again",
             stacklevel=2,
         )
     return Labels(drawn, tuple(fonts))
