@@ -96,20 +96,19 @@ class Table(NamedTuple):
         widths = [max(len(row[i]) for row in cells) for i in range(len(self.header))]
         lines = []
         for row in cells:
-            aligned = (
-                c.rjust(w) if r else c.ljust(w) for c, w, r in zip(row, widths, self._are_numbers(), strict=True)
-            )
+            aligned = (c.rjust(w) if r else c.ljust(w) for c, w, r in zip(row, widths, self.are_numbers(), strict=True))
             lines.append("  ".join(aligned).rstrip())
         return lines
 
     def cells(self) -> Cells:
         """Return the table for a notebook, with all columns."""
-        return Cells([*map(safe, self.header)], [[*map(safe, row)] for row in self.rows], self._are_numbers())
+        return Cells([*map(safe, self.header)], [[*map(safe, row)] for row in self.rows], self.are_numbers())
 
     def _repr_html_(self) -> str:
         return render([self.cells()])
 
-    def _are_numbers(self) -> list[bool]:
+    def are_numbers(self) -> list[bool]:
+        """Return of each column whether it holds numbers, which are aligned at the right."""
         columns = range(len(self.header))
         return [i > 0 and all(row[i] in ("", "-") or _is_number(row[i]) for row in self.rows) for i in columns]
 
