@@ -8,6 +8,7 @@ from featstore.audit.balance import check_balance
 from featstore.audit.conflicts import check_conflicts
 from featstore.audit.duplicates import check_duplicates
 from featstore.audit.findings import Check
+from featstore.audit.groups import check_groups
 from featstore.audit.leaks import check_leaks
 from featstore.audit.problems import check_problems
 from featstore.audit.result import Audit
@@ -33,6 +34,7 @@ from featstore.training.fit import TEST_FRACTION, VAL_FRACTION, Prepared
 CHECKS: tuple[Callable[[Subject], Check], ...] = (
     check_leaks,
     check_conflicts,
+    check_groups,
     check_duplicates,
     check_shortcuts,
     check_unreadable,
