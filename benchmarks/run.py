@@ -12,6 +12,7 @@ intervals   how often intervals hold the truth, and how often a grid of equal ce
 scores      how often the intervals of scores hold the truth, and those of a bootstrap (simulated)
 sweep       a search over 100 heads on 1,200 vectors of 1,024 numbers, and the share of it that is arithmetic
 canary      extractions that add rows to a key, with the comparison of the canary and without
+shortcuts   planted shortcuts that must be named, and clean data sets that must raise no alarm
 scale       what is done with a key of 10,000 to 1,000,000 rows, and random batches against numpy.memmap
 """
 
@@ -38,6 +39,7 @@ from logistic import measure_logistic
 from memory import measure_memory
 from scale import measure_scale
 from score_intervals import measure_score_intervals
+from shortcuts import measure_shortcuts
 from sweep import measure_sweep
 
 BENCHMARKS: dict[str, Callable[[Path, Path], None]] = {
@@ -51,6 +53,7 @@ BENCHMARKS: dict[str, Callable[[Path, Path], None]] = {
     "finetuning": measure_finetuning,
     "intervals": measure_intervals,
     "scores": measure_score_intervals,
+    "shortcuts": measure_shortcuts,
     "scale": measure_scale,
     "sweep": measure_sweep,
     "canary": measure_canary,
