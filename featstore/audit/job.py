@@ -10,7 +10,9 @@ from featstore.audit.duplicates import check_duplicates
 from featstore.audit.findings import Check
 from featstore.audit.groups import check_groups
 from featstore.audit.leaks import check_leaks
+from featstore.audit.problems import check_problems
 from featstore.audit.result import Audit
+from featstore.audit.shortcuts import check_shortcuts
 from featstore.audit.subject import Subject
 from featstore.audit.unreadable import check_unreadable
 from featstore.copies.job import find_copies
@@ -34,7 +36,9 @@ CHECKS: tuple[Callable[[Subject], Check], ...] = (
     check_conflicts,
     check_groups,
     check_duplicates,
+    check_shortcuts,
     check_unreadable,
+    check_problems,
     check_balance,
 )
 
