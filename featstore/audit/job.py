@@ -8,7 +8,9 @@ from featstore.audit.balance import check_balance
 from featstore.audit.conflicts import check_conflicts
 from featstore.audit.duplicates import check_duplicates
 from featstore.audit.findings import Check
+from featstore.audit.labels import check_labels
 from featstore.audit.leaks import check_leaks
+from featstore.audit.outliers import check_outliers
 from featstore.audit.result import Audit
 from featstore.audit.subject import Subject
 from featstore.audit.unreadable import check_unreadable
@@ -32,7 +34,9 @@ CHECKS: tuple[Callable[[Subject], Check], ...] = (
     check_leaks,
     check_conflicts,
     check_duplicates,
+    check_labels,
     check_unreadable,
+    check_outliers,
     check_balance,
 )
 
