@@ -9,7 +9,9 @@ from featstore.audit.conflicts import check_conflicts
 from featstore.audit.duplicates import check_duplicates
 from featstore.audit.findings import Check
 from featstore.audit.groups import check_groups
+from featstore.audit.labels import check_labels
 from featstore.audit.leaks import check_leaks
+from featstore.audit.outliers import check_outliers
 from featstore.audit.problems import check_problems
 from featstore.audit.result import Audit
 from featstore.audit.shortcuts import check_shortcuts
@@ -34,11 +36,13 @@ from featstore.training.fit import TEST_FRACTION, VAL_FRACTION, Prepared, refuse
 CHECKS: tuple[Callable[[Subject], Check], ...] = (
     check_leaks,
     check_conflicts,
+    check_labels,
+    check_shortcuts,
     check_groups,
     check_duplicates,
-    check_shortcuts,
     check_unreadable,
     check_problems,
+    check_outliers,
     check_balance,
 )
 
