@@ -257,7 +257,7 @@ def test_a_data_set_too_small_for_a_search_has_a_report(tmp_path: Path) -> None:
         (("RUN", "--head", "ridge"), "--head ridge: has no effect on a report about runs"),
         (("RUN", "--name", "x"), "--name x: has no effect on a report about runs"),
         (("RUN", "--runs", "x"), "--runs x: has no effect on a report about runs"),
-        (("RUN", "DATA"), "has no run.json, so it is no run, and the others are"),
+        (("RUN", "DATA"), "has no run.json, and the others are runs"),
         (("DATA", "DATA"), "expected one data set or the folders of runs, found 2 paths"),
         (("DATA",), "--model is missing"),
         (("DATA", "--model", "pixels", "--data", "x"), "--data x: is for a report about runs"),
