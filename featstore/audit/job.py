@@ -8,8 +8,11 @@ from featstore.audit.balance import check_balance
 from featstore.audit.conflicts import check_conflicts
 from featstore.audit.duplicates import check_duplicates
 from featstore.audit.findings import Check
+from featstore.audit.groups import check_groups
 from featstore.audit.leaks import check_leaks
+from featstore.audit.problems import check_problems
 from featstore.audit.result import Audit
+from featstore.audit.shortcuts import check_shortcuts
 from featstore.audit.subject import Subject
 from featstore.audit.unreadable import check_unreadable
 from featstore.copies.job import find_copies
@@ -31,8 +34,11 @@ from featstore.training.fit import TEST_FRACTION, VAL_FRACTION, Prepared
 CHECKS: tuple[Callable[[Subject], Check], ...] = (
     check_leaks,
     check_conflicts,
+    check_groups,
     check_duplicates,
+    check_shortcuts,
     check_unreadable,
+    check_problems,
     check_balance,
 )
 

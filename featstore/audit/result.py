@@ -13,6 +13,7 @@ from textwrap import wrap
 from typing import Any, get_args
 
 from featstore.audit.findings import Check, Weight
+from featstore.audit.fix_split import FixedSplit, fix_split
 from featstore.audit.subject import Subject
 from featstore.datasets.manifest import Picture
 from featstore.datasets.summary import DataSummary, summarize
@@ -38,7 +39,8 @@ class Audit(Shown):
         made_splits: Whether the splits were made here, since the data set has none.
         features: The recipe of the features that the checks rest on.
         seed: Seed of all that was drawn.
-        pictures: The images.
+        images: The images.
+        fix: A division in which copies and groups stay in one split; None if there are no splits.
     """
 
     source: str
@@ -47,7 +49,8 @@ class Audit(Shown):
     made_splits: bool
     features: dict[str, Any]
     seed: int
-    pictures: tuple[Picture, ...]
+    images: tuple[Picture, ...]
+    fix: FixedSplit | None
 
     @classmethod
     def of(cls, subject: Subject, checks: Sequence[Check]) -> Audit:
@@ -61,7 +64,8 @@ class Audit(Shown):
             made_splits=given == {None} and divided != {None},
             features=prepared.plans[0].recipe.describe(),
             seed=subject.seed,
-            pictures=prepared.manifest.pictures,
+            images=prepared.manifest.pictures,
+            fix=fix_split(subject),
         )
 
     def __getitem__(self, name: str) -> Check:
@@ -98,6 +102,9 @@ class Audit(Shown):
                 yield ""
                 yield f"{check.title}:"
                 yield from self._details(check)
+        if self.fix and self.fix.moves:
+            yield ""
+            yield from _wrapped(f"a split in which copies and groups stay together: {self.fix.sentence()}")
 
     def _details(self, check: Check) -> Iterator[str | Table]:
         """Yield the figures of a check, its first findings and what to do."""
@@ -129,6 +136,7 @@ class Audit(Shown):
             "summary": self.summary(),
             "made_splits": self.made_splits,
             "checks": [check.describe() for check in self.checks],
+            "fix": self.fix and self.fix.describe(),
             "data": self.data.describe(),
             "features": self.features,
             "seed": self.seed,
@@ -136,7 +144,7 @@ class Audit(Shown):
 
     def to_csv(self) -> bytes:
         """Return a table with a row for each finding: path, split, label, check, kind, score, partner, text."""
-        of_path = {p.path: p for p in self.pictures}
+        of_path = {p.path: p for p in self.images}
         text = io.StringIO()
         rows = csv.writer(text)
         rows.writerow(COLUMNS)

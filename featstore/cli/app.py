@@ -39,6 +39,7 @@ _COMMANDS = {  # and the modules that they are in
     "evaluate": "evaluate",
     "predict": "predict",
     "draw": "draw",
+    "report": "report",
     "runs": "runs",
     "models": "models",
     "heads": "heads",

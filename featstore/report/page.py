@@ -32,7 +32,6 @@ def render(content: Content, thumbnails: Thumbnails | None = None) -> str:
     from markupsafe import Markup
 
     from featstore.report.data import classes_of, page_data
-    from featstore.report.galleries import MOST
     from featstore.report.tiles import tile_styles
     from featstore.report.view import MOST_FINDINGS, MOST_PARTNERS, View
     from featstore.system.figures import figure
@@ -58,7 +57,6 @@ def render(content: Content, thumbnails: Thumbnails | None = None) -> str:
         cards=environment.get_template("cards.html").module,
         most_findings=MOST_FINDINGS,
         most_partners=MOST_PARTNERS,
-        most_cards=MOST,
     )
     return environment.get_template("page.html").render(
         sections=_SECTIONS,

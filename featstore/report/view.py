@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from featstore.evaluation.intervals import wilson_interval
 from featstore.evaluation.metrics import Metrics
 from featstore.evaluation.remarks import judged_split
 from featstore.evaluation.shown import metrics_table
-from featstore.report import charts, galleries
+from featstore.report import charts
 from featstore.report.content import Content, ReportImage
 from featstore.report.svg import Chart
 from featstore.report.tiles import tile_classes
@@ -37,11 +36,11 @@ MOST_PARTNERS = 5  # of a finding that are shown
 
 
 class Verdict(NamedTuple):
-    """Whether the figures may be believed, in a few words and in a sentence."""
+    """Whether the figures may be believed, in a few words, and the checks that say so."""
 
     weight: Weight
     words: str
-    reason: str
+    checks: tuple[Check, ...]
 
 
 class Fact(NamedTuple):
@@ -82,17 +81,14 @@ class View:
     @cached_property
     def verdict(self) -> Verdict:
         """Whether the figures may be believed, by the heaviest checks of the audit."""
-        if self.content.audit is None:
-            return Verdict("note", "Not audited", "No audit was made, so nothing is known of leaks and wrong labels.")
-        found: dict[Weight, list[Check]] = {"alarm": [], "look": [], "note": [], "fine": []}
-        for check in self.content.audit.checks:
-            found[check.weight].append(check)
-        if found["alarm"]:
-            return Verdict("alarm", "Do not believe the figures yet", _sentence(found["alarm"][0].verdict))
-        if found["look"]:
-            names = ", ".join(check.title for check in found["look"])
-            return Verdict("look", "The figures stand; some images need a look", _sentence(names))
-        return Verdict("fine", "No reason to doubt the figures was found", "")
+        audit = self.content.audit
+        if audit is None:
+            return Verdict("note", "Not audited: nothing is known of leaks and wrong labels", ())
+        if alarms := audit.of_weight("alarm"):
+            return Verdict("alarm", "Do not believe the figures yet", tuple(alarms))
+        if looks := audit.of_weight("look"):
+            return Verdict("look", "The figures stand; some images need a look", tuple(looks))
+        return Verdict("fine", "Nothing speaks against the figures", ())
 
     @cached_property
     def facts(self) -> list[Fact]:
@@ -258,15 +254,13 @@ class View:
 
     # Images
 
-    @cached_property
-    def wrong(self) -> list[int]:
-        """Places of the images with a wrong answer."""
-        return galleries.wrong(self.content.images)
+    def gallery(self, paths: Sequence[str]) -> list[int]:
+        """Return the places of these images among all."""
+        return [self._places[path] for path in paths]
 
     @cached_property
-    def unsure(self) -> list[int]:
-        """Places of the images with an unsure answer."""
-        return galleries.unsure(self.content.images)
+    def _places(self) -> dict[str, int]:
+        return {image.path: place for place, image in enumerate(self.content.images)}
 
     def tile(self, kind: str, path: str) -> str:
         """Return the classes of the tile of an image; empty if it has none."""
@@ -283,18 +277,6 @@ class View:
         rows = [[name, *(settings.get(name, "-") for settings in described)] for name in names]
         return Table(("setting", *(run.folder.name for run in self.content.runs)), rows)
 
-    @cached_property
-    def next_commands(self) -> list[tuple[str, str]]:
-        """What to do with the first run: in words, and as a command."""
-        if self.best is None:
-            return []
-        run, data = (shlex.quote(str(path)) for path in (self.best.folder, self.best.data))
-        return [
-            ("answer new images", f"featstore predict {run} IMAGES"),
-            ("measure it again", f"featstore evaluate {run} {data}"),
-            ("see what an answer rests on", f"featstore explain {run} IMAGES"),
-        ]
-
     def title(self, run: Run) -> str:
         """Return what a run is, in a line."""
         return title_of(run)
@@ -303,10 +285,6 @@ class View:
     def count(number: int, what: str) -> str:
         """Return `1 image`, `2 images`."""
         return count(number, what)
-
-
-def _sentence(text: str) -> str:
-    return f"{text[:1].upper()}{text[1:]}{'' if text.endswith('.') else '.'}"
 
 
 def _bases(run: Run) -> str:

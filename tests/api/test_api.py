@@ -28,6 +28,7 @@ from helpers.specs import SPEC
 
 VERBS = (
     *("check_base", "extract", "train_head", "find_lr", "compare", "learning_curve", "sweep", "fine_tune", "evaluate"),
+    "explain",
     "predict",
 )
 
@@ -134,7 +135,7 @@ def test_the_docstrings_name_every_parameter(verb: str) -> None:
         assert f"\n    {'**' if p.kind is p.VAR_KEYWORD else ''}{name}: " in text
     assert "\nReturns:\n" in text
     assert "\nRaises:\n" in text
-    assert ("\nWarns:\n" in text) == (verb not in ("check_base", "extract", "find_lr", "predict"))
+    assert ("\nWarns:\n" in text) == (verb not in ("check_base", "extract", "explain", "find_lr", "predict"))
 
 
 @pytest.fixture(scope="module")
@@ -270,6 +271,7 @@ TAKE_PATHS: dict[str, Opener] = {
     "compare_runs": lambda path: featstore.compare_runs([path, path]),
     "compare": lambda path: featstore.compare(path, model="pixels", size=8),
     "evaluate": lambda path: featstore.evaluate(path, path),
+    "explain": lambda path: featstore.explain(path, path),
     "extract": lambda path: featstore.extract(path, model="pixels", size=8),
     "fine_tune": lambda path: featstore.fine_tune(path, path),
     "learning_curve": lambda path: featstore.learning_curve(path, model="pixels", size=8),
@@ -289,6 +291,7 @@ TAKE_NONE = {
         "Evaluation",
         "LabelledCheck",
         "UnlabelledCheck",
+        "Explained",
         "Extraction",
         "FeatureSpec",
         "FineTuned",

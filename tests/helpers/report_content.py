@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw
 
 from featstore.audit.findings import Check, Finding
+from featstore.audit.result import Audit
 from featstore.comparison.curve_fit import fit
 from featstore.comparison.learning_points import CurvePoint, HeadCurve
 from featstore.comparison.learning_result import LearningCurve
@@ -20,6 +20,7 @@ from featstore.evaluation.intervals import accuracy_interval
 from featstore.evaluation.metrics import compute_metrics
 from featstore.evaluation.paired import Difference
 from featstore.evaluation.units import Units
+from featstore.explanation.result import Explanation
 from featstore.extraction.recipe import Recipe
 from featstore.heads.interface import Curve
 from featstore.report.content import Content, ReportImage
@@ -98,6 +99,7 @@ def make_content(
     run = _run(classes, probabilities, truth, splits)
     other = replace(run, folder=Path("runs/mlp-2"), head="mlp", command="featstore train-head DATA --head mlp")
     data = _data(images, classes)
+    held_out = [image for image in images if image.split != "train"]
     content = Content(
         title="drawn pictures",
         created="2026-11-26T20:00:00Z",
@@ -109,7 +111,7 @@ def make_content(
             "Look at the wrong answers first: the surest of them may have wrong labels.",
         ),
         data=data,
-        audit=_audit(images, classes),
+        audit=_audit(images, classes, data),
         runs=(run, other),
         curves={"logistic-1": _course_over_c(), "mlp-2": _course_over_epochs()},
         comparison=_comparison(run, other),
@@ -117,7 +119,12 @@ def make_content(
         learning=_learning(data),
         images=tuple(images),
         total=n,
-        explanations={},
+        explanations=_explanations(images),
+        promise=0.9,
+        wrong=tuple(i.path for i in sorted(held_out, key=lambda i: -i.probability) if i.is_wrong)[:24],
+        unsure=tuple(i.path for i in sorted(held_out, key=lambda i: i.probability) if not i.is_wrong)[:12],
+        commands=(("answer new images", "featstore predict runs/logistic-1 IMAGES"),),
+        notes=("heat maps are of 40 images",),
         versions={"featstore": "0.1.0", "numpy": np.__version__, "python": "3.11.7"},
     )
     return Made(replace(content, **changes), _thumbnails(images, truth))
@@ -137,6 +144,12 @@ def bare_content() -> Made:
         comparison=None,
         sweep=None,
         learning=None,
+        explanations={},
+        wrong=(),
+        unsure=(),
+        commands=(),
+        notes=(),
+        promise=None,
         with_images=False,
     )
     return Made(empty, made.thumbnails)
@@ -187,8 +200,8 @@ def _data(images: Sequence[ReportImage], classes: Sequence[str]) -> DataSummary:
     )
 
 
-def _audit(images: Sequence[ReportImage], classes: Sequence[str]) -> Any:
-    paths = [image.path for image in images]
+def _audit(images: Sequence[ReportImage], classes: Sequence[str], data: DataSummary) -> Audit:
+    paths = [image.file for image in images]
     checks = (
         Check(
             name="leaks",
@@ -216,8 +229,15 @@ def _audit(images: Sequence[ReportImage], classes: Sequence[str]) -> Any:
         Check(name="outliers", title="outliers", weight="note", verdict="the 12 least usual images"),
         Check(name="unreadable", title="files left out", weight="fine", verdict="every image file could be read"),
     )
-    described = {"checks": [check.describe() for check in checks]}
-    return SimpleNamespace(checks=checks, describe=lambda: described)
+    return Audit(
+        source="drawn",
+        checks=checks,
+        data=data,
+        made_splits=False,
+        features={"model": "MobileNet"},
+        seed=0,
+        pictures=(),
+    )
 
 
 def _comparison(run: Run, other: Run) -> RunComparison:
@@ -326,6 +346,21 @@ def _course_over_c() -> Curve:
         {"cv_log_loss": [0.6, 0.4, 0.27, 0.21, 0.24, 0.4], "cv_accuracy": [0.8, 0.87, 0.91, 0.92, 0.915, 0.9]},
         log_x=True,
     )
+
+
+def _explanations(images: Sequence[ReportImage]) -> dict[str, Explanation]:
+    heat = np.random.default_rng(2).normal(size=(7, 7)).astype(np.float32)
+    return {
+        image.path: Explanation(
+            path=image.path,
+            label=image.answer,
+            probability=image.probability,
+            answer=image.answer,
+            method="cam",
+            heat=heat,
+        )
+        for image in images[:40]
+    }
 
 
 def _thumbnails(images: Sequence[ReportImage], truth: Any) -> Thumbnails:
