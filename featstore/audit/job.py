@@ -9,6 +9,7 @@ from featstore.audit.conflicts import check_conflicts
 from featstore.audit.duplicates import check_duplicates
 from featstore.audit.findings import Check
 from featstore.audit.groups import check_groups
+from featstore.audit.labels import check_labels
 from featstore.audit.leaks import check_leaks
 from featstore.audit.problems import check_problems
 from featstore.audit.result import Audit
@@ -35,6 +36,7 @@ CHECKS: tuple[Callable[[Subject], Check], ...] = (
     check_leaks,
     check_conflicts,
     check_groups,
+    check_labels,
     check_duplicates,
     check_shortcuts,
     check_unreadable,
