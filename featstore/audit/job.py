@@ -11,6 +11,7 @@ from featstore.audit.findings import Check
 from featstore.audit.groups import check_groups
 from featstore.audit.labels import check_labels
 from featstore.audit.leaks import check_leaks
+from featstore.audit.outliers import check_outliers
 from featstore.audit.problems import check_problems
 from featstore.audit.result import Audit
 from featstore.audit.shortcuts import check_shortcuts
@@ -35,12 +36,14 @@ from featstore.training.fit import TEST_FRACTION, VAL_FRACTION, Prepared, refuse
 CHECKS: tuple[Callable[[Subject], Check], ...] = (
     check_leaks,
     check_conflicts,
+    check_labels,
+    check_shortcuts,
     check_groups,
     check_labels,
     check_duplicates,
-    check_shortcuts,
     check_unreadable,
     check_problems,
+    check_outliers,
     check_balance,
 )
 

@@ -39,6 +39,7 @@ _COMMANDS = {  # and the modules that they are in
     "fine-tune": "fine_tune",
     "evaluate": "evaluate",
     "predict": "predict",
+    "explain": "explain",
     "draw": "draw",
     "report": "report",
     "runs": "runs",
