@@ -5,19 +5,24 @@ Names are loaded when they are first used, and none of them loads TensorFlow bef
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # what a type checker and an editor see; a test holds it against _HOMES
     from featstore.api.base_checking import check_base as check_base
     from featstore.api.comparing import compare as compare
     from featstore.api.evaluating import evaluate as evaluate
+    from featstore.api.explaining import explain as explain
     from featstore.api.extracting import extract as extract
     from featstore.api.fine_tuning import fine_tune as fine_tune
     from featstore.api.head_training import train_head as train_head
     from featstore.api.learning import learning_curve as learning_curve
     from featstore.api.predicting import predict as predict
     from featstore.api.rate_finding import find_lr as find_lr
+    from featstore.api.reporting import report as report
+    from featstore.api.reporting import report_runs as report_runs
     from featstore.api.run_comparing import compare_runs as compare_runs
     from featstore.api.sweeping import sweep as sweep
     from featstore.base_check.labelled import LabelledCheck as LabelledCheck
@@ -35,6 +40,7 @@ if TYPE_CHECKING:  # what a type checker and an editor see; a test holds it agai
     from featstore.errors import StoreError as StoreError
     from featstore.errors import UnreadableImage as UnreadableImage
     from featstore.errors import UsageError as UsageError
+    from featstore.explanation.explained import Explained as Explained
     from featstore.extraction.cache import Cache as Cache
     from featstore.extraction.pipeline import Extraction as Extraction
     from featstore.extraction.recipe import Recipe as Recipe
@@ -43,6 +49,7 @@ if TYPE_CHECKING:  # what a type checker and an editor see; a test holds it agai
     from featstore.features.load import open_features as open_features
     from featstore.features.save import save_features as save_features
     from featstore.finetuning.result import FineTuned as FineTuned
+    from featstore.report.result import Report as Report
     from featstore.runs.evaluation import Evaluation as Evaluation
     from featstore.runs.files import load_run as load_run
     from featstore.runs.listing import RunList as RunList
@@ -63,6 +70,7 @@ _HOMES = {
     "Comparison": "featstore.comparison.result",
     "DataError": "featstore.errors",
     "Evaluation": "featstore.runs.evaluation",
+    "Explained": "featstore.explanation.explained",
     "Extraction": "featstore.extraction.pipeline",
     "FeatstoreError": "featstore.errors",
     "FeatureSpec": "featstore.spec",
@@ -75,6 +83,7 @@ _HOMES = {
     "Prediction": "featstore.runs.prediction",
     "Progress": "featstore.system.progress",
     "Recipe": "featstore.extraction.recipe",
+    "Report": "featstore.report.result",
     "Run": "featstore.runs.run",
     "RunComparison": "featstore.runs.side_by_side",
     "RunError": "featstore.errors",
@@ -90,6 +99,7 @@ _HOMES = {
     "compare_runs": "featstore.api.run_comparing",
     "complete_splits": "featstore.datasets.splits",
     "evaluate": "featstore.api.evaluating",
+    "explain": "featstore.api.explaining",
     "extract": "featstore.api.extracting",
     "find_lr": "featstore.api.rate_finding",
     "fine_tune": "featstore.api.fine_tuning",
@@ -99,6 +109,8 @@ _HOMES = {
     "load_run": "featstore.runs.files",
     "open_features": "featstore.features.load",
     "predict": "featstore.api.predicting",
+    "report": "featstore.api.reporting",
+    "report_runs": "featstore.api.reporting",
     "save_features": "featstore.features.save",
     "scan": "featstore.datasets.sources",
     "sweep": "featstore.api.sweeping",
@@ -112,6 +124,7 @@ __all__ = [
     "Comparison",
     "DataError",
     "Evaluation",
+    "Explained",
     "Extraction",
     "FeatstoreError",
     "FeatureSpec",
@@ -124,6 +137,7 @@ __all__ = [
     "Prediction",
     "Progress",
     "Recipe",
+    "Report",
     "Run",
     "RunComparison",
     "RunError",
@@ -139,6 +153,7 @@ __all__ = [
     "compare_runs",
     "complete_splits",
     "evaluate",
+    "explain",
     "extract",
     "find_lr",
     "fine_tune",
@@ -148,6 +163,8 @@ __all__ = [
     "load_run",
     "open_features",
     "predict",
+    "report",
+    "report_runs",
     "save_features",
     "scan",
     "sweep",
@@ -166,3 +183,17 @@ if not TYPE_CHECKING:  # a module with __getattr__ is one whose every name exist
 
 def __dir__() -> list[str]:
     return [*__all__, "__version__"]
+
+
+class _FrontDoor(ModuleType):
+    """This module, in which a verb keeps its name where a package below has the same one, such as `report`.
+
+    Python puts each package that it imports into the module above it, in the place of the verb.
+    """
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if not (name in _HOMES and isinstance(value, ModuleType)):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _FrontDoor

@@ -118,7 +118,7 @@ def measure_cost(subject: Subject, leaked: Collection[str]) -> LeakCost | None:
     def measure(right: NDArray[np.float64], some: NDArray[np.bool_]) -> Measured:
         return Measured(int(some.sum()), float(right[some].mean()), accuracy_interval(right[some], units.of(some)))
 
-    pictures = _pictures_of(subject)
+    pictures = subject.picture_numbers
     unseen = _right(subject, trained[~np.isin(pictures[trained], pictures[held_out])], held_out)
     everything = np.ones(len(held_out), bool)
     return LeakCost(
@@ -146,12 +146,3 @@ def _right(subject: Subject, trained: NDArray[np.intp], held_out: NDArray[np.int
     head.fit(subject.X[trained], subject.y[trained], None, subject.seed, None, groups)
     answers = head.predict_proba(subject.X[held_out]).argmax(axis=1)
     return np.asarray(answers == subject.y[held_out], float)
-
-
-def _pictures_of(subject: Subject) -> NDArray[np.intp]:
-    """Return the number of the picture (n,) that each labelled image shows; copies have the same."""
-    import numpy as np
-
-    family_of = {p.path: number for number, family in enumerate(subject.families) for p in family.pictures}
-    alone = len(subject.families)
-    return np.array([family_of.get(p.path, alone + i) for i, p in enumerate(subject.labelled)], np.intp)

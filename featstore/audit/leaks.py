@@ -8,7 +8,7 @@ from typing import Any
 
 from featstore.audit.families import IN_WORDS, KINDS, Family
 from featstore.audit.findings import Check, Finding
-from featstore.audit.leak_cost import measure_cost
+from featstore.audit.leak_cost import LeakCost, measure_cost
 from featstore.audit.subject import Subject
 from featstore.datasets.manifest import SPLITS, Picture
 from featstore.errors import param, spelled
@@ -16,6 +16,7 @@ from featstore.system.figures import percent
 from featstore.system.text import count
 
 TITLE = "leaks between splits"
+_SLIGHT = 0.1  # of what the interval of the accuracy leaves open: leaks that can do no more are no alarm
 
 
 def check_leaks(subject: Subject) -> Check:
@@ -29,6 +30,8 @@ def check_leaks(subject: Subject) -> Check:
     kinds = {split: Counter(f.kind for p, f in found if p.split == split) for split in reversed(SPLITS[1:])}
     sizes = {split: len(subject.manifest.of_split(split)) for split in kinds}
     cost = measure_cost(subject, {p.path for p, _ in found}) if found else None
+    share = max((kinds[split].total() / sizes[split] for split in kinds if sizes[split]), default=0.0)
+    slight = _is_slight(share, cost)
     figures: dict[str, Any] = {
         split: {"images": sizes[split], "leaked": kinds[split].total()} | {kind: kinds[split][kind] for kind in KINDS}
         for split in kinds
@@ -37,13 +40,27 @@ def check_leaks(subject: Subject) -> Check:
     return Check(
         name="leaks",
         title=TITLE,
-        weight="alarm" if found else "fine",
-        verdict=_verdict(kinds, sizes) + (f"; {cost.sentence()}" if cost else ""),
+        weight="fine" if not found else "look" if slight else "alarm",
+        verdict="; ".join(
+            [
+                _verdict(kinds, sizes),
+                *([cost.sentence()] if cost else []),
+                *([f"that can change it by {100 * share:.2g} points at most"] if slight else []),
+            ]
+        ),
         findings=tuple(f for _, f in sorted(found, key=lambda leak: _order(*leak))),
         figures=figures | ({"cost": cost.describe()} if cost else {}),
         table=cost.table() if cost else None,
         advice=_advice() if found else "",
     )
+
+
+def _is_slight(share: float, cost: LeakCost | None) -> bool:
+    """Return whether leaks of this share of a split cannot matter beside the uncertainty of the accuracy."""
+    if cost is None or not share:
+        return False
+    low, high = cost.all.ci95
+    return share <= _SLIGHT * (high - low) / 2
 
 
 def _leaks(family: Family) -> list[tuple[Picture, Finding]]:

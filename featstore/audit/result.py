@@ -6,16 +6,18 @@ import csv
 import io
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from textwrap import wrap
 from typing import Any, get_args
 
 from featstore.audit.findings import Check, Weight
+from featstore.audit.fix_split import FixedSplit, fix_split
 from featstore.audit.subject import Subject
 from featstore.datasets.manifest import Picture
 from featstore.datasets.summary import DataSummary, summarize
+from featstore.errors import StoreError
 from featstore.system.files import write_whole
 from featstore.system.paths import OnePath, one_path
 from featstore.system.text import Shown, Table, listed, safe, spreadsheet_text
@@ -38,7 +40,8 @@ class Audit(Shown):
         made_splits: Whether the splits were made here, since the data set has none.
         features: The recipe of the features that the checks rest on.
         seed: Seed of all that was drawn.
-        pictures: The images.
+        images: The images.
+        fix: A division in which copies and groups stay in one split; None if there are no splits.
     """
 
     source: str
@@ -47,7 +50,8 @@ class Audit(Shown):
     made_splits: bool
     features: dict[str, Any]
     seed: int
-    pictures: tuple[Picture, ...]
+    images: tuple[Picture, ...]
+    fix: FixedSplit | None
 
     @classmethod
     def of(cls, subject: Subject, checks: Sequence[Check]) -> Audit:
@@ -61,7 +65,8 @@ class Audit(Shown):
             made_splits=given == {None} and divided != {None},
             features=prepared.plans[0].recipe.describe(),
             seed=subject.seed,
-            pictures=prepared.manifest.pictures,
+            images=prepared.manifest.pictures,
+            fix=fix_split(subject),
         )
 
     def __getitem__(self, name: str) -> Check:
@@ -71,6 +76,11 @@ class Audit(Shown):
     def of_weight(self, weight: Weight) -> list[Check]:
         """Return the checks of one weight."""
         return [check for check in self.checks if check.weight == weight]
+
+    def failing(self, names: Collection[str]) -> list[Check]:
+        """Return the checks with something to say whose name or weight is in `names`; `look` includes `alarm`."""
+        weights = {*names, "alarm"} if "look" in names else {*names}
+        return [check for check in self.checks if check.weight != "fine" and {check.name, check.weight} & weights]
 
     @property
     def is_believable(self) -> bool:
@@ -82,7 +92,8 @@ class Audit(Shown):
         alarms, looks = self.of_weight("alarm"), self.of_weight("look")
         to_look = f"; to look at: {listed([check.title for check in looks], 8)}" if looks else ""
         if alarms:
-            return f"do not believe the figures yet: {'; '.join(check.verdict for check in alarms)}"
+            told = "; ".join(f"{check.title} ({check.verdict.partition('; ')[0]})" for check in alarms)
+            return f"do not believe the figures yet: {told}{to_look}"
         return f"nothing was found that makes the figures wrong{to_look}"
 
     def parts(self) -> Iterator[str | Table]:
@@ -98,6 +109,9 @@ class Audit(Shown):
                 yield ""
                 yield f"{check.title}:"
                 yield from self._details(check)
+        if self.fix and self.fix.moves:
+            yield ""
+            yield from _wrapped(f"a split in which copies and groups stay together: {self.fix.sentence()}")
 
     def _details(self, check: Check) -> Iterator[str | Table]:
         """Yield the figures of a check, its first findings and what to do."""
@@ -129,6 +143,7 @@ class Audit(Shown):
             "summary": self.summary(),
             "made_splits": self.made_splits,
             "checks": [check.describe() for check in self.checks],
+            "fix": self.fix and self.fix.describe(),
             "data": self.data.describe(),
             "features": self.features,
             "seed": self.seed,
@@ -136,7 +151,7 @@ class Audit(Shown):
 
     def to_csv(self) -> bytes:
         """Return a table with a row for each finding: path, split, label, check, kind, score, partner, text."""
-        of_path = {p.path: p for p in self.pictures}
+        of_path = {p.path: p for p in self.images}
         text = io.StringIO()
         rows = csv.writer(text)
         rows.writerow(COLUMNS)
@@ -160,9 +175,24 @@ class Audit(Shown):
     def save(self, path: OnePath) -> Path:
         """Write the audit to a file as JSON, or as CSV if its name ends so; return the path."""
         file = Path(one_path(path, "path"))
-        is_table = file.suffix.lower() == ".csv"
-        write_whole(file, self.to_csv() if is_table else json.dumps(self.describe(), indent=2).encode())
+        write_whole(file, self.to_csv() if file.suffix.lower() == ".csv" else self.to_json())
         return file
+
+    def to_json(self) -> bytes:
+        """Return what `describe` does as the text of a file."""
+        return json.dumps(self.describe(), indent=2, allow_nan=False).encode() + b"\n"
+
+    def save_fixed_split(self, path: OnePath) -> Path:
+        """Write the table of `fix`, which every command takes as DATA; return its path. Raises StoreError."""
+        file = Path(one_path(path, "fix_split"))
+        write_whole(file, self.to_fixed_split(file))
+        return file
+
+    def to_fixed_split(self, path: Path) -> bytes:
+        """Return the table of `fix` as it belongs at `path`; raises StoreError where there is no split to mend."""
+        if self.fix is None:
+            raise StoreError(f"{path}: is not written: {self.source} has no splits, and none can be made")
+        return self.fix.to_csv(path.resolve().parent)
 
 
 def _wrapped(text: str, first: str = "", then: str | None = None) -> list[str]:

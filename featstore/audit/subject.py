@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,12 +12,14 @@ from featstore.audit.families import Family
 from featstore.copies.groups import SamePictures
 from featstore.copies.sketch import Sketch
 from featstore.datasets.manifest import Manifest, Picture
+from featstore.datasets.name_groups import path_below
 from featstore.training.fit import Prepared
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from featstore.audit.name_patterns import NameGroups
     from featstore.system.progress import Progress
 
 
@@ -72,3 +75,26 @@ class Subject:
     def units(self) -> tuple[str, ...]:
         """Name (n,) of the unit of each of `labelled`: copies of one picture and images of one group are one unit."""
         return tuple(self.copies.unit_names(self.labelled))
+
+    @cached_property
+    def picture_numbers(self) -> NDArray[np.intp]:
+        """Number (n,) of the picture that each of `labelled` shows; copies have the same."""
+        import numpy as np
+
+        names = self.copies.unit_names([p._replace(group=None) for p in self.labelled])
+        return np.unique(np.asarray(names), return_inverse=True)[1]
+
+    @cached_property
+    def suspected(self) -> NameGroups | None:
+        """Groups of `labelled` that names suggest and features confirm; None if there are none, or the data have some.
+
+        Groups that the data set itself has are not doubted.
+        """
+        from featstore.audit.name_patterns import suspect_groups
+
+        if not self.labelled or any(p.group is not None for p in self.manifest.pictures):
+            return None
+        source = self.manifest.source
+        top = source if os.path.isdir(source) else os.path.dirname(source)
+        paths = [path_below(p.path, top) for p in self.labelled]
+        return suspect_groups(paths, self.X, self.y, self.picture_numbers)

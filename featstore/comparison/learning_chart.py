@@ -7,15 +7,19 @@ from collections.abc import Mapping
 from featstore.comparison.curve_fit import LARGEST
 from featstore.comparison.learning_points import HeadCurve
 from featstore.plots.files import Kind
+from featstore.plots.learning_curve import CurveLine, draw_learning_curve
 
 _STEPS = 40
 
 
 def draw_chart(heads: Mapping[str, HeadCurve], more: int, title: str, kind: Kind = "png") -> bytes:
     """Return the chart as a picture of this `kind`; the laws go on to `more` images of each class."""
-    import numpy as np
+    return draw_learning_curve(lines_of(heads, more), title, kind)
 
-    from featstore.plots.learning_curve import CurveLine, draw_learning_curve
+
+def lines_of(heads: Mapping[str, HeadCurve], more: int) -> list[CurveLine]:
+    """Return the line of each head, with the law up to `more` images of each class; without it where it fails."""
+    import numpy as np
 
     lines = []
     for head, (points, fitted) in heads.items():
@@ -35,4 +39,4 @@ def draw_chart(heads: Mapping[str, HeadCurve], more: int, title: str, kind: Kind
                 law,
             )
         )
-    return draw_learning_curve(lines, title, kind)
+    return lines

@@ -53,7 +53,7 @@ def group_by_names(manifest: Manifest, pattern: str) -> Manifest:
     if any(p.group is not None for p in manifest.pictures):
         raise UsageError(f"{names.option}: {manifest.source} has a column of groups already; leave one of them out")
     top = manifest.source if os.path.isdir(manifest.source) else os.path.dirname(manifest.source)
-    groups = [names.group(_below(p.path, top)) for p in manifest.pictures]
+    groups = [names.group(path_below(p.path, top)) for p in manifest.pictures]
     sizes = Counter(group for group in groups if group is not None)
     if not sizes:
         raise UsageError(
@@ -71,7 +71,7 @@ def group_by_names(manifest: Manifest, pattern: str) -> Manifest:
     return replace(manifest, pictures=tuple(pictures), layout=layout, notes=notes)
 
 
-def _below(path: str, top: str) -> str:
+def path_below(path: str, top: str) -> str:
     """Return `path` relative to the data set; a table may name files elsewhere, whose whole path is kept."""
     inside = os.path.relpath(path, top)
     return (path if inside.startswith(os.pardir) else inside).replace(os.sep, "/")

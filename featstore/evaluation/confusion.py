@@ -61,19 +61,24 @@ class Confusion:
 
     def table(self) -> Table:
         """Return the figures of the classes as a table."""
-        rows = [
-            [
-                c.name,
-                str(c.n),
-                "-" if c.found is None else figure(c.found),
-                "-" if c.found_ci95 is None else interval(c.found_ci95),
-                str(c.answers),
-                "-" if c.right is None else figure(c.right),
-                c.taken_for or "",
-            ]
-            for c in self.per_class
+        return class_table(self.per_class)
+
+
+def class_table(per_class: Sequence[ClassFigures]) -> Table:
+    """Return the figures of the classes as a table, a row for each."""
+    rows = [
+        [
+            c.name,
+            str(c.n),
+            "-" if c.found is None else figure(c.found),
+            "-" if c.found_ci95 is None else interval(c.found_ci95),
+            str(c.answers),
+            "-" if c.right is None else figure(c.right),
+            c.taken_for or "",
         ]
-        return Table(["class", "n", "found", "95 % interval", "answers", "right", "most taken for"], rows)
+        for c in per_class
+    ]
+    return Table(["class", "n", "found", "95 % interval", "answers", "right", "most taken for"], rows)
 
 
 def count_confusion(

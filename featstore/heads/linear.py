@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,3 +58,11 @@ class LinearClassifier:
         scaled = X - self.mean.astype(X.dtype)
         scaled /= self.scale.astype(X.dtype)
         return probabilities_of(scaled @ self.coefficients.T + self.intercept)
+
+
+@runtime_checkable
+class IsLinear(Protocol):
+    """A trained head that is a softmax over a linear map of its features."""
+
+    def as_linear(self) -> LinearClassifier:
+        """Return what it computes."""

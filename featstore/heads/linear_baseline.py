@@ -19,6 +19,11 @@ class LinearBaseline(Baseline):
 
     TRAINED: ClassVar[type[Any]] = LinearClassifier
 
+    def as_linear(self) -> LinearClassifier:
+        """Return the trained classifier."""
+        trained: LinearClassifier = self._classifier
+        return trained
+
     def network(self, shape: tuple[int, ...]) -> Any:
         """Return a network with a scaling layer and the L2 penalty of C, so further training starts at the optimum."""
         load_tensorflow()

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from featstore.heads.keras_head import SCALED, KerasHead
 from featstore.heads.keras_layers import input_layers, output_layer
 from featstore.heads.keras_parameters import LinearParameters
+from featstore.heads.linear import LinearClassifier
 
 
 @dataclass
@@ -24,3 +25,16 @@ class LinearHead(LinearParameters, KerasHead):
         from keras import Sequential
 
         return Sequential([*input_layers(rows, self.scaling), output_layer(classes, start="zeros")])
+
+    def as_linear(self) -> LinearClassifier:
+        """Return what the network computes; its penalty is not known any more."""
+        from keras import layers
+
+        *before, output = self._model.layers
+        kernel, bias = (np.asarray(weights, np.float64) for weights in output.get_weights())
+        mean, scale = np.zeros(len(kernel)), np.ones(len(kernel))
+        for layer in before:
+            if isinstance(layer, layers.Rescaling):
+                scale = 1 / np.asarray(layer.scale, np.float64)
+                mean = -np.asarray(layer.offset, np.float64) * scale
+        return LinearClassifier(mean, scale, np.ascontiguousarray(kernel.T), bias, C=np.inf, samples=1)

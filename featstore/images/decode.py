@@ -127,6 +127,13 @@ def decode_rgb(raw: bytes, bits: int = 16) -> Image.Image:
         raise UnreadableImage(_reason(error)) from error
 
 
+def upright_size(raw: bytes) -> tuple[int, int]:
+    """Return the (width, height) of the upright image, without decoding it; raise UnreadableImage."""
+    image = open_image(raw)
+    lies_on_its_side = _orientation(image) in (5, 6, 7, 8)
+    return (image.height, image.width) if lies_on_its_side else (image.width, image.height)
+
+
 def brightest_level(raw: bytes) -> Brightest | None:
     """Return the brightest level as it is stored, if the image declares 16 bits; None for other images.
 

@@ -29,6 +29,28 @@ def fit_views(image: Image.Image, reading: Reading, views: Sequence[int]) -> NDA
     return np.stack([np.asarray(_crop(mirror if view > CENTRE else canvas, view % 5, reading)) for view in views])
 
 
+def seen_part(size: tuple[int, int], reading: Reading) -> tuple[float, float, float, float]:
+    """Return the part of an image of `size` (width, height) that its plain view shows, as shares of width and height.
+
+    It is (left, top, right, bottom). What is padded lies outside of the image, so shares may be below 0 and above 1.
+    """
+    height, width = reading.resize or (reading.height, reading.width)
+    canvas = scaled = width, height
+    origin = 0, 0
+    if reading.fit == "crop":
+        canvas = scaled = _covering_size(size, canvas)
+    elif reading.fit == "pad":
+        scaled = _fitting_size(size, canvas)
+        origin = (width - scaled[0]) // 2, (height - scaled[1]) // 2
+    left, top = round((canvas[0] - reading.width) / 2), round((canvas[1] - reading.height) / 2)
+    return (
+        (left - origin[0]) / scaled[0],
+        (top - origin[1]) / scaled[1],
+        (left + reading.width - origin[0]) / scaled[0],
+        (top + reading.height - origin[1]) / scaled[1],
+    )
+
+
 def _canvas(image: Image.Image, reading: Reading) -> Image.Image:
     """Return `image` scaled to the canvas from which crops are taken; without crops, that is the input size.
 

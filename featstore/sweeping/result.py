@@ -125,7 +125,7 @@ class Sweep(Shown):
         size = count(self.n, "image") + ("" if self.groups is None else f" in {count(self.groups, 'group')}")
         yield f"{self.folds}-fold cross-validation on {size}; no image of a test split was used"
         header = ["trial", "accuracy", "95 % interval", "log loss", f"behind in {self.by.replace('-', ' ')}", "fit s"]
-        shown = [*self.rows[:SHOWN], *self._best_of_others()]
+        shown = self.shown
         yield Table(header, [row.cells(self.by) for row in shown], optional=["fit s", "95 % interval"])
         if len(self.rows) > len(shown):
             yield f"and {len(self.rows) - len(shown)} more; --json has all"
@@ -133,9 +133,10 @@ class Sweep(Shown):
         yield "the winner, trained on the training split:"
         yield from self.run.parts()
 
-    def _best_of_others(self) -> list[SweepRow]:
-        """Return the best trial of each head that is not among the best."""
-        known, found = {row.head for row in self.rows[:SHOWN]}, []
+    @property
+    def shown(self) -> list[SweepRow]:
+        """The best trials, then the best of each head that is not among them."""
+        known, found = {row.head for row in self.rows[:SHOWN]}, [*self.rows[:SHOWN]]
         for row in self.rows[SHOWN:]:
             if row.head not in known:
                 known.add(row.head)

@@ -96,20 +96,19 @@ class Table(NamedTuple):
         widths = [max(len(row[i]) for row in cells) for i in range(len(self.header))]
         lines = []
         for row in cells:
-            aligned = (
-                c.rjust(w) if r else c.ljust(w) for c, w, r in zip(row, widths, self._are_numbers(), strict=True)
-            )
+            aligned = (c.rjust(w) if r else c.ljust(w) for c, w, r in zip(row, widths, self.are_numbers(), strict=True))
             lines.append("  ".join(aligned).rstrip())
         return lines
 
     def cells(self) -> Cells:
         """Return the table for a notebook, with all columns."""
-        return Cells([*map(safe, self.header)], [[*map(safe, row)] for row in self.rows], self._are_numbers())
+        return Cells([*map(safe, self.header)], [[*map(safe, row)] for row in self.rows], self.are_numbers())
 
     def _repr_html_(self) -> str:
         return render([self.cells()])
 
-    def _are_numbers(self) -> list[bool]:
+    def are_numbers(self) -> list[bool]:
+        """Return of each column whether it holds numbers, which are aligned at the right."""
         columns = range(len(self.header))
         return [i > 0 and all(row[i] in ("", "-") or _is_number(row[i]) for row in self.rows) for i in columns]
 
@@ -140,7 +139,7 @@ class Shown:
         """Yield lines of text and tables, in order."""
         raise NotImplementedError
 
-    def pictures(self) -> Iterable[Picture]:
+    def plots(self) -> Iterable[Picture]:
         """Yield what a notebook shows below the text; nothing, unless a result has pictures."""
         return ()
 
@@ -149,7 +148,7 @@ class Shown:
 
     def _repr_html_(self) -> str:
         parts = (part.cells() if isinstance(part, Table) else safe(part) for part in self.parts())
-        return render(parts, self.pictures())
+        return render(parts, self.plots())
 
 
 def _is_number(text: str) -> bool:

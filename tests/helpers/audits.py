@@ -10,15 +10,17 @@ from PIL import Image
 
 from featstore.audit.job import audit_data
 from featstore.audit.result import Audit
+from featstore.datasets.manifest import Manifest
 from featstore.extraction.recipe import Recipe
 from helpers.photos import write_photos
 
 PIXELS = Recipe(model="pixels", size=16)
 
 
-def audit_photos(folder: Path, **options: Any) -> Audit:
-    """Audit `folder` by its pixels; the cache is beside it."""
-    return audit_data(folder, PIXELS, cache=folder.parent / "cache", **options)
+def audit_photos(data: Path | Manifest, folder: Path | None = None, **options: Any) -> Audit:
+    """Audit data by their pixels; the cache is beside them, or beside `folder`."""
+    beside = folder or Path(str(data))
+    return audit_data(data, PIXELS, cache=beside.parent / "cache", **options)
 
 
 def write_splits(folder: Path, train: int = 12, val: int = 4, test: int = 6) -> Path:

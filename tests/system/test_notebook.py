@@ -57,7 +57,7 @@ class Result(Shown):
         yield "  featstore train-head a"
         yield "  featstore train-head b"
 
-    def pictures(self) -> Iterator[Picture]:
+    def plots(self) -> Iterator[Picture]:
         yield Picture(b"\x89PNG", 'a "curve"', 400)
 
 

@@ -1,0 +1,140 @@
+"""`featstore report`"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from featstore.cli import options
+from featstore.cli.console import check_output, command_line, list_skipped, print_json, warn
+from featstore.cli.fields import Fields, takes_fields
+from featstore.cli.units import parse_time
+from featstore.datasets.options import DataOptions
+from featstore.errors import UsageError, param
+from featstore.extraction.recipe import Recipe
+from featstore.report.settings import PageSettings, SearchSettings
+from featstore.system.progress import displayed
+from featstore.training.head_recipe import HeadRecipe
+
+_RUNS = Path("runs")
+
+
+@takes_fields
+def command(
+    sources: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="DATA | RUN...",
+            help="A data set, as for train-head; or the folders of one or more runs.",
+            show_default=False,
+        ),
+    ],
+    recipe: Annotated[
+        dict[str, Any],
+        Fields(Recipe, repeatable=["model", "weights", "alpha"], optional=["model"], leave_out=["weights_seed"]),
+    ],
+    heads: Annotated[dict[str, Any], Fields(HeadRecipe, repeatable=["head"], optional=["head"], only=["head"])],
+    search: Annotated[SearchSettings, Fields(SearchSettings, leave_out=["time"])],
+    page: Annotated[PageSettings, Fields(PageSettings)],
+    data_options: Annotated[DataOptions, Fields(DataOptions)],
+    time: Annotated[
+        float | None,
+        typer.Option(
+            "--time",
+            metavar="TIME",
+            parser=parse_time,
+            help="End the search after this time, as in 90s, 5m or 2h, but not before its first trial. Default: no "
+            "limit.",
+            show_default=False,
+        ),
+    ] = None,
+    out: Annotated[Path, typer.Option("--out", help="The page to write.")] = Path("report.html"),
+    data: Annotated[
+        str | None,
+        typer.Option(
+            "--data",
+            help="With runs: where the labelled images are now. Default: where those of the first run were.",
+            show_default=False,
+        ),
+    ] = None,
+    runs: Annotated[Path, typer.Option("--runs", help="With data: folder of the runs.")] = _RUNS,
+    name: options.Name = None,
+    cache: options.Cache = None,
+    rehash: options.Rehash = False,
+    json: options.Json = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Write one page about a data set or about runs: an HTML file that needs nothing else.
+
+    With DATA, the images are audited, the best head is searched for and saved as a run, what more photos would be worth
+    is measured, and the answers to look at are explained. With RUN, runs that exist are measured again, side by side.
+
+    Example: featstore report photos --model MobileNetV2 --out photos.html
+    """
+    from featstore.datasets.sources import Source
+    from featstore.report.job import report_data, report_runs
+    from featstore.runs.files import load_run
+    from featstore.sweeping.job import DEFAULT_HEADS
+
+    check_output(out, "--out")
+    shared: dict[str, Any] = {"out": out, "cache": options.chosen_cache(cache, rehash), "command": command_line()}
+    if _are_runs(sources):
+        weights = recipe.pop("weights") or None
+        _refuse(recipe, Recipe)
+        _refuse({**vars(search), "time": time}, SearchSettings)
+        _refuse({**heads, "name": name, "runs": None if runs == _RUNS else runs})
+        loaded = [load_run(source) for source in sources]
+        with displayed(not quiet) as progress:
+            report = report_runs(loaded, data, data_options, page, weights=weights, **shared, progress=progress)
+    else:
+        if data is not None:
+            raise UsageError(f"{param('data', data)}: is for a report about runs, and {sources[0]} has no run.json")
+        features, tried = _only_recipe(recipe, page.seed), heads["head"] or DEFAULT_HEADS
+        source, search = Source(sources[0], data_options, cache), replace(search, time=time)
+        shared |= {"runs": runs, "name": name}
+        with displayed(not quiet) as progress:
+            report = report_data(source, features, tried, search, page, **shared, progress=progress)
+    warn(report.alarms, progress)
+    if json:
+        print_json(report.describe())
+        return
+    list_skipped(report.skipped)
+    if not quiet:
+        print(report)
+
+
+def _are_runs(sources: Sequence[str]) -> bool:
+    """Return whether the paths are folders of runs and not a data set; raises UsageError if they are a mixture."""
+    found = [os.path.isfile(os.path.join(source, "run.json")) for source in sources]
+    if any(found) and not all(found):
+        raise UsageError(f"{sources[found.index(False)]}: has no run.json, and the others are runs")
+    if len(sources) > 1 and not any(found):
+        raise UsageError(f"expected one data set or the folders of runs, found {len(sources)} paths without a run.json")
+    return all(found)
+
+
+def _only_recipe(options: dict[str, Any], seed: int) -> Recipe:
+    """Return the recipe of the features; raises UsageError for several."""
+    from featstore.extraction.recipe_grid import make_recipes
+
+    recipes = make_recipes(seed, **options)
+    if len(recipes) > 1:
+        raise UsageError(f"{len(recipes)} sets of features, but a report takes one; compare measures several")
+    return recipes[0]
+
+
+def _refuse(options: Mapping[str, Any], of: type | None = None) -> None:
+    """Raise UsageError for an option that is given, since runs have their features, heads and folders.
+
+    of: the dataclass that has the defaults of the options; without it they are None or an empty list.
+    """
+    defaults = {field.name: field.default for field in fields(of)} if of else {}
+    for name, value in options.items():
+        if value not in (defaults.get(name), None, []):
+            shown = value[0] if isinstance(value, list) else value
+            raise UsageError(f"{param(name, shown)}: has no effect on a report about runs; leave it out")

@@ -1,0 +1,122 @@
+"""Class activation maps: exact for every linear head, whatever pools its features."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from featstore.explanation.class_activation import class_activation
+from featstore.explanation.contrast import Contrast
+from featstore.explanation.grid import on_one_grid
+from featstore.explanation.left_out import cells_left_out
+from featstore.heads.linear import LinearClassifier
+from featstore.spec import Pool
+
+
+def draw_maps(n: int = 4, height: int = 3, width: int = 5, channels: int = 6, seed: int = 0) -> NDArray[np.float32]:
+    """Maps as after a ReLU: a third of the numbers are 0."""
+    return np.random.default_rng(seed).normal(0.4, 1, (n, height, width, channels)).clip(0).astype(np.float32)
+
+
+def draw_head(width: int, classes: int, seed: int = 1) -> LinearClassifier:
+    rng, outputs = np.random.default_rng(seed), 1 if classes == 2 else classes
+    mean, scale, weights = rng.random(width), rng.uniform(0.5, 2, width), rng.normal(size=(outputs, width))
+    return LinearClassifier(mean, scale, weights, rng.normal(size=outputs), 1.0, 9)
+
+
+def pooled(maps: NDArray[np.float32], pool: Pool) -> NDArray[np.float32]:
+    if pool == "none":
+        return maps.reshape(len(maps), -1)
+    return maps.mean(axis=(1, 2)) if pool == "avg" else maps.max(axis=(1, 2))
+
+
+@pytest.mark.parametrize("classes", [2, 5])
+@pytest.mark.parametrize("pool", ["avg", "max", "none"])
+def test_the_mean_of_the_cells_with_the_offset_is_the_log_odds(pool: Pool, classes: int) -> None:
+    """Not nearly: it is the same sum in another order."""
+    maps = draw_maps()
+    X = pooled(maps, pool)
+    head = draw_head(X.shape[1], classes)
+    probabilities = head.predict_proba(X)
+    contrast = Contrast.of(probabilities)
+    heat = class_activation(head, [maps], [pool], contrast)
+    assert heat.offset is not None
+    assert heat.cells.shape == (4, 3, 5)
+    np.testing.assert_allclose(heat.cells.mean(axis=(1, 2)) + heat.offset, contrast.log_odds(probabilities), atol=1e-5)
+    np.testing.assert_allclose(heat.score, contrast.log_odds(probabilities), atol=1e-5)
+
+
+def test_a_cell_like_the_mean_of_the_training_images_has_no_heat() -> None:
+    maps = draw_maps()
+    head = draw_head(6, 2)
+    maps[:, 1, 2] = head.mean
+    heat = class_activation(head, [maps], ["avg"], Contrast.of(head.predict_proba(pooled(maps, "avg"))))
+    assert np.abs(heat.cells[:, 1, 2]).max() < 1e-6 < np.abs(heat.cells[:, 0, 0]).min()
+
+
+def test_a_maximum_belongs_to_the_cell_that_has_it() -> None:
+    """One channel and one hot cell; and a channel that is 0 everywhere is divided among all cells."""
+    maps = np.zeros((1, 2, 2, 2), np.float32)
+    maps[0, 1, 0, 0] = 3
+    head = LinearClassifier(np.array([0.0, 1.0]), np.ones(2), np.array([[1.0, 4.0]]), np.zeros(1), 1.0, 9)
+    heat = class_activation(head, [maps], ["max"], Contrast(np.array([1]), np.array([0])))
+    assert heat.cells[0].tolist() == [[-4, -4], [4 * 3 - 4, -4]]
+
+
+def test_maps_of_several_bases_add_up_on_the_finest_grid() -> None:
+    """3x5 and 4x4 cells become 4x5, and the mean still is the score."""
+    maps = [draw_maps(), draw_maps(height=4, width=4, channels=3, seed=5)]
+    X = np.hstack([pooled(maps[0], "avg"), pooled(maps[1], "max")])
+    head = draw_head(9, 3)
+    contrast = Contrast.of(head.predict_proba(X))
+    heat = class_activation(head, maps, ["avg", "max"], contrast)
+    assert heat.cells.shape == (4, 4, 5)
+    np.testing.assert_allclose(heat.score, contrast.log_odds(head.predict_proba(X)), atol=1e-5)
+
+
+def test_a_finer_grid_of_the_same_cells_repeats_them() -> None:
+    coarse = np.arange(6.0).reshape(1, 2, 3)
+    finer = on_one_grid([coarse, np.zeros((1, 4, 3))])
+    assert finer.tolist() == coarse.repeat(2, axis=1).tolist()
+
+
+def test_the_rival_is_the_most_probable_other_class() -> None:
+    probabilities = np.array([[0.5, 0.2, 0.3], [0.1, 0.6, 0.3]])
+    answers = Contrast.of(probabilities)
+    assert (answers.labels.tolist(), answers.rivals.tolist()) == ([0, 1], [2, 2])
+    last = Contrast.of(probabilities, label=2)
+    assert (last.labels.tolist(), last.rivals.tolist()) == ([2, 2], [0, 1])
+    np.testing.assert_allclose(last.log_odds(probabilities), np.log([0.3 / 0.5, 0.3 / 0.6]))
+
+
+@pytest.mark.parametrize("pool", ["avg", "max", "none"])
+def test_a_cell_that_is_left_out_is_really_gone(pool: Pool) -> None:
+    """The same by hand: a map of which one cell is missing, or is the mean of the others."""
+    maps = draw_maps(n=2)
+    head = draw_head(pooled(maps, pool).shape[1], 3)
+    contrast = Contrast.of(head.predict_proba(pooled(maps, pool)))
+
+    def predict(X: NDArray[Any]) -> NDArray[np.float64]:
+        return head.predict_proba(X.reshape(len(X), -1))
+
+    heat = cells_left_out(predict, maps, pool, contrast)
+    others = np.delete(maps.reshape(2, 15, 6), 7, axis=1)
+    without = others[:, None]
+    if pool == "none":
+        without = maps.copy()
+        without[:, 1, 2] = others.mean(axis=1)
+    expected = heat.score - contrast.log_odds(head.predict_proba(pooled(without, pool)))
+    np.testing.assert_allclose(heat.cells[:, 1, 2], expected, atol=1e-5)
+
+
+def test_what_is_left_out_of_an_average_ranks_as_the_exact_map() -> None:
+    """Of a linear head both are the same but for the zero: the mean of the image is in one of them."""
+    maps = draw_maps()
+    head = draw_head(6, 2)
+    contrast = Contrast.of(head.predict_proba(pooled(maps, "avg")))
+    exact = class_activation(head, [maps], ["avg"], contrast).cells
+    left_out = cells_left_out(head.predict_proba, maps, "avg", contrast).cells
+    np.testing.assert_allclose(left_out * 14, exact - exact.mean(axis=(1, 2), keepdims=True), atol=1e-4)
