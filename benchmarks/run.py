@@ -12,6 +12,7 @@ intervals   how often intervals hold the truth, and how often a grid of equal ce
 scores      how often the intervals of scores hold the truth, and those of a bootstrap (simulated)
 sweep       a search over 100 heads on 1,200 vectors of 1,024 numbers, and the share of it that is arithmetic
 canary      extractions that add rows to a key, with the comparison of the canary and without
+report      `report` on 1,200 photos, from the cache: seconds, and the size of the page
 scale       what is done with a key of 10,000 to 1,000,000 rows, and random batches against numpy.memmap
 """
 
@@ -36,6 +37,7 @@ from idle import measure_idle
 from intervals import measure_intervals
 from logistic import measure_logistic
 from memory import measure_memory
+from report import measure_report
 from scale import measure_scale
 from score_intervals import measure_score_intervals
 from sweep import measure_sweep
@@ -53,6 +55,7 @@ BENCHMARKS: dict[str, Callable[[Path, Path], None]] = {
     "scores": measure_score_intervals,
     "scale": measure_scale,
     "sweep": measure_sweep,
+    "report": measure_report,
     "canary": measure_canary,
 }
 
