@@ -43,6 +43,7 @@ LIGHT: dict[str, tuple[str, ...]] = {
     "compare": ("compare", "photos", *_PIXELS, "--head", "logistic", "--set", "C=0.1", "--folds", "2", "--seeds", "2"),
     "evaluate": ("evaluate", "runs/first", "some.csv", "--probe", "greyscale", "--wrong", "99"),
     "predict": ("predict", "runs/first", "new"),
+    "explain": ("explain", "runs/first", "photos/discs/000.png", "new"),
     "sweep": ("sweep", "photos", *_PIXELS, "--head", "ridge", "--trials", "2", "--name", "second"),
     "learning-curve": ("learning-curve", "photos", *_PIXELS, "--set", "C=0.1"),
     "runs ls": ("runs", "ls"),
