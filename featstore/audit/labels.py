@@ -37,6 +37,8 @@ def check_labels(subject: Subject) -> Check:
     neither them nor their copies. As many as are estimated to be wrong are suspect. What confident learning would list
     beyond them is unclear: most of that are images that are hard to tell.
     """
+    if not subject.labelled:
+        return _nothing("Nothing can be said of the labels: no image has one.")
     names, classes = np.asarray(subject.units), subject.manifest.classes
     on_step = subject.progress.steps("judging labels", "fits") if subject.progress else None
     found = out_of_fold(subject.X, subject.y, len(classes), subject.units, subject.seed, on_step)
@@ -114,7 +116,7 @@ def _accuracy(judged: _Judged) -> dict[str, Any]:
         "accuracy": float(right.mean()),
         "accuracy_ci95": list(interval),
         "commonest_share": commonest,
-        "above_chance": interval[0] > commonest or of_classes[0] > 1 / np.count_nonzero(counts),
+        "above_chance": bool(interval[0] > commonest or of_classes[0] > 1 / np.count_nonzero(counts)),
     }
 
 

@@ -7,20 +7,18 @@ from collections.abc import Mapping
 from featstore.comparison.curve_fit import LARGEST
 from featstore.comparison.learning_points import HeadCurve
 from featstore.plots.files import Kind
-from featstore.plots.learning_curve import CurveLine
+from featstore.plots.learning_curve import CurveLine, draw_learning_curve
 
 _STEPS = 40
 
 
 def draw_chart(heads: Mapping[str, HeadCurve], more: int, title: str, kind: Kind = "png") -> bytes:
     """Return the chart as a picture of this `kind`; the laws go on to `more` images of each class."""
-    from featstore.plots.learning_curve import draw_learning_curve
-
     return draw_learning_curve(lines_of(heads, more), title, kind)
 
 
 def lines_of(heads: Mapping[str, HeadCurve], more: int) -> list[CurveLine]:
-    """Return the line of each head, with its law; without the law where that does not hold."""
+    """Return the line of each head, with the law up to `more` images of each class; without it where it fails."""
     import numpy as np
 
     lines = []

@@ -91,7 +91,7 @@ class LearningCurve(Shown):
 
         return draw_chart(self.heads, self.more, f"{title} on {self.split}, {self.units}", kind)
 
-    def pictures(self) -> Iterator[Picture]:
+    def plots(self) -> Iterator[Picture]:
         """Yield the chart."""
         from featstore.plots.notebook import on_screen
 

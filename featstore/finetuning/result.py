@@ -77,9 +77,9 @@ class FineTuned(Shown):
         yield f"fine-tuned ({chosen}): features {run.seconds['features']:.1f} s, fit {run.seconds['fit']:.1f} s"
         yield f"saved in {run.folder}; recommended: {self.recommended.folder}"
 
-    def pictures(self) -> Iterator[Picture]:
+    def plots(self) -> Iterator[Picture]:
         """Yield the plots of the new run."""
-        return self.run.pictures()
+        return self.run.plots()
 
     def _table(self) -> Table:
         """Return the metrics before and after, by split."""

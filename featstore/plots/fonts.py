@@ -16,6 +16,8 @@ from importlib.util import find_spec
 from itertools import groupby
 from typing import Any, Literal, NamedTuple
 
+from featstore.system.direction import set_apart
+
 Engine = Literal["matplotlib", "pillow"]
 
 _INVISIBLE = re.compile("[\ufe00-\ufe0f\u200b-\u200f\u2060\ufeff]")  # variants, joiners and marks of direction
@@ -23,6 +25,9 @@ _WORD = re.compile(r"[^\s,.;:()/=+]+")
 _LATIN = 0x180  # the first code point that the default font is asked for
 # Left to the engine that draws, these need their letters joined, moved or turned around.
 _SHAPED = re.compile("[\u0590-\u08ff\u0900-\u0dff\u0e80-\u109f\u1780-\u17ff]")
+_LEFT_TO_RIGHT = "\u200e"  # an invisible letter of this direction
+_JOINS: dict[Engine, str] = {"pillow": "libraqm, which joins letters,", "matplotlib": "matplotlib 3.11 or newer"}
+_CJK = ("CJK", "HIRAGANA", "KATAKANA", "HANGUL", "BOPOMOFO", "FULLWIDTH", "HALFWIDTH", "IDEOGRAPHIC")
 _PREFERRED = ("notosanscjk", "notosans", "sourcehansans", "ipaexg", "dejavusans", "arialunicode", "droidsansfallback")
 
 
@@ -65,16 +70,40 @@ def legible(texts: Iterable[str], engine: Engine) -> Labels:
         fonts.update(dict.fromkeys(needed))
         return word
 
-    drawn = tuple(line if _is_plain(line) else _WORD.sub(replace, line) for line in lines)
+    drawn = tuple(line if _is_plain(line) else _in_order(_WORD.sub(replace, line)) for line in lines)
     fonts.pop(default_font(), None)
     if numbers:
         words = ", ".join(f"#{number} for {word}" for word, number in numbers.items())
+        needed = _remedy(numbers, engine)
         warnings.warn(
-            f"no font on this machine has these letters, so the picture has {words}; install one that has them, such "
-            "as Noto Sans CJK, and draw it again",
+            f"no font on this machine draws these words, so the picture has {words}; install {needed} and draw it "
+            "again",
             stacklevel=2,
         )
     return Labels(drawn, tuple(fonts))
+
+
+def _in_order(line: str) -> str:
+    """Return a line with marks around what is read from right to left, which keep it from turning the rest."""
+    return set_apart(line, _LEFT_TO_RIGHT, _LEFT_TO_RIGHT)
+
+
+def _remedy(words: Iterable[str], engine: Engine) -> str:
+    """Return what draws `words`: free fonts that have their letters, and an engine that joins these."""
+    missing = [letter for letter in "".join(words) if not _has(default_font(), frozenset(letter))]
+    joins = _joins_letters(engine) or not any(map(_SHAPED.search, words))
+    needed = [*map(_free_font, missing), *([] if joins else [_JOINS[engine]])]
+    return " and ".join(dict.fromkeys(needed))
+
+
+def _free_font(letter: str) -> str:
+    """Return the name of the font with the script of `letter`, which is the first word of its name in Unicode."""
+    script = unicodedata.name(letter, "").split(" ")[0].split("-")[0]
+    if script in _CJK:
+        return "Noto Sans CJK"
+    if unicodedata.category(letter).startswith("S") or not script:
+        return "Noto Emoji (the one without colours)"
+    return f"Noto Sans {script.capitalize()}"
 
 
 def runs(text: str, fonts: Sequence[str]) -> list[tuple[str, str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -20,6 +21,8 @@ def in_our_style(fonts: Sequence[str] = ()) -> Iterator[None]:
     from matplotlib.style import context
 
     known = list(fontManager.ttflist)
+    log = logging.getLogger("matplotlib.font_manager")
+    level = log.level
     for font in fonts:
         fontManager.addfont(font)
     families = ["DejaVu Sans", *(FontProperties(fname=font).get_name() for font in fonts)]
@@ -27,8 +30,10 @@ def in_our_style(fonts: Sequence[str] = ()) -> Iterator[None]:
     try:
         with context(["default", own]), warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="Glyph ")  # another face of a family may lack some
+            log.setLevel(logging.ERROR)  # nor need it have a bold face
             yield
     finally:
+        log.setLevel(level)
         fontManager.ttflist[:] = known  # the program's list of fonts stays as it was
 
 

@@ -180,7 +180,7 @@ def range_bar(axis: Axis, value: float, ends: tuple[float, float], best: float) 
     middle = height / 2
     low, high = map(axis.place, ends)
     parts = [
-        line([(axis.place(best), 0), (axis.place(best), height)], "grid"),
+        line([(axis.place(best), 0), (axis.place(best), height)], "best"),
         line([(low, middle), (high, middle)], "s0"),
         dot(axis.place(value), middle, "s0"),
     ]

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 _FLATTERED: dict[UsedFor | None, str] = {
     "training": "it was trained on them, so this says nothing of other images",
-    "partly training": "it was trained on some of them, so this is too good",
+    "partly training": "it was trained on copies of some of them, which makes this too good by their share",
     "choosing": "they also chose the head, which makes this a little too good",
     "stopping": "they also decided when its training ended, which makes this a little too good",
 }
@@ -87,19 +87,17 @@ def _on_head(run: Run, split: str | None, metrics: Metrics | None, *, is_best: b
 
 
 def _on_tied(sweep: Sweep) -> Iterator[str]:
-    """Yield which of the heads that were tried cannot be told apart from the best."""
+    """Yield which of the heads that were tried are not significantly different from the best."""
     others = sweep.rows[1:]
     tied = [row.head for row in others if row.is_tied]
     if not others:
         return
     tried = f"{len(sweep.rows)} heads were tried on the {sweep.n:,} images that are not of the test split"
     if not tied:
-        yield f"{tried}; the best is better than all others"
-    elif len(tied) == 1:
-        yield f"{tried}; one of the others cannot be told apart from the best: {tied[0]}"
+        yield f"{tried}; the best is significantly better than all others"
     else:
         names = listed(list(dict.fromkeys(tied)), 6)
-        yield f"{tried}; {len(tied)} of the others cannot be told apart from the best: {names}"
+        yield f"{tried}; {len(tied)} of the others are not significantly different from the best: {names}"
 
 
 def _on_looking(split: str, metrics: Metrics) -> Iterator[str]:

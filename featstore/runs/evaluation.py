@@ -76,7 +76,7 @@ class Evaluation(Shown):
         if self.unmeasured:
             yield from self.unmeasured.parts()
 
-    def pictures(self) -> Iterator[Picture]:
+    def plots(self) -> Iterator[Picture]:
         """Yield the reliability on the split that is judged."""
         from featstore.evaluation.remarks import judged_split
         from featstore.plots.notebook import on_screen

@@ -248,7 +248,7 @@ class Run(Shown):
         yield f"{self.head}{words}: features {self.seconds['features']:.1f} s, fit {self.seconds['fit']:.1f} s"
         yield f"saved in {self.folder}"
 
-    def pictures(self) -> Iterator[Picture]:
+    def plots(self) -> Iterator[Picture]:
         """Yield the curve of the training and the reliability, as they were drawn when the run was saved."""
         return saved_pictures(self.folder)
 

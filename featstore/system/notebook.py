@@ -6,15 +6,13 @@ computed.
 
 from __future__ import annotations
 
-import re
 from base64 import b64encode
 from collections.abc import Iterable, Iterator, Sequence
 from html import escape
 from itertools import groupby
 from typing import NamedTuple
 
-_RIGHT_TO_LEFT = "[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]+"
-_TURNED = re.compile(f"{_RIGHT_TO_LEFT}(?: +{_RIGHT_TO_LEFT})*")
+from featstore.system.direction import set_apart
 
 _TABLE = "border-collapse:collapse;margin:0.5em 0;font-variant-numeric:tabular-nums"
 _CAPTION = "caption-side:top;text-align:left;color:inherit;padding:0 0 0.3em"
@@ -77,7 +75,9 @@ def _table(cells: Cells, caption: str) -> str:
 
 
 def _column(name: str, is_number: bool) -> str:
-    return f'<th scope="col" style="{_style(is_number)};border-bottom:1px solid">{_safe(name)}</th>'
+    tag = 'th scope="col"' if name else "td"  # a header without a name is none
+    style = f"{_style(is_number)};border-bottom:1px solid"
+    return f'<{tag} style="{style}">{_safe(name)}</{tag[:2]}>'
 
 
 def _row(cells: Sequence[str], are_numbers: Sequence[bool]) -> str:
@@ -100,5 +100,4 @@ def _picture(picture: Picture) -> str:
 
 
 def _safe(text: str) -> str:
-    """Return `text` escaped, with words that are read from right to left kept from turning what is around them."""
-    return _TURNED.sub(r"<bdi>\g<0></bdi>", escape(text))
+    return set_apart(escape(text), "<bdi>", "</bdi>")

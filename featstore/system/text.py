@@ -139,7 +139,7 @@ class Shown:
         """Yield lines of text and tables, in order."""
         raise NotImplementedError
 
-    def pictures(self) -> Iterable[Picture]:
+    def plots(self) -> Iterable[Picture]:
         """Yield what a notebook shows below the text; nothing, unless a result has pictures."""
         return ()
 
@@ -148,7 +148,7 @@ class Shown:
 
     def _repr_html_(self) -> str:
         parts = (part.cells() if isinstance(part, Table) else safe(part) for part in self.parts())
-        return render(parts, self.pictures())
+        return render(parts, self.plots())
 
 
 def _is_number(text: str) -> bool:

@@ -65,7 +65,7 @@ class FoundRate(Shown):
         rates = f"rate {self.test.rates[0]:.2g} to {self.test.rates[-1]:.2g}"
         yield f"{steps}, {rates}, {end}; the default is {self.default:g}"
 
-    def pictures(self) -> Iterator[Picture]:
+    def plots(self) -> Iterator[Picture]:
         """Yield the losses over the rates."""
         from featstore.plots.notebook import on_screen
 

@@ -29,7 +29,7 @@ from helpers.specs import SPEC
 VERBS = (
     *("check_base", "extract", "train_head", "find_lr", "compare", "learning_curve", "sweep", "fine_tune", "evaluate"),
     "explain",
-    "predict",
+    *("predict", "report"),
 )
 
 TEN_CALLS = """
@@ -176,6 +176,15 @@ def test_a_leak_is_kept_with_the_run(leaky: Path, run: Run) -> None:
     assert f"warning: {note}" in done.err.splitlines()
 
 
+def test_a_verb_keeps_its_name(leaky: Path) -> None:
+    """Python puts a package into the module above it when it is imported: `featstore.report` would be one."""
+    import featstore.report.job
+
+    for name, home in featstore._HOMES.items():
+        assert getattr(featstore, name) is getattr(sys.modules[home], name)
+    assert callable(featstore.report)
+
+
 def test_no_leak_no_warning(tmp_path: Path) -> None:
     """Warnings are errors in these tests: this trains in silence."""
     write_photos(tmp_path / "photos", 8)
@@ -279,6 +288,8 @@ TAKE_PATHS: dict[str, Opener] = {
     "list_runs": lambda path: featstore.list_runs(path),
     "load_run": lambda path: featstore.load_run(path),
     "predict": lambda path: featstore.predict(path, path),
+    "report": lambda path: featstore.report(path, model="pixels", size=8),
+    "report_runs": lambda path: featstore.report_runs(path),
     "sweep": lambda path: featstore.sweep(path, model="pixels", size=8),
     "save_features": lambda path: featstore.save_features(featstore.Manifest("photos", ()), SPEC, path),
     "scan": lambda path: featstore.scan(path),
@@ -302,7 +313,7 @@ TAKE_NONE = {
         "Progress",
         "Sweep",
     ),
-    *("RunComparison", "RunList", "Run", "Table", "complete_splits", "load_features", "open_features"),
+    *("Report", "RunComparison", "RunList", "Run", "Table", "complete_splits", "load_features", "open_features"),
 }
 
 

@@ -26,5 +26,5 @@ def test_letters_that_cannot_be_drawn_are_told_in_one_line(tmp_path: Path, monke
     with warnings.catch_warnings(action="default"):
         done = call("predict", run, "photos/猫", "--sheet", "sheet.png")
     [line] = [line for line in done.err.splitlines() if "font" in line]
-    assert line.startswith("warning: no font on this machine has these letters, so the picture has #1 for 猫; install")
+    assert line.startswith("warning: no font on this machine draws these words, so the picture has #1 for 猫; install")
     assert "猫" in done.out

@@ -148,7 +148,7 @@ def test_the_command_and_the_verb(work: Path, monkeypatch: pytest.MonkeyPatch) -
     ]
     assert str(curve).startswith(found["findings"][0])
     assert "measured on the test split, 12 images" in str(curve)
-    [picture] = curve.pictures()
+    [picture] = curve.plots()
     assert picture.png.startswith(b"\x89PNG")
 
 

@@ -64,7 +64,8 @@ def test_usual_letters_need_no_search(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("text", ["кошка", "γάτα", "قطة", "חתול", "con mèo nhà ngổ"])
 def test_the_default_font_has_many_scripts(machine: Path, text: str) -> None:
     """Cyrillic, Greek, Arabic, Hebrew, Vietnamese."""
-    assert legible([text], "pillow") == ((text,), ())
+    [drawn], needed = legible([text], "pillow")
+    assert (drawn.strip("\u200e"), needed) == (text, ())
 
 
 def test_a_font_that_has_the_letters_is_found(machine: Path) -> None:
@@ -85,7 +86,7 @@ def test_fonts_may_have_the_letters_together(machine: Path) -> None:
 
 def test_a_word_without_a_font_is_numbered_and_told(machine: Path) -> None:
     """One number for one word, wherever it stands; what can be read stays as it is."""
-    with pytest.warns(UserWarning, match="no font on this machine .* has #1 for 猫, #2 for 犬; install one") as caught:
+    with pytest.warns(UserWarning, match="has #1 for 猫, #2 for 犬; install Noto Sans CJK and draw") as caught:
         labels = legible(["猫: accuracy", "VGG16 犬, keras", "猫", "dogs"], "pillow")
     assert labels == (("#1: accuracy", "VGG16 #2, keras", "#1", "dogs"), ())
     assert len(caught) == 1
@@ -97,9 +98,36 @@ def test_letters_that_must_be_joined_are_not_drawn_by_an_engine_that_cannot(
     """Arabic letters side by side, from left to right, are not Arabic: releases of matplotlib before 3.11."""
     monkeypatch.setattr("matplotlib.__version_info__", (3, 10, 8))
     fonts._joins_letters.cache_clear()
-    with pytest.warns(UserWarning, match="#1 for قطة"):
+    with pytest.warns(UserWarning, match="#1 for قطة; install matplotlib 3.11 or newer and draw"):
         assert legible(["قطة", "кошка"], "matplotlib").texts == ("#1", "кошка")
     fonts._joins_letters.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("word", "font"),
+    [
+        ("日本", "Noto Sans CJK"),
+        ("ねこ", "Noto Sans CJK"),
+        ("고양이", "Noto Sans CJK"),
+        ("बिल्ली", "Noto Sans Devanagari"),
+        ("แมว", "Noto Sans Thai"),
+        ("🦕", "Noto Emoji .the one without colours."),
+        ("猫แมว", "Noto Sans CJK and Noto Sans Thai"),
+    ],
+)
+def test_the_font_to_install_is_named(machine: Path, word: str, font: str) -> None:
+    """By its script: a Chinese font does not help with Hindi."""
+    with pytest.warns(UserWarning, match=f"#1 for {word}; install {font} and draw it again"):
+        legible([word], "pillow")
+
+
+def test_words_from_right_to_left_do_not_turn_what_is_around_them(machine: Path) -> None:
+    """A mark around them keeps `name, 40 images` from being drawn as `images 40 ,name`."""
+    mark = "\u200e"
+    assert legible(["قطة صغيرة, 40 images"], "pillow").texts == (f"{mark}قطة صغيرة{mark}, 40 images",)
+    alone, followed = (ink_columns(legible([text], "pillow").texts[0]) for text in ("قطة", "قطة 40"))
+    assert alone.any()
+    np.testing.assert_array_equal(followed[: len(alone)], alone)  # the number is on the right of it
 
 
 def test_what_no_font_draws_is_a_question_mark() -> None:
@@ -117,6 +145,14 @@ def test_a_line_in_two_scripts_is_drawn_in_two_fonts(machine: Path) -> None:
 
 def ink(image: Image.Image) -> int:
     return int((np.asarray(image.convert("L")) < 128).sum())
+
+
+def ink_columns(text: str) -> np.ndarray:
+    """Which columns of pixels of `text` are dark, up to the last one."""
+    canvas = Canvas(200, 60)
+    canvas.write((10, 30), text, "lm", 12)
+    dark = (np.asarray(canvas.image().convert("L")) < 128).any(axis=0)
+    return dark[: np.flatnonzero(dark).max() + 1]
 
 
 def test_both_ways_of_drawing_use_the_font(machine: Path) -> None:

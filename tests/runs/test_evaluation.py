@@ -75,10 +75,10 @@ def test_a_run_on_its_own_data_has_its_own_metrics(work: Path, run: Run, monkeyp
 def test_a_notebook_shows_the_reliability(work: Path, run: Run) -> None:
     """Where there are images enough for one."""
     found = featstore.evaluate(run, work / "own", cache=work / "cache")
-    assert not list(found.pictures())
+    assert not list(found.plots())
     probabilities = np.linspace(0.01, 0.99, 20)
     metrics = compute_metrics(np.stack([probabilities, 1 - probabilities], axis=1), ["discs"] * 20, run.classes)
-    [picture] = replace(found, metrics={"test": metrics}).pictures()
+    [picture] = replace(found, metrics={"test": metrics}).plots()
     assert picture.png.startswith(b"\x89PNG")
 
 

@@ -343,13 +343,13 @@ def test_a_run_has_a_picture_of_its_reliability(run: Run) -> None:
 
 def test_a_notebook_shows_the_pictures_of_a_run(run: Run) -> None:
     """As they are in its folder, which may lack them by now, or hold something else under their names."""
-    [curve] = run.pictures()  # too few images for a reliability
+    [curve] = run.plots()  # too few images for a reliability
     assert curve.png == (run.folder / "curve.png").read_bytes()
     assert curve.width == 826
     assert run._repr_html_().count("<img ") == 1
     (run.folder / "curve.png").write_text("<script>")
     (run.folder / "reliability.png").mkdir()
-    assert not list(run.pictures())
+    assert not list(run.plots())
 
 
 def test_a_run_keeps_the_splits_of_its_images(saved: Run) -> None:

@@ -40,7 +40,7 @@ def test_a_rate_is_suggested_on_the_screen_in_a_plot_and_as_json(photos: Path) -
     assert str(found) == done.out.strip()
     found.save_plot("again.png")
     assert Path("again.png").read_bytes() == Path("rates.png").read_bytes()
-    assert [picture.png for picture in found.pictures()] == [Path("rates.png").read_bytes()]
+    assert [picture.png for picture in found.plots()] == [Path("rates.png").read_bytes()]
 
 
 def test_what_has_no_effect_is_refused_before_anything_is_extracted(photos: Path) -> None:
