@@ -139,7 +139,7 @@ def learning_chart(key: str, learning: LearningCurve) -> Chart:
         first, last = first / 2, last * 2
     across = Axis(first, last, LEFT + _INSET, RIGHT - _INSET, is_log=True)
     up = Axis(low, 1.0, BOTTOM, TOP)
-    ticks = _apart(sorted({size for one in lines for size in one.sizes} | {last}), across)
+    ticks = _apart(sorted({size for one in lines for size in one.sizes}), across)
     parts = frame(across, up, ("training images per class", "accuracy"), ticks)
     for place, one in enumerate(lines):
         kind = _STYLES[place % len(_STYLES)]
@@ -159,7 +159,7 @@ def learning_chart(key: str, learning: LearningCurve) -> Chart:
 
 
 def _apart(ticks: Sequence[float], across: Axis) -> list[float]:
-    """Return those of `ticks` whose numbers have room next to each other; the last is always there."""
+    """Return those of `ticks` whose numbers have room next to each other; the last one always has."""
     kept: list[float] = []
     for value in reversed(ticks):
         if not kept or across.place(kept[-1]) - across.place(value) > 34:
