@@ -75,7 +75,9 @@
     } else part("picture").remove();
     part("answer").append(label(data.answer[i]), ` ${data.probability[i]}`);
     part("truth").append(...truth(i));
-    part("path").append(make("bdi", data.path[i]));
+    const path = make("bdi", data.path[i]);
+    path.dir = "ltr"; // an Arabic folder does not turn the path round
+    part("path").append(path);
     return element;
   }
 
