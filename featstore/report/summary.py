@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 _FLATTERED: dict[UsedFor | None, str] = {
     "training": "it was trained on them, so this says nothing of other images",
-    "partly training": "it was trained on some of them, so this is too good",
+    "partly training": "it was trained on copies of some of them, which makes this too good by their share",
     "choosing": "they also chose the head, which makes this a little too good",
     "stopping": "they also decided when its training ended, which makes this a little too good",
 }
