@@ -47,7 +47,8 @@ def summarize_report(
         sentences.append(comparison.finding)
     if learning:
         [head] = learning.heads
-        sentences += [f"{text}; measured with the head {head}" for text in learning.findings()]
+        measured = f"; measured with the head {head}" if learning.gain(head) else ""
+        sentences += [text + measured for text in learning.findings()]
     if split and metrics:
         sentences += _on_looking(split, metrics)
     if audit:

@@ -68,5 +68,5 @@ def test_known_copies_are_said_first_where_there_is_no_audit(run: Run) -> None:
 
 
 def test_a_near_miss_is_not_rounded_to_all(run: Run) -> None:
-        metrics = replace(run.metrics["test"], n=20000, accuracy=19999 / 20000, accuracy_ci95=(0.9997, 0.99999))
+    metrics = replace(run.metrics["test"], n=20000, accuracy=19999 / 20000, accuracy_ci95=(0.9997, 0.99999))
     assert "19,999 of 20,000 test images: 99.995 %" in sentences(replace(run, metrics={"test": metrics}))[1]
