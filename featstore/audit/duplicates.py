@@ -10,7 +10,7 @@ from featstore.audit.subject import Subject
 from featstore.datasets.manifest import Picture
 from featstore.system.text import count
 
-TITLE = "duplicates within a split"
+TITLE = "Duplicates within a split"
 
 
 def check_duplicates(subject: Subject) -> Check:

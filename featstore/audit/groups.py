@@ -13,7 +13,7 @@ from featstore.errors import param, spelled
 from featstore.system.figures import percent
 from featstore.system.text import count
 
-TITLE = "images that belong together"
+TITLE = "Images that belong together"
 
 
 def check_groups(subject: Subject) -> Check:

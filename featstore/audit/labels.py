@@ -116,7 +116,7 @@ def _accuracy(judged: _Judged) -> dict[str, Any]:
         "accuracy": float(right.mean()),
         "accuracy_ci95": list(interval),
         "commonest_share": commonest,
-        "above_chance": interval[0] > commonest or of_classes[0] > 1 / np.count_nonzero(counts),
+        "above_chance": bool(interval[0] > commonest or of_classes[0] > 1 / np.count_nonzero(counts)),
     }
 
 

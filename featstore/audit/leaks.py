@@ -15,7 +15,7 @@ from featstore.errors import param, spelled
 from featstore.system.figures import percent
 from featstore.system.text import count
 
-TITLE = "leaks between splits"
+TITLE = "Leaks between splits"
 _SLIGHT = 0.1  # of what the interval of the accuracy leaves open: leaks that can do no more are no alarm
 
 

@@ -90,9 +90,9 @@ class Audit(Shown):
     def summary(self) -> str:
         """Return in a sentence whether figures that are measured on these splits may be believed."""
         alarms, looks = self.of_weight("alarm"), self.of_weight("look")
-        to_look = f"; to look at: {listed([check.title for check in looks], 8)}" if looks else ""
+        to_look = f"; to look at: {listed([*map(_in_sentence, looks)], len(looks))}" if looks else ""
         if alarms:
-            told = "; ".join(f"{check.title} ({check.verdict.partition('; ')[0]})" for check in alarms)
+            told = "; ".join(f"{_in_sentence(check)} ({check.verdict.partition('; ')[0]})" for check in alarms)
             return f"do not believe the figures yet: {told}{to_look}"
         return f"nothing was found that makes the figures wrong{to_look}"
 
@@ -105,7 +105,7 @@ class Audit(Shown):
         for check in self.checks:
             yield from _wrapped(f"{check.weight:<6} {check.title}: {check.verdict}", "", " " * 7)
         for check in self.checks:
-            if check.findings or check.table:
+            if check.findings or (check.table and check.weight != "fine"):
                 yield ""
                 yield f"{check.title}:"
                 yield from self._details(check)
@@ -193,6 +193,11 @@ class Audit(Shown):
         if self.fix is None:
             raise StoreError(f"{path}: is not written: {self.source} has no splits, and none can be made")
         return self.fix.to_csv(path.resolve().parent)
+
+
+def _in_sentence(check: Check) -> str:
+    """Return the title of a check as it is within a sentence."""
+    return check.title[:1].lower() + check.title[1:]
 
 
 def _wrapped(text: str, first: str = "", then: str | None = None) -> list[str]:

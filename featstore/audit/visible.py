@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _FOLDS = 5
-_C = 0.001  # of the logistic regression, on scaled features: strong enough for a hundred images of a thousand numbers
+_C = 0.01  # of the logistic regression on scaled features: a hundred images of a thousand numbers need a small one
 _MOST = 500  # images of each side
 
 
@@ -48,7 +48,7 @@ def visible_in(
 ) -> Visible | None:
     """Return how well the features X (n, width) show on which `side` (n,) of a cue an image is, 0 or 1.
 
-    Of the classes with enough images on both sides, the one with the most on its smaller side is asked; None without.
+    The largest class with enough images on both sides is asked; None without such a class.
     """
     import numpy as np
     from sklearn.linear_model import LogisticRegression
@@ -71,12 +71,11 @@ def visible_in(
 
 
 def _both_sides(rows: NDArray[np.intp], side: NDArray[np.intp], units: NDArray[np.str_], seed: int) -> NDArray[np.intp]:
-    """Return as many of `rows` on either side, if there are enough; else none."""
+    """Return `rows`, at most `_MOST` of either side, if there are enough on both; else none."""
     import numpy as np
 
     sides = [rows[side[rows] == value] for value in (0, 1)]
     if any(len(some) < FEWEST or len(set(units[some])) < FEWEST_UNITS for some in sides):
         return rows[:0]
-    most = min(_MOST, *map(len, sides))
     rng = np.random.default_rng(seed)
-    return np.sort(np.concatenate([rng.permutation(some)[:most] for some in sides]))
+    return np.sort(np.concatenate([rng.permutation(some)[:_MOST] for some in sides]))

@@ -74,8 +74,11 @@ def command(
     from featstore.extraction.recipe_grid import make_recipes
 
     failures = _names_in(fail_on)
-    for path, option in ((csv, "--csv"), (out, "--out"), (fix_split, "--fix-split")):
+    files = {"--csv": csv, "--out": out, "--fix-split": fix_split}
+    for option, path in files.items():
         check_output(path, option, json=json)
+    if (to_output := [option for option, path in files.items() if path == STANDARD_OUTPUT])[1:]:
+        raise UsageError(f"{' and '.join(to_output)}: only one of them can be standard output; name a file")
     [chosen] = make_recipes(splits.seed, **recipe)
     with displayed(not quiet) as progress:
         audit = audit_data(
@@ -95,7 +98,7 @@ def command(
     )
     if json:
         print_json(audit.describe())
-    elif quiet or STANDARD_OUTPUT in (csv, out, fix_split):
+    elif quiet or to_output:
         warn([] if audit.is_believable else [audit.summary()], progress)
     else:
         print(audit)

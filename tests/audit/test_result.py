@@ -58,7 +58,7 @@ def test_text_fits_a_page_and_cannot_control_a_terminal(audit: Audit) -> None:
     assert not any("\x1b" in line for line in lines)
     assert lines[0].startswith("do not believe the figures yet: leaks between splits (1 of 6 test images (17%)")
     starts = [line.split(":")[0] for line in lines if line[:7].strip() in ("alarm", "look", "note", "fine")]
-    assert starts[0] == "alarm  leaks between splits"
+    assert starts[0] == "alarm  Leaks between splits"
     assert len(starts) == len(audit.checks) + 1
 
 

@@ -75,7 +75,7 @@ def test_a_shortcut_of_a_part_of_a_class_is_named() -> None:
     ("both", "facts", "weight", "says"),
     [
         (40, {"grey": True}, "alarm", "The features show it, so a head can use it: a head finds it within cats"),
-        (40, {"quality": 40}, "look", "The features hardly show it: a head finds it within cats"),
+        (90, {"quality": 40}, "look", "The features hardly show it: a head finds it within cats"),
         (0, {"grey": True}, "alarm", "no class has both, so that cannot be measured"),
     ],
 )
@@ -125,7 +125,7 @@ def test_copies_of_one_image_are_no_evidence() -> None:
 
 def test_the_same_seed_gives_the_same_figures() -> None:
     """Folds and shuffles are drawn."""
-    images = photos("cats", 40, quality=60) + photos("dogs", 50, 500)
+    images = photos("cats", 32, quality=60) + photos("dogs", 34, 500, mean=100.0, width=9, height=9)
     assert check_shortcuts(subject_of(images)).describe() == check_shortcuts(subject_of(images)).describe()
 
 

@@ -25,7 +25,7 @@ Shape = Any  # "number|null" for what is no list and no object, [shape of the it
 # Objects whose names are data, such as splits, classes and heads: their values have one shape, under "*".
 _BY_DATA = {"metrics", "metrics_before", "metrics_after", "per_class", "never_found", "probabilities"}
 _BY_DATA |= {"classes", "formats", "unlabelled", "head", "network", "gains"}
-_OPEN = {"parameters", "chosen", "versions", "default"}  # each head has its own
+_OPEN = {"parameters", "chosen", "versions", "default", "figures"}  # each head has its own
 # What several commands print has one entry in the file: "see metrics". What is there depends on the figures.
 _SHARED = {"metrics": "metrics", "metrics_before": "metrics", "metrics_after": "metrics", "per_class": "per_class"}
 
@@ -40,6 +40,7 @@ LIGHT: dict[str, tuple[str, ...]] = {
     "extract": ("extract", "photos", *_PIXELS),
     "features": ("features", "photos", *_PIXELS, "--out", "photos.npz"),
     "train-head": ("train-head", "photos", *_PIXELS, "--set", "C=0.1", "--name", "first"),
+    "audit": ("audit", "photos", *_PIXELS),
     "compare": ("compare", "photos", *_PIXELS, "--head", "logistic", "--set", "C=0.1", "--folds", "2", "--seeds", "2"),
     "evaluate": ("evaluate", "runs/first", "some.csv", "--probe", "greyscale", "--wrong", "99"),
     "predict": ("predict", "runs/first", "new"),

@@ -61,6 +61,7 @@ def test_axe_finds_nothing(visit: Open, name: str, look: dict[str, Any]) -> None
     seen = visit(name, **look)
     seen.page.locator("details").evaluate_all("all => all.forEach((one) => { one.open = true; })")
     seen.page.locator("#matrix .cell").first.click()
+    seen.page.check("#filter-wrong")
     seen.page.click("#filter button[type=submit]")
     assert seen.faults() == []
 
