@@ -1,4 +1,4 @@
-"""Image problems: files that are too small, dark, bright, flat or long to show what their label says.
+"""Image problems: files that are too small, dark, bright, even or long to show what their label says.
 
 Facts have fixed limits, and are counted. Sharpness and darkness have none: a smooth sky is not blurred, and a flower on
 black is not dark. So of these the last dozen is listed, to be looked at.
@@ -81,7 +81,7 @@ def check_problems(subject: Subject) -> Check:
         findings=(*findings, *ranked),
         figures={
             "images": len(seen),
-            **{kind.replace(" ", "_"): len(images) for kind, images in found.items()},
+            **{kind.replace("-", "_"): len(images) for kind, images in found.items()},
             "usual": usual,
         },
     )
@@ -130,7 +130,9 @@ def _facts(input_side: int) -> tuple[_Fact, ...]:
             lambda f: _beyond(1 / LONG, 1 / _aspect(f)),
             lambda f: f"{f.width} x {f.height} px, {_aspect(f):.1f} to 1",
         ),
-        _Fact("flat", lambda f: _beyond(FLAT, f.high - f.low), lambda f: f"{f.high - f.low:.0f} of 255 levels"),
+        _Fact(
+            "near-constant", lambda f: _beyond(FLAT, f.high - f.low), lambda f: f"{f.high - f.low:.0f} of 255 levels"
+        ),
         _Fact("dark", lambda f: _without_light(f.mean, f.high), _brightness),
         _Fact("bright", lambda f: _without_light(255 - f.mean, 255 - f.low), _brightness),
     )
