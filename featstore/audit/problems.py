@@ -126,7 +126,7 @@ def _facts(input_side: int) -> tuple[_Fact, ...]:
     return (
         _Fact("tiny", lambda f: _beyond(least, min(f.width, f.height)), lambda f: f"{f.width} x {f.height} px"),
         _Fact(
-            "long",
+            "odd-shaped",
             lambda f: _beyond(1 / LONG, 1 / _aspect(f)),
             lambda f: f"{f.width} x {f.height} px, {_aspect(f):.1f} to 1",
         ),
