@@ -26,7 +26,7 @@ DARK = 30  # mean brightness, where nothing is well lit: a flower on black is fi
 LIT = 100  # brightness of the brightest pixels of a dark image, at most
 _SOME = 50  # images, of which a tenth can be ranked
 _USUAL = 0.2  # share of all images from which a problem is how the set is, such as digits of 28 px
-_CONCENTRATED = 5  # images of one class, and twice its share, from which a problem is said to be of the class
+_CONCENTRATED, _TIMES = 5, 1.5  # images of one class, and times its share, from which a problem is of the class
 _SIGMAS = 3.0  # by which their number exceeds that of chance
 
 
@@ -113,7 +113,7 @@ def _concentrated(images: Sequence[_Seen], seen: Sequence[_Seen]) -> str:
     for label, number in Counter(image.picture.label for image in images).most_common():
         share = of_class[label] / len(seen)
         expected = share * len(images)
-        if label is None or number < _CONCENTRATED or number < 2 * expected:
+        if label is None or number < _CONCENTRATED or number < _TIMES * expected:
             continue
         if number - expected > _SIGMAS * math.sqrt(expected * (1 - share)):
             return f" ({number:,} of them {label})"
