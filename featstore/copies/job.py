@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 
 from featstore.copies.changes import name_changes
 from featstore.copies.groups import Match, SamePictures, most_alike_first
+from featstore.copies.memory import CopyMemory
 from featstore.copies.sketch import Sketch
 from featstore.copies.sketching import sketch_all
 from featstore.copies.unions import Unions
 from featstore.datasets.manifest import Manifest, Picture
-from featstore.extraction.cache import Cache
+from featstore.extraction.cache import SKETCHES, Cache
 from featstore.extraction.plan import Plan
 
 if TYPE_CHECKING:
@@ -27,11 +28,42 @@ def find_copies(
     """Return the sketch of each image of `manifest` by digest, and which of them are the same picture.
 
     plans: their features, which are in `cache`; the first one is used. A file that was changed or removed since its
-    features were made has no sketch, and no copies but those byte for byte.
+    features were made has no sketch, and no copies but those byte for byte. What is found is remembered in `cache`.
     """
-    from featstore.copies.near import THRESHOLD, find_near
+    from featstore.copies.near import THRESHOLD
 
     sketches = sketch_all(manifest.pictures, cache, progress)
+    known = known_copies(manifest, plans, cache)
+    if known is None:
+        matches = most_alike_first(_matches(manifest, sketches, plans, cache, progress))
+        known = SamePictures(matches, THRESHOLD)
+        digests = {picture.digest for picture in manifest.pictures}
+        if sketches.keys() == digests:
+            _memory(cache).keep(digests, plans[0].spec.key, matches)
+    return sketches, known
+
+
+def known_copies(manifest: Manifest, plans: Sequence[Plan], cache: Cache) -> SamePictures | None:
+    """Return what `find_copies` has found before among the same images by the same features; else None."""
+    from featstore.copies.near import THRESHOLD
+
+    matches = _memory(cache).get({picture.digest for picture in manifest.pictures}, plans[0].spec.key)
+    return None if matches is None else SamePictures(matches, THRESHOLD)
+
+
+def _memory(cache: Cache) -> CopyMemory:
+    return CopyMemory(cache.folder / SKETCHES)
+
+
+def _matches(
+    manifest: Manifest,
+    sketches: Mapping[str, Sketch],
+    plans: Sequence[Plan],
+    cache: Cache,
+    progress: Progress | None,
+) -> list[Match]:
+    from featstore.copies.near import find_near
+
     digests = sorted(sketches)  # so that the same images have the same copies, in whatever order they come
     same = list(_same_pixels(sketches))
     joined, place = Unions(len(digests)), {digest: number for number, digest in enumerate(digests)}
@@ -44,7 +76,7 @@ def find_copies(
         first, second = digests[near.first], digests[near.second]
         changes = name_changes(near, sketches[first].facts, sketches[second].facts)
         same.append(Match(first, second, "near", near.score, changes))
-    return sketches, SamePictures(most_alike_first(same), THRESHOLD)
+    return same
 
 
 def _same_pixels(sketches: Mapping[str, Sketch]) -> Iterator[Match]:

@@ -110,8 +110,12 @@ def score(versions: Versions, pairs: Pairs) -> list[Near]:
     scores, scales = np.empty(len(pairs), np.float32), np.empty(len(pairs), np.float32)
     scores[tiny], scales[tiny] = best_tiny(versions.greys, versions.sizes, pairs.some(tiny))
     scores[~tiny], scales[~tiny] = best_fine(versions.greys, pairs.some(~tiny))
-    first, second, n = versions.owner[pairs.first], versions.owner[pairs.second], len(versions.sizes)
-    columns = first, second, scores.clip(0, 1), scales, pairs.turn, (pairs.first >= n) != (pairs.second >= n)
+    n = len(versions.sizes)
+    owners = Pairs(versions.owner[pairs.first], versions.owner[pairs.second], pairs.turn)
+    scales = np.where(owners.first < owners.second, scales, 1 / scales)
+    owners = owners.in_order()  # a version without margins comes after all whole images
+    framed = (pairs.first >= n) != (pairs.second >= n)
+    columns = owners.first, owners.second, scores.clip(0, 1), scales, owners.turn, framed
     return [Near(*row) for row in zip(*(column.tolist() for column in columns), strict=True)]
 
 
