@@ -11,7 +11,11 @@ grid        `compare` from the cache against its cells one by one, and ten views
 intervals   how often intervals hold the truth, and how often a grid of equal cells is told apart (simulated)
 scores      how often the intervals of scores hold the truth, and those of a bootstrap (simulated)
 sweep       a search over 100 heads on 1,200 vectors of 1,024 numbers, and the share of it that is arithmetic
+labels      the list of suspect labels where some were flipped, beside cleanlab's on the same probabilities
+outliers    the list of outliers with images of other kinds planted
 canary      extractions that add rows to a key, with the comparison of the canary and without
+shortcuts   planted shortcuts that must be named, and clean data sets that must raise no alarm
+report      `report` on 1,200 photos, from the cache: seconds, and the size of the page
 scale       what is done with a key of 10,000 to 1,000,000 rows, and random batches against numpy.memmap
 """
 
@@ -34,10 +38,14 @@ from head_defaults import measure_head_defaults
 from heads import measure_heads
 from idle import measure_idle
 from intervals import measure_intervals
+from labels import measure_labels
 from logistic import measure_logistic
 from memory import measure_memory
+from outliers import measure_outliers
+from report import measure_report
 from scale import measure_scale
 from score_intervals import measure_score_intervals
+from shortcuts import measure_shortcuts
 from sweep import measure_sweep
 
 BENCHMARKS: dict[str, Callable[[Path, Path], None]] = {
@@ -51,8 +59,12 @@ BENCHMARKS: dict[str, Callable[[Path, Path], None]] = {
     "finetuning": measure_finetuning,
     "intervals": measure_intervals,
     "scores": measure_score_intervals,
+    "shortcuts": measure_shortcuts,
     "scale": measure_scale,
     "sweep": measure_sweep,
+    "labels": measure_labels,
+    "outliers": measure_outliers,
+    "report": measure_report,
     "canary": measure_canary,
 }
 

@@ -8,13 +8,18 @@ import sys
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
+from helpers.browser import started_browser
 from helpers.cli import WARNINGS, Cli
 from helpers.light import needs_tensorflow, refuse_tensorflow
 from helpers.paths import ROOT
 from helpers.photos import write_photos
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 os.environ["PYTHONSAFEPATH"] = "1"  # processes of the tests import the installed featstore, not the working folder's
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # as featstore has it; some tests start TensorFlow themselves
@@ -34,6 +39,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if needs_tensorflow(item):
             item.add_marker("tf")
+        if "browser" in getattr(item, "fixturenames", ()):
+            item.add_marker("browser")
+            item.add_marker("slow")
         if {"robustness", "plots", "twins"} & set(item.path.parts):
             item.add_marker("slow")
     if not REAL_DATA.is_dir():
@@ -59,6 +67,13 @@ def warnings_are_errors() -> Iterator[None]:
 def real_data() -> Path:
     """The folder with real weights and images; tests that use it carry the marker realdata."""
     return REAL_DATA
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """A headless browser, started once; tests that use it get the marker browser."""
+    with started_browser() as browser:
+        yield browser
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from featstore.datasets.manifest import SPLITS
 from featstore.system.figures import percent
 from featstore.system.text import Table, listed
 
-TITLE = "class balance"
+TITLE = "Class balance"
 UNEQUAL = 10  # times as many images in the largest class as in the smallest
 FEW = 10  # images of a class in a split: fewer say little about it
 _ROWS = 12  # of the table

@@ -8,7 +8,7 @@ from featstore.audit.subject import Subject
 from featstore.datasets.manifest import Picture
 from featstore.system.text import count
 
-TITLE = "one picture, several labels"
+TITLE = "Conflicting labels"
 
 
 def check_conflicts(subject: Subject) -> Check:

@@ -41,11 +41,11 @@ class Cue(NamedTuple):
         """Whether any two images differ."""
         return any(values.min() < values.max() for values in self.columns.values())
 
-    def values(self) -> NDArray[np.float64]:
-        """Return the columns side by side, (n, columns)."""
+    def values(self) -> NDArray[np.float32]:
+        """Return the columns side by side, (n, columns), in the type that trees compute with."""
         import numpy as np
 
-        return np.column_stack(list(self.columns.values()))
+        return np.column_stack(list(self.columns.values())).astype(np.float32)
 
 
 def cues_of(pictures: Sequence[Picture], facts: Sequence[ImageFacts], source: str) -> list[Cue]:

@@ -20,9 +20,7 @@ from typing import Any, NamedTuple
 from featstore.audit.subject import Subject
 from featstore.datasets.labels import MISSING
 from featstore.datasets.manifest import SPLITS, Picture
-from featstore.errors import DataError
-from featstore.system.files import write_whole
-from featstore.system.paths import OnePath, one_path
+from featstore.errors import StoreError
 from featstore.system.text import count, spreadsheet_text
 
 _ROOM = 1.1  # times its size that a split may take of a class before it counts as full
@@ -76,23 +74,17 @@ class FixedSplit:
             "sizes": dict(self.sizes),
         }
 
-    def save(self, path: OnePath) -> Path:
-        """Write the table path, label, split, group of the images, which every command takes as DATA; return its path.
-
-        Raises DataError for a label that a table cannot hold, and StoreError if it cannot be written.
-        """
-        file = Path(one_path(path, "path"))
-        write_whole(file, self.to_csv(file.resolve().parent))
-        return file
-
     def to_csv(self, folder: Path) -> bytes:
-        """Return the table; images below `folder`, where it will be, are named relative to it."""
+        """Return the table path, label, split, group; images below `folder`, where it will be, are relative to it.
+
+        Raises StoreError for a label that a table cannot hold.
+        """
         text = io.StringIO()
         rows = csv.writer(text)
         rows.writerow(["path", "label", "split", "group"])
         for p in self.pictures:
             if p.label in MISSING:
-                raise DataError(f"{p.path}: the label {p.label!r} would be read as a missing one; rename the class")
+                raise StoreError(f"a table cannot hold the label {p.label!r}: it is read as a missing one; rename it")
             rows.writerow([_path_from(folder, p.path), p.label or "", p.split or "", p.group or ""])
         return text.getvalue().encode("utf-8", "surrogateescape")
 

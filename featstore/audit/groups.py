@@ -13,7 +13,7 @@ from featstore.errors import param, spelled
 from featstore.system.figures import percent
 from featstore.system.text import count
 
-TITLE = "images that belong together"
+TITLE = "Images that belong together"
 
 
 def check_groups(subject: Subject) -> Check:
@@ -73,6 +73,7 @@ def _check_suspected(subject: Subject, suspected: NameGroups) -> Check:
             "pattern": suspected.pattern,
             "agreeing": suspected.agreeing,
             "chance": suspected.chance,
+            "nearness": suspected.nearness,
         },
         advice=spelled(f"if they belong together, keep them so: {pattern}; {param('fix_split')} does so as well"),
     )

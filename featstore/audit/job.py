@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from featstore.audit.balance import check_balance
 from featstore.audit.conflicts import check_conflicts
 from featstore.audit.duplicates import check_duplicates
 from featstore.audit.findings import Check
 from featstore.audit.groups import check_groups
+from featstore.audit.labels import check_labels
 from featstore.audit.leaks import check_leaks
+from featstore.audit.outliers import check_outliers
 from featstore.audit.problems import check_problems
 from featstore.audit.result import Audit
 from featstore.audit.shortcuts import check_shortcuts
@@ -18,9 +20,9 @@ from featstore.audit.unreadable import check_unreadable
 from featstore.copies.job import find_copies
 from featstore.datasets.manifest import Manifest
 from featstore.datasets.sources import Source, as_manifest
-from featstore.datasets.splits import complete_splits
+from featstore.datasets.splits import check_splittable, complete_splits
 from featstore.datasets.summary import summarize
-from featstore.errors import DataError
+from featstore.errors import DataError, UsageError
 from featstore.extraction.assumptions import tell_assumptions
 from featstore.extraction.cache import Cache, CacheLike
 from featstore.extraction.pipeline import extract_features
@@ -28,17 +30,19 @@ from featstore.extraction.recipe import Recipe
 from featstore.system.paths import OnePath
 from featstore.system.pinned import pinned
 from featstore.system.progress import Progress
-from featstore.training.fit import TEST_FRACTION, VAL_FRACTION, Prepared
+from featstore.training.fit import TEST_FRACTION, VAL_FRACTION, Prepared, refuse_idle_fractions
 
 # In the order of the report, where they are of the same weight.
 CHECKS: tuple[Callable[[Subject], Check], ...] = (
     check_leaks,
     check_conflicts,
+    check_labels,
+    check_shortcuts,
     check_groups,
     check_duplicates,
-    check_shortcuts,
     check_unreadable,
     check_problems,
+    check_outliers,
     check_balance,
 )
 
@@ -50,6 +54,7 @@ def audit_data(
     *,
     val_fraction: float = VAL_FRACTION,
     test_fraction: float = TEST_FRACTION,
+    val_as_test: bool = False,
     seed: int = 0,
     cache: CacheLike = None,
     progress: Progress | None = None,
@@ -62,9 +67,14 @@ def audit_data(
     tell_assumptions([recipe], progress)
     cache = Cache.at(cache)
     manifest = as_manifest(data)
+    fractions = val_fraction, test_fraction, val_as_test
+    if _is_splittable(manifest, *fractions):
+        refuse_idle_fractions(manifest, None if val_as_test else val_fraction, test_fraction, in_folds=False)
     summarize(manifest).tell(progress)
     extraction = extract_features(manifest, [recipe], cache, progress)
-    divided = _with_splits(extraction.manifest, val_fraction, test_fraction)
+    divided = extraction.manifest
+    if _is_splittable(divided, *fractions):
+        divided = complete_splits(divided, *fractions)
     prepared = Prepared(extraction.manifest, divided, extraction.features, extraction.plans, cache)
     return audit_prepared(prepared, seed=seed, progress=progress)
 
@@ -74,12 +84,26 @@ def audit_prepared(prepared: Prepared, *, seed: int = 0, progress: Progress | No
     """Audit a data set whose features are in the cache."""
     sketches, copies = find_copies(prepared.manifest, prepared.plans, prepared.cache, progress)
     subject = Subject(prepared=prepared, sketches=sketches, copies=copies, seed=seed, progress=progress)
-    return Audit.of(subject, [check(subject) for check in CHECKS])
+    on_step = progress.steps("auditing", "checks") if progress else None
+    checks = []
+    for number, check in enumerate(CHECKS, 1):
+        checks.append(check(subject))
+        if on_step:
+            on_step(number, len(CHECKS))
+    return Audit.of(subject, checks)
 
 
-def _with_splits(manifest: Manifest, val_fraction: float, test_fraction: float) -> Manifest:
-    """Return the manifest with a split for each labelled image, or as it is where a head could not be trained."""
+def one_recipe(recipes: Sequence[Recipe]) -> Recipe:
+    """Return the only one of `recipes`; raises UsageError if there are several, since an audit rests on one."""
+    if len(recipes) > 1:
+        raise UsageError(f"{len(recipes)} sets of features, but an audit rests on one: give one value of each option")
+    return recipes[0]
+
+
+def _is_splittable(manifest: Manifest, val_fraction: float, test_fraction: float, val_as_test: bool) -> bool:
+    """Return whether a head could be trained on splits of `manifest`; raises UsageError for the fractions alone."""
     try:
-        return complete_splits(manifest, val_fraction, test_fraction)
+        check_splittable(manifest, val_fraction, test_fraction, val_as_test)
     except DataError:
-        return manifest
+        return False
+    return True

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from featstore.audit.confident_learning import doubts, estimated_errors, other_classes
+from featstore.audit.confident_learning import doubts, other_classes, pruned
 from featstore.audit.findings import Check, Finding
 from featstore.audit.out_of_fold import OutOfFold, out_of_fold
 from featstore.audit.subject import Subject
@@ -37,6 +37,8 @@ def check_labels(subject: Subject) -> Check:
     neither them nor their copies. As many as are estimated to be wrong are suspect. What confident learning would list
     beyond them is unclear: most of that are images that are hard to tell.
     """
+    if not subject.labelled:
+        return _nothing("Nothing can be said of the labels: no image has one.")
     names, classes = np.asarray(subject.units), subject.manifest.classes
     on_step = subject.progress.steps("judging labels", "fits") if subject.progress else None
     found = out_of_fold(subject.X, subject.y, len(classes), subject.units, subject.seed, on_step)
@@ -57,7 +59,7 @@ def check_labels(subject: Subject) -> Check:
     if share is None:
         return _nothing("Nothing can be said of the labels: it takes two classes of ten images each.", figures)
     suspects = round(share.share * len(held_out))
-    length = max(suspects, estimated_errors(judged.probabilities, judged.y))
+    length = max(suspects, int(pruned(judged.probabilities, judged.y).sum()))
     findings = tuple(_findings(subject, judged, suspects, length))
     figures |= {
         "C": found.C,
@@ -114,7 +116,7 @@ def _accuracy(judged: _Judged) -> dict[str, Any]:
         "accuracy": float(right.mean()),
         "accuracy_ci95": list(interval),
         "commonest_share": commonest,
-        "above_chance": interval[0] > commonest or of_classes[0] > 1 / np.count_nonzero(counts),
+        "above_chance": bool(interval[0] > commonest or of_classes[0] > 1 / np.count_nonzero(counts)),
     }
 
 

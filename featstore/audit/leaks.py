@@ -15,7 +15,7 @@ from featstore.errors import param, spelled
 from featstore.system.figures import percent
 from featstore.system.text import count
 
-TITLE = "leaks between splits"
+TITLE = "Leaks between splits"
 _SLIGHT = 0.1  # of what the interval of the accuracy leaves open: leaks that can do no more are no alarm
 
 
@@ -56,7 +56,7 @@ def check_leaks(subject: Subject) -> Check:
 
 
 def _is_slight(share: float, cost: LeakCost | None) -> bool:
-    """Return whether leaks of this share of a split cannot matter beside the uncertainty of the accuracy."""
+    """Return whether leaks of this share of a split cannot matter, uncertain as the accuracy is."""
     if cost is None or not share:
         return False
     low, high = cost.all.ci95

@@ -58,7 +58,7 @@ def out_of_fold(
 
 
 def with_labels(X: NDArray[np.float32], y: NDArray[np.intp], before: OutOfFold) -> OutOfFold | None:
-    """Return what `before` would have been with the labels y: the same folds and C, trained anew."""
+    """Return what `before` would have been with the labels y: the same folds and C, trained again."""
     return _fit(X, y, before.probabilities.shape[1], before.folds, (before.C,), None)
 
 

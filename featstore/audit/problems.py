@@ -7,7 +7,7 @@ black is not dark. So of these the last dozen is listed, to be looked at.
 from __future__ import annotations
 
 import math
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
@@ -24,6 +24,7 @@ LONG = 3.0  # longer side by shorter side
 FLAT = 40  # levels between the brightest and the darkest pixels
 DARK = 30  # mean brightness, where nothing is well lit: a flower on black is fine
 LIT = 100  # brightness of the brightest pixels of a dark image, at most
+_SOME = 50  # images, of which a tenth can be ranked
 _USUAL = 0.2  # share of all images from which a problem is how the set is, such as digits of 28 px
 _CONCENTRATED = 5  # images of one class, and twice its share, from which a problem is said to be of the class
 _SIGMAS = 3.0  # by which their number exceeds that of chance
@@ -68,15 +69,15 @@ def check_problems(subject: Subject) -> Check:
             usual.append(fact.kind)
         else:
             findings += [_finding(image, fact.kind, fact.severity(image.facts), fact.text) for image in images]
+    findings = _by_image(findings)
     single = {kind: images for kind, images in found.items() if images and kind not in usual}
-    findings.sort(key=lambda finding: -finding.score)
     known = {path for finding in findings for path in finding.paths}
     ranked = [finding for rank in _RANKS for finding in _last(rank, [s for s in seen if s.picture.path not in known])]
     return Check(
         name="problems",
         title="Image problems",
         weight="look" if single else "note" if usual or ranked else "fine",
-        verdict=_verdict(single, {kind: len(found[kind]) for kind in usual}, ranked, seen),
+        verdict=_verdict(single, {kind: found[kind] for kind in usual}, ranked, seen),
         findings=(*findings, *ranked),
         figures={
             "images": len(seen),
@@ -87,15 +88,22 @@ def check_problems(subject: Subject) -> Check:
 
 
 def _verdict(
-    single: Mapping[str, Sequence[_Seen]], usual: Mapping[str, int], ranked: Sequence[Finding], seen: Sequence[_Seen]
+    single: Mapping[str, Sequence[_Seen]],
+    usual: Mapping[str, Sequence[_Seen]],
+    ranked: Sequence[Finding],
+    seen: Sequence[_Seen],
 ) -> str:
     """Return the numbers of each kind, what is so of the whole set, and where a kind is that of one class."""
     parts = [f"{len(images):,} {kind}{_concentrated(images, seen)}" for kind, images in single.items()]
-    of_all = [f"{number:,} of {count(len(seen), 'image')} are {kind}" for kind, number in usual.items()]
-    whole = f"; {listed(of_all)}, so that is how the set is" if of_all else ""
+    of_all = [
+        f"{'all' if len(images) == len(seen) else f'{len(images):,}'} are {kind}{_concentrated(images, seen)}"
+        for kind, images in usual.items()
+    ]
+    whole = f"; {listed(of_all)}, which is how the set is" if of_all else ""
     dozens = Counter(finding.kind for finding in ranked)
     looks = listed([f"the {number} {kind}" for kind, number in dozens.items()])
-    begins = f"{listed(parts, 8)} of {count(len(seen), 'image')}" if parts else "no image stands out"
+    images = count(len(seen), "image")
+    begins = f"{listed(parts, 8)} of {images}" if parts else f"none of {images} stands out"
     return begins + whole + (f"; to look at: {looks}, which may be fine" if looks else "")
 
 
@@ -117,7 +125,11 @@ def _facts(input_side: int) -> tuple[_Fact, ...]:
     least = max(SMALL, input_side / OF_INPUT)
     return (
         _Fact("tiny", lambda f: _beyond(least, min(f.width, f.height)), lambda f: f"{f.width} x {f.height} px"),
-        _Fact("long", lambda f: _aspect(f) / LONG, lambda f: f"{f.width} x {f.height} px, {_aspect(f):.1f} to 1"),
+        _Fact(
+            "long",
+            lambda f: _beyond(1 / LONG, 1 / _aspect(f)),
+            lambda f: f"{f.width} x {f.height} px, {_aspect(f):.1f} to 1",
+        ),
         _Fact("flat", lambda f: _beyond(FLAT, f.high - f.low), lambda f: f"{f.high - f.low:.0f} of 255 levels"),
         _Fact("dark", lambda f: _without_light(f.mean, f.high), _brightness),
         _Fact("bright", lambda f: _without_light(255 - f.mean, 255 - f.low), _brightness),
@@ -126,7 +138,7 @@ def _facts(input_side: int) -> tuple[_Fact, ...]:
 
 def _beyond(limit: float, value: float) -> float:
     """Return how many times smaller than the limit a value is; a value at the limit is not beyond it."""
-    return limit / max(value, 1) if value < limit else 0.0
+    return limit / max(value, limit / 100) if value < limit else 0.0
 
 
 def _without_light(mean: float, brightest: float) -> float:
@@ -156,8 +168,16 @@ def _finding(image: _Seen, kind: str, score: float, text: Callable[[ImageFacts],
     return Finding((image.picture.path,), f"{kind}: {text(image.facts)}", round(score, 4), kind)
 
 
+def _by_image(findings: Sequence[Finding]) -> list[Finding]:
+    """Return one finding for each image, with the kind of its worst problem, and the worst image first."""
+    of_image: dict[tuple[str, ...], list[Finding]] = defaultdict(list)
+    for finding in sorted(findings, key=lambda finding: -finding.score):
+        of_image[finding.paths].append(finding)
+    return [some[0]._replace(text="; ".join(finding.text for finding in some)) for some in of_image.values()]
+
+
 def _last(rank: _Rank, seen: Sequence[_Seen]) -> Iterator[Finding]:
     """Yield the last dozen by a look, or a tenth of few images, with scores below those of all facts."""
     order = sorted(seen, key=lambda image: (rank.value(image.facts), image.picture.path))
-    for place, image in enumerate(order[: min(DOZEN, len(order) // 10)]):
+    for place, image in enumerate(order[: min(DOZEN, len(seen) // 10)] if len(seen) >= _SOME else []):
         yield _finding(image, rank.kind, 1 - (place + 1) / (DOZEN + 1), rank.text)

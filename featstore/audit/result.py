@@ -6,7 +6,7 @@ import csv
 import io
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from textwrap import wrap
@@ -17,6 +17,7 @@ from featstore.audit.fix_split import FixedSplit, fix_split
 from featstore.audit.subject import Subject
 from featstore.datasets.manifest import Picture
 from featstore.datasets.summary import DataSummary, summarize
+from featstore.errors import StoreError
 from featstore.system.files import write_whole
 from featstore.system.paths import OnePath, one_path
 from featstore.system.text import Shown, Table, listed, safe, spreadsheet_text
@@ -76,6 +77,11 @@ class Audit(Shown):
         """Return the checks of one weight."""
         return [check for check in self.checks if check.weight == weight]
 
+    def failing(self, names: Collection[str]) -> list[Check]:
+        """Return the checks with something to say whose name or weight is in `names`; `look` includes `alarm`."""
+        weights = {*names, "alarm"} if "look" in names else {*names}
+        return [check for check in self.checks if check.weight != "fine" and {check.name, check.weight} & weights]
+
     @property
     def is_believable(self) -> bool:
         """Whether no check raises an alarm."""
@@ -84,9 +90,10 @@ class Audit(Shown):
     def summary(self) -> str:
         """Return in a sentence whether figures that are measured on these splits may be believed."""
         alarms, looks = self.of_weight("alarm"), self.of_weight("look")
-        to_look = f"; to look at: {listed([check.title for check in looks], 8)}" if looks else ""
+        to_look = f"; to look at: {listed([*map(_in_sentence, looks)], len(looks))}" if looks else ""
         if alarms:
-            return f"do not believe the figures yet: {'; '.join(check.verdict for check in alarms)}"
+            told = "; ".join(f"{_in_sentence(check)} ({check.verdict.partition('; ')[0]})" for check in alarms)
+            return f"do not believe the figures yet: {told}{to_look}"
         return f"nothing was found that makes the figures wrong{to_look}"
 
     def parts(self) -> Iterator[str | Table]:
@@ -98,7 +105,7 @@ class Audit(Shown):
         for check in self.checks:
             yield from _wrapped(f"{check.weight:<6} {check.title}: {check.verdict}", "", " " * 7)
         for check in self.checks:
-            if check.findings or check.table:
+            if check.findings or (check.table and check.weight != "fine"):
                 yield ""
                 yield f"{check.title}:"
                 yield from self._details(check)
@@ -168,9 +175,29 @@ class Audit(Shown):
     def save(self, path: OnePath) -> Path:
         """Write the audit to a file as JSON, or as CSV if its name ends so; return the path."""
         file = Path(one_path(path, "path"))
-        is_table = file.suffix.lower() == ".csv"
-        write_whole(file, self.to_csv() if is_table else json.dumps(self.describe(), indent=2).encode())
+        write_whole(file, self.to_csv() if file.suffix.lower() == ".csv" else self.to_json())
         return file
+
+    def to_json(self) -> bytes:
+        """Return what `describe` does as the text of a file."""
+        return json.dumps(self.describe(), indent=2, allow_nan=False).encode() + b"\n"
+
+    def save_fixed_split(self, path: OnePath) -> Path:
+        """Write the table of `fix`, which every command takes as DATA; return its path. Raises StoreError."""
+        file = Path(one_path(path, "fix_split"))
+        write_whole(file, self.to_fixed_split(file))
+        return file
+
+    def to_fixed_split(self, path: Path) -> bytes:
+        """Return the table of `fix` as it belongs at `path`; raises StoreError where there is no split to mend."""
+        if self.fix is None:
+            raise StoreError(f"{path}: is not written: {self.source} has no splits, and none can be made")
+        return self.fix.to_csv(path.resolve().parent)
+
+
+def _in_sentence(check: Check) -> str:
+    """Return the title of a check as it is within a sentence."""
+    return check.title[:1].lower() + check.title[1:]
 
 
 def _wrapped(text: str, first: str = "", then: str | None = None) -> list[str]:

@@ -8,7 +8,7 @@ from featstore.audit.findings import Check, Finding
 from featstore.audit.subject import Subject
 from featstore.system.text import count
 
-TITLE = "files left out"
+TITLE = "Files left out"
 
 
 def check_unreadable(subject: Subject) -> Check:

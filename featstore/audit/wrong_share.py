@@ -1,4 +1,4 @@
-"""The share of wrong labels, as far as the head can tell it: from labels that are made wrong on purpose.
+"""The share of wrong labels, estimated from labels that are made wrong on purpose.
 
 An image that is hard to tell and an image with a wrong label look alike: the head disagrees with both. How it disagrees
 with wrong labels is learned by flipping some, at random, and asking heads that are trained with these. No more labels

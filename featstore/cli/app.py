@@ -1,7 +1,7 @@
 """The application: its commands, and the only handler of errors.
 
-Exit codes: 0 done, 1 an expected failure (one line, no traceback), 2 usage, 128 and the number of the signal where one
-interrupts, 141 a pipe whose reader has gone (no line).
+Exit codes: 0 done, 1 an expected failure (one line, no traceback), 2 usage, 3 found what `audit --fail-on` asks for,
+128 and the number of the signal where one interrupts, 141 a pipe whose reader has gone (no line).
 """
 
 from __future__ import annotations
@@ -33,11 +33,13 @@ _COMMANDS = {  # and the modules that they are in
     "find-lr": "find_lr",
     "compare": "compare",
     "learning-curve": "learning_curve",
+    "audit": "audit",
     "sweep": "sweep",
     "check-base": "check_base",
     "fine-tune": "fine_tune",
     "evaluate": "evaluate",
     "predict": "predict",
+    "explain": "explain",
     "draw": "draw",
     "report": "report",
     "runs": "runs",

@@ -112,7 +112,7 @@ def _are_runs(sources: Sequence[str]) -> bool:
     """Return whether the paths are folders of runs and not a data set; raises UsageError if they are a mixture."""
     found = [os.path.isfile(os.path.join(source, "run.json")) for source in sources]
     if any(found) and not all(found):
-        raise UsageError(f"{sources[found.index(False)]}: has no run.json, so it is no run, and the others are")
+        raise UsageError(f"{sources[found.index(False)]}: has no run.json, and the others are runs")
     if len(sources) > 1 and not any(found):
         raise UsageError(f"expected one data set or the folders of runs, found {len(sources)} paths without a run.json")
     return all(found)

@@ -14,7 +14,6 @@ _STEPS = 40
 
 def draw_chart(heads: Mapping[str, HeadCurve], more: int, title: str, kind: Kind = "png") -> bytes:
     """Return the chart as a picture of this `kind`; the laws go on to `more` images of each class."""
-
     return draw_learning_curve(lines_of(heads, more), title, kind)
 
 

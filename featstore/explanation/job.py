@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from featstore.datasets.manifest import Picture
+from featstore.datasets.labels import clean_label
+from featstore.datasets.manifest import Manifest, Picture
 from featstore.datasets.options import DataOptions
-from featstore.datasets.sources import DataLike, as_images
-from featstore.errors import UsageError, param
+from featstore.datasets.sources import DataLike, as_images, as_manifest
+from featstore.errors import DataError, UsageError, param
 from featstore.explanation.contrast import Contrast
 from featstore.explanation.explained import Explained
 from featstore.explanation.heat import Heat
@@ -32,9 +34,10 @@ if TYPE_CHECKING:
 @pinned()
 def explain_images(
     run: Run,
-    images: DataLike,
+    images: DataLike | None,
     options: DataOptions | None = None,
     *,
+    wrong: int | None = None,
     method: str | None = None,
     label: str | None = None,
     weights: OneOrMorePaths | None = None,
@@ -44,15 +47,22 @@ def explain_images(
     """Explain the answers of `run` to images; see `featstore.explain`.
 
     The maps of the images go through the cache of the run, so that the base runs for images whose maps are new only.
-    Raises UsageError for a method or a class that the run does not have, and otherwise as `predict_images`.
+    Raises UsageError for a method or a class that the run does not have, DataError if no answer is wrong, and otherwise
+    as `predict_images`.
     """
+    data = run.data if images is None and wrong is not None else images
+    if data is None:
+        raise UsageError(f"expected images to explain, or {param('wrong', 8)} for wrong answers in the data of the run")
     number = _number_of(label, run)
     predictor = Predictor.of(run, weights, cache, progress)
     maps = [Maps.of(plan) for plan in predictor.plans]
     chosen = choose_method(run, maps, method)
     explainer = make_explainer(chosen, predictor, maps)
-    # maps first: the features that the head takes follow from them
-    readable = explainer.complete(as_images(images, options, predictor.cache))
+    if wrong is None:
+        asked = as_images(data, options, predictor.cache)
+    else:
+        asked = _wrong_answers(predictor, data, options, wrong)
+    readable = explainer.complete(asked)  # maps first: the features that the head takes follow from them
     extraction = predictor.complete(readable)
     pictures = extraction.manifest.pictures
     probabilities = predictor.predict(pictures, extraction)
@@ -62,6 +72,7 @@ def explain_images(
         run=run,
         explanations=tuple(_explanations(run, pictures, probabilities, contrast, heat, chosen)),
         method=chosen,
+        right=tuple(_right_label(picture, run.classes) for picture in pictures),
         skipped=extraction.manifest.skipped,
         notes=tuple(_notes(run)),
     )
@@ -74,6 +85,29 @@ def _number_of(label: str | None, run: Run) -> int | None:
     if label not in run.classes:
         raise UsageError(f"{param('label', label)}: expected a class of the run: {', '.join(run.classes)}")
     return run.classes.index(label)
+
+
+def _wrong_answers(predictor: Predictor, data: DataLike, options: DataOptions | None, most: int) -> Manifest:
+    """Return the images with the wrong answers of most confidence in labelled `data`; raises DataError for none."""
+    from featstore.runs.evaluation import evaluate_run
+
+    some = predictor
+    manifest = as_manifest(data, options, some.cache)
+    found = evaluate_run(some.run, manifest, weights=some.weights, cache=some.cache, progress=some.progress)
+    wrong = [answer.path for answer in found.answers.wrong()[:most]]
+    if not wrong:
+        what = "no answer is wrong" if found.metrics else "no image has a label, so no answer is known to be wrong"
+        raise DataError(f"{manifest.source}: {what}; leave {param('wrong')} out to explain images")
+    by_path = {picture.path: picture for picture in manifest.pictures}
+    return manifest.with_pictures([by_path[path] for path in wrong])
+
+
+def _right_label(picture: Picture, classes: Sequence[str]) -> str | None:
+    """Return the label of a picture, else the name of its folder if that is a class."""
+    if picture.label is not None:
+        return picture.label
+    folder = clean_label(os.path.basename(os.path.dirname(os.path.abspath(picture.path))))
+    return folder if folder in classes else None
 
 
 def _explanations(

@@ -16,26 +16,43 @@ if TYPE_CHECKING:
 
 FOR, AGAINST = COLOURS[1], COLOURS[0]  # vermilion and blue of Okabe and Ito, which no kind of colour blindness confuses
 _STRONGEST = 0.75  # opacity of the hottest cell
-_FADED = 0.6  # share of grey in the image, whose own colours would be read as heat
+_TICK, _LEAST_CELL = 5, 12  # px: length of the ticks between cells, and cells that are too small for ticks
 
 
 def overlay(image: Image.Image, explanation: Explanation, side: int) -> Image.Image:
     """Return `image` in grey within `side` x `side` px, with the heat of `explanation` over it.
 
-    The colour is as strong as the heat of a cell is, against the largest of the image, for or against. Between the
-    middles of the cells it is interpolated: the map says no more than one number for each cell.
+    Grey, since orange fur would be read as heat. The colour is as strong as the heat of a cell is, against the largest
+    of the image, for or against. It is interpolated between the middles of the cells. White ticks along the edges show
+    where cells end: one number for each is all that the map says.
 
     image: RGB, upright.
     """
     from PIL import Image, ImageOps
 
-    small = ImageOps.contain(image.convert("RGB"), (side, side), Image.Resampling.LANCZOS)
-    faded = Image.blend(small, ImageOps.grayscale(small).convert("RGB"), _FADED)
+    is_tiny = max(image.size) < side // 4  # such as a digit of 8 pixels, which would be a blur
+    how = Image.Resampling.NEAREST if is_tiny else Image.Resampling.LANCZOS
+    small = ImageOps.contain(image.convert("RGB"), (side, side), how)
+    grey = np.asarray(ImageOps.grayscale(small).convert("RGB"), np.float64)
     heat = _over(small.size, explanation)
     strength = _STRONGEST * np.abs(heat)[..., None]
     colour = np.where(heat[..., None] > 0, _rgb(FOR), _rgb(AGAINST))
-    mixed = np.asarray(faded, np.float64) * (1 - strength) + colour * strength
-    return Image.fromarray(mixed.round().astype(np.uint8))
+    mixed = (grey * (1 - strength) + colour * strength).round().astype(np.uint8)
+    _draw_ticks(mixed, explanation)
+    return Image.fromarray(mixed)
+
+
+def _draw_ticks(pixels: NDArray[np.uint8], explanation: Explanation) -> None:
+    """Draw white ticks at the ends of the cells along the edges of `pixels` (height, width, 3)."""
+    left, top, right, bottom = explanation.view
+    for across, start, end, cells in (
+        (pixels, top, bottom, explanation.heat.shape[0]),
+        (pixels.swapaxes(0, 1), left, right, explanation.heat.shape[1]),
+    ):
+        places = len(across) * (start + (end - start) * np.arange(cells + 1) / cells)
+        if len(across) * (end - start) / cells >= _LEAST_CELL:
+            inside = places[(places >= 1) & (places < len(across) - 1)].astype(int)
+            across[inside, :_TICK] = across[inside, -_TICK:] = 255
 
 
 def _over(size: tuple[int, int], explanation: Explanation) -> NDArray[np.float64]:

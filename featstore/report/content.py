@@ -56,8 +56,8 @@ class Content:
         created: Date and time in UTC as in ISO 8601.
         command: The command line that made the report; None if a program did.
         summary: What a reader must know, in plain sentences, the most important first: whether the figures may be
-            believed, the best head and what cannot be told apart from it, whether more photos would help, what to look
-            at.
+            believed, the best head and what is not significantly different from it, whether more photos would help,
+            what to look at.
         data: Classes and counts by split, and notes.
         audit: The audit; None if it was left out.
         runs: The runs, the best first, with what was measured on these data; the first one is explained.

@@ -31,8 +31,9 @@ if TYPE_CHECKING:
     from featstore.report.thumbnails import Thumbnails
 
 _SHADES = 9  # of cells of the confusion matrix, from 1
+_MANY = 4  # classes of an answer, and more: they share a row
 MOST_FINDINGS = 12  # of a check that are shown
-MOST_PARTNERS = 5  # of a finding that are shown
+MOST_PARTNERS = 3  # of a finding that are shown
 
 
 class Verdict(NamedTuple):
@@ -220,11 +221,13 @@ class View:
         images = [image for image in self.content.images if image.split == self.split and image.label is not None]
         if not images:
             return None
-        sizes, hits = Counter(len(i.answers) for i in images), Counter(len(i.answers) for i in images if _is_hit(i))
-        rows = [_hit_row(str(size), hits[size], n) for size, n in sorted(sizes.items())]
+        sizes = Counter(min(len(i.answers), _MANY) for i in images)
+        hits = Counter(min(len(i.answers), _MANY) for i in images if i.label in i.answers)
+        names = {_MANY: f"{_MANY} or more"}
+        rows = [_hit_row(names.get(size, str(size)), hits[size], n) for size, n in sorted(sizes.items())]
         return Table(
             ("classes in the answer", "images", "right one among them", "95 % interval"),
-            [*rows, _hit_row("all", hits.total(), len(images))],
+            [*rows, *([_hit_row("all", hits.total(), len(images))] if len(rows) > 1 else [])],
         )
 
     @cached_property
@@ -294,10 +297,6 @@ def _bases(run: Run) -> str:
 def _shade(n: int, total: int) -> int:
     """Return 0 for an empty cell, else 1 to 9 by its share of the row."""
     return 1 + round((_SHADES - 1) * n / total) if n else 0
-
-
-def _is_hit(image: ReportImage) -> bool:
-    return image.label in image.answers
 
 
 def _hit_row(name: str, hits: int, n: int) -> list[str]:

@@ -75,7 +75,9 @@ def _table(cells: Cells, caption: str) -> str:
 
 
 def _column(name: str, is_number: bool) -> str:
-    return f'<th scope="col" style="{_style(is_number)};border-bottom:1px solid">{_safe(name)}</th>'
+    tag = 'th scope="col"' if name else "td"  # a header without a name is none
+    style = f"{_style(is_number)};border-bottom:1px solid"
+    return f'<{tag} style="{style}">{_safe(name)}</{tag[:2]}>'
 
 
 def _row(cells: Sequence[str], are_numbers: Sequence[bool]) -> str:

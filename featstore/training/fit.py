@@ -98,7 +98,7 @@ def prepare(
     check_splittable(manifest, val_fraction, test_fraction, val_as_test)
     if are_asked_for:
         idle = None if val_as_test or in_folds or folds_too else val_fraction
-        _refuse_idle_fractions(manifest, idle, test_fraction, in_folds)
+        refuse_idle_fractions(manifest, idle, test_fraction, in_folds)
     summarize(pool_for_folds(manifest) if in_folds else manifest).tell(progress)
     extraction = extract_features(manifest, recipes, cache, progress)
     unread = [name for name in manifest.classes if name not in extraction.manifest.classes]
@@ -111,9 +111,7 @@ def prepare(
     return Prepared(extraction.manifest, manifest, (*extraction.features, *augmented), extraction.plans, cache)
 
 
-def _refuse_idle_fractions(
-    manifest: Manifest, val_fraction: float | None, test_fraction: float, in_folds: bool
-) -> None:
+def refuse_idle_fractions(manifest: Manifest, val_fraction: float | None, test_fraction: float, in_folds: bool) -> None:
     """Raise UsageError for a share that the user asks for and that nothing would be taken by.
 
     val_fraction: None if something is taken by it in any case.

@@ -29,7 +29,8 @@ from helpers.specs import SPEC
 VERBS = (
     *("check_base", "extract", "train_head", "find_lr", "compare", "learning_curve", "sweep", "fine_tune", "evaluate"),
     "explain",
-    "predict",
+    "audit",
+    *("predict", "report"),
 )
 
 TEN_CALLS = """
@@ -135,7 +136,7 @@ def test_the_docstrings_name_every_parameter(verb: str) -> None:
         assert f"\n    {'**' if p.kind is p.VAR_KEYWORD else ''}{name}: " in text
     assert "\nReturns:\n" in text
     assert "\nRaises:\n" in text
-    assert ("\nWarns:\n" in text) == (verb not in ("check_base", "extract", "explain", "find_lr", "predict"))
+    assert ("\nWarns:\n" in text) == (verb not in ("audit", "check_base", "extract", "explain", "find_lr", "predict"))
 
 
 @pytest.fixture(scope="module")
@@ -174,6 +175,15 @@ def test_a_leak_is_kept_with_the_run(leaky: Path, run: Run) -> None:
     assert f"warning: {note}" in done.err.splitlines()
     done = call("compare", leaky / "photos", "--model", "tiny", "--cache", leaky / "cache")
     assert f"warning: {note}" in done.err.splitlines()
+
+
+def test_a_verb_keeps_its_name(leaky: Path) -> None:
+    """Python puts a package into the module above it when it is imported: `featstore.report` would be one."""
+    import featstore.report.job
+
+    for name, home in featstore._HOMES.items():
+        assert getattr(featstore, name) is getattr(sys.modules[home], name)
+    assert callable(featstore.report)
 
 
 def test_no_leak_no_warning(tmp_path: Path) -> None:
@@ -271,6 +281,7 @@ TAKE_PATHS: dict[str, Opener] = {
     "compare_runs": lambda path: featstore.compare_runs([path, path]),
     "compare": lambda path: featstore.compare(path, model="pixels", size=8),
     "evaluate": lambda path: featstore.evaluate(path, path),
+    "audit": lambda path: featstore.audit(path, model="pixels", size=8),
     "explain": lambda path: featstore.explain(path, path),
     "extract": lambda path: featstore.extract(path, model="pixels", size=8),
     "fine_tune": lambda path: featstore.fine_tune(path, path),
@@ -279,6 +290,8 @@ TAKE_PATHS: dict[str, Opener] = {
     "list_runs": lambda path: featstore.list_runs(path),
     "load_run": lambda path: featstore.load_run(path),
     "predict": lambda path: featstore.predict(path, path),
+    "report": lambda path: featstore.report(path, model="pixels", size=8),
+    "report_runs": lambda path: featstore.report_runs(path),
     "sweep": lambda path: featstore.sweep(path, model="pixels", size=8),
     "save_features": lambda path: featstore.save_features(featstore.Manifest("photos", ()), SPEC, path),
     "scan": lambda path: featstore.scan(path),
@@ -287,6 +300,7 @@ TAKE_PATHS: dict[str, Opener] = {
 TAKE_NONE = {
     *(name for name in featstore.__all__ if name.endswith(("Error", "Warning", "Unavailable", "Image"))),
     *(
+        "Audit",
         "Comparison",
         "Evaluation",
         "LabelledCheck",
@@ -302,7 +316,7 @@ TAKE_NONE = {
         "Progress",
         "Sweep",
     ),
-    *("RunComparison", "RunList", "Run", "Table", "complete_splits", "load_features", "open_features"),
+    *("Report", "RunComparison", "RunList", "Run", "Table", "complete_splits", "load_features", "open_features"),
 }
 
 

@@ -65,8 +65,8 @@ def test_a_leak_is_an_alarm_before_all_else(leaky: Audit) -> None:
     assert leaky.checks[0].name == "leaks"
     assert leaky.checks[0].weight == "alarm"
     assert not leaky.is_believable
-    start = "do not believe the figures yet: 3 of 12 test images (25%) and 1 of 9 val images (11%) are in an earlier"
-    assert leaky.summary().startswith(start)
+    told = "leaks between splits (3 of 12 test images (25%) and 1 of 9 val images (11%) are in an earlier split too: "
+    assert leaky.summary().startswith(f"do not believe the figures yet: {told}")
 
 
 def test_one_picture_under_two_labels_is_to_be_looked_at(leaky: Audit) -> None:

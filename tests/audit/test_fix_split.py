@@ -47,7 +47,7 @@ def test_copies_go_to_the_held_out_side(leaky: Path) -> None:
 def test_the_table_is_a_data_set_without_leaks(leaky: Path, tmp_path: Path) -> None:
     """It is read as it was meant, by the audit and by the training; what cannot be read is not in it."""
     before = {file: file.read_bytes() for file in leaky.rglob("*") if file.is_file()}
-    table = fix_of(audit_photos(leaky)).save(leaky.parent / "fixed.csv")
+    table = audit_photos(leaky).save_fixed_split(leaky.parent / "fixed.csv")
     manifest = featstore.scan(table)
     assert len(manifest) == sum(1 for _ in leaky.rglob("*.png")) - 1
     audit = audit_photos(table)
@@ -61,7 +61,7 @@ def test_the_table_is_a_data_set_without_leaks(leaky: Path, tmp_path: Path) -> N
 
 def test_the_table_may_lie_elsewhere(leaky: Path, tmp_path: Path) -> None:
     """Images that are not below its folder are named by their whole path."""
-    table = fix_of(audit_photos(leaky)).save(tmp_path / "fixed.csv")
+    table = audit_photos(leaky).save_fixed_split(tmp_path / "fixed.csv")
     assert {p.path for p in featstore.scan(table).pictures} == {p.path for p in audit_photos(leaky).images}
     with table.open() as file:
         rows = list(csv.DictReader(file))
@@ -71,7 +71,7 @@ def test_the_table_may_lie_elsewhere(leaky: Path, tmp_path: Path) -> None:
 def test_no_cell_of_a_path_is_a_formula(tmp_path: Path) -> None:
     """A spreadsheet that opens the table must not run the name of a file."""
     photos = write_splits(tmp_path / "=photos", 3, 1, 2)
-    table = fix_of(audit_photos(photos)).save(tmp_path / "fixed.csv")
+    table = audit_photos(photos).save_fixed_split(tmp_path / "fixed.csv")
     assert all(line.startswith("./=") for line in table.read_text().splitlines()[1:])
     assert len(featstore.scan(table)) == 12
 
@@ -81,8 +81,8 @@ def test_a_label_that_a_table_cannot_hold_is_refused(tmp_path: Path) -> None:
     photos = write_splits(tmp_path / "photos", 3, 1, 2)
     for split in ("train", "val", "test"):
         (photos / split / "discs").rename(photos / split / "NA")
-    with pytest.raises(featstore.DataError, match="the label 'NA' would be read as a missing one"):
-        fix_of(audit_photos(photos)).save(tmp_path / "fixed.csv")
+    with pytest.raises(featstore.StoreError, match="cannot hold the label 'NA'"):
+        audit_photos(photos).save_fixed_split(tmp_path / "fixed.csv")
 
 
 @pytest.fixture(scope="module")

@@ -91,12 +91,14 @@ OUTPUTS = {  # the options that name a file to write, and the ending of a name t
     ("learning-curve", "--chart"): ".png",
     ("predict", "--csv"): ".csv",
     ("predict", "--sheet"): ".png",
+    ("explain", "--sheet"): ".png",
     ("evaluate", "--csv"): ".csv",
     ("evaluate", "--confusion"): ".csv",
     ("compare", "--csv"): ".csv",
     ("compare", "--chart"): ".png",
     ("draw", "--output"): ".png",
 }
+FOLDERS = {("explain", "--out")}  # options that name a folder to write into
 OTHER_PATHS = {
     "--cache",
     "--runs",
@@ -108,7 +110,7 @@ OTHER_PATHS = {
 
 
 def test_no_output_option_is_forgotten() -> None:
-    """Every option that takes a path is in one of the two lists."""
+    """Every option that takes a path is in one of these lists."""
     from typer.main import get_command
 
     from featstore.cli.app import make_app
@@ -118,7 +120,7 @@ def test_no_output_option_is_forgotten() -> None:
         for parameter in command.params:
             if type(parameter.type).__name__ in ("Path", "TyperPath") and parameter.opts[0].startswith("--"):
                 found |= {(name, option) for option in parameter.opts if option not in OTHER_PATHS}
-    assert found == set(OUTPUTS)
+    assert found == {*OUTPUTS, *FOLDERS}
 
 
 @pytest.fixture(scope="module")
@@ -136,6 +138,7 @@ def with_output(work: Path, command: str, option: str, path: object) -> Done:
     data = (photos, "--model", "pixels", "--size", "8")
     takes = {
         "predict": (run, photos),
+        "explain": (run, photos),
         "evaluate": (run, photos),
         "draw": (run,),
         "features": data,

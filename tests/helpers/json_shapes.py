@@ -24,8 +24,8 @@ FILE = Path(__file__).resolve().parents[1] / "cli" / "json_shapes.json"
 Shape = Any  # "number|null" for what is no list and no object, [shape of the items], {name: shape}
 # Objects whose names are data, such as splits, classes and heads: their values have one shape, under "*".
 _BY_DATA = {"metrics", "metrics_before", "metrics_after", "per_class", "never_found", "probabilities"}
-_BY_DATA |= {"classes", "formats", "unlabelled", "head", "network", "gains"}
-_OPEN = {"parameters", "chosen", "versions", "default"}  # each head has its own
+_BY_DATA |= {"classes", "formats", "unlabelled", "head", "network", "gains", "explanations"}
+_OPEN = {"parameters", "chosen", "versions", "default", "figures"}  # each head has its own
 # What several commands print has one entry in the file: "see metrics". What is there depends on the figures.
 _SHARED = {"metrics": "metrics", "metrics_before": "metrics", "metrics_after": "metrics", "per_class": "per_class"}
 
@@ -40,14 +40,17 @@ LIGHT: dict[str, tuple[str, ...]] = {
     "extract": ("extract", "photos", *_PIXELS),
     "features": ("features", "photos", *_PIXELS, "--out", "photos.npz"),
     "train-head": ("train-head", "photos", *_PIXELS, "--set", "C=0.1", "--name", "first"),
+    "audit": ("audit", "photos", *_PIXELS),
     "compare": ("compare", "photos", *_PIXELS, "--head", "logistic", "--set", "C=0.1", "--folds", "2", "--seeds", "2"),
     "evaluate": ("evaluate", "runs/first", "some.csv", "--probe", "greyscale", "--wrong", "99"),
     "predict": ("predict", "runs/first", "new"),
+    "explain": ("explain", "runs/first", "photos/discs/000.png", "new"),
     "sweep": ("sweep", "photos", *_PIXELS, "--head", "ridge", "--trials", "2", "--name", "second"),
     "learning-curve": ("learning-curve", "photos", *_PIXELS, "--set", "C=0.1"),
     "runs ls": ("runs", "ls"),
     "runs show": ("runs", "show", "runs/first"),
     "runs compare": ("runs", "compare", "runs/first", "runs/second"),
+    "report": ("report", "photos", *_PIXELS, "--head", "ridge", "--trials", "2", "--name", "third"),
     "cache ls": ("cache", "ls"),
     "cache explain": ("cache", "explain", "photos", *_PIXELS),
     "cache verify": ("cache", "verify"),

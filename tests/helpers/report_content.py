@@ -236,7 +236,8 @@ def _audit(images: Sequence[ReportImage], classes: Sequence[str], data: DataSumm
         made_splits=False,
         features={"model": "MobileNet"},
         seed=0,
-        pictures=(),
+        images=(),
+        fix=None,
     )
 
 

@@ -5,12 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from html.parser import HTMLParser
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
 
 from featstore.system.notebook import Picture
 from featstore.system.text import Shown, Table
+from helpers.browser import Visit
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 HOSTILE = "</td></table><script>alert(1)</script><img src=x onerror=alert(1)>"
 VOID = {"img"}
@@ -111,6 +117,17 @@ def test_colours_are_those_of_the_theme() -> None:
         style = dict(part.split(":") for part in str(attributes.get("style") or "").split(";") if part)
         assert style.get("color", "inherit") == "inherit"
         assert "background" not in style or tag == "img"
+
+
+@pytest.mark.parametrize(("ink", "paper"), [("#111", "#fff"), ("#eee", "#111")])
+def test_it_can_be_read_in_light_and_dark_themes(browser: Browser, tmp_path: Path, ink: str, paper: str) -> None:
+    """By contrast, and by what a screen reader makes of the table."""
+    page = f"<html lang=en><title>t</title><body style='color:{ink};background:{paper}'><main><h1>t</h1>"
+    file = tmp_path / "notebook.html"
+    file.write_text(f"<!DOCTYPE html>{page}{html_of(Result())}</main>", encoding="utf-8")
+    context = browser.new_context()
+    assert Visit(context, file).faults() == []
+    context.close()
 
 
 def test_words_from_right_to_left_do_not_turn_what_follows_them() -> None:

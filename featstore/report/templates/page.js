@@ -73,18 +73,27 @@
       part("picture").append(picture, ...[tile("heat", i)].filter(Boolean));
       part("picture").setAttribute("aria-label", data.path[i]);
     } else part("picture").remove();
-    part("answer").append(make("bdi", name(data.classes, data.answer[i])), ` ${data.probability[i]}`);
+    part("answer").append(label(data.answer[i]), ` ${data.probability[i]}`);
     part("truth").append(...truth(i));
-    part("path").append(make("bdi", data.path[i]));
+    part("path").append(...data.path[i].split("/").flatMap((text, k) => [k ? "/" : "", make("bdi", text)]));
     return element;
   }
 
+  const label = (place) => make("bdi", data.classes[place]);
+
   function truth(i) {
-    if (data.label[i] < 0) return ["no label"];
-    if (!isWrong(i)) return ["labelled so"];
+    if (data.label[i] < 0) return ["no label", ...doubts(i)];
+    if (!isWrong(i)) return ["labelled so", ...doubts(i)];
     const cross = make("span", "✕", "cross");
     cross.setAttribute("aria-hidden", "true");
-    return [cross, " labelled ", make("bdi", name(data.classes, data.label[i])), ` ${data.ofLabel[i]}`];
+    return [cross, " labelled ", label(data.label[i]), ` ${data.ofLabel[i]}`, ...doubts(i)];
+  }
+
+  function doubts(i) {
+    const [, ...others] = data.answers[i];
+    if (!others.length) return [];
+    if (others.length > 2) return [`; one of ${data.answers[i].length} classes`];
+    return others.flatMap((place, k) => [k ? ", " : "; may be ", label(place)]);
   }
 
   // Lists of chosen images, a page of cards at a time.
@@ -332,7 +341,9 @@
       if (this.lasso.length) {
         this.lasso.push([event.offsetX, event.offsetY]);
         this.draw();
-      } else this.point(this.nearest(event.offsetX, event.offsetY, 14));
+      } else if (event.movementX || event.movementY) { // else the page moved below the mouse
+        this.point(this.nearest(event.offsetX, event.offsetY, 14));
+      }
     }
 
     press(event) {
@@ -418,6 +429,7 @@
     setTheme(before.theme);
   });
 
+  document.documentElement.classList.add("with-script"); // shows what would do nothing without
   const map = new ImageMap($("map-canvas"));
   map.legend();
   $("theme").addEventListener("click", nextTheme);
@@ -439,6 +451,5 @@
     document.documentElement.classList.toggle("without-heat", !isPressed($("heat")));
   });
   $("save-figures").addEventListener("click", () => save("report.json", "application/json", $("page-figures").textContent));
-  for (const id of ["theme", "heat", "save-figures"]) if ($(id)) $(id).hidden = false;
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => map.draw());
 })();
