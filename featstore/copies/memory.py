@@ -21,13 +21,13 @@ class CopyMemory:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def get(self, digests: Collection[str], features: str) -> tuple[Match, ...] | None:
+    def get(self, digests: Collection[str], features: str, threshold: float) -> tuple[Match, ...] | None:
         """Return the matches of the images with these digests; None if they are not known.
 
-        features: the key of the features that proposed them.
+        features: the key of the features that proposed them. threshold: the score that they have at least.
         """
         try:
-            data, _ = read_regular(self._file(digests, features))
+            data, _ = read_regular(self._file(digests, features, threshold))
             check, _, text = data.partition(b"\n")
             if hashlib.sha256(text).hexdigest().encode() != check:
                 return None
@@ -38,12 +38,14 @@ class CopyMemory:
         except (OSError, ValueError, TypeError, RecursionError):
             return None
 
-    def keep(self, digests: Collection[str], features: str, matches: Collection[Match]) -> None:
+    def keep(self, digests: Collection[str], features: str, threshold: float, matches: Collection[Match]) -> None:
         """Keep the matches. A cache that cannot be written is not an error: only time is lost."""
         text = json.dumps(list(matches)).encode()
         with suppress(StoreError):
-            write_whole(self._file(digests, features), hashlib.sha256(text).hexdigest().encode() + b"\n" + text)
+            write_whole(
+                self._file(digests, features, threshold), hashlib.sha256(text).hexdigest().encode() + b"\n" + text
+            )
 
-    def _file(self, digests: Collection[str], features: str) -> Path:
-        asked = json.dumps([_RULE, features, sorted(digests)]).encode()
+    def _file(self, digests: Collection[str], features: str, threshold: float) -> Path:
+        asked = json.dumps([_RULE, features, threshold, sorted(digests)]).encode()
         return self._folder / f"{hashlib.sha256(asked).hexdigest()}.copies"
