@@ -61,7 +61,11 @@ def _measure_run(run, images, cache, without=()) -> None:
         pairs = zip(heat, found["occlusion"].explanations, strict=True) if "occlusion" in found else ()
         alike = np.mean([spearmanr(_coarse(a), _coarse(b.heat))[0] for a, b in pairs] or [np.nan])
         other = _with_other_weights(run)
-        changed = "" if other is None else _mean_correlation(found[method], explain(other, images, method=method, cache=cache))
+        changed = (
+            ""
+            if other is None
+            else _mean_correlation(found[method], explain(other, images, method=method, cache=cache))
+        )
         print(
             f"  {run.head:14} {method:10}  {seconds:7.4f}  {hottest.mean():7.3f} {random.mean():7.3f}  "
             f"{gain.mean():.3f} ({gain.mean() - half:.3f} to {gain.mean() + half:.3f})  {(gain > 0).sum():3}   "
@@ -173,4 +177,6 @@ def _randomise_base(run, images, base) -> None:
         if number in (1, 2, 4, 8, 16, len(layers)):
             changed = class_activation(head, [Network(model, spec.preprocessing)(pixels)], ["avg"], contrast).cells
             each = [spearmanr(a.ravel(), b.ravel())[0] for a, b in zip(first, changed)]
-            print(f"  convolutions randomised from the top: {number:2} of {len(layers)}: rank correlation {np.nanmean(each):.2f}")
+            print(
+                f"  convolutions randomised from the top: {number:2} of {len(layers)}: rank correlation {np.nanmean(each):.2f}"
+            )

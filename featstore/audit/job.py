@@ -39,7 +39,6 @@ CHECKS: tuple[Callable[[Subject], Check], ...] = (
     check_labels,
     check_shortcuts,
     check_groups,
-    check_labels,
     check_duplicates,
     check_unreadable,
     check_problems,

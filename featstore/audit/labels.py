@@ -19,6 +19,7 @@ from featstore.system.figures import figure
 from featstore.system.text import count, listed
 
 SUSPECT, UNCLEAR = "suspect label", "unclear label"
+_MOST_LISTED = 3  # images for each label that can be wrong: a longer list would be of images that are hard to tell
 
 
 class _Judged(NamedTuple):
@@ -35,7 +36,7 @@ def check_labels(subject: Subject) -> Check:
 
     The images are ranked by the log odds of the most probable other class against their label, from heads that saw
     neither them nor their copies. As many as are estimated to be wrong are suspect. What confident learning would list
-    beyond them is unclear: most of that are images that are hard to tell.
+    beyond them is unclear: most of these are images that are hard to tell.
     """
     if not subject.labelled:
         return _nothing("Nothing can be said of the labels: no image has one.")
@@ -59,7 +60,8 @@ def check_labels(subject: Subject) -> Check:
     if share is None:
         return _nothing("Nothing can be said of the labels: it takes two classes of ten images each.", figures)
     suspects = round(share.share * len(held_out))
-    length = max(suspects, int(pruned(judged.probabilities, judged.y).sum()))
+    possible = round(_MOST_LISTED * share.bound * len(held_out))
+    length = max(suspects, min(possible, int(pruned(judged.probabilities, judged.y).sum())))
     findings = tuple(_findings(subject, judged, suspects, length))
     figures |= {
         "C": found.C,
@@ -123,7 +125,8 @@ def _accuracy(judged: _Judged) -> dict[str, Any]:
 def _verdict(share: WrongShare, figures: dict[str, Any], left_out: Sequence[str]) -> str:
     suspects, unclear = figures["suspects"], figures["unclear"]
     bound = f"at most {_percent(share.bound)}, if they are wrong at random"
-    less_clear = f"; {unclear:,} more {'is' if unclear == 1 else 'are'} less clear" if unclear else ""
+    more, verb = "more " if suspects else "", "is" if unclear == 1 else "are"
+    less_clear = f"; {unclear:,} {more}{verb} less clear" if unclear else ""
     text = (
         f"About {_percent(share.share)} of the labels may be wrong ({bound}): look at {count(suspects, 'image')}"
         if suspects
