@@ -31,7 +31,7 @@ def check_outliers(subject: Subject) -> Check:
     """
     n = len(subject.labelled)
     if n < _FEWEST:
-        return _check("note", f"Too few images to tell an outlier: {n:,}, and it takes {_FEWEST}.")
+        return _check("note", f"too few images to tell an outlier: {n:,}, and it takes {_FEWEST}")
     distances = neighbour_distances(subject.X, subject.units, subject.seed)
     deviations = robust_deviations(np.log(np.maximum(distances, _ZERO)))
     order = np.argsort(-deviations, kind="stable")[: max(12, round(_MOST_LISTED * n))]
@@ -48,9 +48,9 @@ def check_outliers(subject: Subject) -> Check:
     )
     return _check(
         "look" if findings else "fine",
-        f"{count(len(findings), 'image')} of {n:,} {'is' if len(findings) == 1 else 'are'} unlike all others: look."
+        f"{count(len(findings), 'image')} of {n:,} {'is' if len(findings) == 1 else 'are'} unlike all others: look"
         if findings
-        else "No image is unlike all others.",
+        else "no image is unlike all others",
         findings,
         {"neighbours": NEIGHBOURS, "cut": CUT, "usual_distance": usual, "outliers": len(findings)},
     )

@@ -86,7 +86,7 @@ def test_a_finding_says_both_probabilities() -> None:
 def test_right_labels_are_left_alone() -> None:
     found = check(*clouds())
     assert not found.findings and found.weight == "fine"
-    assert found.verdict.startswith("No label is suspect: at most ")
+    assert found.verdict.startswith("no label is suspect (at most ")
     assert found.figures["wrong_share"] < 0.005 < found.figures["wrong_share_bound"] < 0.03
 
 

@@ -90,4 +90,4 @@ def test_images_without_any_difference_have_no_outlier(X: np.ndarray) -> None:
 
 def test_of_few_images_nothing_is_said() -> None:
     found = check(crowd(30))
-    assert found.weight == "note" and "Too few" in found.verdict
+    assert found.weight == "note" and "too few" in found.verdict
