@@ -286,6 +286,12 @@ class View:
     def _places(self) -> dict[str, int]:
         return {image.path: place for place, image in enumerate(self.content.images)}
 
+    @cached_property
+    def heat(self) -> str:
+        """How the heat maps were made, as text."""
+        kinds = dict.fromkeys((one.method, *one.heat.shape) for one in self.content.explanations.values())
+        return ", ".join(f"{method} on {rows} × {columns} cells" for method, rows, columns in kinds)
+
     def tile(self, kind: str, path: str) -> str:
         """Return the classes of the tile of an image; empty if it has none."""
         image = self._by_path.get(path)

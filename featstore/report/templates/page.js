@@ -190,6 +190,7 @@
       this.by = "label";
       this.only = null; // the name in the legend that is shown alone
       this.at = -1; // the image that is pointed at
+      this.mouse = ""; // where it was last
       this.lasso = [];
       this.drawn = 0;
       canvas.addEventListener("pointermove", (event) => this.move(event));
@@ -342,9 +343,11 @@
       if (this.lasso.length) {
         this.lasso.push([event.offsetX, event.offsetY]);
         this.draw();
-      } else if (event.movementX || event.movementY) { // else the page moved below the mouse
-        this.point(this.nearest(event.offsetX, event.offsetY, 14));
+        return;
       }
+      const mouse = `${event.clientX} ${event.clientY}`;
+      if (mouse !== this.mouse) this.point(this.nearest(event.offsetX, event.offsetY, 14));
+      this.mouse = mouse; // the same place again: the page moved below the mouse
     }
 
     press(event) {
