@@ -226,6 +226,17 @@ def test_images_without_labels_are_on_the_map(work: Path, made: Report, tmp_path
     assert found.content.runs[0].metrics["test"].n == 18
 
 
+def test_figures_of_other_images_are_said_to_be_so(work: Path, made: Report, tmp_path: Path) -> None:
+    """Without any label nothing is measured, and the run has the figures of its training."""
+    draw("discs", 600).save(tmp_path / "600.png")
+    found = featstore.report_runs(
+        made.content.runs[0], tmp_path / "600.png", out=tmp_path / "report.html", cache=work / "cache", audit=False
+    )
+    assert found.content.runs[0].metrics == made.content.runs[0].metrics
+    assert "no image here has a label" in found.content.notes[0]
+    assert "no image here has a label" in (tmp_path / "report.html").read_text()
+
+
 def test_several_runs_are_compared_and_the_best_is_explained(work: Path, made: Report, tmp_path: Path) -> None:
     places = {"cache": work / "cache", "runs": tmp_path / "runs"}
     poor = featstore.train_head(work / "photos", "majority", model="pixels", size=16, **places)
