@@ -11,6 +11,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # what a type checker and an editor see; a test holds it against _HOMES
+    from featstore.api.auditing import audit as audit
     from featstore.api.base_checking import check_base as check_base
     from featstore.api.comparing import compare as compare
     from featstore.api.evaluating import evaluate as evaluate
@@ -25,6 +26,7 @@ if TYPE_CHECKING:  # what a type checker and an editor see; a test holds it agai
     from featstore.api.reporting import report_runs as report_runs
     from featstore.api.run_comparing import compare_runs as compare_runs
     from featstore.api.sweeping import sweep as sweep
+    from featstore.audit.result import Audit as Audit
     from featstore.base_check.labelled import LabelledCheck as LabelledCheck
     from featstore.base_check.unlabelled import UnlabelledCheck as UnlabelledCheck
     from featstore.comparison.learning_result import LearningCurve as LearningCurve
@@ -64,6 +66,7 @@ if TYPE_CHECKING:  # what a type checker and an editor see; a test holds it agai
     from featstore.training.rate_finding import FoundRate as FoundRate
 
 _HOMES = {
+    "Audit": "featstore.audit.result",
     "BaseUnavailable": "featstore.errors",
     "Bottleneck": "featstore.features.bottleneck",
     "Cache": "featstore.extraction.cache",
@@ -94,6 +97,7 @@ _HOMES = {
     "UnlabelledCheck": "featstore.base_check.unlabelled",
     "UnreadableImage": "featstore.errors",
     "UsageError": "featstore.errors",
+    "audit": "featstore.api.auditing",
     "check_base": "featstore.api.base_checking",
     "compare": "featstore.api.comparing",
     "compare_runs": "featstore.api.run_comparing",
@@ -118,6 +122,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "Audit",
     "BaseUnavailable",
     "Bottleneck",
     "Cache",
@@ -148,6 +153,7 @@ __all__ = [
     "UnlabelledCheck",
     "UnreadableImage",
     "UsageError",
+    "audit",
     "check_base",
     "compare",
     "compare_runs",

@@ -8,6 +8,7 @@ from featstore.audit.families import Family
 from featstore.audit.findings import Check, Finding
 from featstore.audit.subject import Subject
 from featstore.datasets.manifest import Picture
+from featstore.errors import param, spelled
 from featstore.system.text import count
 
 TITLE = "Duplicates within a split"
@@ -35,7 +36,12 @@ def check_duplicates(subject: Subject) -> Check:
         else "no picture is twice in a split",
         findings=tuple(sorted(found, key=lambda finding: (-finding.score, finding.paths))),
         figures={"spare": dict(spare)},
-        advice="nothing to do for the figures: copies count as one picture there" if found else "",
+        advice=spelled(
+            "copies byte for byte count as one picture in all figures; the table of "
+            f"{param('fix_split', 'fixed.csv')} lets all others count so too"
+        )
+        if found
+        else "",
     )
 
 

@@ -73,6 +73,7 @@ def _check_suspected(subject: Subject, suspected: NameGroups) -> Check:
             "pattern": suspected.pattern,
             "agreeing": suspected.agreeing,
             "chance": suspected.chance,
+            "nearness": suspected.nearness,
         },
         advice=spelled(f"if they belong together, keep them so: {pattern}; {param('fix_split')} does so as well"),
     )

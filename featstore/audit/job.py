@@ -39,7 +39,6 @@ CHECKS: tuple[Callable[[Subject], Check], ...] = (
     check_labels,
     check_shortcuts,
     check_groups,
-    check_labels,
     check_duplicates,
     check_unreadable,
     check_problems,
@@ -85,7 +84,13 @@ def audit_prepared(prepared: Prepared, *, seed: int = 0, progress: Progress | No
     """Audit a data set whose features are in the cache."""
     sketches, copies = find_copies(prepared.manifest, prepared.plans, prepared.cache, progress)
     subject = Subject(prepared=prepared, sketches=sketches, copies=copies, seed=seed, progress=progress)
-    return Audit.of(subject, [check(subject) for check in CHECKS])
+    on_step = progress.steps("auditing", "checks") if progress else None
+    checks = []
+    for number, check in enumerate(CHECKS, 1):
+        checks.append(check(subject))
+        if on_step:
+            on_step(number, len(CHECKS))
+    return Audit.of(subject, checks)
 
 
 def one_recipe(recipes: Sequence[Recipe]) -> Recipe:

@@ -59,11 +59,12 @@ class LeakCost:
     gain: Difference | None
 
     def sentence(self) -> str:
-        """Return the accuracy with and without the leaked images."""
+        """Return the accuracy with and without the leaked images, and what having trained on their copies changes."""
         with_them = f"accuracy on {self.split} is {with_interval(self.all.accuracy, self.all.ci95)} with them"
         if self.clean is None:
             return f"{with_them}, and there are no others"
-        return f"{with_them} and {with_interval(self.clean.accuracy, self.clean.ci95)} without"
+        both = f"{with_them} and {with_interval(self.clean.accuracy, self.clean.ci95)} without"
+        return f"{both}; to have trained on their copies is worth {self.gain.in_points()}" if self.gain else both
 
     def table(self) -> Table:
         """Return the measures, a row for each."""

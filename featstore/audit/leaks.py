@@ -56,7 +56,7 @@ def check_leaks(subject: Subject) -> Check:
 
 
 def _is_slight(share: float, cost: LeakCost | None) -> bool:
-    """Return whether leaks of this share of a split cannot matter beside the uncertainty of the accuracy."""
+    """Return whether leaks of this share of a split cannot matter, uncertain as the accuracy is."""
     if cost is None or not share:
         return False
     low, high = cost.all.ci95

@@ -5,17 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from featstore.copies.changes import name_changes
 from featstore.copies.groups import Match, SamePictures, most_alike_first
 from featstore.copies.sketch import Sketch
 from featstore.copies.sketching import sketch_all
-from featstore.datasets.manifest import Manifest
+from featstore.copies.unions import Unions
+from featstore.datasets.manifest import Manifest, Picture
 from featstore.extraction.cache import Cache
 from featstore.extraction.plan import Plan
 
 if TYPE_CHECKING:
-    from featstore.system.progress import Progress
+    import numpy as np
+    from numpy.typing import NDArray
 
-THRESHOLD = 0.85
+    from featstore.system.progress import Progress
 
 
 def find_copies(
@@ -26,13 +29,41 @@ def find_copies(
     plans: their features, which are in `cache`; the first one is used. A file that was changed or removed since its
     features were made has no sketch, and no copies but those byte for byte.
     """
+    from featstore.copies.near import THRESHOLD, find_near
+
     sketches = sketch_all(manifest.pictures, cache, progress)
-    return sketches, SamePictures(most_alike_first(_same_pixels(sketches)), THRESHOLD)
+    digests = sorted(sketches)  # so that the same images have the same copies, in whatever order they come
+    same = list(_same_pixels(sketches))
+    joined, place = Unions(len(digests)), {digest: number for number, digest in enumerate(digests)}
+    for match in same:
+        joined.join(place[match.first], place[match.second])
+    picture_of = {picture.digest: picture for picture in manifest.pictures}
+    X = _features([picture_of[digest] for digest in digests], plans, cache)
+    on_step = progress.steps("comparing pictures", "pairs") if progress else None
+    for near in find_near([sketches[digest] for digest in digests], X, joined, on_step):
+        first, second = digests[near.first], digests[near.second]
+        changes = name_changes(near, sketches[first].facts, sketches[second].facts)
+        same.append(Match(first, second, "near", near.score, changes))
+    return sketches, SamePictures(most_alike_first(same), THRESHOLD)
 
 
 def _same_pixels(sketches: Mapping[str, Sketch]) -> Iterator[Match]:
     """Yield a match of each file with the first one of the same pixels."""
     first: dict[str, str] = {}
-    for digest, sketch in sketches.items():
-        if sketch.pixels and first.setdefault(sketch.pixels, digest) != digest:
-            yield Match(first[sketch.pixels], digest, "pixels", 1.0)
+    for digest in sorted(sketches):
+        pixels = sketches[digest].pixels
+        if pixels and first.setdefault(pixels, digest) != digest:
+            yield Match(first[pixels], digest, "pixels", 1.0)
+
+
+def _features(pictures: Sequence[Picture], plans: Sequence[Plan], cache: Cache) -> NDArray[np.float32]:
+    """Return the features (n, width) of the plain view; maps are averaged over their positions, a block at a time."""
+    import numpy as np
+
+    from featstore.features.views import load_in_blocks
+
+    blocks = [np.empty((0, 0), np.float32)] * (not pictures)
+    for rows in load_in_blocks(pictures, plans[:1], cache):
+        plain = rows[:, plans[0].plain]
+        blocks.append(plain.mean(axis=(1, 2)) if plain.ndim == 4 else plain.reshape(len(plain), -1))
+    return np.concatenate(blocks)

@@ -29,6 +29,7 @@ from helpers.specs import SPEC
 VERBS = (
     *("check_base", "extract", "train_head", "find_lr", "compare", "learning_curve", "sweep", "fine_tune", "evaluate"),
     "explain",
+    "audit",
     *("predict", "report"),
 )
 
@@ -135,7 +136,7 @@ def test_the_docstrings_name_every_parameter(verb: str) -> None:
         assert f"\n    {'**' if p.kind is p.VAR_KEYWORD else ''}{name}: " in text
     assert "\nReturns:\n" in text
     assert "\nRaises:\n" in text
-    assert ("\nWarns:\n" in text) == (verb not in ("check_base", "extract", "explain", "find_lr", "predict"))
+    assert ("\nWarns:\n" in text) == (verb not in ("audit", "check_base", "extract", "explain", "find_lr", "predict"))
 
 
 @pytest.fixture(scope="module")
@@ -280,6 +281,7 @@ TAKE_PATHS: dict[str, Opener] = {
     "compare_runs": lambda path: featstore.compare_runs([path, path]),
     "compare": lambda path: featstore.compare(path, model="pixels", size=8),
     "evaluate": lambda path: featstore.evaluate(path, path),
+    "audit": lambda path: featstore.audit(path, model="pixels", size=8),
     "explain": lambda path: featstore.explain(path, path),
     "extract": lambda path: featstore.extract(path, model="pixels", size=8),
     "fine_tune": lambda path: featstore.fine_tune(path, path),
@@ -298,6 +300,7 @@ TAKE_PATHS: dict[str, Opener] = {
 TAKE_NONE = {
     *(name for name in featstore.__all__ if name.endswith(("Error", "Warning", "Unavailable", "Image"))),
     *(
+        "Audit",
         "Comparison",
         "Evaluation",
         "LabelledCheck",

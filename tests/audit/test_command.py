@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from featstore.api.auditing import audit
+from featstore import audit
 from featstore.errors import UsageError
 from helpers.audits import copy_file, write_splits
 from helpers.cli import call

@@ -71,6 +71,11 @@ def test_films_whose_frames_are_not_alike_are_no_groups() -> None:
     assert suspect(lambda film, frame: f"film{film:02d}_{frame}.jpg", per_film=0.0) is None
 
 
+def test_kinds_within_a_class_are_no_groups() -> None:
+    """The breed in the name of a dog goes with the features, and dogs of one breed may be in several splits."""
+    assert suspect(lambda film, frame: f"breed{film:02d}_{frame}.jpg", per_film=0.9) is None
+
+
 def test_copies_do_not_make_a_group() -> None:
     """`a_1.jpg` and `a_2.jpg` are the same picture: a leak, told elsewhere, and no film."""
     X, y, picture = features(0.0)

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
+from featstore.audit.findings import CheckName
 from featstore.audit.job import audit_data
 from featstore.errors import UsageError
 from helpers.audits import PIXELS, audit_photos, copy_file, write_splits
 from helpers.photos import write_photos
+
+
+def test_every_check_is_made_once(tmp_path: Path) -> None:
+    """None is forgotten, and the result has each of them."""
+    audit = audit_photos(write_splits(tmp_path / "photos", 3, 1, 2))
+    assert sorted(check.name for check in audit.checks) == sorted(get_args(CheckName))
 
 
 def test_images_without_labels(tmp_path: Path) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw, ImageEnhance, ImageOps
 
 from featstore.copies import sketching
 from featstore.copies.job import find_copies
@@ -53,3 +55,112 @@ def test_a_file_that_is_gone_has_no_sketch(tmp_path: Path) -> None:
     Path(gone.path).unlink()
     sketches, _ = find_copies(found.manifest, found.plans, found.cache)
     assert gone.digest not in sketches and len(sketches) == 7
+
+
+@pytest.fixture(scope="module")
+def planted(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
+    """Drawn pictures of 128 px, and in another class changed copies of some, each by the name of the change."""
+    folder = tmp_path_factory.mktemp("planted")
+    originals, copies = folder / "data" / "a", folder / "data" / "b"
+    originals.mkdir(parents=True)
+    copies.mkdir()
+    for number in range(12):
+        scene(number).save(originals / f"{number:03d}.png")
+        scene(100 + number).save(copies / f"{100 + number}.png")
+    for name, change in CHANGES.items():
+        path = copies / f"{name}.{'jpg' if name == 'q60' else 'png'}"
+        change(scene(ORIGINAL[name])).save(path, quality=60)
+    return prepared(folder / "data")
+
+
+def scene(number: int) -> Image.Image:
+    """A picture of many blobs at random places: no two are alike, and each has details everywhere."""
+    rng = np.random.default_rng(number)
+    y, x = np.mgrid[:128, :128]
+    pixels = np.zeros((128, 128, 3))
+    for _ in range(40):
+        centre, radius = rng.uniform(0, 128, 2), rng.uniform(4, 20)
+        blob = (y - centre[0]) ** 2 + (x - centre[1]) ** 2 < radius**2
+        pixels[blob] = rng.integers(0, 256, 3)
+    return Image.fromarray(pixels.astype(np.uint8))
+
+
+def cropped(image: Image.Image) -> Image.Image:
+    return image.crop((6, 6, 122, 122))
+
+
+CHANGES: dict[str, Callable[[Image.Image], Image.Image]] = {
+    "q60": lambda image: image,
+    "half": lambda image: image.resize((64, 64), Image.Resampling.BICUBIC),
+    "mirrored": ImageOps.mirror,
+    "cropped": cropped,
+    "brighter": lambda image: ImageEnhance.Brightness(image).enhance(1.2),
+    "grey": lambda image: image.convert("L"),
+    "border": lambda image: ImageOps.expand(image, 10, "white"),
+    "rotated": lambda image: image.transpose(Image.Transpose.ROTATE_90),
+}
+ORIGINAL = {name: number for number, name in enumerate(CHANGES)}
+
+
+def test_each_kind_of_near_copy_is_found_and_nothing_else(planted: Prepared) -> None:
+    """Every changed copy is matched with its original, and no two different pictures are."""
+    found = pairs(planted)
+    assert found == {(f"{ORIGINAL[name]:03d}", name, "near") for name in CHANGES}
+
+
+def test_a_match_says_how_the_pictures_differ(planted: Prepared) -> None:
+    name = {p.digest: Path(p.path).stem for p in planted.manifest.pictures}
+    _, copies = find_copies(planted.manifest, planted.plans, planted.cache)
+    changes = {name[m.first] if name[m.first] in CHANGES else name[m.second]: m.changes for m in copies.matches}
+    assert changes["q60"] == ("saved again",)
+    assert changes["half"] == ("resized",)
+    assert changes["mirrored"] == ("mirrored",)
+    assert changes["cropped"] == ("cropped",)
+    assert "with a border" in changes["border"]
+    assert changes["rotated"] == ("rotated",)
+
+
+def test_the_same_images_make_the_same_matches(planted: Prepared) -> None:
+    """In whatever order they come, and however many threads there are."""
+    backwards = planted.manifest.with_pictures(planted.manifest.pictures[::-1])
+    _, one = find_copies(planted.manifest, planted.plans, planted.cache)
+    _, other = find_copies(backwards, planted.plans, planted.cache)
+    assert {frozenset(m[:2]): m.score for m in one.matches} == {frozenset(m[:2]): m.score for m in other.matches}
+
+
+def test_white_pages_are_not_copies_of_each_other(tmp_path: Path) -> None:
+    """What correlates on paper and sky is noise."""
+    data = tmp_path / "data"
+    for number in range(8):
+        rng = np.random.default_rng(number)
+        page = 250 + rng.normal(0, 1.5, (100, 100, 3))
+        (data / "ab"[number % 2]).mkdir(parents=True, exist_ok=True)
+        Image.fromarray(page.clip(0, 255).astype(np.uint8)).save(data / "ab"[number % 2] / f"{number}.png")
+    assert pairs(prepared(data)) == set()
+
+
+def test_tiny_drawings_are_told_from_each_other(tmp_path: Path) -> None:
+    """Strokes of 28 px are parts of each other, so the whole of them has to be the same: mirrored or cropped too."""
+    data = tmp_path / "data"
+    for number in range(9):
+        (data / "ab"[number % 2]).mkdir(parents=True, exist_ok=True)
+        stroke(number).save(data / "ab"[number % 2] / f"{number:02d}.png")
+    ImageOps.mirror(stroke(3)).save(data / "a" / "mirrored.png")
+    stroke(4).crop((1, 2, 26, 27)).save(data / "a" / "cropped.png")
+    assert pairs(prepared(data)) == {("03", "mirrored", "near"), ("04", "cropped", "near")}
+
+
+def stroke(number: int) -> Image.Image:
+    """A thick line of 28 px that leans to one side, as a written 1."""
+    rng = np.random.default_rng(number)
+    image = Image.new("L", (112, 112))
+    points = [(rng.integers(16, 96), y) for y in (16, 48, 80, 96)]
+    ImageDraw.Draw(image).line(points, fill=255, width=10, joint="curve")
+    return image.resize((28, 28), Image.Resampling.BOX)
+
+
+def test_one_image_or_none_has_no_copies(tmp_path: Path) -> None:
+    found = prepared(write_photos(tmp_path / "data", 3))
+    for pictures in ((), found.manifest.pictures[:1]):
+        sketches, copies = find_copies(found.manifest.with_pictures(pictures), found.plans, found.cache)
+        assert len(sketches) == len(pictures) and not copies.matches
