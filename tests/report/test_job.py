@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -79,7 +80,9 @@ def steady(value: Any) -> Any:
     return [steady(some) for some in value] if isinstance(value, list) else value
 
 
-def test_the_page_and_json_have_the_same_figures(work: Path, tmp_path: Path) -> None:
+def test_the_page_and_json_have_the_same_figures(work: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And no network is loaded for them, where the head is none."""
+    monkeypatch.setitem(sys.modules, "tensorflow", None)
     done = on_cli(work, tmp_path, work / "photos", *WORDS, "--runs", tmp_path / "runs", "--json")
     assert done.code == 0, done.err
     printed, page = json.loads(done.out), tmp_path / "report.html"
