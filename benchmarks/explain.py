@@ -78,7 +78,6 @@ class Deletion:
     """The answers to images of which cells are blurred."""
 
     def __init__(self, run, images, cache) -> None:
-        from featstore.bases.source import BATCH  # noqa: F401
         from featstore.explanation.occlusion import Occlusion
         from featstore.runs.predictor import Predictor
 
@@ -93,7 +92,7 @@ class Deletion:
 
     def fall(self, heat) -> np.ndarray:
         """How far the probability of the answer falls if the hottest fifth of the cells is blurred."""
-        changed = self._answers([_blur_hottest(p, h) for p, h in zip(self._pixels, heat)])
+        changed = self._answers([_blur_hottest(p, h) for p, h in zip(self._pixels, heat, strict=True)])
         rows = np.arange(len(self._labels))
         return self._whole[rows, self._labels] - changed[rows, self._labels]
 
@@ -126,7 +125,9 @@ def _coarse(heat):
 def _mean_correlation(one, other) -> str:
     from scipy.stats import spearmanr
 
-    each = [spearmanr(a.heat.ravel(), b.heat.ravel())[0] for a, b in zip(one.explanations, other.explanations)]
+    each = [
+        spearmanr(a.heat.ravel(), b.heat.ravel())[0] for a, b in zip(one.explanations, other.explanations, strict=True)
+    ]
     return f"{np.mean(each):.2f}"
 
 
@@ -151,7 +152,7 @@ def _with_other_weights(run):
 
 
 def _randomise_base(run, images, base) -> None:
-    """Print the rank correlation of class activation maps as the layers of the base are randomised from the top down."""
+    """Print the rank correlation of class activation maps as the base is randomised from its top down."""
     import keras
     from scipy.stats import spearmanr
 
@@ -176,7 +177,8 @@ def _randomise_base(run, images, base) -> None:
         layer.set_weights([rng.permuted(w.ravel()).reshape(w.shape) for w in layer.get_weights()])
         if number in (1, 2, 4, 8, 16, len(layers)):
             changed = class_activation(head, [Network(model, spec.preprocessing)(pixels)], ["avg"], contrast).cells
-            each = [spearmanr(a.ravel(), b.ravel())[0] for a, b in zip(first, changed)]
+            each = [spearmanr(a.ravel(), b.ravel())[0] for a, b in zip(first, changed, strict=True)]
             print(
-                f"  convolutions randomised from the top: {number:2} of {len(layers)}: rank correlation {np.nanmean(each):.2f}"
+                f"  convolutions randomised from the top: {number:2} of {len(layers)}: "
+                f"rank correlation {np.nanmean(each):.2f}"
             )

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from featstore.audit.confident_learning import doubts, other_classes
+from featstore.audit.confident_learning import confident_joint, doubts, other_classes
 from featstore.audit.labels import SUSPECT, check_labels
 from featstore.audit.out_of_fold import OutOfFold, out_of_fold
 from featstore.audit.subject import Subject
@@ -113,9 +113,12 @@ def _lay_beside(
     subject: Subject, is_wrong: NDArray[np.bool_], lists: dict[str, list[tuple[int, float, float]]]
 ) -> None:
     """Add each list of cleanlab, and as many images of ours."""
+    from cleanlab.count import compute_confident_joint
     from cleanlab.filter import find_label_issues
 
     probabilities = _out_of_fold(subject).probabilities
+    joint = compute_confident_joint(subject.y, probabilities, calibrate=False)
+    assert np.array_equal(joint, confident_joint(probabilities, subject.y)), "another confident joint than cleanlab's"
     order = np.argsort(-doubts(probabilities, subject.y), kind="stable")
     for mode in MODES:
         with warnings.catch_warnings():

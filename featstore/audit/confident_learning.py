@@ -29,13 +29,24 @@ def confident_classes(probabilities: NDArray[np.float64], y: NDArray[np.intp]) -
     return np.where(above.any(axis=1), np.where(above, probabilities, -1).argmax(axis=1), -1)
 
 
-def estimated_errors(probabilities: NDArray[np.float64], y: NDArray[np.intp]) -> int:
-    """Return how many labels are wrong by the confident joint, with each row scaled to the images of its label."""
+def pruned(probabilities: NDArray[np.float64], y: NDArray[np.intp]) -> NDArray[np.bool_]:
+    """Return the images (n,) that pruning by noise rate would take away.
+
+    The rows of the confident joint are scaled to the images of their label. Of each label i and other class j it takes
+    as many images as the joint then has there: those labelled i with the largest difference of the probabilities of j
+    and i.
+    """
     joint = confident_joint(probabilities, y).astype(float)
-    counted = joint.sum(axis=1)
-    labelled = np.bincount(y, minlength=len(joint))
-    wrong = counted - joint.diagonal()
-    return round(float((wrong / np.where(counted > 0, counted, 1) * labelled).sum()))
+    counted = joint.sum(axis=1, keepdims=True)
+    labelled = np.bincount(y, minlength=len(joint))[:, None]
+    expected = np.rint(joint / np.where(counted > 0, counted, 1) * labelled).astype(int)
+    taken = np.zeros(len(y), bool)
+    for i, j in np.argwhere(expected):
+        if i != j:
+            rows = np.flatnonzero(y == i)
+            margins = probabilities[rows, i] - probabilities[rows, j]
+            taken[rows[np.argsort(margins, kind="stable")[: expected[i, j]]]] = True
+    return taken
 
 
 def doubts(probabilities: NDArray[np.float64], y: NDArray[np.intp]) -> NDArray[np.float64]:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from featstore.audit.confident_learning import doubts, estimated_errors, other_classes
+from featstore.audit.confident_learning import doubts, other_classes, pruned
 from featstore.audit.findings import Check, Finding
 from featstore.audit.out_of_fold import OutOfFold, out_of_fold
 from featstore.audit.subject import Subject
@@ -59,7 +59,7 @@ def check_labels(subject: Subject) -> Check:
     if share is None:
         return _nothing("Nothing can be said of the labels: it takes two classes of ten images each.", figures)
     suspects = round(share.share * len(held_out))
-    length = max(suspects, estimated_errors(judged.probabilities, judged.y))
+    length = max(suspects, int(pruned(judged.probabilities, judged.y).sum()))
     findings = tuple(_findings(subject, judged, suspects, length))
     figures |= {
         "C": found.C,

@@ -7,7 +7,7 @@ black is not dark. So of these the last dozen is listed, to be looked at.
 from __future__ import annotations
 
 import math
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
@@ -69,8 +69,8 @@ def check_problems(subject: Subject) -> Check:
             usual.append(fact.kind)
         else:
             findings += [_finding(image, fact.kind, fact.severity(image.facts), fact.text) for image in images]
+    findings = _by_image(findings)
     single = {kind: images for kind, images in found.items() if images and kind not in usual}
-    findings.sort(key=lambda finding: -finding.score)
     known = {path for finding in findings for path in finding.paths}
     ranked = [finding for rank in _RANKS for finding in _last(rank, [s for s in seen if s.picture.path not in known])]
     return Check(
@@ -166,6 +166,14 @@ def _aspect(facts: ImageFacts) -> float:
 
 def _finding(image: _Seen, kind: str, score: float, text: Callable[[ImageFacts], str]) -> Finding:
     return Finding((image.picture.path,), f"{kind}: {text(image.facts)}", round(score, 4), kind)
+
+
+def _by_image(findings: Sequence[Finding]) -> list[Finding]:
+    """Return one finding for each image, with the kind of its worst problem, and the worst image first."""
+    of_image: dict[tuple[str, ...], list[Finding]] = defaultdict(list)
+    for finding in sorted(findings, key=lambda finding: -finding.score):
+        of_image[finding.paths].append(finding)
+    return [some[0]._replace(text="; ".join(finding.text for finding in some)) for some in of_image.values()]
 
 
 def _last(rank: _Rank, seen: Sequence[_Seen]) -> Iterator[Finding]:

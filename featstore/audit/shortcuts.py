@@ -57,7 +57,7 @@ def check_shortcuts(subject: Subject) -> Check:
         name="shortcuts",
         title=TITLE,
         weight="look" if visible and visible.is_hidden else "alarm",
-        verdict=f"{_sentence(named)}{_too(others)}. {_consequence(visible)}",
+        verdict=f"{_sentence(named)}{_too(others)}; {_consequence(visible)}",
         figures=figures | {"shortcut": named.describe(), "visible": visible.describe() if visible else None},
         table=cross_table(named, question),
         advice="make the files of all classes alike, by their source or by saving them in one way, and train again",
@@ -70,14 +70,15 @@ def _without_shortcut(tells: Sequence[Tell], figures: Mapping[str, Any]) -> Chec
     paths = [tell for tell in tells if tell.is_told and tell.cue.role == "path"]
     if files:
         best = max(files, key=lambda tell: tell.accuracy)
+        accuracy = with_interval(best.accuracy, best.interval)
         verdict = (
-            f"no fact about the files tells a label; the best, {best.cue.name} for {best.label}, "
-            f"has a balanced accuracy of {with_interval(best.accuracy, best.interval)}, and 0.5 is chance"
+            f"no fact about the files tells a label; the best is {best.cue.name} for {best.label} "
+            f"(balanced accuracy {accuracy}, 0.5 is chance)"
         )
     else:
         verdict = "all files are alike in format, size, quality and border, so none of these tells a label"
     if paths:
-        verdict += f". {_sentence(paths[0])}; no network sees it, but images of one session are alike"
+        verdict += f"; {_sentence(paths[0])}: no network sees it, but images of one session are alike"
     rows = [
         (tell.cue.name, tell.label, with_interval(tell.accuracy, tell.interval), "yes" if tell.is_told else "no")
         for tell in tells
@@ -95,10 +96,8 @@ def _without_shortcut(tells: Sequence[Tell], figures: Mapping[str, Any]) -> Chec
 
 def _sentence(tell: Tell) -> str:
     """Return what a cue tells, and how well."""
-    return (
-        f"{tell.cue.name} alone tells {tell.label} from {tell.others} with balanced accuracy "
-        f"{with_interval(tell.accuracy, tell.interval)}, 0.5 is chance"
-    )
+    accuracy = with_interval(tell.accuracy, tell.interval)
+    return f"{tell.cue.name} alone tells {tell.label} from {tell.others} (balanced accuracy {accuracy}, 0.5 is chance)"
 
 
 def _too(others: Sequence[str]) -> str:
@@ -108,9 +107,10 @@ def _too(others: Sequence[str]) -> str:
 def _consequence(visible: Visible | None) -> str:
     """Return whether a head could use the shortcut."""
     if visible is None:
-        return "A head may learn this instead of what the pictures show; no class has both, so that cannot be measured"
-    accuracy = f"within {visible.within}, with balanced accuracy {with_interval(visible.accuracy, visible.interval)}"
+        return "a head may learn this instead of what the pictures show; no class has both, so that cannot be measured"
+    accuracy = f"(balanced accuracy {with_interval(visible.accuracy, visible.interval)})"
     if visible.is_hidden:
-        return f"The features hardly show it: a head finds it {accuracy}"
-    doubt = "show it, so a head can use it" if visible.is_seen else "may show it"
-    return f"The features {doubt}: a head finds it {accuracy}"
+        return f"these features hardly show it: within {visible.within} a head does not find it {accuracy}"
+    if visible.is_seen:
+        return f"the features show it, so a head can use it: within {visible.within} one finds it {accuracy}"
+    return f"the features may show it: within {visible.within} a head finds it in part {accuracy}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -73,7 +74,7 @@ def facts_of(raw: bytes, image: Image.Image) -> ImageFacts:
     kind = "JPEG" if header.format == "MPO" else str(header.format)  # an MPO is a JPEG with more JPEGs behind it
     light = _brightness(image)
     border = np.concatenate([light[0], light[-1], light[1:-1, 0], light[1:-1, -1]])
-    low, high = np.percentile(light, (1, 99))
+    low, high = _levels(light, (0.01, 0.99))
     return ImageFacts(
         format=kind,
         mode=header.mode,
@@ -84,8 +85,8 @@ def facts_of(raw: bytes, image: Image.Image) -> ImageFacts:
         camera=_camera(header),
         grey=_is_grey(image),
         mean=_rounded(light.mean()),
-        low=_rounded(low),
-        high=_rounded(high),
+        low=low,
+        high=high,
         sharpness=_rounded(np.log1p(_laplacian(light).var())),
         white_border=_rounded(np.mean(border >= WHITE)),
         black_border=_rounded(np.mean(border <= BLACK)),
@@ -97,25 +98,32 @@ def _rounded(value: float | np.floating) -> float:
     return round(float(value), 4)
 
 
-def _brightness(image: Image.Image) -> NDArray[np.float32]:
+def _brightness(image: Image.Image) -> NDArray[np.uint8]:
     """Return the brightness of the image, made smaller than `MAX_SIDE` if it is larger."""
     light, scale = image.convert("L"), MAX_SIDE / max(image.size)
     if scale < 1:
         size = max(round(image.width * scale), 1), max(round(image.height * scale), 1)
         light = light.resize(size, Image.Resampling.BOX)
-    return np.asarray(light, np.float32)
+    return np.asarray(light)
 
 
-def _laplacian(light: NDArray[np.float32]) -> NDArray[np.float32]:
+def _levels(light: NDArray[np.uint8], shares: Sequence[float]) -> list[float]:
+    """Return for each share the level that so many of the pixels do not exceed."""
+    below = np.bincount(light.ravel(), minlength=256).cumsum() / light.size
+    return [float(level) for level in np.searchsorted(below, shares)]
+
+
+def _laplacian(light: NDArray[np.uint8]) -> NDArray[np.int16]:
     """Return each pixel's difference to its four neighbours; beyond the edge lies the pixel at the edge."""
-    wide = np.pad(light, 1, mode="edge")
-    return wide[:-2, 1:-1] + wide[2:, 1:-1] + wide[1:-1, :-2] + wide[1:-1, 2:] - 4 * light
+    wide = np.pad(light.astype(np.int16), 1, mode="edge")
+    return wide[:-2, 1:-1] + wide[2:, 1:-1] + wide[1:-1, :-2] + wide[1:-1, 2:] - 4 * wide[1:-1, 1:-1]
 
 
 def _is_grey(image: Image.Image) -> bool:
     """Whether 99 of 100 pixels, taken from all over the image, have no colour."""
-    pixels = np.asarray(image.resize((64, 64), Image.Resampling.NEAREST), np.int16)
-    return bool(np.mean(np.ptp(pixels, axis=-1) <= GREY_SPREAD) >= 0.99)
+    red, green, blue = (np.asarray(band) for band in image.resize((64, 64), Image.Resampling.NEAREST).split())
+    spread = np.maximum(np.maximum(red, green), blue) - np.minimum(np.minimum(red, green), blue)
+    return bool(np.mean(spread <= GREY_SPREAD) >= 0.99)
 
 
 def _quality(header: Image.Image) -> int | None:

@@ -139,27 +139,31 @@ def learning_chart(key: str, learning: LearningCurve) -> Chart:
         first, last = first / 2, last * 2
     across = Axis(first, last, LEFT + _INSET, RIGHT - _INSET, is_log=True)
     up = Axis(low, 1.0, BOTTOM, TOP)
-    ticks = _apart(sorted({size for one in lines for size in one.sizes} | {last}), across)
+    ticks = _apart(sorted({size for one in lines for size in one.sizes}), across)
     parts = frame(across, up, ("training images per class", "accuracy"), ticks)
     for place, one in enumerate(lines):
         kind = _STYLES[place % len(_STYLES)]
         shift = 4.0 * place  # so that intervals at one size can be seen
-        law = zip(one.law_sizes, one.law, strict=True)
-        parts.append(line([(across.place(size), up.place(value)) for size, value in law], f"{kind} dashed"))
+        if one.law:
+            law = zip(one.law_sizes, one.law, strict=True)
+            parts.append(line([(across.place(size), up.place(value)) for size, value in law], f"{kind} dashed"))
         for size, value, (below, above) in zip(one.sizes, one.accuracies, one.intervals, strict=True):
             x = across.place(size) + shift
             parts += [whisker(x, (up.place(below), up.place(above)), kind), dot(x, up.place(value), kind)]
     points = [point for curve in learning.heads.values() for point in curve.points]
     header = ("head", "per class", "draws", "accuracy", "95 % interval", "sd of draws", "log loss", "fit s")
     table = Table(header, [point.cells() for point in points])
-    description = "The dashed line is the power law through the largest sizes, a little beyond them."
+    keys = [(_STYLES[place % len(_STYLES)], one.label) for place, one in enumerate(lines)]
+    description = "A dot with its interval for each size."
+    if any(one.law for one in lines):
+        keys.append(("axis dashed", "power law"))
+        description += " The dashed line is the power law through the largest sizes, a little beyond them."
     title = "Accuracy by the number of training images"
-    keys = tuple((_STYLES[place % len(_STYLES)], one.label) for place, one in enumerate(lines))
-    return Chart(title, drawing(key, title, description, parts), table, (*keys, ("axis dashed", "power law")))
+    return Chart(title, drawing(key, title, description, parts), table, tuple(keys))
 
 
 def _apart(ticks: Sequence[float], across: Axis) -> list[float]:
-    """Return those of `ticks` whose numbers have room next to each other; the last is always there."""
+    """Return those of `ticks` whose numbers have room next to each other; the last one always has."""
     kept: list[float] = []
     for value in reversed(ticks):
         if not kept or across.place(kept[-1]) - across.place(value) > 34:

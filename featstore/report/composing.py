@@ -110,7 +110,7 @@ def compose(
         promise=PROMISE if _threshold(best.run) is not None else None,
         wrong=tuple(paths[place] for place in galleries.wrong),
         unsure=tuple(paths[place] for place in galleries.unsure),
-        commands=_commands(best.run, command),
+        commands=_commands(best.run),
         notes=tuple(notes),
     )
     return content, thumbnails
@@ -191,12 +191,11 @@ def _on_unreadable(unreadable: Mapping[str, str]) -> list[str]:
     return [f"{count(len(unreadable), 'image')} without a thumbnail, such as {path}: {reason}"]
 
 
-def _commands(run: Run, command: str | None) -> tuple[tuple[str, str], ...]:
+def _commands(run: Run) -> tuple[tuple[str, str], ...]:
     """Return what to type next; words in capitals stand for paths of the reader's."""
     folder, data = shlex.quote(str(run.folder)), shlex.quote(run.data)
     return (
         ("answer new photos", f"featstore predict {folder} PHOTOS"),
         ("measure it again", f"featstore evaluate {folder} {data}"),
         ("see where in a photo the evidence is", f"featstore explain {folder} PHOTOS"),
-        *([("make this page again", command)] if command else []),
     )

@@ -8,6 +8,8 @@ from base64 import b64encode
 from hashlib import sha256
 from typing import Any
 
+from markupsafe import Markup, escape
+
 _HIDDEN = {"Cc", "Cs", "Zl", "Zp"}  # control characters, halves of pairs, separators of lines
 _TURNING = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")  # marks of direction
 
@@ -37,6 +39,25 @@ def script_json(value: Any) -> str:
 def source_hash(text: str) -> str:
     """Return the source expression of the Content-Security-Policy that allows a style or a script with this text."""
     return f"'sha256-{b64encode(sha256(text.encode()).digest()).decode()}'"
+
+
+def prose(text: str) -> Markup:
+    """Return a sentence of a result as HTML: names and commands between backquotes are set apart from its words.
+
+    A name is isolated too, so that an Arabic one does not turn round what stands next to it.
+    """
+    words, *quoted = text.split("`")
+    if len(quoted) % 2:  # a backquote of a name: nothing says what is quoted
+        return escape(legible(text))
+    parts = [escape(legible(words))]
+    for name, following in zip(quoted[::2], quoted[1::2], strict=True):
+        parts.append(Markup("<code><bdi>{}</bdi></code>{}").format(legible(name), legible(following)))
+    return Markup("").join(parts)
+
+
+def capital(text: str) -> str:
+    """Return a title with a capital at its beginning."""
+    return text[:1].upper() + text[1:]
 
 
 def _escape(character: str) -> str:

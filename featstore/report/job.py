@@ -38,8 +38,8 @@ if TYPE_CHECKING:
     from featstore.system.progress import Progress
 
 DEFAULT_OUT = "report.html"
-# Their curves take seconds, and begin at four images of a class. Of any other head, the curve is that of `logistic`.
-_FAST: tuple[HeadName, ...] = ("logistic", "ridge", "lda", "linear")
+# Their curves take seconds, and no TensorFlow. Of any other head, the curve is that of `logistic`.
+_FAST: tuple[HeadName, ...] = ("logistic", "ridge", "lda")
 
 
 @pinned()

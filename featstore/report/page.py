@@ -6,7 +6,7 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from featstore.report.content import Content
-from featstore.report.escaping import legible, script_json, source_hash
+from featstore.report.escaping import capital, legible, prose, script_json, source_hash
 
 if TYPE_CHECKING:
     from featstore.report.thumbnails import Thumbnails
@@ -45,7 +45,7 @@ def render(content: Content, thumbnails: Thumbnails | None = None) -> str:
         lstrip_blocks=True,
         finalize=_legible,
     )
-    environment.filters["figure"] = figure
+    environment.filters.update(figure=figure, prose=prose, capital=capital)
     classes = classes_of(content)
     style, script = _read("page.css") + tile_styles(shown), _read("page.js")
     policy = (

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from featstore.sweeping.result import Sweep
 
 _FLATTERED: dict[UsedFor | None, str] = {
-    "training": "it was trained on them, so this says nothing of other images",
     "partly training": "it was trained on copies of some of them, which makes this too good by their share",
     "choosing": "they also chose the head, which makes this a little too good",
     "stopping": "they also decided when its training ended, which makes this a little too good",
@@ -48,9 +47,12 @@ def summarize_report(
         sentences.append(comparison.finding)
     if learning:
         [head] = learning.heads
-        sentences += [f"{text}; measured with the head {head}" for text in learning.findings()]
+        measured = f"; measured with the head {head}" if learning.gain(head) else ""
+        sentences += [text + measured for text in learning.findings()]
     if split and metrics:
         sentences += _on_looking(split, metrics)
+    if audit:
+        sentences += [f"{check.title}: {check.verdict}" for check in audit.of_weight("look")]
     sentences.append(
         f"the head is saved in {run.folder}; `featstore predict {shlex.quote(str(run.folder))} PHOTOS` uses it"
     )
@@ -62,16 +64,18 @@ def _on_trust(data: DataSummary, audit: Audit | None) -> Iterator[str]:
     if audit is None:
         yield "the data were not audited, so nothing is known of copies in several splits, nor of wrong labels"
         yield from data.leaks
+    elif alarms := audit.of_weight("alarm"):
+        yield f"do not believe the figures yet: {'; '.join(check.verdict for check in alarms)}"
     else:
-        yield audit.summary()
+        yield f"{len(audit.checks)} checks of the data found nothing that makes the figures wrong"
 
 
 def _on_head(run: Run, split: str | None, metrics: Metrics | None, *, is_best: bool) -> Iterator[str]:
     """Yield how good the head is, and what it is to be measured by."""
-    name = f"the {'best ' if is_best else ''}head, {title_of(run).removeprefix(f'{Path(run.data).stem}: ')},"
     if split is None or metrics is None:
-        yield f"how good {name.rstrip(',')} is cannot be told: no image was held out"
+        yield "nothing tells how good the head is: no image was held out"
         return
+    name = f"the {'best ' if is_best else ''}head, {title_of(run).removeprefix(f'{Path(run.data).stem}: ')},"
     low, middle, high = figures(
         *(100 * share for share in (metrics.accuracy_ci95[0], metrics.accuracy, metrics.accuracy_ci95[1])),
         decimals=1,

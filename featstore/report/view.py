@@ -227,7 +227,7 @@ class View:
         rows = [_hit_row(names.get(size, str(size)), hits[size], n) for size, n in sorted(sizes.items())]
         return Table(
             ("classes in the answer", "images", "right one among them", "95 % interval"),
-            [*rows, _hit_row("all", hits.total(), len(images))],
+            [*rows, *([_hit_row("all", hits.total(), len(images))] if len(rows) > 1 else [])],
         )
 
     @cached_property

@@ -99,7 +99,8 @@ def load_curve(run: Run) -> Curve:
         if any(map(math.isinf, chain(*columns))):
             raise ValueError("no training has an infinite loss")
         series = dict(zip(rows[0], map(list, columns), strict=True))
-        return Curve(rows[0][0], series.pop(rows[0][0]), series)
+        name = rows[0][0]
+        return Curve(name, series.pop(name), series, log_x=name != "epoch")  # C, penalties, numbers of neighbours
     except (OSError, ValueError, IndexError, csv.Error):
         return Curve("epoch", [], {})
 

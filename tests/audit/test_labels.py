@@ -14,8 +14,8 @@ from featstore.audit.confident_learning import (
     confident_classes,
     confident_joint,
     doubts,
-    estimated_errors,
     other_classes,
+    pruned,
 )
 from featstore.audit.findings import Check
 from featstore.audit.labels import SUSPECT, check_labels
@@ -170,7 +170,6 @@ def test_the_confident_joint_is_as_defined() -> None:
     y = np.array([0, 0, 0, 1, 1, 1])  # means: 0.7, and (0.8 + 0.25 + 0.85) / 3 = 0.633
     assert confident_classes(probabilities, y).tolist() == [0, 0, -1, 1, 0, 1]
     assert confident_joint(probabilities, y).tolist() == [[2, 0], [1, 2]]
-    assert estimated_errors(probabilities, y) == 1
     assert other_classes(probabilities, y).tolist() == [1, 1, 1, 0, 0, 0]
     assert np.allclose(doubts(probabilities, y)[[0, 4]], [np.log(1 / 9), np.log(3)])
 
@@ -181,12 +180,12 @@ def test_of_several_confident_classes_the_most_probable_one_counts() -> None:
     assert confident_classes(probabilities, y).tolist() == [1, 2, 0]
 
 
-def test_estimated_errors_are_of_all_images_and_not_only_of_the_confident() -> None:
-    """Of 4 images labelled b one is confidently a and one confidently b: half of the 4 are estimated to be wrong."""
-    probabilities = np.array([[0.9, 0.1]] * 4 + [[0.95, 0.05], [0.05, 0.95], [0.6, 0.4], [0.6, 0.4]])
+def test_pruning_takes_as_many_as_the_joint_says_of_all_images() -> None:
+    """Of 4 images labelled b one is confidently a and one confidently b: 2 of the 4 are taken, the most doubtful."""
+    probabilities = np.array([[0.9, 0.1]] * 4 + [[0.95, 0.05], [0.05, 0.95], [0.6, 0.4], [0.55, 0.45]])
     y = np.array([0] * 4 + [1] * 4)
     assert confident_joint(probabilities, y).tolist() == [[4, 0], [1, 1]]
-    assert estimated_errors(probabilities, y) == 2
+    assert np.flatnonzero(pruned(probabilities, y)).tolist() == [4, 6]
 
 
 def test_small_classes_are_not_flipped() -> None:

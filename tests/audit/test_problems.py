@@ -19,9 +19,9 @@ def with_one(side: int = 224, **facts: Any) -> Check:
 
 
 def kinds(check: Check) -> set[str]:
-    return {
-        finding.kind for finding in check.findings if finding.paths == ("data/cats/odd.jpg",) and finding.score >= 1
-    }
+    """The facts that are told of the odd one."""
+    (text,) = [f.text for f in check.findings if f.paths == ("data/cats/odd.jpg",) and f.score >= 1] or [""]
+    return {part.split(":")[0] for part in text.split("; ") if part}
 
 
 @pytest.mark.parametrize(
@@ -87,6 +87,16 @@ def test_the_worst_is_first() -> None:
     images = [Known("a", PHOTO._replace(width=w, height=w), f"a/{w}.jpg") for w in (60, 10, 30)]
     check = check_problems(subject_of([*photos("a", 100), *images]))
     assert [f.paths[0] for f in check.findings[:3]] == ["data/a/10.jpg", "data/a/30.jpg", "data/a/60.jpg"]
+
+
+def test_an_image_with_two_problems_is_listed_once() -> None:
+    """With both, under the name of the worse one; each is counted."""
+    check = with_one(width=195, height=33)
+    assert (check.findings[0].kind, check.findings[0].text) == (
+        "long",
+        "long: 195 x 33 px, 5.9 to 1; tiny: 195 x 33 px",
+    )
+    assert "1 tiny, 1 long of 100 images" in check.verdict
 
 
 def test_a_problem_of_one_class_is_told() -> None:

@@ -51,7 +51,7 @@ def test_a_planted_shortcut_is_named(cue: str, one: dict[str, Any], other: dict[
 def test_the_verdict_and_its_table_say_what_the_shortcut_is() -> None:
     """The class, the cue, how well it does, and how many images have which values."""
     check = check_shortcuts(subject_of(photos("cats", 40, quality=60) + photos("dogs", 50, 500, quality=95)))
-    assert check.verdict.startswith("JPEG quality alone tells cats from dogs with balanced accuracy 1.000 [")
+    assert check.verdict.startswith("JPEG quality alone tells cats from dogs (balanced accuracy 1.000 [")
     assert check.table is not None
     assert list(check.table.header) == ["JPEG quality", "cats", "dogs"]
     assert [list(row) for row in check.table.rows] == [["60", "40", "0"], ["95", "0", "50"]]
@@ -74,8 +74,8 @@ def test_a_shortcut_of_a_part_of_a_class_is_named() -> None:
 @pytest.mark.parametrize(
     ("both", "facts", "weight", "says"),
     [
-        (40, {"grey": True}, "alarm", "The features show it, so a head can use it: a head finds it within cats"),
-        (90, {"quality": 40}, "look", "The features hardly show it: a head finds it within cats"),
+        (40, {"grey": True}, "alarm", "the features show it, so a head can use it: within cats one finds it"),
+        (90, {"quality": 40}, "look", "these features hardly show it: within cats a head does not find it"),
         (0, {"grey": True}, "alarm", "no class has both, so that cannot be measured"),
     ],
 )

@@ -37,6 +37,8 @@ def test_the_site_builds(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     pages = list((tmp_path / "site").glob("*.html"))
     assert len(pages) > len(list((ROOT / "docs").glob("*.md")))
+    report = Path("example", "report.html")
+    assert (tmp_path / "site" / report).read_bytes() == (ROOT / "docs" / report).read_bytes()
     for page in pages:
         loaded = re.findall(r"<(?:script|link|img|iframe)[^>]*?(?:src|href)=[\"']?(\S+?)[\"'>\s]", page.read_text())
         assert loaded

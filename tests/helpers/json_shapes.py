@@ -24,7 +24,7 @@ FILE = Path(__file__).resolve().parents[1] / "cli" / "json_shapes.json"
 Shape = Any  # "number|null" for what is no list and no object, [shape of the items], {name: shape}
 # Objects whose names are data, such as splits, classes and heads: their values have one shape, under "*".
 _BY_DATA = {"metrics", "metrics_before", "metrics_after", "per_class", "never_found", "probabilities"}
-_BY_DATA |= {"classes", "formats", "unlabelled", "head", "network", "gains"}
+_BY_DATA |= {"classes", "formats", "unlabelled", "head", "network", "gains", "explanations"}
 _OPEN = {"parameters", "chosen", "versions", "default", "figures"}  # each head has its own
 # What several commands print has one entry in the file: "see metrics". What is there depends on the figures.
 _SHARED = {"metrics": "metrics", "metrics_before": "metrics", "metrics_after": "metrics", "per_class": "per_class"}
@@ -50,6 +50,7 @@ LIGHT: dict[str, tuple[str, ...]] = {
     "runs ls": ("runs", "ls"),
     "runs show": ("runs", "show", "runs/first"),
     "runs compare": ("runs", "compare", "runs/first", "runs/second"),
+    "report": ("report", "photos", *_PIXELS, "--head", "ridge", "--trials", "2", "--name", "third"),
     "cache ls": ("cache", "ls"),
     "cache explain": ("cache", "explain", "photos", *_PIXELS),
     "cache verify": ("cache", "verify"),

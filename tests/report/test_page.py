@@ -11,8 +11,10 @@ from importlib.resources import files
 from typing import Any
 
 import pytest
+from hatchling.builders.wheel import WheelBuilder
 
 from featstore.report.page import render
+from helpers.paths import ROOT
 from helpers.report_content import FIVE, HOSTILE, MANY, NON_LATIN, Made, bare_content, make_content
 
 
@@ -163,7 +165,10 @@ def test_what_was_found_comes_with_its_images_and_advice(page: Page) -> None:
     assert named.count("/data/cats/0000.jpg") + named.count("cats/0000.jpg") >= 1
 
 
-def test_templates_styles_and_script_are_in_the_package() -> None:
-    """The wheel has them as it has all that is below `featstore`."""
+def test_the_wheel_has_templates_styles_and_script() -> None:
+    builder = WheelBuilder(str(ROOT))
+    found = {file.distribution_path for file in builder.recurse_included_files()}
     folder = files("featstore.report") / "templates"
-    assert all((folder / name).is_file() for name in ("page.html", "page.css", "page.js", "sections/map.html"))
+    wanted = {"page.html", "page.css", "page.js", "macros.html", "cards.html", "sections/map.html"}
+    assert all((folder / name).is_file() for name in wanted)
+    assert {f"featstore/report/templates/{name}" for name in wanted} <= found

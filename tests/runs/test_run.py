@@ -394,6 +394,12 @@ def test_a_saved_curve_is_read_again(run: Run) -> None:
     assert found.series["val_loss"] == curve.series["val_loss"]
 
 
+def test_a_saved_curve_over_c_has_its_logarithmic_axis(run: Run) -> None:
+    curve = Curve("C", [0.1, 10.0], {"cv_log_loss": [0.5, 0.25]}, log_x=True)
+    save_run(run, [], curve)
+    assert load_curve(run) == curve
+
+
 @pytest.mark.parametrize(
     "content",
     [

@@ -75,7 +75,7 @@
     } else part("picture").remove();
     part("answer").append(label(data.answer[i]), ` ${data.probability[i]}`);
     part("truth").append(...truth(i));
-    part("path").append(make("bdi", data.path[i]));
+    part("path").append(...data.path[i].split("/").flatMap((text, k) => [k ? "/" : "", make("bdi", text)]));
     return element;
   }
 
@@ -341,7 +341,9 @@
       if (this.lasso.length) {
         this.lasso.push([event.offsetX, event.offsetY]);
         this.draw();
-      } else this.point(this.nearest(event.offsetX, event.offsetY, 14));
+      } else if (event.movementX || event.movementY) { // else the page moved below the mouse
+        this.point(this.nearest(event.offsetX, event.offsetY, 14));
+      }
     }
 
     press(event) {
