@@ -89,7 +89,8 @@ class SamePictures:
 
     @cached_property
     def _by_pair(self) -> Mapping[frozenset[str], Match]:
-        return {frozenset((match.first, match.second)): match for match in self.matches}
+        # reversed: of two matches of a pair the more alike one counts
+        return {frozenset((match.first, match.second)): match for match in reversed(self.matches)}
 
 
 def most_alike_first(matches: Iterable[Match]) -> tuple[Match, ...]:

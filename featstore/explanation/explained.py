@@ -22,7 +22,7 @@ _HOW: dict[Method, str] = {
     "cam": "class activation maps, exact: the mean of the cells, plus what does not depend on the image, is the score",
     "grad-cam": "Grad-CAM: each channel of the map times its mean gradient",
     "hires-cam": "HiResCAM: each cell of the map times its own gradient",
-    "cells": "by leaving out one cell of the map at a time: orange is more for the class than the rest of the image",
+    "cells": "by leaving out each cell with its neighbours: orange is more for the class than the rest of the image",
     "occlusion": "by blurring one patch of the image at a time, through the whole network",
 }
 

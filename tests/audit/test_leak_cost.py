@@ -10,7 +10,7 @@ from PIL import Image
 
 import featstore
 from featstore.audit.result import Audit
-from helpers.audits import audit_photos, copy_file
+from helpers.audits import audit_photos, copy_file, write_splits
 
 
 def noise(number: int) -> Image.Image:
@@ -53,6 +53,17 @@ def test_the_accuracy_with_and_without_them_stands_side_by_side(audit: Audit) ->
     table = audit["leaks"].table
     assert table is not None
     assert [row[1] for row in table.rows] == ["40", "30", "10", "40"]
+
+
+def test_a_leak_that_cannot_matter_is_no_alarm(tmp_path: Path) -> None:
+    """One test image of 120 can move the accuracy by less than a quarter of what its interval leaves open."""
+    photos = write_splits(tmp_path / "photos", 12, 2, 60)
+    copy_file(photos, "test/discs/014.png", "train/discs/copy.png")
+    found = audit_photos(photos)
+    assert found["leaks"].weight == "look"
+    assert found["leaks"].verdict.endswith("that can change it by 0.83 points at most")
+    assert found.is_believable
+    assert found.failing(["leaks"]) == [found["leaks"]]
 
 
 def test_the_difference_is_that_of_the_same_images(audit: Audit) -> None:

@@ -79,7 +79,7 @@ def test_the_rival_is_the_most_probable_other_class() -> None:
 @pytest.mark.parametrize("pool", ["avg", "max", "none"])
 def test_a_cell_that_is_left_out_is_really_gone(pool: Pool) -> None:
     """The same by hand: a map of which one cell is missing, or is the mean of the others."""
-    maps = draw_maps(n=2)
+    maps = draw_maps(n=2)  # too few cells for neighbours
     head = draw_head(pooled(maps, pool).shape[1], 3)
     contrast = Contrast.of(head.predict_proba(pooled(maps, pool)))
 
@@ -104,3 +104,22 @@ def test_what_is_left_out_of_an_average_ranks_as_the_exact_map() -> None:
     exact = class_activation(head, [maps], ["avg"], contrast).cells
     left_out = cells_left_out(head.predict_proba, maps, "avg", contrast).cells
     np.testing.assert_allclose(left_out * 14, exact - exact.mean(axis=(1, 2), keepdims=True), atol=1e-4)
+
+
+def test_of_large_maps_the_neighbours_are_left_out_too() -> None:
+    """One cell of many moves hardly any tree; the cells that are near are a seventh of a side away at most."""
+    maps = draw_maps(n=2, height=7, width=15)
+    head = draw_head(6, 2)
+    contrast = Contrast.of(head.predict_proba(pooled(maps, "avg")))
+    heat = cells_left_out(head.predict_proba, maps, "avg", contrast)
+    gone = np.zeros((7, 15), bool)
+    gone[2:5, 6:11] = True
+    others = head.predict_proba(maps[:, ~gone].mean(axis=1))
+    np.testing.assert_allclose(heat.cells[:, 3, 8], heat.score - contrast.log_odds(others), atol=1e-5)
+
+
+def test_a_map_of_one_cell_has_no_rest_to_compare_it_with() -> None:
+    maps = draw_maps(n=2, height=1, width=1)
+    head = draw_head(6, 2)
+    contrast = Contrast.of(head.predict_proba(pooled(maps, "avg")))
+    assert cells_left_out(head.predict_proba, maps, "avg", contrast).cells.tolist() == [[[0]], [[0]]]
