@@ -57,7 +57,7 @@ def train_on(folder: Path, weights: str | None = None) -> Run:
 def cued(tmp_path_factory: pytest.TempPathFactory) -> Cued:
     folder = tmp_path_factory.mktemp("cued")
     images, boxes = [], []
-    for split, numbers in (("train", range(60)), ("val", range(60, 80)), ("test", range(80, 100))):
+    for split, numbers in (("train", range(40)), ("val", range(60, 68)), ("test", range(80, 96))):
         for kind in ("bars", "rings"):
             (folder / "data" / split / kind).mkdir(parents=True)
             for number in numbers:
