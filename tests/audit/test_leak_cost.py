@@ -66,6 +66,15 @@ def test_a_leak_that_cannot_matter_is_no_alarm(tmp_path: Path) -> None:
     assert found.failing(["leaks"]) == [found["leaks"]]
 
 
+def test_where_only_val_leaks_the_accuracy_is_that_on_val(tmp_path: Path) -> None:
+    """What is measured on test is right then."""
+    photos = write_splits(tmp_path / "photos", 8, 4, 4)
+    copy_file(photos, "val/discs/009.png", "train/discs/copy.png")
+    check = audit_photos(photos)["leaks"]
+    assert (check.figures["cost"]["split"], check.figures["cost"]["all"]["n"]) == ("val", 8)
+    assert "accuracy on val is" in check.verdict
+
+
 def test_the_difference_is_that_of_the_same_images(audit: Audit) -> None:
     """A head with and a head without the copies answer the same test images, so the difference is paired."""
     cost = audit["leaks"].figures["cost"]
