@@ -30,7 +30,7 @@ def project(X: NDArray[np.float32], seed: int = 0) -> NDArray[np.float64]:
     from sklearn.manifold import TSNE
     from threadpoolctl import threadpool_limits
 
-    # in float64 and of size 1: t-SNE ends the process on what is not a number, and small squares are 0 in float32
+    # in float64 and of size 1: t-SNE crashes on what is not a number, and small squares are 0 in float32
     centred = X.astype(np.float64) - X.mean(axis=0, dtype=np.float64)
     size = np.abs(centred).max()
     with threadpool_limits(1):

@@ -48,7 +48,7 @@ def test_images_that_are_all_the_same_are_in_the_middle(value: float) -> None:
 
 @pytest.mark.parametrize("size", [1e-30, 1e-4, 1e30])
 def test_features_of_any_size_have_a_map(size: float) -> None:
-    """t-SNE ends the process on what is not a number, such as the square of a small one in float32."""
+    """t-SNE crashes on what is not a number, such as the square of a small one in float32."""
     places = project(TWO_KINDS * np.float32(size))
     assert np.isfinite(places).all()
     assert np.ptp(places, axis=0).max() == pytest.approx(1)
