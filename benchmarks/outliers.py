@@ -30,6 +30,10 @@ class _Images:
     progress: None = None
 
     @property
+    def y(self) -> NDArray[np.intp]:
+        return np.zeros(len(self.X), np.intp)
+
+    @property
     def units(self) -> tuple[str, ...]:
         return tuple(map(str, range(len(self.X))))
 

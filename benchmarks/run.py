@@ -13,9 +13,11 @@ scores      how often the intervals of scores hold the truth, and those of a boo
 sweep       a search over 100 heads on 1,200 vectors of 1,024 numbers, and the share of it that is arithmetic
 labels      the list of suspect labels where some were flipped, beside cleanlab's on the same probabilities
 outliers    the list of outliers with images of other kinds planted
+copies      planted copies of test images in training, by kind, and what clean data sets alarm of
 canary      extractions that add rows to a key, with the comparison of the canary and without
 shortcuts   planted shortcuts that must be named, and clean data sets that must raise no alarm
 report      `report` on 1,200 photos, from the cache: seconds, and the size of the page
+explain     whether heat maps of cats and dogs show what the answers rest on, for every method
 scale       what is done with a key of 10,000 to 1,000,000 rows, and random batches against numpy.memmap
 """
 
@@ -31,6 +33,8 @@ from pathlib import Path
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # as featstore has it: what is compared must not differ in this
 
 from canary import measure_canary
+from copies import measure_copies
+from explain import measure_explain
 from extraction import measure_extraction
 from finetuning import measure_finetuning
 from grid import measure_grid
@@ -65,7 +69,9 @@ BENCHMARKS: dict[str, Callable[[Path, Path], None]] = {
     "labels": measure_labels,
     "outliers": measure_outliers,
     "report": measure_report,
+    "copies": measure_copies,
     "canary": measure_canary,
+    "explain": measure_explain,
 }
 
 

@@ -92,7 +92,7 @@ def _named(folder: Path, scratch: Path) -> tuple[str | None, float]:
     sketches = {picture.digest: make_sketch(Path(picture.path).read_bytes()) for picture in pictures}
     check = check_shortcuts(Subject(prepared=prepared, sketches=sketches, copies=SamePictures((), 1.0)))
     shortcut = check.figures["shortcut"]
-    of_files = [cue["balanced_accuracy"] for cue in check.figures["cues"] if cue["role"] == "file"]
+    of_files = [cue["balanced_accuracy"] for cue in check.figures["cues"] if cue["role"] in ("file", "shape")]
     return (shortcut["cue"] if shortcut else None), max(of_files, default=0.5)
 
 

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 Columns = dict[str, "NDArray[np.float64]"]
 
-# file: a network sees the effect in the pixels, and it says nothing about what is shown. content: it may be what is
-# shown, such as snow. path: no network sees it.
-Role = Literal["file", "content", "path"]
+# file: a network sees the effect in the pixels, and it says nothing about what is shown. shape: likewise, but where
+# objects were cut out it is that of the objects. content: it is what is shown, such as snow. path: no network sees it.
+Role = Literal["file", "shape", "content", "path"]
 
 _RARE = 0.01  # a value in fewer images than this tells nothing about a class
 _MOST_VALUES = 24  # of one cue: the most frequent ones
@@ -62,7 +62,7 @@ def cues_of(pictures: Sequence[Picture], facts: Sequence[ImageFacts], source: st
         Cue(
             "size in pixels", "file", {side: _numbers(getattr(f, side) for f in facts) for side in ("width", "height")}
         ),
-        Cue("width by height", "file", {"width by height": _numbers(f.width / f.height for f in facts)}),
+        Cue("width by height", "shape", {"width by height": _numbers(f.width / f.height for f in facts)}),
         Cue("JPEG quality", "file", _qualities(facts)),
         Cue("border", "file", _borders(facts)),
         Cue("brightness", "content", _look(facts)),

@@ -19,6 +19,7 @@ from featstore.system.figures import figure
 from featstore.system.text import count, listed
 
 SUSPECT, UNCLEAR = "suspect label", "unclear label"
+_MOST_LISTED = 3  # images for each label that can be wrong: a longer list would be of images that are hard to tell
 
 
 class _Judged(NamedTuple):
@@ -35,31 +36,32 @@ def check_labels(subject: Subject) -> Check:
 
     The images are ranked by the log odds of the most probable other class against their label, from heads that saw
     neither them nor their copies. As many as are estimated to be wrong are suspect. What confident learning would list
-    beyond them is unclear: most of that are images that are hard to tell.
+    beyond them is unclear: most of these are images that are hard to tell.
     """
     if not subject.labelled:
-        return _nothing("Nothing can be said of the labels: no image has one.")
+        return _nothing("nothing can be said of them: no image has a label")
     names, classes = np.asarray(subject.units), subject.manifest.classes
     on_step = subject.progress.steps("judging labels", "fits") if subject.progress else None
     found = out_of_fold(subject.X, subject.y, len(classes), subject.units, subject.seed, on_step)
     if found is None:
-        return _nothing("Nothing can be said of the labels: it takes two classes of two different images each.")
+        return _nothing("nothing can be said of them: it takes two classes of two different images each")
     held_out = np.flatnonzero(found.held_out)
     judged = _Judged(held_out, found.probabilities[held_out], subject.y[held_out], Units(names[held_out]))
     figures = _accuracy(judged)
     if not figures["above_chance"]:
         accuracy, commonest = (figure(figures[name]) for name in ("accuracy", "commonest_share"))
         return _nothing(
-            f"Nothing can be said of the labels: held out, images get their label in {accuracy} of all cases, which "
-            f"may be chance, as the commonest class has {commonest}.",
+            f"nothing can be said of them: held out, images get their label in {accuracy} of all cases, which may be "
+            f"chance, as the commonest class has {commonest}",
             figures,
         )
     steps = subject.progress.steps("flipping labels", "rounds") if subject.progress else None
     share = wrong_share(subject.X, subject.y, subject.units, found, subject.seed, steps)
     if share is None:
-        return _nothing("Nothing can be said of the labels: it takes two classes of ten images each.", figures)
+        return _nothing("nothing can be said of them: it takes two classes of ten images each", figures)
     suspects = round(share.share * len(held_out))
-    length = max(suspects, int(pruned(judged.probabilities, judged.y).sum()))
+    possible = round(_MOST_LISTED * share.bound * len(held_out))
+    length = max(suspects, min(possible, int(pruned(judged.probabilities, judged.y).sum())))
     findings = tuple(_findings(subject, judged, suspects, length))
     figures |= {
         "C": found.C,
@@ -122,15 +124,16 @@ def _accuracy(judged: _Judged) -> dict[str, Any]:
 
 def _verdict(share: WrongShare, figures: dict[str, Any], left_out: Sequence[str]) -> str:
     suspects, unclear = figures["suspects"], figures["unclear"]
-    bound = f"at most {_percent(share.bound)}, if they are wrong at random"
-    less_clear = f"; {unclear:,} more {'is' if unclear == 1 else 'are'} less clear" if unclear else ""
+    bound = f"at most {_percent(share.bound)}, if labels are wrong at random"
+    more, verb = "more " if suspects else "", "is" if unclear == 1 else "are"
+    less_clear = f"; {unclear:,} {more}{verb} less clear" if unclear else ""
     text = (
-        f"About {_percent(share.share)} of the labels may be wrong ({bound}): look at {count(suspects, 'image')}"
+        f"about {_percent(share.share)} of the labels may be wrong ({bound}): look at {count(suspects, 'image')}"
         if suspects
-        else f"No label is suspect: {bound}"
+        else f"no label is suspect ({bound})"
     )
     few = f"; {count(figures['not_judged'], 'image')} of {listed(left_out)} could not be judged" if left_out else ""
-    return f"{text}{less_clear}{few}."
+    return f"{text}{less_clear}{few}"
 
 
 def _left_out(subject: Subject, found: OutOfFold) -> list[str]:

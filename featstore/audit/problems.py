@@ -1,4 +1,4 @@
-"""Image problems: files that are too small, dark, bright, flat or long to show what their label says.
+"""Image problems: files that are too small, dark, bright, even or long to show what their label says.
 
 Facts have fixed limits, and are counted. Sharpness and darkness have none: a smooth sky is not blurred, and a flower on
 black is not dark. So of these the last dozen is listed, to be looked at.
@@ -26,7 +26,7 @@ DARK = 30  # mean brightness, where nothing is well lit: a flower on black is fi
 LIT = 100  # brightness of the brightest pixels of a dark image, at most
 _SOME = 50  # images, of which a tenth can be ranked
 _USUAL = 0.2  # share of all images from which a problem is how the set is, such as digits of 28 px
-_CONCENTRATED = 5  # images of one class, and twice its share, from which a problem is said to be of the class
+_CONCENTRATED, _TIMES = 5, 1.5  # images of one class, and times its share, from which a problem is of the class
 _SIGMAS = 3.0  # by which their number exceeds that of chance
 
 
@@ -81,7 +81,7 @@ def check_problems(subject: Subject) -> Check:
         findings=(*findings, *ranked),
         figures={
             "images": len(seen),
-            **{kind.replace(" ", "_"): len(images) for kind, images in found.items()},
+            **{kind.replace("-", "_"): len(images) for kind, images in found.items()},
             "usual": usual,
         },
     )
@@ -113,7 +113,7 @@ def _concentrated(images: Sequence[_Seen], seen: Sequence[_Seen]) -> str:
     for label, number in Counter(image.picture.label for image in images).most_common():
         share = of_class[label] / len(seen)
         expected = share * len(images)
-        if label is None or number < _CONCENTRATED or number < 2 * expected:
+        if label is None or number < _CONCENTRATED or number < _TIMES * expected:
             continue
         if number - expected > _SIGMAS * math.sqrt(expected * (1 - share)):
             return f" ({number:,} of them {label})"
@@ -126,11 +126,13 @@ def _facts(input_side: int) -> tuple[_Fact, ...]:
     return (
         _Fact("tiny", lambda f: _beyond(least, min(f.width, f.height)), lambda f: f"{f.width} x {f.height} px"),
         _Fact(
-            "long",
+            "odd-shaped",
             lambda f: _beyond(1 / LONG, 1 / _aspect(f)),
             lambda f: f"{f.width} x {f.height} px, {_aspect(f):.1f} to 1",
         ),
-        _Fact("flat", lambda f: _beyond(FLAT, f.high - f.low), lambda f: f"{f.high - f.low:.0f} of 255 levels"),
+        _Fact(
+            "near-constant", lambda f: _beyond(FLAT, f.high - f.low), lambda f: f"{f.high - f.low:.0f} of 255 levels"
+        ),
         _Fact("dark", lambda f: _without_light(f.mean, f.high), _brightness),
         _Fact("bright", lambda f: _without_light(255 - f.mean, 255 - f.low), _brightness),
     )

@@ -18,6 +18,7 @@ from featstore.system.figures import with_interval
 from featstore.system.text import Table
 
 TITLE = "Shortcuts"
+_SEEN = ("file", "shape")  # roles of cues that a network may see
 _ALIKE = 0.02  # of balanced accuracy: the plainer cue of two is named
 _BY_SESSION = (
     "if folders or names stand for sessions, keep each session in one split, with "
@@ -43,7 +44,7 @@ def check_shortcuts(subject: Subject) -> Check:
     cues = cues_of(pictures, facts, subject.manifest.source)
     tells = [tell_of(cue, questions, subject.seed) for cue in cues]
     figures = {"images": len(pictures), "shortcut": None, "visible": None, "cues": [tell.describe() for tell in tells]}
-    seen = [tell for tell in tells if tell.is_told and tell.cue.role == "file"]
+    seen = [tell for tell in tells if tell.is_told and tell.cue.role in _SEEN]
     if not seen:
         return _without_shortcut(tells, figures)
     top = max(tell.accuracy for tell in seen)
@@ -56,7 +57,7 @@ def check_shortcuts(subject: Subject) -> Check:
     return Check(
         name="shortcuts",
         title=TITLE,
-        weight="look" if visible and visible.is_hidden else "alarm",
+        weight="look" if named.cue.role == "shape" or (visible and visible.is_hidden) else "alarm",
         verdict=f"{_sentence(named)}{_too(others)}; {_consequence(visible)}",
         figures=figures | {"shortcut": named.describe(), "visible": visible.describe() if visible else None},
         table=cross_table(named, question),
@@ -66,7 +67,7 @@ def check_shortcuts(subject: Subject) -> Check:
 
 def _without_shortcut(tells: Sequence[Tell], figures: Mapping[str, Any]) -> Check:
     """Return the check where no network can see what tells a label."""
-    files = [tell for tell in tells if tell.cue.role == "file"]
+    files = [tell for tell in tells if tell.cue.role in _SEEN]
     paths = [tell for tell in tells if tell.is_told and tell.cue.role == "path"]
     if files:
         best = max(files, key=lambda tell: tell.accuracy)

@@ -24,7 +24,7 @@ ROUNDS = 3
 _FEWEST = 300  # flips in all: few images are flipped more often
 _MOST_ROUNDS = 10
 _PARTS = np.arange(1, 10) / 10  # of the flipped labels, that a threshold finds
-_ERROR = 0.1  # of an interval, so 0.05 of its end that counts
+_ERROR = 0.02  # of an interval, half of it at the end that counts: 0.05 for five thresholds that differ
 _SMALL = 10  # a class of fewer images is left as it is
 
 

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from featstore.comparison.grid import GridCell, Measurement, command_line, make_grid
 from featstore.comparison.naming import NamedCells, name_cells, row_name, shared_settings
 from featstore.comparison.result import Comparison, ComparisonRow, FailedCell
+from featstore.copies.leaks import summarize_with_copies
 from featstore.datasets.manifest import Manifest
 from featstore.datasets.sources import Source, as_manifest
 from featstore.datasets.splits import pool_for_folds
-from featstore.datasets.summary import summarize
 from featstore.errors import DataError, FeatstoreError, UsageError, param
 from featstore.extraction.assumptions import tell_assumptions
 from featstore.extraction.cache import Cache, CacheLike
@@ -98,7 +98,9 @@ def measure_grid(
     named = name_cells(grid, prepared.plans)
     divisions, split = _divide(prepared, measurement, progress)
     # Folds are made of all images and keep copies together, so what the given splits share leaks nothing.
-    summary = summarize(pool_for_folds(prepared.given) if measurement.folds else prepared.manifest)
+    folds = measurement.folds is not None
+    pool = pool_for_folds(prepared.given) if folds else prepared.manifest
+    summary = summarize_with_copies(pool, prepared.plans, prepared.cache, progress, in_folds=folds)
     summary.tell(progress)
     source = manifest.source
     cache_folder = str(Cache.at(cache).folder) if cache else None

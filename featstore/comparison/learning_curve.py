@@ -11,10 +11,10 @@ from featstore.comparison.grid import Measurement, make_grid
 from featstore.comparison.job import describe_split, keep_apart, split_to_measure
 from featstore.comparison.learning_points import CurvePoint, HeadCurve
 from featstore.comparison.learning_result import LearningCurve
+from featstore.copies.leaks import summarize_with_copies
 from featstore.datasets.manifest import Manifest
 from featstore.datasets.sources import Source, as_manifest
 from featstore.datasets.subsets import nested_subsets
-from featstore.datasets.summary import summarize
 from featstore.errors import DataError, UsageError, param
 from featstore.extraction.assumptions import tell_assumptions
 from featstore.extraction.cache import CacheLike
@@ -74,7 +74,7 @@ def measure_learning_curve(
     prepared = prepare(
         manifest, unique, how.val_fraction, how.test_fraction, cache, progress, val_as_test=how.val_as_test
     )
-    summary = summarize(prepared.manifest)
+    summary = summarize_with_copies(prepared.manifest, prepared.plans, prepared.cache, progress)
     summary.tell(progress)
     split = split_to_measure(prepared.manifest)
     by_size = list(_training_sets(prepared, draws))

@@ -6,12 +6,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from featstore.copies.changes import name_changes
-from featstore.copies.groups import Match, SamePictures, most_alike_first
+from featstore.copies.groups import THRESHOLD, Match, SamePictures, most_alike_first
+from featstore.copies.memory import CopyMemory
 from featstore.copies.sketch import Sketch
 from featstore.copies.sketching import sketch_all
 from featstore.copies.unions import Unions
 from featstore.datasets.manifest import Manifest, Picture
-from featstore.extraction.cache import Cache
+from featstore.extraction.cache import SKETCHES, Cache
 from featstore.extraction.plan import Plan
 
 if TYPE_CHECKING:
@@ -22,29 +23,65 @@ if TYPE_CHECKING:
 
 
 def find_copies(
-    manifest: Manifest, plans: Sequence[Plan], cache: Cache, progress: Progress | None = None
+    manifest: Manifest,
+    plans: Sequence[Plan],
+    cache: Cache,
+    progress: Progress | None = None,
+    threshold: float = THRESHOLD,
 ) -> tuple[Mapping[str, Sketch], SamePictures]:
     """Return the sketch of each image of `manifest` by digest, and which of them are the same picture.
 
     plans: their features, which are in `cache`; the first one is used. A file that was changed or removed since its
-    features were made has no sketch, and no copies but those byte for byte.
+    features were made has no sketch, and no copies but those byte for byte. What is found is remembered in `cache`.
+    threshold: score from which two images are the same picture; `prove_rule` says whether another one suits them.
     """
-    from featstore.copies.near import THRESHOLD, find_near
-
     sketches = sketch_all(manifest.pictures, cache, progress)
+    known = known_copies(manifest, plans, cache, threshold)
+    if known is None:
+        matches = most_alike_first(_matches(manifest, sketches, plans, cache, progress, threshold))
+        known = SamePictures(matches, threshold)
+        digests = {picture.digest for picture in manifest.pictures}
+        if sketches.keys() == digests:
+            _memory(cache).keep(digests, plans[0].spec.key, threshold, matches)
+    return sketches, known
+
+
+def known_copies(
+    manifest: Manifest, plans: Sequence[Plan], cache: Cache, threshold: float = THRESHOLD
+) -> SamePictures | None:
+    """Return what `find_copies` has found before among the same images by the same features; else None."""
+    digests = {picture.digest for picture in manifest.pictures}
+    matches = _memory(cache).get(digests, plans[0].spec.key, threshold)
+    return None if matches is None else SamePictures(matches, threshold)
+
+
+def _memory(cache: Cache) -> CopyMemory:
+    return CopyMemory(cache.folder / SKETCHES)
+
+
+def _matches(
+    manifest: Manifest,
+    sketches: Mapping[str, Sketch],
+    plans: Sequence[Plan],
+    cache: Cache,
+    progress: Progress | None,
+    threshold: float,
+) -> list[Match]:
+    from featstore.copies.near import find_near
+
     digests = sorted(sketches)  # so that the same images have the same copies, in whatever order they come
     same = list(_same_pixels(sketches))
     joined, place = Unions(len(digests)), {digest: number for number, digest in enumerate(digests)}
     for match in same:
         joined.join(place[match.first], place[match.second])
     picture_of = {picture.digest: picture for picture in manifest.pictures}
-    X = _features([picture_of[digest] for digest in digests], plans, cache)
+    X = plain_features([picture_of[digest] for digest in digests], plans, cache)
     on_step = progress.steps("comparing pictures", "pairs") if progress else None
-    for near in find_near([sketches[digest] for digest in digests], X, joined, on_step):
+    for near in find_near([sketches[digest] for digest in digests], X, joined, threshold, on_step):
         first, second = digests[near.first], digests[near.second]
         changes = name_changes(near, sketches[first].facts, sketches[second].facts)
         same.append(Match(first, second, "near", near.score, changes))
-    return sketches, SamePictures(most_alike_first(same), THRESHOLD)
+    return same
 
 
 def _same_pixels(sketches: Mapping[str, Sketch]) -> Iterator[Match]:
@@ -56,7 +93,7 @@ def _same_pixels(sketches: Mapping[str, Sketch]) -> Iterator[Match]:
             yield Match(first[pixels], digest, "pixels", 1.0)
 
 
-def _features(pictures: Sequence[Picture], plans: Sequence[Plan], cache: Cache) -> NDArray[np.float32]:
+def plain_features(pictures: Sequence[Picture], plans: Sequence[Plan], cache: Cache) -> NDArray[np.float32]:
     """Return the features (n, width) of the plain view; maps are averaged over their positions, a block at a time."""
     import numpy as np
 

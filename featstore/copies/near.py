@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from featstore.copies.coarse import LEAST, best_coarse
 from featstore.copies.fine import best_fine
+from featstore.copies.groups import THRESHOLD
 from featstore.copies.hashes import alike_hashes
 from featstore.copies.neighbours import nearest_by_features
 from featstore.copies.outline import within_margins
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from featstore.copies.sketch import Sketch
     from featstore.system.progress import OnStep
 
-THRESHOLD = 0.85  # chosen on cats_dogs and flowers5 of the benchmarks: no copy of 2,600 below, no other picture above
 _AT_ONCE = 256  # pairs whose pixels are compared before groups are joined
 
 
@@ -79,6 +79,7 @@ def find_near(
     sketches: Sequence[Sketch],
     X: NDArray[np.float32],
     joined: Unions | None = None,
+    threshold: float = THRESHOLD,
     on_step: OnStep | None = None,
 ) -> list[Near]:
     """Return the pairs of images that are nearly the same.
@@ -93,9 +94,9 @@ def find_near(
     versions = Versions.of(sketches)
     pairs = Pairs.joined([nearest_by_features(X), alike_hashes(versions.greys, versions.owner)]).unique()
     found: dict[tuple[int, int], Near] = {}
-    for some in _most_promising_first(versions, pairs, joined, on_step):
+    for some in not_ruled_out(versions, pairs, joined, on_step):
         for near in score(versions, some):
-            if near.score >= THRESHOLD:
+            if near.score >= threshold:
                 joined.join(near.first, near.second)
                 pair = near.first, near.second
                 other = found.get(pair, near)
@@ -110,13 +111,17 @@ def score(versions: Versions, pairs: Pairs) -> list[Near]:
     scores, scales = np.empty(len(pairs), np.float32), np.empty(len(pairs), np.float32)
     scores[tiny], scales[tiny] = best_tiny(versions.greys, versions.sizes, pairs.some(tiny))
     scores[~tiny], scales[~tiny] = best_fine(versions.greys, pairs.some(~tiny))
-    first, second, n = versions.owner[pairs.first], versions.owner[pairs.second], len(versions.sizes)
-    columns = first, second, scores.clip(0, 1), scales, pairs.turn, (pairs.first >= n) != (pairs.second >= n)
+    n = len(versions.sizes)
+    owners = Pairs(versions.owner[pairs.first], versions.owner[pairs.second], pairs.turn)
+    scales = np.where(owners.first < owners.second, scales, 1 / scales)
+    owners = owners.in_order()  # a version without margins comes after all whole images
+    framed = (pairs.first >= n) != (pairs.second >= n)
+    columns = owners.first, owners.second, scores.clip(0, 1), scales, owners.turn, framed
     return [Near(*row) for row in zip(*(column.tolist() for column in columns), strict=True)]
 
 
-def _most_promising_first(versions: Versions, pairs: Pairs, joined: Unions, on_step: OnStep | None) -> Iterator[Pairs]:
-    """Yield the pairs that the coarse comparison does not rule out, some at a time, without those that are joined.
+def not_ruled_out(versions: Versions, pairs: Pairs, joined: Unions, on_step: OnStep | None = None) -> Iterator[Pairs]:
+    """Yield the pairs that the coarse comparison leaves, the most alike first, without those that are joined.
 
     Pairs of tiny images come at once: they are compared image by image, and not coarsely before.
     """

@@ -21,16 +21,27 @@ _WIDEST = SIDE // 4  # px of a margin
 
 def details(greys: NDArray[np.uint8], side: int, slow: float) -> NDArray[np.float32]:
     """Return `greys` (n, 96, 96) as (n, side, side), less what a Gaussian filter of `slow` times the side leaves."""
-    from scipy.ndimage import gaussian_filter
-
-    small = shrunk(greys, side)
-    return np.asarray(small - gaussian_filter(small, (0, slow * side, slow * side), mode="nearest"))
+    small, blur = shrunk(greys, side), _blurring(side, slow * side)
+    return np.asarray(small - blur @ small @ blur.T)
 
 
 def shrunk(greys: NDArray[np.uint8], side: int) -> NDArray[np.float32]:
     """Return `greys` (n, 96, 96) as (n, side, side) of the mean levels; `side` is a divisor of 96."""
     blocks = greys.reshape(len(greys), side, SIDE // side, side, SIDE // side)
     return np.asarray(blocks.mean(axis=(2, 4), dtype=np.float32))
+
+
+def _blurring(side: int, deviation: float) -> NDArray[np.float32]:
+    """Return the matrix (side, side) that blurs the rows of an image; beyond its edges the outermost pixels go on.
+
+    A filter of SciPy does the same, and takes 0.3 s to import.
+    """
+    steps = np.arange(-int(4 * deviation), int(4 * deviation) + 1)
+    weights = np.exp(-((steps / deviation) ** 2) / 2)
+    matrix = np.zeros((side, side))
+    for step, weight in zip(steps, weights / weights.sum(), strict=True):
+        np.add.at(matrix, (np.arange(side), np.clip(np.arange(side) + step, 0, side - 1)), weight)
+    return matrix.astype(np.float32)
 
 
 def within_margins(grey: NDArray[np.uint8]) -> NDArray[np.uint8] | None:

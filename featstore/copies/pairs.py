@@ -37,18 +37,20 @@ class Pairs:
         """Return the same pairs seen from the other side."""
         return Pairs(self.second, self.first, undone(self.turn))
 
-    def unique(self) -> Pairs:
-        """Return each pair once, the lower number first, in order."""
+    def in_order(self) -> Pairs:
+        """Return the same pairs, seen from the image with the lower number."""
         back = self.swapped()
         keep = self.first < self.second
-        rows = np.stack(
-            [
-                np.where(keep, self.first, back.first),
-                np.where(keep, self.second, back.second),
-                np.where(keep, self.turn, back.turn),
-            ]
+        return Pairs(
+            np.where(keep, self.first, back.first),
+            np.where(keep, self.second, back.second),
+            np.where(keep, self.turn, back.turn),
         )
-        return Pairs(*np.unique(rows, axis=1))
+
+    def unique(self) -> Pairs:
+        """Return each pair once, the lower number first, sorted."""
+        pairs = self.in_order()
+        return Pairs(*np.unique(np.stack([pairs.first, pairs.second, pairs.turn]), axis=1))
 
     @classmethod
     def joined(cls, several: Sequence[Pairs]) -> Pairs:

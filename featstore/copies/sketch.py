@@ -10,6 +10,7 @@ from featstore.images.facts import ImageFacts
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+    from PIL import Image
 
 SIDE = 96  # px of `grey`: what is smaller cannot tell a crop of 90 % from the next frame of a film
 
@@ -30,17 +31,21 @@ class Sketch(NamedTuple):
 
 def make_sketch(raw: bytes) -> Sketch:
     """Return the sketch of the image file with the bytes `raw`; raises UnreadableImage."""
-    import numpy as np
-    from PIL import Image
-
     from featstore.images.decode import decode_rgb
     from featstore.images.facts import facts_of
 
     image = decode_rgb(raw, _bits_used(raw))
     pixels = hashlib.sha256(f"{image.width}x{image.height};".encode() + image.tobytes()).hexdigest()
-    # BOX first: a bilinear filter over the whole of a photo of 12 megapixels takes as long as decoding it
-    grey = image.convert("L").resize((SIDE, SIDE), Image.Resampling.BILINEAR, reducing_gap=2.0)
-    return Sketch(np.asarray(grey), facts_of(raw, image), pixels)
+    return Sketch(grey_of(image), facts_of(raw, image), pixels)
+
+
+def grey_of(image: Image.Image) -> NDArray[np.uint8]:
+    """Return the brightness (96, 96) of an RGB image."""
+    import numpy as np
+    from PIL import Image
+
+    # Whole blocks are averaged first: a bilinear filter over a photo of 12 megapixels takes as long as decoding it.
+    return np.asarray(image.convert("L").resize((SIDE, SIDE), Image.Resampling.BILINEAR, reducing_gap=2.0))
 
 
 def _bits_used(raw: bytes) -> int:

@@ -9,9 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from featstore.copies.leaks import summarize_with_copies
 from featstore.datasets.manifest import Manifest
 from featstore.datasets.sources import Source, as_manifest
-from featstore.datasets.summary import DataSummary, summarize
+from featstore.datasets.summary import DataSummary
 from featstore.errors import DataError, RunError, UsageError, param
 from featstore.extraction.cache import Cache
 from featstore.extraction.plan import Plan
@@ -113,7 +114,7 @@ def set_up_fine_tuning(
     return FineTuneSetup(
         head_run=run,
         prepared=prepared,
-        summary=summarize(prepared.manifest),
+        summary=summarize_with_copies(prepared.manifest, prepared.plans, prepared.cache, progress),
         plan=plan,
         body=body,
         cut=cut,

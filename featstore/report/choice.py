@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 MOST = 3_000  # images on a page: their thumbnails are about 2 MB
 _WRONG, _UNSURE = 48, 24
-_FINDINGS, _PARTNERS = 12, 4  # of each check of an audit that are shown large, and the images of each
+_FINDINGS, _PARTNERS = 12, 6  # of each check of an audit that are shown large, and the images of each
 
 
 class Galleries(NamedTuple):

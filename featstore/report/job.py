@@ -16,7 +16,7 @@ from featstore.extraction.cache import Cache, CacheLike
 from featstore.extraction.recipe import Recipe
 from featstore.heads.registry import HeadName
 from featstore.report.composing import Results, compose
-from featstore.report.measuring import measure_run
+from featstore.report.measuring import Measured, measure_run
 from featstore.report.result import Report
 from featstore.report.settings import PageSettings, SearchSettings
 from featstore.runs.folders import check_name, check_root
@@ -119,7 +119,7 @@ def report_runs(
             audit=_audit(prepared, page, progress),
             comparison=comparison,
             learning=learning,
-            notes=tuple(problem),
+            notes=(*_on_labels(best), *problem),
         )
         return _write(path, results, page, weights, command, progress)
 
@@ -139,6 +139,13 @@ def _data_of(run: Run) -> str:
             f"the data of the run are expected at {run.data}, and are not there: give their place with {param('data')}"
         )
     return run.data
+
+
+def _on_labels(best: Measured) -> list[str]:
+    """Return a line where nothing could be measured on these images."""
+    if best.extraction.manifest.classes:
+        return []
+    return ["no image here has a label, so the figures are those of the training of the run, on other images"]
 
 
 def _audit(prepared: Prepared, page: PageSettings, progress: Progress | None) -> Audit | None:

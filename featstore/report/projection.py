@@ -31,7 +31,8 @@ def project(X: NDArray[np.float32], seed: int = 0) -> NDArray[np.float64]:
 
     with threadpool_limits(1):
         components = np.zeros((len(X), 2))
-        if len(X) > 1 and X.std(axis=0).max() > 0:
+        # not the deviation: rounding keeps that of equal rows above 0, and t-SNE crashes on what is not a number
+        if len(X) > 1 and np.ptp(X, axis=0).max() > 0:
             found = PCA(min(_WIDTH, *X.shape), random_state=seed).fit_transform(X)
             components = np.pad(found, ((0, 0), (0, max(0, 2 - found.shape[1]))))
             if len(X) >= _FEWEST:

@@ -24,12 +24,14 @@ from featstore.report.tiles import tile_classes
 from featstore.runs.run import Run
 from featstore.runs.settings import settings_of
 from featstore.runs.titles import title_of
-from featstore.system.figures import figure, interval, with_interval
+from featstore.system.figures import figure, interval, loss, with_interval
 from featstore.system.text import Table, count
 
 if TYPE_CHECKING:
     from featstore.report.thumbnails import Thumbnails
 
+_NOT_YET = "Do not believe the figures yet"
+_UNTOUCHED = ("measuring", "calibrating", None)  # uses of a split that leave its accuracy as it is
 _SHADES = 9  # of cells of the confusion matrix, from 1
 _MANY = 4  # classes of an answer, and more: they share a row
 MOST_FINDINGS = 12  # of a check that are shown
@@ -83,10 +85,12 @@ class View:
     def verdict(self) -> Verdict:
         """Whether the figures may be believed, by the heaviest checks of the audit."""
         audit = self.content.audit
+        if audit is None and self.content.data.leaks:
+            return Verdict("alarm", _NOT_YET, ())
         if audit is None:
             return Verdict("note", "Not audited: nothing is known of leaks and wrong labels", ())
         if alarms := audit.of_weight("alarm"):
-            return Verdict("alarm", "Do not believe the figures yet", tuple(alarms))
+            return Verdict("alarm", _NOT_YET, tuple(alarms))
         if looks := audit.of_weight("look"):
             return Verdict("look", "The figures stand; some images need a look", tuple(looks))
         return Verdict("fine", "Nothing speaks against the figures", ())
@@ -102,9 +106,11 @@ class View:
             Fact("classes", f"{len(data.counts):,}"),
         ]
         if run and self.split and self.metrics:
-            low_high = interval(self.metrics.accuracy_ci95)
-            facts.append(Fact(f"accuracy on {self.split}", figure(self.metrics.accuracy), f"95 % interval {low_high}"))
-            facts.append(Fact("best head", run.head, f"on {_bases(run)}"))
+            use, detail = self.metrics.used_for, f"95 % interval {interval(self.metrics.accuracy_ci95)}"
+            detail += "" if use in _UNTOUCHED else f"; too good, as the split was used for {use}"
+            facts.append(Fact(f"accuracy on {self.split}", figure(self.metrics.accuracy), detail))
+            is_best = self.content.sweep or self.content.comparison
+            facts.append(Fact("best head" if is_best else "head", run.head, f"on {_bases(run)}"))
         return facts
 
     # The data
@@ -160,13 +166,22 @@ class View:
                 charts.range_bar(axis, row.accuracy, row.accuracy_ci95, best.accuracy),
                 (
                     with_interval(row.accuracy, row.accuracy_ci95),
-                    figure(row.log_loss, limits=(0.0,)),
+                    loss(row.log_loss),
                     "best" if row is best else row.difference_to_best.in_points(),
                     "" if row is best else "no" if row.difference_to_best.is_significant else "yes",
                 ),
             )
             for row in comparison.rows
         ]
+
+    @cached_property
+    def differences(self) -> Table | None:
+        """Settings in which the runs differ; None if there are none, or one run."""
+        comparison = self.content.comparison
+        if comparison is None or not comparison.differences:
+            return None
+        header = ("setting", *(row.name for row in comparison.rows))
+        return Table(header, [(name, *values) for name, values in comparison.differences.items()])
 
     @cached_property
     def trials(self) -> list[RangeRow]:
@@ -178,10 +193,10 @@ class View:
         best = sweep.rows[0]
         rows = []
         for row in sweep.shown:
-            name, _, _, loss, behind, seconds = row.cells(sweep.by)
+            name, _, _, log_loss, behind, seconds = row.cells(sweep.by)
             bar = charts.range_bar(axis, row.accuracy, row.accuracy_ci95, best.accuracy)
             tied = "" if row is best else "yes" if row.is_tied else "no"
-            cells = (with_interval(row.accuracy, row.accuracy_ci95), loss, behind, tied, seconds)
+            cells = (with_interval(row.accuracy, row.accuracy_ci95), log_loss, behind, tied, seconds)
             rows.append(RangeRow(name, bar, cells))
         return rows
 
@@ -217,18 +232,24 @@ class View:
 
     @cached_property
     def answer_sizes(self) -> Table | None:
-        """How many held-out images may be how many classes, and how often the right one is among them."""
+        """How many held-out images may be how many classes, and how often the right one is among them.
+
+        None where the page has a sample: it has all wrong answers, so shares of it are not those of all images.
+        """
         images = [image for image in self.content.images if image.split == self.split and image.label is not None]
-        if not images:
+        if not images or self.content.total > len(self.content.images):
             return None
         sizes = Counter(min(len(i.answers), _MANY) for i in images)
         hits = Counter(min(len(i.answers), _MANY) for i in images if i.label in i.answers)
         names = {_MANY: f"{_MANY} or more"}
-        rows = [_hit_row(names.get(size, str(size)), hits[size], n) for size, n in sorted(sizes.items())]
-        return Table(
-            ("classes in the answer", "images", "right one among them", "95 % interval"),
-            [*rows, *([_hit_row("all", hits.total(), len(images))] if len(rows) > 1 else [])],
-        )
+        rows = [(names.get(size, str(size)), hits[size], n) for size, n in sorted(sizes.items())]
+        if len(rows) > 1:
+            rows.append(("all", hits.total(), len(images)))
+        table = [[name, f"{n:,}", figure(hit / n), interval(wilson_interval(hit, n))] for name, hit, n in rows]
+        header = ["classes in the answer", "images", "right one among them", "95 % interval"]
+        if self.metrics and self.metrics.groups is not None:  # images that belong together make it wider
+            header, table = header[:-1], [row[:-1] for row in table]
+        return Table(header, table)
 
     @cached_property
     def few_shot(self) -> Chart | None:
@@ -265,6 +286,12 @@ class View:
     def _places(self) -> dict[str, int]:
         return {image.path: place for place, image in enumerate(self.content.images)}
 
+    @cached_property
+    def heat(self) -> str:
+        """How the heat maps were made, as text."""
+        kinds = dict.fromkeys((one.method, *one.heat.shape) for one in self.content.explanations.values())
+        return ", ".join(f"{method} on {rows} × {columns} cells" for method, rows, columns in kinds)
+
     def tile(self, kind: str, path: str) -> str:
         """Return the classes of the tile of an image; empty if it has none."""
         image = self._by_path.get(path)
@@ -297,7 +324,3 @@ def _bases(run: Run) -> str:
 def _shade(n: int, total: int) -> int:
     """Return 0 for an empty cell, else 1 to 9 by its share of the row."""
     return 1 + round((_SHADES - 1) * n / total) if n else 0
-
-
-def _hit_row(name: str, hits: int, n: int) -> list[str]:
-    return [name, f"{n:,}", figure(hits / n), interval(wilson_interval(hits, n))]

@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from featstore.copies.leaks import summarize_with_copies
 from featstore.datasets.sources import Source, as_manifest
 from featstore.errors import DataError, UsageError
 from featstore.extraction.assumptions import tell_assumptions
@@ -87,6 +88,7 @@ def sweep_heads(
     prepared = prepare(
         manifest, scope.recipes, settings.val_fraction, settings.test_fraction, cache, progress, folds_too=True
     )
+    summarize_with_copies(prepared.manifest, prepared.plans, prepared.cache, progress).tell(progress)
     search, features = _load(prepared, scope, head, settings, progress)
     identity = _identity(prepared, search.pool, scope, head, settings)
     path = Path(one_path(journal, "journal")) if journal else root / "sweeps" / f"{identity[:16]}.jsonl"

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from featstore.copies.leaks import summarize_with_copies
 from featstore.datasets.manifest import Manifest
 from featstore.datasets.sources import Source
-from featstore.datasets.summary import DataSummary, summarize
+from featstore.datasets.summary import DataSummary
 from featstore.errors import UsageError, param
 from featstore.extraction.assumptions import tell_assumptions
 from featstore.extraction.cache import CacheLike
@@ -109,7 +110,7 @@ def train(
         val_as_test=val_as_test,
         folds_too=folds is not None,
     )
-    summary = summarize(prepared.manifest)
+    summary = summarize_with_copies(prepared.manifest, prepared.plans, prepared.cache, progress)
     summary.tell(progress)
     extracted = time.perf_counter()
     estimated = cross_validate(prepared, head, folds, seeds, val_fraction, progress) if folds else None

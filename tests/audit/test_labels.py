@@ -86,11 +86,11 @@ def test_a_finding_says_both_probabilities() -> None:
 def test_right_labels_are_left_alone() -> None:
     found = check(*clouds())
     assert not found.findings and found.weight == "fine"
-    assert found.verdict.startswith("No label is suspect: at most ")
+    assert found.verdict.startswith("no label is suspect (at most ")
     assert found.figures["wrong_share"] < 0.005 < found.figures["wrong_share_bound"] < 0.03
 
 
-@pytest.mark.parametrize("rate", [0.02, 0.05, 0.1, 0.2])
+@pytest.mark.parametrize("rate", [0.02, 0.1])
 def test_the_share_is_about_right_and_the_bound_holds_it(rate: float) -> None:
     X, right = clouds(200)
     figures = check(X, flipped(right, rate)[0]).figures

@@ -10,7 +10,7 @@ from PIL import Image
 
 import featstore
 from featstore.audit.result import Audit
-from helpers.audits import audit_photos, copy_file
+from helpers.audits import audit_photos, copy_file, write_splits
 
 
 def noise(number: int) -> Image.Image:
@@ -53,6 +53,26 @@ def test_the_accuracy_with_and_without_them_stands_side_by_side(audit: Audit) ->
     table = audit["leaks"].table
     assert table is not None
     assert [row[1] for row in table.rows] == ["40", "30", "10", "40"]
+
+
+def test_a_leak_that_cannot_matter_is_no_alarm(tmp_path: Path) -> None:
+    """One test image of 120 can move the accuracy by less than a quarter of what its interval leaves open."""
+    photos = write_splits(tmp_path / "photos", 12, 2, 60)
+    copy_file(photos, "test/discs/014.png", "train/discs/copy.png")
+    found = audit_photos(photos)
+    assert found["leaks"].weight == "look"
+    assert found["leaks"].verdict.endswith("that can change it by 0.83 points at most")
+    assert found.is_believable
+    assert found.failing(["leaks"]) == [found["leaks"]]
+
+
+def test_where_only_val_leaks_the_accuracy_is_that_on_val(tmp_path: Path) -> None:
+    """What is measured on test is right then."""
+    photos = write_splits(tmp_path / "photos", 8, 4, 4)
+    copy_file(photos, "val/discs/009.png", "train/discs/copy.png")
+    check = audit_photos(photos)["leaks"]
+    assert (check.figures["cost"]["split"], check.figures["cost"]["all"]["n"]) == ("val", 8)
+    assert "accuracy on val is" in check.verdict
 
 
 def test_the_difference_is_that_of_the_same_images(audit: Audit) -> None:

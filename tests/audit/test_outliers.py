@@ -27,10 +27,11 @@ def strangers(n: int, seed: int = 1) -> np.ndarray:
     return X
 
 
-def check(X: np.ndarray, units: list[str] | None = None) -> Check:
+def check(X: np.ndarray, units: list[str] | None = None, y: np.ndarray | None = None) -> Check:
     """Check images that are named by their number."""
     subject: Any = SimpleNamespace(
         X=X,
+        y=np.zeros(len(X), np.intp) if y is None else y,
         units=tuple(units or map(str, range(len(X)))),
         labelled=tuple(SimpleNamespace(path=str(place)) for place in range(len(X))),
         seed=0,
@@ -63,13 +64,27 @@ def test_copies_do_not_keep_each_other_company() -> None:
     assert set(listed(check(X, [*apart[:300], *["same"] * 12]))) >= set(range(300, 312))
 
 
+def test_a_small_class_is_not_a_class_of_outliers() -> None:
+    """Five images that are like each other and like no others; under the label of the rest they are outliers."""
+    X = np.concatenate([crowd(), np.repeat(strangers(1), 5, axis=0)])
+    X[300:] += np.random.default_rng(3).normal(0, 0.5, size=(5, 16))
+    assert set(listed(check(X))) >= set(range(300, 305))
+    assert not listed(check(X, y=np.repeat([0, 1], [300, 5])))
+
+
+def test_numbers_of_any_size_have_a_distance() -> None:
+    X = np.concatenate([crowd(), strangers(4)])
+    usual = listed(check(X))
+    assert set(listed(check(X * np.float32(1e30)))) == set(listed(check(X * np.float32(1e-30)))) == set(usual)
+
+
 def test_distances_are_those_of_all_pairs() -> None:
     X = crowd(60)
     rows = X / np.linalg.norm(X, axis=1, keepdims=True)
     distances = 1 - (rows @ rows.T).astype(float)
     np.fill_diagonal(distances, np.inf)
     by_hand = np.sort(distances, axis=1)[:, :10].mean(axis=1)
-    assert np.allclose(neighbour_distances(X, [str(k) for k in range(60)], 0), by_hand, atol=1e-6)
+    assert np.allclose(neighbour_distances(X, [str(k) for k in range(60)], np.full(60, 10), 0), by_hand, atol=1e-6)
 
 
 def test_of_many_images_some_are_compared_with(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -90,4 +105,4 @@ def test_images_without_any_difference_have_no_outlier(X: np.ndarray) -> None:
 
 def test_of_few_images_nothing_is_said() -> None:
     found = check(crowd(30))
-    assert found.weight == "note" and "Too few" in found.verdict
+    assert found.weight == "note" and "too few" in found.verdict

@@ -30,16 +30,16 @@ def kinds(check: Check) -> set[str]:
         ({}, set()),
         ({"width": 63, "height": 90}, {"tiny"}),
         ({"width": 64, "height": 90}, set()),
-        ({"width": 900, "height": 290}, {"long"}),
-        ({"width": 290, "height": 900}, {"long"}),
+        ({"width": 900, "height": 290}, {"odd-shaped"}),
+        ({"width": 290, "height": 900}, {"odd-shaped"}),
         ({"width": 900, "height": 300}, set()),
-        ({"low": 100.0, "high": 139.0}, {"flat"}),
+        ({"low": 100.0, "high": 139.0}, {"near-constant"}),
         ({"low": 100.0, "high": 140.0}, set()),
         ({"mean": 29.0, "low": 0.0, "high": 80.0}, {"dark"}),
         ({"mean": 29.0, "low": 0.0, "high": 200.0}, set()),
         ({"mean": 230.0, "low": 180.0, "high": 255.0}, {"bright"}),
         ({"mean": 230.0, "low": 90.0, "high": 255.0}, set()),
-        ({"mean": 0.0, "low": 0.0, "high": 0.0, "sharpness": 0.0}, {"flat", "dark"}),
+        ({"mean": 0.0, "low": 0.0, "high": 0.0, "sharpness": 0.0}, {"near-constant", "dark"}),
     ],
 )
 def test_facts_have_limits(facts: dict[str, Any], expected: set[str]) -> None:
@@ -92,11 +92,9 @@ def test_the_worst_is_first() -> None:
 def test_an_image_with_two_problems_is_listed_once() -> None:
     """With both, under the name of the worse one; each is counted."""
     check = with_one(width=195, height=33)
-    assert (check.findings[0].kind, check.findings[0].text) == (
-        "long",
-        "long: 195 x 33 px, 5.9 to 1; tiny: 195 x 33 px",
-    )
-    assert "1 tiny, 1 long of 100 images" in check.verdict
+    assert check.findings[0].kind == "odd-shaped"
+    assert check.findings[0].text == "odd-shaped: 195 x 33 px, 5.9 to 1; tiny: 195 x 33 px"
+    assert "1 tiny, 1 odd-shaped of 100 images" in check.verdict
 
 
 def test_a_problem_of_one_class_is_told() -> None:

@@ -14,6 +14,7 @@ from featstore.copies.job import find_copies
 from featstore.extraction.recipe import Recipe
 from featstore.training.fit import Prepared, prepare
 from helpers.photos import write_photos
+from helpers.scenes import scene
 
 PIXELS = Recipe(model="pixels", size=16)
 
@@ -71,18 +72,6 @@ def planted(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
         path = copies / f"{name}.{'jpg' if name == 'q60' else 'png'}"
         change(scene(ORIGINAL[name])).save(path, quality=60)
     return prepared(folder / "data")
-
-
-def scene(number: int) -> Image.Image:
-    """A picture of many blobs at random places: no two are alike, and each has details everywhere."""
-    rng = np.random.default_rng(number)
-    y, x = np.mgrid[:128, :128]
-    pixels = np.zeros((128, 128, 3))
-    for _ in range(40):
-        centre, radius = rng.uniform(0, 128, 2), rng.uniform(4, 20)
-        blob = (y - centre[0]) ** 2 + (x - centre[1]) ** 2 < radius**2
-        pixels[blob] = rng.integers(0, 256, 3)
-    return Image.fromarray(pixels.astype(np.uint8))
 
 
 def cropped(image: Image.Image) -> Image.Image:

@@ -42,12 +42,12 @@ def test_a_cell_like_the_mean_of_the_training_images_has_no_heat() -> None:
 
 
 def test_a_maximum_belongs_to_the_cell_that_has_it() -> None:
-    """One channel and one hot cell; and a channel that is 0 everywhere is divided among all cells."""
+    """One channel has a hot cell. Another is below its mean in all cells: that it is missing belongs to all of them."""
     maps = np.zeros((1, 2, 2, 2), np.float32)
-    maps[0, 1, 0, 0] = 3
+    maps[0, 1, 0, 0], maps[0, 0, 0, 1] = 3, 0.5
     head = LinearClassifier(np.array([0.0, 1.0]), np.ones(2), np.array([[1.0, 4.0]]), np.zeros(1), 1.0, 9)
     heat = class_activation(head, [maps], ["max"], Contrast(np.array([1]), np.array([0])))
-    assert heat.cells[0].tolist() == [[-4, -4], [4 * 3 - 4, -4]]
+    assert heat.cells[0].tolist() == [[-2, -2], [4 * 3 - 2, -2]]
 
 
 def test_maps_of_several_bases_add_up_on_the_finest_grid() -> None:
@@ -79,7 +79,7 @@ def test_the_rival_is_the_most_probable_other_class() -> None:
 @pytest.mark.parametrize("pool", ["avg", "max", "none"])
 def test_a_cell_that_is_left_out_is_really_gone(pool: Pool) -> None:
     """The same by hand: a map of which one cell is missing, or is the mean of the others."""
-    maps = draw_maps(n=2)
+    maps = draw_maps(n=2)  # too few cells for neighbours
     head = draw_head(pooled(maps, pool).shape[1], 3)
     contrast = Contrast.of(head.predict_proba(pooled(maps, pool)))
 
@@ -104,3 +104,22 @@ def test_what_is_left_out_of_an_average_ranks_as_the_exact_map() -> None:
     exact = class_activation(head, [maps], ["avg"], contrast).cells
     left_out = cells_left_out(head.predict_proba, maps, "avg", contrast).cells
     np.testing.assert_allclose(left_out * 14, exact - exact.mean(axis=(1, 2), keepdims=True), atol=1e-4)
+
+
+def test_of_large_maps_the_neighbours_are_left_out_too() -> None:
+    """One cell of many moves hardly any tree; the cells that are near are a seventh of a side away at most."""
+    maps = draw_maps(n=2, height=7, width=15)
+    head = draw_head(6, 2)
+    contrast = Contrast.of(head.predict_proba(pooled(maps, "avg")))
+    heat = cells_left_out(head.predict_proba, maps, "avg", contrast)
+    gone = np.zeros((7, 15), bool)
+    gone[2:5, 6:11] = True
+    others = head.predict_proba(maps[:, ~gone].mean(axis=1))
+    np.testing.assert_allclose(heat.cells[:, 3, 8], heat.score - contrast.log_odds(others), atol=1e-5)
+
+
+def test_a_map_of_one_cell_has_no_rest_to_compare_it_with() -> None:
+    maps = draw_maps(n=2, height=1, width=1)
+    head = draw_head(6, 2)
+    contrast = Contrast.of(head.predict_proba(pooled(maps, "avg")))
+    assert cells_left_out(head.predict_proba, maps, "avg", contrast).cells.tolist() == [[[0]], [[0]]]

@@ -122,7 +122,7 @@ def correlation(one: Explained, other: Explained) -> float:
 
 
 def test_the_map_is_another_one_if_the_head_has_other_weights(cued: Cued, rings: Explained) -> None:
-    """A map that stays is one of the edges in the image, and says nothing about the answer. The sign is up to chance."""
+    """A map that stays is one of the edges in the image, and says nothing about the answer. The sign is chance."""
     other, rng, found = replace(cued.run), np.random.default_rng(0), []
     head = other.load_head()
     kept = head.as_linear()  # type: ignore[attr-defined]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -80,8 +81,11 @@ def steady(value: Any) -> Any:
 
 
 def test_the_page_and_json_have_the_same_figures(work: Path, tmp_path: Path) -> None:
+    """And no network is loaded for them, where the head is none."""
+    before = {"tensorflow", "keras"} & sys.modules.keys()
     done = on_cli(work, tmp_path, work / "photos", *WORDS, "--runs", tmp_path / "runs", "--json")
     assert done.code == 0, done.err
+    assert {"tensorflow", "keras"} & sys.modules.keys() == before
     printed, page = json.loads(done.out), tmp_path / "report.html"
     assert (printed.pop("report"), printed.pop("bytes")) == (str(page), page.stat().st_size)
     assert printed.pop("skipped") == []
@@ -224,6 +228,17 @@ def test_images_without_labels_are_on_the_map(work: Path, made: Report, tmp_path
     assert [Path(image.path).name for image in unknown] == ["031.png", "031.png"]
     assert all(image.of_label is None and not image.is_wrong for image in unknown)
     assert found.content.runs[0].metrics["test"].n == 18
+
+
+def test_figures_of_other_images_are_said_to_be_so(work: Path, made: Report, tmp_path: Path) -> None:
+    """Without any label nothing is measured, and the run has the figures of its training."""
+    draw("discs", 600).save(tmp_path / "600.png")
+    found = featstore.report_runs(
+        made.content.runs[0], tmp_path / "600.png", out=tmp_path / "report.html", cache=work / "cache", audit=False
+    )
+    assert found.content.runs[0].metrics == made.content.runs[0].metrics
+    assert "no image here has a label" in found.content.notes[0]
+    assert "no image here has a label" in (tmp_path / "report.html").read_text()
 
 
 def test_several_runs_are_compared_and_the_best_is_explained(work: Path, made: Report, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from base64 import b64encode
+from dataclasses import replace
 from hashlib import sha256
 from html.parser import HTMLParser
 from importlib.resources import files
@@ -156,6 +157,28 @@ def test_a_page_without_all_that_may_be_missing_says_so() -> None:
     assert "Not audited" in page.text
     assert "image/webp" not in page.html
     assert page.json(0)["tiles"] == {}
+
+
+def test_a_sample_has_no_shares_of_answers() -> None:
+    """It has all wrong answers, so they would be too low."""
+    made = make_content(n=40)
+    sampled = replace(made.content, total=41)
+    assert "right one among them" in page_of(made).text
+    assert "right one among them" not in render(sampled, made.thumbnails)
+
+
+def test_known_leaks_are_an_alarm_without_an_audit_too() -> None:
+    made = bare_content()
+    data = replace(made.content.data, leaks=("1 image is in train and in test",))
+    assert "Do not believe the figures yet" in render(replace(made.content, data=data), None)
+
+
+def test_an_accuracy_that_is_too_good_says_so() -> None:
+    made = make_content(n=40)
+    run = made.content.runs[0]
+    metrics = {"val": replace(run.metrics["val"], used_for="choosing")}
+    html = render(replace(made.content, runs=(replace(run, metrics=metrics),)), made.thumbnails)
+    assert "too good, as the split was used for choosing" in html
 
 
 def test_what_was_found_comes_with_its_images_and_advice(page: Page) -> None:

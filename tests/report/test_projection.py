@@ -40,5 +40,7 @@ def test_few_images_and_narrow_features_have_a_map(n: int, width: int) -> None:
         assert np.ptp(places, axis=0).max() == pytest.approx(1)
 
 
-def test_images_that_are_all_the_same_are_in_the_middle() -> None:
-    assert (project(np.ones((30, 8), np.float32)) == 0.5).all()
+@pytest.mark.parametrize("value", [1, 0.37])
+def test_images_that_are_all_the_same_are_in_the_middle(value: float) -> None:
+    """Also where rounding keeps the deviation of their features above 0."""
+    assert (project(np.full((80, 48), value, np.float32)) == 0.5).all()

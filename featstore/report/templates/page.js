@@ -5,7 +5,7 @@
 // What other programs, such as tests, may rely on:
 //   #page-data, #page-figures  JSON: the images as the map and the lists have them; all that `--json` prints
 //   #theme                    button; :root[data-theme] is "light", "dark" or absent for that of the system
-//   #matrix .cell             buttons with data-label and data-answer (numbers of classes), aria-pressed
+//   #matrix .cell             buttons with data-label and data-answer (numbers of classes), data-n, aria-pressed
 //   #confusion-list, #map-list  what was chosen: h3, ul.cards, .more, .save; hidden while nothing is
 //   .card[data-image]         an image; the number is its place in the lists of #page-data
 //   #wrong, #unsure           the galleries; #heat switches heat maps (:root.without-heat)
@@ -161,7 +161,8 @@
     $("confusion-list").hidden = wasPressed;
     if (wasPressed) return;
     const places = all.filter((i) => data.split[i] === split && data.label[i] === label && data.answer[i] === answer);
-    list($("confusion-list"), `${data.classes[label]} answered ${data.classes[answer]}: ${counted(places.length)}`, places);
+    const counts = Number(button.dataset.n) === places.length ? counted(places.length) : `${places.length} of ${counted(Number(button.dataset.n))}, a sample`;
+    list($("confusion-list"), `${data.classes[label]} answered ${data.classes[answer]}: ${counts}`, places);
   }
 
   // The map.
@@ -189,6 +190,7 @@
       this.by = "label";
       this.only = null; // the name in the legend that is shown alone
       this.at = -1; // the image that is pointed at
+      this.mouse = ""; // where it was last
       this.lasso = [];
       this.drawn = 0;
       canvas.addEventListener("pointermove", (event) => this.move(event));
@@ -341,9 +343,11 @@
       if (this.lasso.length) {
         this.lasso.push([event.offsetX, event.offsetY]);
         this.draw();
-      } else if (event.movementX || event.movementY) { // else the page moved below the mouse
-        this.point(this.nearest(event.offsetX, event.offsetY, 14));
+        return;
       }
+      const mouse = `${event.clientX} ${event.clientY}`;
+      if (mouse !== this.mouse) this.point(this.nearest(event.offsetX, event.offsetY, 14));
+      this.mouse = mouse; // the same place again: the page moved below the mouse
     }
 
     press(event) {
