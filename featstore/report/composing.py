@@ -41,6 +41,7 @@ class Results(NamedTuple):
     Attributes:
         best: The run that the page is about.
         others: Further runs, the best first.
+        trained_on: What a run that was there before was trained on, as in `Measured`.
         notes: What is left out, and why.
     """
 
@@ -50,6 +51,7 @@ class Results(NamedTuple):
     sweep: Sweep | None = None
     comparison: RunComparison | None = None
     learning: LearningCurve | None = None
+    trained_on: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
 
@@ -89,7 +91,7 @@ def compose(
         command=command,
         summary=summarize_report(
             run=best.run,
-            data=data,
+            leaks=results.trained_on if results.audit else (*results.trained_on, *data.leaks),
             audit=results.audit,
             sweep=results.sweep,
             comparison=results.comparison,

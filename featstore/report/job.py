@@ -19,6 +19,7 @@ from featstore.report.composing import Results, compose
 from featstore.report.measuring import Measured, measure_run
 from featstore.report.result import Report
 from featstore.report.settings import PageSettings, SearchSettings
+from featstore.report.summary import told_first
 from featstore.runs.folders import check_name, check_root
 from featstore.runs.run import Run
 from featstore.runs.side_by_side import measure_side_by_side
@@ -119,6 +120,7 @@ def report_runs(
             audit=_audit(prepared, page, progress),
             comparison=comparison,
             learning=learning,
+            trained_on=best.trained_on,
             notes=(*_on_labels(best), *problem),
         )
         return _write(path, results, page, weights, command, progress)
@@ -155,8 +157,8 @@ def _audit(prepared: Prepared, page: PageSettings, progress: Progress | None) ->
     from featstore.audit.job import audit_prepared
 
     audit = audit_prepared(prepared, seed=page.seed, progress=progress)
-    for check in audit.checks if progress else ():
-        if check.weight == "alarm" and progress:
+    if progress:
+        for check in told_first(audit):
             progress.tell(f"warning: {check.verdict}")
     return audit
 
@@ -227,7 +229,13 @@ def _write(
     content, thumbnails = compose(results, page, weights=weights, command=command, progress=progress)
     text = render(content, thumbnails).encode("utf-8", "surrogateescape")
     write_whole(path, text)
-    return Report(path=path, bytes=len(text), content=content, skipped=results.best.extraction.manifest.skipped)
+    return Report(
+        path=path,
+        bytes=len(text),
+        content=content,
+        trained_on=results.trained_on,
+        skipped=results.best.extraction.manifest.skipped,
+    )
 
 
 @contextmanager

@@ -30,12 +30,15 @@ class Measured(NamedTuple):
         extraction: The images that could be read, and the rows that the run answers from.
         answers: Its answers to these images, in their order.
         cache: Where the rows are.
+        trained_on: Lines about held-out images that the run was trained on, or on whose groups: where the images are
+            others than those of its training, no audit of them can see that.
     """
 
     run: Run
     extraction: Extraction
     answers: ImageAnswers
     cache: Cache
+    trained_on: tuple[str, ...]
 
     @property
     def manifest(self) -> Manifest:
@@ -74,4 +77,4 @@ def measure_run(
     if found.metrics and found.metrics != run.metrics:
         chosen = [run.chosen_by] if run.chosen_by else []
         run = replace(run, metrics=found.metrics, notes=found.notes, remarks=(*chosen, *found.remarks))
-    return Measured(run, extraction, found.answers, predictor.cache)
+    return Measured(run, extraction, found.answers, predictor.cache, found.data.leaks)

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 _WIDTH = 50  # principal components that distances are measured in: the rest is mostly noise, and costs time
 _PERPLEXITY = 30.0  # neighbours of an image, about
 _FEWEST = 5  # images that have neighbourhoods; fewer lie as their first two components say
+_ROUNDING = 1e-12  # of a mean, in float64: rows that differ by less are the same
 _STEPS = 500  # as good as 1,000 in a third of the time: trustworthiness 0.944 on 1,200 photos either way
 
 
@@ -29,11 +30,13 @@ def project(X: NDArray[np.float32], seed: int = 0) -> NDArray[np.float64]:
     from sklearn.manifold import TSNE
     from threadpoolctl import threadpool_limits
 
+    # in float64 and of size 1: t-SNE crashes on what is not a number, and small squares are 0 in float32
+    centred = X.astype(np.float64) - X.mean(axis=0, dtype=np.float64)
+    size = np.abs(centred).max()
     with threadpool_limits(1):
         components = np.zeros((len(X), 2))
-        # not the deviation: rounding keeps that of equal rows above 0, and t-SNE crashes on what is not a number
-        if len(X) > 1 and np.ptp(X, axis=0).max() > 0:
-            found = PCA(min(_WIDTH, *X.shape), random_state=seed).fit_transform(X)
+        if size > _ROUNDING * np.abs(X).max():  # not all the same
+            found = PCA(min(_WIDTH, *X.shape), random_state=seed).fit_transform(centred / size)
             components = np.pad(found, ((0, 0), (0, max(0, 2 - found.shape[1]))))
             if len(X) >= _FEWEST:
                 perplexity = min(_PERPLEXITY, (len(X) - 1) / 3)

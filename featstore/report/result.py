@@ -9,6 +9,7 @@ from typing import Any
 
 from featstore.datasets.manifest import Skipped
 from featstore.report.content import Content
+from featstore.report.summary import told_first
 from featstore.system.figures import megabytes
 from featstore.system.text import Shown, Table
 
@@ -21,21 +22,22 @@ class Report(Shown):
         path: The page: one HTML file that needs nothing else.
         bytes: Its size.
         content: All that is on it.
+        trained_on: Lines about held-out images that a run which was there before was trained on.
         skipped: Files that could not be read, with the reason.
     """
 
     path: Path
     bytes: int
     content: Content
+    trained_on: tuple[str, ...] = ()
     skipped: tuple[Skipped, ...] = ()
 
     @property
     def alarms(self) -> tuple[str, ...]:
         """What makes figures wrong: the verdicts of the audit, or what is known of copies where none was made."""
         audit = self.content.audit
-        if audit is None:
-            return self.content.data.leaks
-        return tuple(check.verdict for check in audit.checks if check.weight == "alarm")
+        found = self.content.data.leaks if audit is None else [check.verdict for check in told_first(audit)]
+        return (*self.trained_on, *found)
 
     def parts(self) -> Iterator[str | Table]:
         """Yield the summary, what the page lacks, and where it is."""

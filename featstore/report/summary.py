@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,9 +13,9 @@ from featstore.system.figures import figures
 from featstore.system.text import count, listed
 
 if TYPE_CHECKING:
+    from featstore.audit.findings import Check
     from featstore.audit.result import Audit
     from featstore.comparison.learning_result import LearningCurve
-    from featstore.datasets.summary import DataSummary
     from featstore.evaluation.metrics import Metrics, UsedFor
     from featstore.runs.run import Run
     from featstore.runs.side_by_side import RunComparison
@@ -28,19 +28,28 @@ _FLATTERED: dict[UsedFor | None, str] = {
 }
 
 
+def told_first(audit: Audit | None) -> list[Check]:
+    """Return the checks that are told before any figure: alarms, and leaks however slight."""
+    checks = audit.checks if audit else ()
+    return [check for check in checks if check.weight == "alarm" or (check.name == "leaks" and check.findings)]
+
+
 def summarize_report(
     *,
     run: Run,
-    data: DataSummary,
+    leaks: tuple[str, ...],
     audit: Audit | None,
     sweep: Sweep | None,
     comparison: RunComparison | None,
     learning: LearningCurve | None,
 ) -> tuple[str, ...]:
-    """Return the sentences: whether the figures may be believed comes before any of them."""
+    """Return the sentences: whether the figures may be believed comes before any of them.
+
+    leaks: what is known without an audit of images that were trained on and are held out.
+    """
     split = judged_split(run.metrics)
     metrics = run.metrics[split] if split else None
-    sentences = [*_on_trust(data, audit), *_on_head(run, split, metrics, is_best=bool(sweep or comparison))]
+    sentences = [*_on_trust(leaks, audit), *_on_head(run, split, metrics, is_best=bool(sweep or comparison))]
     if sweep:
         sentences += _on_tied(sweep)
     if comparison:
@@ -52,22 +61,25 @@ def summarize_report(
     if split and metrics:
         sentences += _on_looking(split, metrics)
     if audit:
-        sentences += [f"{check.title}: {check.verdict}" for check in audit.of_weight("look")]
+        looks = [check for check in audit.of_weight("look") if check not in told_first(audit)]
+        sentences += [f"{check.title}: {check.verdict}" for check in looks]
     sentences.append(
         f"the head is saved in {run.folder}; `featstore predict {shlex.quote(str(run.folder))} PHOTOS` uses it"
     )
     return tuple(map(_sentence, sentences))
 
 
-def _on_trust(data: DataSummary, audit: Audit | None) -> Iterator[str]:
-    """Yield whether the figures may be believed."""
-    if audit is None:
-        yield "the data were not audited, so nothing is known of copies in several splits, nor of wrong labels"
-        yield from data.leaks
-    elif alarms := audit.of_weight("alarm"):
-        yield f"do not believe the figures yet: {'; '.join(check.verdict for check in alarms)}"
-    else:
+def _on_trust(leaks: Sequence[str], audit: Audit | None) -> Iterator[str]:
+    """Yield whether the figures may be believed; `leaks` are known without an audit."""
+    found = told_first(audit)
+    alarms = [*leaks, *(check.verdict for check in found if check.weight == "alarm")]
+    if alarms:
+        yield f"do not believe the figures yet: {'; '.join(alarms)}"
+    elif audit:
         yield f"{len(audit.checks)} checks of the data found nothing that makes the figures wrong"
+    yield from (check.verdict for check in found if check.weight != "alarm")
+    if audit is None:
+        yield "the data were not audited, so nothing is known of near copies in several splits, nor of wrong labels"
 
 
 def _on_head(run: Run, split: str | None, metrics: Metrics | None, *, is_best: bool) -> Iterator[str]:

@@ -44,3 +44,17 @@ def test_few_images_and_narrow_features_have_a_map(n: int, width: int) -> None:
 def test_images_that_are_all_the_same_are_in_the_middle(value: float) -> None:
     """Also where rounding keeps the deviation of their features above 0."""
     assert (project(np.full((80, 48), value, np.float32)) == 0.5).all()
+
+
+@pytest.mark.parametrize("size", [1e-30, 1e-4, 1e30])
+def test_features_of_any_size_have_a_map(size: float) -> None:
+    """t-SNE crashes on what is not a number, such as the square of a small one in float32."""
+    places = project(TWO_KINDS * np.float32(size))
+    assert np.isfinite(places).all()
+    assert np.ptp(places, axis=0).max() == pytest.approx(1)
+
+
+def test_copies_of_one_image_and_another_one_have_a_map() -> None:
+    features = np.ones((40, 8), np.float32)
+    features[7] = 2
+    assert np.isfinite(project(features)).all()
