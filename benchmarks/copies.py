@@ -93,7 +93,7 @@ def _measure(source: Path, recipe: Recipe, scratch: Path) -> None:
         f"and {again:.1f} s when called again",
         flush=True,
     )
-    print(f"    {prove_rule(prepared.manifest, sketches, clean, prepared.plans, prepared.cache).sentence()}")
+    print(f"    {prove_rule(prepared.manifest, prepared.plans, prepared.cache, sketches, clean).sentence()}")
     drawn = np.random.default_rng(0).permutation(len(prepared.manifest.of_split("test")))[:IMAGES]
     originals = [prepared.manifest.of_split("test")[number] for number in drawn]
     for kind in KINDS:

@@ -33,6 +33,7 @@ def measure_explain(data: Path, scratch: Path) -> None:
     for run in runs:
         _measure_run(run, images, scratch / "cache")
     _randomise_base(runs[0], images, base)
+    _measure_cue(scratch)
 
 
 def _measure_run(run, images, cache, without=()) -> None:
@@ -182,3 +183,48 @@ def _randomise_base(run, images, base) -> None:
                 f"  convolutions randomised from the top: {number:2} of {len(layers)}: "
                 f"rank correlation {np.nanmean(each):.2f}"
             )
+
+
+def _measure_cue(scratch) -> None:
+    """Print how much of the heat for `teal` lies on the twin tails of the drawings of examples/two_characters.py."""
+    import sys
+
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "examples"))
+    from characters import FIRST, KINDS, draw_character, write_drawings
+
+    from featstore import explain, train_head
+
+    folder = scratch / "characters"
+    write_drawings(folder, 300)
+    run = train_head(folder, model="tiny", size=64, cache=scratch / "cache", runs=scratch / "runs")
+    names = sorted((folder / "test" / KINDS[0]).iterdir())
+    found = explain(run, names, label=KINDS[0], cache=scratch / "cache").explanations
+    ratios = []
+    for number, one in enumerate(found):
+        mask = _tails(draw_character, FIRST["test"] + number)
+        rows, columns = one.heat.shape
+        share = mask.reshape(rows, len(mask) // rows, columns, -1).mean(axis=(1, 3))
+        heat = one.heat.clip(0)
+        if share.any() and heat.any():
+            ratios.append((heat * share).sum() / heat.sum() / share.mean())
+    low, middle, high = np.quantile(ratios, (0.25, 0.5, 0.75))
+    print(
+        f"  twin tails, {len(ratios)} drawings: as much of the heat as of the area times {middle:.2f} (half of them "
+        f"{low:.2f} to {high:.2f}), accuracy {run.metrics['test'].accuracy:.3f}"
+    )
+
+
+def _tails(draw_character, number):
+    """Which pixels (128, 128) of a drawing are twin tails: those that change if the tails have another colour."""
+    import characters
+
+    plain = np.asarray(draw_character("teal", number), int)
+    draw_tail = characters.draw_tail
+    try:
+        characters.draw_tail = lambda pen, rng, x, sweep, length, hair, tie: draw_tail(
+            pen, rng, x, sweep, length, tuple(255 - part for part in hair), tie
+        )
+        other = np.asarray(draw_character("teal", number), int)
+    finally:
+        characters.draw_tail = draw_tail
+    return abs(plain - other).max(axis=2) > 8

@@ -17,6 +17,7 @@ copies      planted copies of test images in training, by kind, and what clean d
 canary      extractions that add rows to a key, with the comparison of the canary and without
 shortcuts   planted shortcuts that must be named, and clean data sets that must raise no alarm
 report      `report` on 1,200 photos, from the cache: seconds, and the size of the page
+explain     whether heat maps of cats and dogs show what the answers rest on, for every method
 scale       what is done with a key of 10,000 to 1,000,000 rows, and random batches against numpy.memmap
 """
 
@@ -33,6 +34,7 @@ os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # as featstore has it: what
 
 from canary import measure_canary
 from copies import measure_copies
+from explain import measure_explain
 from extraction import measure_extraction
 from finetuning import measure_finetuning
 from grid import measure_grid
@@ -69,6 +71,7 @@ BENCHMARKS: dict[str, Callable[[Path, Path], None]] = {
     "report": measure_report,
     "copies": measure_copies,
     "canary": measure_canary,
+    "explain": measure_explain,
 }
 
 

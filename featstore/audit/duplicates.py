@@ -36,13 +36,15 @@ def check_duplicates(subject: Subject) -> Check:
         else "no picture is twice in a split",
         findings=tuple(sorted(found, key=lambda finding: (-finding.score, finding.paths))),
         figures={"spare": dict(spare)},
-        advice=spelled(
-            "copies byte for byte count as one picture in all figures; the table of "
-            f"{param('fix_split', 'fixed.csv')} lets all others count so too"
-        )
-        if found
-        else "",
+        advice=_advice(subject) if found else "",
     )
+
+
+def _advice(subject: Subject) -> str:
+    by_bytes = "copies byte for byte count as one picture in all figures"
+    if all(p.split is None for p in subject.manifest.pictures):
+        return by_bytes
+    return spelled(f"{by_bytes}; the table of {param('fix_split', 'fixed.csv')} lets all others count so too")
 
 
 def _finding(family: Family, split: str, pictures: list[Picture]) -> Finding:

@@ -18,6 +18,7 @@ from featstore.audit.shortcuts import check_shortcuts
 from featstore.audit.subject import Subject
 from featstore.audit.unreadable import check_unreadable
 from featstore.copies.job import find_copies
+from featstore.copies.proof import prove_rule
 from featstore.datasets.manifest import Manifest
 from featstore.datasets.sources import Source, as_manifest
 from featstore.datasets.splits import check_splittable, complete_splits
@@ -82,7 +83,13 @@ def audit_data(
 @pinned()
 def audit_prepared(prepared: Prepared, *, seed: int = 0, progress: Progress | None = None) -> Audit:
     """Audit a data set whose features are in the cache."""
-    sketches, copies = find_copies(prepared.manifest, prepared.plans, prepared.cache, progress)
+    where = prepared.manifest, prepared.plans, prepared.cache
+    sketches, copies = find_copies(*where, progress)
+    proof = prove_rule(*where, sketches, copies, seed)
+    if proof.threshold != copies.threshold:
+        sketches, copies = find_copies(*where, progress, proof.threshold)
+    if progress and proof.images:
+        progress.tell(proof.sentence(copies.threshold))
     subject = Subject(prepared=prepared, sketches=sketches, copies=copies, seed=seed, progress=progress)
     on_step = progress.steps("auditing", "checks") if progress else None
     checks = []

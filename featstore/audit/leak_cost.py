@@ -43,7 +43,7 @@ class LeakCost:
     """What leaks do to the accuracy on a held-out split.
 
     Attributes:
-        split: The split that is measured on: `test`, or `val` where there is none.
+        split: The split that is measured on: `test`, or `val` where no test image leaks.
         all: All its images.
         clean: Those that do not leak; None if all leak.
         leaked: Those that leak.
@@ -105,12 +105,12 @@ def measure_cost(subject: Subject, leaked: Collection[str]) -> LeakCost | None:
     from featstore.evaluation.units import Units
 
     split = np.array([p.split or "" for p in subject.labelled])
-    measured_on = "test" if "test" in split else "val"
-    held_out = np.flatnonzero(split == measured_on)
-    leaks = np.array([subject.labelled[i].path in leaked for i in held_out], bool)
-    trained = np.flatnonzero(split == "train")
+    leaks = np.array([p.path in leaked for p in subject.labelled], bool)
     if not leaks.any() or len(subject.manifest.classes) < 2:
         return None
+    measured_on = "test" if (leaks & (split == "test")).any() else "val"
+    held_out, trained = np.flatnonzero(split == measured_on), np.flatnonzero(split == "train")
+    leaks = leaks[held_out]
     right = _right(subject, trained, held_out)
     if right is None:
         return None

@@ -15,7 +15,8 @@ from featstore.errors import param, spelled
 from featstore.system.text import count
 
 TITLE = "Leaks between splits"
-_SLIGHT = 0.25  # of what the interval of the accuracy leaves open: leaks that can do no more are no alarm
+_SLIGHT = 0.25  # of what the interval of the accuracy leaves open: leaks that can do no more are not an alarm
+_FEW = 0.01  # of the images of a split: of more than these, it is not enough that one head does not gain by them
 
 
 def check_leaks(subject: Subject) -> Check:
@@ -44,7 +45,7 @@ def check_leaks(subject: Subject) -> Check:
             [
                 _verdict(kinds, sizes),
                 *([cost.sentence()] if cost else []),
-                *([f"that can change it by {100 * share:.2g} points at most"] if slight else []),
+                *(["too little to matter, uncertain as it is"] if slight else []),
             ]
         ),
         findings=tuple(f for _, f in sorted(found, key=lambda leak: _order(*leak))),
@@ -55,11 +56,15 @@ def check_leaks(subject: Subject) -> Check:
 
 
 def _is_slight(share: float, cost: LeakCost | None) -> bool:
-    """Return whether leaks of this share of a split cannot matter, uncertain as the accuracy is."""
+    """Return whether leaks of this share of a split cannot matter, uncertain as the accuracy is.
+
+    They change it by their share at most, with any head. A few of them may also be measured to be worth nothing.
+    """
     if cost is None or not share:
         return False
     low, high = cost.all.ci95
-    return share <= _SLIGHT * (high - low) / 2
+    little = _SLIGHT * (high - low) / 2
+    return share <= little or (share <= _FEW and cost.gain is not None and cost.gain.high <= little)
 
 
 def _leaks(family: Family) -> list[tuple[Picture, Finding]]:

@@ -4,7 +4,7 @@ A name alone proves nothing: `cat.12.jpg` and `cat.13.jpg` are numbered and have
 asked two things. Does the image that is most like another one of its class tend to have a name that goes with it? Names
 drawn at random would do so by chance, as often as the sizes of the groups say; `excess` is the share of the way from
 there to certainty. And is it much nearer than the nearest image of any other group? A breed or a kind of flower in the
-names of a class passes the first question, and is no group that must stay together. `nearness` is the median ratio of
+names of a class passes the first question, and need not stay in one split. `nearness` is the median ratio of
 the two distances. MobileNet 0.75 at 224 px, groups of two or more images:
 
     names                                                   groups             excess  nearness

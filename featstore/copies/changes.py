@@ -10,7 +10,6 @@ if TYPE_CHECKING:
     from featstore.copies.near import Near
     from featstore.images.facts import ImageFacts
 
-_SCALES = 0.94, 1.06  # between these, one step of the scales at which pictures are compared, nothing need be cut away
 _BRIGHTNESS = 10  # levels, which JPEG does not move a mean by
 
 
@@ -19,8 +18,7 @@ def name_changes(near: Near, first: ImageFacts, second: ImageFacts) -> tuple[str
 
     Which of the two came first is not known.
     """
-    low, high = _SCALES
-    is_whole = low < near.scale < high
+    is_whole = near.is_whole
     changes = [
         *in_words(near.turn),
         *["with a border"] * near.framed,

@@ -43,6 +43,11 @@ class Near(NamedTuple):
     turn: int
     framed: bool
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether both show all of the picture: the scale is 1, give or take a step of those that are tried."""
+        return 0.94 < self.scale < 1.06
+
 
 class Versions(NamedTuple):
     """The images as they are compared: each whole one, then those that have margins without them.
@@ -99,10 +104,15 @@ def find_near(
             if near.score >= threshold:
                 joined.join(near.first, near.second)
                 pair = near.first, near.second
-                other = found.get(pair, near)
-                best = max(near, other, key=lambda one: one.score)
-                found[pair] = best._replace(framed=near.framed or other.framed)
+                found[pair] = _better(near, found.get(pair, near))
     return list(found.values())
+
+
+def _better(one: Near, other: Near) -> Near:
+    """Return the better fit of two images; there is a frame if they fit without it, and not as whole pictures."""
+    best = max(one, other, key=lambda near: near.score)
+    are_whole = any(near.is_whole and not near.framed for near in (one, other))
+    return best._replace(framed=(one.framed or other.framed) and not are_whole)
 
 
 def score(versions: Versions, pairs: Pairs) -> list[Near]:

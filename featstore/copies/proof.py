@@ -78,10 +78,10 @@ class Proof:
 
 def prove_rule(
     manifest: Manifest,
-    sketches: Mapping[str, Sketch],
-    copies: SamePictures,
     plans: Sequence[Plan],
     cache: Cache,
+    sketches: Mapping[str, Sketch],
+    copies: SamePictures,
     seed: int = 0,
 ) -> Proof:
     """Make copies of some training images, drawn by `seed`, and score them by the rule of `find_copies`.

@@ -23,7 +23,8 @@ def class_activation(
     that, the zero would be a cell where no channel answers, and nearly all cells of an image would speak for one class.
 
     maps: (n, height, width, channels) of each base. pools: how its features follow; `none` if the head takes whole
-    maps. A maximum belongs to the cell that has it, and is divided among cells that have it together.
+    maps. A maximum belongs to the cell that has it, and is divided among cells that have it together; but one below the
+    mean of the training images is something that no cell has, and belongs to all of them.
     """
     weights, offset = _contrasted(classifier, contrast)
     heats, start = [], 0
@@ -47,8 +48,9 @@ def _cells(
         return np.asarray(np.einsum("nhwc,nc->nhw", maps - mean, weights))
     largest = maps.max(axis=(1, 2), keepdims=True)
     has_it = maps == largest
-    of_channel = (largest[:, 0, 0] - mean) * weights / has_it.sum(axis=(1, 2))
-    return np.asarray(cells * np.einsum("nhwc,nc->nhw", has_it, of_channel))
+    belongs = has_it | (largest < mean)
+    of_channel = (largest[:, 0, 0] - mean) * weights / belongs.sum(axis=(1, 2))
+    return np.asarray(cells * np.einsum("nhwc,nc->nhw", belongs, of_channel))
 
 
 def _contrasted(classifier: LinearClassifier, contrast: Contrast) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -10,14 +10,17 @@ from typing import TYPE_CHECKING, Any
 from featstore.datasets.manifest import Skipped
 from featstore.explanation.result import Explanation, Method
 from featstore.plots.files import Kind, kind_of
+from featstore.plots.notebook import on_screen
 from featstore.system.figures import figure
 from featstore.system.files import write_whole
+from featstore.system.notebook import Picture
 from featstore.system.paths import OnePath, one_path
 from featstore.system.text import Shown, Table
 
 if TYPE_CHECKING:
     from featstore.runs.run import Run
 
+_IN_NOTEBOOK = 12  # images that a notebook shows
 _HOW: dict[Method, str] = {
     "cam": "class activation maps, exact: the mean of the cells, plus what does not depend on the image, is the score",
     "grad-cam": "Grad-CAM: each channel of the map times its mean gradient",
@@ -53,6 +56,14 @@ class Explained(Shown):
         yield f"{self.method}: {_HOW[self.method]}; {rows} x {columns} cells; orange speaks for, blue against"
         yield from self.notes
         yield Table(("image", "class", "probability", "against", "log odds", "hottest cell"), list(self._rows()))
+
+    def plots(self) -> Iterator[Picture]:
+        """Yield the sheet of the first images, for a notebook."""
+        from featstore.explanation.pictures import draw_explanations
+
+        some, right = self.explanations[:_IN_NOTEBOOK], self.right[:_IN_NOTEBOOK]
+        words = f"images, each next to the same with its heat: {', '.join(one.label for one in some)}"
+        yield on_screen(draw_explanations(some, right, self.method), words)
 
     def _rows(self) -> Iterator[tuple[str, ...]]:
         for one in self.explanations:

@@ -54,7 +54,11 @@ class Slopes:
         height, width = slope.shape[1:3]
         if method == "grad-cam":
             slope = slope.mean(axis=(1, 2), keepdims=True)
-        products = slope * _centred(np.asarray(activation, np.float64), self._zero)
+        centred = _centred(np.asarray(activation, np.float64), self._zero)
+        products = slope * centred
+        if self._pool == "max" and method == "hires-cam":  # what no cell has belongs to all, as in `class_activation`
+            is_missing = centred.max(axis=(1, 2), keepdims=True) < 0
+            products = np.where(is_missing, products.mean(axis=(1, 2), keepdims=True), products)
         return Heat(height * width * products.sum(axis=3), np.asarray(score, np.float64))
 
 

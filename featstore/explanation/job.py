@@ -17,7 +17,7 @@ from featstore.explanation.heat import Heat
 from featstore.explanation.maps import Maps
 from featstore.explanation.methods import choose_method, make_explainer
 from featstore.explanation.result import Explanation, Method
-from featstore.explanation.view import seen_parts
+from featstore.explanation.view import seen_parts, upright_cells
 from featstore.extraction.cache import CacheLike
 from featstore.runs.predictor import Predictor
 from featstore.runs.run import Run
@@ -121,6 +121,7 @@ def _explanations(
     import numpy as np
 
     parts = seen_parts(pictures, run.specs[0].reading)
+    cells = upright_cells(pictures, run.specs[0].reading, heat.cells.astype(np.float32))
     best = probabilities.argmax(axis=1)
     return [
         Explanation(
@@ -129,7 +130,7 @@ def _explanations(
             probability=float(probabilities[place, contrast.labels[place]]),
             answer=run.classes[best[place]],
             method=method,
-            heat=heat.cells[place].astype(np.float32),
+            heat=cells[place],
             view=parts[place],
             against=run.classes[contrast.rivals[place]],
             score=float(heat.score[place]),

@@ -9,6 +9,7 @@ import re
 from io import BytesIO
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from featstore.errors import UnreadableImage
@@ -125,6 +126,12 @@ def decode_rgb(raw: bytes, bits: int = 16) -> Image.Image:
         raise
     except Exception as error:  # as above
         raise UnreadableImage(_reason(error)) from error
+
+
+def turned_upright(raw: bytes, cells: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return `cells` (rows, columns) of the stored image in `raw` as cells of the upright one; raise UnreadableImage."""
+    turn = _TURNS.get(_orientation(open_image(raw)))
+    return cells if turn is None else np.asarray(Image.fromarray(cells).transpose(turn))
 
 
 def upright_size(raw: bytes) -> tuple[int, int]:

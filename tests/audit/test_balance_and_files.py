@@ -39,4 +39,4 @@ def test_files_left_out_are_listed_with_their_reasons(tmp_path: Path) -> None:
         "empty.png": "the file is empty",
         "page.jpg": "is a web page, likely in place of the image: download it again",
     }
-    assert check.verdict.startswith("2 files left out")
+    assert check.verdict.startswith("2 files left out, 1 of them for one reason: ")

@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from PIL import ImageOps
 
 from featstore.audit.result import Audit
 from helpers.audits import audit_photos, copy_file, copy_pixels, write_splits
+from helpers.scenes import scene, write_scenes
 
 
 @pytest.fixture(scope="module")
@@ -84,6 +86,27 @@ def test_duplicates_are_those_within_a_split(leaky: Audit) -> None:
         ("train/discs/002.png", "train/discs/f.png"),
     ]
     assert leaky["duplicates"].figures == {"spare": {"train": 2}}
+
+
+def test_near_copies_leak_too(tmp_path: Path) -> None:
+    """Re-encoded, mirrored and cropped copies of test images in train; the mended split has none of them."""
+    photos = tmp_path / "photos"
+    for split, first in (("train", 0), ("val", 20), ("test", 30)):
+        write_scenes(photos / split, {"a": range(first, first + 8), "b": range(first + 100, first + 108)})
+    train = photos / "train" / "a"
+    scene(30).save(train / "q60.jpg", quality=60)
+    ImageOps.mirror(scene(31)).save(train / "mirror.jpg", quality=90)
+    scene(32).crop((7, 7, 121, 121)).save(train / "crop.jpg", quality=90)
+    audit = audit_photos(photos)
+    assert set(pairs(audit, "leaks")) == {
+        ("test/a/030.png", "train/a/q60.jpg"),
+        ("test/a/031.png", "train/a/mirror.jpg"),
+        ("test/a/032.png", "train/a/crop.jpg"),
+    }
+    assert {finding.kind for finding in audit["leaks"].findings} == {"near"}
+    assert audit["leaks"].weight == "alarm"
+    assert "near copy, mirrored" in next(f.text for f in audit["leaks"].findings if f.paths[1].endswith("mirror.jpg"))
+    assert audit_photos(audit.save_fixed_split(tmp_path / "fixed.csv"))["leaks"].weight == "fine"
 
 
 def test_copies_across_splits_that_are_made_are_kept_together(tmp_path: Path) -> None:

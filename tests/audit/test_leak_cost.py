@@ -9,7 +9,10 @@ import pytest
 from PIL import Image
 
 import featstore
+from featstore.audit.leak_cost import LeakCost, Measured
+from featstore.audit.leaks import _is_slight
 from featstore.audit.result import Audit
+from featstore.evaluation.paired import Difference
 from helpers.audits import audit_photos, copy_file, write_splits
 
 
@@ -61,9 +64,36 @@ def test_a_leak_that_cannot_matter_is_no_alarm(tmp_path: Path) -> None:
     copy_file(photos, "test/discs/014.png", "train/discs/copy.png")
     found = audit_photos(photos)
     assert found["leaks"].weight == "look"
-    assert found["leaks"].verdict.endswith("that can change it by 0.83 points at most")
+    assert found["leaks"].verdict.endswith("too little to matter, uncertain as it is")
     assert found.is_believable
     assert found.failing(["leaks"]) == [found["leaks"]]
+
+
+@pytest.mark.parametrize(
+    ("share", "high", "slight"),
+    [
+        (0.004, 0.5, True),  # no head can gain more than the share
+        (0.008, 0.004, True),  # few, and worth nothing
+        (0.008, 0.02, False),
+        (0.2, 0.004, False),  # another head may know them by heart
+    ],
+)
+def test_an_alarm_is_what_can_matter(share: float, high: float, slight: bool) -> None:
+    """Next to an interval that leaves two points open on either side."""
+    measured = Measured(1000, 0.9, (0.88, 0.92))
+    gain = Difference(0.0, -high, high)
+    cost = LeakCost(split="test", all=measured, clean=measured, leaked=measured, unseen=measured, gain=gain)
+    assert _is_slight(share, cost) is slight
+    assert not _is_slight(share, None)
+
+
+def test_where_only_val_leaks_the_accuracy_is_that_on_val(tmp_path: Path) -> None:
+    """What is measured on test is right then."""
+    photos = write_splits(tmp_path / "photos", 8, 4, 4)
+    copy_file(photos, "val/discs/009.png", "train/discs/copy.png")
+    check = audit_photos(photos)["leaks"]
+    assert (check.figures["cost"]["split"], check.figures["cost"]["all"]["n"]) == ("val", 8)
+    assert "accuracy on val is" in check.verdict
 
 
 def test_the_difference_is_that_of_the_same_images(audit: Audit) -> None:

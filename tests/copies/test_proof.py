@@ -25,7 +25,7 @@ def ready(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
 
 def proven(ready: Prepared) -> Proof:
     sketches, copies = find_copies(ready.manifest, ready.plans, ready.cache)
-    return prove_rule(ready.manifest, sketches, copies, ready.plans, ready.cache)
+    return prove_rule(ready.manifest, ready.plans, ready.cache, sketches, copies)
 
 
 def test_copies_of_ones_own_images_are_found_and_no_other_pictures(
@@ -82,4 +82,4 @@ def test_a_file_that_is_gone_is_not_copied(tmp_path: Path) -> None:
     sketches, copies = find_copies(ready.manifest, ready.plans, ready.cache)
     for picture in ready.manifest.pictures:
         Path(picture.path).unlink()
-    assert prove_rule(ready.manifest, sketches, copies, ready.plans, ready.cache).images == 0
+    assert prove_rule(ready.manifest, ready.plans, ready.cache, sketches, copies).images == 0

@@ -35,6 +35,7 @@ NOT_RUN = Counter(
         ("cache.md", "ImageNet weights"): 2,
         ("cache.md", "needs a damaged file"): 1,
         ("data.md", "ImageNet weights"): 2,
+        ("explain.md", "benchmarks on data that are not shipped"): 1,
         ("faq.md", "ImageNet weights"): 1,
         ("fine-tuning.md", "ImageNet weights"): 1,
         ("fine-tuning.md", "the test of the example runs it"): 1,

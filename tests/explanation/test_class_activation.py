@@ -42,12 +42,12 @@ def test_a_cell_like_the_mean_of_the_training_images_has_no_heat() -> None:
 
 
 def test_a_maximum_belongs_to_the_cell_that_has_it() -> None:
-    """One channel and one hot cell; and a channel that is 0 everywhere is divided among all cells."""
+    """One channel has a hot cell. Another is below its mean in all cells: that it is missing belongs to all of them."""
     maps = np.zeros((1, 2, 2, 2), np.float32)
-    maps[0, 1, 0, 0] = 3
+    maps[0, 1, 0, 0], maps[0, 0, 0, 1] = 3, 0.5
     head = LinearClassifier(np.array([0.0, 1.0]), np.ones(2), np.array([[1.0, 4.0]]), np.zeros(1), 1.0, 9)
     heat = class_activation(head, [maps], ["max"], Contrast(np.array([1]), np.array([0])))
-    assert heat.cells[0].tolist() == [[-4, -4], [4 * 3 - 4, -4]]
+    assert heat.cells[0].tolist() == [[-2, -2], [4 * 3 - 2, -2]]
 
 
 def test_maps_of_several_bases_add_up_on_the_finest_grid() -> None:

@@ -93,6 +93,7 @@ def test_the_best_method_of_a_head_is_the_default(workplace: Path, images: list[
     assert explained.method == method
     assert str(explained).startswith(f"{method}: ")
     assert "8 x 8 cells; orange speaks for, blue against" in str(explained)
+    assert explained._repr_html_().count("data:image/png") == 1  # a notebook shows them
     assert all(np.isfinite(one.heat).all() for one in explained.explanations)
     assert all((one.offset is None) == (method != "cam") for one in explained.explanations)
 

@@ -9,12 +9,16 @@ import pytest
 from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 
+from featstore.datasets.manifest import Picture
 from featstore.explanation.overlay import AGAINST, FOR, overlay
 from featstore.explanation.pictures import draw_explanations, write_overlays
 from featstore.explanation.result import Explanation
-from featstore.explanation.view import WHOLE_IMAGE, Part
+from featstore.explanation.view import WHOLE_IMAGE, Part, upright_cells
+from featstore.images.decode import decode_rgb
+from featstore.images.identity import content_digest
 from featstore.images.reading import Reading
 from featstore.images.resize import fit_image, seen_part
+from featstore.system.files import FileStat
 
 
 def explained(heat: ArrayLike, view: Part = WHOLE_IMAGE, path: str = "a.png") -> Explanation:
@@ -106,3 +110,22 @@ def test_a_picture_of_each_image_and_a_sheet(tmp_path: Path) -> None:
     sheet = draw_explanations(several, ["cat", "dog", None], "кошки")
     assert sheet.startswith(b"\x89PNG") and sheet == draw_explanations(several, ["cat", "dog", None], "кошки")
     assert draw_explanations(several, [None] * 3, "t", "pdf").startswith(b"%PDF")
+
+
+@pytest.mark.parametrize("orientation", [1, 3, 6, 8])
+def test_cells_of_an_image_that_lies_on_its_side_are_turned_with_it(tmp_path: Path, orientation: int) -> None:
+    """The reading `keras-compat` takes no notice of EXIF, and pictures are shown upright."""
+    stored = np.zeros((20, 40, 3), np.uint8)
+    stored[:10, :10] = 255
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    Image.fromarray(stored).save(tmp_path / "a.jpg", exif=exif)
+    raw = (tmp_path / "a.jpg").read_bytes()
+    picture = Picture(str(tmp_path / "a.jpg"), FileStat(0, 0, 0, 0), known_digest=content_digest(raw))
+    heat = np.zeros((1, 2, 4), np.float32)
+    heat[0, 0, 0] = 1
+    [cells] = upright_cells([picture], Reading(20, 40, "keras-compat"), heat)
+    upright = np.asarray(decode_rgb(raw).convert("L"))
+    row, column = np.argwhere(cells)[0]
+    assert upright[row * 10 + 5, column * 10 + 5] > 200
+    assert upright_cells([picture], Reading(20, 40), heat)[0].tolist() == heat[0].tolist()

@@ -70,9 +70,9 @@ class Visit:
     def count(self, selector: str) -> int:
         return int(self.page.locator(selector).count())
 
-    def faults(self) -> list[str]:
-        """What axe-core finds, each with the elements; empty if nothing is wrong."""
+    def faults(self, **options: Any) -> list[str]:
+        """What axe-core finds, each with the elements; empty if nothing is wrong. options: those of `axe.run`."""
         from axe_playwright_python.sync_playwright import Axe
 
-        found: list[dict[str, Any]] = Axe().run(self.page).response["violations"]
+        found: list[dict[str, Any]] = Axe().run(self.page, options=options).response["violations"]
         return [f"{f['impact']}: {f['id']}: {[node['target'] for node in f['nodes'][:3]]}" for f in found]

@@ -32,14 +32,14 @@ LONG = HeadRecipe(head="bn-dropout", parameters={"epochs": 500, "patience": 500,
 
 
 class Stopping(Silent):
-    """A display that raises `error` after an epoch."""
+    """A display that raises `error` after an epoch of the training."""
 
     def __init__(self, error: BaseException, epoch: int = 3) -> None:
         self._error, self._epoch = error, epoch
 
     def steps(self, title: str, unit: str = "steps") -> Callable[[int, int], None]:
         def on_step(done: int, total: int) -> None:
-            if done == self._epoch:
+            if title == LONG.head and done == self._epoch:
                 raise self._error
 
         return on_step

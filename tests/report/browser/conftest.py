@@ -78,7 +78,7 @@ CONTENTS: dict[str, Callable[[], Made]] = {
     "usual": lambda: make_content(n=60),
     "hostile": hostile_content,
     "non-latin": lambda: make_content(NON_LATIN, 105),
-    "many": lambda: make_content(MANY, 1200),
+    "many": lambda: make_content(MANY, 600),
     "explained": explained_content,
     "bare": bare_content,
 }

@@ -40,7 +40,7 @@ def test_the_figures_that_are_seen_are_those(visit: Open, made: dict[str, Made],
         ]
         assert figure(of_split["accuracy"]) in row
         assert figure(of_split["log_loss"], limits=(0.0,)) in row
-    cells = [int(text) for text in seen.texts("#matrix td")]
+    cells = [int(text) for text in seen.texts("#matrix tbody td")]
     assert cells == [n for row in metrics["confusion"] for n in row]
     for check in said["audit"]["checks"]:
         assert check["verdict"] in seen.text(f"#check-{check['name']}")

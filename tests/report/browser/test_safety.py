@@ -54,10 +54,9 @@ ATTACK = """async (server) => {
 POLICY = re.compile(r'<meta http-equiv="Content-Security-Policy"[^>]*>')
 
 
-@pytest.mark.parametrize("name", ["usual", "hostile", "non-latin", "many", "bare"])
-def test_nothing_is_loaded_and_nothing_is_logged(visit: Open, name: str) -> None:
-    """The fixture looks at both when the test is over, here after the page was read to its end."""
-    page = visit(name).page
+def test_nothing_is_loaded_and_nothing_is_logged(visit: Open) -> None:
+    """The fixture looks at both when a test is over, whatever it opened; here after the page was read to its end."""
+    page = visit().page
     page.evaluate("window.scrollTo(0, document.body.scrollHeight)")
     page.wait_for_load_state("networkidle")
 
