@@ -113,7 +113,8 @@ def _on_tied(sweep: Sweep) -> Iterator[str]:
         yield f"{tried}; the best is significantly better than all others"
     else:
         names = listed(list(dict.fromkeys(tied)), 6)
-        yield f"{tried}; {len(tied)} of the others are not significantly different from the best: {names}"
+        are = "is" if len(tied) == 1 else "are"
+        yield f"{tried}; {len(tied)} of the others {are} not significantly different from the best: {names}"
 
 
 def _on_looking(split: str, metrics: Metrics) -> Iterator[str]:
