@@ -1,6 +1,6 @@
 """The coarse comparison: is the middle of one image anywhere in the other? 24 px, five scales, 5 microseconds each.
 
-It only rules out: 97 to 99 of 100 pairs of photos that are no copies end here, and no copy of 2,600 did.
+It only rules out: 97 to 99 of 100 pairs of photos that are not copies end here.
 """
 
 from __future__ import annotations
