@@ -129,7 +129,7 @@ def decode_rgb(raw: bytes, bits: int = 16) -> Image.Image:
 
 
 def turned_upright(raw: bytes, cells: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return `cells` (rows, columns) of the stored image in `raw` as cells of the upright one; raise UnreadableImage."""
+    """Return `cells` (rows, columns) of the image as stored in `raw` as those of the upright one."""
     turn = _TURNS.get(_orientation(open_image(raw)))
     return cells if turn is None else np.asarray(Image.fromarray(cells).transpose(turn))
 
