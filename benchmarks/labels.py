@@ -16,10 +16,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from featstore.audit.confident_learning import confident_joint, doubts, other_classes
-from featstore.audit.labels import SUSPECT, check_labels
-from featstore.audit.out_of_fold import OutOfFold, out_of_fold
-from featstore.audit.subject import Subject
+from featstore.auditing.confident_learning import confident_joint, doubts, other_classes
+from featstore.auditing.labels import SUSPECT, check_labels
+from featstore.auditing.out_of_fold import OutOfFold, out_of_fold
+from featstore.auditing.subject import Subject
 from featstore.copies.groups import SamePictures
 from featstore.extraction.recipe import Recipe
 from featstore.training.fit import Prepared, prepare

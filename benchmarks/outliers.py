@@ -10,7 +10,7 @@ from labels import as_subject, prepared_photos
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from featstore.audit.outliers import check_outliers
+from featstore.auditing.outliers import check_outliers
 
 SETS = ("cats_dogs", "flowers5", "mnist")
 SEEDS = range(5)

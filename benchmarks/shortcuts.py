@@ -80,8 +80,8 @@ def _write(plant: Plant, source: Path, folder: Path) -> Path:
 
 def _named(folder: Path, scratch: Path) -> tuple[str | None, float]:
     """Return the cue that is named, and the best balanced accuracy of a cue of the files."""
-    from featstore.audit.shortcuts import check_shortcuts
-    from featstore.audit.subject import Subject
+    from featstore.auditing.shortcuts import check_shortcuts
+    from featstore.auditing.subject import Subject
     from featstore.copies.groups import SamePictures
     from featstore.copies.sketch import make_sketch
     from featstore.extraction.recipe import Recipe

@@ -5,9 +5,7 @@ Names are loaded when they are first used, and none of them loads TensorFlow bef
 
 from __future__ import annotations
 
-import sys
 from importlib import import_module
-from types import ModuleType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # what a type checker and an editor see; a test holds it against _HOMES
@@ -26,7 +24,7 @@ if TYPE_CHECKING:  # what a type checker and an editor see; a test holds it agai
     from featstore.api.reporting import report_runs as report_runs
     from featstore.api.run_comparing import compare_runs as compare_runs
     from featstore.api.sweeping import sweep as sweep
-    from featstore.audit.result import Audit as Audit
+    from featstore.auditing.result import Audit as Audit
     from featstore.base_check.labelled import LabelledCheck as LabelledCheck
     from featstore.base_check.unlabelled import UnlabelledCheck as UnlabelledCheck
     from featstore.comparison.learning_result import LearningCurve as LearningCurve
@@ -51,7 +49,7 @@ if TYPE_CHECKING:  # what a type checker and an editor see; a test holds it agai
     from featstore.features.load import open_features as open_features
     from featstore.features.save import save_features as save_features
     from featstore.finetuning.result import FineTuned as FineTuned
-    from featstore.report.result import Report as Report
+    from featstore.reporting.result import Report as Report
     from featstore.runs.evaluation import Evaluation as Evaluation
     from featstore.runs.files import load_run as load_run
     from featstore.runs.listing import RunList as RunList
@@ -66,7 +64,7 @@ if TYPE_CHECKING:  # what a type checker and an editor see; a test holds it agai
     from featstore.training.rate_finding import FoundRate as FoundRate
 
 _HOMES = {
-    "Audit": "featstore.audit.result",
+    "Audit": "featstore.auditing.result",
     "BaseUnavailable": "featstore.errors",
     "Bottleneck": "featstore.features.bottleneck",
     "Cache": "featstore.extraction.cache",
@@ -86,7 +84,7 @@ _HOMES = {
     "Prediction": "featstore.runs.prediction",
     "Progress": "featstore.system.progress",
     "Recipe": "featstore.extraction.recipe",
-    "Report": "featstore.report.result",
+    "Report": "featstore.reporting.result",
     "Run": "featstore.runs.run",
     "RunComparison": "featstore.runs.side_by_side",
     "RunError": "featstore.errors",
@@ -189,17 +187,3 @@ if not TYPE_CHECKING:  # a module with __getattr__ is one whose every name exist
 
 def __dir__() -> list[str]:
     return [*__all__, "__version__"]
-
-
-class _FrontDoor(ModuleType):
-    """This module, in which a verb keeps its name where a package below has the same one, such as `report`.
-
-    Python puts each package that it imports into the module above it, in the place of the verb.
-    """
-
-    def __setattr__(self, name: str, value: object) -> None:
-        if not (name in _HOMES and isinstance(value, ModuleType)):
-            super().__setattr__(name, value)
-
-
-sys.modules[__name__].__class__ = _FrontDoor

@@ -12,7 +12,7 @@ from featstore.system.paths import OnePath
 from featstore.system.progress import Progress, displayed
 
 if TYPE_CHECKING:
-    from featstore.audit.result import Audit
+    from featstore.auditing.result import Audit
     from featstore.extraction.cache import CacheLike
 
 
@@ -54,7 +54,7 @@ def audit(
         BaseUnavailable: The base or its weights cannot be loaded.
         StoreError: The cache or the table cannot be read or written.
     """
-    from featstore.audit.job import audit_data, one_recipe
+    from featstore.auditing.job import audit_data, one_recipe
 
     reading, features = split_keywords(options)
     recipe = one_recipe(make_recipes(seed, **features))

@@ -10,7 +10,7 @@ from featstore.datasets.options import DataKeywords, DataOptions, split_keywords
 from featstore.datasets.sources import DataLike, Source
 from featstore.errors import UsageError, param
 from featstore.extraction.recipe_grid import make_recipes
-from featstore.report.settings import PageSettings, SearchSettings
+from featstore.reporting.settings import PageSettings, SearchSettings
 from featstore.system.fields import check_names
 from featstore.system.paths import OneOrMorePaths, OnePath, is_path
 from featstore.system.progress import Progress, displayed
@@ -18,7 +18,7 @@ from featstore.system.progress import Progress, displayed
 if TYPE_CHECKING:
     from featstore.extraction.cache import CacheLike
     from featstore.heads.registry import HeadName
-    from featstore.report.result import Report
+    from featstore.reporting.result import Report
     from featstore.runs.run import Run
 
 
@@ -76,7 +76,7 @@ def report(
         LeakWarning: The audit found what makes figures wrong, such as copies of training images in the test split.
     """
     from featstore.heads.registry import settle_head
-    from featstore.report.job import report_data
+    from featstore.reporting.job import report_data
     from featstore.sweeping.job import DEFAULT_HEADS
 
     refuse_head_parameters(options)
@@ -145,7 +145,7 @@ def report_runs(
     Warns:
         LeakWarning: The audit found what makes figures wrong, such as copies of training images in the test split.
     """
-    from featstore.report.job import report_runs as write_report
+    from featstore.reporting.job import report_runs as write_report
 
     check_names("option", options, DataKeywords.__annotations__)
     several = runs if isinstance(runs, Sequence) and not is_path(runs) else [runs]

@@ -69,7 +69,7 @@ def command(
 
     Example: featstore audit photos --model MobileNetV2 --fix-split fixed.csv
     """
-    from featstore.audit.job import audit_data
+    from featstore.auditing.job import audit_data
     from featstore.datasets.sources import Source
     from featstore.extraction.recipe_grid import make_recipes
 
@@ -112,7 +112,7 @@ def command(
 
 def _names_in(text: str | None) -> list[str]:
     """Return the names of `--fail-on`; raises UsageError for one that is not known."""
-    from featstore.audit.findings import CheckName
+    from featstore.auditing.findings import CheckName
 
     known = ("alarm", "look", *get_args(CheckName))
     names = [name.strip().lower() for name in (text or "").split(",") if name.strip()]

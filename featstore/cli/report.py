@@ -17,7 +17,7 @@ from featstore.cli.units import parse_time
 from featstore.datasets.options import DataOptions
 from featstore.errors import UsageError, param
 from featstore.extraction.recipe import Recipe
-from featstore.report.settings import PageSettings, SearchSettings
+from featstore.reporting.settings import PageSettings, SearchSettings
 from featstore.system.progress import displayed
 from featstore.training.head_recipe import HeadRecipe
 
@@ -77,7 +77,7 @@ def command(
     Example: featstore report photos --model MobileNetV2 --out photos.html
     """
     from featstore.datasets.sources import Source
-    from featstore.report.job import report_data, report_runs
+    from featstore.reporting.job import report_data, report_runs
     from featstore.runs.files import load_run
     from featstore.sweeping.job import DEFAULT_HEADS
 

@@ -177,15 +177,6 @@ def test_a_leak_is_kept_with_the_run(leaky: Path, run: Run) -> None:
     assert f"warning: {note}" in done.err.splitlines()
 
 
-def test_a_verb_keeps_its_name(leaky: Path) -> None:
-    """Python puts a package into the module above it when it is imported: `featstore.report` would be one."""
-    import featstore.report.job
-
-    for name, home in featstore._HOMES.items():
-        assert getattr(featstore, name) is getattr(sys.modules[home], name)
-    assert callable(featstore.report)
-
-
 def test_no_leak_no_warning(tmp_path: Path) -> None:
     """Warnings are errors in these tests: this trains in silence."""
     write_photos(tmp_path / "photos", 8)

@@ -17,8 +17,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from featstore.audit.findings import CheckName
-from featstore.report import page
+from featstore.auditing.findings import CheckName
+from featstore.reporting import page
 from helpers.paths import ROOT
 
 PAGE = ROOT / "docs" / "example" / "report.html"

@@ -8,8 +8,8 @@ from typing import Any
 
 from PIL import Image
 
-from featstore.audit.job import audit_data
-from featstore.audit.result import Audit
+from featstore.auditing.job import audit_data
+from featstore.auditing.result import Audit
 from featstore.datasets.manifest import Manifest
 from featstore.extraction.recipe import Recipe
 from helpers.photos import write_photos

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from featstore.audit.subject import Subject
+from featstore.auditing.subject import Subject
 from featstore.copies.groups import SamePictures
 from featstore.copies.sketch import Sketch
 from featstore.datasets.manifest import Manifest, Picture

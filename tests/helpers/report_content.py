@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw
 
-from featstore.audit.findings import Check, Finding
-from featstore.audit.result import Audit
+from featstore.auditing.findings import Check, Finding
+from featstore.auditing.result import Audit
 from featstore.comparison.curve_fit import fit
 from featstore.comparison.learning_points import CurvePoint, HeadCurve
 from featstore.comparison.learning_result import LearningCurve
@@ -23,8 +23,8 @@ from featstore.evaluation.units import Units
 from featstore.explanation.result import Explanation
 from featstore.extraction.recipe import Recipe
 from featstore.heads.interface import Curve
-from featstore.report.content import Content, ReportImage
-from featstore.report.thumbnails import Sprite, Thumbnails
+from featstore.reporting.content import Content, ReportImage
+from featstore.reporting.thumbnails import Sprite, Thumbnails
 from featstore.runs.run import Run
 from featstore.runs.side_by_side import ComparedRun, RunComparison
 from featstore.sweeping.result import Sweep, SweepRow
