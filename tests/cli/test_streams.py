@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import os
 import shlex
 import subprocess
@@ -97,6 +98,10 @@ OUTPUTS = {  # the options that name a file to write, and the ending of a name t
     ("compare", "--csv"): ".csv",
     ("compare", "--chart"): ".png",
     ("draw", "--output"): ".png",
+    ("audit", "--out"): ".json",
+    ("audit", "--csv"): ".csv",
+    ("audit", "--fix-split"): ".csv",
+    ("report", "--out"): ".html",
 }
 FOLDERS = {("explain", "--out")}  # options that name a folder to write into
 OTHER_PATHS = {
@@ -143,6 +148,8 @@ def with_output(work: Path, command: str, option: str, path: object) -> Done:
         "draw": (run,),
         "features": data,
         "compare": data,
+        "audit": data,
+        "report": data,
         "learning-curve": data,
         "find-lr": (*data, "--head", "linear"),
     }
@@ -166,7 +173,10 @@ def test_an_output_is_tried_before_the_work(work: Path, command: str, option: st
 def test_an_output_on_standard_output_is_alone_there_or_refused(work: Path, command: str, option: str) -> None:
     """A dash is never the name of a file; a table would break a CSV, and a picture has a kind."""
     done = with_output(work, command, option, "-")
-    if OUTPUTS[command, option] == ".csv":
+    if OUTPUTS[command, option] == ".json":
+        assert done.code == 0
+        json.loads(done.out)
+    elif OUTPUTS[command, option] == ".csv":
         assert done.code == 0
         [width] = {len(row) for row in csv.reader(done.out.splitlines())}
         assert width > 2
