@@ -97,7 +97,7 @@ def _sparse_score(greys: NDArray[np.uint8], pair: Pairs, scale: float, row: int,
     if not one_holds_the_other((row - before, column - before), SIDE * scale):
         return 0.0
     resize = resizing(_TEMPLATE, side)
-    middle = resize @ _middle_of(greys[pair.first].astype(np.float32)) @ resize.T
+    middle = np.asarray(resize @ _middle_of(greys[pair.first].astype(np.float32)) @ resize.T, np.float32)
     window = greys[pair.second[0], row : row + side, column : column + side].astype(np.float32)
     return alike_in_brightness(turned(middle, int(pair.turn[0]))[0], window)
 

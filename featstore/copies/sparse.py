@@ -43,4 +43,4 @@ def alike_in_brightness(one: NDArray[np.float32], other: NDArray[np.float32]) ->
     """Return the score of two pictures of the same size, by their brightness."""
     one, other = one - one.mean(), other - other.mean()
     contrast = max(float(np.linalg.norm(one) * np.linalg.norm(other)), FLOOR**2 * one.size)
-    return float(of_brightness(np.vdot(one, other) / contrast))
+    return float(of_brightness(np.asarray(np.vdot(one, other) / contrast)))
