@@ -40,7 +40,7 @@ def command(
     ],
     heads: Annotated[dict[str, Any], Fields(HeadRecipe, repeatable=["head"], optional=["head"], only=["head"])],
     search: Annotated[SearchSettings, Fields(SearchSettings, leave_out=["time"])],
-    page: Annotated[PageSettings, Fields(PageSettings)],
+    page: Annotated[PageSettings, Fields(PageSettings, leave_out=["images"])],
     data_options: Annotated[DataOptions, Fields(DataOptions)],
     time: Annotated[
         float | None,
@@ -53,6 +53,13 @@ def command(
             show_default=False,
         ),
     ] = None,
+    no_images: Annotated[
+        bool,
+        typer.Option(
+            "--no-images",
+            help="Leave out thumbnails and heat maps: the page has the paths of images only, for private data.",
+        ),
+    ] = False,  # without its opposite, since --images is the folder of a table
     out: Annotated[Path, typer.Option("--out", help="The page to write.")] = Path("report.html"),
     data: Annotated[
         str | None,
@@ -82,6 +89,7 @@ def command(
     from featstore.sweeping.job import DEFAULT_HEADS
 
     check_output(out, "--out")
+    page = replace(page, images=not no_images)
     shared: dict[str, Any] = {"out": out, "cache": options.chosen_cache(cache, rehash), "command": command_line()}
     if folders := _runs_among(sources):
         weights = recipe.pop("weights") or None
