@@ -122,9 +122,9 @@ def test_the_summary_is_the_figures(made: Report) -> None:
     test = run.metrics["test"]
     assert f"is right for {round(test.accuracy * 20)} of 20 test images: accuracy {test.accuracy:.3f} [" in summary
     assert "would be right for 0.500 of them" in summary
-    assert (
-        f"{made.content.sweep.tried} trials, each a head with its parameters, were measured on the 44 images" in summary
-    )  # type: ignore[union-attr]
+    assert made.content.sweep is not None
+    trials = f"{made.content.sweep.tried} trials, each a head with its parameters, were measured on the 44 images"
+    assert trials in summary
     wrong = [image for image in made.content.images if image.is_wrong and image.split == "test"]
     assert (f"Look at the {len(wrong)} wrong test answer" in summary) == bool(wrong)
     assert f"featstore predict {run.folder} PHOTOS" in summary
