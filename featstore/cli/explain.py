@@ -32,7 +32,7 @@ def command(
             "--method",
             metavar="NAME",
             help="cam, grad-cam, hires-cam, cells or occlusion. Default: cam where the head is linear, which is exact; "
-            "else hires-cam where it is a network; else cells.",
+            "else hires-cam where it is a network; else cells; else occlusion.",
             show_default=False,
         ),
     ] = None,

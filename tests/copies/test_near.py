@@ -111,3 +111,15 @@ def test_copies_of_images_with_few_details_fit(share: float) -> None:
     image.paste((20, 20, 20), (60, 50, 70, 70))
     copy = ImageEnhance.Brightness(ImageOps.crop(image, round((1 - share) * 60))).enhance(0.9)
     assert best_fine(*pair(image, copy)).score[0] > 0.85
+
+
+def test_images_of_a_few_pixels_are_no_near_copies() -> None:
+    """At 8 px one handwritten digit fits another: the digits of the first steps had eight false leaks."""
+    from sklearn.datasets import load_digits
+
+    digits = load_digits()
+    images = [Image.fromarray((image * 15).astype("uint8")) for image in digits.images[:200]]
+    X = digits.data[:200].astype(np.float32)
+    assert find_near([make_sketch(encoded(image)) for image in images], X) == []
+    larger = [make_sketch(encoded(image.resize((20, 20)))) for image in images]
+    assert find_near(larger, X)  # so they are alike
