@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from featstore import train_head
 from featstore.cli import app
 from featstore.explanation.maps import Maps
 from featstore.extraction.plan import plan_of_specs
@@ -24,15 +25,21 @@ def test_maps_are_those_that_the_features_are_pooled_from(model: str, pool: str,
         assert (found.plan.spec.pool, found.pool) == ("none", pool)
 
 
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("work")
+    write_photos(folder / "photos", 6)
+    draw("discs", 99).save(folder / "new.png")
+    (folder / "text.png").write_text("no image")
+    train_head(folder / "photos", model="pixels", size=8, name="run", cache=folder / "cache", runs=folder / "runs")
+    return folder
+
+
 @pytest.fixture
-def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("FEATSTORE_CACHE", raising=False)
-    write_photos(tmp_path / "photos", 6)
-    draw("discs", 99).save(tmp_path / "new.png")
-    (tmp_path / "text.png").write_text("no image")
-    assert call("train-head", "photos", "--model", "pixels", "--size", "8", "--name", "run").code == 0
-    return tmp_path
+def work(trained: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(trained)
+    monkeypatch.setenv("FEATSTORE_CACHE", str(trained / "cache"))
+    return trained
 
 
 def test_the_command_writes_pictures_and_tells_what_they_show(work: Path) -> None:

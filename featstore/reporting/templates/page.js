@@ -120,6 +120,7 @@
     showMore();
     buttons.append(more, save);
     panel.append(cards, ...(places.length ? [buttons] : []));
+    panel.firstChild.scrollIntoView({ block: "nearest" }); // below the map nobody would see that it came
     say(title);
   }
 
@@ -299,6 +300,9 @@
         this.lasso.forEach(([x, y]) => context.lineTo(x, y));
         context.closePath();
         context.stroke();
+        context.globalAlpha = 0.08; // what is inside
+        context.fillStyle = ink;
+        context.fill();
       }
       this.drawn += 1;
       canvas.dataset.drawn = this.drawn;

@@ -7,10 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pytest
 
-from featstore.explanation.result import Explanation
 from featstore.reporting.page import render
 from helpers.browser import DESKTOP, Visit
 from helpers.report_content import HOSTILE, MANY, NON_LATIN, Made, bare_content, make_content
@@ -55,53 +53,48 @@ def hostile_content() -> Made:
     )
 
 
-def explained_content() -> Made:
-    """Heat maps for the images that have a tile of one."""
-    made = make_content()
-    heat = np.zeros((7, 7), np.float32)
-    explanations = {
-        image.path: Explanation(
-            path=image.path,
-            label=image.answer,
-            probability=image.probability,
-            answer=image.answer,
-            method="cam",
-            heat=heat,
-        )
-        for image in made.content.images
-        if image.path in made.thumbnails.heat.places
-    }
-    return Made(replace(made.content, explanations=explanations), made.thumbnails)
-
-
 CONTENTS: dict[str, Callable[[], Made]] = {
     "usual": lambda: make_content(n=60),
+    "small": lambda: make_content(n=30),  # all parts, for what looks at each element
     "hostile": hostile_content,
     "non-latin": lambda: make_content(NON_LATIN, 105),
-    "many": lambda: make_content(MANY, 600),
-    "explained": explained_content,
+    "many": lambda: make_content(MANY, 480),
     "bare": bare_content,
 }
 
 
-@pytest.fixture(scope="session")
-def made() -> dict[str, Made]:
-    return {name: make() for name, make in CONTENTS.items()}
+class Contents(dict[str, Made]):
+    """Each is made when it is first asked for: a process has only some of the tests."""
+
+    def __missing__(self, name: str) -> Made:
+        return self.setdefault(name, CONTENTS[name]())
+
+
+class Pages(dict[str, Path]):
+    """The page of each content, written when it is first asked for."""
+
+    def __init__(self, contents: Contents, folder: Path) -> None:
+        super().__init__()
+        self._contents, self._folder = contents, folder
+
+    def __missing__(self, name: str) -> Path:
+        made, path = self._contents[name], self._folder / f"{name}.html"
+        path.write_text(render(made.content, made.thumbnails), encoding="utf-8")
+        return self.setdefault(name, path)
 
 
 @pytest.fixture(scope="session")
-def files(made: dict[str, Made], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """The page of each content."""
-    folder = tmp_path_factory.mktemp("pages")
-    paths = {}
-    for name, (content, thumbnails) in ((name, (one.content, one.thumbnails)) for name, one in made.items()):
-        paths[name] = folder / f"{name}.html"
-        paths[name].write_text(render(content, thumbnails), encoding="utf-8")
-    return paths
+def made() -> Contents:
+    return Contents()
+
+
+@pytest.fixture(scope="session")
+def files(made: Contents, tmp_path_factory: pytest.TempPathFactory) -> Pages:
+    return Pages(made, tmp_path_factory.mktemp("pages"))
 
 
 @pytest.fixture
-def visit(browser: Browser, files: dict[str, Path]) -> Iterator[Open]:
+def visit(browser: Browser, files: Pages) -> Iterator[Open]:
     """Opens the page of a content. Whatever a test does there, the page logs nothing and asks for nothing."""
     contexts, visits = [], []
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import pytest
-
 from helpers.browser import PHONE, Visit
 
 Open = Callable[..., Visit]
@@ -37,10 +35,9 @@ def drag(seen: Visit, places: list[tuple[float, float]]) -> None:
     seen.page.mouse.up()
 
 
-@pytest.mark.parametrize("name", ["usual", "non-latin"])
-def test_a_cell_lists_its_images(visit: Open, name: str) -> None:
+def test_a_cell_lists_its_images(visit: Open) -> None:
     """As many as it says, of its class and its answer, of the split of the matrix; a second click closes the list."""
-    seen = visit(name)
+    seen = visit()
     data, split = data_of(seen), seen.page.get_attribute("#matrix", "data-split")
     for cell in seen.page.locator("#matrix .cell").all():
         cell.click()
@@ -65,21 +62,19 @@ def test_classes_that_are_too_many_for_a_matrix_are_listed_by_pairs(visit: Open)
     assert f" {len(listed(seen, '#confusion-list'))} of " in cell.inner_text()
 
 
-@pytest.mark.parametrize("by", ["label", "answer", "split"])
-def test_the_map_is_coloured_by_what_is_chosen(visit: Open, by: str) -> None:
+def test_the_map_is_coloured_by_what_is_chosen(visit: Open) -> None:
     """The legend names it, and a name in it can be shown alone."""
     seen = visit()
     drawn = "document.getElementById('map-canvas').toDataURL()"
-    seen.page.select_option("#map-colour", "split" if by == "label" else "label")
-    before = seen.page.evaluate(drawn)
-    seen.page.select_option("#map-colour", by)
-    coloured = seen.page.evaluate(drawn)
-    assert coloured != before
-    data = data_of(seen)
-    names = data["splits"] if by == "split" else data["classes"]
-    assert seen.texts("#map-legend button") == names
-    seen.page.locator("#map-legend button").first.click()
-    assert seen.page.evaluate(drawn) != coloured
+    data, before = data_of(seen), seen.page.evaluate(drawn)
+    for by in ("answer", "split", "label"):
+        seen.page.select_option("#map-colour", by)
+        coloured = seen.page.evaluate(drawn)
+        assert coloured != before
+        assert seen.texts("#map-legend button") == (data["splits"] if by == "split" else data["classes"])
+        seen.page.locator("#map-legend button").first.click()
+        before = seen.page.evaluate(drawn)
+        assert before != coloured
 
 
 def test_a_lasso_lists_what_is_inside(visit: Open) -> None:
@@ -147,7 +142,7 @@ def test_the_form_lists_without_the_map(visit: Open) -> None:
 
 def test_the_keyboard_reaches_and_does_all(visit: Open) -> None:
     """Tab goes to every control in the order of the page, and what has the focus can be seen to have it."""
-    seen = visit()
+    seen = visit("small")
     page = seen.page
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.className") == "skip"
@@ -204,10 +199,18 @@ def test_a_cell_answers_to_the_keyboard(visit: Open) -> None:
 
 def test_heat_maps_can_be_switched_off(visit: Open) -> None:
     """To see the image below them."""
-    page = visit("explained").page
+    page = visit().page
     heat = page.locator("#wrong .tile.heat").first
     assert heat.is_visible()
     page.click("#heat")
     assert not heat.is_visible()
     page.click("#heat")
     assert heat.is_visible()
+
+
+def test_a_list_that_comes_is_seen(visit: Open) -> None:
+    """Below the map it may be outside the window: then the page moves to its first images."""
+    seen = visit(viewport={"width": 1200, "height": 700})
+    drag(seen, [(0.01, 0.01), (0.99, 0.01), (0.99, 0.99), (0.01, 0.99)])
+    image = seen.page.locator("#map-list .picture").first.bounding_box()
+    assert image and image["y"] + image["height"] <= 700
