@@ -11,10 +11,8 @@ import numpy as np
 import pytest
 
 from featstore.errors import StoreError
-from featstore.extraction.cache import DERIVED
 from featstore.store.repair import repair_key
 from featstore.store.verify import verify_key
-from featstore.system.files import TEMPORARY
 from helpers.cli import call
 from helpers.damage import DAMAGE, flip_a_bit, lose_spec
 from helpers.keyfolder import SPEC, filled, folder_of, ids, open_key, put, put_shard, rows, save, shard_files
@@ -219,12 +217,3 @@ def test_an_extraction_says_what_it_passed_over(tmp_path: Path) -> None:
     [features] = json.loads(call(*arguments, "--json").out)["features"]
     assert features["computed"] == 4
     assert features["damaged"] == [f"{bad}: the bytes do not match the name: damaged"]
-
-
-@pytest.mark.parametrize("folder", DERIVED)
-def test_leftovers_of_what_is_derived_from_images_go_too(tmp_path: Path, folder: str) -> None:
-    leftover = tmp_path / folder / f"{TEMPORARY}1-0"
-    leftover.parent.mkdir()
-    leftover.touch()
-    assert call("cache", "repair", "--cache", tmp_path).code == 0
-    assert not leftover.exists()
