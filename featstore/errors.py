@@ -76,7 +76,11 @@ class FeatstoreError(Exception):
 
 
 class LeakWarning(UserWarning):
-    """Held-out images were trained on, here or in an earlier run: figures are too good, or cannot be compared."""
+    """Figures are too good, or cannot be compared.
+
+    Held-out images were trained on, here or in an earlier run; or an audit raised an alarm about the data, such as a
+    shortcut: what tells the label here and will not tell it of new photos.
+    """
 
 
 class UsageError(FeatstoreError):

@@ -97,7 +97,7 @@ def audit_prepared(prepared: Prepared, *, seed: int = 0, progress: Progress | No
         checks.append(check(subject))
         if on_step:
             on_step(number, len(CHECKS))
-    return Audit.of(subject, checks)
+    return Audit.of(subject, checks, proof)
 
 
 def one_recipe(recipes: Sequence[Recipe]) -> Recipe:

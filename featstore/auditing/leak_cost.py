@@ -60,7 +60,7 @@ class LeakCost:
 
     def sentence(self) -> str:
         """Return the accuracy with and without the leaked images, and what having trained on their copies changes."""
-        with_them = f"accuracy on {self.split} is {with_interval(self.all.accuracy, self.all.ci95)} with them"
+        with_them = f"accuracy of {HEAD} on {self.split} is {with_interval(self.all.accuracy, self.all.ci95)} with them"
         if self.clean is None:
             return f"{with_them}, and there are no others"
         both = f"{with_them} and {with_interval(self.clean.accuracy, self.clean.ci95)} without"

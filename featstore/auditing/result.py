@@ -15,6 +15,7 @@ from typing import Any, get_args
 from featstore.auditing.findings import Check, Weight
 from featstore.auditing.fix_split import FixedSplit, fix_split
 from featstore.auditing.subject import Subject
+from featstore.copies.proof import Proof
 from featstore.datasets.manifest import Picture
 from featstore.datasets.summary import DataSummary, summarize
 from featstore.errors import StoreError
@@ -42,6 +43,7 @@ class Audit(Shown):
         seed: Seed of all that was drawn.
         images: The images.
         fix: A division in which copies and groups stay in one split; None if there are no splits.
+        proof: How copies made of some of the images fare under the rule of the checks; None if it was not tried.
     """
 
     source: str
@@ -52,9 +54,10 @@ class Audit(Shown):
     seed: int
     images: tuple[Picture, ...]
     fix: FixedSplit | None
+    proof: Proof | None = None
 
     @classmethod
-    def of(cls, subject: Subject, checks: Sequence[Check]) -> Audit:
+    def of(cls, subject: Subject, checks: Sequence[Check], proof: Proof | None = None) -> Audit:
         """Return the result of the `checks` of `subject`; those of one weight stay in their order."""
         prepared = subject.prepared
         given, divided = ({p.split for p in m.pictures if p.label} for m in (prepared.given, prepared.manifest))
@@ -67,6 +70,7 @@ class Audit(Shown):
             seed=subject.seed,
             images=prepared.manifest.pictures,
             fix=fix_split(subject),
+            proof=proof if proof and proof.images else None,
         )
 
     def __getitem__(self, name: str) -> Check:
@@ -144,6 +148,7 @@ class Audit(Shown):
             "made_splits": self.made_splits,
             "checks": [check.describe() for check in self.checks],
             "fix": self.fix and self.fix.describe(),
+            "proof": self.proof and self.proof.describe(),
             "data": self.data.describe(),
             "features": self.features,
             "seed": self.seed,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from featstore.auditing.families import Family
 from featstore.copies.groups import SamePictures
+from featstore.copies.job import plain_features
 from featstore.copies.sketch import Sketch
 from featstore.datasets.manifest import Manifest, Picture
 from featstore.datasets.name_groups import path_below
@@ -59,10 +60,7 @@ class Subject:
     @cached_property
     def X(self) -> NDArray[np.float32]:  # noqa: N802 - the name that scikit-learn has for it
         """Features (n, width) of `labelled`, in the plain view; maps are averaged over their positions."""
-        from featstore.features.views import load_views
-
-        rows = load_views(self.labelled, self.prepared.plans, self.prepared.cache)[:, self.prepared.plans[0].plain]
-        return rows.mean(axis=(1, 2)) if rows.ndim == 4 else rows.reshape(len(rows), -1)
+        return plain_features(self.labelled, self.prepared.plans, self.prepared.cache)
 
     @cached_property
     def y(self) -> NDArray[np.intp]:

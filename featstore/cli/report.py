@@ -11,11 +11,11 @@ from typing import Annotated, Any
 import typer
 
 from featstore.cli import options
-from featstore.cli.console import check_output, command_line, list_skipped, print_json, warn
+from featstore.cli.console import check_output, command_line, list_skipped, note, print_json, warn
 from featstore.cli.fields import Fields, takes_fields
 from featstore.cli.units import parse_time
 from featstore.datasets.options import DataOptions
-from featstore.errors import UsageError, param
+from featstore.errors import DataError, UsageError, param
 from featstore.extraction.recipe import Recipe
 from featstore.reporting.settings import PageSettings, SearchSettings
 from featstore.system.progress import displayed
@@ -40,7 +40,7 @@ def command(
     ],
     heads: Annotated[dict[str, Any], Fields(HeadRecipe, repeatable=["head"], optional=["head"], only=["head"])],
     search: Annotated[SearchSettings, Fields(SearchSettings, leave_out=["time"])],
-    page: Annotated[PageSettings, Fields(PageSettings)],
+    page: Annotated[PageSettings, Fields(PageSettings, leave_out=["images"])],
     data_options: Annotated[DataOptions, Fields(DataOptions)],
     time: Annotated[
         float | None,
@@ -53,6 +53,13 @@ def command(
             show_default=False,
         ),
     ] = None,
+    no_images: Annotated[
+        bool,
+        typer.Option(
+            "--no-images",
+            help="Leave out thumbnails and heat maps: the page has the paths of images only, for private data.",
+        ),
+    ] = False,  # without its opposite, since --images is the folder of a table
     out: Annotated[Path, typer.Option("--out", help="The page to write.")] = Path("report.html"),
     data: Annotated[
         str | None,
@@ -82,13 +89,14 @@ def command(
     from featstore.sweeping.job import DEFAULT_HEADS
 
     check_output(out, "--out")
+    page = replace(page, images=not no_images)
     shared: dict[str, Any] = {"out": out, "cache": options.chosen_cache(cache, rehash), "command": command_line()}
-    if _are_runs(sources):
+    if folders := _runs_among(sources):
         weights = recipe.pop("weights") or None
         _refuse(recipe, Recipe)
         _refuse({**vars(search), "time": time}, SearchSettings)
         _refuse({**heads, "name": name, "runs": None if runs == _RUNS else runs})
-        loaded = [load_run(source) for source in sources]
+        loaded = [load_run(folder) for folder in folders]
         with displayed(not quiet) as progress:
             report = report_runs(loaded, data, data_options, page, weights=weights, **shared, progress=progress)
     else:
@@ -108,14 +116,24 @@ def command(
         print(report)
 
 
-def _are_runs(sources: Sequence[str]) -> bool:
-    """Return whether the paths are folders of runs and not a data set; raises UsageError if they are a mixture."""
-    found = [os.path.isfile(os.path.join(source, "run.json")) for source in sources]
-    if any(found) and not all(found):
-        raise UsageError(f"{sources[found.index(False)]}: has no run.json, and the others are runs")
-    if len(sources) > 1 and not any(found):
+def _runs_among(sources: Sequence[str]) -> list[str]:
+    """Return the folders of runs; none for a data set.
+
+    What lies next to the runs, such as the journals of sweeps in `runs/*`, is left out with a note. Raises DataError
+    for a path that does not exist, since no option mends that, and UsageError for a mixture of runs and data.
+    """
+    for source in sources:
+        if not os.path.exists(source):
+            raise DataError(f"{source}: no such file or folder; give a data set, or the folders of runs")
+    runs = [source for source in sources if os.path.isfile(os.path.join(source, "run.json"))]
+    if not runs and len(sources) > 1:
         raise UsageError(f"expected one data set or the folders of runs, found {len(sources)} paths without a run.json")
-    return all(found)
+    places = {os.path.dirname(os.path.abspath(run)) for run in runs}
+    for other in [source for source in sources if runs and source not in runs]:
+        if os.path.dirname(os.path.abspath(other)) not in places:
+            raise UsageError(f"{other}: has no run.json, and the others are runs")
+        note(f"{other}: left out, since it is not a run (it has no run.json)")
+    return runs
 
 
 def _only_recipe(options: dict[str, Any], seed: int) -> Recipe:

@@ -2,6 +2,7 @@
 
 The score is a normalised correlation, which has a scale of its own: 1 for the same picture, whatever its brightness
 and contrast. So one threshold serves all sets of photos, where that of cosines of features would differ by set.
+Where an image has few details, `sparse` says what else counts.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from featstore.copies.outline import FLOOR, details, resizing
 from featstore.copies.pairs import Pairs
 from featstore.copies.sketch import SIDE
+from featstore.copies.sparse import alike_in_brightness, are_sparse, one_holds_the_other
 from featstore.copies.turns import TURNS, turned
 from featstore.system.environment import default_threads
 
@@ -22,6 +24,7 @@ _SLOW = 0.03  # share of the side: at 0.06, dandelions on dark ground score up t
 _TEMPLATE = round(0.6 * SIDE)
 _MIDDLE = (SIDE - _TEMPLATE) // 2
 _AT_ONCE = 64  # pairs: 2.5 MB for each scale
+_LIKELY = 0.7  # score from which a pair can be taken for one picture
 
 
 class Fits(NamedTuple):
@@ -39,23 +42,24 @@ def best_fine(greys: NDArray[np.uint8], pairs: Pairs) -> Fits:
         used, places = np.unique([some.first, some.second], return_inverse=True)
         first, second = places.reshape(2, -1)
         here = Pairs(first, second, some.turn)
-        shown = details(greys[used], SIDE, _SLOW)
-        there, back = _fit(shown, here), _fit(shown, here.swapped())
+        there, back = _fit(greys[used], here), _fit(greys[used], here.swapped())
         forward = there.score >= back.score
         fits.append((np.maximum(there.score, back.score), np.where(forward, there.scale, 1 / back.scale)))
     scores, scales = zip(*fits, strict=True) if fits else ((), ())
     return Fits(*(np.concatenate([np.empty(0, np.float32), *parts]) for parts in (scores, scales)))
 
 
-def _fit(shown: NDArray[np.float32], pairs: Pairs) -> Fits:
+def _fit(greys: NDArray[np.uint8], pairs: Pairs) -> Fits:
     """Return how well the middle of the first image fits into the second."""
     from scipy.fft import irfft2, rfft2
 
     threads = default_threads()
-    middle = shown[:, _MIDDLE : _MIDDLE + _TEMPLATE, _MIDDLE : _MIDDLE + _TEMPLATE]
+    shown = details(greys, SIDE, _SLOW)
+    middle = _middle_of(shown)
     spectra = rfft2(shown, workers=threads)[pairs.second]
     sums, squares = _running_sums(shown), _running_sums(shown**2)
     score, at = np.full(len(pairs), -1, np.float32), np.ones(len(pairs), np.float32)
+    corner = np.zeros((len(pairs), 2), np.intp)
     for scale in SCALES:
         side = round(_TEMPLATE * scale)
         resize = resizing(_TEMPLATE, side)
@@ -71,10 +75,31 @@ def _fit(shown: NDArray[np.float32], pairs: Pairs) -> Fits:
         found = irfft2(product, (SIDE, SIDE), workers=threads)[:, : SIDE - side + 1, : SIDE - side + 1]
         variance = _windows(squares, side) - _windows(sums, side) ** 2 / side**2
         length = np.sqrt(np.maximum(variance, (FLOOR * side) ** 2)).astype(np.float32)
-        best = (found / length[pairs.second]).max(axis=(1, 2))
-        at = np.where(best > score, np.float32(scale), at)
+        fits = (found / length[pairs.second]).reshape(len(pairs), -1)
+        place = fits.argmax(axis=1)
+        best = fits[np.arange(len(pairs)), place]
+        better = best > score
+        corner[better] = np.stack(np.divmod(place[better], SIDE - side + 1), axis=1)
+        at = np.where(better, np.float32(scale), at)
         score = np.maximum(best, score)
+    for n in np.flatnonzero((score >= _LIKELY) & are_sparse(middle)[pairs.first]):
+        score[n] = min(score[n], _sparse_score(greys, pairs.some(slice(n, n + 1)), float(at[n]), *corner[n].tolist()))
     return Fits(score, at)
+
+
+def _middle_of(images: NDArray[np.float32]) -> NDArray[np.float32]:
+    return images[:, _MIDDLE : _MIDDLE + _TEMPLATE, _MIDDLE : _MIDDLE + _TEMPLATE]
+
+
+def _sparse_score(greys: NDArray[np.uint8], pair: Pairs, scale: float, row: int, column: int) -> float:
+    """Return the score of a pair with few details, whose first image has its middle at a place of the second one."""
+    side, before = round(_TEMPLATE * scale), _MIDDLE * scale
+    if not one_holds_the_other((row - before, column - before), SIDE * scale):
+        return 0.0
+    resize = resizing(_TEMPLATE, side)
+    middle = np.asarray(resize @ _middle_of(greys[pair.first].astype(np.float32)) @ resize.T, np.float32)
+    window = greys[pair.second[0], row : row + side, column : column + side].astype(np.float32)
+    return alike_in_brightness(turned(middle, int(pair.turn[0]))[0], window)
 
 
 def _running_sums(images: NDArray[np.float32]) -> NDArray[np.float64]:

@@ -56,7 +56,10 @@ def _copies(manifest: Manifest, plans: Sequence[Plan], cache: Cache, progress: P
 
 
 def _between_splits(manifest: Manifest, copies: SamePictures) -> Iterator[str]:
-    """Yield a line for each held-out split with images of which the training split has other copies than by bytes."""
+    """Yield a line for each held-out split with images of which the training split has other copies than by bytes.
+
+    Then one for test images that the validation split has copies of, and training has none.
+    """
     trained_on = {picture.digest for picture in manifest.of_split("train")}
     leaked: dict[str, list[tuple[Picture, Picture]]] = {"test": [], "val": []}
     for group in copies.across_splits(manifest.pictures):
@@ -74,6 +77,24 @@ def _between_splits(manifest: Manifest, copies: SamePictures) -> Iterator[str]:
                 f"such as {_example(*pairs[0], copies)}: the accuracy is too high by their share; {_command(manifest)} "
                 "lists them"
             )
+    yield from _between_val_and_test(manifest, copies)
+
+
+def _between_val_and_test(manifest: Manifest, copies: SamePictures) -> Iterator[str]:
+    """Yield a line if training chooses by copies of test images, of other bytes, that it does not train on."""
+    chosen_by = {picture.digest for picture in manifest.of_split("val")}
+    pairs = []
+    for group in copies.across_splits(manifest.pictures):
+        of_split = {split: [p for p in group if p.split == split] for split in ("train", "val", "test")}
+        if of_split["val"] and not of_split["train"]:
+            tested = [p for p in of_split["test"] if p.label is not None and p.digest not in chosen_by]
+            pairs += [(picture, _nearest(picture, of_split["val"], copies)) for picture in tested]
+    if pairs:
+        yield (
+            f"{count(len(pairs), 'test image')} {'is a copy' if len(pairs) == 1 else 'are copies'} of validation "
+            f"images, though not byte for byte, such as {_example(*pairs[0], copies)}: what is chosen by validation "
+            f"knows them; {_command(manifest)} lists them"
+        )
 
 
 def _between_folds(manifest: Manifest, copies: SamePictures) -> Iterator[str]:

@@ -38,7 +38,8 @@ class Proof:
     Attributes:
         images: Number of images that were copied.
         scores: By kind of copy, the score of each with its original.
-        others: The scores of the copies with pictures that are not known to be the same.
+        others: The scores of the copies with pictures that their originals do not match. They cannot tell whether a
+            picture that an original does match is the same one: that takes an eye.
         threshold: The one that these scores speak for, see `_threshold`.
     """
 
@@ -62,7 +63,7 @@ class Proof:
         return (
             f"of {n * len(found):,} copies made of {count(n, 'image')} of this set, "
             f"{sum(found.values()):,} are found ({kinds} of {n} each), and {self.false(threshold):,} of "
-            f"{count(len(self.others), 'comparison')} with other pictures are taken for copies"
+            f"{count(len(self.others), 'comparison')} of them with pictures unlike the original are taken for copies"
         )
 
     def describe(self) -> dict[str, Any]:

@@ -16,12 +16,10 @@ from numpy.typing import NDArray
 from featstore.copies.fine import Fits
 from featstore.copies.outline import resizing, shrunk
 from featstore.copies.pairs import Pairs, by_image
+from featstore.copies.sparse import of_brightness
 from featstore.copies.turns import TURNS, turned
 
 BELOW = 64  # px of the shorter side
-# So that a correlation of 0.985 has the score 0.85, which is the threshold. Of the digits of MNIST, 2 pairs of 3,500
-# images reach it, and copies of JPEG quality 30 have 0.988.
-_STEEPER = 10
 _SIDE, _FROM = 32, 48
 _CUT = 0.2  # share of the side that a crop may lack
 
@@ -32,7 +30,7 @@ def best_tiny(greys: NDArray[np.uint8], sizes: Sequence[tuple[int, int]], pairs:
     there, back = _fit(shown, sizes, pairs), _fit(shown, sizes, pairs.swapped())
     forward = there.score >= back.score
     correlation = np.maximum(there.score, back.score)
-    return Fits(1 - _STEEPER * (1 - correlation), np.where(forward, 1 / there.scale, back.scale))
+    return Fits(of_brightness(correlation), np.where(forward, 1 / there.scale, back.scale))
 
 
 def _fit(shown: NDArray[np.float32], sizes: Sequence[tuple[int, int]], pairs: Pairs) -> Fits:

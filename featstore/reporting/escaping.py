@@ -30,7 +30,7 @@ def script_json(value: Any) -> str:
 
     All but ASCII is escaped, so no separator of lines is left either.
     """
-    text = json.dumps(value, separators=(",", ":"))
+    text = json.dumps(value, separators=(",", ":"), allow_nan=False)
     for character in "<>&":
         text = text.replace(character, f"\\u{ord(character):04x}")
     return text

@@ -127,7 +127,7 @@ def report_runs(
 
 
 def _check_out(out: OnePath) -> Path:
-    """Return where the page goes; raises UsageError now, before the work, if it is no name of a page, or a folder."""
+    """Return where the page goes; raises UsageError now, before the work, for a folder or a name of another kind."""
     path = Path(one_path(out, "out"))
     if path.is_dir():
         raise UsageError(f"{param('out', path)}: is a folder; name a file in it, as in {path / DEFAULT_OUT}")

@@ -52,6 +52,7 @@ def render(content: Content, thumbnails: Thumbnails | None = None) -> str:
         f"default-src 'none'; img-src data:; style-src {source_hash(style)}; script-src {source_hash(script)}; "
         "base-uri 'none'; form-action 'none'"
     )
+    view = View(content, shown, classes)
     environment.globals.update(
         macros=environment.get_template("macros.html").module,
         cards=environment.get_template("cards.html").module,
@@ -59,9 +60,10 @@ def render(content: Content, thumbnails: Thumbnails | None = None) -> str:
         most_partners=MOST_PARTNERS,
     )
     return environment.get_template("page.html").render(
-        sections=_SECTIONS,
+        # few heads are trained in epochs: without a course there is nothing to say of the training
+        sections=[section for section in _SECTIONS if section[0] != "training" or view.courses],
         content=content,
-        view=View(content, shown, classes),
+        view=view,
         policy=policy,
         style=Markup(style),
         script=Markup(script),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from featstore.evaluation.remarks import judged_split
 from featstore.runs.titles import title_of
-from featstore.system.figures import figures
+from featstore.system.figures import figure, with_interval
 from featstore.system.text import count, listed
 
 if TYPE_CHECKING:
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from featstore.runs.side_by_side import RunComparison
     from featstore.sweeping.result import Sweep
 
-_FLATTERED: dict[UsedFor | None, str] = {
-    "partly training": "it was trained on copies of some of them, which makes this too good by their share",
-    "choosing": "they also chose the head, which makes this a little too good",
-    "stopping": "they also decided when its training ended, which makes this a little too good",
+FLATTERED: dict[UsedFor | None, str] = {  # why an accuracy is too good
+    "partly training": "the head was trained on copies of some of these images",
+    "choosing": "these images also chose the head",
+    "stopping": "these images also decided when the training ended",
 }
 
 
@@ -88,33 +88,29 @@ def _on_head(run: Run, split: str | None, metrics: Metrics | None, *, is_best: b
         yield "nothing tells how good the head is: no image was held out"
         return
     name = f"the {'best ' if is_best else ''}head, {title_of(run).removeprefix(f'{Path(run.data).stem}: ')},"
-    low, middle, high = figures(
-        *(100 * share for share in (metrics.accuracy_ci95[0], metrics.accuracy, metrics.accuracy_ci95[1])),
-        decimals=1,
-        limits=(0.0, 100.0),
-    )
     right = round(metrics.accuracy * metrics.n)
-    text = f"{name} is right for {right:,} of {count(metrics.n, f'{split} image')}: {middle} % ({low} to {high} %)"
-    yield f"{text}; {_FLATTERED[metrics.used_for]}" if metrics.used_for in _FLATTERED else text
+    accuracy = with_interval(metrics.accuracy, metrics.accuracy_ci95)
+    text = f"{name} is right for {right:,} of {count(metrics.n, f'{split} image')}: accuracy {accuracy}"
+    yield f"{text}; too good: {FLATTERED[metrics.used_for]}" if metrics.used_for in FLATTERED else text
     if by_class := metrics.by_class:
-        share, _ = figures(100 * by_class.commonest_share, 100.0, decimals=1, limits=(0.0, 100.0))
+        share = figure(by_class.commonest_share)
         verdict = "" if metrics.beats_commonest else ", and the head is not better than that beyond chance"
-        yield f"always answering `{by_class.commonest}` would be right for {share} % of them{verdict}"
+        yield f"always answering `{by_class.commonest}` would be right for {share} of them{verdict}"
 
 
 def _on_tied(sweep: Sweep) -> Iterator[str]:
-    """Yield which of the heads that were tried are not significantly different from the best."""
-    others = sweep.rows[1:]
-    tied = [row.head for row in others if row.is_tied]
-    if not others:
+    """Yield which of the trials are not significantly different from the best."""
+    if sweep.tried < 2:
         return
-    tried = f"{len(sweep.rows)} heads were tried on the {sweep.n:,} images that are not of the test split"
+    tied = [row.head for row in sweep.rows[1:] if row.is_tied]
+    where = f"the {sweep.n:,} images that are not of the test split"
+    told = f"{sweep.tried:,} trials, each a head with its parameters, were measured on {where}"
     if not tied:
-        yield f"{tried}; the best is significantly better than all others"
+        yield f"{told}; the best is significantly better than all others that were finished"
     else:
         names = listed(list(dict.fromkeys(tied)), 6)
         are = "is" if len(tied) == 1 else "are"
-        yield f"{tried}; {len(tied)} of the others {are} not significantly different from the best: {names}"
+        yield f"{told}; {len(tied):,} of the others {are} not significantly different from the best: {names}"
 
 
 def _on_looking(split: str, metrics: Metrics) -> Iterator[str]:

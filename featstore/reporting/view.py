@@ -19,6 +19,7 @@ from featstore.evaluation.remarks import judged_split
 from featstore.evaluation.shown import metrics_table
 from featstore.reporting import charts
 from featstore.reporting.content import Content, ReportImage
+from featstore.reporting.summary import FLATTERED
 from featstore.reporting.svg import Chart
 from featstore.reporting.tiles import tile_classes
 from featstore.runs.run import Run
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
     from featstore.reporting.thumbnails import Thumbnails
 
 _NOT_YET = "Do not believe the figures yet"
-_UNTOUCHED = ("measuring", "calibrating", None)  # uses of a split that leave its accuracy as it is
 _SHADES = 9  # of cells of the confusion matrix, from 1
 _MANY = 4  # classes of an answer, and more: they share a row
 MOST_FINDINGS = 12  # of a check that are shown
@@ -107,7 +107,7 @@ class View:
         ]
         if run and self.split and self.metrics:
             use, detail = self.metrics.used_for, f"95 % interval {interval(self.metrics.accuracy_ci95)}"
-            detail += "" if use in _UNTOUCHED else f"; too good, as the split was used for {use}"
+            detail += f"; too good: {FLATTERED[use]}" if use in FLATTERED else ""
             facts.append(Fact(f"accuracy on {self.split}", figure(self.metrics.accuracy), detail))
             is_best = self.content.sweep or self.content.comparison
             facts.append(Fact("best head" if is_best else "head", run.head, f"on {_bases(run)}"))
@@ -234,7 +234,7 @@ class View:
     def answer_sizes(self) -> Table | None:
         """How many held-out images may be how many classes, and how often the right one is among them.
 
-        None where the page has a sample: it has all wrong answers, so shares of it are not those of all images.
+        None where the page has a sample: it has more of the wrong answers, so its shares are not those of all images.
         """
         images = [image for image in self.content.images if image.split == self.split and image.label is not None]
         if not images or self.content.total > len(self.content.images):

@@ -155,6 +155,15 @@ def test_a_command_is_the_same_by_itself(command: str) -> None:
     assert alone.commands[command].get_help(context) == COMMANDS.commands[command].get_help(context)
 
 
+@pytest.mark.parametrize("command", COMMANDS.commands)
+def test_a_command_has_each_option_once(command: str) -> None:
+    """Of two with one name, the help lists both, and only one can be given."""
+    found = COMMANDS.commands[command]
+    for each in getattr(found, "commands", {"": found}).values():
+        words = [word for parameter in each.params for word in (*parameter.opts, *parameter.secondary_opts)]
+        assert sorted(words) == sorted(set(words))
+
+
 @pytest.mark.parametrize("words", [(), ("extract",), ("cache", "ls")])
 def test_help_is_found_by_its_short_name(words: tuple[str, ...]) -> None:
     """As in most programs."""

@@ -49,6 +49,17 @@ def test_near_copies_in_training_are_a_leak(ready: Prepared) -> None:
     assert leak.endswith(f"`featstore audit {ready.manifest.source}` lists them")
 
 
+def test_copies_of_validation_images_are_told_too(ready: Prepared) -> None:
+    """What was chosen by them knows test images; what is trained on is a worse leak, and told instead."""
+    moved = [
+        p._replace(split="val") if p.split == "train" and p.path.endswith("000.png") else p
+        for p in ready.manifest.pictures
+    ]
+    trained, chosen = summarize_with_copies(ready.manifest.with_pictures(moved), ready.plans, ready.cache).leaks
+    assert trained.startswith("1 of the 8 test images (12%) is a copy of training images")
+    assert chosen.startswith("1 test image is a copy of validation images, though not byte for byte, such as")
+
+
 def test_without_copies_nothing_is_told(ready: Prepared) -> None:
     others = [p for p in ready.manifest.pictures if "mirrored" not in p.path]
     found = summarize_with_copies(ready.manifest.with_pictures(others), ready.plans, ready.cache)

@@ -87,3 +87,27 @@ def test_margins_are_cut_off(colour: str) -> None:
     assert inner is not None
     assert np.corrcoef(inner.ravel(), grey_of(scene(1)).ravel())[0, 1] > 0.9
     assert within_margins(grey_of(scene(1))) is None
+
+
+def marked(number: int, left: int, top: int) -> Image.Image:
+    """A bar on a ground that changes slowly, in colours of its own."""
+    rng = np.random.default_rng(number)
+    ground = Image.fromarray(rng.integers(0, 200, (4, 4, 3), np.uint8)).resize((128, 128), Image.Resampling.BICUBIC)
+    ground.paste((255, 255, 255), (left, top, left + 40, top + 12))
+    return ground
+
+
+@pytest.mark.parametrize("ground", [1, 2])
+def test_a_sign_that_lies_elsewhere_is_another_picture(ground: int) -> None:
+    """Details of a bar are those of any bar: on the same ground its place counts, and on another one the ground."""
+    greys, pairs = pair(marked(1, 40, 50), marked(ground, 56 if ground == 1 else 44, 70 if ground == 1 else 52))
+    assert best_fine(greys, pairs).score[0] < 0.75
+
+
+@pytest.mark.parametrize("share", [1.0, 0.9, 0.8])
+def test_copies_of_images_with_few_details_fit(share: float) -> None:
+    """A sign on a plain ground, cropped and darker."""
+    image = ImageOps.expand(Image.new("L", (30, 40), 90), (50, 40), 230).convert("RGB")
+    image.paste((20, 20, 20), (60, 50, 70, 70))
+    copy = ImageEnhance.Brightness(ImageOps.crop(image, round((1 - share) * 60))).enhance(0.9)
+    assert best_fine(*pair(image, copy)).score[0] > 0.85

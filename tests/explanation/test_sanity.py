@@ -48,7 +48,7 @@ def draw(kind: str, number: int) -> tuple[Image.Image, tuple[int, int]]:
 
 def train_on(folder: Path, weights: str | None = None) -> Run:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", LeakWarning)  # a bar on smooth noise may look like another one that was moved
+        warnings.simplefilter("ignore", LeakWarning)  # a ring may look like another one that is turned
         places = {"cache": folder / "cache", "runs": folder / "runs"}
         return train_head(folder / "data", model="tiny", weights=weights, size=SIDE, **places)
 

@@ -120,9 +120,11 @@ def test_figures_are_those_of_the_other_commands(work: Path, made: Report) -> No
 def test_the_summary_is_the_figures(made: Report) -> None:
     [run], summary = made.content.runs, " ".join(made.content.summary)
     test = run.metrics["test"]
-    assert f"is right for {round(test.accuracy * 20)} of 20 test images: {100 * test.accuracy:.1f} %" in summary
-    assert "would be right for 50.0 % of them" in summary
-    assert f"{len(made.content.sweep.rows)} heads were tried on the 44 images" in summary  # type: ignore[union-attr]
+    assert f"is right for {round(test.accuracy * 20)} of 20 test images: accuracy {test.accuracy:.3f} [" in summary
+    assert "would be right for 0.500 of them" in summary
+    assert made.content.sweep is not None
+    trials = f"{made.content.sweep.tried} trials, each a head with its parameters, were measured on the 44 images"
+    assert trials in summary
     wrong = [image for image in made.content.images if image.is_wrong and image.split == "test"]
     assert (f"Look at the {len(wrong)} wrong test answer" in summary) == bool(wrong)
     assert f"featstore predict {run.folder} PHOTOS" in summary
@@ -314,6 +316,22 @@ def test_options_that_would_do_nothing_are_refused(
     assert message in done.err
     assert len(done.err.splitlines()) == 1
     assert not (tmp_path / "report.html").exists()
+
+
+def test_a_path_that_does_not_exist_is_told_before_options(work: Path, tmp_path: Path) -> None:
+    for options in ([], ["--model", "nosuch"]):
+        done = on_cli(work, tmp_path, "nosuch", *options)
+        assert done.code == 1
+        assert "nosuch: no such file or folder; give a data set, or the folders of runs" in done.err
+
+
+def test_what_lies_next_to_runs_is_left_out_with_a_note(work: Path, made: Report, tmp_path: Path) -> None:
+    """`runs/*` has the journals of sweeps too."""
+    run = made.content.runs[0].folder
+    journals = run.parent / "sweeps"
+    note, refusal = on_cli(work, tmp_path, run, journals, "--trials", "5").err.splitlines()
+    assert note == f"{journals}: left out, since it is not a run (it has no run.json)"
+    assert "--trials 5: has no effect on a report about runs" in refusal
 
 
 def test_a_page_that_cannot_be_written_is_found_before_the_work(work: Path, made: Report, tmp_path: Path) -> None:

@@ -31,10 +31,9 @@ def test_an_accuracy_has_its_interval_and_its_bar(run: Run) -> None:
     low, high = run.metrics["test"].accuracy_ci95
     assert trust.startswith("The data were not audited")
     assert accuracy == (
-        f"The head, majority on pixels, 4 px, is right for 6 of 12 test images: 50.0 % ({100 * low:.1f} to "
-        f"{100 * high:.1f} %)."
+        f"The head, majority on pixels, 4 px, is right for 6 of 12 test images: accuracy 0.500 [{low:.3f}, {high:.3f}]."
     )
-    assert bar.startswith("Always answering `discs` would be right for 50.0 % of them, and the head is not better")
+    assert bar.startswith("Always answering `discs` would be right for 0.500 of them, and the head is not better")
     assert look == "Look at the 6 wrong test answers; most often, `stripes` taken for `discs` 6 of 6."
     assert place.startswith(f"The head is saved in {run.folder}")
 
@@ -42,21 +41,21 @@ def test_an_accuracy_has_its_interval_and_its_bar(run: Run) -> None:
 @pytest.mark.parametrize(
     ("use", "words"),
     [
-        ("partly training", "it was trained on copies of some of them, which makes this too good by their share"),
-        ("choosing", "they also chose the head, which makes this a little too good"),
-        ("stopping", "they also decided when its training ended, which makes this a little too good"),
+        ("partly training", "the head was trained on copies of some of these images"),
+        ("choosing", "these images also chose the head"),
+        ("stopping", "these images also decided when the training ended"),
     ],
 )
 def test_what_flatters_a_figure_is_said_with_it(run: Run, use: str, words: str) -> None:
     metrics = replace(run.metrics["test"], used_for=use)  # type: ignore[arg-type]
-    assert sentences(replace(run, metrics={"val": metrics}))[1].endswith(f"; {words}.")
+    assert sentences(replace(run, metrics={"val": metrics}))[1].endswith(f"; too good: {words}.")
 
 
 def test_a_run_without_held_out_images_has_no_accuracy(run: Run) -> None:
     metrics = replace(run.metrics["train"], used_for="training")
     found = sentences(replace(run, metrics={"train": metrics}))
     assert found[1] == "Nothing tells how good the head is: no image was held out."
-    assert not any("%" in sentence for sentence in found)
+    assert not any("accuracy" in sentence for sentence in found)
 
 
 def test_known_copies_are_said_first_where_there_is_no_audit(run: Run) -> None:
@@ -67,4 +66,4 @@ def test_known_copies_are_said_first_where_there_is_no_audit(run: Run) -> None:
 
 def test_a_near_miss_is_not_rounded_to_all(run: Run) -> None:
     metrics = replace(run.metrics["test"], n=20000, accuracy=19999 / 20000, accuracy_ci95=(0.9997, 0.99999))
-    assert "19,999 of 20,000 test images: 99.995 %" in sentences(replace(run, metrics={"test": metrics}))[1]
+    assert "19,999 of 20,000 test images: accuracy 0.99995" in sentences(replace(run, metrics={"test": metrics}))[1]

@@ -136,8 +136,10 @@
   }
 
   // A spreadsheet would take a text that begins like this for a formula.
+  // A sign before plain words or a number is none: the class -1 stays -1, as in what the command line writes.
   const formula = /^[=+\-@\t\r\n']/;
-  const csvCell = (text) => `"${(formula.test(text) ? `'${text}` : text).replaceAll('"', '""')}"`;
+  const signed = /^[+-][\p{L}\p{N}_ .,/-]*$/u;
+  const csvCell = (text) => `"${(formula.test(text) && !signed.test(text) ? `'${text}` : text).replaceAll('"', '""')}"`;
 
   function saveList(places) {
     const header = ["path", "split", "label", "answer", "probability"];
