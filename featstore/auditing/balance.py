@@ -34,6 +34,8 @@ def check_balance(subject: Subject) -> Check:
         *([f"{ratio:.0f} times as many of {largest} as of {smallest}"] if ratio >= UNEQUAL else []),
     ]
     usual = f"{len(classes)} classes, {total[smallest]:,} to {total[largest]:,} pictures each"
+    if len(classes) == 1:
+        usual = f"a single class, {largest}"
     commonest = total[largest] / total.total()
     return Check(
         name="balance",

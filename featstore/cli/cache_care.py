@@ -84,14 +84,16 @@ def repair(
 
     Example: featstore cache repair
     """
-    from featstore.extraction.cache import Cache
+    from featstore.extraction.cache import DERIVED, Cache
     from featstore.store.repair import clear_leftovers, repair_key
     from featstore.store.rowid import content_digest
 
     with _each_shard("repairing", cache, keys, quiet) as (folders, on_shard):
         done, failed = one_by_one(folders, lambda folder: repair_key(folder, on_shard))
-    digests = Cache(cache).digests
-    cleared = clear_leftovers(digests.folder) + sum(repaired.cleared for repaired in done)
+    opened = Cache(cache)
+    digests = opened.digests
+    cleared = sum(clear_leftovers(opened.folder / name) for name in DERIVED)
+    cleared += sum(repaired.cleared for repaired in done)
     lost = {content_digest(row) for repaired in done for row in repaired.findings.lost}
     paths = digests.paths(lost)
     images = sorted(paths.get(digest, f"sha256:{digest}") for digest in lost)

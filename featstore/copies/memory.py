@@ -27,9 +27,10 @@ class CopyMemory:
         features: the key of the features that proposed them. threshold: the score that they have at least.
         """
         try:
-            data, _ = read_regular(self._file(digests, features, threshold))
+            file = self._file(digests, features, threshold)
+            data, _ = read_regular(file)
             check, _, text = data.partition(b"\n")
-            if hashlib.sha256(text).hexdigest().encode() != check:
+            if _check(file, text) != check:
                 return None
             return tuple(
                 Match(str(first), str(second), kind, float(score), tuple(map(str, changes)))
@@ -41,11 +42,15 @@ class CopyMemory:
     def keep(self, digests: Collection[str], features: str, threshold: float, matches: Collection[Match]) -> None:
         """Keep the matches. A cache that cannot be written is not an error: only time is lost."""
         text = json.dumps(list(matches)).encode()
+        file = self._file(digests, features, threshold)
         with suppress(StoreError):
-            write_whole(
-                self._file(digests, features, threshold), hashlib.sha256(text).hexdigest().encode() + b"\n" + text
-            )
+            write_whole(file, _check(file, text) + b"\n" + text)
 
     def _file(self, digests: Collection[str], features: str, threshold: float) -> Path:
         asked = json.dumps([_RULE, features, threshold, sorted(digests)]).encode()
         return self._folder / f"{hashlib.sha256(asked).hexdigest()}.copies"
+
+
+def _check(file: Path, text: bytes) -> bytes:
+    """Return the digest of what a file holds and of its name: a renamed one must not answer for other images."""
+    return hashlib.sha256(file.name.encode() + b"\n" + text).hexdigest().encode()

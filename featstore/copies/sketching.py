@@ -26,15 +26,20 @@ def sketch_all(pictures: Sequence[Picture], cache: Cache, progress: Progress | N
     missing = [picture for digest, picture in first.items() if digest not in sketches]
     on_step = progress.steps("looking for copies", "images") if progress and missing else None
     with ThreadPoolExecutor(default_threads(), "featstore-sketch") as pool:
-        for start in range(0, len(missing), AT_ONCE):  # so that an interrupted run keeps what it has made
+        for start in range(0, len(missing), AT_ONCE):  # so that a killed run keeps what it has made
             some = missing[start : start + AT_ONCE]
             made: dict[str, Sketch] = {}
-            for number, (picture, sketch) in enumerate(zip(some, pool.map(_sketch, some), strict=True), start=1):
-                if sketch is not None:
-                    made[picture.digest] = sketch
-                if on_step:
-                    on_step(start + number, len(missing))
-            store.add(made)
+            waiting = [pool.submit(_sketch, picture) for picture in some]
+            try:
+                for number, (picture, future) in enumerate(zip(some, waiting, strict=True), start=1):
+                    if (sketch := future.result()) is not None:
+                        made[picture.digest] = sketch
+                    if on_step:
+                        on_step(start + number, len(missing))
+            finally:  # an interrupted run keeps what it has made, and does not wait for the rest
+                for future in waiting:
+                    future.cancel()
+                store.add(made)
             sketches |= made
     return {digest: sketches[digest] for digest in first if digest in sketches}
 

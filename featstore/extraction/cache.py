@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from featstore.store.repair import Repaired
     from featstore.store.verify import Findings
 
-DIGESTS, SKETCHES = "digests", "sketches"  # folders of what is derived from image files
+DERIVED = DIGESTS, SKETCHES = "digests", "sketches"  # folders of what is derived from image files
 KEPT_ROWS = 2**20  # a row takes 50 bytes in a large index and 200 in a small one: 50 to 200 MB in all
 
 
@@ -121,7 +121,7 @@ class Cache:
         from featstore.store.repair import clear_leftovers, repair_key
 
         done = [repair_key(folder) for folder in key_folders(self.folder)]
-        for derived in (DIGESTS, SKETCHES):
+        for derived in DERIVED:
             clear_leftovers(self.folder / derived)
         return done
 

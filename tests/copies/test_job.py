@@ -11,7 +11,10 @@ from PIL import Image, ImageDraw, ImageEnhance, ImageOps
 
 from featstore.copies import sketching
 from featstore.copies.job import find_copies
+from featstore.copies.sketch_store import SketchStore
+from featstore.extraction.cache import SKETCHES
 from featstore.extraction.recipe import Recipe
+from featstore.system.progress import OnStep, Silent
 from featstore.training.fit import Prepared, prepare
 from helpers.photos import write_photos
 from helpers.scenes import scene
@@ -47,6 +50,25 @@ def test_a_second_search_decodes_nothing(tmp_path: Path, monkeypatch: pytest.Mon
     second = prepared(moved)
     after, _ = find_copies(second.manifest, second.plans, second.cache)
     assert before.keys() == after.keys() and len(after) == 8
+
+
+def test_an_interrupted_search_keeps_the_sketches_that_it_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class InterruptedAtTheThird(Silent):
+        def steps(self, title: str, unit: str = "steps") -> OnStep:
+            def on_step(done: int, total: int) -> None:
+                if done == 3:
+                    raise KeyboardInterrupt
+
+            return on_step
+
+    found = prepared(write_photos(tmp_path / "data", 4))
+    pictures, cache = found.manifest.pictures, found.cache
+    with pytest.raises(KeyboardInterrupt):
+        sketching.sketch_all(pictures, cache, InterruptedAtTheThird())
+    kept = SketchStore(cache.folder / SKETCHES).read({picture.digest for picture in pictures})
+    assert len(kept) >= 3
+    monkeypatch.setattr(sketching, "make_sketch", lambda raw: pytest.fail("decoded again"))
+    sketching.sketch_all([picture for picture in pictures if picture.digest in kept], cache)
 
 
 def test_a_file_that_is_gone_has_no_sketch(tmp_path: Path) -> None:

@@ -38,6 +38,17 @@ def test_a_damaged_file_is_not_believed(tmp_path: Path, damage: bytes) -> None:
     assert memory.get(["a"], "key", 0.85) is None
 
 
+def test_a_file_under_the_name_of_another_is_not_believed(tmp_path: Path) -> None:
+    """It is whole, but about other images."""
+    memory = CopyMemory(tmp_path)
+    memory.keep(["a"], "key", 0.85, FOUND)
+    (of_a,) = tmp_path.iterdir()
+    memory.keep(["b"], "key", 0.85, ())
+    (of_b,) = set(tmp_path.iterdir()) - {of_a}
+    of_b.rename(of_a)
+    assert memory.get(["a"], "key", 0.85) is None
+
+
 def test_a_folder_that_cannot_be_written_is_no_error(tmp_path: Path) -> None:
     (tmp_path / "m").write_text("a file where the folder should be")
     memory = CopyMemory(tmp_path / "m")
