@@ -102,6 +102,8 @@ def find_near(
         return []
     joined = joined or Unions(len(sketches))
     versions = Versions.of(sketches)
+    if versions.lost.all():
+        return []
     pairs = Pairs.joined([nearest_by_features(X), alike_hashes(versions.greys, versions.owner)]).unique()
     found: dict[tuple[int, int], Near] = {}
     for some in not_ruled_out(versions, pairs, joined, on_step):
@@ -138,7 +140,8 @@ def score(versions: Versions, pairs: Pairs) -> list[Near]:
 def not_ruled_out(versions: Versions, pairs: Pairs, joined: Unions, on_step: OnStep | None = None) -> Iterator[Pairs]:
     """Yield the pairs that the coarse comparison leaves, the most alike first, without those that are joined.
 
-    Of images under 20 px there are none: other pictures fit as well there. Pairs of tiny images come at once: they are compared image by image, and not coarsely before.
+    Of images under 20 px there are none: other pictures fit as well there. Pairs of tiny images come at once: they are
+    compared image by image, and not coarsely before.
     """
     pairs = pairs.some(~(versions.lost[pairs.first] | versions.lost[pairs.second]))
     tiny = versions.are_tiny(pairs)

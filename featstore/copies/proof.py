@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 IMAGES = 25  # that are copied: 1 to 2 s
 _OTHERS = 5  # pictures that each copy is compared with, apart from its original
-_LOWEST, _HIGHEST = 0.75, 0.95  # to which the threshold may move
+_LOWEST, _HIGHEST = 0.83, 0.95  # to which the threshold may move; in a set of aligned faces, others fit with up to 0.82
 _MARGIN = 0.02  # between the scores of copies and of other pictures, for a threshold to go there
 
 
@@ -117,7 +117,7 @@ def _threshold(copies: Sequence[float], others: Sequence[float]) -> float:
     """Return where to draw the line between `copies` and `others`.
 
     It stays at 0.85 unless that fails here: more than one copy in twenty is below it, or another picture is above. Then
-    it moves halfway between these copies and the most alike other picture, but not beyond 0.75 and 0.95, and only if
+    it moves halfway between these copies and the most alike other picture, but not beyond 0.83 and 0.95, and only if
     there is room between the two. Scores have the same meaning in all sets, so a handful of copies is a weaker witness
     than the sets that the threshold was chosen on, and moves it only where it contradicts them.
     """

@@ -200,7 +200,7 @@ def test_small_classes_are_not_flipped() -> None:
 def test_another_process_finds_the_same() -> None:
     X, right = clouds(60)
     code = (
-        "import sys; sys.path.insert(0, 'tests'); from audit.test_labels import *; "
+        "import sys; sys.path.insert(0, 'tests'); from auditing.test_labels import *; "
         "X, right = clouds(60); print(check(X, flipped(right, 0.05)[0]).describe())"
     )
     other = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)

@@ -93,7 +93,7 @@ def test_where_only_val_leaks_the_accuracy_is_that_on_val(tmp_path: Path) -> Non
     copy_file(photos, "val/discs/009.png", "train/discs/copy.png")
     check = audit_photos(photos)["leaks"]
     assert (check.figures["cost"]["split"], check.figures["cost"]["all"]["n"]) == ("val", 8)
-    assert "accuracy on val is" in check.verdict
+    assert "accuracy of logistic on val is" in check.verdict
 
 
 def test_the_difference_is_that_of_the_same_images(audit: Audit) -> None:

@@ -53,8 +53,9 @@ def test_nothing_is_chosen_by_test_images(ready: Prepared, monkeypatch: pytest.M
     ("copies", "others", "threshold"),
     [
         ([0.95] * 100, [0.5], 0.85),  # as expected
-        ([0.80] * 100, [0.5], 0.75),  # blurred images: lower, but not beyond the bound
-        ([0.80] * 100, [0.74], 0.77),
+        ([0.80] * 100, [0.5], 0.83),  # blurred images: lower, but not beyond the bound
+        ([0.84] * 100, [0.83], 0.85),  # too little room
+        ([0.84] * 100, [0.84 - 0.0201], 0.83),
         ([0.99] * 100, [0.90], 0.945),  # near twins that are not the same: higher
         ([0.80] * 100, [0.82], 0.85),  # no line divides them
         ([0.80] * 4 + [0.95] * 96, [0.5], 0.85),  # a few copies say nothing

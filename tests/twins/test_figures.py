@@ -107,6 +107,7 @@ def trained(case: Case, run: featstore.Run, features: np.ndarray, labels: np.nda
     return predict
 
 
+@pytest.mark.filterwarnings("ignore::featstore.errors.LeakWarning")  # discs of one size look like copies
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.head}-{case.classes}-{case.views}")
 def test_figures_are_the_same_by_every_way(base: tuple[Any, dict[str, Any]], tmp_path: Path, case: Case) -> None:
     """For each split, with one view and averaged over several, from the images to the digits in run.json."""
