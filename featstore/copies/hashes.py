@@ -17,7 +17,7 @@ from featstore.copies.turns import MIRRORED, TURNS
 BITS = 12  # of 63 that may differ: recall of crops of 90 % is 0.7 to 0.85, and 1 for all that keeps the frame
 MOST = 5  # partners of an image; drawings of digits have hundreds
 _SIDE, _KEPT = 32, 8
-_BLOCK = 1000  # images that are compared with all others at once
+_BLOCK = 500  # images that are compared with all others at once: 44 MB for 20,000
 
 
 def alike_hashes(greys: NDArray[np.uint8], owner: NDArray[np.intp]) -> Pairs:
@@ -30,17 +30,32 @@ def alike_hashes(greys: NDArray[np.uint8], owner: NDArray[np.intp]) -> Pairs:
     of_turn = [_signs(_turned(coefficients, turn)) for turn in TURNS]
     found = []
     for start in range(0, len(greys), _BLOCK):
-        block = slice(start, start + _BLOCK)
-        distance = np.stack([(upright.shape[1] - some[block] @ upright.T) / 2 for some in of_turn])
-        turn = distance.argmin(axis=0)
-        nearest = distance.min(axis=0)
-        nearest[owner[block, None] == owner] = np.inf
-        most = min(MOST, len(greys) - 1)
-        partner = np.argpartition(nearest, most - 1, axis=1)[:, :most] if most else np.empty((len(nearest), 0), np.intp)
-        row, column = np.nonzero(np.take_along_axis(nearest, partner, axis=1) <= BITS)
-        second = partner[row, column]
-        found.append(Pairs(row + start, second, turn[row, second]))
+        alike = [_alike(some[start : start + _BLOCK], upright) for some in of_turn]
+        first, second, distance = (np.concatenate(column) for column in zip(*alike, strict=True))
+        turn = np.repeat(np.array(TURNS), [len(some[0]) for some in alike])
+        is_pair = owner[first + start] != owner[second]
+        found.append(_nearest(Pairs(first + start, second, turn).some(is_pair), distance[is_pair]))
     return Pairs.joined(found)
+
+
+def _alike(some: NDArray[np.float32], others: NDArray[np.float32]) -> tuple[NDArray[np.intp], ...]:
+    """Return the places of all pairs of two sets of hashes that differ in few bits, and in how many: a few of many."""
+    distance = (others.shape[1] - some @ others.T) / 2
+    first, second = np.nonzero(distance <= BITS)
+    return first, second, distance[first, second].astype(np.intp)
+
+
+def _nearest(pairs: Pairs, distance: NDArray[np.intp]) -> Pairs:
+    """Return for each first image its nearest few partners, each in the turn that fits best."""
+    in_order = np.lexsort((pairs.turn, distance, pairs.second, pairs.first))
+    pairs, distance = pairs.some(in_order), distance[in_order]
+    same = (pairs.first[1:] == pairs.first[:-1]) & (pairs.second[1:] == pairs.second[:-1])
+    is_best = np.concatenate([[True], ~same])[: len(distance)]
+    pairs, distance = pairs.some(is_best), distance[is_best]
+    in_order = np.lexsort((pairs.second, distance, pairs.first))
+    pairs = pairs.some(in_order)
+    rank = np.arange(len(in_order)) - np.searchsorted(pairs.first, pairs.first)
+    return pairs.some(rank < MOST)
 
 
 def _coefficients(greys: NDArray[np.uint8]) -> NDArray[np.float32]:
