@@ -59,7 +59,7 @@ class Proof:
     def sentence(self, threshold: float = THRESHOLD) -> str:
         """Return the proof in one sentence."""
         found, n = self.found(threshold), self.images
-        kinds = ", ".join(f"{kind} {number}" for kind, number in found.items())
+        kinds = ", ".join(f"{kind}: {number}" for kind, number in found.items())
         return (
             f"of {n * len(found):,} copies made of {count(n, 'image')} of this set, "
             f"{sum(found.values()):,} are found ({kinds} of {n} each), and {self.false(threshold):,} of "
