@@ -64,7 +64,10 @@ class LeakCost:
         if self.clean is None:
             return f"{with_them}, and there are no others"
         both = f"{with_them} and {with_interval(self.clean.accuracy, self.clean.ci95)} without"
-        return f"{both}; to have trained on their copies is worth {self.gain.in_points()}" if self.gain else both
+        if self.gain is None:
+            return both
+        worth = "is worth" if self.gain.is_significant else "is worth nothing that can be told:"
+        return f"{both}; to have trained on their copies {worth} {self.gain.in_points()}"
 
     def table(self) -> Table:
         """Return the measures, a row for each."""
