@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -22,9 +23,9 @@ if TYPE_CHECKING:
     from featstore.copies.sketch import Sketch
     from featstore.system.progress import OnStep
 
-# px of the shorter side. Under it, other pictures fit as well as copies do: of 1,000 digits of MNIST, shrunk to this
-# side, 9 fit another one; at 16 px 12, at 12 px 19 and at 8 px 74.
-SMALLEST = 20
+# Pixels of an image. With fewer, other pictures fit as well as copies do: of 1,000 digits of MNIST, shrunk to 20 x 20,
+# 9 fit another one; at 16 x 16 12, at 12 x 12 19 and at 8 x 8 74.
+FEWEST = 20 * 20
 _AT_ONCE = 256  # pairs whose pixels are compared before groups are joined
 
 
@@ -60,7 +61,7 @@ class Versions(NamedTuple):
         owner: (m,) number of the image.
         sizes: (width, height) in px of each of n images.
         tiny: (m,) whether the image is too small to have details.
-        lost: (m,) whether it is so small that only the same pixels say anything.
+        lost: (m,) whether it has so few pixels that only the same ones say anything.
     """
 
     greys: NDArray[np.uint8]
@@ -73,7 +74,7 @@ class Versions(NamedTuple):
     def of(cls, sketches: Sequence[Sketch]) -> Versions:
         """Return the versions of all `sketches`. Tiny images have none without margins: a stroke would be left."""
         sizes = [(sketch.facts.width, sketch.facts.height) for sketch in sketches]
-        tiny, lost = ([min(size) < side for size in sizes] for side in (BELOW, SMALLEST))
+        tiny, lost = [min(size) < BELOW for size in sizes], [math.prod(size) < FEWEST for size in sizes]
         inner = {n: within_margins(sketch.grey) for n, sketch in enumerate(sketches) if not tiny[n]}
         without = {number: grey for number, grey in inner.items() if grey is not None}
         greys = np.stack([*(sketch.grey for sketch in sketches), *without.values()])
@@ -140,8 +141,8 @@ def score(versions: Versions, pairs: Pairs) -> list[Near]:
 def not_ruled_out(versions: Versions, pairs: Pairs, joined: Unions, on_step: OnStep | None = None) -> Iterator[Pairs]:
     """Yield the pairs that the coarse comparison leaves, the most alike first, without those that are joined.
 
-    Of images under 20 px there are none: other pictures fit as well there. Pairs of tiny images come at once: they are
-    compared image by image, and not coarsely before.
+    Of images of fewer than 400 pixels there are none: other pictures fit as well there. Pairs of tiny images come at
+    once: they are compared image by image, and not coarsely before.
     """
     pairs = pairs.some(~(versions.lost[pairs.first] | versions.lost[pairs.second]))
     tiny = versions.are_tiny(pairs)

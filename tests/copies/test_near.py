@@ -123,3 +123,10 @@ def test_images_of_a_few_pixels_are_no_near_copies() -> None:
     assert find_near([make_sketch(encoded(image)) for image in images], X) == []
     larger = [make_sketch(encoded(image.resize((20, 20)))) for image in images]
     assert find_near(larger, X)  # so they are alike
+
+
+def test_a_low_banner_has_pixels_enough() -> None:
+    """Of 97 x 16 px, it tells more than a digit of 20 x 20."""
+    banner = scene(5, 200).crop((0, 80, 196, 112))
+    half = banner.resize((98, 16), Image.Resampling.LANCZOS)
+    assert find_near([make_sketch(encoded(image)) for image in (banner, half)], np.eye(2, dtype=np.float32))
