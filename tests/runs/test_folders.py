@@ -98,6 +98,7 @@ def test_a_name_that_is_taken_is_refused_before_the_work(tmp_path: Path) -> None
 
 def publish_slowly(root: str) -> None:
     """Publish a run, for a process that is killed meanwhile."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
 
     def slow(folder: Path) -> Run:
         (folder / "run.json").write_text("{}")
