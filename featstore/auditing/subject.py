@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from featstore.auditing.families import Family
 from featstore.copies.groups import SamePictures
-from featstore.copies.job import plain_features
 from featstore.copies.sketch import Sketch
 from featstore.datasets.manifest import Manifest, Picture
 from featstore.datasets.name_groups import path_below
@@ -59,8 +58,10 @@ class Subject:
 
     @cached_property
     def X(self) -> NDArray[np.float32]:  # noqa: N802 - the name that scikit-learn has for it
-        """Features (n, width) of `labelled`, in the plain view; maps are averaged over their positions."""
-        return plain_features(self.labelled, self.prepared.plans, self.prepared.cache)
+        """Features (n, width) of `labelled` from the first base, in the plain view; maps are averaged."""
+        from featstore.features.views import load_plain
+
+        return load_plain(self.labelled, self.prepared.plans[:1], self.prepared.cache)
 
     @cached_property
     def y(self) -> NDArray[np.intp]:

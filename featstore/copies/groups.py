@@ -70,17 +70,6 @@ class SamePictures:
         """Return the groups with images in more than one split: leaks."""
         return [group for group in self.groups(pictures) if len({p.split for p in group} - {None}) > 1]
 
-    def across_labels(self, pictures: Sequence[Picture]) -> list[tuple[Picture, ...]]:
-        """Return the groups with more than one label: conflicts."""
-        return [group for group in self.groups(pictures) if len({p.label for p in group} - {None}) > 1]
-
-    def within_split(self, pictures: Sequence[Picture]) -> list[tuple[Picture, ...]]:
-        """Return the groups of pictures of one split with more than one image there: duplicates."""
-        by_split: dict[str | None, list[Picture]] = defaultdict(list)
-        for picture in pictures:
-            by_split[picture.split].append(picture)
-        return [group for some in by_split.values() for group in self.groups(some)]
-
     def between(self, first: Picture, second: Picture) -> Match | None:
         """Return how two pictures are the same; None where they are not, or only by way of a third one."""
         if first.digest == second.digest:

@@ -11,14 +11,11 @@ from featstore.copies.memory import CopyMemory
 from featstore.copies.sketch import Sketch
 from featstore.copies.sketching import sketch_all
 from featstore.copies.unions import Unions
-from featstore.datasets.manifest import Manifest, Picture
+from featstore.datasets.manifest import Manifest
 from featstore.extraction.cache import SKETCHES, Cache
 from featstore.extraction.plan import Plan
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
     from featstore.system.progress import Progress
 
 
@@ -68,6 +65,7 @@ def _matches(
     threshold: float,
 ) -> list[Match]:
     from featstore.copies.near import find_near
+    from featstore.features.views import load_plain
 
     digests = sorted(sketches)  # so that the same images have the same copies, in whatever order they come
     same = list(_same_pixels(sketches))
@@ -75,7 +73,7 @@ def _matches(
     for match in same:
         joined.join(place[match.first], place[match.second])
     picture_of = {picture.digest: picture for picture in manifest.pictures}
-    X = plain_features([picture_of[digest] for digest in digests], plans, cache)
+    X = load_plain([picture_of[digest] for digest in digests], plans[:1], cache)
     on_step = progress.steps("comparing pictures", "pairs") if progress else None
     for near in find_near([sketches[digest] for digest in digests], X, joined, threshold, on_step):
         first, second = digests[near.first], digests[near.second]
@@ -91,16 +89,3 @@ def _same_pixels(sketches: Mapping[str, Sketch]) -> Iterator[Match]:
         pixels = sketches[digest].pixels
         if pixels and first.setdefault(pixels, digest) != digest:
             yield Match(first[pixels], digest, "pixels", 1.0)
-
-
-def plain_features(pictures: Sequence[Picture], plans: Sequence[Plan], cache: Cache) -> NDArray[np.float32]:
-    """Return the features (n, width) of the plain view; maps are averaged over their positions, a block at a time."""
-    import numpy as np
-
-    from featstore.features.views import load_in_blocks
-
-    blocks = [np.empty((0, 0), np.float32)] * (not pictures)
-    for rows in load_in_blocks(pictures, plans[:1], cache):
-        plain = rows[:, plans[0].plain]
-        blocks.append(plain.mean(axis=(1, 2)) if plain.ndim == 4 else plain.reshape(len(plain), -1))
-    return np.concatenate(blocks)

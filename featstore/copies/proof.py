@@ -91,13 +91,13 @@ def prove_rule(
     """
     import numpy as np
 
-    from featstore.copies.job import plain_features
+    from featstore.features.views import load_plain
 
     known = {p.digest: p for p in manifest.pictures if p.split in ("train", None) and p.digest in sketches}
     digests = sorted(known)
     drawn = np.random.default_rng(seed).permutation(len(digests))[:IMAGES].tolist()
     units = copies.unit_names([known[digest]._replace(group=None) for digest in digests])
-    X = plain_features([known[digest] for digest in digests], plans, cache)
+    X = load_plain([known[digest] for digest in digests], plans[:1], cache)
     X = X - X.mean(axis=0)
     X /= np.maximum(np.linalg.norm(X, axis=1, keepdims=True), np.finfo(np.float32).tiny)
     kinds: dict[str, list[float]] = {kind: [] for kind in _KINDS}

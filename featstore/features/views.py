@@ -40,6 +40,18 @@ def load_views(pictures: Sequence[Picture], plans: Sequence[Plan], cache: Cache)
     return _concatenate(pictures, _open([plan.parts for plan in plans], cache))
 
 
+def load_plain(pictures: Sequence[Picture], plans: Sequence[Plan], cache: Cache) -> NDArray[np.float32]:
+    """Return (n, width) features in the plain view; maps are averaged over their positions, a block at a time.
+
+    Raises as `load_views` does.
+    """
+    blocks = [np.empty((0, 0), np.float32)] * (not pictures)
+    for rows in load_in_blocks(pictures, plans, cache):
+        plain = rows[:, plans[0].plain]
+        blocks.append(plain.mean(axis=(1, 2)) if plain.ndim == 4 else plain.reshape(len(plain), -1))
+    return np.concatenate(blocks)
+
+
 def load_augmented(pictures: Sequence[Picture], plans: Sequence[Plan], cache: Cache) -> NDArray[np.float32] | None:
     """Return (n, versions, ...) rows of training `pictures`; None if `plans` have no augmented versions."""
     augmented = [(plan.augmented,) for plan in plans if plan.augmented]

@@ -50,13 +50,10 @@ class Measured(NamedTuple):
 
     def features(self, places: list[int]) -> NDArray[np.float32]:
         """Return the features (n, width) of some images in the plain view; maps are averaged over their positions."""
-        import numpy as np
+        from featstore.features.views import load_plain
 
-        from featstore.features.views import load_in_blocks
-
-        pictures, plans = [self.extraction.manifest.pictures[place] for place in places], self.extraction.plans
-        blocks = (block[:, plans[0].plain] for block in load_in_blocks(pictures, plans, self.cache))
-        return np.concatenate([b.mean(axis=(1, 2)) if b.ndim == 4 else b.reshape(len(b), -1) for b in blocks])
+        pictures = [self.extraction.manifest.pictures[place] for place in places]
+        return load_plain(pictures, self.extraction.plans, self.cache)
 
 
 def measure_run(

@@ -36,7 +36,7 @@ def test_a_group_of_the_manifest_is_not_the_same_picture() -> None:
     assert same().groups(frames) == []
 
 
-def test_leaks_conflicts_and_duplicates_are_told_apart() -> None:
+def test_of_all_groups_only_those_across_splits_leak() -> None:
     """Byte copies count as well as near ones."""
     pictures = [
         picture("1", "a"),
@@ -53,8 +53,7 @@ def test_leaks_conflicts_and_duplicates_are_told_apart() -> None:
         return ["".join(p.path for p in group) for group in groups]
 
     assert paths(copies.across_splits(pictures)) == ["12"]
-    assert paths(copies.across_labels(pictures)) == ["34"]
-    assert paths(copies.within_split(pictures)) == ["34", "56"]
+    assert paths(copies.groups(pictures)) == ["12", "34", "56"]
 
 
 def test_how_two_pictures_are_the_same_is_told() -> None:
