@@ -157,7 +157,7 @@ def _randomise_base(run, images, base) -> None:
     import keras
     from scipy.stats import spearmanr
 
-    from featstore.bases.network import Network
+    from featstore.engines.tensorflow import Network
     from featstore.explanation.class_activation import class_activation
     from featstore.explanation.contrast import Contrast
     from featstore.images.readers import make_reader

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from featstore.images.reading import Reading
@@ -47,6 +47,12 @@ def make_views_reader(reading: Reading, views: Sequence[int]) -> Callable[[bytes
         return lambda raw: fit_views(decode(raw), reading, views)
     read = make_reader(reading)
     return lambda raw: read(raw)[None]
+
+
+def make_shared_reader(wanted: Mapping[Reading, Sequence[int]]) -> Callable[[bytes], dict[Reading, NDArray[Any]]]:
+    """Return a function from the bytes of a file to its views (views, height, width, 3) by reading."""
+    readers = {reading: make_views_reader(reading, views) for reading, views in wanted.items()}
+    return lambda raw: {reading: read(raw) for reading, read in readers.items()}
 
 
 def _make_decoder(reading: Reading) -> Callable[[bytes], Image.Image]:

@@ -19,8 +19,8 @@ from featstore.base_check.judgement import (
     prediction_statistics,
 )
 from featstore.bases.build import load_base
-from featstore.bases.network import Network
 from featstore.bases.source import parse_source
+from featstore.engines.tensorflow import Network
 from featstore.images.preprocessing import NAMED
 
 RNG = np.random.default_rng(0)

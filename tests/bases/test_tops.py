@@ -14,10 +14,10 @@ import pytest
 
 from featstore.bases.build import load_base
 from featstore.bases.held import release_bases
-from featstore.bases.network import load_network
 from featstore.bases.source import BaseSource, parse_source
 from featstore.bases.weights_file import IMAGENET_CLASSES, holds_classifier
 from featstore.datasets.digests import DigestMemory
+from featstore.engines.tensorflow import load_network
 from featstore.errors import BaseUnavailable, UsageError
 from featstore.extraction.recipe import Recipe
 from featstore.extraction.resolve import resolve_recipe

@@ -20,8 +20,8 @@ from PIL import Image, JpegImagePlugin
 from featstore.bases.build import load_base
 from featstore.bases.catalog import BASES
 from featstore.bases.cut import cut_at
-from featstore.bases.network import Network
 from featstore.bases.source import parse_source
+from featstore.engines.tensorflow import Network
 from featstore.errors import StoreError, UnreadableImage
 from featstore.extraction import canary
 from featstore.extraction.canary import IMAGES, NAMES, Guard

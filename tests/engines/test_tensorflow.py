@@ -13,9 +13,9 @@ import tensorflow as tf
 
 from featstore.bases.build import load_base, weights_digest
 from featstore.bases.cut import cut_at
-from featstore.bases.network import Network, load_network
 from featstore.bases.source import parse_source
 from featstore.datasets.digests import DigestMemory
+from featstore.engines.tensorflow import Network, load_network
 from featstore.errors import BaseUnavailable, UsageError
 from featstore.extraction.encoder import make_encoder
 from featstore.extraction.recipe import Recipe

@@ -12,10 +12,10 @@ import pytest
 
 from featstore import extract
 from featstore.bases.catalog import BASES
-from featstore.bases.network import Network
-from featstore.bases.self_test import SelfTested
 from featstore.bases.source import BATCH, parse_source
 from featstore.datasets.sources import list_files
+from featstore.engines.self_test import SelfTested
+from featstore.engines.tensorflow import Network
 from featstore.errors import BaseUnavailable
 from featstore.features.load import load_features
 from featstore.images.preprocessing import NAMED
