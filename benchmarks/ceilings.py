@@ -22,7 +22,8 @@ def print_ceilings(seconds: float = 1.0) -> None:
         rate = _per_second(lambda product=product, cast=cast: product(cast, cast).numpy, seconds)
         print(f"  ceiling: matrix product, {dtype.name:9} {rate * 2 * side**3 / 1e9:8.0f} GFLOP/s")
     block = np.ones(2**28, np.uint8)
-    print(f"  ceiling: copy of memory            {_per_second(block.copy, seconds) * 2**28 / 1e9:8.1f} GB/s", flush=True)
+    rate = _per_second(block.copy, seconds)
+    print(f"  ceiling: copy of memory            {rate * 2**28 / 1e9:8.1f} GB/s", flush=True)
 
 
 def decode_seconds(paths: Sequence[str], read: Callable[[bytes], object], threads: int = 1) -> float:

@@ -177,7 +177,8 @@ def _randomise_base(run, images, base) -> None:
     for number, layer in enumerate(reversed(layers), 1):
         layer.set_weights([rng.permuted(w.ravel()).reshape(w.shape) for w in layer.get_weights()])
         if number in (1, 2, 4, 8, 16, len(layers)):
-            changed = class_activation(head, [TensorFlowNetwork(model, spec.preprocessing)(pixels)[0]], ["avg"], contrast).cells
+            [maps] = TensorFlowNetwork(model, spec.preprocessing)(pixels)
+            changed = class_activation(head, [maps], ["avg"], contrast).cells
             each = [spearmanr(a.ravel(), b.ravel())[0] for a, b in zip(first, changed, strict=True)]
             print(
                 f"  convolutions randomised from the top: {number:2} of {len(layers)}: "

@@ -116,9 +116,7 @@ def _usual_script(name: str, photos: Path, scratch: Path) -> Callable[[], object
     import keras
     import numpy as np
 
-    base = getattr(keras.applications, name)(
-        include_top=False, weights=None, input_shape=(224, 224, 3), pooling="avg"
-    )
+    base = getattr(keras.applications, name)(include_top=False, weights=None, input_shape=(224, 224, 3), pooling="avg")
     prepare = getattr(keras.applications, MODULES[name]).preprocess_input
 
     def run() -> None:
@@ -139,7 +137,8 @@ def _seconds_in_memory(network: Any, pixels: list[Any], least: float = 3.0) -> f
     """Seconds per image of a network that is called as extraction calls it, on batches that are ready."""
     import numpy as np
 
-    batches = [np.stack(pixels[i : i + network.batch]) for i in range(0, len(pixels) - network.batch + 1, network.batch)]
+    size = network.batch
+    batches = [np.stack(pixels[i : i + size]) for i in range(0, len(pixels) - size + 1, size)]
     rounds = []
     with ThreadPoolExecutor(network.calls) as pool:
         list(pool.map(network, batches[:4]))
@@ -147,4 +146,4 @@ def _seconds_in_memory(network: Any, pixels: list[Any], least: float = 3.0) -> f
             start = time.perf_counter()
             list(pool.map(network, batches))
             rounds.append(time.perf_counter() - start)
-    return statistics.median(rounds) / (len(batches) * network.batch)
+    return statistics.median(rounds) / (len(batches) * size)
