@@ -23,6 +23,7 @@ def command(
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 if any file had to be skipped.")] = False,
     cache: options.Cache = None,
     rehash: options.Rehash = False,
+    engine: options.Engine = None,
     json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
@@ -37,7 +38,9 @@ def command(
 
     manifest = scan(data, data_options, cache)
     with displayed(not quiet) as progress:
-        extraction = extract_all(manifest, make_recipes(**recipe), options.chosen_cache(cache, rehash), progress)
+        extraction = extract_all(
+            manifest, make_recipes(**recipe), options.chosen_cache(cache, rehash, engine), progress
+        )
     summary = summarize(extraction.manifest)
     warn(summary.notes, progress)
     skipped = extraction.manifest.skipped
