@@ -10,9 +10,9 @@ OpenVINO computes it wherever it is installed, and the rows of a key come from o
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -81,38 +81,50 @@ class Trial:
         return choice
 
     def _try_openvino(self, pixels: NDArray[Any], expected: Outputs, rates: dict[str, float]) -> Choice:
-        """Measure OpenVINO where it computes what is `expected`, and compare it with the `rates` of TensorFlow."""
-        precision = self.specs[0].precision
+        """Compare OpenVINO with what is `expected`, and its speed with the `rates` of TensorFlow, if there are any."""
         to_beat = CLEARLY * rates.get("tensorflow", 0.0)
-        best, difference = ("", 0, 0.0), None
         try:
-            model = self.model()
-            for device in filter(None, ("CPU", graphics_card())):
-                fastest = 0.0
-                batches = BATCHES[device.split(".")[0]]
-                for batch in batches if rates else batches[:1]:
-                    network = OpenVINONetwork(model, precision, batch, device)
-                    difference = largest_difference(network(pixels), expected)
-                    if not difference <= TOLERANCES[precision]:
-                        raise BaseUnavailable(
-                            f"OpenVINO differs from TensorFlow by {difference:.0e} here, where "
-                            f"{TOLERANCES[precision]:.0e} is allowed"
-                        )
-                    rate = measure_rate(network, pixels)
-                    if rate > best[2]:
-                        best = device, batch, rate
-                    if rate < 0.9 * fastest or rate < 0.7 * to_beat:
-                        break
-                    fastest = max(rate, fastest)
+            found = list(self._measure_openvino(pixels, expected, to_beat))
         except (BaseUnavailable, RuntimeError) as error:
             reason = str(error) if isinstance(error, BaseUnavailable) else f"OpenVINO: {summary(error)}"
-            return Choice("tensorflow", None, "", difference, rates, reason)
-        device, batch, rate = best
-        if "tensorflow" in rates and rate > to_beat:  # other programs may have slowed it down the first time
+            return Choice("tensorflow", None, "", None, rates, reason)
+        best = max(found, key=lambda one: one.rate)
+        if "tensorflow" in rates and best.rate > to_beat:  # other programs may have slowed it down the first time
             rates["tensorflow"] = max(rates["tensorflow"], measure_rate(self.on_tensorflow(), pixels))
             to_beat = CLEARLY * rates["tensorflow"]
-        engine = "openvino" if rate > to_beat else "tensorflow"
-        return Choice(engine, batch, device, difference, {**rates, "openvino": rate})
+        engine = "openvino" if best.rate > to_beat else "tensorflow"
+        return Choice(engine, best.batch, best.device, best.difference, {**rates, "openvino": best.rate})
+
+    def _measure_openvino(self, pixels: NDArray[Any], expected: Outputs, to_beat: float) -> Iterator[_Measured]:
+        """Yield what is measured on each device, batch by batch until a larger one is slower or all are clearly slower.
+
+        Raises BaseUnavailable if the network cannot be converted, or differs from what is `expected`.
+        """
+        precision = self.specs[0].precision
+        model = self.model()
+        for device in filter(None, ("CPU", graphics_card())):
+            fastest = 0.0
+            batches = BATCHES[device.split(".")[0]]
+            for batch in batches if to_beat else batches[:1]:
+                network = OpenVINONetwork(model, precision, batch, device)
+                difference = largest_difference(network(pixels), expected)
+                if not difference <= TOLERANCES[precision]:
+                    raise BaseUnavailable(
+                        f"OpenVINO differs from TensorFlow by {difference:.0e} here, where {TOLERANCES[precision]:.0e} "
+                        "is allowed"
+                    )
+                rate = measure_rate(network, pixels)
+                yield _Measured(device, batch, difference, rate)
+                if rate < 0.9 * fastest or rate < 0.7 * to_beat:
+                    break
+                fastest = max(rate, fastest)
+
+
+class _Measured(NamedTuple):
+    device: str
+    batch: int
+    difference: float
+    rate: float
 
 
 def measure_rate(network: Network, pixels: NDArray[Any], seconds: float = SECONDS) -> float:
