@@ -44,7 +44,7 @@ def test_it_prints_every_topic_and_json_has_the_same(tmp_path: Path, monkeypatch
 
 def test_a_verb_takes_the_folder_of_a_cache(tmp_path: Path) -> None:
     """And no letters of a path."""
-    assert dict((t.name, t.facts) for t in featstore.doctor(cache=tmp_path).topics)["cache"]["path"] == str(tmp_path)
+    assert {t.name: t.facts for t in featstore.doctor(cache=tmp_path).topics}["cache"]["path"] == str(tmp_path)
     with pytest.raises(featstore.UsageError, match="expected"):
         featstore.doctor(cache=5)  # type: ignore[arg-type]
 
