@@ -33,6 +33,7 @@ def command(
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 if any file had to be skipped.")] = False,
     cache: options.Cache = None,
     rehash: options.Rehash = False,
+    engine: options.Engine = None,
     json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
@@ -47,14 +48,14 @@ def command(
     from featstore.extraction.recipe_grid import make_recipes
 
     recipes, places = make_recipes(**recipe), parse_devices(devices)
-    manifest = scan(data, data_options, cache)
+    manifest, chosen = scan(data, data_options, cache), options.chosen_cache(cache, rehash, engine)
     with displayed(not quiet) as progress:
         if places:
             from featstore.extraction.device_processes import extract_on
 
-            extraction = extract_on(places, manifest, recipes, options.chosen_cache(cache, rehash), progress)
+            extraction = extract_on(places, manifest, recipes, chosen, progress)
         else:
-            extraction = extract_all(manifest, recipes, options.chosen_cache(cache, rehash), progress)
+            extraction = extract_all(manifest, recipes, chosen, progress)
     summary = summarize(extraction.manifest)
     warn(summary.notes, progress)
     skipped = extraction.manifest.skipped

@@ -20,6 +20,7 @@ from featstore.extraction.recipe import Recipe
 from featstore.extraction.resolve import weights_state
 from featstore.features.views import load_in_blocks
 from featstore.finetuning.cut_choice import CutChoice
+from featstore.finetuning.precision import check_precision
 from featstore.finetuning.settings import FineTuneSettings
 from featstore.images.reading import Reading
 from featstore.images.views import Augmentation, parse_augmentation, parse_views
@@ -141,6 +142,7 @@ def _cut_base(
 ) -> tuple[Body, Separator | None]:
     """Return the base up to the features of `spec`, and its cut; None if the whole base is trained."""
     load_tensorflow()
+    check_precision(settings.precision)
     from featstore.finetuning.network import HEAD_LAYER, Body, check_rates
 
     body = Body(recipe.source(), spec, weights_state(recipe.source(), spec.reading.height, spec.reading.width))
