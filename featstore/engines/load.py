@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import threading
 from collections import OrderedDict
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,13 +17,14 @@ from featstore.engines.sparing import Sparing
 from featstore.errors import BaseUnavailable, param
 from featstore.spec import FeatureSpec
 from featstore.system.files import FileStat
+from featstore.system.fork_lock import ForkLock
 from featstore.system.tensorflow_loader import load_tensorflow
 
 FEWEST = 1000  # images for which engines are tried: for fewer, measuring TensorFlow takes a tenth of the time
 MOST_HELD = 2  # networks of OpenVINO that stay in memory for the next call
 
 _held: OrderedDict[tuple[str, str, int], Network] = OrderedDict()
-_lock = threading.Lock()
+_lock = ForkLock()
 
 
 def load_network(
