@@ -1,6 +1,7 @@
 """Speed and memory of featstore, as ratios against the same work done bare, in one run.
 
-extraction  from disk, against the bare network on batches in memory, and against the script that a user would write
+extraction  from disk, against the limit that computing and decoding set, and against the script that a user would write
+together    three variants and two bases in one call against six calls
 idle        `extract` with nothing to do, against a bare walk of the same tree
 defaults    each Keras head at its defaults against a small grid, from 60 images to 20,000
 heads       `train-head` from the cache, against a bare script on a saved array
@@ -51,9 +52,11 @@ from scale import measure_scale
 from score_intervals import measure_score_intervals
 from shortcuts import measure_shortcuts
 from sweep import measure_sweep
+from together import measure_together
 
 BENCHMARKS: dict[str, Callable[[Path, Path], None]] = {
     "extraction": measure_extraction,
+    "together": measure_together,
     "idle": measure_idle,
     "heads": measure_heads,
     "logistic": measure_logistic,

@@ -40,7 +40,7 @@ class DigestMemory:
         self._loaded: dict[str, dict[str, list[int | str]]] = {}
         self._states: dict[str, FileStat | None] = {}  # of the files as they were loaded or saved
         self._missed: dict[str, int] = {}  # when each path was first looked up and not found
-        self._changed: set[str] = set()
+        self._changed: dict[str, set[str]] = {}  # names of files by folder
         self._lock = ForkLock()
 
     def get(self, path: str, stat: FileStat) -> str | None:
@@ -88,7 +88,7 @@ class DigestMemory:
             if grain is None or looked_up is None or max(stat.mtime_ns, stat.ctime_ns) + grain > looked_up:
                 return
             self._entries(parent)[name] = [*stat, digest]
-            self._changed.add(parent)
+            self._changed.setdefault(parent, set()).add(name)
             if self._renewed is not None:
                 self._renewed.add(path)
 
@@ -98,14 +98,19 @@ class DigestMemory:
         Folders with unsaved changes stay.
         """
         with self._lock:
-            for parent in self._loaded.keys() - self._changed:
+            for parent in self._loaded.keys() - self._changed.keys():
                 if _state(self._file(parent)) != self._states[parent]:
                     del self._loaded[parent]
 
     def save(self) -> None:
-        """Save the new digests. A cache that cannot be written is not an error: only time is lost."""
+        """Save the new digests, next to those that other processes have saved meanwhile.
+
+        A cache that cannot be written is not an error: only time is lost.
+        """
         with self._lock:
-            for parent in self._changed:
+            for parent, names in self._changed.items():
+                if _state(self._file(parent)) != self._states[parent]:
+                    self._loaded[parent] = self._load(parent) | {name: self._loaded[parent][name] for name in names}
                 content = {"format": _FORMAT, "folder": os.path.abspath(parent), "files": self._loaded[parent]}
                 text = json.dumps(content).encode()
                 try:

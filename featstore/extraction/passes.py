@@ -62,10 +62,11 @@ class PassQueue:
         self.seconds = 0.0
         self.expected = 0
         self._network: Network | None = None
+        self._canary: Mapping[str, NDArray[Any]] = {}
         self._images: list[_Item] = []
         self._running: deque[tuple[list[_Item], Future[tuple[Outputs, float]]]] = deque()
         self._threads: ThreadPoolExecutor | None = None
-        self._batch = FIRST_BATCH
+        self._batch = 0  # until there is an image
 
     def made_with(self) -> dict[str, str]:
         """Return the engine of the rows, for their record; nothing if the network has not been needed."""
@@ -73,6 +74,9 @@ class PassQueue:
 
     def add(self, row: RowId, pixels: NDArray[Any], wanted: Sequence[int]) -> None:
         """Add an image, of which the queues with the numbers `wanted` lack the row; they must have claimed it."""
+        if not self._batch:
+            self._canary = self.the_pass.canary()
+            self._batch = FIRST_BATCH - len(self._canary)
         for number in wanted:
             self.queues[number].reserve(row)
         self._images.append(_Item(row, pixels, tuple(wanted)))
@@ -109,7 +113,7 @@ class PassQueue:
 
     def _begin(self, items: Sequence[_Item]) -> None:
         """Load the network, and compute the first images after those of the canary, which each task checks."""
-        canary = self.the_pass.canary()
+        canary, self._canary = self._canary, {}
         self._network = self.the_pass.load(max(self.expected, len(items)))
         outputs, seconds = _timed(self._network, [*canary.values(), *(item.pixels for item in items)])
         self.seconds += seconds

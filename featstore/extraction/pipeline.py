@@ -255,7 +255,7 @@ def _group_into_runs(needed: Sequence[_Needed]) -> list[list[list[_Needed]]]:
     free = 0.0
     for rows in passes.values():
         taken = _parameters(rows[0][0])
-        if not runs or taken > free:
+        if not runs or taken > max(0, free):
             runs.append([])
             free = MOST_PARAMETERS
         runs[-1].append(rows)

@@ -44,7 +44,8 @@ class Recipe:
         fit: How an image becomes that size: squash, crop (shorter side, then centre) or pad. Default: squash; crop
             where `views` or `resize` take crops of a larger image.
         interpolation: How pixels are interpolated when an image is resized.
-        reading: pillow (antialiased, EXIF applied), or keras-compat (as Keras data sets read).
+        reading: pillow (antialiased, EXIF applied), fast (the same with large JPEGs decoded at part of their size), or
+            keras-compat (as Keras data sets read).
         bits: How many bits grey images of 16 bits use: 12 where their white is 4095, as in many X-rays.
         layer: Layer whose activation is kept.
         pool: How the activation is pooled over the image; none keeps the whole map. Default: avg; none for pixels and

@@ -293,6 +293,7 @@ TAKE_NONE = {
     *(
         "Audit",
         "Comparison",
+        "Diagnosis",
         "Evaluation",
         "LabelledCheck",
         "UnlabelledCheck",
@@ -307,6 +308,7 @@ TAKE_NONE = {
         "Progress",
         "Sweep",
     ),
+    "doctor",  # its cache is named as that of the other verbs
     *("Report", "RunComparison", "RunList", "Run", "Table", "complete_splits", "load_features", "open_features"),
 }
 
