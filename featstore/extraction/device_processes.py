@@ -19,12 +19,12 @@ from featstore.bases.source import BATCH
 from featstore.datasets.manifest import Manifest, Picture
 from featstore.datasets.splits import complete_splits
 from featstore.datasets.summary import summarize
-from featstore.errors import FeatstoreError, UnreadableImage
+from featstore.errors import FeatstoreError, UnreadableImage, UsageError, param
 from featstore.extraction.assumptions import tell_assumptions
 from featstore.extraction.cache import Cache, CacheLike
 from featstore.extraction.device_work import Advance, Done, Hold, Place, Tell, Work
 from featstore.extraction.device_worker import Worker
-from featstore.extraction.devices import Device, describe_devices
+from featstore.extraction.devices import CPU, Device, describe_devices
 from featstore.extraction.pipeline import Extraction, extract_augmented, extract_planned
 from featstore.extraction.plan import Plan, PlannedRows, make_plan
 from featstore.extraction.recipe import Recipe
@@ -51,6 +51,8 @@ def extract_on(
     left after that is computed here. Rows of a process that died count as reused. Raises as `extract_all` does.
     """
     cache, progress = Cache.at(cache), progress or Silent()
+    if cache.engine == "openvino" and (gpu := next((device for device in devices if device.gpu), None)):
+        raise UsageError(f"{param('engine', 'openvino')}: cannot use {gpu}; leave it out, or name {CPU} devices alone")
     cache.digests.refresh()
     summarize(manifest).tell(progress)
     tell_assumptions(recipes, progress)
@@ -96,6 +98,8 @@ class _Crew:
         """Complete the rows of `plans` for the images of `manifest`, or their augmented rows."""
         parts = [part for plan in plans for part in ([plan.augmented] if augmented else plan.parts) if part]
         missing = _lacking(manifest.pictures, parts, self._cache)
+        if len(missing) <= BATCH:  # a few files that cannot be read are lacking each time
+            missing = [picture for picture in missing if _is_readable(picture)]
         if not missing:
             return
         start = perf_counter()
@@ -135,7 +139,12 @@ class _Crew:
         cores = share_cores(len(devices))
         self._progress.tell(describe_devices(devices, cores))
         for device, mine in zip(devices, cores, strict=True):
-            self._workers.append(Worker(Place(device, mine, self._cache)))
+            self._workers.append(Worker(Place(device, mine, self._cache_of(device))))
+
+    def _cache_of(self, device: Device) -> Cache:
+        """Return the cache for a process: on a GPU no engine is tried, since OpenVINO would compute on the cores."""
+        cache = self._cache
+        return cache if device.gpu is None else Cache(cache.folder, rehash=cache.rehash, engine="tensorflow")
 
     def _follow(self, working: Sequence[Worker], bar: _Bar) -> None:
         """Wait until each process is done or has ended. Raises the first error that one of them tells."""
@@ -203,6 +212,16 @@ def _lacking(pictures: Sequence[Picture], parts: Sequence[PlannedRows], cache: C
         return digest is not None and all(row_id(digest, view) in store for store, views in stores for view in views)
 
     return [picture for picture in pictures if not is_complete(picture)]
+
+
+def _is_readable(picture: Picture) -> bool:
+    from featstore.images.decode import decode_rgb
+
+    try:
+        decode_rgb(read_file(picture.path).raw)
+    except UnreadableImage:
+        return False
+    return True
 
 
 def _notes(pictures: Sequence[Picture], plans: Sequence[Plan]) -> list[str]:

@@ -132,8 +132,10 @@ def _serve(connection: Connection, place: Place) -> None:
         _find_gpu(place.device)
         while (work := waiting.get()) is not None:
             busy.set()
-            done = _do(work, place.cache, connection)
-            busy.clear()
+            try:
+                done = _do(work, place.cache, connection)
+            finally:
+                busy.clear()
             connection.send(done)
     except FeatstoreError as error:
         connection.send(error)
@@ -156,6 +158,7 @@ def _do(work: Work, cache: Cache, connection: Connection) -> Done:
                 done.is_dim |= extraction.manifest.notes != manifest.notes
         except DataError:
             pass  # images that cannot be read: who has started this process meets and tells them
+        progress.flush()
     return done
 
 
@@ -204,24 +207,24 @@ class _Reporter:
         self._told = self._saved = time.monotonic()
 
     def start(self, total: int, reused: int) -> None:
-        self._flush()
+        self.flush()
         self._run += 1
         self._images = reused if self._is_own else 0
         if reused == total:
-            self._flush()
+            self.flush()
 
     def advance(self, computed: bool) -> None:
         self._images += computed or self._is_own
         now = time.monotonic()
         if now - self._told > _TELL_SECONDS:
             self._told = now
-            self._flush()
+            self.flush()
         if now - self._saved > _SAVE_SECONDS:
             self._cache.digests.save()
             self._saved = time.monotonic()
 
     def wait(self, images: int) -> None:
-        self._flush()
+        self.flush()
 
     def hold(self) -> None:
         self._connection.send(Hold())
@@ -232,7 +235,8 @@ class _Reporter:
     def steps(self, title: str, unit: str = "steps") -> OnStep:
         return lambda done, total: None
 
-    def _flush(self) -> None:
+    def flush(self) -> None:
+        """Tell what was not told yet."""
         if self._images:
             self._connection.send(Advance(self._run, self._images))
             self._images = 0

@@ -17,7 +17,7 @@ from featstore import extract
 from featstore.datasets.digests import DigestMemory
 from featstore.datasets.sources import scan
 from featstore.datasets.splits import complete_splits
-from featstore.errors import StoreError
+from featstore.errors import StoreError, UsageError
 from featstore.extraction import cache as cache_module
 from featstore.extraction import device_processes as module
 from featstore.extraction.cache import Cache
@@ -94,7 +94,7 @@ class Seen(Silent):
 
 
 def test_two_processes_make_the_rows_of_one(images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Plain and augmented rows, each computed once and in both; with nothing to do no process starts."""
+    """Plain and augmented rows. With nothing to do no process starts, though a file cannot be read."""
     one = extract(images, model="pixels", size=16, views="augment:2", cache=tmp_path / "one")
     seen = Seen()
     two = on_two(images, tmp_path / "two", seen, views="augment:2")
@@ -106,9 +106,9 @@ def test_two_processes_make_the_rows_of_one(images: Path, tmp_path: Path, monkey
     assert all(features.seconds > 0 for features in two.features)
     assert "2 processes: cpu" in "\n".join(seen.lines)
     assert seen.lines.count("start 81 0") == 1
-    assert seen.lines.count("image") >= 80
+    assert seen.lines.count("image") >= 81 + len(complete_splits(two.manifest).of_split("train"))
 
-    monkeypatch.setattr(module, "Worker", pytest.fail)
+    monkeypatch.setattr(module, "Worker", lambda _: pytest.fail("a process was started"))
     again = on_two(images, tmp_path / "two", views="augment:2")
     assert [features.computed for features in again.features] == [0, 0]
 
@@ -169,6 +169,7 @@ class Spoken:
     """A worker that computes nothing, and tells what a test has it tell."""
 
     def __init__(self, place: Place, *told: Any) -> None:
+        self.place = place
         self.connection, self._own = Pipe()
         for each in told:
             self._own.send(each)
@@ -262,11 +263,21 @@ def test_a_process_sees_its_own_device(tmp_path: Path, monkeypatch: pytest.Monke
     assert _variables(Place(Device(), (0, 1), cache))["TF_NUM_INTRAOP_THREADS"] == "2"
 
 
+def test_gpus_are_for_tensorflow(images: Path, tmp_path: Path, spoken: Callable[..., list[Spoken]]) -> None:
+    """No engine is tried in a process that has a GPU, and one that cannot use it is refused."""
+    gpu, recipes = Gpu(1, "NVIDIA A100", "GPU-b"), make_recipes(**WORDS)
+    workers = spoken([Done()], [Done()])
+    extract_on((Device(gpu), Device()), scan(images), recipes, Cache(tmp_path, engine="auto"))
+    assert [worker.place.cache.engine for worker in workers] == ["tensorflow", "auto"]
+    with pytest.raises(UsageError, match=r"engine='openvino': cannot use GPU 1"):
+        extract_on((Device(gpu),), scan(images), recipes, Cache(tmp_path, engine="openvino"))
+
+
 @pytest.mark.tf
 def test_a_network_makes_the_same_rows_in_a_process_of_its_own(images: Path, tmp_path: Path) -> None:
     """TensorFlow loads there, and with it `tiny`, on all cores of this machine."""
-    recipes = make_recipes(model="tiny", preprocess=["keras", "raw"])
+    recipes = make_recipes(model="tiny")
     there = extract_on((Device(),), scan(images), recipes, tmp_path / "there")
-    here = extract(images, model="tiny", preprocess=["keras", "raw"], cache=tmp_path / "here")
-    assert computed(there) == computed(here) == [(80, 80), (80, 80)]
+    here = extract(images, model="tiny", cache=tmp_path / "here")
+    assert computed(there) == computed(here) == [(80, 80)]
     np.testing.assert_array_equal(rows(there, tmp_path / "there")[0], rows(here, tmp_path / "here")[0])
