@@ -118,8 +118,8 @@ def decode_rgb(raw: bytes, bits: int = 16, scaled_to: ScaledTo | None = None) ->
     """Return the first frame as an upright RGB image of 8 bits; raise UnreadableImage with the reason.
 
     bits: how many bits grey images of 16 bits use. scaled_to: returns the (width, height) that an upright image of that
-    (width, height) is scaled to afterwards; a JPEG is then decoded at the smallest part of its size that is no smaller,
-    which skips most of the work. `load` decodes every pixel, where `verify` would accept a truncated JPEG.
+    (width, height) is scaled to afterwards; a JPEG is then decoded at the smallest part of its size that is at least as
+    large, which skips most of the work. `load` decodes every pixel, where `verify` would accept a truncated JPEG.
     """
     image = open_image(raw)
     declares_alpha = _declares_alpha(image, raw)
