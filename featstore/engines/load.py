@@ -71,19 +71,20 @@ def _load_openvino_network(
     memory: Memory,
     images: int,
 ) -> Network | None:
-    """Return the network on OpenVINO if that was asked for or is the fastest; None for TensorFlow.
+    """Return the network on OpenVINO if that was asked for, is the fastest, or has lower precision; else None.
 
     Where the choice and the converted network are in `memory`, TensorFlow does not load.
     """
     precision = specs[0].precision
-    asked = engine == "openvino"
+    asked = engine == "openvino" or precision != "float32"
     choice = memory.choice()
-    if choice is None or (asked and choice.batch is None):
-        pays = memory.keeps and images >= FEWEST
-        if not (asked or pays or not tensorflow_computes(precision)):
+    if choice is None or (engine == "openvino" and choice.batch is None):
+        if not asked and (images < FEWEST or not memory.keeps):
             return None
         choice = _try(source, specs, state, memory, math.inf if asked else images)
     if choice is None or not (asked or choice.engine == "openvino"):
+        return None
+    if choice.batch is None and engine == "auto":
         return None
     if choice.batch is None:
         raise BaseUnavailable(f"{param('engine', 'openvino')}: {choice.reason}")

@@ -15,7 +15,6 @@ from featstore.bases.source import BaseSource
 from featstore.datasets.digests import DigestMemory
 from featstore.engines import load, precision, trial
 from featstore.engines.load import load_network
-from featstore.engines.precision import TOLERANCES
 from featstore.engines.tensorflow import load_tensorflow_network
 from featstore.engines.trial import largest_difference, trial_pixels
 from featstore.errors import BaseUnavailable
@@ -62,7 +61,7 @@ def test_bfloat16_of_tensorflow_is_that_of_one_network(base: tuple[BaseSource, F
     lower = load_tensorflow_network(source, [replace(spec, precision="bfloat16")], None)
     expected = exact(IMAGES)
     found = lower(IMAGES)
-    assert 1e-4 < largest_difference(found, expected) < TOLERANCES["bfloat16"]
+    assert 1e-4 < largest_difference(found, expected) < 3e-2
     assert np.array_equal(exact(IMAGES), expected)
     assert np.array_equal(lower(IMAGES), found)
     fresh = [load_tensorflow_network(source, [spec], None, batch) for batch in (8, 16)]
@@ -77,8 +76,13 @@ def test_bfloat16_of_tensorflow_is_that_of_one_network(base: tuple[BaseSource, F
 
 
 @needs_bfloat16
-def test_bfloat16_of_openvino(base: tuple[BaseSource, FeatureSpec], monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is within the tolerance of both, and next to it float32 stays exact."""
+def test_openvino_computes_bfloat16_where_it_is_installed(
+    base: tuple[BaseSource, FeatureSpec], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However few the images, and whatever is faster: the engines differ, and the rows of a key are of one of them.
+
+    A network in float32 stays exact meanwhile.
+    """
     pytest.importorskip("openvino")
     monkeypatch.setattr(trial, "BATCHES", {"CPU": (4,)})
     monkeypatch.setattr(trial, "measure_rate", lambda network, pixels: 1.0)
@@ -86,9 +90,11 @@ def test_bfloat16_of_openvino(base: tuple[BaseSource, FeatureSpec], monkeypatch:
     source, spec = base
     expected = load_tensorflow_network(source, [spec], None)(IMAGES)
     specs = [replace(spec, precision="bfloat16")]
-    lower = load_network(source, specs, None, engine="openvino")(IMAGES)
-    assert 1e-4 < largest_difference(lower, expected) < TOLERANCES["bfloat16"]
-    assert largest_difference(lower, load_tensorflow_network(source, specs, None)(IMAGES)) < TOLERANCES["bfloat16"]
+    network = load_network(source, specs, None)
+    assert network.engine.startswith("openvino")
+    lower = network(IMAGES)
+    assert 1e-4 < largest_difference(lower, expected) < 3e-2
+    assert largest_difference(lower, load_tensorflow_network(source, specs, None)(IMAGES)) < 3e-2
     assert largest_difference(load_network(source, [spec], None, engine="openvino")(IMAGES), expected) < 1e-5
 
 
