@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 os.environ["PYTHONSAFEPATH"] = "1"  # processes of the tests import the installed featstore, not the working folder's
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # as featstore has it; some tests start TensorFlow themselves
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # workers of pytest and what they start share the cores already
 os.environ.pop("COLUMNS", None)  # pytest-xdist sets it, and tables would be cut to it
 REAL_DATA = Path(os.environ.get("FEATSTORE_TEST_DATA", ROOT.parent / "shared" / "data"))
 
