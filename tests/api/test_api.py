@@ -30,6 +30,7 @@ VERBS = (
     *("check_base", "extract", "train_head", "find_lr", "compare", "learning_curve", "sweep", "fine_tune", "evaluate"),
     "explain",
     "audit",
+    "doctor",
     *("predict", "report"),
 )
 
@@ -136,7 +137,9 @@ def test_the_docstrings_name_every_parameter(verb: str) -> None:
         assert f"\n    {'**' if p.kind is p.VAR_KEYWORD else ''}{name}: " in text
     assert "\nReturns:\n" in text
     assert "\nRaises:\n" in text
-    assert ("\nWarns:\n" in text) == (verb not in ("audit", "check_base", "extract", "explain", "find_lr", "predict"))
+    assert ("\nWarns:\n" in text) == (
+        verb not in ("audit", "check_base", "doctor", "extract", "explain", "find_lr", "predict")
+    )
 
 
 @pytest.fixture(scope="module")
@@ -268,6 +271,7 @@ TAKE_PATHS: dict[str, Opener] = {
     "Bottleneck.fit": lambda path: featstore.Bottleneck("pixels", size=8).fit(path),
     "Cache": lambda path: featstore.Cache(path).keys(),
     "Recipe": lambda path: featstore.Recipe(model=path).source(),
+    "doctor": lambda path: featstore.doctor(path, model="pixels", size=8),
     "check_base": lambda path: featstore.check_base(path, model="tiny"),
     "compare_runs": lambda path: featstore.compare_runs([path, path]),
     "compare": lambda path: featstore.compare(path, model="pixels", size=8),
@@ -308,7 +312,6 @@ TAKE_NONE = {
         "Progress",
         "Sweep",
     ),
-    "doctor",  # its cache is named as that of the other verbs
     *("Report", "RunComparison", "RunList", "Run", "Table", "complete_splits", "load_features", "open_features"),
 }
 
