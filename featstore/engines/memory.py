@@ -87,7 +87,7 @@ class Memory:
                 raise ValueError("another format, or damaged")
             graph = int(told["graph"])
             return load_openvino().Core().read_model(rest[:graph], rest[graph:])
-        except (ValueError, KeyError, TypeError, RecursionError, RuntimeError):
+        except (ValueError, KeyError, TypeError, RecursionError, RuntimeError, ImportError):
             assert self._folder is not None
             with suppress(StoreError):
                 remove(self._folder / f"{self.network_name}.network")

@@ -85,7 +85,7 @@ class Trial:
         to_beat = CLEARLY * rates.get("tensorflow", 0.0)
         try:
             found = list(self._measure_openvino(pixels, expected, to_beat))
-        except (BaseUnavailable, RuntimeError) as error:
+        except (BaseUnavailable, ImportError, OSError, RuntimeError) as error:
             reason = str(error) if isinstance(error, BaseUnavailable) else f"OpenVINO: {summary(error)}"
             return Choice("tensorflow", None, "", None, rates, reason)
         best = max(found, key=lambda one: one.rate)

@@ -174,6 +174,21 @@ def test_without_openvino_it_is_tensorflow(
         load_network(*base, None, engine="openvino")
 
 
+@pytest.mark.parametrize("error", [ImportError("no libtbb"), RuntimeError("unknown operation"), OSError("disk full")])
+def test_where_openvino_fails_it_is_tensorflow(
+    error: Exception, base: tuple[BaseSource, list[FeatureSpec]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That is remembered too, and said where OpenVINO was asked for."""
+
+    def fail(*arguments: object) -> None:
+        raise error
+
+    monkeypatch.setattr(trial, "convert", fail)
+    assert of(load_network(*base, None, folder=tmp_path, images=MANY)) == "tensorflow"
+    with pytest.raises(BaseUnavailable, match=rf"engine=.openvino.: OpenVINO: {type(error).__name__}: {error}"):
+        load_network(*base, None, folder=tmp_path, engine="openvino")
+
+
 def test_a_users_network_is_tested_on_tensorflow_before(tmp_path: Path) -> None:
     """One that mixes the images of a batch is refused by any engine."""
     inputs = keras.Input((32, 32, 3))
