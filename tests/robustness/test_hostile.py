@@ -109,7 +109,7 @@ def check_damaged_metadata(folder: str) -> None:
     from featstore.store import sandbox
     from featstore.store.rowstore import RowStore
 
-    sandbox.SECONDS = sandbox.AGAIN_SECONDS = 1.0
+    sandbox.SECONDS = sandbox.AGAIN_SECONDS = 0.3
     store_folder = Path(folder) / "store"
     store_folder.mkdir()
     for place, value in HANGS_AND_CRASHES:
