@@ -157,7 +157,7 @@ def _randomise_base(run, images, base) -> None:
     import keras
     from scipy.stats import spearmanr
 
-    from featstore.bases.network import Network
+    from featstore.engines.tensorflow import TensorFlowNetwork
     from featstore.explanation.class_activation import class_activation
     from featstore.explanation.contrast import Contrast
     from featstore.images.readers import make_reader
@@ -169,7 +169,7 @@ def _randomise_base(run, images, base) -> None:
         input_shape=(224, 224, 3), alpha=base["alpha"], include_top=False, weights=base["weights"]
     )
     head = run.load_head().as_linear()
-    maps = Network(model, spec.preprocessing)(pixels)
+    maps = TensorFlowNetwork(model, spec.preprocessing)(pixels)[0]
     contrast = Contrast.of(head.predict_proba(maps.mean(axis=(1, 2))))
     first = class_activation(head, [maps], ["avg"], contrast).cells
     rng = np.random.default_rng(0)
@@ -177,7 +177,8 @@ def _randomise_base(run, images, base) -> None:
     for number, layer in enumerate(reversed(layers), 1):
         layer.set_weights([rng.permuted(w.ravel()).reshape(w.shape) for w in layer.get_weights()])
         if number in (1, 2, 4, 8, 16, len(layers)):
-            changed = class_activation(head, [Network(model, spec.preprocessing)(pixels)], ["avg"], contrast).cells
+            [maps] = TensorFlowNetwork(model, spec.preprocessing)(pixels)
+            changed = class_activation(head, [maps], ["avg"], contrast).cells
             each = [spearmanr(a.ravel(), b.ravel())[0] for a, b in zip(first, changed, strict=True)]
             print(
                 f"  convolutions randomised from the top: {number:2} of {len(layers)}: "

@@ -1,78 +1,150 @@
-"""Extraction from disk against the bare network, and against the usual script, on 1,200 photos of cats and dogs."""
+"""Extraction from disk against the limit that computing and decoding set, and against the usual script.
+
+The limit is work-conserving: the time of the engine for an image in memory, on all cores, and the time that a core
+takes to decode one, shared over the cores. Photos are of cats and dogs; weights are random, which are as fast.
+"""
 
 from __future__ import annotations
 
+import itertools
+import os
 import shutil
+import statistics
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
+from ceilings import decode_seconds, print_ceilings
 from timing import in_turns
 
-from featstore.images.readers import make_reader
-
-BASES = {
-    "MobileNet 0.75": ("MobileNet", 0.75, "mobilenet_7_5_224_tf_no_top.h5"),
-    "DenseNet121": ("DenseNet121", None, "densenet121_weights_tf_dim_ordering_tf_kernels_notop.h5"),
+BASES = {"MobileNetV2": 1200, "EfficientNetB0": 900, "DenseNet121": 360, "ResNet50": 360, "VGG16": 120}  # and images
+LIMIT = {"MobileNetV2": 0.90, "EfficientNetB0": 0.92, "DenseNet121": 0.95, "ResNet50": 0.95, "VGG16": 0.97}
+SCRIPT = {
+    "float32": {"MobileNetV2": 1.5, "EfficientNetB0": 1.4, "ResNet50": 1.15, "DenseNet121": 1.05, "VGG16": 1.0},
+    "bfloat16": {"MobileNetV2": 2.5, "EfficientNetB0": 2.3, "ResNet50": 2.2, "DenseNet121": 1.5, "VGG16": 1.6},
+}
+MODULES = {
+    "MobileNetV2": "mobilenet_v2",
+    "EfficientNetB0": "efficientnet",
+    "DenseNet121": "densenet",
+    "ResNet50": "resnet",
+    "VGG16": "vgg16",
 }
 
 
 def measure_extraction(data: Path, scratch: Path, rounds: int = 3) -> None:
-    for title, (model, alpha, weights) in BASES.items():
-        ways = _ways(data / "images" / "cats_dogs", model, alpha, data / "weights" / weights, scratch)
-        seconds = in_turns(ways, rounds)
-        for name, value in seconds.items():
-            print(f"  {title:15} {name:32} {1200 / value:7.1f} images/s", flush=True)
-        print(f"  {title:15} featstore / bare network: {seconds['bare network'] / seconds['featstore']:.2f}")
-        print(f"  {title:15} featstore / usual script: {seconds['usual script'] / seconds['featstore']:.2f}")
+    print_ceilings()
+    names = os.environ.get("FEATSTORE_BENCHMARK_BASES", ",".join(BASES)).split(",")
+    for name in names:
+        photos = _some(data / "images" / "cats_dogs", scratch / "photos" / name, BASES[name])
+        _measure_base(name, photos, scratch / name, rounds)
 
 
-def _ways(images: Path, model: str, alpha: float | None, weights: Path, scratch: Path) -> dict:
-    import keras
-    import numpy as np
-    import tensorflow as tf
+def _some(source: Path, target: Path, count: int) -> Path:
+    """The first images of each folder of `source`, `count` in all, copied."""
+    folders = sorted(path for path in source.glob("*/*") if path.is_dir())
+    for folder in folders:
+        (target / folder.relative_to(source)).mkdir(parents=True)
+    taken = itertools.islice(itertools.chain(*zip(*[_cycle(folder) for folder in folders], strict=False)), count)
+    for image in taken:
+        shutil.copy(image, target / image.relative_to(source))
+    return target
 
+
+def _cycle(folder: Path) -> list[Path]:
+    return sorted(folder.iterdir())[:200]
+
+
+def _measure_base(name: str, photos: Path, scratch: Path, rounds: int) -> None:
     from featstore import Recipe, scan
-    from featstore.extraction.encoder import make_encoder
+    from featstore.extraction.cache import Cache
+    from featstore.extraction.encoder import load_encoder
+    from featstore.extraction.pipeline import extract_features
+    from featstore.extraction.resolve import resolve_recipe
+    from featstore.images.readers import make_reader
+
+    paths = [picture.path for picture in scan(photos).pictures]
+    count, cores = len(paths), len(os.sched_getaffinity(0))
+    ways: dict[str, Callable[[], object]] = {"script": _usual_script(name, photos, scratch)}
+    engines: dict[str, Any] = {}
+    for precision in ("float32", "bfloat16"):
+        recipe = Recipe(model=name, weights="random", precision=precision)
+        warm = scratch / precision
+        spec = resolve_recipe(recipe, Cache(warm).digests)
+        engines[precision] = load_encoder(recipe.source(), [spec], 10**6, folder=warm)  # chooses one, and remembers it
+        extract_features(photos, [recipe], warm)
+        ways[precision] = _ours(photos, recipe, warm, scratch / "cache")
+    read = make_reader(spec.reading)
+    decoding = decode_seconds(paths[:300], read)
+    pixels = [read(Path(path).read_bytes()) for path in paths[:128]]
+    for way in ways.values():
+        way()
+    seconds = in_turns(ways, rounds)
+    for precision, engine in engines.items():
+        in_memory = _seconds_in_memory(engine, pixels)
+        limit = in_memory + decoding / cores
+        ours, script = seconds[precision] / count, seconds["script"] / count
+        print(
+            f"  {name:15} {precision:9} {engine.engine:20} in memory {1 / in_memory:6.1f} images/s, decoding "
+            f"{decoding * 1e3:.2f} ms of a core, limit {1 / limit:6.1f}, from disk {1 / ours:6.1f}, script "
+            f"{1 / script:6.1f}"
+        )
+        print(
+            f"  {name:15} {precision:9} of the limit {limit / ours:.2f} (bar {LIMIT[name]}), against the script "
+            f"{script / ours:.2f} (bar {SCRIPT[precision][name]})",
+            flush=True,
+        )
+
+
+def _ours(photos: Path, recipe: Any, warm: Path, cache: Path) -> Callable[[], object]:
+    """A way that extracts into a new cache, which knows the digest of the weights and the choice of engine."""
     from featstore.extraction.pipeline import extract_features
 
-    recipe = Recipe(model=model, alpha=alpha, weights=str(weights))
-    options = {} if alpha is None else {"alpha": alpha}
-    base = getattr(keras.applications, model)(
-        include_top=False, weights=None, input_shape=(224, 224, 3), pooling="avg", **options
-    )
-    base.load_weights(weights)
-    prepare = (keras.applications.mobilenet if model == "MobileNet" else keras.applications.densenet).preprocess_input
-    bare = tf.function(lambda x: base(x, training=False), autograph=False)
-
-    reader = make_reader(extract_features(scan(images), [recipe], scratch / "warm").features[0].spec.reading)
-    pixels = [reader(Path(p.path).read_bytes()) for p in scan(images).pictures]
-    batches = [tf.constant(prepare(np.stack(pixels[i : i + 32]).astype("float32"))) for i in range(0, len(pixels), 32)]
-    spec = extract_features(scan(images), [recipe], scratch / "warm").features[0].spec
-    make_encoder(recipe.source(), spec)  # the network is in memory from here on, as it is for the other ways
-
-    def bare_network() -> None:
-        np.concatenate([bare(batch).numpy() for batch in batches])
-
-    def ours() -> None:
-        shutil.rmtree(scratch / "cache", ignore_errors=True)
-        shutil.copytree(scratch / "warm" / "digests", scratch / "cache" / "digests")  # of the weights
-        for file in (scratch / "cache" / "digests").iterdir():
-            if str(weights.parent) not in file.read_text():
+    def run() -> None:
+        shutil.rmtree(cache, ignore_errors=True)
+        shutil.copytree(warm, cache, ignore=lambda folder, names: [n for n in names if n == recipe.model])
+        for file in (cache / "digests").iterdir():
+            if str(photos) in file.read_text():
                 file.unlink()  # of the images: they have to be read
-        extract_features(images, [recipe], scratch / "cache")
+        extract_features(photos, [recipe], cache)
 
-    def usual_script() -> None:
-        dataset = keras.utils.image_dataset_from_directory(
-            images / "train", image_size=(224, 224), batch_size=32, shuffle=False, verbose=False
-        )
-        for split in ("val", "test"):
-            dataset = dataset.concatenate(
-                keras.utils.image_dataset_from_directory(
-                    images / split, image_size=(224, 224), batch_size=32, shuffle=False, verbose=False
-                )
+    return run
+
+
+def _usual_script(name: str, photos: Path, scratch: Path) -> Callable[[], object]:
+    import keras
+    import numpy as np
+
+    base = getattr(keras.applications, name)(include_top=False, weights=None, input_shape=(224, 224, 3), pooling="avg")
+    prepare = getattr(keras.applications, MODULES[name]).preprocess_input
+
+    def run() -> None:
+        parts = [
+            keras.utils.image_dataset_from_directory(
+                photos / split, image_size=(224, 224), batch_size=32, shuffle=False, verbose=False
             )
-        features = base.predict(dataset.map(lambda x, y: prepare(x)), verbose=0)
-        np.save(scratch / "features.npy", features)
+            for split in ("train", "val", "test")
+        ]
+        dataset = parts[0].concatenate(parts[1]).concatenate(parts[2])
+        scratch.mkdir(exist_ok=True)
+        np.save(scratch / "features.npy", base.predict(dataset.map(lambda x, y: prepare(x)), verbose=0))
 
-    bare_network()
-    ours()
-    return {"bare network": bare_network, "featstore": ours, "usual script": usual_script}
+    return run
+
+
+def _seconds_in_memory(network: Any, pixels: list[Any], least: float = 3.0) -> float:
+    """Seconds per image of a network that is called as extraction calls it, on batches that are ready."""
+    import numpy as np
+
+    size = network.batch
+    batches = [np.stack(pixels[i : i + size]) for i in range(0, len(pixels) - size + 1, size)]
+    rounds = []
+    with ThreadPoolExecutor(network.calls) as pool:
+        list(pool.map(network, batches[:4]))
+        while sum(rounds) < least or len(rounds) < 3:
+            start = time.perf_counter()
+            list(pool.map(network, batches))
+            rounds.append(time.perf_counter() - start)
+    return statistics.median(rounds) / (len(batches) * size)

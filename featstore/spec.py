@@ -20,8 +20,10 @@ from featstore.images.views import Augmentation
 SPEC_VERSION = 1
 Pool = Literal["avg", "max", "none"]
 Dtype = Literal["float16", "float32"]
+Precision = Literal["float32", "bfloat16", "float16"]
 POOLS: tuple[Pool, ...] = get_args(Pool)
 DTYPES: tuple[Dtype, ...] = get_args(Dtype)
+PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 LAST_ACTIVATION = "last"
 USER_MODEL = "keras-file"
 
@@ -30,7 +32,8 @@ USER_MODEL = "keras-file"
 class FeatureSpec:
     """The definition of a row of features: base, layer, reading, preprocessing and storage.
 
-    Batch size and versions of libraries are not part of it: they change a value by less than 1e-5.
+    Engine, batch size and versions of libraries are not part of it: they change a value by less than 1e-5, or where the
+    precision is lower, by no more than that does.
 
     Attributes:
         model: Name in the catalogue, `tiny`, `pixels`, or `keras-file` for a user's own file, which is identified by
@@ -42,6 +45,7 @@ class FeatureSpec:
         layer: Name of the layer whose activation is kept, or `last`.
         pool: `avg` or `max` over the positions of the map, so a row is (channels,); `none` keeps the map.
         dtype: Type that rows are stored in, `float16` or `float32`.
+        precision: Of the factors of products in the network; sums are float32.
 
     Raises:
         UsageError: A field has a value that is not possible.
@@ -55,9 +59,14 @@ class FeatureSpec:
     layer: str = LAST_ACTIVATION
     pool: Pool = "avg"
     dtype: Dtype = "float16"
+    precision: Precision = "float32"
 
     def __post_init__(self) -> None:
-        for what, value, known in (("pool", self.pool, POOLS), ("dtype", self.dtype, DTYPES)):
+        for what, value, known in (
+            ("pool", self.pool, POOLS),
+            ("dtype", self.dtype, DTYPES),
+            ("precision", self.precision, PRECISIONS),
+        ):
             if value not in known:
                 raise UsageError(f"{what} {value!r} is not known: use one of {', '.join(known)}")
         if not (re.fullmatch(r"[A-Za-z0-9][\w.-]*", self.model, re.A) and re.fullmatch("[0-9a-f]{64}", self.weights)):
@@ -77,7 +86,7 @@ class FeatureSpec:
             "layer": self.layer,
             "pool": self.pool,
             "dtype": self.dtype,
-            "precision": "float32",
+            "precision": self.precision,
         }
 
     def to_json(self) -> str:
@@ -126,6 +135,7 @@ class FeatureSpec:
             layer=str(given["layer"]),
             pool=given["pool"],
             dtype=given["dtype"],
+            precision=given["precision"],
         )
 
     @property

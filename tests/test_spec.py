@@ -34,6 +34,7 @@ CHANGES: list[dict[str, Any]] = [
     {"pool": "max"},
     {"pool": "none"},
     {"dtype": "float32"},
+    {"precision": "bfloat16"},
     *({"preprocessing": variant} for name, variant in NAMED.items() if name != "tf"),
     *(
         {"preprocessing": replace(NAMED["tf"], **change)}
@@ -145,7 +146,7 @@ CHANGED = [
     ("layer", None),
     ("layer", ["last"]),
     ("layer", 7),
-    ("precision", "bfloat16"),
+    ("precision", "float64"),
     ("extra", 1),
     ("reading", None),
     ("reading", {}),

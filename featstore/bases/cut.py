@@ -35,6 +35,12 @@ def cut_at(model: Any, layer: str, pool: str, saved: bool = False) -> Any:
     return keras.Model(model.inputs[0], output)
 
 
+def cut_at_all(model: Any, cuts: Sequence[tuple[str, str]], saved: bool = False) -> Any:
+    """Return a model with an output for each (layer, pool) of `cuts`; arguments and errors are those of `cut_at`."""
+    bodies = [cut_at(model, layer, pool, saved) for layer, pool in cuts]
+    return bodies[0] if len(bodies) == 1 else keras.Model(bodies[0].inputs[0], [body.outputs[0] for body in bodies])
+
+
 def _last_map(model: Any, names: Sequence[str]) -> str | None:
     """Return the name of the last layer after the input whose only output is a map; None if there is none."""
     nodes = [node for node in _nodes(model) if node.parent_nodes and len(node.outputs) == 1]

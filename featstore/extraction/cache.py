@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from featstore.bases.pooling import check_poolable
 from featstore.datasets.digests import DigestMemory
+from featstore.engines.choice import settle_engine
+from featstore.engines.memory import FOLDER as ENGINES
 from featstore.errors import UsageError, param
 from featstore.spec import FeatureSpec
 from featstore.store.keys import KeyInfo, describe_key, key_folders
@@ -23,7 +25,8 @@ if TYPE_CHECKING:
     from featstore.store.repair import Repaired
     from featstore.store.verify import Findings
 
-DERIVED = DIGESTS, SKETCHES = "digests", "sketches"  # folders of what is derived from image files
+DIGESTS, SKETCHES = "digests", "sketches"  # folders of what is derived from image files
+DERIVED = DIGESTS, SKETCHES, ENGINES
 KEPT_ROWS = 2**20  # a row takes 50 bytes in a large index and 200 in a small one: 50 to 200 MB in all
 
 
@@ -40,20 +43,23 @@ class Cache:
             when the first features are stored.
         rehash: Whether every file is read and hashed once more, though its digest is remembered. For files whose
             changes leave no time stamp.
+        engine: What computes features that are missing: `auto` (the fastest here that gives the same), or an engine by
+            name. Default: $FEATSTORE_ENGINE, or `auto`.
 
     Attributes:
         folder: The folder of the features.
         is_chosen: Whether the folder was named, here or by $FEATSTORE_CACHE. Where it was not, a run is used with the
             cache that made it.
-        rehash: As above.
+        rehash, engine: As above.
         digests: The digests of image files and weights that were read before.
     """
 
-    def __init__(self, folder: OnePath | None = None, *, rehash: bool = False) -> None:
+    def __init__(self, folder: OnePath | None = None, *, rehash: bool = False, engine: str | None = None) -> None:
         chosen = folder and one_path(folder, "cache")
         self.folder = cache_folder(chosen)
         self.is_chosen = bool(chosen or os.environ.get("FEATSTORE_CACHE"))
         self.rehash = rehash
+        self.engine = settle_engine(engine)
         self.digests = DigestMemory(self.folder / DIGESTS, rehash=rehash)
         self._stores: OrderedDict[str, RowStore] = OrderedDict()
         self._lock = ForkLock()
@@ -156,7 +162,7 @@ class Cache:
         return self  # a copy, such as `sklearn.base.clone` makes, would open the stores again
 
     def __reduce__(self) -> tuple[Callable[..., Cache], tuple[str]]:
-        return partial(Cache, rehash=self.rehash), (str(self.folder),)
+        return partial(Cache, rehash=self.rehash, engine=self.engine), (str(self.folder),)
 
 
 CacheLike = OnePath | Cache | None

@@ -3,8 +3,8 @@
 Versions of libraries are not part of a key, since they hardly ever change a feature: by 5e-6 relative L2 at most where
 only rounding differs (threads, batches, oneDNN). A decoder, a filter or a precision that really differs changes it by
 8e-4 or more, and such rows must not be mixed with the old ones. So a process that adds rows to a key first has to
-compute the same features of these images. They are computed together with the first images, in a batch of fixed size,
-so a run that adds a few rows pays only for reading them.
+compute the same features of these images. They are computed together with the first images, so a run that adds a few
+rows pays only for reading them.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from featstore.errors import StoreError, UnreadableImage, param
-from featstore.extraction.writer import Encode
+from featstore.extraction.writer import Rows
 from featstore.images.prefetch import Read
 from featstore.store.reader import RowReader
 from featstore.system.environment import describe_environment
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 VERSION = 1  # of the images and of the sketch
 POOLED = "pooled"  # the field of a canary with the features that are pooled from it
 TOLERANCE = 1e-4  # relative L2, for each image
+# Where factors are rounded to 8 or 11 bits, two engines differ from each other as much as each does from float32.
+TOLERANCES = {"float32": TOLERANCE, "bfloat16": 3e-2, "float16": 4e-3}
 IMAGES = Path(__file__).parents[1] / "images" / "canary"
 NAMES = ("alpha.png", "grey-16-bit.png", "subsampled.jpg", "turned.jpg")
 
@@ -35,7 +37,7 @@ Sketches = dict[str, "NDArray[np.float32] | None"]  # by image; None where there
 
 
 class Guard:
-    """An encoder that checks, with its first call, that its features fit those in `store`.
+    """What compares the features of the canary images with those in `store`, before rows are added.
 
     A store without a canary gets one: a new one, or one that was begun by another program or an old release.
     """
@@ -43,45 +45,37 @@ class Guard:
     def __init__(
         self,
         store: RowReader,
-        read: Read,
-        encode: Encode,
         here: Callable[[], Mapping[str, str]] = describe_environment,
         *,
         pools: Mapping[str, Pooling] | None = None,
+        tolerance: float = TOLERANCE,
     ) -> None:
-        """`read` turns the bytes of a file into pixels (views, height, width, 3), as `encode` takes them.
+        """`here` returns the versions of this environment.
 
-        The first view is used, so it must be the same for all users of the key.
-
-        here: returns the versions of this environment. pools: by name, what rows may be pooled from those of this
-        store; the canary then has the pooled features too.
+        pools: by name, what rows may be pooled from those of this store; the canary then has the pooled features too.
+        tolerance: relative L2 by which features may differ.
         """
-        self._store, self._read, self._encode, self._here = store, read, encode, here
+        self._store = store
         self._pools = pools or {}
-        self._passed = False
+        self._here, self._tolerance = here, tolerance
         self._canary: dict[str, Any] | None = None
 
-    def __call__(self, images: NDArray[Any]) -> NDArray[np.float32]:
-        """Return the features (n, ...) of `images` (n, height, width, 3).
+    def check(self, rows: Rows, made_with: Mapping[str, str]) -> None:
+        """Compare the features of the canary images, by name, and keep them for a store that has none.
 
-        Raises StoreError if the features of a canary image differ by more than 1e-4 from those stored, or if this
-        environment computes none for an image of which features are stored.
+        Raises StoreError if those of an image differ from those stored by more than the tolerance, or if there are none
+        of an image of which features are stored.
+
+        made_with: what the rows are made with, in addition to the environment.
         """
-        if self._passed:
-            return self._encode(images)
-        import numpy as np
-
-        pixels = _pixels(self._read)
-        rows = self._encode(np.concatenate([*(image[None] for image in pixels.values()), images]))
-        self._check(dict(zip(pixels, rows, strict=False)))
-        self._passed = True
-        return rows[len(pixels) :]
+        here = {**self._here(), **made_with}
+        self._meet(_describe(_sketches(rows)) | self._pooled(rows), self._store.folder, here)
 
     def check_other(self, other: RowReader, pool: str) -> None:
         """Check that the rows of another key fit those in `store`, which needs no network.
 
         Its canary is compared with that of this store, or taken over. Maps of an old release have no pooled features,
-        so there is nothing to compare. Raises StoreError as a call does.
+        so there is nothing to compare. Raises StoreError as `check` does.
 
         pool: how rows follow from those of `other`; `none` where they are the same.
         """
@@ -94,11 +88,8 @@ class Guard:
             self._meet(canary, other.folder, theirs.versions)
 
     def canary(self) -> dict[str, Any] | None:
-        """Return the canary for a key that has none yet; None before the first call, or for a key that has one."""
+        """Return the canary for a key that has none yet; None before the first check, or for a key that has one."""
         return self._canary
-
-    def _check(self, rows: Mapping[str, NDArray[np.float32]]) -> None:
-        self._meet(_describe(_sketches(rows)) | self._pooled(rows), self._store.folder, self._here())
 
     def _meet(self, canary: Mapping[str, Any], folder: Path, versions: Mapping[str, str]) -> None:
         """Compare `canary`, of rows in `folder` by `versions`, with that of the store, or keep it for the store."""
@@ -109,9 +100,13 @@ class Guard:
             return
         theirs = key_file.versions if key_file else self._here()
         found = _parse(canary, folder)
-        _compare(self._store.folder, _parse(kept, self._store.folder), found, theirs, versions)
+        old = _parse(kept, self._store.folder)
+        lost = [name for name in NAMES if old[name] is not None and found[name] is None]
+        # An image that only this environment can read is harmless: it casts no doubt on stored rows.
+        if lost or _largest_difference(old, found) > self._tolerance:
+            raise StoreError(_mismatch(self._store.folder, theirs, versions, old, found, lost, self._tolerance))
 
-    def _pooled(self, rows: Mapping[str, NDArray[np.float32]]) -> dict[str, Any]:
+    def _pooled(self, rows: Rows) -> dict[str, Any]:
         """Return the part of the canary with the pooled features; rows of other shapes than maps have none."""
         if not self._pools or any(row.ndim != 3 for row in rows.values()):
             return {}
@@ -121,8 +116,11 @@ class Guard:
         return {POOLED: {name: _describe(sketches)["features"] for name, sketches in pooled.items()}}
 
 
-def _pixels(read: Read) -> dict[str, NDArray[Any]]:
-    """Return the pixels (height, width, 3) of those canary images that can be read: not every reading reads all."""
+def canary_pixels(read: Read) -> dict[str, NDArray[Any]]:
+    """Return the pixels (height, width, 3) of those canary images that can be read: not every reading reads all.
+
+    read: returns views (n, height, width, 3). The first is used, so it must be the same for all users of a key.
+    """
     pixels = {}
     for name in NAMES:
         with suppress(UnreadableImage):
@@ -130,7 +128,7 @@ def _pixels(read: Read) -> dict[str, NDArray[Any]]:
     return pixels
 
 
-def _sketches(rows: Mapping[str, NDArray[np.float32]]) -> Sketches:
+def _sketches(rows: Rows) -> Sketches:
     """Return the sketches of the rows by image; None where there is no row, or none that could be stored."""
     import numpy as np
 
@@ -138,14 +136,6 @@ def _sketches(rows: Mapping[str, NDArray[np.float32]]) -> Sketches:
 
     finite = {name: make_sketch(row) for name, row in rows.items() if np.isfinite(row).all()}
     return {name: finite.get(name) for name in NAMES}
-
-
-def _compare(folder: Path, kept: Sketches, found: Sketches, theirs: Mapping[str, str], here: Mapping[str, str]) -> None:
-    """Raise StoreError if `found` does not fit `kept`; `theirs` and `here` are the environments of the two."""
-    # An image that only this environment can read is harmless: it casts no doubt on stored rows.
-    lost = [name for name in NAMES if kept[name] is not None and found[name] is None]
-    if lost or _largest_difference(kept, found) > TOLERANCE:
-        raise StoreError(_mismatch(folder, theirs, here, kept, found, lost))
 
 
 def _describe(sketches: Sketches) -> dict[str, Any]:
@@ -186,6 +176,7 @@ def _mismatch(
     kept: Sketches,
     found: Sketches,
     lost: Sequence[str],
+    tolerance: float,
 ) -> str:
     """Return the message of the error: both environments, how the features differ, and the remedy.
 
@@ -203,7 +194,7 @@ def _mismatch(
         how = f"{', '.join(lost)} cannot be read or give NaN or infinity, so images that were read would be refused"
     else:
         difference = _largest_difference(kept, found)
-        how = f"features of the same images differ by {difference:.1e}, where {TOLERANCE:.0e} is allowed"
+        how = f"features of the same images differ by {difference:.1e}, where {tolerance:.0e} is allowed"
     back = "go back to the versions they were made with" if names else "see what this program or machine has set"
     return (
         f"{folder}: its rows were made with {then} (canary {old}); here, with {now} (canary {new}), {how}: "

@@ -5,7 +5,7 @@ The command line and the Python API both call these functions. TensorFlow loads 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -20,25 +20,32 @@ from featstore.errors import DataError
 from featstore.extraction import job
 from featstore.extraction.assumptions import tell_assumptions
 from featstore.extraction.cache import Cache, CacheLike
-from featstore.extraction.canary import NAMES, Guard, Pooling
+from featstore.extraction.canary import TOLERANCES, Guard, Pooling, canary_pixels
 from featstore.extraction.derived import derive_from
-from featstore.extraction.encoder import make_encoder
+from featstore.extraction.encoder import load_encoder
+from featstore.extraction.passes import Pass
 from featstore.extraction.plan import Plan, PlannedRows, make_plan
 from featstore.extraction.recipe import Recipe
 from featstore.extraction.writer import Task
 from featstore.images.levels import notes_on_levels
-from featstore.images.readers import make_views_reader
+from featstore.images.readers import make_shared_reader, make_views_reader
 from featstore.spec import POOLS, FeatureSpec
-from featstore.store.rowid import row_id
+from featstore.store.rowid import row_ids
 from featstore.store.rowstore import RowStore
 from featstore.system.paths import OnePath
 from featstore.system.pinned import pinned
 from featstore.system.text import Shown, Table
 
 if TYPE_CHECKING:
+    from featstore.bases.source import BaseSource
+    from featstore.engines.network import Network
     from featstore.images.prefetch import Read
     from featstore.images.reading import Reading
     from featstore.system.progress import Progress
+
+MOST_PARAMETERS = 1e8  # of the networks in memory together, 400 MB of weights
+
+_Needed = tuple[Recipe, PlannedRows]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,7 +140,7 @@ def extract_features(
     cache: CacheLike = None,
     progress: Progress | None = None,
 ) -> Extraction:
-    """Complete the features of all `recipes` for all images of `data`. An image is decoded once per reading and base.
+    """Complete the features of all `recipes` for all images of `data`, reading each image once.
 
     Augmented versions are not included, since they need splits: see `extract_augmented`. Raises DataError if no image
     can be read.
@@ -191,28 +198,25 @@ def _complete(
     cache: Cache,
     progress: Progress | None,
 ) -> tuple[Manifest, tuple[FeatureSet, ...]]:
-    """Complete all `needed` rows, with a run of the job for each reading and base, which decodes each image once.
+    """Complete all `needed` rows, reading each image once for all bases that fit into memory together.
 
-    One base at a time, so that a grid of many holds one in memory; decoding again costs little compared with a base.
     Several recipes may have the same spec, such as `keras` and `tf`: the rows count as computed for the first.
     """
     stores = {rows.spec.key: cache.store(rows.spec) for _, rows in needed}
     costs: dict[FeatureSpec, tuple[int, float]] = {}  # rows computed, and seconds
     runs = _group_into_runs(needed)
-    for number, (reading, specs) in enumerate(runs, start=1):
-        tasks = [_task(cache, recipe, rows, stores[rows.spec.key]) for recipe, rows in specs]
-        title = (
-            f"{specs[0][0].model} at {reading.height}x{reading.width} px, {number} of {len(runs)}"
-            if len(runs) > 1
-            else ""
-        )
-        outcome = job.run(manifest, tasks, partial(make_views_reader, reading), cache.digests, progress, title=title)
+    for number, run in enumerate(runs, start=1):
+        passes = [_pass(cache, rows, stores) for rows in run]
+        title = f"{_title(run)}, {number} of {len(runs)}" if len(runs) > 1 else ""
+        outcome = job.run(manifest, passes, make_shared_reader, cache.digests, progress, title=title)
         manifest = outcome.manifest
-        if notes := tuple(notes_on_levels(outcome.brightest, reading)):
+        readings = dict.fromkeys(rows.spec.reading for of_pass in run for _, rows in of_pass)
+        notes = [note for reading in readings for note in notes_on_levels(outcome.brightest, reading)]
+        if notes:
             manifest = replace(manifest, notes=tuple(dict.fromkeys((*manifest.notes, *notes))))
-        for (_, rows), computed, seconds in zip(specs, outcome.computed, outcome.seconds, strict=True):
-            costs[rows.spec] = computed, seconds
-    sets = []
+        specs = [rows.spec for of_pass in run for _, rows in of_pass]
+        costs |= dict(zip(specs, zip(outcome.computed, outcome.seconds, strict=True), strict=True))
+    sets, digests = [], [picture.digest for picture in manifest.pictures]
     for recipe, (spec, views) in needed:
         store = stores[spec.key]
         computed, seconds = costs.pop(spec, (0, 0.0))
@@ -224,7 +228,7 @@ def _complete(
                 folder=store.folder,
                 shape=store.row_shape or (),
                 images=len(manifest),
-                bytes=store.bytes_of([row_id(p.digest, view) for p in manifest.pictures for view in views]),
+                bytes=store.bytes_of([row for view in views for row in row_ids(digests, view)]),
                 computed=computed,
                 seconds=seconds,
                 damaged=tuple(store.damaged),
@@ -233,18 +237,44 @@ def _complete(
     return manifest, tuple(sets)
 
 
-def _group_into_runs(
-    needed: Sequence[tuple[Recipe, PlannedRows]],
-) -> list[tuple[Reading, list[tuple[Recipe, PlannedRows]]]]:
-    """Return the rows of each run: those of one reading and one base, with the views of one spec joined."""
-    runs: dict[tuple[Reading, str], dict[FeatureSpec, tuple[Recipe, set[int]]]] = {}
+def _group_into_runs(needed: Sequence[_Needed]) -> list[list[list[_Needed]]]:
+    """Return the passes of each run, and the rows of each pass, with the views of one spec joined.
+
+    A pass is what one network makes of the same pixels. A run reads each image once, for as many networks as may be in
+    memory together.
+    """
+    joined: dict[FeatureSpec, tuple[Recipe, set[int]]] = {}
     for recipe, (spec, views) in needed:
-        specs = runs.setdefault((spec.reading, spec.weights), {})
-        specs.setdefault(spec, (recipe, set()))[1].update(views)
-    return [
-        (reading, [(recipe, PlannedRows(spec, tuple(sorted(views)))) for spec, (recipe, views) in specs.items()])
-        for (reading, _), specs in runs.items()
-    ]
+        joined.setdefault(spec, (recipe, set()))[1].update(views)
+    passes: dict[Hashable, list[_Needed]] = {}
+    for spec, (recipe, numbers) in joined.items():
+        pools_inside = spec.pool if not recipe.source(must_exist=False).pools_maps(spec.layer) else "none"
+        network = spec.reading, spec.weights, spec.preprocessing, spec.precision, pools_inside
+        passes.setdefault(network, []).append((recipe, PlannedRows(spec, tuple(sorted(numbers)))))
+    runs: list[list[list[_Needed]]] = []
+    free = 0.0
+    for rows in passes.values():
+        taken = _parameters(rows[0][0])
+        if not runs or taken > max(0, free):
+            runs.append([])
+            free = MOST_PARAMETERS
+        runs[-1].append(rows)
+        free -= taken
+    return runs
+
+
+def _parameters(recipe: Recipe) -> float:
+    """Return the parameters of a base; a user's network counts as a large one."""
+    source = recipe.source(must_exist=False)
+    return source.info.parameters if source.info else 0 if source.is_pixels else MOST_PARAMETERS
+
+
+def _title(run: Sequence[Sequence[_Needed]]) -> str:
+    """Name the bases of a run, and the sizes at which they see the images."""
+    sizes: dict[str, list[str]] = {}
+    for (recipe, (spec, _)), *_others in run:
+        sizes.setdefault(recipe.model, []).append(f"{spec.reading.height}x{spec.reading.width}")
+    return "; ".join(f"{model} at {', '.join(dict.fromkeys(of_model))} px" for model, of_model in sizes.items())
 
 
 def extract_all(
@@ -267,13 +297,25 @@ def extract_all(
     return replace(extraction, features=(*extraction.features, *augmented))
 
 
-def _task(cache: Cache, recipe: Recipe, rows: PlannedRows, store: RowStore) -> Task:
-    source, spec = recipe.source(must_exist=False), rows.spec
+def _pass(cache: Cache, needed: Sequence[_Needed], stores: Mapping[str, RowStore]) -> Pass:
+    """Return the pass of rows that one network makes of the same pixels."""
+    recipe, (spec, _) = needed[0]
+    source, specs = recipe.source(must_exist=False), [rows.spec for _, rows in needed]
+    tasks = [_task(cache, source, rows, stores[rows.spec.key]) for _, rows in needed]
+
+    def load(images: int) -> Network:
+        return load_encoder(source, specs, images, engine=cache.engine, folder=cache.folder)
+
+    return Pass(tasks, load, spec.reading, lambda: canary_pixels(_plain_reader(spec.reading)))
+
+
+def _task(cache: Cache, source: BaseSource, rows: PlannedRows, store: RowStore) -> Task:
+    spec = rows.spec
     are_pooled = spec.pool == "none" and source.pools_maps(spec.layer)
     pools: dict[str, Pooling] = {pool: partial(pool_map, pool=pool) for pool in POOLS if are_pooled and pool != "none"}
-    guard = Guard(store, _plain_reader(spec.reading), make_encoder(source, spec), pools=pools)
+    guard = Guard(store, pools=pools, tolerance=TOLERANCES[spec.precision])
     derive = derive_from(cache, source, spec, guard.check_other)
-    return Task(store, guard, spec.dtype, derive, rows.views, guard.canary, extra=len(NAMES))
+    return Task(store, spec.dtype, derive, rows.views, guard.check, guard.canary)
 
 
 def _plain_reader(reading: Reading) -> Read:

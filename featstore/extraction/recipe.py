@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, TypedDict, TypeVar
 from featstore.images.preprocessing import parse_variant, settle_variant
 from featstore.images.reading import ALL_BITS, Fit, Interpolation, ReadingName, Size, settle_size
 from featstore.images.views import parse_views, settle_views
-from featstore.spec import LAST_ACTIVATION, Dtype, Pool
+from featstore.spec import LAST_ACTIVATION, Dtype, Pool, Precision
 from featstore.system.fields import Alias, Between, Seed, settle_fields
 from featstore.system.paths import OnePath, one_path
 from featstore.system.words import plain, spelled_as
@@ -44,12 +44,15 @@ class Recipe:
         fit: How an image becomes that size: squash, crop (shorter side, then centre) or pad. Default: squash; crop
             where `views` or `resize` take crops of a larger image.
         interpolation: How pixels are interpolated when an image is resized.
-        reading: pillow (antialiased, EXIF applied), or keras-compat (as Keras data sets read).
+        reading: pillow (antialiased, EXIF applied), fast (the same with large JPEGs decoded at part of their size), or
+            keras-compat (as Keras data sets read).
         bits: How many bits grey images of 16 bits use: 12 where their white is 4095, as in many X-rays.
         layer: Layer whose activation is kept.
         pool: How the activation is pooled over the image; none keeps the whole map. Default: avg; none for pixels and
             the heads vgg-fc and fc-bn.
         dtype: How rows are stored.
+        precision: How the base computes: float32, or bfloat16 or float16 where the processor has it. Features then
+            differ by up to 1 %.
         views: one, flip, five, ten (crops and mirror images), or augment:K for training images.
         resize: Size that crops are taken from, a side or HxW. Default with crops: size / 0.875.
         scales: Further sizes that each image is seen at, as in 256,384,480; or none.
@@ -92,6 +95,9 @@ class Recipe:
         | None
     ) = None
     dtype: Annotated[Dtype, Alias("half", "float16"), Alias("fp16", "float16"), Alias("fp32", "float32")] = "float16"
+    precision: Annotated[Precision, Alias("bf16", "bfloat16"), Alias("fp16", "float16"), Alias("fp32", "float32")] = (
+        "float32"
+    )
     views: str = "one"
     resize: Size | None = None
     scales: str | None = None
@@ -196,7 +202,20 @@ _SETTLE: dict[str, Callable[[Any], Any]] = {  # fields with an open set of value
 
 
 # Fields that a grid takes several values of, each of which meets every other; the last one changes fastest.
-AXES = ("size", "resize", "views", "scales", "fit", "interpolation", "reading", "layer", "pool", "dtype", "preprocess")
+AXES = (
+    "size",
+    "resize",
+    "views",
+    "scales",
+    "fit",
+    "interpolation",
+    "reading",
+    "layer",
+    "pool",
+    "dtype",
+    "precision",
+    "preprocess",
+)
 
 
 class CheckOptions(TypedDict, total=False):
@@ -228,6 +247,7 @@ class GridOptions(TypedDict, total=False):
     layer: OneOrMore[str]
     pool: OneOrMore[Pool | None]
     dtype: OneOrMore[Dtype]
+    precision: OneOrMore[Precision]
     views: OneOrMore[str]
     resize: OneOrMore[Size | None]
     scales: OneOrMore[str | None]

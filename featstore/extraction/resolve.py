@@ -42,6 +42,11 @@ def resolve_recipe(recipe: Recipe, memory: DigestMemory, weights: str | None = N
             f"{param('model', 'pixels')}: has no layers and nothing to pool; leave {param('layer')} and "
             f"{param('pool')} out"
         )
+    if source.is_pixels and recipe.precision != "float32":
+        raise UsageError(
+            f"{param('precision', recipe.precision)}: pixels is not a network and computes nothing; leave "
+            f"{param('precision')} out"
+        )
     pool = recipe.pool or ("none" if source.is_pixels or recipe.top else "avg")
     source.check_pooling(pool)
     spec = FeatureSpec(
@@ -53,6 +58,7 @@ def resolve_recipe(recipe: Recipe, memory: DigestMemory, weights: str | None = N
         layer=recipe.layer,
         pool=pool,
         dtype=recipe.dtype,
+        precision=recipe.precision,
     )
     return canonical_spec(spec, source)
 

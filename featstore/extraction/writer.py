@@ -1,13 +1,12 @@
-"""A queue of rows for one store: images wait for a full batch, rows wait for a full shard."""
+"""A queue of rows for one store: rows wait for a full shard."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-from featstore.bases.source import BATCH
 from featstore.store.layout import SHARD_BYTES
 from featstore.store.rowid import PLAIN_VIEW, RowId, row_id
 from featstore.store.rowstore import RowStore
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-Encode = Callable[["NDArray[Any]"], "NDArray[np.float32]"]
+Rows = Mapping[str, "NDArray[np.float32]"]  # of the canary images, by name
 
 SHARD_SECONDS = 10.0  # a killed run loses at most this much work
 MOST_DERIVED = 256  # rows that are remembered until they are enqueued
@@ -28,52 +27,46 @@ FLOAT16_TOLERANCE = 1e-3  # relative to the largest number of the row; rounding 
 class Task:
     """One kind of features to complete.
 
-    store: where the rows go. encode: turns RGB images (n, h, w, 3) into rows. dtype: float32 for all rows, or float16,
-    where rows that float16 cannot hold stay float32. derive: returns a row that follows from other stored rows, without
-    pixels or base; None for any other row (see `derived`). views: numbers of the rows of each image. canary: returns
-    the canary to store with a key that has none (see `canary.Guard`). extra: number of images that `encode` adds to its
-    first batch.
+    store: where the rows go. dtype: float32 for all rows, or float16, where rows that float16 cannot hold stay float32.
+    derive: returns a row that follows from other stored rows, without pixels or base; None for any other row (see
+    `derived`). views: numbers of the rows of each image. check: is given the rows of the canary images, and what they
+    are made with, before the first rows are stored; raises StoreError if they do not fit those of the store. canary:
+    returns the canary to store with a key that has none (see `canary.Guard`).
     """
 
     store: RowStore
-    encode: Encode
     dtype: str = "float16"
     derive: Callable[[RowId], NDArray[np.float32] | None] = lambda row: None
     views: tuple[int, ...] = (PLAIN_VIEW,)
+    check: Callable[[Rows, Mapping[str, str]], None] = lambda rows, made_with: None
     canary: Callable[[], Mapping[str, Any] | None] = lambda: None
-    extra: int = 0
 
     def rows(self, digest: str) -> list[RowId]:
         """Return the ids of the rows of the image with this SHA-256 (hex)."""
         return [row_id(digest, view) for view in self.views]
 
 
-class _Item(NamedTuple):
-    row: RowId
-    pixels: NDArray[Any]
-
-
 class RowQueue:
-    """A queue that takes images one by one, encodes them in batches and stores the rows in shards.
+    """A queue that takes rows as they are made, and stores them in shards.
 
-    computed: number of rows that the base made. refused: rows with NaN or infinity, with the reason. seconds: time
-    spent in the base and on storing.
+    computed: number of rows that the base made. refused: rows with NaN or infinity, with the reason.
     """
 
     def __init__(self, task: Task, writer: RowWriter) -> None:
         self.task = task
         self.writer = writer
         self.computed = 0
-        self.seconds = 0.0
         self.refused: dict[RowId, str] = {}
-        self._enqueued: set[RowId] = set()
+        self._reserved: set[RowId] = set()  # in this queue, or on their way to it
         self._derived: dict[RowId, NDArray[np.float32]] = {}  # the latest, since each is asked about more than once
-        self._to_encode: list[_Item] = []
         self._ids: list[RowId] = []
         self._rows: list[NDArray[np.float32]] = []
         self._bytes = 0  # of these rows
-        self._batch = BATCH - task.extra
         self._stored_at = time.perf_counter()
+
+    def is_missing(self, row: RowId) -> bool:
+        """Whether `row` is neither stored nor in the queue."""
+        return row not in self.task.store and row not in self._reserved
 
     def needs_pixels(self, row: RowId) -> bool:
         """Whether `row` is missing and only the base can make it."""
@@ -83,44 +76,35 @@ class RowQueue:
         """Claim a row that needs pixels; return False if another process computes it, or if it needs none."""
         return self.needs_pixels(row) and self.writer.claims.claim(row)
 
-    def enqueue(self, row: RowId, pixels: NDArray[Any] | None) -> None:
-        """Add an image, unless its row is stored or a copy of it was added before."""
+    def reserve(self, row: RowId) -> None:
+        """Note that the base makes this row, so that a copy of its image is not computed again."""
+        self._reserved.add(row)
+
+    def add_derived(self, row: RowId) -> None:
+        """Add a row that needs no pixels, unless it is stored or in the queue."""
         if not self.is_missing(row):
             return
-        self._enqueued.add(row)
         derived = self._derive(row)
-        if derived is not None:
-            self._derived.pop(row, None)
-            self._keep([row], derived[None])
-            return
-        assert pixels is not None
-        self._to_encode.append(_Item(row, pixels))
-        if len(self._to_encode) >= self._batch:
-            self._encode()
+        assert derived is not None
+        self._derived.pop(row, None)
+        self.reserve(row)
+        self._keep([row], derived[None])
 
-    def flush(self) -> None:
-        """Make and store the rows of all images in the queue."""
-        if self._to_encode:
-            self._encode()
-        self.store_rows()
+    def add_computed(self, ids: Sequence[RowId], rows: NDArray[np.float32]) -> None:
+        """Add rows (n, ...) that the base has made."""
+        self.computed += self._keep(ids, rows)
 
     def store_rows(self) -> None:
-        """Store the rows that are made. Images that wait for a full batch stay in the queue."""
+        """Store the rows in the queue."""
         if not self._ids:
             return
         import numpy as np
 
-        start = time.perf_counter()
         rows = np.concatenate(self._rows)
         for part, dtype in _storage_types(rows, self.task.dtype):
             self.writer.append([self._ids[i] for i in part], rows[part].astype(dtype), self.task.canary())
         self._ids, self._rows, self._bytes = [], [], 0
         self._stored_at = time.perf_counter()
-        self.seconds += self._stored_at - start
-
-    def is_missing(self, row: RowId) -> bool:
-        """Whether `row` is neither stored nor in the queue."""
-        return row not in self.task.store and row not in self._enqueued
 
     def _derive(self, row: RowId) -> NDArray[np.float32] | None:
         found = self._derived.get(row)
@@ -129,17 +113,6 @@ class RowQueue:
                 self._derived.clear()
             self._derived[row] = found
         return found
-
-    def _encode(self) -> None:
-        """Make the rows of the images that wait for a full batch."""
-        import numpy as np
-
-        start = time.perf_counter()
-        items = self._to_encode
-        rows = self.task.encode(np.stack([item.pixels for item in items]))
-        self._to_encode, self._batch = [], BATCH
-        self.seconds += time.perf_counter() - start
-        self.computed += self._keep([item.row for item in items], rows)
 
     def _keep(self, ids: Sequence[RowId], rows: NDArray[np.float32]) -> int:
         """Take rows that are made, and return their number without those that are not finite."""

@@ -39,7 +39,7 @@ class Fetched(NamedTuple):
     """
 
     picture: Picture
-    pixels: NDArray[Any] | None = None
+    pixels: Any = None
     reason: str | None = None
     grain: int | None = None
     brightest: Brightest | None = None
@@ -54,7 +54,11 @@ class FileBytes(NamedTuple):
 
 
 def fetch_all(
-    pictures: Sequence[Picture], read: Read, needed: Callable[[str], bool], threads: int, views: int = 1
+    pictures: Sequence[Picture],
+    read: Callable[[bytes], Any],
+    needed: Callable[[str], bool],
+    threads: int,
+    views: int = 1,
 ) -> Iterator[Fetched]:
     """Yield each picture with its digest, and its pixels from `read` if its digest is `needed`, in the order given.
 
@@ -108,7 +112,7 @@ def read_again(picture: Picture) -> bytes:
     return raw
 
 
-def _fetch(picture: Picture, read: Read, needed: Callable[[str], bool]) -> Fetched:
+def _fetch(picture: Picture, read: Callable[[bytes], Any], needed: Callable[[str], bool]) -> Fetched:
     try:
         raw, state, grain = read_file(picture.path)
         digest = content_digest(raw)

@@ -21,10 +21,12 @@ class RowStore(RowReader):
         self._spec_json = spec_json
         self._environment = environment
 
-    def writing(self, on_wait: Callable[[], None] = lambda: None) -> RowWriter:
+    def writing(
+        self, on_wait: Callable[[], None] = lambda: None, more: Callable[[], Mapping[str, str]] = dict
+    ) -> RowWriter:
         """Begin to write: `with store.writing() as writer`.
 
         Waits while another process prunes, compacts or repairs the key; `on_wait` is called once if it does. Takes in
-        what others have stored.
+        what others have stored. `more` returns what the rows are made with in addition to the environment of the store.
         """
-        return RowWriter(self._inventory, self._spec_json, self._environment, on_wait)
+        return RowWriter(self._inventory, self._spec_json, lambda: {**self._environment(), **more()}, on_wait)

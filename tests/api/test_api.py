@@ -30,6 +30,7 @@ VERBS = (
     *("check_base", "extract", "train_head", "find_lr", "compare", "learning_curve", "sweep", "fine_tune", "evaluate"),
     "explain",
     "audit",
+    "doctor",
     *("predict", "report"),
 )
 
@@ -132,7 +133,9 @@ def test_the_docstrings_name_every_parameter(verb: str) -> None:
         assert f"\n    {'**' if p.kind is p.VAR_KEYWORD else ''}{name}: " in text
     assert "\nReturns:\n" in text
     assert "\nRaises:\n" in text
-    assert ("\nWarns:\n" in text) == (verb not in ("audit", "check_base", "extract", "explain", "find_lr", "predict"))
+    assert ("\nWarns:\n" in text) == (
+        verb not in ("audit", "check_base", "doctor", "extract", "explain", "find_lr", "predict")
+    )
 
 
 @pytest.fixture(scope="module")
@@ -264,6 +267,7 @@ TAKE_PATHS: dict[str, Opener] = {
     "Bottleneck.fit": lambda path: featstore.Bottleneck("pixels", size=8).fit(path),
     "Cache": lambda path: featstore.Cache(path).keys(),
     "Recipe": lambda path: featstore.Recipe(model=path).source(),
+    "doctor": lambda path: featstore.doctor(path, model="pixels", size=8),
     "check_base": lambda path: featstore.check_base(path, model="tiny"),
     "compare_runs": lambda path: featstore.compare_runs([path, path]),
     "compare": lambda path: featstore.compare(path, model="pixels", size=8),
@@ -289,6 +293,7 @@ TAKE_NONE = {
     *(
         "Audit",
         "Comparison",
+        "Diagnosis",
         "Evaluation",
         "LabelledCheck",
         "UnlabelledCheck",

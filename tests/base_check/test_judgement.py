@@ -19,8 +19,8 @@ from featstore.base_check.judgement import (
     prediction_statistics,
 )
 from featstore.bases.build import load_base
-from featstore.bases.network import Network
 from featstore.bases.source import parse_source
+from featstore.engines.tensorflow import TensorFlowNetwork
 from featstore.images.preprocessing import NAMED
 
 RNG = np.random.default_rng(0)
@@ -153,7 +153,9 @@ def real_outputs(real_data: Path, weights: str, n: int = 24) -> dict[str, NDArra
     images = np.stack([np.asarray(Image.open(f).convert("RGB").resize((224, 224))) for f in files])
     model: Any = load_base(parse_source("MobileNet", weights, 0.25, 0, True), 224, 224)
     variants = {"keras": "tf", "rescale": "rescale", "raw": "raw"}
-    return {name: Network(model, NAMED[given])(images).astype("float64") for name, given in variants.items()}
+    return {
+        name: TensorFlowNetwork(model, NAMED[given])(images)[0].astype("float64") for name, given in variants.items()
+    }
 
 
 @pytest.mark.realdata

@@ -14,10 +14,10 @@ import pytest
 
 from featstore.bases.build import load_base
 from featstore.bases.held import release_bases
-from featstore.bases.network import load_network
 from featstore.bases.source import BaseSource, parse_source
 from featstore.bases.weights_file import IMAGENET_CLASSES, holds_classifier
 from featstore.datasets.digests import DigestMemory
+from featstore.engines.tensorflow import load_tensorflow_network
 from featstore.errors import BaseUnavailable, UsageError
 from featstore.extraction.recipe import Recipe
 from featstore.extraction.resolve import resolve_recipe
@@ -106,7 +106,7 @@ def test_the_rows_of_a_base_with_its_top_are_its_probabilities(tmp_path: Path) -
     spec = resolve_recipe(recipe, DigestMemory(tmp_path))
     assert (spec.layer, spec.pool) == ("last", "none")
     images = np.random.default_rng(0).integers(0, 256, (3, SIDE, SIDE, 3), dtype=np.uint8)
-    rows = load_network(recipe.source(), spec, None)(images)
+    rows = load_tensorflow_network(recipe.source(), [spec], None)(images)[0]
     expected = np.asarray(load_base(recipe.source(), SIDE, SIDE)(spec.preprocessing.apply(images)))
     np.testing.assert_allclose(rows, expected, rtol=1e-4)
     assert spec.weights != resolve_recipe(Recipe(**{**recipe.describe(), "top": False}), DigestMemory(tmp_path)).weights

@@ -7,6 +7,7 @@ import json
 import re
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
@@ -20,11 +21,11 @@ from PIL import Image, JpegImagePlugin
 from featstore.bases.build import load_base
 from featstore.bases.catalog import BASES
 from featstore.bases.cut import cut_at
-from featstore.bases.network import Network
 from featstore.bases.source import parse_source
+from featstore.engines.tensorflow import TensorFlowNetwork
 from featstore.errors import StoreError, UnreadableImage
 from featstore.extraction import canary
-from featstore.extraction.canary import IMAGES, NAMES, Guard
+from featstore.extraction.canary import IMAGES, NAMES, TOLERANCES, Guard, canary_pixels
 from featstore.extraction.sketch import from_text, to_text
 from featstore.images import decode
 from featstore.images.preprocessing import NAMED
@@ -73,15 +74,21 @@ def key_file(canary: dict[str, Any] | None = None) -> KeyFile:
     return KeyFile(key="0123", spec={}, versions=OLD, canary=canary)
 
 
+def rows(read: Any = read, encode: Any = flat) -> dict[str, np.ndarray]:
+    """Return the rows of the canary images, as the first batch of a run has them."""
+    pixels = canary_pixels(read)
+    return dict(zip(pixels, encode(np.stack([*pixels.values(), *PHOTOS])), strict=False))
+
+
 def begun(read: Any = read, encode: Any = flat) -> FakeStore:
     """Return a store with rows of the environment OLD."""
-    guard = Guard(FakeStore(), read, encode, lambda: OLD)
-    guard(PHOTOS)
+    guard = Guard(FakeStore(), lambda: OLD)
+    guard.check(rows(read, encode), {})
     return FakeStore(key_file(canary=guard.canary()))
 
 
-def append(store: FakeStore, read: Any = read, encode: Any = flat, here: dict[str, str] = NEW) -> np.ndarray:
-    return Guard(store, read, encode, lambda: here)(PHOTOS)
+def append(store: FakeStore, read: Any = read, encode: Any = flat, here: dict[str, str] = NEW) -> None:
+    Guard(store, lambda: here).check(rows(read, encode), {})
 
 
 # The images
@@ -113,10 +120,10 @@ def test_one_image_is_scaled_down_for_every_base() -> None:
 
 
 def test_a_new_store_gets_a_canary() -> None:
-    """It is plain JSON of a few kilobytes, whatever the size of a row, and the rows are those of the base."""
-    guard = Guard(FakeStore(), read, flat, lambda: NEW)
+    """It is plain JSON of a few kilobytes, whatever the size of a row."""
+    guard = Guard(FakeStore(), lambda: NEW)
     assert guard.canary() is None
-    assert np.array_equal(guard(PHOTOS), flat(PHOTOS))
+    guard.check(rows(), {})
     kept = guard.canary()
     assert kept == json.loads(json.dumps(kept))
     assert list(kept["features"]) == list(NAMES)
@@ -135,38 +142,25 @@ def test_the_same_versions_are_compared_too() -> None:
 
 def test_a_store_without_a_canary_gets_one() -> None:
     """Another program began it, or an old release: there is nothing to compare with, but from now on there is."""
-    guard = Guard(FakeStore(key_file()), read, flat, lambda: NEW)
-    guard(PHOTOS)
+    guard = Guard(FakeStore(key_file()), lambda: NEW)
+    guard.check(rows(), {})
     assert guard.canary() == begun().canary
 
 
-def test_the_guard_asks_once() -> None:
-    """Only the first call checks, with the canary in front of its images; the others cost nothing."""
-    asked: list[int] = []
-
-    def encode(images: np.ndarray) -> np.ndarray:
-        asked.append(len(images))
-        return flat(images)
-
-    once = Guard(begun(), read, encode, lambda: NEW)
-    for _ in range(3):
-        assert np.array_equal(once(PHOTOS), flat(PHOTOS))
-    assert asked == [6, 2, 2]
+def test_the_refusal_names_the_engines() -> None:
+    """Two engines of one environment make the same features, or they do not go together."""
+    with pytest.raises(StoreError, match=r"made with engine unknown \(.* here, with engine openvino 1 \("):
+        Guard(begun(), lambda: OLD).check(rows(encode=lambda images: flat(images) + 1), {"engine": "openvino 1"})
 
 
-def test_the_environment_is_asked_for_when_the_base_has_run() -> None:
-    """Before that, TensorFlow may not be loaded, and the device is unknown."""
-    loaded: list[bool] = []
-
-    def encode(images: np.ndarray) -> np.ndarray:
-        loaded.append(True)
-        return flat(images)
-
-    def here() -> dict[str, str]:
-        assert loaded
-        return OLD
-
-    Guard(begun(), read, encode, here)(PHOTOS)
+@pytest.mark.parametrize("precision, noise, passes", [("bfloat16", 1e-2, True), ("bfloat16", 0.1, False)])
+def test_a_lower_precision_has_a_wider_limit(precision: str, noise: float, passes: bool) -> None:
+    """Engines round differently there, by as much as each is off."""
+    random = np.random.default_rng(0)
+    guard = Guard(begun(), lambda: NEW, tolerance=TOLERANCES[precision])
+    found = {name: row * (1 + noise * random.normal(size=row.shape)) for name, row in rows().items()}
+    with nullcontext() if passes else pytest.raises(StoreError, match="where 3e-02 is allowed"):
+        guard.check(found, {})
 
 
 @pytest.mark.parametrize("noise, passes", [(0, True), (1e-6, True), (2e-5, True), (5e-4, False), (1e-2, False)])
@@ -175,16 +169,13 @@ def test_the_limit_is_1e_4(noise: float, passes: bool) -> None:
     random = np.random.default_rng(0)
 
     def encode(images: np.ndarray) -> np.ndarray:
-        rows = flat(images)
-        return (rows * (1 + noise * random.normal(size=rows.shape))).astype(np.float32)
+        made = flat(images)
+        return (made * (1 + noise * random.normal(size=made.shape))).astype(np.float32)
 
-    guard = Guard(begun(), read, encode, lambda: NEW)
-    if passes:
-        assert guard(PHOTOS).shape == (2, 3072)
-        return
+    guard = Guard(begun(), lambda: NEW)
     for _ in range(2):
-        with pytest.raises(StoreError, match="features of the same images differ by"):
-            guard(PHOTOS)
+        with nullcontext() if passes else pytest.raises(StoreError, match="features of the same images differ by"):
+            guard.check(rows(encode=encode), {})
 
 
 def test_one_image_is_enough() -> None:
@@ -252,10 +243,10 @@ def test_an_environment_that_cannot_read_an_image_any_more_is_refused(reader: An
 
 def overflowing(images: np.ndarray) -> np.ndarray:
     """Return features with infinity for half of the canary."""
-    rows = flat(images)
+    made = flat(images)
     middle = np.median([flat(read((IMAGES / name).read_bytes())).mean() for name in NAMES])
-    rows[rows.mean(axis=1) > middle, 0] = np.inf
-    return rows
+    made[made.mean(axis=1) > middle, 0] = np.inf
+    return made
 
 
 def test_features_that_were_not_finite_are_left_out() -> None:
@@ -298,13 +289,18 @@ def model() -> Any:
     return cut_at(load_base(parse_source("tiny", None, None, 0), 32, 32), "last", "avg")
 
 
-@pytest.fixture(scope="module")
-def tiny(model: Any) -> Network:
-    return Network(model, NAMED["tf"])
+def network(model: Any, **options: Any) -> Callable[[np.ndarray], np.ndarray]:
+    made = TensorFlowNetwork(model, NAMED["tf"], **options)
+    return lambda images: made(images)[0]
 
 
 @pytest.fixture(scope="module")
-def kept(tiny: Network) -> FakeStore:
+def tiny(model: Any) -> Callable[[np.ndarray], np.ndarray]:
+    return network(model)
+
+
+@pytest.fixture(scope="module")
+def kept(tiny: Any) -> FakeStore:
     return begun(encode=tiny)
 
 
@@ -362,20 +358,20 @@ PLANTED = {
 
 
 @pytest.mark.parametrize("change", PLANTED)
-def test_another_reading_is_caught(kept: FakeStore, tiny: Network, change: str) -> None:
+def test_another_reading_is_caught(kept: FakeStore, tiny: Any, change: str) -> None:
     """Every way in which a decoder or a filter may differ is detected."""
     with pytest.raises(StoreError, match="features of the same images differ by"):
         append(kept, PLANTED[change], tiny)
 
 
-def test_the_same_pixels_from_another_decoder_pass(kept: FakeStore, tiny: Network) -> None:
+def test_the_same_pixels_from_another_decoder_pass(kept: FakeStore, tiny: Any) -> None:
     """TensorFlow's accurate DCT gives Pillow's pixels: only values count."""
     append(kept, lambda raw: by_tensorflow(raw, dct_method="INTEGER_ACCURATE"), tiny)
 
 
-def test_another_batch_passes(kept: FakeStore, tiny: Network, model: Any) -> None:
+def test_another_batch_passes(kept: FakeStore, tiny: Any, model: Any) -> None:
     """Differences from rounding are permitted."""
-    append(kept, read, Network(model, NAMED["tf"], batch=4))
+    append(kept, read, network(model, batch=4))
     append(kept, read, lambda images: np.concatenate([tiny(images[i : i + 1]) for i in range(len(images))]))
 
 
@@ -395,7 +391,7 @@ def test_another_computation_is_caught(kept: FakeStore, model: Any, change: Call
     try:
         model.set_weights([change(weight) for weight in before])
         with pytest.raises(StoreError):
-            append(kept, read, Network(model, NAMED["tf"]))
+            append(kept, read, network(model))
     finally:
         model.set_weights(before)
 
@@ -446,8 +442,8 @@ def test_the_canary_is_kept_with_the_spec(photos: Path, cache: Path) -> None:
 def test_it_takes_no_batch_of_its_own(photos: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """24 images and the canary are one batch; 40 are one that is full with the canary, and the rest."""
     batches: list[int] = []
-    run_batch = Network._run_batch
-    monkeypatch.setattr(Network, "_run_batch", lambda self, x: batches.append(len(x)) or run_batch(self, x))
+    run_batch = TensorFlowNetwork._run_batch
+    monkeypatch.setattr(TensorFlowNetwork, "_run_batch", lambda self, x: batches.append(len(x)) or run_batch(self, x))
     extract()
     write_photos(photos, 20, first=50)
     extract()

@@ -22,8 +22,10 @@ from featstore.bases.source import parse_source
 from featstore.datasets.digests import DigestMemory
 from featstore.datasets.sources import list_files, scan
 from featstore.datasets.splits import complete_splits
+from featstore.engines.tensorflow import TensorFlowNetwork
 from featstore.errors import DataError, StoreError, UsageError
 from featstore.extraction import cache as cache_module
+from featstore.extraction import pipeline
 from featstore.extraction.canary import IMAGES, NAMES
 from featstore.extraction.pipeline import Extraction
 from featstore.features.load import load_features, open_features
@@ -151,6 +153,52 @@ def test_an_image_is_decoded_once_for_all_variants(images: Path, tmp_path: Path,
     assert len(decoded) == 48
     assert [f.computed for f in extraction.features] == [48] * 3
     assert difference(rows(extraction, tmp_path, 1), rows(extraction, tmp_path, 0)) > 0.01
+
+
+def test_an_image_is_decoded_once_for_all_bases_sizes_and_views(
+    images: Path, tmp_path: Path, decoded: list[int]
+) -> None:
+    """Several networks see it in one run, and their rows are those of runs of their own."""
+    many = extract(
+        images, model=["tiny", "pixels"], size=[32, 40], views=["one", "flip"], layer="last", cache=tmp_path / "many"
+    )
+    assert len(decoded) == 48
+    assert len(many.features) == 8
+    for number, features in enumerate(many.features):
+        recipe = features.recipe
+        alone = extract(
+            images, model=recipe.model, size=recipe.size, views=recipe.views, cache=tmp_path / f"alone-{number}"
+        )
+        assert alone.features[0].spec == features.spec
+        assert difference(rows(many, tmp_path / "many", number), rows(alone, tmp_path / f"alone-{number}")) < 1e-3
+
+
+def test_several_layers_and_poolings_are_one_pass_of_the_network(
+    images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where some of the rows are stored: those that are missing are made together."""
+    batches: list[int] = []
+    run_batch = TensorFlowNetwork._run_batch
+    monkeypatch.setattr(TensorFlowNetwork, "_run_batch", lambda self, x: batches.append(len(x)) or run_batch(self, x))
+    extract(images, model="tiny", layer="stem_relu", pool="max", cache=tmp_path)
+    assert batches == [32, 20]
+    batches.clear()
+    many = extract(images, model="tiny", layer=["last", "stem_relu"], pool=["avg", "max"], cache=tmp_path)
+    assert batches == [32, 20]
+    assert [features.computed for features in many.features] == [48, 48, 48, 0]
+    for number, features in enumerate(many.features):
+        layer, pool = features.recipe.layer, features.spec.pool
+        alone = extract(images, model="tiny", layer=layer, pool=pool, cache=tmp_path / f"alone-{number}")
+        assert difference(rows(many, tmp_path, number), rows(alone, tmp_path / f"alone-{number}")) < 1e-3
+
+
+def test_large_bases_are_not_in_memory_together(
+    images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, decoded: list[int]
+) -> None:
+    """Then each has a run of its own, which decodes the images again."""
+    monkeypatch.setattr(pipeline, "MOST_PARAMETERS", 1000)
+    extract(images, model=["tiny", "pixels"], size=[32, 40], cache=tmp_path)
+    assert len(decoded) == 2 * 48  # the two sizes of tiny; pixels need no parameters and come with one of them
 
 
 def test_a_map_of_any_shape(images: Path, tmp_path: Path) -> None:

@@ -75,6 +75,7 @@ def test_every_option_of_features_is_an_axis() -> None:
         "layer": ["last", "stem_relu"],
         "pool": ["avg", "max"],
         "dtype": ["float16", "float32"],
+        "precision": ["float32", "bfloat16"],
         "preprocess": ["keras", "raw"],
     }
     assert tuple(values) == AXES

@@ -1,4 +1,4 @@
-"""The queue of rows: images wait for a full batch, rows for a full shard, and float16 is used where it suffices."""
+"""The queue of rows: rows wait for a full shard, and float16 is used where it suffices."""
 
 from __future__ import annotations
 
@@ -14,29 +14,16 @@ from hypothesis.extra.numpy import arrays
 
 from featstore.errors import StoreError
 from featstore.extraction import writer as module
-from featstore.extraction.writer import BATCH, Encode, RowQueue, Task
+from featstore.extraction.writer import RowQueue, Task
 from featstore.store.rowid import RowId, row_id
 from featstore.store.rowstore import RowStore
 from featstore.store.spec_file import key_of
 
+BATCH = 32
+
 
 def rid(number: int) -> RowId:
     return row_id(f"{number:064x}")
-
-
-def image(number: int) -> np.ndarray:
-    return np.full((2, 2, 3), number, np.uint8)
-
-
-class Base:
-    """The mean of an image, three times; remembers its batches."""
-
-    def __init__(self) -> None:
-        self.batches: list[list[int]] = []
-
-    def __call__(self, images: np.ndarray) -> np.ndarray:
-        self.batches.append(images[:, 0, 0, 0].tolist())
-        return images.mean(axis=(1, 2), dtype=np.float32)
 
 
 @pytest.fixture
@@ -58,67 +45,44 @@ def shards(store: RowStore) -> list[tuple[str, int]]:
     return sorted(found)
 
 
-def new_queue(store: RowStore, encode: Encode, *options: Any, **more: Any) -> RowQueue:
-    return RowQueue(Task(store, encode, *options, **more), store.writing())
+def new_queue(store: RowStore, *options: Any, **more: Any) -> RowQueue:
+    return RowQueue(Task(store, *options, **more), store.writing())
 
 
 def fill(queue: RowQueue, numbers: range) -> None:
-    for number in numbers:
-        assert queue.needs_pixels(rid(number))
-        queue.enqueue(rid(number), image(number))
+    """Add a batch of rows that hold their numbers three times."""
+    ids = [rid(number) for number in numbers]
+    for row in ids:
+        assert queue.claim(row)
+        queue.reserve(row)
+    queue.add_computed(ids, np.repeat(np.array(numbers, np.float32)[:, None], 3, axis=1))
 
 
-def test_the_base_sees_full_batches_and_the_rest_at_the_end(store: RowStore) -> None:
-    """Images are in the order in which they were enqueued; then all rows are on disk."""
-    base = Base()
-    queue = new_queue(store, base)
-    fill(queue, range(BATCH + 5))
-    assert base.batches == [[*range(BATCH)]]
-    assert len(again(store)) == 0
-    queue.flush()
-    assert base.batches == [[*range(BATCH)], [*range(BATCH, BATCH + 5)]]
-    assert queue.computed == len(again(store)) == BATCH + 5
-    assert again(store).read([rid(n) for n in (7, BATCH + 1)]).tolist() == [[7] * 3, [BATCH + 1] * 3]
-    queue.flush()
-    assert len(base.batches) == 2
-
-
-def test_stored_and_enqueued_rows_are_not_enqueued_again(store: RowStore) -> None:
+def test_stored_and_reserved_rows_are_not_asked_for_again(store: RowStore) -> None:
     """These are copies of one image, and images of an earlier run."""
-    base = Base()
-    first = new_queue(store, base)
+    first = new_queue(store)
     fill(first, range(3))
-    for number in range(3):
-        assert not first.needs_pixels(rid(number))
-        first.enqueue(rid(number), image(99))
-    first.flush()
-    second = new_queue(again(store), base)
-    assert not second.needs_pixels(rid(1))
-    second.enqueue(rid(1), None)
-    second.flush()
-    assert base.batches == [[0, 1, 2]]
-    assert second.computed == 0
-
-
-def test_made_rows_can_be_stored_while_images_wait(store: RowStore) -> None:
-    """This happens at an interruption: waiting images are left, and nothing is stored twice."""
-    queue = new_queue(store, Base())
-    fill(queue, range(BATCH + 5))
-    for _ in range(2):
-        queue.store_rows()
-        assert len(again(store)) == BATCH
-        assert shards(store) == [("float16", BATCH)]
+    first.reserve(rid(3))
+    assert not any(first.needs_pixels(rid(number)) for number in range(4))
+    first.store_rows()
+    second = new_queue(again(store))
+    assert [second.needs_pixels(rid(number)) for number in range(4)] == [False, False, False, True]
+    second.add_derived(rid(1))
+    second.store_rows()
+    assert shards(store) == [("float16", 3)]
+    assert (first.computed, second.computed) == (3, 0)
 
 
 def test_a_shard_is_written_when_it_is_full(store: RowStore, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its bytes in memory count."""
     monkeypatch.setattr(module, "SHARD_BYTES", 2 * BATCH * 3 * 4)
-    queue = new_queue(store, Base())
+    queue = new_queue(store)
     fill(queue, range(2 * BATCH - 1))
     assert shards(store) == []
-    fill(queue, range(2 * BATCH - 1, 2 * BATCH + 1))
+    fill(queue, range(2 * BATCH - 1, 2 * BATCH))
     assert shards(store) == [("float16", 2 * BATCH)]
-    queue.flush()
+    fill(queue, range(2 * BATCH, 2 * BATCH + 1))
+    queue.store_rows()
     assert shards(store) == [("float16", 1), ("float16", 2 * BATCH)]
 
 
@@ -126,7 +90,7 @@ def test_a_shard_is_written_when_it_is_time(store: RowStore, monkeypatch: pytest
     """A slow base does not put much work at risk; the time counts from the last shard."""
     now = [0.0]
     monkeypatch.setattr(module.time, "perf_counter", lambda: now[0])
-    queue = new_queue(store, Base())
+    queue = new_queue(store)
     stored = []
     for batch in range(6):
         now[0] += 6
@@ -135,42 +99,14 @@ def test_a_shard_is_written_when_it_is_time(store: RowStore, monkeypatch: pytest
     assert stored == [0, 2, 2, 4, 4, 6]
 
 
-def test_seconds_are_those_of_the_base_and_of_storing(store: RowStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Time spent waiting for images does not count."""
-    now = [0.0]
-    monkeypatch.setattr(module.time, "perf_counter", lambda: now[0])
-
-    class Slow(Base):
-        def __call__(self, images: np.ndarray) -> np.ndarray:
-            now[0] += 3
-            return super().__call__(images)
-
-    queue = new_queue(store, Slow())
-    append = queue.writer.append
-
-    def slow_append(*arguments: Any) -> None:
-        now[0] += 0.5
-        append(*arguments)
-
-    monkeypatch.setattr(queue.writer, "append", slow_append)
-    fill(queue, range(3))
-    now[0] += 100
-    queue.flush()
-    assert queue.seconds == 3.5
-
-
 @pytest.mark.parametrize("spoil", [np.nan, np.inf, -np.inf])
 def test_rows_that_are_not_finite_are_refused(store: RowStore, spoil: float) -> None:
     """The reason is noted. The others of the batch are stored, and only they count as computed."""
-
-    def with_nan(images: np.ndarray) -> np.ndarray:
-        out = images.mean(axis=(1, 2), dtype=np.float32)
-        out[1::2, 2] = spoil
-        return out
-
-    queue = new_queue(store, with_nan)
-    fill(queue, range(4))
-    queue.flush()
+    queue = new_queue(store)
+    rows = np.repeat(np.arange(4, dtype=np.float32)[:, None], 3, axis=1)
+    rows[1::2, 2] = spoil
+    queue.add_computed([rid(number) for number in range(4)], rows)
+    queue.store_rows()
     assert queue.refused == dict.fromkeys([rid(1), rid(3)], "the base computes NaN or infinity for this image")
     assert [rid(n) in again(store) for n in range(4)] == [True, False, True, False]
     assert again(store).read([rid(2)]).tolist() == [[2, 2, 2]]
@@ -179,19 +115,17 @@ def test_rows_that_are_not_finite_are_refused(store: RowStore, spoil: float) -> 
 
 def test_a_batch_of_refused_rows_only_is_fine(store: RowStore) -> None:
     """No empty shard is written."""
-    queue = new_queue(store, lambda images: np.full((len(images), 3), np.nan, np.float32))
-    fill(queue, range(2))
-    queue.flush()
+    queue = new_queue(store)
+    queue.add_computed([rid(0), rid(1)], np.full((2, 3), np.nan, np.float32))
+    queue.store_rows()
     assert (len(queue.refused), queue.computed, shards(store)) == (2, 0, [])
 
 
-def test_a_base_that_makes_more_or_fewer_rows_than_images_is_an_error(store: RowStore) -> None:
+def test_more_or_fewer_rows_than_ids_are_an_error(store: RowStore) -> None:
     """A row must never be stored under another image's id."""
     for count in (1, 3):
-        queue = new_queue(store, lambda images, count=count: np.zeros((count, 3), np.float32))
-        fill(queue, range(2))
         with pytest.raises(ValueError, match="zip"):
-            queue.flush()
+            new_queue(store).add_computed([rid(0), rid(1)], np.zeros((count, 3), np.float32))
     assert shards(store) == []
 
 
@@ -203,18 +137,18 @@ numbers = st.floats(width=32, allow_nan=False, allow_infinity=False)
 def test_every_row_is_stored_within_a_thousandth(tmp_path_factory: pytest.TempPathFactory, rows: np.ndarray) -> None:
     """The error is relative to the largest number of the row, in float16 if that suffices, else in float32."""
     store = RowStore(tmp_path_factory.mktemp("store"), key_of({}), "{}", dict)
-    queue = new_queue(store, lambda images: rows)
-    fill(queue, range(len(rows)))
-    queue.flush()
+    queue = new_queue(store)
+    queue.add_computed([rid(n) for n in range(len(rows))], rows)
+    queue.store_rows()
     kept = again(store).read([rid(n) for n in range(len(rows))]).astype(np.float64)
     error = np.abs(kept - rows).max(axis=1)
     assert (error <= 1e-3 * np.abs(rows.astype(np.float64)).max(axis=1)).all()
 
 
 def stored_as(store: RowStore, rows: list[list[float]], dtype: str = "float16") -> list[tuple[str, int]]:
-    queue = new_queue(store, lambda images: np.array(rows, np.float32), dtype)
-    fill(queue, range(len(rows)))
-    queue.flush()
+    queue = new_queue(store, dtype)
+    queue.add_computed([rid(n) for n in range(len(rows))], np.array(rows, np.float32))
+    queue.store_rows()
     return shards(store)
 
 
@@ -254,44 +188,43 @@ def test_float32_is_for_all_rows_on_request(store: RowStore) -> None:
 
 def test_rows_that_follow_from_others_need_no_base(store: RowStore) -> None:
     """They need no pixels either, and do not count as computed; the others go through the base."""
-    base = Base()
     known = {rid(n): np.full(3, n, np.float32) for n in range(3)}
-    queue = new_queue(store, base, derive=known.get)
+    queue = new_queue(store, derive=known.get)
     for number in range(3):
         assert not queue.needs_pixels(rid(number))
-        queue.enqueue(rid(number), None)
+        queue.add_derived(rid(number))
     fill(queue, range(3, 5))
-    queue.flush()
-    assert (base.batches, queue.computed) == ([[3, 4]], 2)
+    queue.store_rows()
+    assert queue.computed == 2
     assert again(store).read([rid(n) for n in range(5)])[:, 0].tolist() == [0, 1, 2, 3, 4]
 
 
 def test_a_row_is_derived_once(store: RowStore) -> None:
-    """It is asked about before it is enqueued, and maps are large. Only the latest rows are in memory."""
+    """It is asked about before it is added, and maps are large. Only the latest rows are in memory."""
     asked: list[RowId] = []
-    queue = new_queue(store, Base(), derive=lambda row: (asked.append(row), np.zeros(3, np.float32))[1])
+    queue = new_queue(store, derive=lambda row: (asked.append(row), np.zeros(3, np.float32))[1])
     for number in range(1000):
         assert not queue.needs_pixels(rid(number))
     assert len(queue._derived) <= 256
     asked.clear()
     for number in range(1000, 1010):
         assert not queue.needs_pixels(rid(number))
-        queue.enqueue(rid(number), None)
+        queue.add_derived(rid(number))
     assert asked == [rid(number) for number in range(1000, 1010)]
 
 
 def test_derived_rows_make_full_shards(store: RowStore, monkeypatch: pytest.MonkeyPatch) -> None:
     """They do not pile up in memory."""
     monkeypatch.setattr(module, "SHARD_BYTES", 10 * 3 * 4)
-    queue = new_queue(store, Base(), derive=lambda row: np.zeros(3, np.float32))
+    queue = new_queue(store, derive=lambda row: np.zeros(3, np.float32))
     for number in range(25):
-        queue.enqueue(rid(number), None)
+        queue.add_derived(rid(number))
     assert shards(store) == [("float16", 10), ("float16", 10)]
 
 
 def test_a_store_error_leaves_the_queue_as_it_was(store: RowStore, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its rows are not lost while the process lives."""
-    queue = new_queue(store, Base())
+    queue = new_queue(store)
     fill(queue, range(3))
 
     def full(*arguments: object) -> None:
@@ -300,6 +233,6 @@ def test_a_store_error_leaves_the_queue_as_it_was(store: RowStore, monkeypatch: 
     with monkeypatch.context() as patch:
         patch.setattr(queue.writer, "append", full)
         with pytest.raises(StoreError, match="full"):
-            queue.flush()
+            queue.store_rows()
     queue.store_rows()
     assert len(again(store)) == 3

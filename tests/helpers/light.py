@@ -34,5 +34,5 @@ def needs_tensorflow(item: pytest.Item) -> bool:
 
 def forbid_tensorflow(monkeypatch: pytest.MonkeyPatch) -> None:
     """Fail the test if TensorFlow is asked for, also where another test has loaded it already."""
-    for module in ("resolve", "encoder"):
-        monkeypatch.setattr(f"featstore.extraction.{module}.load_tensorflow", pytest.fail)
+    for module in ("extraction.resolve", "engines.load"):
+        monkeypatch.setattr(f"featstore.{module}.load_tensorflow", pytest.fail)

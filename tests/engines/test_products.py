@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import tensorflow as tf
 
-from featstore.bases.products import check_products, product_error
+from featstore.engines.products import check_products, product_error
 from featstore.errors import BaseUnavailable
 
 

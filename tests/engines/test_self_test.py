@@ -12,14 +12,15 @@ import pytest
 
 from featstore import extract
 from featstore.bases.catalog import BASES
-from featstore.bases.network import Network
-from featstore.bases.self_test import SelfTested
 from featstore.bases.source import BATCH, parse_source
 from featstore.datasets.sources import list_files
+from featstore.engines.self_test import SelfTested
+from featstore.engines.tensorflow import TensorFlowNetwork
 from featstore.errors import BaseUnavailable
 from featstore.features.load import load_features
 from featstore.images.preprocessing import NAMED
 from helpers.networks import fresh, shrink_convnext
+from helpers.passes import FakeNetwork
 from helpers.photos import draw
 
 layers = keras.layers
@@ -68,7 +69,7 @@ MIXING: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 def test_a_network_that_mixes_images_is_refused(how: str, images: int) -> None:
     """It is found in the first call, whether that is for one image or a full batch."""
     with pytest.raises(BaseUnavailable, match=r"m.keras: .* difference of .*: other images of its batch change it"):
-        SelfTested(by_batch(MIXING[how]), "m.keras")(IMAGES[:images])
+        SelfTested(FakeNetwork(by_batch(MIXING[how])), "m.keras")(IMAGES[:images])
 
 
 @pytest.mark.parametrize("images", [1, 5, BATCH])
@@ -77,15 +78,15 @@ def test_a_network_that_changes_from_call_to_call_is_refused(images: int) -> Non
     rng = np.random.default_rng(0)
     for network in (Stateful(), by_batch(lambda x: x * rng.normal(1, 1e-3, x.shape).astype(np.float32))):
         with pytest.raises(BaseUnavailable, match="it changes from call to call"):
-            SelfTested(network, "m.keras")(IMAGES[:images])
+            SelfTested(FakeNetwork(network), "m.keras")(IMAGES[:images])
 
 
 def test_numbers_that_are_not_finite_have_to_stay_where_they_are() -> None:
     """An image may have no features, but not because of another one."""
-    SelfTested(by_batch(lambda x: np.where(x > 200, np.nan, x)), "m.keras")(IMAGES[:5])
-    SelfTested(by_batch(lambda x: np.full_like(x, np.nan)), "m.keras")(IMAGES[:5])
+    SelfTested(FakeNetwork(by_batch(lambda x: np.where(x > 200, np.nan, x))), "m.keras")(IMAGES[:5])
+    SelfTested(FakeNetwork(by_batch(lambda x: np.full_like(x, np.nan))), "m.keras")(IMAGES[:5])
     with pytest.raises(BaseUnavailable, match="a difference of inf"):
-        SelfTested(by_batch(lambda x: x + (np.nan if x.min() == 0 else 0)), "m.keras")(IMAGES[:BATCH])
+        SelfTested(FakeNetwork(by_batch(lambda x: x + (np.nan if x.min() == 0 else 0))), "m.keras")(IMAGES[:BATCH])
 
 
 @pytest.mark.parametrize("scale", [1e-30, 1.0, 1e30])
@@ -97,7 +98,7 @@ def test_rounding_and_blank_images_are_no_reason_to_refuse(scale: float) -> None
 
     blank = np.zeros((1, SIDE, SIDE, 3), np.uint8)
     for images in (IMAGES[:1], IMAGES[:BATCH], blank, np.concatenate([blank, IMAGES[:3]])):
-        SelfTested(by_batch(rounding), "m.keras")(images)
+        SelfTested(FakeNetwork(by_batch(rounding)), "m.keras")(images)
 
 
 @pytest.mark.parametrize("extreme", [0, 255])
@@ -107,15 +108,15 @@ def test_the_first_image_may_hide_the_others(extreme: int, images: int) -> None:
     mixing = {0: lambda x: x - x.min(axis=0), 255: lambda x: x / x.max(axis=0)}[extreme]
     first = np.full((1, SIDE, SIDE, 3), extreme, np.uint8)
     with pytest.raises(BaseUnavailable, match="other images of its batch change it"):
-        SelfTested(by_batch(mixing), "m.keras")(np.concatenate([first, IMAGES])[:images])
+        SelfTested(FakeNetwork(by_batch(mixing)), "m.keras")(np.concatenate([first, IMAGES])[:images])
 
 
 def test_it_costs_two_batches_once() -> None:
     """Later calls are those of the network."""
     calls: list[int] = []
-    tested = SelfTested(lambda images: (calls.append(len(images)), means(images))[1], "m.keras")
+    tested = SelfTested(FakeNetwork(lambda images: (calls.append(len(images)), means(images))[1]), "m.keras")
     for number in (5, BATCH, 1):
-        assert np.array_equal(tested(IMAGES[:number]), means(IMAGES[:number]))
+        assert np.array_equal(tested(IMAGES[:number])[0], means(IMAGES[:number]))
     assert calls == [5, BATCH, BATCH, BATCH, 1]
 
 
@@ -208,7 +209,7 @@ def test_bases_of_keras_pass(name: str, monkeypatch: pytest.MonkeyPatch) -> None
     shrink_convnext(monkeypatch)
     source = parse_source(name, "random", None, 0)
     side = BASES[name].min_size
-    tested = SelfTested(Network(fresh(source, side, side), NAMED["raw"]), name)
+    tested = SelfTested(TensorFlowNetwork(fresh(source, side, side), NAMED["raw"]), name)
     for images in (IMAGES[:1], IMAGES[:BATCH]):
         tested._passed = False
         tested(np.tile(images, (1, -(-side // SIDE), -(-side // SIDE), 1))[:, :side, :side])

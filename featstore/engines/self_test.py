@@ -9,44 +9,58 @@ training=False, which counts also where they were called with training=True.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from featstore.bases.source import BATCH
+from featstore.engines.network import Network, Outputs
 from featstore.errors import BaseUnavailable
 
 # Relative to the largest row, in L2. The place in a batch changes the last bits at most: nothing at all on CPUs with
 # AVX-512, 5e-6 where other threads or oneDNN share the work differently. Numbers that are dropped at random make 1e-2.
 TOLERANCE = 1e-4
 
-Encode = Callable[[NDArray[Any]], NDArray[np.float32]]
+_MIXES = "other images of its batch change it; save the network without the layer that looks across the batch"
+_CHANGES = "it changes from call to call; save the network without the layer that keeps a state or draws numbers"
 
 
 class SelfTested:
     """A network whose first call is repeated for one image, in other company and in another place as well.
 
-    This costs two batches once, as networks are held by the process. `name` is for the messages.
+    This costs two batches once, as networks are held by the process. `name` is for the messages. `tested` is the
+    network itself.
     """
 
-    def __init__(self, network: Encode, name: str) -> None:
-        self._network, self._name = network, name
+    def __init__(self, network: Network, name: str) -> None:
+        self.tested, self._name = network, name
         self._passed = False
 
-    def __call__(self, images: NDArray[Any]) -> NDArray[np.float32]:
+    @property
+    def engine(self) -> str:
+        return self.tested.engine
+
+    @property
+    def batch(self) -> int:
+        return self.tested.batch
+
+    @property
+    def calls(self) -> int:
+        return self.tested.calls
+
+    def __call__(self, images: NDArray[Any]) -> Outputs:
         """Return the features of `images`, as the network does.
 
         Raises BaseUnavailable if those of the first image depend on anything else.
         """
-        rows = self._network(images)
+        outputs = self.tested(images)
         if not self._passed:
-            self._test(images, rows)
+            self._test(images, outputs)
             self._passed = True
-        return rows
+        return outputs
 
-    def _test(self, images: NDArray[Any], rows: NDArray[np.float32]) -> None:
+    def _test(self, images: NDArray[Any], outputs: Outputs) -> None:
         """Compute the row of the first image once more, in its place and in the last one, and that of a grey image.
 
         The grey one comes among copies of itself, and then with many black ones, a white one and noise: whatever is
@@ -60,19 +74,22 @@ class SelfTested:
         company[2], company[3] = 255, random.integers(0, 256, shape[1:])
         company[1] = company[-2] = grey[0]
         company[0] = company[-1] = images[0]
-        alone, again = self._network(grey), self._network(company)
-        largest = max(_length(row) for row in (*rows, *alone, *again))
-        pairs = [(rows[0], again[0]), (rows[0], again[-1]), (alone[0], again[1]), (alone[-1], again[-2])]
-        difference = max(_difference(row, other, largest) for row, other in pairs)
-        if difference <= TOLERANCE:
-            return
-        if _difference(again[0], self._network(company)[0], largest) <= TOLERANCE:
-            why = "other images of its batch change it; save the network without the layer that looks across the batch"
-        else:
-            why = "it changes from call to call; save the network without the layer that keeps a state or draws numbers"
-        raise BaseUnavailable(
-            f"{self._name}: expected the same output for the same image, found a difference of {difference:.1e}: {why}"
-        )
+        alone, again = self.tested(grey), self.tested(company)
+        for number, (mine, of_grey, of_company) in enumerate(zip(outputs, alone, again, strict=True)):
+            largest = max(_length(row) for row in (*mine, *of_grey, *of_company))
+            pairs = (
+                (mine[0], of_company[0]),
+                (mine[0], of_company[-1]),
+                (of_grey[0], of_company[1]),
+                (of_grey[-1], of_company[-2]),
+            )
+            difference = max(_difference(row, other, largest) for row, other in pairs)
+            if difference > TOLERANCE:
+                repeats = _difference(of_company[0], self.tested(company)[number][0], largest) <= TOLERANCE
+                raise BaseUnavailable(
+                    f"{self._name}: expected the same output for the same image, found a difference of "
+                    f"{difference:.1e}: {_MIXES if repeats else _CHANGES}"
+                )
 
 
 def _difference(row: NDArray[np.float32], other: NDArray[np.float32], largest: float) -> float:

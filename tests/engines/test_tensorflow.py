@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,18 +13,24 @@ import pytest
 import tensorflow as tf
 
 from featstore.bases.build import load_base, weights_digest
-from featstore.bases.cut import cut_at
-from featstore.bases.network import Network, load_network
-from featstore.bases.source import parse_source
+from featstore.bases.cut import cut_at, cut_at_all
+from featstore.bases.source import BATCH, parse_source
 from featstore.datasets.digests import DigestMemory
+from featstore.engines.tensorflow import TensorFlowNetwork, load_tensorflow_network
 from featstore.errors import BaseUnavailable, UsageError
 from featstore.extraction.encoder import make_encoder
 from featstore.extraction.recipe import Recipe
 from featstore.extraction.resolve import resolve_recipe
-from featstore.images.preprocessing import NAMED
+from featstore.images.preprocessing import NAMED, Preprocessing
 from helpers.photos import draw
 
 IMAGES = np.stack([np.asarray(draw("discs", number, (32, 32))) for number in range(40)])
+
+
+def one(model: Any, preprocessing: Preprocessing, batch: int = BATCH) -> Callable[[np.ndarray], np.ndarray]:
+    """Return a network with one output as a function to its rows."""
+    network = TensorFlowNetwork(model, preprocessing, batch)
+    return lambda images: network(images)[0]
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +40,7 @@ def tiny() -> Any:
 
 def test_a_row_does_not_depend_on_its_neighbours(tiny: Any) -> None:
     """An image has the same features alone and among others; its place in the batch changes the last bits at most."""
-    network = Network(tiny, NAMED["tf"])
+    network = one(tiny, NAMED["tf"])
     together = network(IMAGES)
     assert together.shape == (40, 8, 8, 256)
     assert together.dtype == np.float32
@@ -49,18 +56,28 @@ def test_features_are_those_of_the_model_called_directly(tiny: Any) -> None:
     expected = np.asarray(tiny(prepared, training=False)).mean(axis=(1, 2))
     pooled = cut_at(tiny, "last", "avg")
     for batch in (1, 8, 64):
-        np.testing.assert_allclose(Network(pooled, NAMED["tf"], batch)(IMAGES), expected, rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(one(pooled, NAMED["tf"], batch)(IMAGES), expected, rtol=1e-4, atol=1e-5)
     order = np.random.default_rng(0).permutation(40)
-    network, shuffled = Network(pooled, NAMED["tf"]), IMAGES[order]
+    network, shuffled = one(pooled, NAMED["tf"]), IMAGES[order]
     found = np.concatenate([network(shuffled[:7]), network(shuffled[7:])])
     np.testing.assert_allclose(found, expected[order], rtol=1e-4, atol=1e-5)
+
+
+def test_several_layers_are_outputs_of_one_network(tiny: Any) -> None:
+    """In the order asked for, each as if it were the only one."""
+    cuts = [("last", "avg"), (tiny.layers[3].name, "none"), ("last", "max"), ("last", "none")]
+    outputs = TensorFlowNetwork(cut_at_all(tiny, cuts), NAMED["tf"])(IMAGES)
+    assert len(outputs) == 4
+    for (layer, pool), found in zip(cuts, outputs, strict=True):
+        alone = one(cut_at(tiny, layer, pool), NAMED["tf"])(IMAGES)
+        np.testing.assert_allclose(found, alone, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("variant", NAMED)
 def test_preprocessing_in_the_graph_is_the_formula(variant: str) -> None:
     """The input of the network equals Preprocessing.apply, for bytes and for the floats of keras-compat."""
     inputs = keras.Input((8, 8, 3))
-    network = Network(keras.Model(inputs, keras.layers.Activation("linear")(inputs)), NAMED[variant])
+    network = one(keras.Model(inputs, keras.layers.Activation("linear")(inputs)), NAMED[variant])
     images = IMAGES[:5, :8, :8]
     for given in (images, images.astype(np.float32) / 2):
         np.testing.assert_allclose(network(given), NAMED[variant].apply(given), rtol=1e-5, atol=1e-5)
@@ -69,7 +86,7 @@ def test_preprocessing_in_the_graph_is_the_formula(variant: str) -> None:
 def test_running_a_base_leaves_it_as_it_was(tiny: Any) -> None:
     """Its batch statistics are used, and not updated."""
     before = weights_digest(tiny)
-    Network(tiny, NAMED["tf"])(IMAGES)
+    one(tiny, NAMED["tf"])(IMAGES)
     assert weights_digest(tiny) == before
 
 
@@ -87,7 +104,7 @@ def test_a_base_runs_without_tf32(tmp_path: Path) -> None:
 
     inputs = keras.Input((8, 8, 3))
     found.clear()
-    Network(keras.Model(inputs, Asking()(inputs)), NAMED["raw"])(np.zeros((1, 8, 8, 3), np.float32))
+    one(keras.Model(inputs, Asking()(inputs)), NAMED["raw"])(np.zeros((1, 8, 8, 3), np.float32))
     assert found[-1:] == [False]
     assert encode(IMAGES[:1]).dtype == np.float32
     assert tf.config.experimental.tensor_float_32_execution_enabled()
@@ -97,7 +114,7 @@ def test_the_images_are_not_changed() -> None:
     """Preprocessing is part of the graph; the caller's array keeps its values."""
     inputs = keras.Input((8, 8, 3))
     images = np.full((2, 8, 8, 3), 7, np.float32)
-    Network(keras.Model(inputs, keras.layers.ReLU()(inputs)), NAMED["caffe"])(images)
+    one(keras.Model(inputs, keras.layers.ReLU()(inputs)), NAMED["caffe"])(images)
     assert (images == 7).all()
 
 
@@ -106,7 +123,7 @@ def test_other_weights_than_those_of_the_spec_are_refused(tmp_path: Path) -> Non
     recipe = Recipe(model="tiny", weights="random")
     spec = resolve_recipe(recipe, DigestMemory(tmp_path))
     with pytest.raises(BaseUnavailable, match="the weights of tiny are not those"):
-        load_network(recipe.source(), replace(spec, weights="0" * 64), None)
+        load_tensorflow_network(recipe.source(), [replace(spec, weights="0" * 64)], None)
 
 
 def save(path: Path, seed: int) -> Path:
