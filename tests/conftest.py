@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,17 +33,21 @@ def pytest_configure(config: pytest.Config) -> None:
     """Keep TensorFlow out where it is not wanted: a test that asks for it is skipped, whether it is marked or not."""
     if "not tf" in config.option.markexpr:
         refuse_tensorflow()
-    gc.disable()  # until all is imported, none of which is garbage
 
 
-def pytest_collection_finish() -> None:
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
     """Let the collector of garbage pass over what stays: libraries and tests are most objects of the process.
 
     To look at them again and again took an eighth of the time of all tests.
     """
-    gc.collect()
-    gc.freeze()
-    gc.enable()
+    gc.disable()  # until all is imported, none of which is garbage
+    try:
+        return (yield)
+    finally:
+        gc.collect()
+        gc.freeze()
+        gc.enable()
 
 
 @pytest.hookimpl(tryfirst=True)  # before pytest selects by markers

@@ -34,7 +34,7 @@ class Forecast:
         trial: Number of images that were tried. Their rows are not kept.
         engine: What computes the base; None if nothing is missing.
         start: Seconds until the first rows: loading and building, and choosing an engine where that pays.
-        rate: Images per second after that; None if nothing is missing.
+        rest: Seconds after that.
         bytes: Disk that the rows will take.
         memory: The most memory that the process will have at once, in bytes; None if it is not known.
     """
@@ -45,14 +45,19 @@ class Forecast:
     trial: int = 0
     engine: str | None = None
     start: float = 0.0
-    rate: float | None = None
+    rest: float = 0.0
     bytes: int = 0
     memory: int | None = None
 
     @property
     def seconds(self) -> float:
         """The time of the extraction, its start included."""
-        return self.start + self.missing / self.rate if self.rate else 0.0
+        return self.start + self.rest
+
+    @property
+    def rate(self) -> float | None:
+        """Images per second after the start; None if nothing is missing."""
+        return self.missing / self.rest if self.missing else None
 
     @property
     def name(self) -> str:
@@ -113,7 +118,7 @@ def forecast(manifest: Manifest, recipe: Recipe, cache: Cache, progress: Progres
         trial=len(sample),
         engine=found.engine,
         start=found.start,
-        rate=1 / found.seconds,
+        rest=found.seconds,
         bytes=round(found.bytes * len(missing)),
         memory=None if found.memory is None else found.memory + _queues(plan),
     )

@@ -23,6 +23,7 @@ from featstore.datasets.manifest import Picture
 from featstore.engines.memory import FOLDER
 from featstore.errors import BaseUnavailable, DataError, FeatstoreError
 from featstore.extraction.cache import Cache
+from featstore.extraction.canary import NAMES
 from featstore.extraction.encoder import load_encoder
 from featstore.extraction.plan import PlannedRows, make_plan
 from featstore.extraction.recipe import Recipe
@@ -51,7 +52,7 @@ class Trial(NamedTuple):
     Attributes:
         engine: What computes the base.
         start: Seconds until the first rows: loading and building, and choosing an engine where that pays.
-        seconds: Seconds for an image after that, with reading.
+        seconds: Seconds for all images after that, with reading.
         bytes: Of the rows of an image, as they are stored.
         memory: The most that the process had at once, in bytes; None if it is not known.
     """
@@ -64,12 +65,25 @@ class Trial(NamedTuple):
 
 
 class Pace(NamedTuple):
-    """What was measured of one size: `spent` are the seconds of measuring, which are no part of a start."""
+    """What was measured of one size.
+
+    Attributes:
+        engine: What computes the base.
+        batch: Number of images that it computes at a time; where fewer are left, they take as long.
+        seconds: Seconds for a row, with reading.
+        bytes: Of the rows of an image, as they are stored.
+        spent: Seconds of measuring, which are no part of a start.
+    """
 
     engine: str
+    batch: int
     seconds: float
     bytes: float
     spent: float
+
+    def seconds_for(self, rows: int) -> float:
+        """Return the seconds for so many rows: in whole batches, the first of which begins with the canary."""
+        return math.ceil((rows + len(NAMES)) / self.batch) * self.batch * self.seconds
 
 
 def run_trial(recipe: Recipe, cache: Cache, pictures: Sequence[Picture], images: int) -> Trial:
@@ -134,15 +148,16 @@ def _try(recipe: dict[str, Any], cache: str, engine: Any, paths: Sequence[str], 
     the_recipe, the_cache = Recipe(**recipe), Cache(cache, engine=engine)
     pictures = [Picture(path, FileStat.of(os.stat(path))) for path in paths]
     source, plan = the_recipe.source(), make_plan(the_recipe, the_cache.digests)
-    paces = []
+    paces, seconds = [], 0.0
     for part in plan.parts:
         expected = images * len(part.views)
         load = partial(load_encoder, source, [part.spec], expected, engine=the_cache.engine, folder=the_cache.folder)
         paces.append(measure_pace(load, part, pictures, expected))
+        seconds += paces[-1].seconds_for(expected)
     return Trial(
         engine=paces[0].engine,
         start=time.time() - began - sum(pace.spent for pace in paces),
-        seconds=sum(pace.seconds for pace in paces),
+        seconds=seconds,
         bytes=sum(pace.bytes for pace in paces),
         memory=peak_memory(),
     )
@@ -185,7 +200,8 @@ def measure_pace(load: Callable[[], Network], rows: PlannedRows, pictures: Seque
         elapsed = clock() - began
     return Pace(
         engine=network.engine,
-        seconds=max(elapsed / computed * views, first_reading / len(sample)),
+        batch=network.batch,
+        seconds=max(elapsed / computed, first_reading / len(sample) / views),
         bytes=float(first[0].size * np.dtype(rows.spec.dtype).itemsize * views),
         spent=first_reading + elapsed + elapsed / computed * network.batch,
     )

@@ -46,14 +46,14 @@ def test_what_is_in_the_cache_does_not_count(photos: Manifest, tmp_path: Path, m
 
     def run_trial(recipe: Recipe, cache: Cache, some: list[Picture], images: int) -> Trial:
         tried.append(images)
-        return Trial("tensorflow", 5.0, 0.5, 1000.0, 10**9)
+        return Trial("tensorflow", 5.0, 15.0, 1000.0, 10**9)
 
     monkeypatch.setattr(module, "run_trial", run_trial)
     cache = Cache(tmp_path / "cache")
     extract(photos.with_pictures(photos.pictures[:50]), model="pixels", size=8, cache=cache)
     found = forecast(photos, PIXELS, cache)
     assert (found.missing, tried) == (30, [30])
-    assert (found.seconds, found.bytes) == (5.0 + 30 * 0.5, 30_000)
+    assert (found.seconds, found.bytes) == (5.0 + 15.0, 30_000)
     text = "pixels keras 8: 30 images to extract, 50 are in the cache: about 20 s, of which 5 s to start and then 2.0 "
     assert str(found).startswith(f"{text}images/s on tensorflow; 0.0 MB of disk, 1.0 GB of memory; by a trial of 20 ")
     extract(photos, model="pixels", size=8, cache=cache)
@@ -65,7 +65,7 @@ def test_what_is_in_the_cache_does_not_count(photos: Manifest, tmp_path: Path, m
 @pytest.mark.parametrize(("seconds", "text"), [(12.3, "12 s"), (600, "10 min"), (9000, "2.5 h")])
 def test_a_time_in_words(seconds: float, text: str) -> None:
     """In seconds, minutes or hours."""
-    made = Forecast(recipe=PIXELS, images=9, missing=9, trial=9, engine="none", start=seconds - 9, rate=1.0)
+    made = Forecast(recipe=PIXELS, images=9, missing=9, trial=9, engine="none", start=seconds - 9, rest=9.0)
     assert f"about {text}, of which " in str(made)
 
 

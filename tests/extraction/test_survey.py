@@ -76,7 +76,7 @@ def test_a_data_set_that_cannot_be_trained_on_says_why(tmp_path: Path) -> None:
 
 def test_a_forecast_is_made_for_each_recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As `doctor` makes it; nothing is extracted."""
-    monkeypatch.setattr("featstore.extraction.forecast.run_trial", lambda *_: Trial("none", 1.0, 0.1, 4.0, None))
+    monkeypatch.setattr("featstore.extraction.forecast.run_trial", lambda *_: Trial("none", 1.0, 1.0, 4.0, None))
     photos = write_photos(tmp_path / "photos", 4)
     found = survey(photos, [PIXELS, replace(PIXELS, size=9)], cache=tmp_path / "cache")
     assert [made.missing for made in found.forecasts] == [8, 8]

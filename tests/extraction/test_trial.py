@@ -19,7 +19,7 @@ from featstore.extraction import trial
 from featstore.extraction.cache import Cache
 from featstore.extraction.plan import PlannedRows, make_plan
 from featstore.extraction.recipe import Recipe
-from featstore.extraction.trial import Trial, measure_pace, run_trial
+from featstore.extraction.trial import Pace, Trial, measure_pace, run_trial
 from helpers.photos import write_photos
 
 PIXELS = Recipe(model="pixels", size=8)
@@ -61,6 +61,12 @@ def test_a_pace_is_that_of_calls_at_once_without_the_start(pictures: list[Pictur
     assert pace.bytes == 5 * 2
     assert 0.0025 <= pace.seconds < 0.02
     assert passed - pace.spent > 0.25
+
+
+def test_a_batch_that_is_not_full_takes_as_long() -> None:
+    """And the images of the canary are computed too."""
+    pace = Pace("tensorflow", 32, 0.1, 10, 0.0)
+    assert [round(pace.seconds_for(rows) / 3.2) for rows in (1, 28, 29, 60, 1200)] == [1, 1, 2, 2, 38]
 
 
 def test_files_from_a_slow_disk_are_slow_once(
