@@ -43,13 +43,13 @@ def measure_extraction(data: Path, scratch: Path, rounds: int = 3) -> None:
 
 
 def _some(source: Path, target: Path, count: int) -> Path:
-    """The first images of each folder of `source`, `count` in all, linked."""
+    """The first images of each folder of `source`, `count` in all, copied."""
     folders = sorted(path for path in source.glob("*/*") if path.is_dir())
     for folder in folders:
         (target / folder.relative_to(source)).mkdir(parents=True)
     taken = itertools.islice(itertools.chain(*zip(*[_cycle(folder) for folder in folders], strict=False)), count)
     for image in taken:
-        (target / image.relative_to(source)).symlink_to(image)
+        shutil.copy(image, target / image.relative_to(source))
     return target
 
 
@@ -62,6 +62,7 @@ def _measure_base(name: str, photos: Path, scratch: Path, rounds: int) -> None:
     from featstore.extraction.cache import Cache
     from featstore.extraction.encoder import load_encoder
     from featstore.extraction.pipeline import extract_features
+    from featstore.extraction.resolve import resolve_recipe
     from featstore.images.readers import make_reader
 
     paths = [picture.path for picture in scan(photos).pictures]
@@ -71,9 +72,9 @@ def _measure_base(name: str, photos: Path, scratch: Path, rounds: int) -> None:
     for precision in ("float32", "bfloat16"):
         recipe = Recipe(model=name, weights="random", precision=precision)
         warm = scratch / precision
-        warm_up = extract_features(photos, [recipe], warm)  # chooses the engine, and remembers it
-        spec = warm_up.features[0].spec
-        engines[precision] = load_encoder(recipe.source(), [spec], count, engine="auto", folder=Cache(warm).folder)
+        spec = resolve_recipe(recipe, Cache(warm).digests)
+        engines[precision] = load_encoder(recipe.source(), [spec], 10**6, folder=warm)  # chooses one, and remembers it
+        extract_features(photos, [recipe], warm)
         ways[precision] = _ours(photos, recipe, warm, scratch / "cache")
     read = make_reader(spec.reading)
     decoding = decode_seconds(paths[:300], read)

@@ -12,6 +12,7 @@ if TYPE_CHECKING:  # what a type checker and an editor see; a test holds it agai
     from featstore.api.auditing import audit as audit
     from featstore.api.base_checking import check_base as check_base
     from featstore.api.comparing import compare as compare
+    from featstore.api.diagnosing import doctor as doctor
     from featstore.api.evaluating import evaluate as evaluate
     from featstore.api.explaining import explain as explain
     from featstore.api.extracting import extract as extract
@@ -32,6 +33,7 @@ if TYPE_CHECKING:  # what a type checker and an editor see; a test holds it agai
     from featstore.datasets.manifest import Manifest as Manifest
     from featstore.datasets.sources import scan as scan
     from featstore.datasets.splits import complete_splits as complete_splits
+    from featstore.diagnosis.result import Diagnosis as Diagnosis
     from featstore.errors import BaseUnavailable as BaseUnavailable
     from featstore.errors import DataError as DataError
     from featstore.errors import FeatstoreError as FeatstoreError
@@ -70,6 +72,7 @@ _HOMES = {
     "Cache": "featstore.extraction.cache",
     "Comparison": "featstore.comparison.result",
     "DataError": "featstore.errors",
+    "Diagnosis": "featstore.diagnosis.result",
     "Evaluation": "featstore.runs.evaluation",
     "Explained": "featstore.explanation.explained",
     "Extraction": "featstore.extraction.pipeline",
@@ -100,6 +103,7 @@ _HOMES = {
     "compare": "featstore.api.comparing",
     "compare_runs": "featstore.api.run_comparing",
     "complete_splits": "featstore.datasets.splits",
+    "doctor": "featstore.api.diagnosing",
     "evaluate": "featstore.api.evaluating",
     "explain": "featstore.api.explaining",
     "extract": "featstore.api.extracting",
@@ -126,6 +130,7 @@ __all__ = [
     "Cache",
     "Comparison",
     "DataError",
+    "Diagnosis",
     "Evaluation",
     "Explained",
     "Extraction",
@@ -156,6 +161,7 @@ __all__ = [
     "compare",
     "compare_runs",
     "complete_splits",
+    "doctor",
     "evaluate",
     "explain",
     "extract",

@@ -12,6 +12,7 @@ from featstore.system.progress import Progress, displayed
 
 if TYPE_CHECKING:
     from featstore.extraction.cache import CacheLike
+    from featstore.extraction.devices import DevicesLike
     from featstore.extraction.pipeline import Extraction
 
 
@@ -20,6 +21,7 @@ def extract(
     *,
     cache: CacheLike = None,
     progress: bool | Progress = False,
+    devices: DevicesLike = None,
     **options: Unpack[FeatureKeywords],
 ) -> Extraction:
     """Complete the features of a data set in the cache.
@@ -33,6 +35,8 @@ def extract(
             manifest of any of them, from `scan`.
         cache: A `Cache`, or the folder of one. Default: $FEATSTORE_CACHE, or `cache` in the working folder.
         progress: Whether to show a display on standard error, or a `Progress` of your own.
+        devices: What computes, with a process for each: `all` GPUs of this machine, or a list of numbers of GPUs and
+            `cpu`, as "0,1" or [0, 1]. "cpu,cpu" divides the cores. Default: what TensorFlow finds, in this process.
         **options: The fields of `Recipe`; all but `augment`, `weights_seed` and `top` may be lists, which makes one set
             of features for each combination. And those of `DataOptions`: how `data` is read.
 
@@ -40,15 +44,21 @@ def extract(
         The images that have all their rows, with digests, and a `FeatureSet` for each recipe and size.
 
     Raises:
-        UsageError: An option makes no sense.
+        UsageError: An option makes no sense, or a GPU is not there.
         DataError: The layout of `data` is not known, or no image of it can be read.
         BaseUnavailable: The base or its weights cannot be loaded.
         StoreError: The cache cannot be read or written.
     """
+    from featstore.extraction.devices import parse_devices
     from featstore.extraction.pipeline import extract_all
 
     reading, features = split_keywords(options)
     recipes = make_recipes(**features)
+    places = parse_devices(devices)
     manifest = as_manifest(data, reading, cache)
     with displayed(progress) as display:
-        return extract_all(manifest, recipes, cache, display)
+        if not places:
+            return extract_all(manifest, recipes, cache, display)
+        from featstore.extraction.device_processes import extract_on
+
+        return extract_on(places, manifest, recipes, cache, display)

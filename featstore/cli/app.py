@@ -45,6 +45,7 @@ _COMMANDS = {  # and the modules that they are in
     "runs": "runs",
     "models": "models",
     "heads": "heads",
+    "doctor": "doctor",
     "cache": "cache",
 }
 

@@ -20,9 +20,20 @@ def command(
     data: options.Data,
     recipe: Annotated[GridOptions, Fields(Recipe, repeatable=["preprocess"])],
     data_options: Annotated[DataOptions, Fields(DataOptions)],
+    devices: Annotated[
+        str | None,
+        typer.Option(
+            "--devices",
+            metavar="LIST",
+            help="What computes, with a process for each: all GPUs, or a list such as 0,1 or cpu,cpu. "
+            "Default: what TensorFlow finds, in one process.",
+            show_default=False,
+        ),
+    ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 if any file had to be skipped.")] = False,
     cache: options.Cache = None,
     rehash: options.Rehash = False,
+    engine: options.Engine = None,
     json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
@@ -32,12 +43,19 @@ def command(
     """
     from featstore.datasets.sources import scan
     from featstore.datasets.summary import summarize
+    from featstore.extraction.devices import parse_devices
     from featstore.extraction.pipeline import extract_all
     from featstore.extraction.recipe_grid import make_recipes
 
-    manifest = scan(data, data_options, cache)
+    recipes, places = make_recipes(**recipe), parse_devices(devices)
+    manifest, chosen = scan(data, data_options, cache), options.chosen_cache(cache, rehash, engine)
     with displayed(not quiet) as progress:
-        extraction = extract_all(manifest, make_recipes(**recipe), options.chosen_cache(cache, rehash), progress)
+        if places:
+            from featstore.extraction.device_processes import extract_on
+
+            extraction = extract_on(places, manifest, recipes, chosen, progress)
+        else:
+            extraction = extract_all(manifest, recipes, chosen, progress)
     summary = summarize(extraction.manifest)
     warn(summary.notes, progress)
     skipped = extraction.manifest.skipped

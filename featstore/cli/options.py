@@ -53,6 +53,15 @@ Rehash = Annotated[
         help="Read every image and weights file again, even if its size and times say that it is unchanged.",
     ),
 ]
+Engine = Annotated[
+    str | None,
+    typer.Option(
+        "--engine",
+        help="What runs the base: auto (the fastest here that gives the same values), tensorflow or openvino. Default: "
+        "$FEATSTORE_ENGINE, or auto.",
+        show_default=False,
+    ),
+]
 Keys = Annotated[
     list[str], typer.Option("--key", help="Only keys that begin so (see `cache ls`). Repeatable.", show_default=False)
 ]
@@ -77,10 +86,10 @@ TensorBoard = Annotated[
 ]
 
 
-def chosen_cache(folder: Path | None, rehash: bool) -> CacheLike:
-    """Return what `--cache` and `--rehash` say, as the functions of the package take it."""
-    if not rehash:
+def chosen_cache(folder: Path | None, rehash: bool, engine: str | None = None) -> CacheLike:
+    """Return what `--cache`, `--rehash` and `--engine` say, as the functions of the package take it."""
+    if not (rehash or engine):
         return folder
     from featstore.extraction.cache import Cache
 
-    return Cache(folder, rehash=True)
+    return Cache(folder, rehash=rehash, engine=engine)

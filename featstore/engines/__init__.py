@@ -1,4 +1,5 @@
 """Engines: what runs a frozen base. Each gives a `Network`, a function from images to features.
 
-`choice`, `network` and `self_test` are light; `tensorflow` and `products` load TensorFlow.
+`load` is the way in, and `trial` chooses where nothing was asked for. `conversion`, `products`, `tensorflow` and
+`trial` load TensorFlow; the others load nothing, or OpenVINO when they are called.
 """

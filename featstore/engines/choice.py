@@ -7,7 +7,7 @@ from typing import Literal, get_args
 
 from featstore.errors import UsageError, param
 
-Engine = Literal["auto", "tensorflow"]
+Engine = Literal["auto", "tensorflow", "openvino"]
 ENGINES: tuple[Engine, ...] = get_args(Engine)
 ENGINE_VARIABLE = "FEATSTORE_ENGINE"
 

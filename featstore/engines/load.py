@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
+import math
+from collections import OrderedDict
 from collections.abc import Sequence
 from pathlib import Path
 
-from featstore.bases.source import BaseSource
+from featstore.bases.source import BATCH, BaseSource
 from featstore.engines.choice import Engine
+from featstore.engines.memory import Choice, Memory
 from featstore.engines.network import Network
+from featstore.engines.openvino_loader import is_installed
+from featstore.engines.precision import openvino_computes, refusal, tensorflow_computes
+from featstore.engines.sparing import Sparing
 from featstore.errors import BaseUnavailable, param
 from featstore.spec import FeatureSpec
 from featstore.system.files import FileStat
+from featstore.system.fork_lock import ForkLock
 from featstore.system.tensorflow_loader import load_tensorflow
+
+FEWEST = 1000  # images for which engines are tried: for fewer, measuring TensorFlow takes a tenth of the time
+MOST_HELD = 2  # networks of OpenVINO that stay in memory for the next call
+
+_held: OrderedDict[tuple[str, str, int], Network] = OrderedDict()
+_lock = ForkLock()
 
 
 def load_network(
@@ -33,9 +46,81 @@ def load_network(
         BaseUnavailable: The weights of `source` are missing or are not those of the specs, or no engine here computes
             as precisely as they say.
     """
-    if specs[0].precision != "float32":
-        raise BaseUnavailable(f"{param('precision', specs[0].precision)}: no engine here computes it; use float32")
+    precision = specs[0].precision
+    if engine == "openvino" and not is_installed():
+        raise BaseUnavailable(
+            f"{param('engine', 'openvino')}: OpenVINO is not installed: pip install 'featstore-keras[openvino]'"
+        )
+    if engine != "tensorflow" and openvino_computes(precision):
+        network = _load_openvino_network(source, specs, state, engine, Memory(folder, source, specs), images)
+        if network is not None:
+            return network
+    if engine == "openvino" or not tensorflow_computes(precision):
+        raise BaseUnavailable(refusal(precision, engine))
     load_tensorflow()
     from featstore.engines.tensorflow import load_tensorflow_network
 
-    return load_tensorflow_network(source, specs, state)
+    return Sparing(lambda batch: load_tensorflow_network(source, specs, state, batch), BATCH)
+
+
+def _load_openvino_network(
+    source: BaseSource,
+    specs: Sequence[FeatureSpec],
+    state: FileStat | None,
+    engine: Engine,
+    memory: Memory,
+    images: int,
+) -> Network | None:
+    """Return the network on OpenVINO if that was asked for, is the fastest, or has lower precision; else None.
+
+    Where the choice and the converted network are in `memory`, TensorFlow does not load.
+    """
+    precision = specs[0].precision
+    asked = engine == "openvino" or precision != "float32"
+    choice = memory.choice()
+    if choice is None or (engine == "openvino" and choice.batch is None):
+        if not asked and (images < FEWEST or not memory.keeps):
+            return None
+        choice = _try(source, specs, state, memory, math.inf if asked else images)
+    if choice is None or not (asked or choice.engine == "openvino"):
+        return None
+    if choice.batch is None and engine == "auto":
+        return None
+    if choice.batch is None:
+        raise BaseUnavailable(f"{param('engine', 'openvino')}: {choice.reason}")
+    name = memory.choice_name, choice.device, choice.batch
+    with _lock:
+        if name not in _held:
+            _held[name] = _make(source, specs, state, memory, choice, choice.batch)
+            while len(_held) > MOST_HELD:
+                _held.popitem(last=False)
+        _held.move_to_end(name)
+        return _held[name]
+
+
+def _try(
+    source: BaseSource, specs: Sequence[FeatureSpec], state: FileStat | None, memory: Memory, images: float
+) -> Choice | None:
+    load_tensorflow()
+    from featstore.engines.trial import Trial
+
+    return Trial(source, specs, state, memory).choose(images)
+
+
+def _make(
+    source: BaseSource,
+    specs: Sequence[FeatureSpec],
+    state: FileStat | None,
+    memory: Memory,
+    choice: Choice,
+    batch: int,
+) -> Network:
+    from featstore.engines.openvino import OpenVINONetwork
+
+    model = memory.model()
+    if model is None:
+        load_tensorflow()
+        from featstore.engines.trial import Trial
+
+        model = Trial(source, specs, state, memory).model()
+    return Sparing(lambda size: OpenVINONetwork(model, specs[0].precision, size, choice.device), batch)

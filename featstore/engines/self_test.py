@@ -29,31 +29,32 @@ _CHANGES = "it changes from call to call; save the network without the layer tha
 class SelfTested:
     """A network whose first call is repeated for one image, in other company and in another place as well.
 
-    This costs two batches once, as networks are held by the process. `name` is for the messages.
+    This costs two batches once, as networks are held by the process. `name` is for the messages. `tested` is the
+    network itself.
     """
 
     def __init__(self, network: Network, name: str) -> None:
-        self._network, self._name = network, name
+        self.tested, self._name = network, name
         self._passed = False
 
     @property
     def engine(self) -> str:
-        return self._network.engine
+        return self.tested.engine
 
     @property
     def batch(self) -> int:
-        return self._network.batch
+        return self.tested.batch
 
     @property
     def calls(self) -> int:
-        return self._network.calls
+        return self.tested.calls
 
     def __call__(self, images: NDArray[Any]) -> Outputs:
         """Return the features of `images`, as the network does.
 
         Raises BaseUnavailable if those of the first image depend on anything else.
         """
-        outputs = self._network(images)
+        outputs = self.tested(images)
         if not self._passed:
             self._test(images, outputs)
             self._passed = True
@@ -73,7 +74,7 @@ class SelfTested:
         company[2], company[3] = 255, random.integers(0, 256, shape[1:])
         company[1] = company[-2] = grey[0]
         company[0] = company[-1] = images[0]
-        alone, again = self._network(grey), self._network(company)
+        alone, again = self.tested(grey), self.tested(company)
         for number, (mine, of_grey, of_company) in enumerate(zip(outputs, alone, again, strict=True)):
             largest = max(_length(row) for row in (*mine, *of_grey, *of_company))
             pairs = (
@@ -84,7 +85,7 @@ class SelfTested:
             )
             difference = max(_difference(row, other, largest) for row, other in pairs)
             if difference > TOLERANCE:
-                repeats = _difference(of_company[0], self._network(company)[number][0], largest) <= TOLERANCE
+                repeats = _difference(of_company[0], self.tested(company)[number][0], largest) <= TOLERANCE
                 raise BaseUnavailable(
                     f"{self._name}: expected the same output for the same image, found a difference of "
                     f"{difference:.1e}: {_MIXES if repeats else _CHANGES}"

@@ -4,16 +4,23 @@ One `tf.function` with a padded batch has constant speed and memory; `model.pred
 (keras#13118). Every call computes a whole batch, so a row does not depend on the number of images. Nor does it depend
 on the other images: Keras' bases do not mix them, and a user's network is tested (`self_test`). Its place in the batch
 changes the last bit at most.
+
+Lower precision is TensorFlow's own: its graph optimizer converts the factors of products where that is safe. Which
+options it runs with is said for each call and each thread, so another network of the process stays as it is.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
+from tensorflow.core.protobuf.config_pb2 import ConfigProto
+from tensorflow.core.protobuf.rewriter_config_pb2 import RewriterConfig
+from tensorflow.python.eager import context
 
 from featstore.bases.build import load_held
 from featstore.bases.cut import cut_at_all
@@ -23,9 +30,14 @@ from featstore.engines.network import Network, Outputs
 from featstore.engines.products import check_products
 from featstore.engines.self_test import SelfTested
 from featstore.images.preprocessing import Preprocessing
-from featstore.spec import FeatureSpec
+from featstore.spec import FeatureSpec, Precision
 from featstore.system.files import FileStat
 from featstore.system.pinned import pinned
+
+_OPTIONS: dict[Precision, str] = {
+    "bfloat16": "auto_mixed_precision_onednn_bfloat16",  # on processors
+    "float16": "auto_mixed_precision",  # on graphics cards
+}
 
 
 class TensorFlowNetwork:
@@ -37,9 +49,12 @@ class TensorFlowNetwork:
     engine = "tensorflow"
     calls = 1
 
-    def __init__(self, model: Any, preprocessing: Preprocessing, batch: int = BATCH) -> None:
+    def __init__(
+        self, model: Any, preprocessing: Preprocessing, batch: int = BATCH, precision: Precision = "float32"
+    ) -> None:
         indices, scale, offset = preprocessing.factors()
         self.batch = batch
+        self._precision = precision
         takes = tf.as_dtype(model.inputs[0].dtype)
 
         @tf.function(autograph=False)  # type: ignore[untyped-decorator]
@@ -55,9 +70,14 @@ class TensorFlowNetwork:
 
         self._run = run
 
+    def graph(self, height: int, width: int) -> Any:
+        """Return the traced function of float32 pixels (n, height, width, 3)."""
+        return self._run.get_concrete_function(tf.TensorSpec((None, height, width, 3), tf.float32))
+
     @pinned()  # the first call traces the graph
     def __call__(self, images: NDArray[Any]) -> Outputs:
-        batches = [self._run_batch(images[i : i + self.batch]) for i in range(0, len(images), self.batch)]
+        with _computing_in(self._precision):
+            batches = [self._run_batch(images[i : i + self.batch]) for i in range(0, len(images), self.batch)]
         return tuple(np.concatenate(rows) for rows in zip(*batches, strict=True))
 
     def _run_batch(self, images: NDArray[Any]) -> list[NDArray[np.float32]]:
@@ -88,5 +108,25 @@ def _compile(model: Any, source: BaseSource, specs: Sequence[FeatureSpec], batch
     """Cut `model` at the layers of `specs`, and pool the outputs unless the model has done so."""
     cuts = [(spec.layer, spec.pool if source.pools_maps(spec.layer) else "none") for spec in specs]
     body = cut_at_all(model, cuts, saved=source.is_file)
-    network = TensorFlowNetwork(body, specs[0].preprocessing, batch)
+    network = TensorFlowNetwork(body, specs[0].preprocessing, batch, specs[0].precision)
     return SelfTested(network, source.model) if source.is_file else network
+
+
+@contextmanager
+def _computing_in(precision: Precision) -> Iterator[None]:
+    """Let TensorFlow compute what this thread calls with the options of `precision`.
+
+    `tf.config.optimizer` sets them for the whole process, so another thread would compute a float32 network with them.
+    """
+    if precision == "float32":
+        yield
+        return
+    here = context.context()
+    before = here.function_call_options
+    config = ConfigProto.FromString(before.config_proto_serialized)
+    setattr(config.graph_options.rewrite_options, _OPTIONS[precision], RewriterConfig.ON)
+    here.function_call_options = context.FunctionCallOptions(before.executor_type, config)
+    try:
+        yield
+    finally:
+        here.function_call_options = before

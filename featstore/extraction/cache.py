@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from featstore.bases.pooling import check_poolable
 from featstore.datasets.digests import DigestMemory
 from featstore.engines.choice import settle_engine
+from featstore.engines.memory import FOLDER as ENGINES
 from featstore.errors import UsageError, param
 from featstore.spec import FeatureSpec
 from featstore.store.keys import KeyInfo, describe_key, key_folders
@@ -24,7 +25,8 @@ if TYPE_CHECKING:
     from featstore.store.repair import Repaired
     from featstore.store.verify import Findings
 
-DERIVED = DIGESTS, SKETCHES = "digests", "sketches"  # folders of what is derived from image files
+DIGESTS, SKETCHES = "digests", "sketches"  # folders of what is derived from image files
+DERIVED = DIGESTS, SKETCHES, ENGINES
 KEPT_ROWS = 2**20  # a row takes 50 bytes in a large index and 200 in a small one: 50 to 200 MB in all
 
 

@@ -187,7 +187,7 @@ def _input_recipe(
     pixels = replace(recipe.on_pixels(), size=size, views="one", augment=None, dtype="float32")
     if augment == "none":
         return pixels, None
-    if reading.name != "pillow":
+    if reading.name == "keras-compat":
         raise UsageError(
             f"{param('whole', True)}: the reading {reading.name} cannot augment images; give {param('augment', 'none')}"
         )

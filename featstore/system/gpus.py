@@ -17,13 +17,13 @@ _DEVICES = Path("/dev")
 class Gpu(NamedTuple):
     """A GPU that programs may use.
 
-    number: its place among those, from 0, as programs count them. uuid: the name under which CUDA_VISIBLE_DEVICES
-    takes it. bytes: its memory; None if that is not known.
+    number: its place among those, from 0, as programs count them. id: the word by which CUDA_VISIBLE_DEVICES names it.
+    bytes: its memory; None if that is not known.
     """
 
     number: int
     name: str
-    uuid: str
+    id: str
     bytes: int | None = None
 
 
@@ -42,12 +42,12 @@ def _choose(gpus: list[Gpu], visible: str) -> list[Gpu]:
     """Return the GPUs that a list of numbers and UUIDs names, up to the first that names none, as CUDA does."""
     chosen = []
     for word in (word.strip() for word in visible.split(",")):
-        if word.isdecimal():
-            named = gpus[int(word) : int(word) + 1]
+        if word.isdecimal():  # CUDA may count otherwise than the driver, so the number itself is kept
+            named = [gpu._replace(id=word) for gpu in gpus[int(word) : int(word) + 1]]
         elif word.startswith("MIG-") and gpus:  # a part of a GPU, which only its UUID names
             named = [Gpu(0, "part of a GPU", word)]
         else:
-            named = [gpu for gpu in gpus if word and gpu.uuid.startswith(word)]
+            named = [gpu for gpu in gpus if word and gpu.id.startswith(word)]
         if len(named) != 1:
             break
         chosen += named

@@ -44,19 +44,13 @@ def load_tensorflow() -> None:
 
     Raises BaseUnavailable if Keras runs on another backend, and for variables that make products less precise.
     """
-    _refuse_rounding()
-    with variables_set(**_LOADED_WITH):  # Keras' own file may name another backend
-        keras = loaded("keras")
-        backend = keras.backend.backend() if keras else os.environ["KERAS_BACKEND"]
-        if backend != "tensorflow":
-            raise BaseUnavailable(
-                f"Keras runs on {backend} here and featstore on TensorFlow: set KERAS_BACKEND=tensorflow"
-            )
-        with _refused_settings_told():
-            if not loaded("tensorflow"):
-                _import_tensorflow()  # which may import Keras
-            with collection_paused():
-                import_module("keras")
+    refuse_rounding()
+    refuse_backend()
+    with variables_set(**_LOADED_WITH), _refused_settings_told():
+        if not loaded("tensorflow"):
+            _import_tensorflow()  # which may import Keras
+        with collection_paused():
+            import_module("keras")
     pin_loaded()
 
 
@@ -72,7 +66,15 @@ def _refused_settings_told() -> Iterator[None]:
         ) from error
 
 
-def _refuse_rounding() -> None:
+def refuse_backend() -> None:
+    """Raise BaseUnavailable if Keras runs, or would run, on another backend; what its own file names does not count."""
+    keras = loaded("keras")
+    backend = keras.backend.backend() if keras else os.environ.get("KERAS_BACKEND", _LOADED_WITH["KERAS_BACKEND"])
+    if backend != "tensorflow":
+        raise BaseUnavailable(f"Keras runs on {backend} here and featstore on TensorFlow: set KERAS_BACKEND=tensorflow")
+
+
+def refuse_rounding() -> None:
     """Raise BaseUnavailable where the libraries are told to round the factors of float32 products.
 
     They read this once, with their first product, so it can neither be taken back here nor be seen any more.

@@ -151,6 +151,22 @@ def test_digests_saved_by_other_processes_are_known_after_a_refresh(tmp_path: Pa
     assert DigestMemory(tmp_path / "digests").get(str(other), state(other)) == DIGEST
 
 
+def test_processes_save_next_to_each_other(tmp_path: Path) -> None:
+    """Of one folder of images, each keeps what the others have saved; of one file, the last to read it is right."""
+    images = [tmp_path / f"{number}.png" for number in range(3)]
+    for image in images:
+        image.write_bytes(b"bytes")
+    first, second = (DigestMemory(tmp_path / "digests", clock=lambda: LATER) for _ in range(2))
+    remember(first, images[0])
+    remember(second, images[1])
+    first.save()
+    second.save()
+    remember(first, images[2])
+    first.save()
+    fresh = DigestMemory(tmp_path / "digests")
+    assert [fresh.get(str(image), state(image)) for image in images] == [DIGEST] * 3
+
+
 def test_a_refresh_reads_only_changed_files(tmp_path: Path, image: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A file that the memory itself wrote is not read again."""
     memory = DigestMemory(tmp_path / "digests", clock=lambda: LATER)

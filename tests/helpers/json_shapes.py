@@ -26,6 +26,9 @@ Shape = Any  # "number|null" for what is no list and no object, [shape of the it
 _BY_DATA = {"metrics", "metrics_before", "metrics_after", "per_class", "never_found", "probabilities"}
 _BY_DATA |= {"classes", "formats", "unlabelled", "head", "network", "gains", "explanations"}
 _OPEN = {"parameters", "chosen", "versions", "default", "figures"}  # each head has its own
+# Each machine has its own.
+_OPEN |= {"core_limit", "limit", "file_system", "weights_files", "variables", "keras_file_backend", "seconds_by_engine"}
+_OPEN |= {"problems", "gpus", "installed", "chosen_by_engine"}
 # What several commands print has one entry in the file: "see metrics". What is there depends on the figures.
 _SHARED = {"metrics": "metrics", "metrics_before": "metrics", "metrics_after": "metrics", "per_class": "per_class"}
 
@@ -36,6 +39,7 @@ _TINY = ("--model", "tiny")
 LIGHT: dict[str, tuple[str, ...]] = {
     "models": ("models",),
     "heads": ("heads",),
+    "doctor": ("doctor",),
     "scan": ("scan", "photos", *_PIXELS),
     "extract": ("extract", "photos", *_PIXELS),
     "features": ("features", "photos", *_PIXELS, "--out", "photos.npz"),

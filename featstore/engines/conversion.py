@@ -1,0 +1,42 @@
+"""From TensorFlow to OpenVINO: the graph of a network, with its weights in it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from featstore.engines.openvino_loader import load_openvino, unreported
+from featstore.engines.tensorflow import TensorFlowNetwork
+from featstore.errors import BaseUnavailable
+from featstore.system.pinned import pinned
+
+
+@pinned()
+def convert(network: TensorFlowNetwork, height: int, width: int) -> Any:
+    """Return the model of OpenVINO that maps float32 pixels (n, height, width, 3) to what `network` returns.
+
+    Raises BaseUnavailable if OpenVINO does not know how to compute something in it.
+    """
+    graph = network.graph(height, width)
+    ov = load_openvino()
+    try:
+        with unreported():
+            model = ov.convert_model(graph)
+    except Exception as error:
+        raise BaseUnavailable(f"OpenVINO cannot convert this network ({summary(error)})") from error
+    return _only(ov, model, [output.name for output in graph.outputs])
+
+
+def _only(ov: Any, model: Any, names: list[str]) -> Any:
+    """Return `model` with the outputs of these names, in this order.
+
+    The gradients that EfficientNet defines for itself appear as further outputs, and computing them takes as long again
+    as the features.
+    """
+    by_name = {name: output for output in model.outputs for name in output.get_names()}
+    return ov.Model([by_name[name].get_node() for name in names], model.get_parameters(), "featstore")
+
+
+def summary(error: Exception) -> str:
+    """Return the kind of an error and the last line of what it says, which with OpenVINO is the reason."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return f"{type(error).__name__}: {lines[-1][:200]}" if lines else type(error).__name__
