@@ -1,4 +1,7 @@
-"""The last block from the cache against the whole network with the rest frozen, and the memory of activations."""
+"""The last block from the cache against the whole network with the rest frozen, and the memory of activations.
+
+The block is trained as `fine-tune` does it, the whole network as Keras computes it.
+"""
 
 from __future__ import annotations
 
@@ -129,11 +132,12 @@ def make_ways(model: str, folder: Path, cache: Path) -> tuple[str, float, dict[s
     from featstore.extraction.resolve import resolve_recipe
     from featstore.features.batches import ShuffledBatches
     from featstore.features.stored_rows import StoredRows
+    from featstore.finetuning.folding import fold
     from featstore.finetuning.network import Body, unfreeze
     from featstore.finetuning.optimizers import make_groups
     from featstore.finetuning.precision import in_precision
     from featstore.finetuning.settings import FineTuneSettings
-    from featstore.heads.step import compile_step
+    from featstore.heads.step import Group, compile_step
     from featstore.store.rowid import row_id
     from featstore.system.processor import has_bfloat16
 
@@ -159,8 +163,12 @@ def make_ways(model: str, folder: Path, cache: Path) -> tuple[str, float, dict[s
     above = {layer.name for layer in networks["cached"].layers}
     for layer in networks["whole"].layers:
         layer.trainable = layer.trainable and layer.name in above
-    settings = FineTuneSettings(rate=1e-6)
-    steps = {name: compile_step(n, make_groups(n, settings, len(pictures) // BATCH)) for name, n in networks.items()}
+    groups = make_groups(networks["cached"], FineTuneSettings(rate=1e-6), len(pictures) // BATCH)
+    usual = keras.optimizers.SGD(1e-6, momentum=0.9, global_clipnorm=1.0)
+    steps = {
+        "cached": compile_step(fold(networks["cached"]), groups),
+        "whole": compile_step(networks["whole"], [Group(usual, networks["whole"].trainable_variables)]),
+    }
     if has_bfloat16():
         steps["bfloat16"] = in_precision(steps["cached"], "bfloat16")
 

@@ -17,6 +17,7 @@ from featstore.features.batches import ShuffledBatches
 from featstore.features.stored_rows import StoredRows
 from featstore.features.views import BLOCK_BYTES, load_in_blocks
 from featstore.finetuning.batches import AugmentedBatches
+from featstore.finetuning.folding import fold
 from featstore.finetuning.network import copy_in_float32, has_batch_norm, unfreeze
 from featstore.finetuning.optimizers import make_groups
 from featstore.finetuning.precision import in_precision, layers_policy
@@ -95,7 +96,8 @@ class Trainer:
             raise UsageError(f"{param('train_bn', True)}: no BatchNormalization is above the cut; leave it out")
         epoch, rows = self._batches(random)
         steps = len(divide(rows, settings.batch))
-        step = in_precision(compile_step(self.network, make_groups(self.network, settings, steps)), settings.precision)
+        groups = make_groups(self.network, settings, steps)
+        step = in_precision(compile_step(fold(self.network), groups), settings.precision)
         self.training = Training(self.network, step, f"fine-tuning at rate {settings.rate:g}")
 
         def counted(number: int) -> Iterator[Batch]:
