@@ -2,7 +2,7 @@
 
 extraction  from disk, against the limit that computing and decoding set, and against the script that a user would write
 together    three variants and two bases in one call against six calls
-idle        `extract` with nothing to do, against a bare walk of the same tree
+idle        `extract` with nothing to do, against a bare walk of the same tree, and with a key of a million rows
 defaults    each Keras head at its defaults against a small grid, from 60 images to 20,000
 heads       `train-head` from the cache, against a bare script on a saved array
 logistic    the fits of head `logistic` on 50,000 x 1,024 rows, against the solvers of scikit-learn by hand

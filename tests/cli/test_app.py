@@ -14,6 +14,7 @@ from PIL import Image
 
 from featstore.bases.catalog import BASES
 from featstore.cli import quickstart
+from featstore.datasets.digests import DigestMemory
 from helpers.cli import Cli, call
 from helpers.json_shapes import changes, shapes_in
 from helpers.photos import draw
@@ -44,11 +45,35 @@ def test_help_is_light() -> None:
         assert command in printed
 
 
-def test_the_list_of_heads_is_light() -> None:
-    """Their parameters are known without loading a head."""
-    imported, printed = imported_by("heads")
-    assert not imported & {"tensorflow", "keras", "sklearn", "numpy", "h5py", "rich", "PIL"}
-    assert "bn-dropout" in printed
+HEAVY = ("tensorflow", "keras", "openvino", "sklearn", "scipy", "matplotlib", "numpy", "h5py", "rich", "PIL")
+ONE_AFTER_ANOTHER = f"""
+import json, sys
+from featstore.cli.app import main
+for command in json.load(sys.stdin):
+    sys.argv = ["featstore", *command.split()]
+    try:
+        main()
+    except SystemExit as end:
+        assert not end.code, command
+    loaded = [name for name in {HEAVY} if name in sys.modules]
+    print(f"after {{command}}: {{loaded}}", file=sys.__stderr__)
+"""
+
+
+def test_no_command_loads_what_it_does_not_need(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With nothing to do none loads even numpy: in one process, so that the first one that does is named."""
+    features = f"{photos} --model pixels"
+    monkeypatch.setattr(DigestMemory.__init__, "__defaults__", (lambda: 10**19, False))  # files are remembered at once
+    assert call("extract", *features.split()).code == 0
+    light = ("extract --help", f"extract {features}", "models", "heads", "cache ls", f"cache explain {features}")
+    commands = {command: set[str]() for command in (*light, "cache prune --older-than 30d")}
+    commands["cache verify"] = {"numpy", "h5py"}
+    done = subprocess.run(
+        [sys.executable, "-c", ONE_AFTER_ANOTHER], input=json.dumps([*commands]), capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    for command, needed in commands.items():
+        assert f"after {command}: {[name for name in HEAVY if name in needed]}\n" in done.stderr
 
 
 def test_a_logistic_head_from_the_cache_is_light(photos: Path) -> None:

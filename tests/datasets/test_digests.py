@@ -187,3 +187,14 @@ def test_the_first_unsuccessful_look_up_is_the_time_that_counts(tmp_path: Path, 
         assert memory.get(str(image), state(image)) is None
     memory.remember(str(image), state(image), DIGEST, LOCAL_NS)
     assert memory.get(str(image), state(image)) is None
+
+
+def test_many_files_are_looked_up_as_one(tmp_path: Path, image: Path) -> None:
+    """In their order; one that is not known may be remembered afterwards, as after `get`."""
+    remembered(tmp_path, image)
+    memory, other = DigestMemory(tmp_path / "digests", clock=lambda: LATER), tmp_path / "other.png"
+    other.write_bytes(b"two")
+    files = [(str(path), state(path)) for path in (other, image, other)]
+    assert memory.get_all(files) == [None, DIGEST, None]
+    memory.remember(str(other), state(other), "cd" * 32, LOCAL_NS)
+    assert memory.get_all(files) == ["cd" * 32, DIGEST, "cd" * 32]

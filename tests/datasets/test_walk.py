@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
+from featstore.datasets import walk
 from featstore.datasets.sources import list_files, scan
 
 NOT_IMAGES = ["labels.csv", "notes.txt", "a.xml", "b.JSON", "load.py", "README", "film.mp4", "x.tar.gz"]
@@ -38,3 +41,21 @@ def test_a_file_that_is_named_is_tried(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_bytes(b"x")
     assert len(list_files([tmp_path / "notes.txt"])) == 1
     assert len(list_files([tmp_path])) == 0
+
+
+def test_a_class_is_listed_twice_however_many_layouts_ask(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once for what is below it, and once for its files; of 10,000 images each more would cost what the files do."""
+    listed: Counter[str] = Counter()
+
+    class Counting:
+        scandir = staticmethod(lambda folder: (listed.update([Path(folder).name]), os.scandir(folder))[1])
+
+        def __getattr__(self, name: str) -> object:
+            return getattr(os, name)
+
+    for name in ("cat/1.jpg", "cat/2.jpg", "dog/3.jpg"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"x")
+    monkeypatch.setattr(walk, "os", Counting())
+    assert len(scan(tmp_path).pictures) == 3
+    assert listed["cat"] == listed["dog"] == 2

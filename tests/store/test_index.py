@@ -60,6 +60,7 @@ def agrees(index: Index, shards: Shards) -> None:
     names = list(index.shards)
     found = [(names[s], n) if s >= 0 else None for s, n in zip(shard.tolist(), number.tolist(), strict=True)]
     assert found == [expected.get(row) for row in asked]
+    assert index.which(asked) == [row in expected for row in asked]
     assert list(index.shards) == sorted(shards)
     assert all(index.ids_of(name) == b"".join(ids) for name, ids in shards.items())
 

@@ -19,7 +19,7 @@ import pytest
 from featstore.errors import StoreError
 from featstore.store.inventory import Inventory
 from featstore.store.listing import list_shards
-from featstore.store.rowid import RowId, row_id
+from featstore.store.rowid import RowId, row_id, row_ids
 from featstore.store.rowstore import RowStore
 from featstore.store.shard import build_shard
 from featstore.store.spec_file import key_of
@@ -580,3 +580,17 @@ def test_a_shape_that_is_none_is_a_damaged_spec_file(shape: object, tmp_path: Pa
     path.write_text(json.dumps(json.loads(path.read_text()) | {"row_shape": shape}))
     with pytest.raises(StoreError, match="cannot be read: row_shape .*`featstore cache repair`"):
         open_store(tmp_path)
+
+
+def test_many_ids_are_made_and_looked_up_as_one(tmp_path: Path) -> None:
+    """With rows of shards that are stored and of one that this process has just written."""
+    digests = [f"{number:064x}" for number in range(4)]
+    made = row_ids(digests, 3)
+    assert made == [row_id(digest, 3) for digest in digests]
+    with pytest.raises(ValueError, match="SHA-256"):
+        row_ids([*digests, "ab"])
+    store = open_store(tmp_path)
+    with store.writing() as writer:
+        writer.append(made[:1], np.ones((1, 4), np.float16))
+        assert store.which(made) == [True, False, False, False]
+    assert store.which(made) == [row in store for row in made]
