@@ -62,6 +62,7 @@ def _measure_base(name: str, photos: Path, scratch: Path, rounds: int) -> None:
     from featstore.extraction.cache import Cache
     from featstore.extraction.encoder import load_encoder
     from featstore.extraction.pipeline import extract_features
+    from featstore.extraction.resolve import resolve_recipe
     from featstore.images.readers import make_reader
 
     paths = [picture.path for picture in scan(photos).pictures]
@@ -71,9 +72,9 @@ def _measure_base(name: str, photos: Path, scratch: Path, rounds: int) -> None:
     for precision in ("float32", "bfloat16"):
         recipe = Recipe(model=name, weights="random", precision=precision)
         warm = scratch / precision
-        warm_up = extract_features(photos, [recipe], warm)  # chooses the engine, and remembers it
-        spec = warm_up.features[0].spec
-        engines[precision] = load_encoder(recipe.source(), [spec], count, engine="auto", folder=Cache(warm).folder)
+        spec = resolve_recipe(recipe, Cache(warm).digests)
+        engines[precision] = load_encoder(recipe.source(), [spec], 10**6, folder=warm)  # chooses one, and remembers it
+        extract_features(photos, [recipe], warm)
         ways[precision] = _ours(photos, recipe, warm, scratch / "cache")
     read = make_reader(spec.reading)
     decoding = decode_seconds(paths[:300], read)

@@ -6,6 +6,7 @@ idle        `extract` with nothing to do, against a bare walk of the same tree
 defaults    each Keras head at its defaults against a small grid, from 60 images to 20,000
 heads       `train-head` from the cache, against a bare script on a saved array
 logistic    the fits of head `logistic` on 50,000 x 1,024 rows, against the solvers of scikit-learn by hand
+forecast    what `doctor` forecasts of time and peak memory, against the extraction
 memory      peak memory of an extraction of 1,000 and of 10,000 images, and of a grid of two large bases
 finetuning  the last block from the cache against the whole network, and the memory of cached activations
 grid        `compare` from the cache against its cells one by one, and ten views of an image against ten images
@@ -38,6 +39,7 @@ from copies import measure_copies
 from explain import measure_explain
 from extraction import measure_extraction
 from finetuning import measure_finetuning
+from forecast import measure_forecast
 from grid import measure_grid
 from head_defaults import measure_head_defaults
 from heads import measure_heads
@@ -61,6 +63,7 @@ BENCHMARKS: dict[str, Callable[[Path, Path], None]] = {
     "heads": measure_heads,
     "logistic": measure_logistic,
     "defaults": measure_head_defaults,
+    "forecast": measure_forecast,
     "memory": measure_memory,
     "grid": measure_grid,
     "finetuning": measure_finetuning,

@@ -137,6 +137,12 @@ def takes_fields(command: Callable[..., None]) -> Callable[..., None]:
     return wrapper
 
 
+def chosen(of: type, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return those values of fields of the dataclass `of` that are not the default, nor left out."""
+    defaults = {item.name: item.default for item in fields(of)}
+    return {name: value for name, value in values.items() if value not in (defaults[name], [], None)}
+
+
 def _starting(suggest: Callable[[], Iterable[str]]) -> Callable[[str], list[str]]:
     return lambda incomplete: [word for word in suggest() if word.startswith(incomplete)]
 

@@ -2,15 +2,47 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
+import typer
+
 from featstore.cli import options
 from featstore.cli.console import print_json, print_table
+from featstore.cli.fields import Fields, takes_fields
+from featstore.extraction.recipe import GridOptions, Recipe
 
 
-def command(json: options.Json = False, quiet: options.QuietNames = False) -> None:
+@takes_fields
+def command(
+    benchmark: Annotated[
+        list[str],
+        typer.Option(
+            "--benchmark",
+            metavar="NAME",
+            help="Measure this base here: images per second on each engine. Repeatable. Weights are random, unless "
+            "others are given.",
+            show_default=False,
+        ),
+    ] = [],
+    recipe: Annotated[GridOptions, Fields(Recipe, only=["weights", "alpha", "size"])] = {},
+    precision: Annotated[
+        list[str],
+        typer.Option(
+            "--precision",
+            help="Measure in float32, bfloat16 or float16. Repeatable. Default: all that this machine has.",
+            show_default=False,
+        ),
+    ] = [],
+    json: options.Json = False,
+    quiet: options.QuietNames = False,
+) -> None:
     """List the bases: input size, feature width, preprocessing, parameters with the top, published ImageNet accuracy.
 
-    Example: featstore models
+    Example: featstore models --benchmark MobileNetV2 --benchmark VGG16
     """
+    if benchmark:
+        _measure(benchmark, recipe, precision, json, quiet)
+        return
     from dataclasses import asdict
 
     from featstore.bases.catalog import BASES, BUILT_IN
@@ -36,3 +68,16 @@ def command(json: options.Json = False, quiet: options.QuietNames = False) -> No
         for info in (*BUILT_IN.values(), *BASES.values())
     ]
     print_table(("model", "input", "width", "keras =", "min", "parameters", "top-1", "top-5"), rows)
+
+
+def _measure(names: list[str], recipe: GridOptions, precisions: list[str], json: bool, quiet: bool) -> None:
+    """Measure the bases of these names, and print the table."""
+    from featstore.extraction.recipe_grid import make_recipes
+    from featstore.extraction.speeds import measure_speeds
+    from featstore.system.progress import displayed
+
+    settled = [Recipe(model=names[0], precision=precision).precision for precision in precisions]  # type: ignore[arg-type]
+    wanted: GridOptions = {**recipe, "model": names, "weights": recipe.get("weights") or "random"}
+    with displayed(not quiet) as progress:
+        speeds = measure_speeds(make_recipes(**wanted), settled, None, progress)
+    print_json(speeds.describe()) if json else print(speeds)

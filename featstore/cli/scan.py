@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
 from typing import Annotated
 
 from featstore.cli import options
 from featstore.cli.console import flag, list_skipped, print_json, warn
-from featstore.cli.fields import Fields, takes_fields
+from featstore.cli.fields import Fields, chosen, takes_fields
 from featstore.datasets.options import DataOptions
 from featstore.errors import UsageError
 from featstore.extraction.recipe import GridOptions, Recipe
@@ -24,12 +23,13 @@ def command(
     ],
     cache: options.Cache = None,
     rehash: options.Rehash = False,
+    engine: options.Engine = None,
     json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
     """Say what a data set holds before any extraction: layout, classes, sizes, copies, leaks, unreadable files.
 
-    With --model, a few images are extracted to forecast the time for all of them; their rows are kept. Without it,
+    With --model, a base is tried on a few images to forecast time, disk and memory for all of them. Without it,
     TensorFlow does not load.
 
     Example: featstore scan photos --model MobileNetV2
@@ -43,7 +43,7 @@ def command(
         _refuse_without_model(recipe)
     manifest = scan(data, data_options, cache)
     with displayed(not quiet) as progress:
-        found = survey(manifest, recipes, options.chosen_cache(cache, rehash), progress)
+        found = survey(manifest, recipes, options.chosen_cache(cache, rehash, engine), progress)
     if json:
         print_json(found.describe())
         return
@@ -57,7 +57,5 @@ def command(
 
 
 def _refuse_without_model(recipe: GridOptions) -> None:
-    defaults = {field.name: field.default for field in fields(Recipe)}
-    for name, value in recipe.items():
-        if value not in (defaults[name], [], None):
-            raise UsageError(f"{flag(name, None)}: is for a forecast; give it with --model")
+    for name in chosen(Recipe, recipe):
+        raise UsageError(f"{flag(name, None)}: is for a forecast; give it with --model")

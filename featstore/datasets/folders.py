@@ -29,9 +29,11 @@ from featstore.datasets.split_folders import decide_between, note_other_splits, 
 from featstore.datasets.split_names import splits_named
 from featstore.datasets.walk import Walk
 from featstore.errors import DataError, param, spelled
+from featstore.system.imports import collection_paused
 from featstore.system.text import count
 
 
+@collection_paused()
 def scan_folder(source: str, options: DataOptions) -> Manifest:
     """Return the manifest of a folder; raises DataError where it may mean one thing or another."""
     reading = FolderReading(source, options)

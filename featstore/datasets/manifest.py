@@ -51,7 +51,7 @@ class Picture(NamedTuple):
 
     def with_digest(self, digest: str) -> Picture:
         """Return the same picture with the digest of its bytes."""
-        return Picture(*self[:5], digest)  # half the time of _replace, and there may be a million
+        return tuple.__new__(Picture, (*self[:5], digest))  # a fifth of the time of _replace: there may be a million
 
 
 class Skipped(NamedTuple):

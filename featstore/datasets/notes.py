@@ -100,10 +100,13 @@ def _alike_labels(manifest: Manifest) -> Iterator[str]:
 
 def _contradictions(labelled: Sequence[Picture]) -> Iterator[str]:
     """Yield a line if copies of one image have several labels: they can be neither learnt nor measured."""
+    known = [p for p in labelled if p.known_digest is not None]
+    label_of: dict[str, str | None] = {}
+    if all(label_of.setdefault(p.digest, p.label) == p.label for p in known):  # the usual case, without a list of each
+        return
     of_digest: dict[str, list[Picture]] = defaultdict(list)
-    for picture in labelled:
-        if picture.known_digest is not None:
-            of_digest[picture.known_digest].append(picture)
+    for picture in known:
+        of_digest[picture.digest].append(picture)
     several = [copies for copies in of_digest.values() if len({p.label for p in copies}) > 1]
     if several:
         one = several[0][0]

@@ -95,8 +95,8 @@ def summarize(manifest: Manifest) -> DataSummary:
     """Return the summary of a data set. Leaks are found once its images have been read."""
     counts: dict[str, Counter[str | None]] = {name: Counter() for name in manifest.classes}
     unlabelled: Counter[str | None] = Counter()
-    for picture in manifest.pictures:
-        (unlabelled if picture.label is None else counts[picture.label])[picture.split] += 1
+    for (label, split), number in Counter((p.label, p.split) for p in manifest.pictures).items():
+        (unlabelled if label is None else counts[label])[split] += number
     was_read = all(picture.known_digest is not None for picture in manifest.pictures)
     return DataSummary(
         layout=manifest.layout,

@@ -7,6 +7,7 @@ import stat
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from operator import attrgetter
 
 from featstore.datasets.manifest import Skipped
 from featstore.datasets.options import DataOptions
@@ -57,6 +58,7 @@ class Walk:
         self._followed: set[str] = set()  # folders outside of the data set, so that a circle of links ends
         self.skipped: list[Skipped] = []
         self._others: dict[str, str] = {}  # path -> ending
+        self._below: dict[str, list[str]] = {}  # what `folders` has answered: every layout asks it of every class
 
     def notes(self) -> list[str]:
         """Return a line on the files that are clearly no images, if there are any."""
@@ -67,12 +69,14 @@ class Walk:
 
     def folders(self, top: str) -> list[str]:
         """Return the names of the folders directly below `top`, with the links that `files` follows."""
-        with self._listed(top) as entries:
-            return sorted(entry.name for entry in entries if self._is_folder(entry))
+        if top not in self._below:
+            with self._listed(top, with_files=False) as entries:
+                self._below[top] = sorted(entry.name for entry in entries if self._is_folder(entry))
+        return self._below[top]
 
     def links_out(self, top: str) -> list[str]:
         """Return the names of the folders directly below `top` that are links out of the data set and not followed."""
-        with self._listed(top) as entries:
+        with self._listed(top, with_files=False) as entries:
             return sorted(e.name for e in entries if _leads_to_folder(e) and self._reason_against_link(e) == LINK_OUT)
 
     def has_images(self, top: str) -> bool:
@@ -95,17 +99,20 @@ class Walk:
             folder = waiting.pop()
             try:
                 with self._listed(folder) as found:
-                    entries = sorted(found, key=lambda entry: entry.name)
+                    entries = sorted(found, key=attrgetter("name"))
             except DataError as error:
                 self.skipped.append(Skipped(folder, str(error).removeprefix(f"{folder}: ")))
                 continue
             below: list[str] = []
             for entry in entries:
-                if self._is_folder(entry):
-                    below += [entry.path] if self._is_first(entry) else []
-                elif reason := self._reason_against_link(entry):
-                    self.skipped.append(Skipped(entry.path, reason))
-                elif ending := ending_of_other(entry.name):
+                if not entry.is_file(follow_symlinks=False):
+                    if self._is_folder(entry):
+                        below += [entry.path] if self._is_first(entry) else []
+                        continue
+                    if reason := self._reason_against_link(entry):
+                        self.skipped.append(Skipped(entry.path, reason))
+                        continue
+                if ending := ending_of_other(entry.name):
                     self._others[entry.path] = ending
                 elif (info := self.stat(entry.path)) is not None:
                     yield entry.path, info
@@ -129,11 +136,15 @@ class Walk:
         self.skipped += [Skipped(path, reason) for path, _ in self.files(top, deep=False)]
 
     @contextmanager
-    def _listed(self, folder: str) -> Iterator[Iterator[os.DirEntry[str]]]:
-        """Yield what is in a folder, without the files of operating systems; raises DataError."""
+    def _listed(self, folder: str, with_files: bool = True) -> Iterator[Iterator[os.DirEntry[str]]]:
+        """Yield what is in a folder, without the files of operating systems; raises DataError.
+
+        with_files: False for folders, links and the like only. Of 10,000 images not even the names are then looked at.
+        """
         try:
             with os.scandir(folder) as entries:
-                yield (entry for entry in entries if not self._is_junk(entry.name))
+                asked = entries if with_files else (e for e in entries if not e.is_file(follow_symlinks=False))
+                yield (entry for entry in asked if not self._is_junk(entry.name))
         except OSError as error:
             raise DataError(f"{folder}: folder cannot be listed: {error.strerror}") from error
 

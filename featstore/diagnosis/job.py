@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Sequence
 
+from featstore.datasets.manifest import Manifest
+from featstore.diagnosis.costs import find_costs
 from featstore.diagnosis.engines import find_engines
 from featstore.diagnosis.gpus import find_gpus
 from featstore.diagnosis.hardware import find_processor, look_at_memory
@@ -12,19 +14,39 @@ from featstore.diagnosis.packages import find_packages
 from featstore.diagnosis.places import find_weights, look_at_cache
 from featstore.diagnosis.result import Diagnosis
 from featstore.diagnosis.settings import find_settings
+from featstore.extraction.cache import Cache, CacheLike
+from featstore.extraction.recipe import Recipe
+from featstore.system.environment import cache_folder
+from featstore.system.progress import Progress, Silent
 
 
-def diagnose(cache: Path, *, network: bool = False, deep: bool = False) -> Diagnosis:
-    """Return what is installed and found. TensorFlow loads only if `deep`, and only `network` sends something."""
-    topics = (
+def diagnose(
+    cache: CacheLike,
+    manifest: Manifest | None = None,
+    recipes: Sequence[Recipe] = (),
+    progress: Progress | None = None,
+    *,
+    network: bool = False,
+    deep: bool = False,
+) -> Diagnosis:
+    """Return what is installed and found, and for the images of `manifest` a forecast for each of `recipes`.
+
+    TensorFlow loads in this process only if `deep`, or if the digest of weights is not known; and only `network` sends
+    something.
+    """
+    folder = cache.folder if isinstance(cache, Cache) else cache_folder(cache)
+    topics = [
         find_packages(),
         find_processor(),
         look_at_memory(),
         find_gpus(),
-        find_engines(deep),
-        look_at_cache(cache),
+        find_engines(folder, deep),
+        look_at_cache(folder),
         find_weights(),
         find_settings(),
         look_at_network(network),
-    )
-    return Diagnosis(topics=topics)
+    ]
+    if manifest is None:
+        return Diagnosis(topics=tuple(topics))
+    data, forecasts = find_costs(manifest, recipes, Cache.at(cache), progress or Silent())
+    return Diagnosis(topics=(*topics, data), forecasts=forecasts)

@@ -24,7 +24,7 @@ _IN_MEMORY = ("tmpfs", "ramfs")
 
 def look_at_cache(folder: Path) -> Topic:
     """Return what is known of the folder of the cache and its disk. Nothing is written."""
-    place = _existing(folder)
+    place = existing(folder)
     kind, free = file_system(place), shutil.disk_usage(place).free
     writable = os.access(place, os.W_OK | os.X_OK)
     keys = 0
@@ -57,7 +57,7 @@ def find_weights() -> Topic:
     return Topic("ImageNet weights", text, {"path": str(folder), "weights_files": dict(files)})
 
 
-def _existing(folder: Path) -> Path:
+def existing(folder: Path) -> Path:
     """Return the folder, or the one in which it would be made."""
     absolute = folder.absolute()
     return next(place for place in (absolute, *absolute.parents) if place.is_dir())

@@ -8,6 +8,7 @@ from typing import Any
 
 from featstore.diagnosis.topic import Problem, Topic
 from featstore.errors import spelled
+from featstore.extraction.forecast import Forecast
 from featstore.system.text import Shown
 
 
@@ -17,9 +18,11 @@ class Diagnosis(Shown):
 
     Attributes:
         topics: What was found, in words and as values.
+        forecasts: What an extraction would take, for each set of features; none without data.
     """
 
     topics: tuple[Topic, ...]
+    forecasts: tuple[Forecast, ...] = ()
 
     @property
     def problems(self) -> Sequence[Problem]:
@@ -32,8 +35,9 @@ class Diagnosis(Shown):
         return any(problem.fails for problem in self.problems)
 
     def parts(self) -> Iterator[str]:
-        """Yield a line for each topic, and for each problem."""
+        """Yield a line for each topic, each forecast and each problem."""
         yield from (f"{topic.name}: {topic.text}" for topic in self.topics)
+        yield from (f"forecast: {made}" for made in self.forecasts)
         yield from self.problem_lines() or ["nothing is wrong"]
 
     def problem_lines(self) -> list[str]:
@@ -43,4 +47,8 @@ class Diagnosis(Shown):
     def describe(self) -> dict[str, Any]:
         """Return plain JSON values, as `featstore doctor --json` prints them."""
         topics = {topic.name.lower().replace(" ", "_"): dict(topic.facts) for topic in self.topics}
-        return {**topics, "problems": [{"text": spelled(text), "fails": fails} for text, fails in self.problems]}
+        return {
+            **topics,
+            "forecasts": [made.describe() for made in self.forecasts],
+            "problems": [{"text": spelled(text), "fails": fails} for text, fails in self.problems],
+        }

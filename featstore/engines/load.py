@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import threading
 from collections import OrderedDict
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,13 +17,14 @@ from featstore.engines.sparing import Sparing
 from featstore.errors import BaseUnavailable, param
 from featstore.spec import FeatureSpec
 from featstore.system.files import FileStat
+from featstore.system.fork_lock import ForkLock
 from featstore.system.tensorflow_loader import load_tensorflow
 
 FEWEST = 1000  # images for which engines are tried: for fewer, measuring TensorFlow takes a tenth of the time
 MOST_HELD = 2  # networks of OpenVINO that stay in memory for the next call
 
 _held: OrderedDict[tuple[str, str, int], Network] = OrderedDict()
-_lock = threading.Lock()
+_lock = ForkLock()
 
 
 def load_network(
@@ -71,19 +71,20 @@ def _load_openvino_network(
     memory: Memory,
     images: int,
 ) -> Network | None:
-    """Return the network on OpenVINO if that was asked for or is the fastest; None for TensorFlow.
+    """Return the network on OpenVINO if that was asked for, is the fastest, or has lower precision; else None.
 
     Where the choice and the converted network are in `memory`, TensorFlow does not load.
     """
     precision = specs[0].precision
-    asked = engine == "openvino"
+    asked = engine == "openvino" or precision != "float32"
     choice = memory.choice()
-    if choice is None or (asked and choice.batch is None):
-        pays = memory.keeps and images >= FEWEST
-        if not (asked or pays or not tensorflow_computes(precision)):
+    if choice is None or (engine == "openvino" and choice.batch is None):
+        if not asked and (images < FEWEST or not memory.keeps):
             return None
         choice = _try(source, specs, state, memory, math.inf if asked else images)
     if choice is None or not (asked or choice.engine == "openvino"):
+        return None
+    if choice.batch is None and engine == "auto":
         return None
     if choice.batch is None:
         raise BaseUnavailable(f"{param('engine', 'openvino')}: {choice.reason}")

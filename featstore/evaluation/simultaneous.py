@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from featstore.evaluation.units import ERROR, Units
 
 _DRAWS = 10_000  # the error of a level of 5 % is 0.2 points
-_AT_ONCE = 2_000  # comparisons: a block of draws takes 160 MB
+_AT_ONCE = 100  # comparisons: a block of draws takes 8 MB
 
 
 def single_error(

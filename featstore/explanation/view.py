@@ -35,7 +35,7 @@ def upright_cells(
 
     Only `keras-compat` does: it takes no notice of EXIF. Raises DataError if a file was changed meanwhile.
     """
-    if reading.name == "pillow":
+    if reading.name != "keras-compat":
         return list(cells)
     from featstore.images.decode import turned_upright
     from featstore.images.prefetch import read_again

@@ -66,7 +66,7 @@ class Guard:
         Raises StoreError if those of an image differ from those stored by more than the tolerance, or if there are none
         of an image of which features are stored.
 
-        made_with: what the rows are made with, beside the environment.
+        made_with: what the rows are made with, in addition to the environment.
         """
         here = {**self._here(), **made_with}
         self._meet(_describe(_sketches(rows)) | self._pooled(rows), self._store.folder, here)

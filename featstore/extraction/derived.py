@@ -101,5 +101,5 @@ def _twin(reading: Reading) -> Reading | None:
     size = reading.height, reading.width
     if reading.resize == size:
         return replace(reading, resize=None)
-    takes_crops = reading.name == "pillow" and reading.resize is None and reading.augmentation is None
+    takes_crops = reading.name != "keras-compat" and reading.resize is None and reading.augmentation is None
     return replace(reading, resize=size) if takes_crops else None

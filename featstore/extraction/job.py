@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import compress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from featstore.datasets.digests import DigestMemory
@@ -21,9 +22,10 @@ from featstore.extraction.writer import RowQueue
 from featstore.images.identity import content_digest
 from featstore.images.levels import Brightest
 from featstore.images.prefetch import fetch_all
-from featstore.store.rowid import RowId, row_id
+from featstore.store.rowid import RowId, row_id, row_ids
 from featstore.store.rowstore import RowStore
 from featstore.system.environment import default_threads
+from featstore.system.imports import collection_paused
 from featstore.system.progress import Progress, Silent
 
 if TYPE_CHECKING:
@@ -141,12 +143,14 @@ class _Job:
             views.setdefault(each.the_pass.reading, set()).update(each.the_pass.views)
         return {reading: tuple(sorted(numbers)) for reading, numbers in views.items()}
 
+    @collection_paused()
     def complete_remembered(self, pictures: Sequence[Picture]) -> list[Picture]:
         """Complete the pictures that need no pixels, by their remembered digests; return those that must be read."""
+        digests = self.memory.get_all((picture.path, picture.stat) for picture in pictures)
+        stored = self._stored({digest for digest in digests if digest is not None})
         unread = []
-        for picture in pictures:
-            digest = self.memory.get(picture.path, picture.stat)
-            if digest is not None and self._is_stored(digest):
+        for picture, digest in zip(pictures, digests, strict=True):
+            if digest in stored:
                 self.done[picture.path] = picture.with_digest(digest)
             elif digest is None or not self._complete_without_pixels(picture, digest):
                 unread.append(picture)
@@ -207,9 +211,13 @@ class _Job:
         for queue in self.queues:
             queue.task.store.refresh()
 
-    def _is_stored(self, digest: str) -> bool:
-        """Whether all rows are on disk. A run with nothing to do asks this of every image, and nothing else."""
-        return all(row_id(digest, view) in store for store, views in self.stores for view in views)
+    def _stored(self, digests: set[str]) -> set[str]:
+        """Return the digests whose rows are all on disk. A run with nothing to do asks this, and nothing else."""
+        stored = list(digests)
+        for store, views in self.stores:
+            for view in views:
+                stored = list(compress(stored, store.which(row_ids(stored, view))))
+        return set(stored)
 
     def _complete_without_pixels(self, picture: Picture, digest: str) -> bool:
         """Complete a picture from stored rows and maps; return False if it has to be read."""
@@ -286,14 +294,15 @@ class _Job:
 def _outcome(manifest: Manifest, job: _Job, wall: float) -> Outcome:
     """Return the result of a run; `wall` is its time in seconds."""
     refused = {row: reason for queue in job.queues for row, reason in queue.refused.items()}
-    complete, skipped = [], job.skipped
-    for picture in (job.done[p.path] for p in manifest.pictures if p.path in job.done):
-        rows = (row for queue in job.queues for row in queue.task.rows(picture.digest))
-        reason = next((refused[row] for row in rows if row in refused), None) if refused else None
-        if reason is None:
-            complete.append(picture)
-        else:  # one line for each copy of the image
-            skipped.append(Skipped(picture.path, reason))
+    complete, skipped = [job.done[p.path] for p in manifest.pictures if p.path in job.done], job.skipped
+    if refused:
+        done, complete = complete, []
+        for picture in done:
+            rows = (row for queue in job.queues for row in queue.task.rows(picture.digest))
+            if reason := next((refused[row] for row in rows if row in refused), None):
+                skipped.append(Skipped(picture.path, reason))  # one line for each copy of the image
+            else:
+                complete.append(picture)
     busy = sum(each.seconds for each in job.passes)
     shares = [each.seconds / busy if busy else 1 / len(job.passes) for each in job.passes]
     return Outcome(

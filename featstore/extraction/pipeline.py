@@ -30,7 +30,7 @@ from featstore.extraction.writer import Task
 from featstore.images.levels import notes_on_levels
 from featstore.images.readers import make_shared_reader, make_views_reader
 from featstore.spec import POOLS, FeatureSpec
-from featstore.store.rowid import row_id
+from featstore.store.rowid import row_ids
 from featstore.store.rowstore import RowStore
 from featstore.system.paths import OnePath
 from featstore.system.pinned import pinned
@@ -216,7 +216,7 @@ def _complete(
             manifest = replace(manifest, notes=tuple(dict.fromkeys((*manifest.notes, *notes))))
         specs = [rows.spec for of_pass in run for _, rows in of_pass]
         costs |= dict(zip(specs, zip(outcome.computed, outcome.seconds, strict=True), strict=True))
-    sets = []
+    sets, digests = [], [picture.digest for picture in manifest.pictures]
     for recipe, (spec, views) in needed:
         store = stores[spec.key]
         computed, seconds = costs.pop(spec, (0, 0.0))
@@ -228,7 +228,7 @@ def _complete(
                 folder=store.folder,
                 shape=store.row_shape or (),
                 images=len(manifest),
-                bytes=store.bytes_of([row_id(p.digest, view) for p in manifest.pictures for view in views]),
+                bytes=store.bytes_of([row for view in views for row in row_ids(digests, view)]),
                 computed=computed,
                 seconds=seconds,
                 damaged=tuple(store.damaged),

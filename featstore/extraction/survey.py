@@ -6,14 +6,11 @@ extraction. TensorFlow loads only for a forecast, which runs a base on a few ima
 
 from __future__ import annotations
 
-import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from featstore.bases.source import BATCH
 from featstore.datasets.digests import DigestMemory
 from featstore.datasets.manifest import Manifest, Picture, Skipped
 from featstore.datasets.sources import as_manifest
@@ -21,8 +18,7 @@ from featstore.datasets.splits import complete_splits
 from featstore.datasets.summary import DataSummary, summarize
 from featstore.errors import DataError
 from featstore.extraction.cache import Cache, CacheLike
-from featstore.extraction.misses import CacheLookup, explain
-from featstore.extraction.pipeline import extract_features
+from featstore.extraction.forecast import Forecast, forecast
 from featstore.extraction.recipe import Recipe
 from featstore.images.decode import decode_rgb, open_image
 from featstore.images.prefetch import fetch_all
@@ -34,8 +30,6 @@ from featstore.system.text import Shown, count, listed
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-_TRIAL_SECONDS = 3  # of computing, after a first batch that loads and compiles the base
-
 
 class Size(NamedTuple):
     """The size of an image in pixels, as it is stored."""
@@ -45,48 +39,6 @@ class Size(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.width}x{self.height}"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Forecast:
-    """How long the extraction of one recipe would take on this machine.
-
-    Attributes:
-        recipe: The options of the features.
-        missing: Number of images whose rows were not in the cache.
-        trial: Number of images that were timed. Their rows are in the cache now.
-        rate: Images per second in the trial; None if there was nothing to time.
-        seconds: Time for the images that are still missing after the trial.
-    """
-
-    recipe: Recipe
-    missing: int
-    trial: int
-    rate: float | None
-    seconds: float
-
-    def __str__(self) -> str:
-        recipe = self.recipe
-        name = f"{Path(recipe.model).name} {recipe.preprocess}{f' {recipe.size}' if recipe.size else ''}"
-        if not self.missing:
-            return f"{name}: nothing to extract, all rows are in the cache"
-        if self.rate is None:
-            return f"{name}: {count(self.missing, 'image')} to extract, which the trial has done"
-        return (
-            f"{name}: {count(self.missing, 'image')} to extract, about {_duration(self.seconds)} from here at "
-            f"{self.rate:.1f} images/s, by a trial of {count(self.trial, 'image')} just now, whose rows are kept"
-        )
-
-    def describe(self) -> dict[str, Any]:
-        """Return plain JSON values."""
-        return {
-            "model": self.recipe.model,
-            "preprocess": self.recipe.preprocess,
-            "missing": self.missing,
-            "trial": self.trial,
-            "images_per_second": self.rate,
-            "seconds": round(self.seconds, 1),
-        }
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,7 +79,7 @@ class Survey(Shown):
                 f"{listed(self.copies[0], 2)}"
             )
         yield from (f"note: {note}" for note in self.data.notes)
-        yield from (f"forecast: {forecast}" for forecast in self.forecasts)
+        yield from (f"forecast: {made}" for made in self.forecasts)
 
     def describe(self) -> dict[str, Any]:
         """Return plain JSON values, as `featstore scan --json` prints them."""
@@ -138,7 +90,7 @@ class Survey(Shown):
             "formats": dict(self.formats),
             "sizes": [{"width": w, "height": h, "images": number} for (w, h), number in self.sizes.items()],
             "copies": [list(group) for group in self.copies],
-            "forecasts": [forecast.describe() for forecast in self.forecasts],
+            "forecasts": [made.describe() for made in self.forecasts],
             "skipped": [item._asdict() for item in self.manifest.skipped],
         }
 
@@ -173,7 +125,7 @@ def survey(
         formats=_counted(name for name, _ in facts),
         sizes=_counted(size for _, size in facts),
         copies=_find_copies(manifest),
-        forecasts=tuple(_forecast(manifest, recipe, cache, progress) for recipe in recipes),
+        forecasts=tuple(forecast(manifest, recipe, cache, progress) for recipe in recipes),
     )
 
 
@@ -236,31 +188,3 @@ def _describe_splits(manifest: Manifest) -> str:
         return f"to be trained on as: {summarize(complete_splits(manifest)).line()}"
     except DataError as error:
         return f"not to be trained on: {error}"
-
-
-def _forecast(manifest: Manifest, recipe: Recipe, cache: Cache, progress: Progress) -> Forecast:
-    """Time the extraction of some of the images whose rows are missing."""
-    missing = _missing(manifest, explain(manifest, [recipe], cache).features)
-    left, trial, seconds, is_warm = missing, 0, 0.0, False
-    while left and seconds < _TRIAL_SECONDS:
-        some, left = left[:BATCH], left[BATCH:]
-        start = time.perf_counter()
-        extract_features(manifest.with_pictures(some), [recipe], cache, progress)
-        if is_warm:
-            trial, seconds = trial + len(some), seconds + time.perf_counter() - start
-        is_warm = True
-    rate = trial / seconds if trial else None
-    return Forecast(
-        recipe=recipe, missing=len(missing), trial=trial, rate=rate, seconds=len(left) / rate if rate else 0.0
-    )
-
-
-def _missing(manifest: Manifest, lookups: Sequence[CacheLookup]) -> list[Picture]:
-    paths = {item.path for lookup in lookups for item in lookup.missing}
-    return [picture for picture in manifest.pictures if picture.path in paths]
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 100:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"

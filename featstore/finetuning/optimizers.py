@@ -15,6 +15,7 @@ def make_groups(network: Any, settings: FineTuneSettings, steps_per_epoch: int) 
     """Return an optimizer for each rate, with the trainable variables of `network` that have this rate."""
     import keras
 
+    from featstore.finetuning.momentum import Momentum
     from featstore.finetuning.network import variables_by_rate
     from featstore.heads.step import Group
 
@@ -27,11 +28,12 @@ def make_groups(network: Any, settings: FineTuneSettings, steps_per_epoch: int) 
 
     groups = []
     for rate, variables in variables_by_rate(network, settings.rate, settings.rates).items():
-        momentum = 0.9 if settings.momentum is None else float(settings.momentum)
-        options = {"momentum": momentum} if settings.optimizer == "sgd" else {}
-        kind = keras.optimizers.SGD if settings.optimizer == "sgd" else keras.optimizers.Adam
-        optimizer = kind(Warmup(rate), global_clipnorm=settings.clip or None, **options)
-        if settings.precision == "mixed_float16":
+        if settings.optimizer == "sgd":
+            momentum = 0.9 if settings.momentum is None else float(settings.momentum)
+            optimizer = Momentum(Warmup(rate), momentum, settings.clip)
+        else:
+            optimizer = keras.optimizers.Adam(Warmup(rate), global_clipnorm=settings.clip or None)
+        if settings.precision == "float16":
             optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
         groups.append(Group(optimizer, variables))
     if not groups:

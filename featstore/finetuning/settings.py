@@ -11,7 +11,7 @@ from featstore.errors import UsageError, param
 from featstore.system.fields import Between, Seed, settle_fields
 
 Optimizer = Literal["sgd", "adam"]
-Precision = Literal["float32", "mixed_float16", "mixed_bfloat16"]
+Precision = Literal["float32", "bfloat16", "float16"]
 AtLeastOne = Annotated[int, Between(1)]
 
 
@@ -38,7 +38,8 @@ class FineTuneSettings:
         train_bn: Train BatchNormalization too; by default it keeps its statistics.
         memory: Largest size of the cached activations in memory, in bytes, or as in 512M on the command line; more are
             streamed from the cache. Default: 2 GiB.
-        precision: Dtype policy of the base; mixed precisions are for a GPU, and weights stay float32.
+        precision: How a step is computed: bfloat16 for a processor or a GPU that has it, float16 for a GPU. Weights and
+            predictions stay float32.
         seed: Seed of the order of the images and of dropout.
     """
 
@@ -73,10 +74,9 @@ class FineTuneSettings:
                 f"{param('batch', self.batch)}: BatchNormalization learns nothing from a batch of one image; use at "
                 f"least 2, or leave {param('train_bn', True)} out"
             )
-        if self.rates and self.precision == "mixed_float16":
+        if self.rates and self.precision == "float16":
             raise UsageError(
-                f"{param('rates')}: float16 needs one loss scale for all weights: use "
-                f"{param('precision', 'mixed_bfloat16')}"
+                f"{param('rates')}: float16 needs one loss scale for all weights: use {param('precision', 'bfloat16')}"
             )
 
     @property

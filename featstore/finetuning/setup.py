@@ -20,7 +20,7 @@ from featstore.extraction.recipe import Recipe
 from featstore.extraction.resolve import weights_state
 from featstore.features.views import load_in_blocks
 from featstore.finetuning.cut_choice import CutChoice
-from featstore.finetuning.precision import check_precision
+from featstore.finetuning.precision import check_precision, layers_policy
 from featstore.finetuning.settings import FineTuneSettings
 from featstore.images.reading import Reading
 from featstore.images.views import Augmentation, parse_augmentation, parse_views
@@ -105,13 +105,11 @@ def set_up_fine_tuning(
     prepared = prepare(manifest, [recipe, input_recipe], *fractions, cache, progress, are_asked_for=False)
     head_plan, plan = prepared.plans
 
-    trainer = _make_trainer(run, body, cut, prepared, replace(settings, precision="float32"), ranges)
+    trainer = _make_trainer(run, body, cut, prepared, settings, ranges)
     before = {
         split: run.predict_blocks(load_in_blocks(some, [head_plan], cache)) for split, some in trainer.pictures.items()
     }
     hand_over = _check_hand_over(run, before, trainer)
-    if settings.precision != "float32":  # in half precision the hand-over could not be checked
-        trainer = _make_trainer(run, body, cut, prepared, settings, ranges)
     return FineTuneSetup(
         head_run=run,
         prepared=prepared,
@@ -163,7 +161,7 @@ def _make_trainer(
     from featstore.finetuning.trainer import Trainer
 
     head = run.load_head().network(prepared.features[0].shape)
-    network = body.network(cut, head, settings.precision, settings.seed)
+    network = body.network(cut, head, layers_policy(settings.precision), settings.seed)
     plan = prepared.plans[1]
     return Trainer(
         network, prepared, plan, settings, run.classes, train_on=run.train_on, average=run.average, ranges=ranges
@@ -189,7 +187,7 @@ def _input_recipe(
     pixels = replace(recipe.on_pixels(), size=size, views="one", augment=None, dtype="float32")
     if augment == "none":
         return pixels, None
-    if reading.name != "pillow":
+    if reading.name == "keras-compat":
         raise UsageError(
             f"{param('whole', True)}: the reading {reading.name} cannot augment images; give {param('augment', 'none')}"
         )

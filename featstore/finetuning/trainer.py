@@ -19,6 +19,7 @@ from featstore.features.views import BLOCK_BYTES, load_in_blocks
 from featstore.finetuning.batches import AugmentedBatches
 from featstore.finetuning.network import copy_in_float32, has_batch_norm, unfreeze
 from featstore.finetuning.optimizers import make_groups
+from featstore.finetuning.precision import in_precision, layers_policy
 from featstore.finetuning.settings import FineTuneSettings
 from featstore.heads.fine_tuned import PREDICT_BATCH, FineTunedNetwork
 from featstore.heads.loop import Training, Validate, divide
@@ -70,7 +71,7 @@ class Trainer:
 
     def classifier(self) -> FineTunedNetwork:
         """Return the network as it is now, computing in float32."""
-        is_float32 = self._settings.precision == "float32"
+        is_float32 = layers_policy(self._settings.precision) == "float32"
         network = self.network if is_float32 else copy_in_float32(self.network)
         return FineTunedNetwork(len(self.classes), network)
 
@@ -94,7 +95,7 @@ class Trainer:
             raise UsageError(f"{param('train_bn', True)}: no BatchNormalization is above the cut; leave it out")
         epoch, rows = self._batches(random)
         steps = len(divide(rows, settings.batch))
-        step = compile_step(self.network, make_groups(self.network, settings, steps))
+        step = in_precision(compile_step(self.network, make_groups(self.network, settings, steps)), settings.precision)
         self.training = Training(self.network, step, f"fine-tuning at rate {settings.rate:g}")
 
         def counted(number: int) -> Iterator[Batch]:

@@ -6,6 +6,7 @@ Files may be hostile, so `open_image` checks the header first. What passes is sm
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from io import BytesIO
 
 import numpy as np
@@ -25,6 +26,7 @@ _ORIENTATION = 0x0112  # EXIF 2.32, section 4.6.4: how to turn the stored image 
 _TILE_SIDES = 0x0142, 0x0143  # TIFF 6.0, section 15
 _MARKER = re.compile(rb"\xff[\x02-\xcf\xd8-\xfe]")  # JPEG markers followed by a length, and start and end of image
 _START_OF_SCAN, _END_OF_IMAGE = b"\xff\xda", b"\xff\xd9"
+_ON_ITS_SIDE = 5, 6, 7, 8  # values of the orientation
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -34,6 +36,8 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+
+ScaledTo = Callable[[tuple[int, int]], tuple[int, int]]
 
 
 def open_image(raw: bytes) -> Image.Image:
@@ -110,15 +114,21 @@ def frame_count(image: Image.Image) -> int:
         raise UnreadableImage(_reason(error)) from error
 
 
-def decode_rgb(raw: bytes, bits: int = 16) -> Image.Image:
+def decode_rgb(raw: bytes, bits: int = 16, scaled_to: ScaledTo | None = None) -> Image.Image:
     """Return the first frame as an upright RGB image of 8 bits; raise UnreadableImage with the reason.
 
-    bits: how many bits grey images of 16 bits use. `load` decodes every pixel, where `verify` would accept a truncated
-    JPEG.
+    bits: how many bits grey images of 16 bits use. scaled_to: returns the (width, height) that an upright image of that
+    (width, height) is scaled to afterwards; a JPEG is then decoded at the smallest part of its size that is at least as
+    large, which skips most of the work. `load` decodes every pixel, where `verify` would accept a truncated JPEG.
     """
     image = open_image(raw)
     declares_alpha = _declares_alpha(image, raw)
     try:
+        if scaled_to is not None and image.format in ("JPEG", "MPO"):
+            lies_on_its_side = _orientation(image) in _ON_ITS_SIDE
+            upright = image.size[::-1] if lies_on_its_side else image.size
+            needed = scaled_to(upright)
+            image.draft(None, needed[::-1] if lies_on_its_side else needed)
         image.load()
         rgb, turn = _to_rgb(image, declares_alpha, bits), _TURNS.get(_orientation(image))
         return rgb if turn is None else rgb.transpose(turn)
@@ -137,7 +147,7 @@ def turned_upright(raw: bytes, cells: NDArray[np.float32]) -> NDArray[np.float32
 def upright_size(raw: bytes) -> tuple[int, int]:
     """Return the (width, height) of the upright image, without decoding it; raise UnreadableImage."""
     image = open_image(raw)
-    lies_on_its_side = _orientation(image) in (5, 6, 7, 8)
+    lies_on_its_side = _orientation(image) in _ON_ITS_SIDE
     return (image.height, image.width) if lies_on_its_side else (image.width, image.height)
 
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from featstore.images.probe import Probe
 from featstore.images.reading import Reading
 from featstore.system.tensorflow_loader import load_tensorflow
 
@@ -17,8 +16,8 @@ if TYPE_CHECKING:
 def make_reader(reading: Reading) -> Callable[[bytes], NDArray[Any]]:
     """Return a function from the bytes of a file to RGB pixels (height, width, 3) in 0..255: the plain view.
 
-    The pixels are uint8 from `pillow`, float32 from `keras-compat`. The function raises UnreadableImage, and threads
-    may share it.
+    The pixels are uint8 from `pillow` and `fast`, float32 from `keras-compat`. The function raises UnreadableImage, and
+    threads may share it.
     """
     if reading.name == "keras-compat":
         load_tensorflow()
@@ -46,13 +45,15 @@ def make_shared_reader(wanted: Mapping[Reading, Sequence[int]]) -> Callable[[byt
     wanted: the numbers of the views by reading. Readings that decode alike share one decoding. The function raises
     UnreadableImage if one of them cannot read the file, and threads may share it.
     """
-    shared: dict[tuple[int, Probe | None], dict[Reading, Cut]] = {}
+    shared: dict[Hashable, dict[Reading, Cut]] = {}
     whole: dict[Reading, Callable[[bytes], NDArray[Any]]] = {}
     for reading, views in wanted.items():
         if reading.name == "keras-compat":
             whole[reading] = make_reader(reading)
         else:
-            shared.setdefault((reading.bits, reading.probe), {})[reading] = _make_cut(reading, views)
+            canvas = reading.resize or (reading.height, reading.width)
+            scaled = (canvas, reading.fit) if reading.decodes_scaled else None
+            shared.setdefault((reading.bits, reading.probe, scaled), {})[reading] = _make_cut(reading, views)
     decoders = [(_make_decoder(next(iter(cuts))), cuts) for cuts in shared.values()]
 
     def read(raw: bytes) -> dict[Reading, NDArray[Any]]:
@@ -84,8 +85,11 @@ def _make_cut(reading: Reading, views: Sequence[int]) -> Cut:
 def _make_decoder(reading: Reading) -> Callable[[bytes], Image.Image]:
     """Return a function from the bytes of a file to its RGB image, changed by the probe if there is one."""
     from featstore.images.decode import decode_rgb
+    from featstore.images.resize import scaled_size
 
     probe = reading.probe
+    if reading.decodes_scaled:
+        return lambda raw: decode_rgb(raw, reading.bits, lambda size: scaled_size(size, reading))
     if probe is None:
         return lambda raw: decode_rgb(raw, reading.bits)
     from featstore.images.probing import change_image

@@ -16,11 +16,11 @@ from featstore.errors import UsageError, param
 from featstore.images.probe import Probe
 from featstore.images.views import CENTRE, WHOLE, Augmentation
 
-ReadingName = Literal["pillow", "keras-compat"]
+ReadingName = Literal["pillow", "fast", "keras-compat"]
 Fit = Literal["squash", "crop", "pad"]
 Interpolation = Literal["bilinear", "nearest", "bicubic", "lanczos", "box", "hamming"]
 
-VERSIONS: dict[ReadingName, int] = {"pillow": 1, "keras-compat": 2}
+VERSIONS: dict[ReadingName, int] = {"pillow": 1, "fast": 1, "keras-compat": 2}
 FITS: tuple[Fit, ...] = get_args(Fit)
 INTERPOLATIONS: tuple[Interpolation, ...] = get_args(Interpolation)
 ALL_BITS = 16
@@ -33,7 +33,8 @@ class Reading:
 
     Attributes:
         height, width: Input size in px.
-        name: The decoder, `pillow` or `keras-compat`.
+        name: `pillow`; `fast`, which decodes JPEG at a half, a quarter or an eighth of its size where that is still as
+            large as what it is scaled to; or `keras-compat`.
         fit: How an image of another aspect becomes the input size.
         interpolation: Filter of the resizing.
         resize: (height, width) in px of the canvas from which views are cropped; None without crops.
@@ -53,7 +54,7 @@ class Reading:
     probe: Probe | None = None
 
     def __post_init__(self) -> None:
-        allowed = INTERPOLATIONS if self.name == "pillow" else KERAS_INTERPOLATIONS
+        allowed = KERAS_INTERPOLATIONS if self.name == "keras-compat" else INTERPOLATIONS
         for what, value, known in (
             ("reading", self.name, tuple(VERSIONS)),
             ("fit", self.fit, FITS),
@@ -68,12 +69,18 @@ class Reading:
                 f"resize {self.resize[0]}x{self.resize[1]} is smaller than the size {self.height}x{self.width} that is "
                 "cropped from it"
             )
-        if self.name != "pillow" and (self.resize or self.augmentation):
+        if self.name == "keras-compat" and (self.resize or self.augmentation):
             raise UsageError(
                 f"the reading {self.name} takes whole images only: leave {param('views')} and {param('resize')} out"
             )
-        if self.name != "pillow" and self.bits != ALL_BITS:
+        if self.name == "keras-compat" and self.bits != ALL_BITS:
             raise UsageError(f"the reading {self.name} takes all bits as they are: leave {param('bits')} out")
+
+    @property
+    def decodes_scaled(self) -> bool:
+        """Whether a JPEG may be decoded at a part of its size: not where a part of the image or a probe needs all."""
+        enlarges = self.augmentation is not None and self.augmentation.crop < 1
+        return self.name == "fast" and self.probe is None and not enlarges
 
     @property
     def plain(self) -> int:

@@ -58,17 +58,21 @@ def _canvas(image: Image.Image, reading: Reading) -> Image.Image:
     outside, and round as torchvision's `Resize`. pad: scale until it fits into that size, centred on black.
     """
     filter_ = Image.Resampling[reading.interpolation.upper()]
+    scaled = _resize(image, scaled_size(image.size, reading), filter_)
+    if reading.fit != "pad":
+        return scaled
     height, width = reading.resize or (reading.height, reading.width)
-    target = (width, height)
-    if reading.fit == "squash":
-        return _resize(image, target, filter_)
-    if reading.fit == "crop":
-        return _resize(image, _covering_size(image.size, target), filter_)
-    fitting = _resize(image, _fitting_size(image.size, target), filter_)
-    canvas = Image.new("RGB", target)
-    left, top = ((outer - inner) // 2 for inner, outer in zip(fitting.size, target, strict=True))
-    canvas.paste(fitting, (left, top))
+    canvas = Image.new("RGB", (width, height))
+    canvas.paste(scaled, ((width - scaled.width) // 2, (height - scaled.height) // 2))
     return canvas
+
+
+def scaled_size(size: tuple[int, int], reading: Reading) -> tuple[int, int]:
+    """Return the (width, height) that an image of `size` (width, height) is scaled to; raises UnreadableImage."""
+    height, width = reading.resize or (reading.height, reading.width)
+    if reading.fit == "crop":
+        return _covering_size(size, (width, height))
+    return _fitting_size(size, (width, height)) if reading.fit == "pad" else (width, height)
 
 
 def _crop(canvas: Image.Image, place: int, reading: Reading) -> Image.Image:

@@ -14,11 +14,11 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from struct import iter_unpack, unpack_from
+from struct import Struct, iter_unpack
 from typing import TYPE_CHECKING, Any
 
 from featstore.errors import StoreError
@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 INDEX_VERSION = 3  # 3: shards are listed once their numbers are known to be finite
 _RECORD = SIZE + 8  # id, shard and row, the latter two as unsigned 32-bit big-endian numbers
 _BUCKET = 8  # records
+_BOUNDS = Struct("<2I")  # of a bucket: its first record, and that of the next one
+_PLACE = Struct(">2I")  # shard and row
 _FORGED = "the index lists rows that its shards do not have: `featstore cache repair` makes it again"
 _FEW = 2**16  # rows: 10 ms
 ITEM_BYTES = {"float16": 2, "float32": 4}
@@ -86,18 +88,25 @@ class Index:
     def __contains__(self, row: RowId) -> bool:
         return self.find(row) is not None if self._ids is None else row in self._ids
 
+    def which(self, rows: Iterable[RowId]) -> list[bool]:
+        """Return for each id whether it is listed."""
+        ids = self._ids
+        return [self._record(row) >= 0 for row in rows] if ids is None else [row in ids for row in rows]
+
     def find(self, row: RowId) -> tuple[str, int] | None:
         """Return (shard, row in it) of an id; None if the id is not listed."""
+        at = self._record(row)
+        return None if at < 0 else self._place(*_PLACE.unpack_from(self._body, at + SIZE))
+
+    def _record(self, row: RowId) -> int:
+        """Return where the first record of an id begins; -1 if the id is not listed."""
         bucket = int.from_bytes(row[:4]) >> (32 - self._bits)
-        first, last = unpack_from("<2I", self._body, self._table + 4 * bucket)
-        at = start = self._records + first * _RECORD
-        stop = self._records + last * _RECORD
-        while (at := self._body.find(row, at, stop)) >= 0:
-            if (at - start) % _RECORD == 0:
-                shard, number = unpack_from(">2I", self._body, at + SIZE)
-                return self._place(shard, number)
+        first, last = _BOUNDS.unpack_from(self._body, self._table + 4 * bucket)
+        at: int = self._records + first * _RECORD
+        stop: int = self._records + last * _RECORD
+        while (at := self._body.find(row, at, stop)) >= 0 and (at - self._records) % _RECORD:
             at += 1  # a match across two records
-        return None
+        return at
 
     def _place(self, shard: int, row: int) -> tuple[str, int]:
         if shard >= len(self._names) or row >= self.shards[self._names[shard]].rows:

@@ -53,8 +53,15 @@ class RowReader:
             raise StoreError(f"{folder / SPEC}: is missing; `featstore cache repair` makes it from a shard") from error
 
     def __contains__(self, row: RowId) -> bool:
+        return row in self._inventory.now
+
+    def which(self, rows: Sequence[RowId]) -> list[bool]:
+        """Return for each id whether it is stored: much faster than one by one."""
         now = self._inventory.now
-        return row in now.index or row in now.added  # as in Snapshot: a run with nothing to do calls this 10,000 times
+        listed = now.index.which(rows)
+        if not now.added:
+            return listed
+        return [is_listed or row in now.added for row, is_listed in zip(rows, listed, strict=True)]
 
     def __len__(self) -> int:
         return len(self._inventory.now)

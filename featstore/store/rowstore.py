@@ -27,6 +27,6 @@ class RowStore(RowReader):
         """Begin to write: `with store.writing() as writer`.
 
         Waits while another process prunes, compacts or repairs the key; `on_wait` is called once if it does. Takes in
-        what others have stored. `more` returns what else the rows are made with, beside the environment of the store.
+        what others have stored. `more` returns what the rows are made with in addition to the environment of the store.
         """
         return RowWriter(self._inventory, self._spec_json, lambda: {**self._environment(), **more()}, on_wait)

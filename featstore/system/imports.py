@@ -18,9 +18,10 @@ def loaded(name: str) -> Any:
 
 @contextmanager
 def collection_paused() -> Iterator[None]:
-    """Pause the search for cyclic garbage: the objects of an import stay, so searching them is in vain.
+    """Pause the search for cyclic garbage where many objects are made that stay, so that searching them is in vain.
 
-    This takes a fifth off the imports of TensorFlow and Keras (5.5 s to 4.6 s) and of scikit-learn (1.5 s to 1.1 s).
+    This takes a fifth off the imports of TensorFlow and Keras (5.5 s to 4.6 s) and of scikit-learn (1.5 s to 1.1 s),
+    and a quarter off the listing of 10,000 images.
     """
     was_enabled = gc.isenabled()
     gc.disable()

@@ -95,7 +95,7 @@ def test_what_may_be_given_more_than_once() -> None:
         ("compare photos --head logistic --head v", ["vgg-fc"]),
         ("train-head photos --head ", [*HEADS]),
         ("train-head photos --average ", ["probabilities", "logits", "features"]),
-        ("fine-tune runs/a photos --precision mixed_b", ["mixed_bfloat16"]),
+        ("fine-tune runs/a photos --precision bf", ["bfloat16"]),
         ("cache compact --compress ", ["zstd", "none"]),
     ],
 )

@@ -194,14 +194,14 @@ def test_many_pairs_do_not_disagree_by_chance() -> None:
     """40 pairs without any difference include some that differ in both directions; that is not a dependence."""
     rng = np.random.default_rng(0)
     said, singly = 0, 0
-    for _ in range(20):
+    for _ in range(8):
         right = (rng.random((40, 2, 300)) < 0.7).astype(float)
         apart = [paired_difference(a, b) for a, b in right]
         singly += any(d.low > 0 for d in apart) and any(d.high < 0 for d in apart)
         cells = [cell(right[k, i], preprocess="ab"[i], head=f"head {k}") for k in range(40) for i in range(2)]
         said += "depends" in describe_findings(cells)[1]
-    assert singly > 4
-    assert said <= 1
+    assert singly > 1
+    assert said == 0
 
 
 def first_words(cells: Sequence[CellResult]) -> list[str]:

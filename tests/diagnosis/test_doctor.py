@@ -44,7 +44,7 @@ def test_it_prints_every_topic_and_json_has_the_same(tmp_path: Path, monkeypatch
 
 def test_a_verb_takes_the_folder_of_a_cache(tmp_path: Path) -> None:
     """And no letters of a path."""
-    assert dict((t.name, t.facts) for t in featstore.doctor(cache=tmp_path).topics)["cache"]["path"] == str(tmp_path)
+    assert {t.name: t.facts for t in featstore.doctor(cache=tmp_path).topics}["cache"]["path"] == str(tmp_path)
     with pytest.raises(featstore.UsageError, match="expected"):
         featstore.doctor(cache=5)  # type: ignore[arg-type]
 
@@ -200,16 +200,27 @@ def test_the_host_is_tried_if_asked_and_not_for_long(monkeypatch: pytest.MonkeyP
     assert "(no answer): set https_proxy" in found.problems[0].text
 
 
-def test_deep_runs_every_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_deep_runs_every_engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """And one that does not compute fails."""
 
     def refuse(engine: str) -> float:
         raise BaseUnavailable("rounds its products")
 
     monkeypatch.setattr(engines, "_try", lambda engine: 2.5)
-    assert "tensorflow computes, 2.5 s with its start" in engines.find_engines(deep=True).text
+    assert "tensorflow computes, 2.5 s with its start" in engines.find_engines(tmp_path, deep=True).text
     monkeypatch.setattr(engines, "_try", refuse)
-    assert ("tensorflow does not compute", True) in wrong(engines.find_engines(deep=True))
+    assert ("tensorflow does not compute", True) in wrong(engines.find_engines(tmp_path, deep=True))
+
+
+def test_what_auto_has_chosen_is_in_the_cache(tmp_path: Path) -> None:
+    """A file that cannot be read does not count."""
+    (tmp_path / "engines").mkdir()
+    for number, text in enumerate(
+        ('{"engine": "openvino"}', '{"engine": "openvino"}', '{"engine": "tensorflow"}', "x")
+    ):
+        (tmp_path / "engines" / f"{number}.json").write_text(text)
+    text = engines.find_engines(tmp_path, deep=False).text
+    assert text.endswith("auto has chosen openvino for 2 networks, tensorflow for 1 network, as the cache says")
 
 
 @pytest.mark.tf

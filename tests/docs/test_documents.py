@@ -15,6 +15,7 @@ import typer.main
 
 from featstore.bases.source import BaseSource
 from featstore.cli.app import make_app
+from featstore.heads import keras_head
 from helpers.blocks import Block, Command, read_blocks, shows
 from helpers.cli import call
 from helpers.paths import ROOT
@@ -60,6 +61,14 @@ NOT_RUN = Counter(
 RUN = sorted({block.page for block in BLOCKS if block.language in ("console", "python") and not block.reason})
 
 
+@pytest.fixture
+def short_trainings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A tenth of the steps where a page does not say how many; figures are not compared."""
+    monkeypatch.setattr(keras_head, "MOST_STEPS", 300)
+    monkeypatch.setattr(keras_head, "LEAST_EPOCHS", 5)
+
+
+@pytest.mark.usefixtures("short_trainings")
 @pytest.mark.parametrize("page", RUN)
 def test_what_a_page_shows_runs(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """From top to bottom in one folder that holds `photos`, as a reader does; numbers may differ."""

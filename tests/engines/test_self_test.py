@@ -19,7 +19,7 @@ from featstore.engines.tensorflow import TensorFlowNetwork
 from featstore.errors import BaseUnavailable
 from featstore.features.load import load_features
 from featstore.images.preprocessing import NAMED
-from helpers.networks import fresh
+from helpers.networks import fresh, shrink_convnext
 from helpers.passes import FakeNetwork
 from helpers.photos import draw
 
@@ -204,8 +204,9 @@ FAMILIES = ["VGG16", "ResNet50V2", "MobileNetV2", "MobileNetV3Small", "DenseNet1
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", FAMILIES)
-def test_bases_of_keras_pass(name: str) -> None:
+def test_bases_of_keras_pass(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """So they are not tested in each process."""
+    shrink_convnext(monkeypatch)
     source = parse_source(name, "random", None, 0)
     side = BASES[name].min_size
     tested = SelfTested(TensorFlowNetwork(fresh(source, side, side), NAMED["raw"]), name)

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,8 @@ import pytest
 from featstore.errors import DataError
 from featstore.extraction.cache import Cache
 from featstore.extraction.recipe import Recipe
-from featstore.extraction.survey import Forecast, Size, survey
+from featstore.extraction.survey import Size, survey
+from featstore.extraction.trial import Trial
 from helpers.cli import call
 from helpers.photos import draw, write_photos
 
@@ -72,24 +74,13 @@ def test_a_data_set_that_cannot_be_trained_on_says_why(tmp_path: Path) -> None:
         survey(tmp_path, cache=tmp_path / "cache")
 
 
-def test_a_forecast_is_measured(tmp_path: Path) -> None:
-    """On images whose rows are missing; the rows are kept, so a second one has nothing to do."""
-    photos = write_photos(tmp_path / "photos", 40)
-    [forecast] = survey(photos, [PIXELS], cache=tmp_path / "cache").forecasts
-    assert forecast.missing == 80
-    assert forecast.trial == 48  # all but the first batch: pixels are fast
-    assert forecast.rate is not None and forecast.rate > 0
-    assert "80 images to extract, about 0 s from here at " in str(forecast)
-    [again] = survey(photos, [PIXELS], cache=tmp_path / "cache").forecasts
-    assert (again.missing, again.rate) == (0, None)
-    assert str(again) == "pixels keras 8: nothing to extract, all rows are in the cache"
-
-
-@pytest.mark.parametrize(("seconds", "text"), [(12.3, "12 s"), (600, "10 min"), (9000, "2.5 h")])
-def test_a_forecast_in_words(seconds: float, text: str) -> None:
-    """In seconds, minutes or hours."""
-    forecast = Forecast(recipe=PIXELS, missing=900, trial=32, rate=4.0, seconds=seconds)
-    assert f"900 images to extract, about {text} from here at 4.0 images/s, by a trial of 32 images" in str(forecast)
+def test_a_forecast_is_made_for_each_recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As `doctor` makes it; nothing is extracted."""
+    monkeypatch.setattr("featstore.extraction.forecast.run_trial", lambda *_: Trial("none", 1.0, 1.0, 4.0, None))
+    photos = write_photos(tmp_path / "photos", 4)
+    found = survey(photos, [PIXELS, replace(PIXELS, size=9)], cache=tmp_path / "cache")
+    assert [made.missing for made in found.forecasts] == [8, 8]
+    assert "forecast: pixels keras 9: 8 images to extract: about 2 s" in str(found)
 
 
 def test_the_command_prints_it_or_json(photos: Path, tmp_path: Path) -> None:

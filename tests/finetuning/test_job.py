@@ -283,12 +283,14 @@ def test_the_whole_network_from_pixels(work: Path, head_run: Run, augment: str |
     assert featstore.evaluate(whole.run, work / "photos", cache=work / "cache").metrics == whole.metrics_after
 
 
-def test_mixed_precision_trains_and_predicts_in_float32(
+def test_steps_in_bfloat16_make_a_network_that_predicts_in_float32(
     work: Path, head_run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The saved network needs no device with half precision."""
+    """The run says how it was trained, and has one answer for an image: that of its measures, on any machine."""
     monkeypatch.setattr(precision, "has_bfloat16", lambda: True)
-    mixed = tune(work, head_run, precision="mixed_bfloat16", epochs=6)
+    mixed = tune(work, head_run, precision="bfloat16", epochs=6)
+    assert mixed.run.parameters["precision"] == "bfloat16"
+    assert featstore.evaluate(mixed.run, work / "photos", cache=work / "cache").metrics == mixed.metrics_after
     model = keras.saving.load_model(mixed.run.folder / "trained.keras", compile=False)
     assert {layer.compute_dtype for layer in model.layers} == {"float32"}
     assert mixed.metrics_after["train"].log_loss < mixed.metrics_before["train"].log_loss
@@ -297,10 +299,10 @@ def test_mixed_precision_trains_and_predicts_in_float32(
 def test_a_processor_that_would_be_slower_in_bfloat16_is_refused(
     work: Path, head_run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """TensorFlow would compute it all the same, in more time than float32 takes."""
+    """TensorFlow would imitate bfloat16 all the same, in more time than float32 takes."""
     monkeypatch.setattr(precision, "has_bfloat16", lambda: False)
-    with pytest.raises(UsageError, match="this one does not; use precision='float32'"):
-        tune(work, head_run, precision="mixed_bfloat16")
+    with pytest.raises(UsageError, match="which is not here; use precision='float32'"):
+        tune(work, head_run, precision="bfloat16")
 
 
 def test_the_blogs_own_network(work: Path) -> None:

@@ -36,6 +36,7 @@ from featstore.heads.fine_tuned import FineTunedNetwork
 from featstore.heads.step import Group, compile_step
 from featstore.spec import FeatureSpec
 from helpers.cli import WARNINGS
+from helpers.networks import shrink_convnext, shrink_stages
 
 FAMILIES = {  # one of each module of keras.applications, and whether it has BatchNormalization
     "VGG16": False,
@@ -84,9 +85,9 @@ def workshop(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Family
         if name not in made:
             made.clear()
             release_bases()
-            with pytest.MonkeyPatch.context() as patch:  # a block and few channels per stage: a tenth of the time
-                table = {"tiny": {"depths": [1] * 4, "projection_dims": [8] * 4, "default_size": 224}}
-                patch.setattr("keras.src.applications.convnext.MODEL_CONFIGS", table)
+            with pytest.MonkeyPatch.context() as patch:
+                shrink_convnext(patch)
+                shrink_stages(patch)
                 made[name] = make_family(name, folder)
             release_bases()
         return made[name]

@@ -46,9 +46,9 @@ from helpers.photos import draw
         ({"rates": {"head": -1}}, "`rates`: expected rates of 0 or more"),
         ({"rates": {"head": float("nan")}}, "`rates`: expected rates of 0 or more"),
         ({"optimizer": "lion"}, "optimizer='lion': is not known: use one of sgd, adam"),
-        ({"precision": "float16"}, "precision='float16': is not known: use one of float32, mixed_float16, mixed_bflo"),
+        ({"precision": "half"}, "precision='half': is not known: use one of float32, bfloat16, float16"),
         ({"train_bn": True, "batch": 1}, "batch=1: BatchNormalization learns nothing from a batch of one image"),
-        ({"rates": {"head": 1}, "precision": "mixed_float16"}, "use precision='mixed_bfloat16'"),
+        ({"rates": {"head": 1}, "precision": "float16"}, "use precision='bfloat16'"),
     ],
 )
 def test_settings_that_make_no_sense_are_refused(settings: dict[str, Any], message: str) -> None:
@@ -61,7 +61,7 @@ def test_settings_that_make_no_sense_are_refused(settings: dict[str, Any], messa
 def test_settings_at_their_limits_are_accepted() -> None:
     """Zero momentum, warm-up and clip, and one epoch with batches of one image."""
     FineTuneSettings(epochs=1, batch=1, patience=1, memory=1, momentum=0, warmup=0, clip=0, rates={"head": 0})
-    FineTuneSettings(rates={"head": 1}, precision="mixed_bfloat16")
+    FineTuneSettings(rates={"head": 1}, precision="bfloat16")
 
 
 def small_network() -> Any:
@@ -90,10 +90,10 @@ def moves(group: Any, steps: int, gradient: float = 1.0) -> list[float]:
 PLAIN: dict[str, Any] = {"rate": 0.01, "momentum": 0.0, "clip": 0, "warmup": 0}
 
 
-@pytest.mark.parametrize("precision", ["float32", "mixed_float16"])
+@pytest.mark.parametrize("precision", ["float32", "float16"])
 def test_the_rate_rises_linearly_and_stays(precision: str) -> None:
     """The warm-up takes two epochs of four steps, and begins at an eighth of the rate."""
-    scale = 2.0**15 if precision == "mixed_float16" else 1.0  # gradients come with the scale of the loss
+    scale = 2.0**15 if precision == "float16" else 1.0  # gradients come with the scale of the loss
     (group,) = make_groups(small_network(), FineTuneSettings(**PLAIN | {"warmup": 2, "precision": precision}), 4)
     expected = [0.01 * min(1, step / 8) for step in range(1, 12)]
     assert moves(group, 11, scale) == pytest.approx(expected, rel=1e-3)
@@ -124,10 +124,10 @@ def test_adam_is_an_optimizer() -> None:
     assert moves(group, 2, 1e3) == pytest.approx([0.01, 0.01], rel=1e-3)
 
 
-@pytest.mark.parametrize("precision", ["float32", "mixed_float16"])
+@pytest.mark.parametrize("precision", ["float32", "float16"])
 def test_gradients_are_clipped_by_their_norm_over_all_variables(precision: str) -> None:
     """Ten numbers of 100 become a vector of length 2; shorter gradients stay, and so do all with a clip of 0."""
-    scale = 2.0**15 if precision == "mixed_float16" else 1.0
+    scale = 2.0**15 if precision == "float16" else 1.0
     for clip, gradient, expected in ((2, 100.0, 0.01 * 2 / 10**0.5), (2, 0.1, 0.001), (0, 100.0, 1.0)):
         (group,) = make_groups(small_network(), FineTuneSettings(**PLAIN | {"clip": clip, "precision": precision}), 4)
         assert moves(group, 1, scale * gradient) == pytest.approx([expected], rel=1e-3)
@@ -153,10 +153,10 @@ def test_nothing_left_to_train_is_an_error() -> None:
 def test_only_float16_scales_the_loss() -> None:
     """Small gradients would be 0 in float16; bfloat16 has the range of float32."""
     kinds = {}
-    for precision in ("float32", "mixed_float16", "mixed_bfloat16"):
+    for precision in ("float32", "float16", "bfloat16"):
         (group,) = make_groups(small_network(), FineTuneSettings(precision=precision), 4)
         kinds[precision] = type(group.optimizer).__name__
-    assert kinds == {"float32": "SGD", "mixed_float16": "LossScaleOptimizer", "mixed_bfloat16": "SGD"}
+    assert kinds == {"float32": "Momentum", "float16": "LossScaleOptimizer", "bfloat16": "Momentum"}
 
 
 SEEN = Augmentation(seed=5)

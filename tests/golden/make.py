@@ -26,7 +26,7 @@ from featstore.images.reading import FITS, INTERPOLATIONS, KERAS_INTERPOLATIONS,
 from featstore.images.views import VIEWS, WHOLE, Augmentation
 
 HERE = Path(__file__).parent
-GROUPS = ("pillow", "keras-compat", "augmented", "probed")
+GROUPS = ("pillow", "fast", "keras-compat", "augmented", "probed")
 HEIGHT, WIDTH = 9, 11  # no aspect of the images, or some fits would be the same
 CANVAS = (12, 14)  # odd margins, so that rounding shows
 ALL_AT_ONCE = Augmentation(crop=0.3, rotation=20.0, brightness=0.2, seed=7)
@@ -62,12 +62,19 @@ def _cases(group: str) -> Iterator[Case]:
     if group == "augmented":
         for image, (count, ranges) in product(("photo.jpg", "alpha.png"), ((3, Augmentation()), (4, ALL_AT_ONCE))):
             yield Case(image, Reading(HEIGHT, WIDTH, augmentation=ranges), tuple(range(1, count + 1)))
-        return
-    if group == "probed":
+    elif group == "probed":
         for image, probe in product(("photo.jpg", "alpha.png"), map(Probe, PROBES)):
             if image.endswith(".jpg") or probe.name != "jpeg":  # which a decoder of photos has read
                 yield Case(image, Reading(HEIGHT, WIDTH, probe=probe), (WHOLE,))
-        return
+    elif group == "fast":  # which is `pillow` for all other files
+        for image, fit in product(("photo.jpg", "turned.jpg", "cmyk.jpg"), FITS):
+            yield Case(image, Reading(HEIGHT, WIDTH, "fast", fit), (WHOLE,))
+            yield Case(image, Reading(HEIGHT, WIDTH, "fast", fit, resize=CANVAS), VIEWS["ten"])
+    else:
+        yield from _plain_cases(group)
+
+
+def _plain_cases(group: str) -> Iterator[Case]:
     interpolations = INTERPOLATIONS if group == "pillow" else KERAS_INTERPOLATIONS
     read = [image for image in images() if group == "pillow" or image.endswith((".jpg", ".png", ".gif"))]
     for image, fit, interpolation in product(read, FITS, interpolations):

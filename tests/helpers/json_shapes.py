@@ -28,7 +28,7 @@ _BY_DATA |= {"classes", "formats", "unlabelled", "head", "network", "gains", "ex
 _OPEN = {"parameters", "chosen", "versions", "default", "figures"}  # each head has its own
 # Each machine has its own.
 _OPEN |= {"core_limit", "limit", "file_system", "weights_files", "variables", "keras_file_backend", "seconds_by_engine"}
-_OPEN |= {"problems", "gpus"}
+_OPEN |= {"problems", "gpus", "installed", "chosen_by_engine"}
 # What several commands print has one entry in the file: "see metrics". What is there depends on the figures.
 _SHARED = {"metrics": "metrics", "metrics_before": "metrics", "metrics_after": "metrics", "per_class": "per_class"}
 

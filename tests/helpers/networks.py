@@ -56,6 +56,35 @@ def shrink_efficientnet(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("keras.src.applications.efficientnet.DEFAULT_BLOCKS_ARGS", blocks)
 
 
+def shrink_stages(monkeypatch: pytest.MonkeyPatch) -> None:
+    """At most two blocks per stage in the families that repeat more: each kind of layer and of path is still there."""
+    from keras.src.applications import densenet, efficientnet, efficientnet_v2, inception_resnet_v2, resnet
+
+    def at_most_two(module: Any, name: str, place: int) -> None:
+        stack = getattr(module, name)
+
+        def fewer(*given: Any, **named: Any) -> Any:
+            return stack(*given[:place], min(given[place], 2), *given[place + 1 :], **named)
+
+        monkeypatch.setattr(module, name, fewer)
+
+    at_most_two(densenet, "dense_block", 1)
+    at_most_two(resnet, "stack_residual_blocks_v1", 2)
+    at_most_two(resnet, "stack_residual_blocks_v2", 2)
+    stages = [stage | {"repeats": min(stage["repeats"], 2)} for stage in efficientnet.DEFAULT_BLOCKS_ARGS]
+    monkeypatch.setattr(efficientnet, "DEFAULT_BLOCKS_ARGS", stages)
+    for name, table in efficientnet_v2.DEFAULT_BLOCKS_ARGS.items():
+        stages = [stage | {"num_repeat": min(stage["num_repeat"], 2)} for stage in table]
+        monkeypatch.setitem(efficientnet_v2.DEFAULT_BLOCKS_ARGS, name, stages)
+    block = inception_resnet_v2.inception_resnet_block
+    ends = {"block35": 10, "block17": 20, "block8": 9}
+
+    def first_and_last(x: Any, scale: float, block_type: str, block_idx: int, **named: Any) -> Any:
+        return x if 1 < block_idx < ends[block_type] else block(x, scale, block_type, block_idx, **named)
+
+    monkeypatch.setattr(inception_resnet_v2, "inception_resnet_block", first_and_last)
+
+
 def shrink_convnext(monkeypatch: pytest.MonkeyPatch) -> None:
     """A block and a few channels per stage for ConvNeXtTiny, which takes a tenth of the time and pools as the whole."""
     table = "keras.src.applications.convnext.MODEL_CONFIGS"

@@ -26,6 +26,7 @@ PHOTO_LEVELS = 2  # between decoders of photos
 FLOAT_LEVELS = 1e-3  # between processors: the rounding of float32 at 255, some times over
 WHERE = {
     "pillow": "VERSIONS['pillow'] in featstore/images/reading.py",
+    "fast": "VERSIONS['fast'] in featstore/images/reading.py",
     "keras-compat": "VERSIONS['keras-compat'] in featstore/images/reading.py",
     "augmented": "the version in Augmentation.describe in featstore/images/views.py",
     "probed": "the version in _KINDS in featstore/images/probe.py",
@@ -132,6 +133,8 @@ PLANTED: list[tuple[str, Any, str, Callable[..., Any]]] = [
     ("pillow", decode, "_to_rgb", lambda image, alpha, bits: image.convert("RGB")),
     ("pillow", decode, "_declares_alpha", lambda image, raw: True),
     ("pillow", decode, "_from_16_bit", lambda image, bits: image.convert("RGB")),
+    ("fast", decode, "_orientation", lambda image: 1),
+    ("fast", resize, "scaled_size", lambda size, to: (to.width - 1, to.height)),
     ("augmented", augmentation, "_generator", lambda content, ranges, version: np.random.default_rng(version)),
     ("augmented", augmentation, "_generator", mirrored_always),
     ("augmented", augmentation, "transform", lambda pixels, matrix: pixels),

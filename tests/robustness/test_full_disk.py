@@ -15,7 +15,8 @@ from helpers.photos import write_photos
 
 IMAGES, BATCH = 96, 32
 STORED = 2 * BATCH - len(NAMES)  # the first batch has the images of the canary in it
-BATCH_BYTES = BATCH * 24 * 24 * 256 * 2  # maps of 96 px images in float16: each batch fills a shard
+SIDE = 224
+BATCH_BYTES = BATCH * SIDE * SIDE * 3 * 2  # pixels in float16: each batch fills a shard
 
 
 def test_an_extraction_goes_on_where_the_full_disk_stopped_it(cli: Cli, tmp_path: Path) -> None:
@@ -24,7 +25,7 @@ def test_an_extraction_goes_on_where_the_full_disk_stopped_it(cli: Cli, tmp_path
     assert len(scan(tmp_path / "photos")) == IMAGES
     with small_disk(tmp_path / "disk", 4 * BATCH_BYTES) as disk:
         (disk / "ballast").write_bytes(bytes(int(1.5 * BATCH_BYTES)))
-        command = ("extract", "photos", "--model", "tiny", "--size", 96, "--pool", "none", "--cache", "disk/cache")
+        command = ("extract", "photos", "--model", "pixels", "--size", SIDE, "--cache", "disk/cache")
 
         full = cli(*command, "--json")
         assert (full.returncode, full.stdout) == (1, "")

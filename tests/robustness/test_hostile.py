@@ -109,7 +109,7 @@ def check_damaged_metadata(folder: str) -> None:
     from featstore.store import sandbox
     from featstore.store.rowstore import RowStore
 
-    sandbox.SECONDS = sandbox.AGAIN_SECONDS = 1.0
+    sandbox.SECONDS = sandbox.AGAIN_SECONDS = 0.3
     store_folder = Path(folder) / "store"
     store_folder.mkdir()
     for place, value in HANGS_AND_CRASHES:
@@ -129,7 +129,7 @@ HANGS_AND_CRASHES = (  # (place, new byte); one for each place in the file of `s
 
 def test_metadata_that_hang_hdf5(tmp_path: Path) -> None:
     """One changed byte, under the digest of the changed file: another process hangs or crashes, this one says so."""
-    in_child(check_damaged_metadata, tmp_path, seconds=60)
+    in_child(check_damaged_metadata, tmp_path, seconds=120)
 
 
 # Heads and bases of Keras
