@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from featstore.datasets.manifest import Manifest, Picture
 from featstore.explanation.contrast import Contrast
 from featstore.explanation.heat import Heat
+from featstore.extraction.cache import Cache
 from featstore.extraction.encoder import make_encoder
 from featstore.images.prefetch import read_again
 from featstore.images.readers import make_reader
@@ -59,8 +60,13 @@ class Occlusion:
 
     def _bases(self) -> list[_Base]:
         some = self.predictor
-        plans = plans_of(some.run, some.weights, some.cache, read_weights=True)
-        return [_Base(make_reader(plan.spec.reading), make_encoder(plan.recipe.source(), plan.spec)) for plan in plans]
+        cache = Cache.at(some.cache)
+        plans = plans_of(some.run, some.weights, cache, read_weights=True)
+        bases = []
+        for plan in plans:
+            encode = make_encoder(plan.recipe.source(), plan.spec, engine=cache.engine, folder=cache.folder)
+            bases.append(_Base(make_reader(plan.spec.reading), encode))
+        return bases
 
     def _occlude(self, picture: Picture, bases: Sequence[_Base], contrast: Contrast) -> Heat:
         """Return the heat of one picture. All bases see the same patch of it blurred."""

@@ -54,7 +54,9 @@ def load_encoder(
     return load_network(source, specs, state, engine=engine, folder=folder, images=images)
 
 
-def make_encoder(source: BaseSource, spec: FeatureSpec) -> Callable[[NDArray[Any]], NDArray[np.float32]]:
+def make_encoder(
+    source: BaseSource, spec: FeatureSpec, *, engine: Engine = "auto", folder: Path | None = None
+) -> Callable[[NDArray[Any]], NDArray[np.float32]]:
     """Return a function from RGB images (n, height, width, 3) to features (n, ...) float32.
 
     The network loads with its first call, as `load_encoder` says.
@@ -63,7 +65,7 @@ def make_encoder(source: BaseSource, spec: FeatureSpec) -> Callable[[NDArray[Any
 
     def encode(images: NDArray[Any]) -> NDArray[np.float32]:
         if not networks:
-            networks.append(load_encoder(source, [spec]))
+            networks.append(load_encoder(source, [spec], engine=engine, folder=folder))
         return networks[0](images)[0]
 
     return encode
