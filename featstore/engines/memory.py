@@ -23,6 +23,7 @@ from featstore.errors import StoreError
 from featstore.spec import FeatureSpec
 from featstore.system.environment import default_threads
 from featstore.system.files import read_regular, remove, write_whole
+from featstore.system.gpus import list_gpus
 
 FOLDER = "engines"  # of the cache
 MOST_KEPT = {".network": 16, ".json": 256}  # files by ending; those that were used last stay
@@ -55,7 +56,7 @@ class Memory:
         spec, cuts = specs[0], [(spec.layer, spec.pool) for spec in specs]
         size = spec.reading.height, spec.reading.width
         network = [source.identity(), spec.weights, spec.preprocessing.describe(), size, cuts, versions]
-        machine = [platform.machine(), processor_name(), default_threads()]
+        machine = [platform.machine(), processor_name(), default_threads(), [gpu.name for gpu in list_gpus()]]
         self.keeps = cache is not None
         self._model: Any = None
         self.network_name = _digest(network)

@@ -11,16 +11,12 @@ options it runs with is said for each call and each thread, so another network o
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
-from tensorflow.core.protobuf.config_pb2 import ConfigProto
-from tensorflow.core.protobuf.rewriter_config_pb2 import RewriterConfig
-from tensorflow.python.eager import context
 
 from featstore.bases.build import load_held
 from featstore.bases.cut import cut_at_all
@@ -32,12 +28,8 @@ from featstore.engines.self_test import SelfTested
 from featstore.images.preprocessing import Preprocessing
 from featstore.spec import FeatureSpec, Precision
 from featstore.system.files import FileStat
+from featstore.system.half_precision import computed_in
 from featstore.system.pinned import pinned
-
-_OPTIONS: dict[Precision, str] = {
-    "bfloat16": "auto_mixed_precision_onednn_bfloat16",  # on processors
-    "float16": "auto_mixed_precision",  # on graphics cards
-}
 
 
 class TensorFlowNetwork:
@@ -76,7 +68,7 @@ class TensorFlowNetwork:
 
     @pinned()  # the first call traces the graph
     def __call__(self, images: NDArray[Any]) -> Outputs:
-        with _computing_in(self._precision):
+        with computed_in(self._precision):
             batches = [self._run_batch(images[i : i + self.batch]) for i in range(0, len(images), self.batch)]
         return tuple(np.concatenate(rows) for rows in zip(*batches, strict=True))
 
@@ -110,23 +102,3 @@ def _compile(model: Any, source: BaseSource, specs: Sequence[FeatureSpec], batch
     body = cut_at_all(model, cuts, saved=source.is_file)
     network = TensorFlowNetwork(body, specs[0].preprocessing, batch, specs[0].precision)
     return SelfTested(network, source.model) if source.is_file else network
-
-
-@contextmanager
-def _computing_in(precision: Precision) -> Iterator[None]:
-    """Let TensorFlow compute what this thread calls with the options of `precision`.
-
-    `tf.config.optimizer` sets them for the whole process, so another thread would compute a float32 network with them.
-    """
-    if precision == "float32":
-        yield
-        return
-    here = context.context()
-    before = here.function_call_options
-    config = ConfigProto.FromString(before.config_proto_serialized)
-    setattr(config.graph_options.rewrite_options, _OPTIONS[precision], RewriterConfig.ON)
-    here.function_call_options = context.FunctionCallOptions(before.executor_type, config)
-    try:
-        yield
-    finally:
-        here.function_call_options = before
