@@ -17,14 +17,16 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
+from mmap import mmap
 from pathlib import Path
 from struct import Struct, iter_unpack
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from featstore.errors import StoreError
 from featstore.store.layout import SHARD_NAME
 from featstore.store.rowid import SIZE, RowId
-from featstore.system.files import FileStat, read_regular, write_whole
+from featstore.system.files import FileStat, write_whole
+from featstore.system.large_pages import read_large
 
 if TYPE_CHECKING:
     import numpy as np
@@ -39,6 +41,7 @@ _BOUNDS = Struct("<2I")  # of a bucket: its first record, and that of the next o
 _PLACE = Struct(">2I")  # shard and row
 _FORGED = "the index lists rows that its shards do not have: `featstore cache repair` makes it again"
 _FEW = 2**16  # rows: 10 ms
+Bytes: TypeAlias = bytes | mmap
 ITEM_BYTES = {"float16": 2, "float32": 4}
 
 
@@ -72,7 +75,7 @@ class ForgedIndex(StoreError):
 class Index:
     """The rows of `shards`, which are in name order. An id may have several rows; that of the first shard is served."""
 
-    def __init__(self, shards: dict[str, ShardEntry], distinct: int, bits: int, body: bytes, start: int) -> None:
+    def __init__(self, shards: dict[str, ShardEntry], distinct: int, bits: int, body: Bytes, start: int) -> None:
         self.shards = shards
         self._names = list(shards)
         self._distinct = distinct
@@ -205,13 +208,13 @@ def empty_index() -> Index:
 def load_index(path: Path) -> Index:
     """Return the index at `path`; an empty one if it is missing, damaged, or of another version."""
     try:
-        data, _ = read_regular(path)
+        data = read_large(path)
     except OSError:
         return empty_index()
     return parse_index(data) or empty_index()
 
 
-def parse_index(data: bytes) -> Index | None:
+def parse_index(data: Bytes) -> Index | None:
     """Return the index in the bytes of its file; None if they are damaged or of another version."""
     end = data.find(b"\n", 65)
     if end < 0 or not is_intact(data):
@@ -230,7 +233,7 @@ def parse_index(data: bytes) -> Index | None:
         return None
 
 
-def is_intact(data: bytes) -> bool:
+def is_intact(data: Bytes) -> bool:
     """Whether the bytes of an index are those that were written, by any version."""
     return hashlib.sha256(memoryview(data)[65:]).hexdigest().encode() + b"\n" == data[:65]
 
