@@ -48,6 +48,7 @@ NOT_RUN = Counter(
         ("numbers.md", "ImageNet weights"): 1,
         ("numbers.md", "takes minutes"): 2,
         ("performance.md", "benchmarks on data that are not shipped"): 1,
+        ("performance.md", "needs GPUs"): 1,
         ("posts.md", "ImageNet weights"): 4,
         ("preprocessing.md", "ImageNet weights"): 4,
         ("report.md", "ImageNet weights"): 1,
