@@ -24,6 +24,7 @@ from featstore.spec import FeatureSpec
 from featstore.system.environment import default_threads
 from featstore.system.files import read_regular, remove, write_whole
 from featstore.system.gpus import list_gpus
+from featstore.system.machine import processor_name
 
 FOLDER = "engines"  # of the cache
 MOST_KEPT = {".network": 16, ".json": 256}  # files by ending; those that were used last stay
@@ -56,7 +57,12 @@ class Memory:
         spec, cuts = specs[0], [(spec.layer, spec.pool) for spec in specs]
         size = spec.reading.height, spec.reading.width
         network = [source.identity(), spec.weights, spec.preprocessing.describe(), size, cuts, versions]
-        machine = [platform.machine(), processor_name(), default_threads(), [gpu.name for gpu in list_gpus()]]
+        machine = [
+            platform.machine(),
+            processor_name() or platform.processor(),
+            default_threads(),
+            [gpu.name for gpu in list_gpus()],
+        ]
         self.keeps = cache is not None
         self._model: Any = None
         self.network_name = _digest(network)
@@ -125,15 +131,6 @@ class Memory:
         with suppress(StoreError, OSError):  # a cache that cannot be written costs only time
             write_whole(self._folder / name, data)
             _remove_oldest(self._folder, Path(name).suffix)
-
-
-def processor_name() -> str:
-    """Return the name of the processor as Linux gives it; else that of its kind."""
-    with suppress(OSError), open("/proc/cpuinfo", encoding="utf-8", errors="replace") as lines:
-        for line in lines:
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor()
 
 
 def _remove_oldest(folder: Path, ending: str) -> None:
