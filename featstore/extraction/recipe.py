@@ -51,8 +51,8 @@ class Recipe:
         pool: How the activation is pooled over the image; none keeps the whole map. Default: avg; none for pixels and
             the heads vgg-fc and fc-bn.
         dtype: How rows are stored.
-        precision: How the base computes: float32, or bfloat16 or float16 where the processor has it. Features then
-            differ by about 1 %, those of MobileNets by 10 % and more, which heads hardly notice.
+        precision: How the base computes: float32, or bfloat16 or float16 where the machine has it. In bfloat16 features
+            differ by 1 to 5 %, those of MobileNets by 10 % and more, which heads hardly notice.
         views: one, flip, five, ten (crops and mirror images), or augment:K for training images.
         resize: Size that crops are taken from, a side or HxW. Default with crops: size / 0.875.
         scales: Further sizes that each image is seen at, as in 256,384,480; or none.
