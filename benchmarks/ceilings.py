@@ -19,7 +19,7 @@ def print_ceilings(seconds: float = 1.0) -> None:
     for dtype in (tf.float32, tf.bfloat16):
         product = tf.function(tf.linalg.matmul, autograph=False)
         cast = tf.cast(factor, dtype)
-        rate = _per_second(lambda product=product, cast=cast: product(cast, cast).numpy, seconds)
+        rate = _per_second(lambda product=product, cast=cast: product(cast, cast)[0, 0].numpy(), seconds)  # which waits
         print(f"  ceiling: matrix product, {dtype.name:9} {rate * 2 * side**3 / 1e9:8.0f} GFLOP/s")
     block = np.ones(2**28, np.uint8)
     rate = _per_second(block.copy, seconds)

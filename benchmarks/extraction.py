@@ -47,13 +47,13 @@ def _some(source: Path, target: Path, count: int) -> Path:
     folders = sorted(path for path in source.glob("*/*") if path.is_dir())
     for folder in folders:
         (target / folder.relative_to(source)).mkdir(parents=True)
-    taken = itertools.islice(itertools.chain(*zip(*[_cycle(folder) for folder in folders], strict=False)), count)
+    taken = itertools.islice(itertools.chain(*zip(*[_images(folder) for folder in folders], strict=False)), count)
     for image in taken:
         shutil.copy(image, target / image.relative_to(source))
     return target
 
 
-def _cycle(folder: Path) -> list[Path]:
+def _images(folder: Path) -> list[Path]:
     return sorted(folder.iterdir())[:200]
 
 

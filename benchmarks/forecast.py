@@ -33,7 +33,7 @@ class Cost(NamedTuple):
 def measure_forecast(data: Path, scratch: Path, rounds: int = 2, names: tuple[str, ...] = tuple(BASES)) -> None:
     for name in names:
         options, file, number = BASES[name]
-        images = _link(data / "images" / "cats_dogs", scratch / str(number), number)
+        images = _some(data / "images" / "cats_dogs", scratch / str(number), number)
         for turn in range(rounds):
             cache = scratch / f"{name} {turn}"
             words = [images, *options, "--weights", data / "weights" / file, "--cache", cache]
@@ -60,8 +60,8 @@ def _extract(words: list[object], peak: Path) -> Cost:
     return Cost(time.perf_counter() - start, int(peak.read_text()))
 
 
-def _link(images: Path, folder: Path, number: int) -> Path:
-    """A folder with as many of the images, in the same classes, spread over all of them."""
+def _some(images: Path, folder: Path, number: int) -> Path:
+    """Copies of so many of the images, in the same classes, spread over all of them."""
     files = sorted(images.glob("*/*/*"))
     for file in files[:: max(len(files) // number, 1)][:number]:
         target = folder / file.relative_to(images)

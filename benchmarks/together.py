@@ -1,6 +1,7 @@
 """Three preprocessing variants and two bases in one call, against six calls, in one process.
 
-On photos of about 400 px, and on the same enlarged four times, as a camera makes them: there decoding counts.
+On photos of about 400 px, and on the same enlarged four times, as a camera makes them: there decoding counts. Networks
+run on TensorFlow: so few photos are not worth a trial of another engine.
 """
 
 from __future__ import annotations

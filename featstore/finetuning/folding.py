@@ -39,7 +39,7 @@ class FoldedConvolution(keras.layers.Layer):  # type: ignore[misc]
         super().__init__(dtype="float32")
         self._convolution, self._norm = convolution, norm
 
-    def call(self, x: Any) -> Any:
+    def call(self, inputs: Any) -> Any:  # named as theirs, as a network may have said it
         """Return what the two layers return one after the other."""
         layer, norm = self._convolution, self._norm
         factor = tf.math.rsqrt(norm.moving_variance + norm.epsilon)
@@ -50,9 +50,9 @@ class FoldedConvolution(keras.layers.Layer):  # type: ignore[misc]
         if isinstance(layer, keras.layers.DepthwiseConv2D):
             kernel = layer.kernel * tf.reshape(factor, (1, 1, *layer.kernel.shape[2:]))
             places = (layer.strides, layer.padding, layer.data_format, layer.dilation_rate)
-            y = keras.ops.depthwise_conv(x, kernel, *places)
+            y = keras.ops.depthwise_conv(inputs, kernel, *places)
         else:
-            y = layer.convolution_op(x, layer.kernel * factor)
+            y = layer.convolution_op(inputs, layer.kernel * factor)
         return tf.nn.bias_add(y, bias)
 
 
@@ -92,11 +92,12 @@ def _is_frozen_norm(layer: Any) -> bool:
     return (
         type(layer) is keras.layers.BatchNormalization
         and not layer.trainable
+        and layer.activity_regularizer is None
         and layer.axis in (-1, 3)
         and layer.compute_dtype == "float32"
     )
 
 
-def _unchanged(x: Any, **options: Any) -> Any:
+def _unchanged(inputs: Any, **options: Any) -> Any:
     """Stand for a BatchNormalization that is folded; the options are those of its call, such as a mask."""
-    return x
+    return inputs

@@ -15,7 +15,7 @@ L2 = keras.regularizers.L2(0.01)
 
 
 def _network() -> Any:
-    """Return a network with three pairs to fold, and three that must stay: shared, not linear, and not frozen."""
+    """Return a network with four pairs to fold, and four that must stay: shared, not linear, not frozen, penalised."""
     layers = keras.layers
     image = keras.Input((8, 8, 3))
 
@@ -25,9 +25,11 @@ def _network() -> Any:
     x = layers.ReLU()(norm(layers.Conv2D(6, 3, 2, padding="same", use_bias=False, kernel_regularizer=L2)(image), "a"))
     x = layers.ReLU()(norm(layers.DepthwiseConv2D(3, padding="same", depth_multiplier=2)(x), "b", scale=False))
     x = norm(layers.Conv2D(6, 1)(x), "c", center=False)
+    x = norm(layers.Conv2D(6, 3, groups=2)(inputs=x), "groups")
     twice = layers.Conv2D(6, 1)(x)
     x = layers.Add()([twice, norm(twice, "shared")])
     x = norm(layers.Conv2D(6, 1, activation="relu")(x), "relu")
+    x = norm(layers.Conv2D(6, 1)(x), "penalised", activity_regularizer=L2)
     x = layers.GlobalAveragePooling2D()(norm(layers.Conv2D(6, 1)(x), "learns"))
     model = keras.Model(image, layers.Dense(3, "softmax")(x))
     rng = np.random.default_rng(0)
@@ -40,8 +42,8 @@ def test_only_a_frozen_norm_right_above_a_convolution_is_folded() -> None:
     model = _network()
     folded = fold(model)
     norms = [layer.name for layer in folded.layers if isinstance(layer, keras.layers.BatchNormalization)]
-    assert norms == ["shared", "relu", "learns"]
-    assert sum(isinstance(layer, FoldedConvolution) for layer in folded.layers) == 3
+    assert norms == ["shared", "relu", "penalised", "learns"]
+    assert sum(isinstance(layer, FoldedConvolution) for layer in folded.layers) == 4
     assert {id(w) for w in folded.weights} == {id(w) for w in model.weights}
 
 
@@ -68,7 +70,7 @@ def test_a_step_moves_the_weights_of_the_network_itself() -> None:
     moved = {w.path for w in model.weights if not np.array_equal(before[w.path], np.asarray(w))}
     kernels = {v.path for v in model.trainable_variables if v.path.endswith("kernel")}
     assert kernels <= moved
-    assert not any(path.startswith(("a/", "b/", "c/", "shared/", "relu/")) for path in moved)
+    assert not any(path.startswith(("a/", "b/", "c/", "groups/", "shared/", "relu/", "penalised/")) for path in moved)
 
 
 def test_a_network_without_such_a_pair_stays_as_it_is() -> None:

@@ -24,6 +24,7 @@ from featstore.errors import BaseUnavailable, UsageError
 from featstore.extraction.recipe import Recipe
 from featstore.extraction.resolve import resolve_recipe
 from featstore.finetuning.diagram import describe_fine_tuning, describe_head
+from featstore.finetuning.folding import fold
 from featstore.finetuning.network import (
     Body,
     check_rates,
@@ -144,7 +145,7 @@ def make_family(name: str, folder: Path) -> Family:
     prepared = spec.preprocessing.apply(images)
     activations = np.asarray(keras.Model(body._model.input, cut.tensor)(prepared, training=False))
     start, statistics = values(alone.trainable_variables), values(kept(alone))
-    train(alone, activations)
+    train(fold(alone), activations)  # as `fine-tune` does
     # Tracing a graph of all these layers takes longer than two steps; ConvNeXt's convolutions need one on a CPU.
     tf.config.run_functions_eagerly(name != "ConvNeXtTiny")
     train(whole, prepared)
