@@ -24,7 +24,9 @@ class Momentum(keras.optimizers.SGD):  # type: ignore[misc]
         """Take a step. What clipping takes off the gradients is taken off the rate: it is a factor of both."""
         self._factor = tf.constant(1.0)
         if self._longest:
-            self._factor = self._longest / tf.maximum(tf.linalg.global_norm(grads), self._longest)
+            norm = tf.linalg.global_norm(grads)
+            not_finite = norm - norm  # NaN for infinity, else 0: one infinite gradient spoils the step, and it shows
+            self._factor = self._longest / tf.maximum(norm, self._longest) + not_finite
         super().apply(grads, trainable_variables)
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
