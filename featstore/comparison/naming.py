@@ -160,6 +160,7 @@ def _other_levels(plan: Plan) -> dict[str, str]:
         "layer": spec.layer,
         "pool": spec.pool,
         "dtype": spec.dtype,
+        "precision": spec.precision,
     }
 
 
@@ -177,6 +178,7 @@ def _default_levels(cell: GridCell, plan: Plan) -> dict[str, str]:
         "layer": plain.layer,
         "pool": entry_of(cell.head.head).pool or ("none" if given.source().is_pixels else "avg"),
         "dtype": plain.dtype,
+        "precision": plain.precision,
     }
 
 

@@ -20,7 +20,7 @@ from featstore.features.inputs import ImagesLike, list_images, settle_images
 from featstore.features.views import load_views
 from featstore.images.reading import ALL_BITS, Fit, Interpolation, ReadingName, Size
 from featstore.images.views import parse_views
-from featstore.spec import LAST_ACTIVATION, Dtype, Pool
+from featstore.spec import LAST_ACTIVATION, Dtype, Pool, Precision
 from featstore.system.pinned import pinned
 from featstore.system.progress import Progress, displayed
 
@@ -69,6 +69,7 @@ class Bottleneck(_Transformer):
     layer: str = LAST_ACTIVATION
     pool: Pool | None = None
     dtype: Dtype = "float16"
+    precision: Precision = "float32"
     views: str = "one"
     resize: Size | None = None
     scales: str | None = None

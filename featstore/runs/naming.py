@@ -54,7 +54,13 @@ def _features(run: Run) -> Iterator[str]:
         yield f"resize{recipe.resize}"
     if recipe.scales:
         yield f"scales{recipe.scales.replace(',', '+')}"
-    for value, usual in ((reading.interpolation, "bilinear"), (reading.name, "pillow"), (spec.dtype, "float16")):
+    usually = (
+        (reading.interpolation, "bilinear"),
+        (reading.name, "pillow"),
+        (spec.dtype, "float16"),
+        (spec.precision, "float32"),
+    )
+    for value, usual in usually:
         if value != usual:
             yield value
 

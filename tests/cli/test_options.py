@@ -36,6 +36,9 @@ def takes(command: str, kind: type, *without: str) -> list[Any]:
     return [pytest.param(command, kind, name, id=f"{command} {name}") for name in names]
 
 
+NOT_CHECKED = ("preprocess", "reading", "layer", "pool", "dtype", "precision", "views", "scales", "augment")
+
+
 @pytest.mark.parametrize(
     ("command", "kind", "name"),
     [
@@ -43,7 +46,7 @@ def takes(command: str, kind: type, *without: str) -> list[Any]:
         *takes("cache explain", Recipe),
         *takes("train-head", Recipe, "weights_seed"),  # which the seed of the head is as well
         *takes("compare", Recipe, "weights_seed"),
-        *takes("check-base", Recipe, "preprocess", "reading", "layer", "pool", "dtype", "views", "scales", "augment"),
+        *takes("check-base", Recipe, *NOT_CHECKED),
         *takes("train-head", HeadRecipe, "parameters"),
         *takes("compare", HeadRecipe, "parameters", "seed"),
         *takes("compare", Measurement),

@@ -86,6 +86,7 @@ def test_what_is_named_twice_is_one_cell() -> None:
         ("layer", ["last", "block2a_out"]),
         ("pool", ["avg", "max", "none"]),
         ("dtype", ["float16", "float32"]),
+        ("precision", ["float32", "bfloat16"]),
     ],
 )
 def test_every_axis_of_the_features_is_told(option: str, values: list[Any], remembered: None) -> None:

@@ -149,7 +149,7 @@ def test_the_end_of_the_user_s_process_stops_it(
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_ends_it_once(number: signal.Signals) -> None:
     """As an exception, so that rows that are made are stored; a second signal does not cut that short."""
-    kept = {each: signal.getsignal(each) for each in (signal.SIGTERM, signal.SIGHUP)}
+    kept = {each: signal.signal(each, signal.SIG_DFL) for each in (signal.SIGTERM, signal.SIGHUP)}
     try:
         with device_work._stopped_by_signals(), pytest.raises(Stopped) as stopped:
             signal.raise_signal(number)

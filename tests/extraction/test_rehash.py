@@ -134,7 +134,7 @@ def test_every_command_that_reads_images_has_it(tmp_path: Path, monkeypatch: pyt
     run = featstore.train_head(data, model="tiny", cache=cache, runs=tmp_path / "runs").folder
     asked: list[bool] = []
 
-    def note(folder: Path | None, rehash: bool) -> None:
+    def note(folder: Path | None, rehash: bool, engine: str | None = None) -> None:
         asked.append(rehash)
         raise Reached("reached")
 

@@ -7,6 +7,7 @@ import itertools
 import os
 import shutil
 from collections.abc import Callable, Collection, Iterable, Iterator
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,7 @@ from featstore.datasets.digests import DigestMemory
 from featstore.datasets.manifest import Manifest
 from featstore.datasets.sources import scan
 from featstore.errors import StoreError
-from featstore.extraction import job, writer
-from featstore.extraction.writer import Task
+from featstore.extraction import job, passes, writer
 from featstore.images import prefetch
 from featstore.store import claims, sandbox
 from featstore.store.compaction import compact_key
@@ -33,6 +33,7 @@ from featstore.store.writer import RowWriter
 from featstore.system.disk import use_disk
 from helpers.disks import DEATHS, FAULTS, FaultyDisk, HastyDisk, Killed, live
 from helpers.keyfolder import put, save
+from helpers.passes import pass_of
 from helpers.photos import write_photos
 
 SPEC_JSON = '{"dtype":"float16"}'
@@ -51,8 +52,8 @@ class Watched(RowStore):
         super().__init__(cache / FOLDER, KEY, SPEC_JSON, lambda: {"featstore-keras": "test"})
         self.acknowledged: set[RowId] = set()
 
-    def writing(self, *arguments: Any) -> RowWriter:
-        return NotingWriter(self, *arguments)
+    def writing(self, on_wait: Any = lambda: None, more: Any = dict) -> RowWriter:
+        return NotingWriter(self, on_wait)
 
 
 class NotingWriter(RowWriter):
@@ -78,7 +79,8 @@ def repeatable(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(job, "fetch_all", one_by_one)
     monkeypatch.setattr(claims, "_beat", lambda path, stopped: None)
     monkeypatch.setattr(sandbox._Inspector, "_start", lambda self: False)
-    monkeypatch.setattr(writer, "BATCH", 4)
+    monkeypatch.setattr(passes, "FIRST_BATCH", 4)
+    monkeypatch.setattr(passes, "ThreadPoolExecutor", AtOnce)
     monkeypatch.setattr(writer, "SHARD_SECONDS", -1)
     before = use_disk(HastyDisk())
     yield
@@ -147,6 +149,19 @@ def check_end(ended: BaseException | None, disk: FaultyDisk, fault: str, may_fai
 # Extraction
 
 
+class AtOnce:
+    """An executor without threads: what is submitted is done, so that operations come in one order."""
+
+    def __init__(self, *unused: object) -> None: ...
+
+    def submit(self, work: Callable[..., Any], *arguments: object) -> Future[Any]:
+        done: Future[Any] = Future()
+        done.set_result(work(*arguments))
+        return done
+
+    def shutdown(self, **unused: bool) -> None: ...
+
+
 class Base:
     """Mean colours; a bright image has one that float16 cannot hold. Counts what it sees."""
 
@@ -165,7 +180,7 @@ def manifest(tmp_path_factory: pytest.TempPathFactory) -> Manifest:
 
 def extract(manifest: Manifest, store: RowStore, cache: Path, base: Base) -> job.Outcome:
     memory = DigestMemory(cache / "digests", clock=lambda: LATER)
-    return job.run(manifest, [Task(store, base)], lambda views: read, memory)
+    return job.run(manifest, [pass_of(store, base, batch=4)], lambda views: lambda raw: {None: read(raw)}, memory)
 
 
 def read(raw: bytes) -> np.ndarray:

@@ -36,7 +36,6 @@ def test_an_extraction_goes_on_where_the_full_disk_stopped_it(cli: Cli, tmp_path
         (disk / "ballast").unlink()
         again = cli(*command, "--json")
         assert again.returncode == 0
-        assert f"{STORED} of 96 images are in the cache, {IMAGES - STORED} to go\n" in again.stderr
         [features] = json.loads(again.stdout)["features"]
         assert (features["computed"], features["reused"]) == (IMAGES - STORED, STORED)
         assert found(disk).rows == IMAGES

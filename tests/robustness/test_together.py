@@ -26,13 +26,13 @@ from PIL import Image
 from featstore.datasets.digests import DigestMemory
 from featstore.datasets.sources import scan
 from featstore.extraction import job, writer
-from featstore.extraction.writer import Task
 from featstore.images.readers import make_reader
 from featstore.images.reading import Reading
 from featstore.store.layout import CLAIMS
 from featstore.store.rowid import row_id
 from featstore.store.rowstore import RowStore
 from featstore.store.spec_file import key_of
+from helpers.passes import pass_of
 
 WORK = """
 import json, sys, time
@@ -44,6 +44,7 @@ from featstore.datasets.digests import DigestMemory
 from featstore.datasets.sources import scan
 from featstore.images.reading import Reading
 from featstore.images.readers import make_reader as make_reader_of
+from featstore.extraction.passes import Pass
 from featstore.extraction.writer import Task
 from featstore.store import claims
 from featstore.store.rowstore import RowStore
@@ -58,11 +59,15 @@ def encode(images):  # (n, 16, 16, 3): a batch takes as long as its images do, a
     time.sleep(options["seconds"] * len(images))
     rows = images.astype(np.float32).mean(axis=(1, 2))
     rows[images[:, 0, 0, 0] == 255] = np.nan
-    return rows
+    return (rows,)
+
+class Network:
+    engine, batch, calls = "fake", 32, 1
+    __call__ = staticmethod(encode)
 
 def make_reader(views):
     read = make_reader_of(Reading(16, 16))
-    return lambda raw: np.stack([np.roll(read(raw), view, axis=-1) for view in views])
+    return lambda raw: {None: np.stack([np.roll(read(raw), view, axis=-1) for view in views[None]])}
 
 manifest = scan(options["data"])
 first, last = options["part"]
@@ -73,7 +78,8 @@ print("ready", flush=True)
 sys.stdin.readline()
 start = time.monotonic()
 outcome = job.run(
-    manifest, [Task(s, encode, views=views) for s in stores], make_reader, DigestMemory(cache / "digests"), threads=2
+    manifest, [Pass([Task(s, views=views)], lambda images: Network()) for s in stores], make_reader,
+    DigestMemory(cache / "digests"), threads=2
 )
 print(json.dumps({
     "computed": sum(outcome.computed), "images": len(outcome.manifest), "seconds": time.monotonic() - start,
@@ -348,21 +354,21 @@ def test_a_job_that_is_cut_off_claims_nothing_afterwards(tmp_path: Path, picture
         reading.set()
         raise KeyboardInterrupt
 
-    def make_slow_reader(views: tuple[int, ...]) -> Callable[[bytes], np.ndarray]:
-        def read(raw: bytes) -> np.ndarray:
+    def make_slow_reader(views: job.Views) -> Callable[[bytes], job.Pixels]:
+        def read(raw: bytes) -> job.Pixels:
             if reading.is_set():
                 time.sleep(0.05)
-            return make_reader(Reading(16, 16))(raw)[None]
+            return {None: make_reader(Reading(16, 16))(raw)[None]}
 
         return read
 
     interrupted = store(cache)
     with pytest.raises(KeyboardInterrupt) as cut_off:  # whose traceback keeps the job from being forgotten
-        job.run(manifest, [Task(interrupted, fail)], make_slow_reader, DigestMemory(cache / "digests"), threads=8)
+        job.run(manifest, [pass_of(interrupted, fail)], make_slow_reader, DigestMemory(cache / "digests"), threads=8)
     wait_for(lambda: not any(thread.name.startswith("featstore-read") for thread in threading.enumerate()))
     assert not (cache / "key" / CLAIMS).exists()
     part = replace(manifest, pictures=manifest.pictures[:40])
-    again = Task(store(cache), lambda images: images.astype(np.float32).mean(axis=(1, 2)))
+    again = pass_of(store(cache), lambda images: images.astype(np.float32).mean(axis=(1, 2)))
     outcome = job.run(part, [again], make_slow_reader, DigestMemory(cache / "digests"))
     assert outcome.computed == (40,)
     assert cut_off.value is not None
@@ -387,11 +393,11 @@ def test_whoever_waits_says_so_and_looks_rarely(
 
     monkeypatch.setattr(job, "time", SimpleNamespace(sleep=sleep, perf_counter=time.perf_counter))
     monkeypatch.setattr(job, "WAIT_SECONDS_EACH", 0.01)
-    task = Task(store(cache), lambda images: images.astype(np.float32).mean(axis=(1, 2)))
+    task = pass_of(store(cache), lambda images: images.astype(np.float32).mean(axis=(1, 2)))
     reader = make_reader(Reading(16, 16))
     memory = DigestMemory(cache / "digests")
     outcome = job.run(
-        scan(pictures.folder), [task], lambda views: lambda raw: reader(raw)[None], memory, progress=Told()
+        scan(pictures.folder), [task], lambda views: lambda raw: {None: reader(raw)[None]}, memory, progress=Told()
     )
     assert outcome.computed == (COUNT,)
     assert told[:3] == [COUNT] * 3
@@ -406,9 +412,11 @@ def test_a_job_alone_does_not_wait(tmp_path: Path, pictures: Pictures, monkeypat
     os.utime(cache / "key" / CLAIMS / "1-dead", (1e9, 1e9))
     monkeypatch.setattr(job, "WAIT_SECONDS", 1e6)
     monkeypatch.setattr(writer, "SHARD_SECONDS", 1e6)
-    task = Task(store(cache), lambda images: images.astype(np.float32).mean(axis=(1, 2)))
+    task = pass_of(store(cache), lambda images: images.astype(np.float32).mean(axis=(1, 2)))
     manifest = scan(pictures.folder)
     reader = make_reader(Reading(16, 16))
-    outcome = job.run(manifest, [task], lambda views: lambda raw: reader(raw)[None], DigestMemory(cache / "digests"))
+    outcome = job.run(
+        manifest, [task], lambda views: lambda raw: {None: reader(raw)[None]}, DigestMemory(cache / "digests")
+    )
     assert outcome.computed == (COUNT,)
     assert len(list(cache.glob("key/s-*"))) == 1

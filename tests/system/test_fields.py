@@ -77,7 +77,7 @@ def test_values_that_are_allowed() -> None:
         (HeadRecipe, {"head": "svm"}),
         (HeadRecipe, {"train_on": "some"}),
         (Measurement, {"folds": 1}),
-        (FineTuneSettings, {"precision": "float16"}),
+        (FineTuneSettings, {"precision": "mixed_float16"}),
     ],
 )
 def test_options_are_checked_when_they_are_made(kind: type, options: dict[str, Any]) -> None:
