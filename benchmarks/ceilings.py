@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import statistics
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 
@@ -26,22 +24,14 @@ def print_ceilings(seconds: float = 1.0) -> None:
     print(f"  ceiling: copy of memory            {rate * 2**28 / 1e9:8.1f} GB/s", flush=True)
 
 
-def decode_seconds(paths: Sequence[str], read: Callable[[bytes], object], threads: int = 1) -> float:
-    """Seconds per image to open, hash, decode and resize, on that many threads."""
+def decode(paths: Sequence[str], read: Callable[[bytes], object]) -> None:
+    """Open, hash, decode and resize images, on one core."""
     from featstore.images.identity import content_digest
 
-    def one(path: str) -> None:
+    for path in paths:
         raw = Path(path).read_bytes()
         content_digest(raw)
         read(raw)
-
-    rounds = []
-    with ThreadPoolExecutor(threads) as pool:
-        for _ in range(3):
-            start = time.perf_counter()
-            list(pool.map(one, paths))
-            rounds.append((time.perf_counter() - start) / len(paths))
-    return statistics.median(rounds)
 
 
 def _per_second(work: Callable[[], object], seconds: float) -> float:

@@ -9,14 +9,12 @@ from __future__ import annotations
 import itertools
 import os
 import shutil
-import statistics
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from ceilings import decode_seconds, print_ceilings
+from ceilings import decode, print_ceilings
 from timing import in_turns
 
 BASES = {"MobileNetV2": 1200, "EfficientNetB0": 720, "DenseNet121": 240, "ResNet50": 240, "VGG16": 96}  # and images
@@ -77,13 +75,17 @@ def _measure_base(name: str, photos: Path, scratch: Path, rounds: int) -> None:
         engines[precision] = load_encoder(recipe.source(), [spec], 10**6, folder=warm)  # chooses one, and remembers it
         ways[precision] = _ours(photos, recipe, warm, scratch / "cache")
     read = make_reader(spec.reading)
-    decoding = decode_seconds(paths[:300], read)
-    pixels = [read(Path(path).read_bytes()) for path in paths[:128]]
+    few = min(count, 96)
+    pixels = [read(Path(path).read_bytes()) for path in paths[:few]]
+    for precision, engine in engines.items():
+        ways[f"{precision} in memory"] = _from_memory(engine, pixels)
+    ways["decoding"] = lambda: decode(paths[:few], read)
     for way in ways.values():
         way()
     seconds = in_turns(ways, rounds)
+    decoding = seconds["decoding"] / few
     for precision, engine in engines.items():
-        in_memory = _seconds_in_memory(engine, pixels)
+        in_memory = seconds[f"{precision} in memory"] / few
         limit = in_memory + decoding / cores
         ours, script = seconds[precision] / count, seconds["script"] / count
         print(
@@ -131,17 +133,10 @@ def _usual_script(name: str, photos: Path, scratch: Path) -> Callable[[], object
     return run
 
 
-def _seconds_in_memory(network: Any, pixels: list[Any], least: float = 3.0) -> float:
-    """Seconds per image of a network that is called as extraction calls it, on batches that are ready."""
+def _from_memory(network: Any, pixels: list[Any]) -> Callable[[], object]:
+    """A way that calls a network as extraction does, on batches that are ready."""
     import numpy as np
 
-    size = network.batch
-    batches = [np.stack(pixels[i : i + size]) for i in range(0, len(pixels) - size + 1, size)]
-    rounds = []
-    with ThreadPoolExecutor(network.calls) as pool:
-        list(pool.map(network, batches[:4]))
-        while sum(rounds) < least or len(rounds) < 3:
-            start = time.perf_counter()
-            list(pool.map(network, batches))
-            rounds.append(time.perf_counter() - start)
-    return statistics.median(rounds) / (len(batches) * size)
+    batches = [np.stack(pixels[i : i + network.batch]) for i in range(0, len(pixels), network.batch)]
+    threads = ThreadPoolExecutor(network.calls)
+    return lambda: list(threads.map(network, batches))

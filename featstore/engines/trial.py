@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -128,14 +129,15 @@ class _Measured(NamedTuple):
 
 
 def measure_rate(network: Network, pixels: NDArray[Any], seconds: float = SECONDS) -> float:
-    """Return the images per second of `network` in calls that keep all cores busy, after one that is not counted."""
-    at_once = 1 if network.calls == 1 else 2 * network.calls  # batches
-    images = np.resize(pixels, (network.batch * at_once, *pixels.shape[1:]))
+    """Return the images per second of `network` in as many calls at once as an extraction makes, after a first one."""
+    images = np.resize(pixels, (network.batch, *pixels.shape[1:]))
     network(images)
-    done, start = 0, time.perf_counter()
-    while (passed := time.perf_counter() - start) < seconds:
-        network(images)
-        done += len(images)
+    batches = [images] * 2 * network.calls
+    with ThreadPoolExecutor(network.calls) as threads:
+        done, start = 0, time.perf_counter()
+        while (passed := time.perf_counter() - start) < seconds:
+            list(threads.map(network, batches))
+            done += len(images) * len(batches)
     return done / passed
 
 

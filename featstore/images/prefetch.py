@@ -6,7 +6,6 @@ Pillow and hashlib release the GIL, so most of this costs no time. The window bo
 from __future__ import annotations
 
 import os
-import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -66,7 +65,7 @@ def fetch_all(
     """
     from concurrent.futures import Future, ThreadPoolExecutor
 
-    pool = ThreadPoolExecutor(threads, "featstore-read", initializer=_yield_to_the_network)
+    pool = ThreadPoolExecutor(threads, "featstore-read")
     try:
         pending: deque[Future[Fetched]] = deque()
         window = max(WINDOW // views, 2 * threads)
@@ -129,9 +128,3 @@ def _brightest(raw: bytes) -> Brightest | None:
     from featstore.images.decode import brightest_level
 
     return brightest_level(raw)
-
-
-def _yield_to_the_network() -> None:
-    """Lower this thread's priority: TensorFlow's threads wait for the slowest of them, so they should come first."""
-    if sys.platform == "linux":  # elsewhere only a whole process has a priority
-        os.nice(10)
