@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -30,6 +31,7 @@ MOST_HELD = 2  # networks of OpenVINO that stay in memory for the next call
 
 _held: OrderedDict[tuple[str, str, int], Network] = OrderedDict()
 _lock = ForkLock()
+_process: int | None = None  # that has loaded a network: this one or its parent
 
 
 def load_network(
@@ -50,8 +52,9 @@ def load_network(
 
     Raises:
         BaseUnavailable: The weights of `source` are missing or are not those of the specs, or no engine here computes
-            as precisely as they say.
+            as precisely as they say; or this process was forked from one that has loaded a network.
     """
+    _check_process()
     precision = specs[0].precision
     if engine == "openvino" and not is_installed():
         raise BaseUnavailable(
@@ -62,13 +65,28 @@ def load_network(
         memory = Memory(folder, source, specs)
         network = _load_openvino_network(source, specs, state, engine, memory, images, tell)
         if network is not None:
-            return network
+            return _loaded_here(network)
     if engine == "openvino" or not tensorflow_computes(precision):
         raise BaseUnavailable(refusal(precision, engine))
     load_tensorflow()
     from featstore.engines.tensorflow import load_tensorflow_network
 
-    return Sparing(lambda batch: load_tensorflow_network(source, specs, state, batch), BATCH)
+    return _loaded_here(Sparing(lambda batch: load_tensorflow_network(source, specs, state, batch), BATCH))
+
+
+def _check_process() -> None:
+    """Raise BaseUnavailable in a forked process: it would wait forever for threads that only its parent has."""
+    if _process not in (None, os.getpid()):
+        raise BaseUnavailable(
+            "this process was forked from one that has loaded a base, and an engine cannot compute in both: start it "
+            "with multiprocessing.get_context('spawn'), or extract before it starts"
+        )
+
+
+def _loaded_here(network: Network) -> Network:
+    global _process
+    _process = os.getpid()
+    return network
 
 
 def _load_openvino_network(

@@ -236,6 +236,18 @@ def test_rows_that_are_stored_in_two_ways_are_one_output_each(
         assert largest_difference(found, expected) < 1e-5
 
 
+@pytest.mark.parametrize("engine", ["auto", "tensorflow", "openvino"])
+def test_a_forked_process_does_not_wait_forever(
+    engine: Any, base: tuple[BaseSource, list[FeatureSpec]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No engine computes in one: the threads that would do it are those of its parent."""
+    load_network(*base, None, engine="tensorflow")
+    assert load._process == os.getpid()
+    monkeypatch.setattr(load, "_process", 1)
+    with pytest.raises(BaseUnavailable, match=r"forked from one that has loaded a base.*get_context\('spawn'\)"):
+        load_network(*base, None, engine=engine)
+
+
 def test_a_card_that_is_gone_is_not_used(
     base: tuple[BaseSource, list[FeatureSpec]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
