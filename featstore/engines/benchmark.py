@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from featstore.bases.source import BaseSource
 from featstore.engines.memory import Memory
 from featstore.engines.network import Network
 from featstore.engines.openvino_loader import graphics_card
 from featstore.engines.precision import openvino_computes, tensorflow_computes
+from featstore.engines.sparing import Sparing
 from featstore.errors import BaseUnavailable
 from featstore.spec import FeatureSpec, Precision
 from featstore.system.files import FileStat
@@ -70,7 +72,8 @@ def measure_engines(
         for device in filter(None, ("CPU", graphics_card())):
             for batch in sorted(BATCHES[device.split(".")[0]]):
                 place = "" if device == "CPU" else " gpu"
-                yield speed(OpenVINONetwork(model, precision, batch, device), precision, place)
+                network = Sparing(partial(OpenVINONetwork, model, precision, device=device), batch)
+                yield speed(network, precision, place)
 
 
 def precisions_here() -> list[Precision]:

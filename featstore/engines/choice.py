@@ -14,7 +14,7 @@ ENGINE_VARIABLE = "FEATSTORE_ENGINE"
 
 def settle_engine(engine: str | None) -> Engine:
     """Return the engine of that name, or that of $FEATSTORE_ENGINE, or `auto`; raises UsageError for another name."""
-    wanted = engine or os.environ.get(ENGINE_VARIABLE) or "auto"
+    wanted = str(engine or os.environ.get(ENGINE_VARIABLE) or "auto")
     for name in ENGINES:
         if wanted.casefold() == name:
             return name

@@ -21,19 +21,21 @@ def convert(network: TensorFlowNetwork, height: int, width: int) -> Any:
     try:
         with unreported():
             model = ov.convert_model(graph)
+        return _only(ov, model, [output.name for output in graph.outputs])
     except Exception as error:
         raise BaseUnavailable(f"OpenVINO cannot convert this network ({summary(error)})") from error
-    return _only(ov, model, [output.name for output in graph.outputs])
 
 
 def _only(ov: Any, model: Any, names: list[str]) -> Any:
     """Return `model` with the outputs of these names, in this order.
 
     The gradients that EfficientNet defines for itself appear as further outputs, and computing them takes as long again
-    as the features.
+    as the features. Outputs that are the same, such as a map that is stored in two ways, have one result with two
+    names; a model with one result twice would end the process.
     """
     by_name = {name: output for output in model.outputs for name in output.get_names()}
-    return ov.Model([by_name[name].get_node() for name in names], model.get_parameters(), "featstore")
+    results = [ov.opset8.result(by_name[name].get_node().input_value(0)) for name in names]
+    return ov.Model(results, model.get_parameters(), "featstore")
 
 
 def summary(error: Exception) -> str:

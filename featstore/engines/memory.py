@@ -28,8 +28,10 @@ from featstore.system.machine import processor_name
 
 FOLDER = "engines"  # of the cache
 MOST_KEPT = {".network": 16, ".json": 256}  # files by ending; those that were used last stay
+MOST_BYTES = 2**31  # of the files of one ending: a large network has 550 MB
 _FORMAT = 1  # to be raised with every change of how a network is converted, tried or written
 _PACKAGES = ("tensorflow", "keras", "openvino")
+_DAMAGED = (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError)  # parsing what is not ours
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,7 @@ class Memory:
         data = self._read(f"{self.choice_name}.json")
         try:
             return None if data is None else _parse(json.loads(data))
-        except (ValueError, KeyError, TypeError, RecursionError):
+        except _DAMAGED:
             return None
 
     def remember(self, choice: Choice) -> None:
@@ -94,7 +96,7 @@ class Memory:
                 raise ValueError("another format, or damaged")
             graph = int(told["graph"])
             return load_openvino().Core().read_model(rest[:graph], rest[graph:])
-        except (ValueError, KeyError, TypeError, RecursionError, RuntimeError, ImportError):
+        except (*_DAMAGED, RuntimeError, ImportError):
             assert self._folder is not None
             with suppress(StoreError):
                 remove(self._folder / f"{self.network_name}.network")
@@ -105,10 +107,10 @@ class Memory:
         self._model = model
         if self._folder is None:
             return
-        with tempfile.TemporaryDirectory(prefix="featstore-") as folder:
-            graph, weights = Path(folder) / "graph.xml", Path(folder) / "weights.bin"
-            load_openvino().serialize(model, graph, weights)
-            text, numbers = graph.read_bytes(), weights.read_bytes()
+        try:
+            text, numbers = _serialize(model)
+        except (OSError, RuntimeError):  # as of a full disk: it is converted again then
+            return
         rest = text + numbers
         head = {"format": _FORMAT, "sha256": hashlib.sha256(rest).hexdigest(), "graph": len(text)}
         self._write(f"{self.network_name}.network", json.dumps(head).encode() + b"\n" + rest)
@@ -134,10 +136,24 @@ class Memory:
 
 
 def _remove_oldest(folder: Path, ending: str) -> None:
-    """Remove the files of this ending that were not used for the longest time, down to `MOST_KEPT`."""
-    files = [(path.stat().st_mtime, path) for path in folder.glob(f"*{ending}")]
-    for _, path in sorted(files, reverse=True)[MOST_KEPT[ending] :]:
-        remove(path)
+    """Remove the files of this ending that were not used for the longest time, down to `MOST_KEPT` and `MOST_BYTES`.
+
+    The one that was used last stays, however large it is.
+    """
+    files = [(path.stat(), path) for path in folder.glob(f"*{ending}")]
+    taken = 0
+    for number, (found, path) in enumerate(sorted(files, key=lambda file: file[0].st_mtime, reverse=True)):
+        taken += found.st_size
+        if number >= MOST_KEPT[ending] or (number and taken > MOST_BYTES):
+            remove(path)
+
+
+def _serialize(model: Any) -> tuple[bytes, bytes]:
+    """Return the graph and the weights of a model as OpenVINO writes them; raises OSError or RuntimeError."""
+    with tempfile.TemporaryDirectory(prefix="featstore-") as folder:
+        graph, weights = Path(folder) / "graph.xml", Path(folder) / "weights.bin"
+        load_openvino().serialize(model, graph, weights)
+        return graph.read_bytes(), weights.read_bytes()
 
 
 def _parse(kept: dict[str, Any]) -> Choice | None:

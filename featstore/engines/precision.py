@@ -5,6 +5,7 @@ from __future__ import annotations
 from featstore.engines.openvino_loader import graphics_card, is_installed
 from featstore.errors import param
 from featstore.spec import Precision
+from featstore.system.gpus import list_gpus
 from featstore.system.processor import has_bfloat16, processor_features
 from featstore.system.tensorflow_loader import load_tensorflow
 
@@ -36,6 +37,14 @@ def tensorflow_computes(precision: Precision) -> bool:
 
     has_gpu = bool(tf.config.list_physical_devices("GPU"))
     return has_gpu if precision == "float16" else has_bfloat16() and not has_gpu
+
+
+def tensorflow_has_gpu_for(precision: Precision) -> bool:
+    """Return whether a GPU computes `precision` in TensorFlow, and so faster than any processor.
+
+    In float32 a trial decides, and in bfloat16 TensorFlow is for processors.
+    """
+    return precision == "float16" and bool(list_gpus()) and tensorflow_computes(precision)
 
 
 def refusal(precision: Precision, engine: str) -> str:

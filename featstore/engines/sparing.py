@@ -52,7 +52,7 @@ class Sparing:
             try:
                 return network(images)
             except Exception as error:
-                if not _is_out_of_memory(error):
+                if not is_out_of_memory(error):
                     raise
                 self._spare(network, images.shape[1:3], error)
 
@@ -70,7 +70,7 @@ class Sparing:
             self._network = self._make(network.batch // 2)
 
 
-def _is_out_of_memory(error: Exception) -> bool:
+def is_out_of_memory(error: Exception) -> bool:
     """Return whether `error` says that memory could not be had: each library has an error of its own for that."""
     if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError":
         return True

@@ -10,9 +10,10 @@ OpenVINO computes it wherever it is installed, and the rows of a key come from o
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -26,6 +27,7 @@ from featstore.engines.openvino import OpenVINONetwork
 from featstore.engines.openvino_loader import graphics_card
 from featstore.engines.precision import TOLERANCES
 from featstore.engines.self_test import SelfTested
+from featstore.engines.sparing import Sparing, is_out_of_memory
 from featstore.engines.tensorflow import TensorFlowNetwork, load_tensorflow_network
 from featstore.errors import BaseUnavailable
 from featstore.spec import FeatureSpec
@@ -40,17 +42,20 @@ CLEARLY = 1.05  # by how much another engine has to be faster than TensorFlow
 
 @dataclass(frozen=True)
 class Trial:
-    """The networks of one subject on both engines."""
+    """The networks of one subject on both engines. `tell` is given a line before what takes seconds."""
 
     source: BaseSource
     specs: Sequence[FeatureSpec]
     state: FileStat | None
     memory: Memory
+    tell: Callable[[str], None] = lambda text: None
 
     def model(self) -> Any:
         """Return the converted network, which is kept from now on; raises BaseUnavailable if it cannot be converted."""
         reading = self.specs[0].reading
-        network = self.on_tensorflow(exactly=True)
+        size = f"{reading.height}x{reading.width} px"
+        self.tell(f"trying OpenVINO for {self.source.model} at {size}: this takes some seconds, once")
+        network = load_tensorflow_network(self.source, self._exact_specs, self.state)
         tested = network.tested if isinstance(network, SelfTested) else network
         assert isinstance(tested, TensorFlowNetwork)
         model = convert(tested, reading.height, reading.width)
@@ -59,8 +64,12 @@ class Trial:
 
     def on_tensorflow(self, *, exactly: bool = False) -> Network:
         """Return the network on TensorFlow, if `exactly` in float32."""
-        specs = [replace(spec, precision="float32") for spec in self.specs] if exactly else self.specs
-        return load_tensorflow_network(self.source, specs, self.state)
+        specs = self._exact_specs if exactly else self.specs
+        return Sparing(lambda batch: load_tensorflow_network(self.source, specs, self.state, batch), BATCH)
+
+    @property
+    def _exact_specs(self) -> list[FeatureSpec]:
+        return [replace(spec, precision="float32") for spec in self.specs]
 
     def choose(self, images: float) -> Choice | None:
         """Measure the engines, remember the best and return it; None if `images` to compute are not worth it.
@@ -77,18 +86,20 @@ class Trial:
             rates["tensorflow"] = measure_rate(self.on_tensorflow(), pixels)
             if images / rates["tensorflow"] * SAVES < COSTS:
                 return None
-        choice = self._try_openvino(pixels, expected, rates)
+        try:
+            choice = self._try_openvino(pixels, expected, rates)
+        except (BaseUnavailable, ImportError, OSError, RuntimeError, MemoryError) as error:
+            reason = str(error) if isinstance(error, BaseUnavailable) else f"OpenVINO: {summary(error)}"
+            choice = Choice("tensorflow", None, "", None, rates, reason)
+            if _may_pass(error):
+                return choice
         self.memory.remember(choice)
         return choice
 
     def _try_openvino(self, pixels: NDArray[Any], expected: Outputs, rates: dict[str, float]) -> Choice:
         """Compare OpenVINO with what is `expected`, and its speed with the `rates` of TensorFlow, if there are any."""
         to_beat = CLEARLY * rates.get("tensorflow", 0.0)
-        try:
-            found = list(self._measure_openvino(pixels, expected, to_beat))
-        except (BaseUnavailable, ImportError, OSError, RuntimeError) as error:
-            reason = str(error) if isinstance(error, BaseUnavailable) else f"OpenVINO: {summary(error)}"
-            return Choice("tensorflow", None, "", None, rates, reason)
+        found = list(self._measure_openvino(pixels, expected, to_beat))
         best = max(found, key=lambda one: one.rate)
         if "tensorflow" in rates and best.rate > to_beat:  # other programs may have slowed it down the first time
             rates["tensorflow"] = max(rates["tensorflow"], measure_rate(self.on_tensorflow(), pixels))
@@ -107,7 +118,7 @@ class Trial:
             fastest = 0.0
             batches = BATCHES[device.split(".")[0]]
             for batch in batches if to_beat else batches[:1]:
-                network = OpenVINONetwork(model, precision, batch, device)
+                network = Sparing(partial(OpenVINONetwork, model, precision, device=device), batch)
                 difference = largest_difference(network(pixels), expected)
                 if not difference <= TOLERANCES[precision]:
                     raise BaseUnavailable(
@@ -115,10 +126,16 @@ class Trial:
                         "is allowed"
                     )
                 rate = measure_rate(network, pixels)
-                yield _Measured(device, batch, difference, rate)
+                yield _Measured(device, network.batch, difference, rate)
                 if rate < 0.9 * fastest or rate < 0.7 * to_beat:
                     break
                 fastest = max(rate, fastest)
+
+
+def _may_pass(error: Exception) -> bool:
+    """Return whether the next trial may do without this error: memory or the disk did not suffice."""
+    cause = error.__cause__ or error
+    return isinstance(cause, OSError) or (isinstance(cause, Exception) and is_out_of_memory(cause))
 
 
 class _Measured(NamedTuple):

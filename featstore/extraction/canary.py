@@ -59,6 +59,7 @@ class Guard:
         self._pools = pools or {}
         self._here, self._tolerance = here, tolerance
         self._canary: dict[str, Any] | None = None
+        self._versions: Mapping[str, str] = {}  # with which it was made
 
     def check(self, rows: Rows, made_with: Mapping[str, str]) -> None:
         """Compare the features of the canary images, by name, and keep them for a store that has none.
@@ -88,7 +89,15 @@ class Guard:
             self._meet(canary, other.folder, theirs.versions)
 
     def canary(self) -> dict[str, Any] | None:
-        """Return the canary for a key that has none yet; None before the first check, or for a key that has one."""
+        """Return the canary for a key that has none yet; None before the first check, or for a key that has one.
+
+        The key may have got one from another process since the check. Then the two are compared here, once: raises
+        StoreError as `check` does.
+        """
+        key_file = self._store.key_file
+        if self._canary is not None and key_file is not None and key_file.canary is not None:
+            self._meet(self._canary, self._store.folder, self._versions)
+            self._canary = None
         return self._canary
 
     def _meet(self, canary: Mapping[str, Any], folder: Path, versions: Mapping[str, str]) -> None:
@@ -96,7 +105,7 @@ class Guard:
         key_file = self._store.key_file
         kept = (key_file.canary if key_file else None) or self._canary
         if kept is None:
-            self._canary = dict(canary)
+            self._canary, self._versions = dict(canary), versions
             return
         theirs = key_file.versions if key_file else self._here()
         found = _parse(canary, folder)

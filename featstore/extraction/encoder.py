@@ -41,6 +41,7 @@ def load_encoder(
     *,
     engine: Engine = "auto",
     folder: Path | None = None,
+    tell: Callable[[str], None] = lambda text: None,
 ) -> Network:
     """Return the base as a function with an output for each of `specs`; without a network nothing loads.
 
@@ -51,7 +52,7 @@ def load_encoder(
     if source.is_pixels:
         return Pixels(spec.preprocessing)
     state = weights_state(source, spec.reading.height, spec.reading.width)  # fails at once if they are gone
-    return load_network(source, specs, state, engine=engine, folder=folder, images=images)
+    return load_network(source, specs, state, engine=engine, folder=folder, images=images, tell=tell)
 
 
 def make_encoder(

@@ -129,8 +129,8 @@ class PassQueue:
             self._take_first()
 
     def _take_first(self) -> None:
-        items, future = self._running.popleft()
-        outputs, seconds = future.result()
+        outputs, seconds = self._running[0][1].result()  # an interruption of the waiting loses nothing
+        items, _ = self._running.popleft()
         self.seconds += seconds
         self._keep(items, outputs)
 

@@ -34,6 +34,7 @@ from featstore.store.rowid import row_ids
 from featstore.store.rowstore import RowStore
 from featstore.system.paths import OnePath
 from featstore.system.pinned import pinned
+from featstore.system.progress import Silent
 from featstore.system.text import Shown, Table
 
 if TYPE_CHECKING:
@@ -206,7 +207,7 @@ def _complete(
     costs: dict[FeatureSpec, tuple[int, float]] = {}  # rows computed, and seconds
     runs = _group_into_runs(needed)
     for number, run in enumerate(runs, start=1):
-        passes = [_pass(cache, rows, stores) for rows in run]
+        passes = [_pass(cache, rows, stores, progress or Silent()) for rows in run]
         title = f"{_title(run)}, {number} of {len(runs)}" if len(runs) > 1 else ""
         outcome = job.run(manifest, passes, make_shared_reader, cache.digests, progress, title=title)
         manifest = outcome.manifest
@@ -297,14 +298,14 @@ def extract_all(
     return replace(extraction, features=(*extraction.features, *augmented))
 
 
-def _pass(cache: Cache, needed: Sequence[_Needed], stores: Mapping[str, RowStore]) -> Pass:
+def _pass(cache: Cache, needed: Sequence[_Needed], stores: Mapping[str, RowStore], progress: Progress) -> Pass:
     """Return the pass of rows that one network makes of the same pixels."""
     recipe, (spec, _) = needed[0]
     source, specs = recipe.source(must_exist=False), [rows.spec for _, rows in needed]
     tasks = [_task(cache, source, rows, stores[rows.spec.key]) for _, rows in needed]
 
     def load(images: int) -> Network:
-        return load_encoder(source, specs, images, engine=cache.engine, folder=cache.folder)
+        return load_encoder(source, specs, images, engine=cache.engine, folder=cache.folder, tell=progress.tell)
 
     return Pass(tasks, load, spec.reading, lambda: canary_pixels(_plain_reader(spec.reading)))
 

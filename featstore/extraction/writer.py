@@ -31,7 +31,8 @@ class Task:
     derive: returns a row that follows from other stored rows, without pixels or base; None for any other row (see
     `derived`). views: numbers of the rows of each image. check: is given the rows of the canary images, and what they
     are made with, before the first rows are stored; raises StoreError if they do not fit those of the store. canary:
-    returns the canary to store with a key that has none (see `canary.Guard`).
+    returns the canary to store with a key that has none, and compares it with that of another process (see
+    `canary.Guard`).
     """
 
     store: RowStore
@@ -102,7 +103,7 @@ class RowQueue:
 
         rows = np.concatenate(self._rows)
         for part, dtype in _storage_types(rows, self.task.dtype):
-            self.writer.append([self._ids[i] for i in part], rows[part].astype(dtype), self.task.canary())
+            self.writer.append([self._ids[i] for i in part], rows[part].astype(dtype), self.task.canary)
         self._ids, self._rows, self._bytes = [], [], 0
         self._stored_at = time.perf_counter()
 

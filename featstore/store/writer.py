@@ -21,6 +21,8 @@ from featstore.system.files import sync_folders, write_whole
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+MakeCanary = Callable[[], Mapping[str, Any] | None]
+
 _LEVELS = 3  # the folder of the key, that of the model, and the cache
 
 
@@ -53,11 +55,12 @@ class RowWriter:
     def __exit__(self, *exception: object) -> None:
         self.close()
 
-    def append(self, ids: Sequence[RowId], rows: NDArray[Any], canary: Mapping[str, Any] | None = None) -> None:
+    def append(self, ids: Sequence[RowId], rows: NDArray[Any], canary: MakeCanary = lambda: None) -> None:
         """Store `rows` (n, ...), one per id, as one shard. On return they are on disk.
 
         float32 rows that float16 cannot hold belong in a shard of their own (see `featstore.extraction.writer`).
-        canary: kept in `spec.json` if the key has none.
+        canary: returns what is kept in `spec.json` if the key has none. It is called again if another process has given
+        the key one meanwhile, and then raises StoreError if the two do not fit.
 
         Raises ValueError for rows with NaN or infinity, or of another number than expected. Raises StoreError for rows
         of another shape than those of the key, or if the disk refuses them; earlier rows are untouched then.
@@ -100,13 +103,14 @@ class RowWriter:
             self._lock.release()
 
     def _write_key_file(
-        self, environment: Mapping[str, str], row_shape: tuple[int, ...], canary: Mapping[str, Any] | None
+        self, environment: Mapping[str, str], row_shape: tuple[int, ...], make_canary: MakeCanary
     ) -> None:
         """Write `spec.json` with the first rows, and a canary into one that has none.
 
-        Raises StoreError if another environment has just begun the key, or has just added another canary.
+        Processes of one machine may differ in what has computed their rows, as another engine. So if another process
+        has just begun the key, the canaries decide. Raises StoreError if they do not fit, or if there are no two.
         """
-        path, known = self._inventory.folder / SPEC, self._inventory.key_file
+        path, known, canary = self._inventory.folder / SPEC, self._inventory.key_file, make_canary()
         if not path.exists():
             if known is not None and canary is None:
                 canary = known.canary
@@ -115,17 +119,16 @@ class RowWriter:
             known = KeyFile(key=key, spec=spec, versions=versions, row_shape=row_shape, canary=canary)
             known.write(path)
             self._inventory.key_file = known
-        elif known is None:
+        elif known is None or (known.canary is None and canary is not None):
             self._inventory.load_key_file()
-            if self._inventory.key_file is None or self._inventory.key_file.versions != environment:
+            found = self._inventory.key_file
+            if found is not None and found.canary is not None and canary is not None:
+                make_canary()  # which compares the two
+            elif found is None or (known is None and found.versions != environment):
                 raise StoreError(_begun_elsewhere(path))
-        elif known.canary is None and canary is not None:
-            self._inventory.load_key_file()
-            known = self._inventory.key_file or known
-            if known.canary not in (None, canary):
-                raise StoreError(_begun_elsewhere(path))
-            self._inventory.key_file = replace(known, canary=canary)
-            self._inventory.key_file.write(path)
+            elif canary is not None:
+                self._inventory.key_file = replace(found, canary=canary)
+                self._inventory.key_file.write(path)
 
 
 def _begun_elsewhere(path: Path) -> str:

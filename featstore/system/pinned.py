@@ -118,10 +118,11 @@ def pinned() -> Iterator[None]:
     """
     global _inside
     with _lock:
+        is_first = not _inside
         _inside += 1
     try:
         with _lock:
-            if _inside == 1:
+            if is_first:  # asked above: another thread may have entered since
                 _give_back.enter_context(_warnings_as_wanted())
             pin_loaded()
         with _settings_of_the_thread():

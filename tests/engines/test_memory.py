@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
+import json
 import os
 import sys
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -78,7 +81,14 @@ def test_the_machine_and_the_versions_count(tmp_path: Path, monkeypatch: pytest.
     assert Memory(tmp_path, SOURCE, [SPEC]).choice() is None
 
 
-@pytest.mark.parametrize("damage", [b"", b"{}", b"[]", b"\xff", b'{"format": 1, "engine": "other"}'])
+def kept(**changes: Any) -> bytes:
+    return json.dumps({"format": memory._FORMAT, **asdict(CHOICE), **changes}, indent=1).encode()
+
+
+DAMAGED = (b"", b"{}", b"[]", b"\xff", kept(engine="other"), kept(rates=[1]), kept(batch=float("inf")), kept(batch=0))
+
+
+@pytest.mark.parametrize("damage", DAMAGED)
 def test_a_damaged_choice_does_not_count(damage: bytes, tmp_path: Path) -> None:
     """Nor is it an error."""
     Memory(tmp_path, SOURCE, [SPEC]).remember(CHOICE)
@@ -100,7 +110,7 @@ def test_a_damaged_network_is_removed(tmp_path: Path) -> None:
     assert ov.Core().compile_model(kept, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})(
         [np.ones((1, 2, 2, 3), np.float32)]
     )[0].max() == np.float32(np.pi)
-    for damage in (b"", b"{}\n", good[:-1], good[:-1] + b"?", b"\n" + good):
+    for damage in (b"", b"{}\n", b"[]\n", good[:-1], good[:-1] + b"?", b"\n" + good):
         file.write_bytes(damage)
         assert Memory(tmp_path, SOURCE, [SPEC]).model() is None
         assert not file.exists()
@@ -115,6 +125,29 @@ def test_only_the_files_used_last_are_kept(tmp_path: Path, monkeypatch: pytest.M
         os.utime(tmp_path / FOLDER / f"{kept.choice_name}.json", (number, number))
     assert len(list((tmp_path / FOLDER).iterdir())) == 3
     assert kept.choice() == CHOICE
+
+
+def test_large_files_are_fewer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Networks have up to 550 MB. The latest one stays, whatever its size."""
+    for files in (4, 2, 0):
+        monkeypatch.setattr(memory, "MOST_BYTES", files * len(kept()))
+        for number in range(4):
+            latest = Memory(tmp_path, SOURCE, [replace(SPEC, layer=f"layer_{number}")])
+            latest.remember(CHOICE)
+        assert len(list((tmp_path / FOLDER).iterdir())) == max(1, files)
+        assert latest.choice() == CHOICE
+
+
+def test_a_full_disk_does_not_stop_the_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is not kept, and can be used."""
+
+    def full(model: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(memory, "_serialize", full)
+    known = Memory(tmp_path, SOURCE, [SPEC])
+    known.keep("a model")
+    assert known.model() == "a model"
 
 
 def test_a_cache_that_cannot_be_written_is_no_error(tmp_path: Path) -> None:

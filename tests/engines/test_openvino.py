@@ -17,8 +17,9 @@ from featstore.datasets.digests import DigestMemory
 from featstore.engines import load, openvino_loader, trial
 from featstore.engines.conversion import convert
 from featstore.engines.load import load_network
+from featstore.engines.memory import Choice, Memory
 from featstore.engines.network import Network
-from featstore.engines.openvino import OpenVINONetwork
+from featstore.engines.openvino import OpenVINONetwork, _Streams
 from featstore.engines.tensorflow import TensorFlowNetwork, load_tensorflow_network
 from featstore.engines.trial import largest_difference, trial_pixels
 from featstore.errors import BaseUnavailable
@@ -126,14 +127,15 @@ def test_the_fastest_is_taken_and_remembered(
 ) -> None:
     """The second time nothing is tried, nor converted."""
     source, specs = base
-    cache = tmp_path / "cache"
+    cache, told = tmp_path / "cache", list[str]()
     for again in (False, True):
         load._held.clear()
         if again:
             monkeypatch.setattr(load, "load_tensorflow", pytest.fail)
-        network = load_network(source, specs, None, folder=cache, images=0 if again else MANY)
+        network = load_network(source, specs, None, folder=cache, images=0 if again else MANY, tell=told.append)
         assert of(network) == "openvino"
         assert load_network(source, specs, None, folder=cache) is network
+    assert told == ["trying OpenVINO for tiny at 32x32 px: this takes some seconds, once"]
     assert largest_difference(network(IMAGES), load_tensorflow_network(source, specs, None)(IMAGES)) < 1e-5
 
 
@@ -174,19 +176,86 @@ def test_without_openvino_it_is_tensorflow(
         load_network(*base, None, engine="openvino")
 
 
-@pytest.mark.parametrize("error", [ImportError("no libtbb"), RuntimeError("unknown operation"), OSError("disk full")])
+FAILURES = {
+    ImportError("no libtbb"): True,
+    RuntimeError("unknown operation"): True,
+    RuntimeError("std::bad_alloc"): False,
+    MemoryError("too large"): False,
+    OSError("disk full"): False,
+}
+
+
+@pytest.mark.parametrize("error", FAILURES, ids=repr)
 def test_where_openvino_fails_it_is_tensorflow(
     error: Exception, base: tuple[BaseSource, list[FeatureSpec]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """That is remembered too, and said where OpenVINO was asked for."""
+    """That is remembered unless it may pass, and said where OpenVINO was asked for."""
 
     def fail(*arguments: object) -> None:
         raise error
 
     monkeypatch.setattr(trial, "convert", fail)
     assert of(load_network(*base, None, folder=tmp_path, images=MANY)) == "tensorflow"
+    assert bool(list(tmp_path.glob("engines/*.json"))) == FAILURES[error]
     with pytest.raises(BaseUnavailable, match=rf"engine=.openvino.: OpenVINO: {type(error).__name__}: {error}"):
         load_network(*base, None, folder=tmp_path, engine="openvino")
+
+
+def test_a_trial_goes_on_with_less_memory(
+    base: tuple[BaseSource, list[FeatureSpec]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It halves the batch of either engine, as the extraction itself would."""
+    run = TensorFlowNetwork._run_batch, _Streams.run
+
+    def on_tensorflow(self: Any, images: np.ndarray) -> Any:
+        if self.batch > 8:
+            raise MemoryError
+        return run[0](self, images)
+
+    def on_openvino(self: Any, images: np.ndarray, batch: int) -> Any:
+        if batch > 2:
+            raise RuntimeError("std::bad_alloc")
+        return run[1](self, images, batch)
+
+    monkeypatch.setattr(TensorFlowNetwork, "_run_batch", on_tensorflow)
+    monkeypatch.setattr(_Streams, "run", on_openvino)
+    network = load_network(*base, None, folder=tmp_path, images=MANY)
+    assert (of(network), network.batch) == ("openvino", 2)
+
+
+def test_rows_that_are_stored_in_two_ways_are_one_output_each(
+    base: tuple[BaseSource, list[FeatureSpec]], tmp_path: Path
+) -> None:
+    """The same map twice, for float16 and for float32; also as it is kept."""
+    source, (_, whole, _) = base
+    specs = [whole, replace(whole, dtype="float32")]
+    expected = load_tensorflow_network(source, specs, None)(IMAGES)
+    for _ in range(2):
+        load._held.clear()
+        found = load_network(source, specs, None, engine="openvino", folder=tmp_path)(IMAGES)
+        assert largest_difference(found, expected) < 1e-5
+
+
+@pytest.mark.parametrize("engine", ["auto", "tensorflow", "openvino"])
+def test_a_forked_process_does_not_wait_forever(
+    engine: Any, base: tuple[BaseSource, list[FeatureSpec]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No engine computes in one: the threads that would do it are those of its parent."""
+    load_network(*base, None, engine="tensorflow")
+    assert load._process == os.getpid()
+    monkeypatch.setattr(load, "_process", 1)
+    with pytest.raises(BaseUnavailable, match=r"forked from one that has loaded a base.*get_context\('spawn'\)"):
+        load_network(*base, None, engine=engine)
+
+
+def test_a_card_that_is_gone_is_not_used(
+    base: tuple[BaseSource, list[FeatureSpec]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The engines are tried again."""
+    Memory(tmp_path, *base).remember(Choice("openvino", 4, "GPU.7", 0.0, {}))
+    monkeypatch.setattr(load, "graphics_card", lambda: None)
+    network = load_network(*base, None, folder=tmp_path, images=MANY)
+    assert len(network(IMAGES)[0]) == len(IMAGES)
 
 
 def test_a_users_network_is_tested_on_tensorflow_before(tmp_path: Path) -> None:

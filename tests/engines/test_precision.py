@@ -21,7 +21,9 @@ from featstore.errors import BaseUnavailable
 from featstore.extraction.recipe import Recipe
 from featstore.extraction.resolve import resolve_recipe
 from featstore.spec import FeatureSpec
+from featstore.system.gpus import Gpu
 from featstore.system.processor import has_bfloat16
+from helpers.passes import FakeNetwork
 
 IMAGES = trial_pixels(32, 32)
 needs_bfloat16 = pytest.mark.skipif(not has_bfloat16(), reason="the processor has no bfloat16")
@@ -73,6 +75,20 @@ def test_bfloat16_of_tensorflow_is_that_of_one_network(base: tuple[BaseSource, F
         thread.join()
     differences = sorted(largest_difference(rows, expected) for rows in results)
     assert differences[2] < 1e-6 < 1e-4 < differences[3]
+
+
+@pytest.mark.parametrize("has_gpu, engine", [(True, "tensorflow"), (False, "openvino")])
+def test_float16_is_computed_on_a_gpu_where_there_is_one(
+    has_gpu: bool, engine: str, base: tuple[BaseSource, FeatureSpec], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A processor that has float16 too would be chosen without a look at its speed."""
+    monkeypatch.setattr(precision, "list_gpus", lambda: [Gpu(0, "one", "GPU-1")] * has_gpu)
+    for module in (load, precision):
+        monkeypatch.setattr(module, "tensorflow_computes", lambda lower: has_gpu)
+    monkeypatch.setattr(load, "openvino_computes", lambda lower: True)
+    monkeypatch.setattr(load, "_load_openvino_network", lambda *arguments: FakeNetwork(engine="openvino"))
+    source, spec = base
+    assert load_network(source, [replace(spec, precision="float16")], None).engine == engine
 
 
 @needs_bfloat16

@@ -147,6 +147,21 @@ def test_a_store_without_a_canary_gets_one() -> None:
     assert guard.canary() == begun().canary
 
 
+@pytest.mark.parametrize("noise, fits", [(1e-6, True), (1e-2, False)])
+def test_a_key_that_another_process_begins_meanwhile_is_compared(noise: float, fits: bool) -> None:
+    """Both found none when they began: without this, two environments would mix their rows."""
+    store = FakeStore()
+    guard = Guard(store, lambda: NEW)
+    guard.check(rows(), {"engine": "openvino 1"})
+    assert guard.canary() is not None
+    store.key_file = begun(encode=lambda images: flat(images) * np.float32(1 + noise)).key_file
+    if fits:
+        assert guard.canary() is None
+    else:
+        with pytest.raises(StoreError, match=r"with engine unknown, .* with engine openvino 1, .* differ by 9\.9e-03"):
+            guard.canary()
+
+
 def test_the_refusal_names_the_engines() -> None:
     """Two engines of one environment make the same features, or they do not go together."""
     with pytest.raises(StoreError, match=r"made with engine unknown \(.* here, with engine openvino 1 \("):

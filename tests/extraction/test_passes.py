@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Mapping
+from concurrent.futures import Future, wait
 from pathlib import Path
 from typing import Any
 
@@ -203,6 +204,24 @@ def test_made_rows_can_be_stored_while_images_wait(tmp_path: Path) -> None:
         assert len(store(tmp_path)) == FIRST_BATCH + 4
     stop.set()
     queue.close()
+
+
+def test_an_interruption_of_the_waiting_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The rows of the call that was waited for are stored once it is done."""
+
+    def interrupted(call: Future[Any]) -> None:
+        wait([call])
+        raise KeyboardInterrupt
+
+    queue = one(tmp_path, FakeNetwork(Base(), batch=4))
+    fill(queue, range(FIRST_BATCH + 3))
+    with monkeypatch.context() as patch:
+        patch.setattr(Future, "result", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            queue.flush()
+    queue.store_rows()
+    queue.close()
+    assert len(store(tmp_path)) == FIRST_BATCH + 3
 
 
 def test_an_error_of_a_call_is_raised_and_what_was_made_before_it_is_stored(tmp_path: Path) -> None:

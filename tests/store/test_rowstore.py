@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -529,21 +529,47 @@ def test_a_canary_is_added_to_a_key_without_one(tmp_path: Path) -> None:
     put(open_store(tmp_path), ids(1), rows(1))
     before = json.loads(path.read_bytes())
     with open_store(tmp_path).writing() as one, open_store(tmp_path).writing() as other:
-        one.append(ids(2), rows(2), {"version": 1})
-        other.append(ids(3), rows(3), {"version": 1})  # as every process in the same environment brings it
+        one.append(ids(2), rows(2), lambda: {"version": 1})
+        other.append(ids(3), rows(3), lambda: {"version": 1})  # as every process in the same environment brings it
     with open_store(tmp_path).writing() as late:
-        late.append(ids(4), rows(4), {"version": 2})
+        late.append(ids(4), rows(4), lambda: {"version": 2})
     assert json.loads(path.read_bytes()) == {**before, "canary": {"version": 1}}
     assert len(open_store(tmp_path)) == 4
 
 
-def test_two_canaries_at_once_are_refused(tmp_path: Path) -> None:
-    """Another environment has added its own since this one looked; the rows of this one are not stored."""
-    put(open_store(tmp_path), ids(1), rows(1))
-    with open_store(tmp_path).writing() as one, open_store(tmp_path).writing() as other:
-        one.append(ids(2), rows(2), {"version": 1})
+def of_another_environment(folder: Path) -> RowStore:
+    return RowStore(folder / "key", KEY, "{}", lambda: {"featstore": "another"})
+
+
+@pytest.mark.parametrize("fits", [False, True])
+@pytest.mark.parametrize("is_begun", [False, True])
+def test_two_canaries_at_once_are_compared(tmp_path: Path, is_begun: bool, fits: bool) -> None:
+    """Another environment has added its own since this one looked: rows that do not fit are not stored."""
+    if is_begun:
+        put(open_store(tmp_path), ids(1), rows(1))
+    asked: list[bool] = []
+
+    def canary() -> dict[str, int]:
+        asked.append(open_store(tmp_path).key_file.canary is not None)
+        if len(asked) == 2 and not fits:
+            raise StoreError("differs")
+        return {"version": 2}
+
+    with open_store(tmp_path).writing() as one, of_another_environment(tmp_path).writing() as other:
+        one.append(ids(2), rows(2), lambda: {"version": 1})
+        with nullcontext() if fits else pytest.raises(StoreError, match="differs"):
+            other.append(ids(3), rows(3), canary)
+    assert asked == [True, True]
+    assert (ids(3)[0] in open_store(tmp_path)) == fits
+    assert open_store(tmp_path).key_file.canary == {"version": 1}
+
+
+def test_environments_without_a_canary_do_not_begin_a_key_at_once(tmp_path: Path) -> None:
+    """There is nothing to compare; the next run reads what the other has begun."""
+    with open_store(tmp_path).writing() as one, of_another_environment(tmp_path).writing() as other:
+        one.append(ids(2), rows(2))
         with pytest.raises(StoreError, match="run the same command again, which then compares the two"):
-            other.append(ids(3), rows(3), {"version": 2})
+            other.append(ids(3), rows(3))
     assert ids(3)[0] not in open_store(tmp_path)
 
 
