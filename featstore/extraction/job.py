@@ -92,7 +92,7 @@ def run(
             raise
         except BaseException:
             for queue in queues:
-                queue.store_rows()
+                queue.stop()
             raise
     return _outcome(manifest, job, time.perf_counter() - start)
 

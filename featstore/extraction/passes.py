@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -88,12 +88,17 @@ class PassQueue:
         if self._images:
             self._compute()
         self._take(at_most=0)
-        self.store_rows()
+        for queue in self.queues:
+            queue.store_rows()
 
-    def store_rows(self) -> None:
-        """Store the rows that are made. Images that wait, and those that are being computed, stay in the queue."""
-        while self._running and self._running[0][1].done() and not self._running[0][1].exception():
-            self._take_first()
+    def stop(self) -> None:
+        """Begin no more calls, wait for those that run, and store what is made. Images that wait are given up."""
+        started = [(items, call) for items, call in self._running if not call.cancel()]
+        wait([call for _, call in started])
+        self._running.clear()
+        for items, call in started:
+            if not call.exception():
+                self._keep(items, call.result()[0])
         for queue in self.queues:
             queue.store_rows()
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Mapping
-from concurrent.futures import Future, wait
 from pathlib import Path
 from typing import Any
 
@@ -119,7 +118,7 @@ def test_a_canary_that_is_refused_stores_nothing(tmp_path: Path) -> None:
     fill(queue, range(3))
     with pytest.raises(StoreError, match="differs"):
         queue.flush()
-    queue.store_rows()
+    queue.stop()
     assert len(store(tmp_path)) == 0
 
 
@@ -184,48 +183,30 @@ def test_few_images_wait_for_the_network(tmp_path: Path) -> None:
     assert len(store(tmp_path)) == FIRST_BATCH + 200
 
 
-def test_made_rows_can_be_stored_while_images_wait(tmp_path: Path) -> None:
-    """This happens at an interruption: what waits or is being computed is left, and nothing is stored twice."""
-    stop = threading.Event()
+def test_what_runs_when_a_pass_is_stopped_is_kept(tmp_path: Path) -> None:
+    """The call that runs is waited for and its rows are stored; no call begins, and waiting images are given up."""
+    began, seen = threading.Event(), []
 
-    def blocked(images: np.ndarray) -> np.ndarray:
-        assert images[0, 0, 0, 0] < FIRST_BATCH + 4 or stop.wait(10)
+    def slow(images: np.ndarray) -> np.ndarray:
+        seen.append(int(images[0, 0, 0, 0]))
+        if seen[-1] == FIRST_BATCH + 4:
+            began.set()
+            time.sleep(0.2)
         return images.mean(axis=(1, 2), dtype=np.float32)
 
-    queue = one(tmp_path, FakeNetwork(blocked, batch=4))
-    fill(queue, range(FIRST_BATCH + 10))
-    for _ in range(100):
-        queue.store_rows()
-        if len(store(tmp_path)) == FIRST_BATCH + 4:
-            break
-        time.sleep(0.01)
-    for _ in range(2):
-        queue.store_rows()
-        assert len(store(tmp_path)) == FIRST_BATCH + 4
-    stop.set()
+    queue = one(tmp_path, FakeNetwork(slow, batch=4))
+    fill(queue, range(FIRST_BATCH + 14))
+    assert began.wait(10)
+    queue.stop()
+    assert seen == [0, FIRST_BATCH, FIRST_BATCH + 4]
+    assert len(store(tmp_path)) == FIRST_BATCH + 8
+    queue.stop()
+    assert len(store(tmp_path)) == FIRST_BATCH + 8
     queue.close()
-
-
-def test_an_interruption_of_the_waiting_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The rows of the call that was waited for are stored once it is done."""
-
-    def interrupted(call: Future[Any]) -> None:
-        wait([call])
-        raise KeyboardInterrupt
-
-    queue = one(tmp_path, FakeNetwork(Base(), batch=4))
-    fill(queue, range(FIRST_BATCH + 3))
-    with monkeypatch.context() as patch:
-        patch.setattr(Future, "result", interrupted)
-        with pytest.raises(KeyboardInterrupt):
-            queue.flush()
-    queue.store_rows()
-    queue.close()
-    assert len(store(tmp_path)) == FIRST_BATCH + 3
 
 
 def test_an_error_of_a_call_is_raised_and_what_was_made_before_it_is_stored(tmp_path: Path) -> None:
-    """Calls after the failed one are not taken: their turn has not come."""
+    """The failed call gives no rows."""
 
     def failing(images: np.ndarray) -> np.ndarray:
         if images[0, 0, 0, 0] == FIRST_BATCH + 4:
@@ -236,7 +217,7 @@ def test_an_error_of_a_call_is_raised_and_what_was_made_before_it_is_stored(tmp_
     with pytest.raises(RuntimeError, match="out of memory"):
         fill(queue, range(FIRST_BATCH + 40))
         queue.flush()
-    queue.store_rows()
+    queue.stop()
     assert len(store(tmp_path)) >= FIRST_BATCH + 4
     assert rid(FIRST_BATCH + 4) not in store(tmp_path)
     queue.close()

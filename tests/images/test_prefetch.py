@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import subprocess
 import sys
 import threading
 import time
@@ -130,31 +129,6 @@ def test_files_are_read_by_as_many_threads_as_asked_for(files: list[Picture]) ->
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="a thread has a priority of its own on Linux only")
-def test_the_readers_come_after_the_network(files: list[Picture]) -> None:
-    """They have a lower priority than the thread that started them, which keeps its own."""
-    mine = os.getpriority(os.PRIO_PROCESS, 0)
-    priorities = {
-        int(p) for item in fetched(files[:9], lambda raw: [os.getpriority(os.PRIO_PROCESS, 0)]) for p in item[1]
-    }
-    assert priorities == {min(mine + 10, 19)}
-    assert os.getpriority(os.PRIO_PROCESS, 0) == mine
-
-
-@pytest.mark.skipif(sys.platform != "linux" or os.geteuid() != 0, reason="needs another user, on Linux")
-def test_a_process_of_the_lowest_priority_reads_too() -> None:
-    """Started with `nice -n 19`, a user may not set any other priority."""
-    code = """
-import os, concurrent.futures.thread, ctypes  # another user may not be allowed to read where Python lives
-from featstore.images.prefetch import fetch_all
-from featstore.datasets.manifest import Picture
-from featstore.system.files import FileStat
-os.nice(19)
-os.setuid(65534)
-assert len(list(fetch_all([Picture("/etc/hostname", FileStat(0, 0, 0, 0))], len, lambda digest: True, 2))) == 1
-"""
-    subprocess.run([sys.executable, "-c", code], check=True)
-
-
 def test_a_file_that_cannot_be_used_has_a_reason_and_no_digest(files: list[Picture], tmp_path: Path) -> None:
     """This holds also where it had a digest before; the others are read."""
     Path(files[1].path).write_bytes(b"broken")
