@@ -7,8 +7,9 @@ from typing import Annotated
 import typer
 
 from featstore.cli import options
-from featstore.cli.console import print_json, print_table
-from featstore.cli.fields import Fields, takes_fields
+from featstore.cli.console import flag, print_json, print_table
+from featstore.cli.fields import Fields, chosen, takes_fields
+from featstore.errors import UsageError
 from featstore.extraction.recipe import GridOptions, Recipe
 
 
@@ -43,6 +44,8 @@ def command(
     if benchmark:
         _measure(benchmark, recipe, precision, json, quiet)
         return
+    for name in (*chosen(Recipe, recipe), *(["precision"] if precision else [])):
+        raise UsageError(f"{flag(name, None)}: is for a measurement; give it with --benchmark")
     from dataclasses import asdict
 
     from featstore.bases.catalog import BASES, BUILT_IN

@@ -57,6 +57,7 @@ def _try_host() -> str | None:
 
 
 def _ask_host() -> str | None:
+    from http.client import HTTPException
     from urllib.error import HTTPError
     from urllib.request import Request, urlopen
 
@@ -65,5 +66,7 @@ def _ask_host() -> str | None:
             return None
     except HTTPError:  # it answers; there is nothing at this address itself
         return None
+    except HTTPException as error:  # whose text may hold what a variable says of a proxy
+        return type(error).__name__
     except (OSError, ValueError) as error:
         return str(getattr(error, "reason", error))

@@ -22,7 +22,8 @@ _MATTER = re.compile(
     re.I,
 )
 _SECRET = re.compile(r"KEY|TOKEN|SECRET|PASSW|CREDENTIAL|AUTH", re.I)
-_LOGIN = re.compile(r"(?<=://)[^/@]*@")
+_LOGIN = re.compile(r"(?<=://)\S*@")
+_LOGIN_OF_PROXY = re.compile(r"^(\w+://)?.*@")  # which is often written without a scheme
 
 
 def find_settings() -> Topic:
@@ -37,12 +38,17 @@ def find_settings() -> Topic:
 
 
 def _shown(name: str, value: str) -> str:
-    return "(not shown)" if _SECRET.search(name) else _LOGIN.sub("(not shown)@", value)
+    if _SECRET.search(name):
+        return "(not shown)"
+    if name.lower().endswith("_proxy"):
+        return _LOGIN_OF_PROXY.sub(r"\1(not shown)@", value)
+    return _LOGIN.sub("(not shown)@", value)
 
 
 def _backend_of(file: Path) -> str | None:
     with suppress(OSError, ValueError, AttributeError):
-        return str(json.loads(file.read_text(encoding="utf-8")).get("backend"))
+        backend = json.loads(file.read_text(encoding="utf-8")).get("backend")
+        return backend if isinstance(backend, str) else None
     return None
 
 

@@ -30,7 +30,7 @@ from featstore.extraction.plan import Plan, PlannedRows, make_plan
 from featstore.extraction.recipe import Recipe
 from featstore.images.identity import may_be_deep
 from featstore.images.levels import notes_on_levels
-from featstore.images.prefetch import read_file
+from featstore.images.prefetch import is_readable, read_file
 from featstore.store.rowid import row_id
 from featstore.system.cores import share_cores
 from featstore.system.pinned import pinned
@@ -99,7 +99,7 @@ class _Crew:
         parts = [part for plan in plans for part in ([plan.augmented] if augmented else plan.parts) if part]
         missing = _lacking(manifest.pictures, parts, self._cache)
         if len(missing) <= BATCH:  # a few files that cannot be read are lacking each time
-            missing = [picture for picture in missing if _is_readable(picture)]
+            missing = [picture for picture in missing if is_readable(picture)]
         if not missing:
             return
         start = perf_counter()
@@ -212,16 +212,6 @@ def _lacking(pictures: Sequence[Picture], parts: Sequence[PlannedRows], cache: C
         return digest is not None and all(row_id(digest, view) in store for store, views in stores for view in views)
 
     return [picture for picture in pictures if not is_complete(picture)]
-
-
-def _is_readable(picture: Picture) -> bool:
-    from featstore.images.decode import decode_rgb
-
-    try:
-        decode_rgb(read_file(picture.path).raw)
-    except UnreadableImage:
-        return False
-    return True
 
 
 def _notes(pictures: Sequence[Picture], plans: Sequence[Plan]) -> list[str]:

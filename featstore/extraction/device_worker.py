@@ -70,7 +70,7 @@ class Worker:
             name = signal.Signals(-code).name
             why = ", most often since the memory was full" if -code == signal.SIGKILL else ""
             how = f"was killed by {name} (exit code {code}){why}"
-        return f"the process on {self._device} {how}; what it has left is computed by the others"
+        return f"the process on {self._device} {how}; what it has left is computed by the others, or here"
 
     def tell_to_stop(self) -> None:
         """Tell the process to store what it has made, and to end: this is also said by a pipe without a reader."""

@@ -8,6 +8,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from featstore.bases.source import BATCH
 from featstore.datasets.manifest import Manifest, Picture
 from featstore.extraction.cache import Cache
 from featstore.extraction.misses import explain
@@ -15,7 +16,7 @@ from featstore.extraction.passes import IMAGES_AHEAD
 from featstore.extraction.plan import Plan, make_plan
 from featstore.extraction.recipe import Recipe
 from featstore.extraction.trial import run_trial
-from featstore.images.prefetch import WINDOW
+from featstore.images.prefetch import WINDOW, is_readable
 from featstore.store.layout import SHARD_BYTES
 from featstore.system.progress import Progress, Silent
 from featstore.system.text import count
@@ -147,7 +148,10 @@ def _missing(manifest: Manifest, plan: Plan, cache: Cache, progress: Progress) -
         return list(manifest.pictures)
     lookups = explain(manifest, [plan.recipe], cache, progress.steps("reading", "images")).features[: len(plan.parts)]
     paths = {item.path for lookup in lookups for item in lookup.missing}
-    return [picture for picture in manifest.pictures if picture.path in paths]
+    missing = [picture for picture in manifest.pictures if picture.path in paths]
+    if len(missing) <= BATCH:  # a few files that cannot be read lack their rows each time
+        missing = [picture for picture in missing if is_readable(picture)]
+    return missing
 
 
 def _queues(plan: Plan) -> int:

@@ -127,7 +127,7 @@ def _run(model: str, task: dict[str, Any]) -> Trial:
             "if the memory is full, use a smaller base or size"
         ) from error
     if "error" in answer:
-        raise getattr(errors, answer["kind"])(answer["error"])
+        raise getattr(errors, answer["kind"], FeatstoreError)(answer["error"])
     return Trial(**answer)
 
 

@@ -100,6 +100,17 @@ def read_file(path: str) -> FileBytes:
     return FileBytes(raw, before, grain)
 
 
+def is_readable(picture: Picture) -> bool:
+    """Return whether the file is an image that can be decoded."""
+    from featstore.images.decode import decode_rgb
+
+    try:
+        decode_rgb(read_file(picture.path).raw)
+    except UnreadableImage:
+        return False
+    return True
+
+
 def read_again(picture: Picture) -> bytes:
     """Return the bytes that the digest of `picture` is of.
 

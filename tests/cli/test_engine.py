@@ -66,3 +66,11 @@ def test_benchmark_prints_a_table_and_json() -> None:
     (speeds,) = told["speeds"].values()
     assert [speed["rate"] for speed in speeds] == [320.0, 40.0]
     assert speeds[1]["difference"] < 1e-5
+
+
+@pytest.mark.parametrize("words", [("--precision", "bfloat16"), ("--size", "64"), ("--alpha", "0.5")])
+def test_options_of_a_measurement_need_one(words: tuple[str, ...]) -> None:
+    """The list of the bases is the same whatever they say."""
+    done = call("models", *words)
+    assert done.code == 2
+    assert f"{words[0]}: is for a measurement; give it with --benchmark" in done.err

@@ -75,3 +75,12 @@ def test_options_of_a_forecast_need_data(option: tuple[str, str]) -> None:
     assert (done.code, done.err) == (2, f"featstore: {option[0]}: is for a forecast; give DATA too\n")
     with pytest.raises(featstore.UsageError, match="give the data too"):
         featstore.doctor(model="pixels")
+
+
+def test_files_that_cannot_be_read_are_no_work(photos: Path) -> None:
+    """They lack their rows each time: nothing is tried on them, and nothing fails."""
+    featstore.extract(photos, model="pixels", size=8)
+    (photos / "discs" / "broken.png").write_bytes(b"\x89PNG")
+    found = featstore.doctor(photos, model="pixels", size=8)
+    assert [made.missing for made in found.forecasts] == [0]
+    assert not any(problem.fails for problem in found.problems)

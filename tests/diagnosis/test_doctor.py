@@ -27,6 +27,14 @@ def wrong(topic: Topic) -> list[tuple[str, bool]]:
     return [(problem.text.split(":")[0], problem.fails) for problem in topic.problems]
 
 
+@pytest.mark.parametrize("value", ["u:pw@h:1", "http://u:pw@h:1", "http://u:p/w@h:1", "http://u:p@w@h:1"])
+def test_no_login_of_a_proxy_is_shown(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However it is written."""
+    monkeypatch.setenv("https_proxy", value)
+    [settings] = [topic for topic in featstore.doctor().topics if topic.name == "settings"]
+    assert settings.facts["variables"]["https_proxy"].removeprefix("http://") == "(not shown)@h:1"
+
+
 def test_it_prints_every_topic_and_json_has_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FEATSTORE_CACHE", str(tmp_path / "cache"))
     done = call("doctor")
