@@ -14,11 +14,11 @@ from timing import in_turns
 
 MODELS = ["MobileNetV2", "MobileNet"]
 VARIANTS = ["keras", "rescale", "raw"]
-PHOTOS = 192
+PHOTOS = 96
 ENLARGED = 4
 
 
-def measure_together(data: Path, scratch: Path, rounds: int = 3) -> None:
+def measure_together(data: Path, scratch: Path, rounds: int = 2) -> None:
     from PIL import Image
 
     source = sorted((data / "images" / "cats_dogs" / "train").glob("*/*.jpg"))[::3][:PHOTOS]
