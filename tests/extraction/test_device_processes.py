@@ -131,7 +131,7 @@ def test_a_process_that_dies_is_named_and_its_share_is_done(
         done = on_two(images, tmp_path / "cache")
     assert [str(warning.message) for warning in told] == [
         "the process on cpu was killed by SIGKILL (exit code -9), most often since the memory was full; what it has "
-        "left is computed by the others"
+        "left is computed by the others, or here"
     ]
     assert computed(done) == [(80, 80)]
     assert_rows_of_one(done, images, tmp_path)
