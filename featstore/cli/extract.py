@@ -10,7 +10,7 @@ from featstore.cli import options
 from featstore.cli.console import list_skipped, note, print_json, warn
 from featstore.cli.fields import Fields, takes_fields
 from featstore.datasets.options import DataOptions
-from featstore.extraction.recipe import GridOptions, Recipe
+from featstore.extraction.recipe import AXES, GridOptions, Recipe
 from featstore.system.progress import displayed
 from featstore.system.text import count
 
@@ -18,7 +18,7 @@ from featstore.system.text import count
 @takes_fields
 def command(
     data: options.Data,
-    recipe: Annotated[GridOptions, Fields(Recipe, repeatable=["preprocess"])],
+    recipe: Annotated[GridOptions, Fields(Recipe, repeatable=["model", "weights", "alpha", *AXES])],
     data_options: Annotated[DataOptions, Fields(DataOptions)],
     devices: Annotated[
         str | None,
@@ -38,6 +38,8 @@ def command(
     quiet: options.Quiet = False,
 ) -> None:
     """Run a base over the images whose features are missing, and store them.
+
+    Options that are given several times make a set of features for each combination; each image is read once.
 
     Example: featstore extract photos --model MobileNetV2 --preprocess keras --preprocess rescale
     """

@@ -94,6 +94,7 @@ class FeatureSet:
             "pool": self.spec.pool,
             "shape": list(self.shape),
             "dtype": self.spec.dtype,
+            "precision": self.spec.precision,
             "path": str(self.folder),
             "images": self.images,
             "rows": self.rows,
@@ -121,17 +122,30 @@ class Extraction(Shown):
     plans: tuple[Plan, ...]
 
     def parts(self) -> Iterator[Table]:
-        """Yield the table: a row for each set of features. Columns for sizes and rows appear only where they differ."""
+        """Yield the table: a row for each set of features. Columns of options and rows appear only if they differ."""
         several = any(f.rows != f.images for f in self.features)
-        sizes = len({(f.spec.reading.height, f.spec.reading.width) for f in self.features}) > 1
-        header = ["preprocess", *(["size"] if sizes else []), "images", *(["rows"] if several else [])]
+        told = [_told(f) for f in self.features]
+        differing = [name for name in (told[0] if told else {}) if len({one[name] for one in told}) > 1]
+        header = ["preprocess", *differing, "images", *(["rows"] if several else [])]
         rows = []
-        for f in self.features:
-            size = f"{f.spec.reading.height}x{f.spec.reading.width}"
-            row = [f.recipe.preprocess, *([size] if sizes else []), str(f.images), *([str(f.rows)] if several else [])]
+        for f, one in zip(self.features, told, strict=True):
+            row = [f.recipe.preprocess, *(one[name] for name in differing), str(f.images)]
+            row += [str(f.rows)] if several else []
             shape = "x".join(map(str, f.shape))
             rows.append([*row, str(f.computed), str(f.rows - f.computed), shape, f"{f.seconds:.1f}", str(f.folder)])
         yield Table([*header, "computed", "reused", "shape", "seconds", "path"], rows)
+
+
+def _told(features: FeatureSet) -> dict[str, str]:
+    """Return the options that a table tells where they differ."""
+    recipe, spec = features.recipe, features.spec
+    return {
+        "model": Path(recipe.model).name,
+        "size": f"{spec.reading.height}x{spec.reading.width}",
+        "layer": spec.layer,
+        "pool": spec.pool,
+        "precision": spec.precision,
+    }
 
 
 @pinned()

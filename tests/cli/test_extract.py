@@ -195,3 +195,17 @@ def test_an_interrupted_process_ends_at_once() -> None:
     assert (process.returncode, out) == (128 + signal.SIGTERM, ""), err
     assert err.endswith(INTERRUPTED)
     assert not list(Path("cache").rglob(".tmp-*"))
+
+
+def test_options_given_several_times_are_one_call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A set of features for each combination, in a table that tells what differs."""
+    monkeypatch.chdir(tmp_path)
+    write_photos(tmp_path / "photos", 3)
+    words = ("--model", "tiny", "--layer", "last", "--layer", "stem_relu", "--pool", "avg", "--pool", "max")
+    done = call("extract", "photos", *words)
+    assert done.code == 0
+    header, *rows = done.out.splitlines()
+    assert header.split()[:4] == ["preprocess", "layer", "pool", "images"]
+    assert [row.split()[1:3] for row in rows] == [
+        [layer, pool] for layer in ("last", "stem_relu") for pool in ("avg", "max")
+    ]

@@ -77,7 +77,7 @@ def test_what_may_be_given_more_than_once() -> None:
         for command in ("extract", "cache explain", "train-head", "compare")
     }
     assert names == {
-        "extract": {"preprocess"},
+        "extract": {"model", "weights", "alpha", *AXES},
         "cache explain": {"preprocess"},
         "train-head": {"model", "weights", "alpha"},
         "compare": {"model", "weights", "alpha", *AXES},
@@ -215,7 +215,8 @@ def test_no_option_is_dropped_because_another_value_follows(command: tuple[str, 
     [
         (("train-head", ".", "--preprocess", "raw", "--preprocess", "keras"), True),
         (("train-head", ".", "--head", "logistic", "--head", "vgg-fc"), True),
-        (("extract", ".", "--size", "32", "--size", "48"), True),
+        (("extract", ".", "--size", "32", "--size", "48"), False),  # which takes them too
+        (("train-head", ".", "--size", "32", "--size", "48"), True),
         (("cache", "explain", ".", "--fit", "pad", "--fit", "crop"), True),
         (("train-head", ".", "--seed", "1", "--seed", "2"), False),
         (("compare", ".", "--seed", "1", "--seed", "2"), False),
