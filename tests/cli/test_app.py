@@ -108,10 +108,6 @@ def test_the_whole_way(cli: Cli, photos: Path, tmp_path: Path) -> None:
     (photos / "discs" / "broken.png").write_bytes(b"x")
     extracted = call("extract", photos, *random, "--preprocess", "keras", "--preprocess", "raw", "--json")
     result = json.loads(extracted.out)
-    assert [set(f) for f in result["features"]] == 2 * [
-        {"key", "model", "preprocess", "size", "views", "layer", "pool", "shape", "dtype"}
-        | {"path", "images", "rows", "bytes", "computed", "reused", "seconds", "damaged"}
-    ]
     assert [(f["preprocess"], f["images"], f["computed"], f["reused"]) for f in result["features"]] == [
         ("keras", 24, 24, 0),
         ("raw", 24, 24, 0),
