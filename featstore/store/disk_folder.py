@@ -114,7 +114,10 @@ class DiskFolder:
             with suppress(OSError):
                 current_disk().remove_folder(self._path / inside)
         self.remove(USED)
-        return sorted(set(os.listdir(self._path)) - {USED, CLAIMS, QUARANTINE})
+        for empty in (self._path, self._path.parent):
+            with suppress(OSError):
+                current_disk().remove_folder(empty)
+        return sorted(set(os.listdir(self._path)) - {USED, CLAIMS, QUARANTINE}) if self.exists() else []
 
     def claims(self) -> Claims:
         return Claims(self._path)
