@@ -123,8 +123,7 @@ class ObjectFolder:
         with self._errors("listed"):
             folders, listed = self._bucket.list_folder(self._url.path)
         found = {path.rpartition("/")[2]: state for path, state in listed}
-        if _shards(found) != _shards(self._found or {}):
-            self._stamp += 1
+        self._stamp += self._found is None or _shards(found) != _shards(self._found)
         self._found, self._pages, self._is_new = found, 1 + (len(folders) + len(listed)) // _PAGE, True
         self._looks_at = monotonic() + max(LOOK_SECONDS, _LOOK_SHARE * (monotonic() - began))
 
@@ -280,8 +279,8 @@ class ObjectFolder:
             if self._hold is not None and not is_certain:
                 self._hold.doubt()
         with self._lock:
-            if self._found is not None:
-                self._found = {name: state for name, state in self._found.items() if name not in names}
+            self._found = None
+            self._stamp += 1
 
     # Those who work there
 

@@ -111,5 +111,6 @@ def call_every(seconds: float, method: Callable[[], None], at_end: Callable[[], 
                 due = monotonic() + seconds
         at_end()
 
-    threading.Thread(target=run, name="featstore-signs").start()
+    with suppress(RuntimeError):  # no more threads: the sign is void in a minute
+        threading.Thread(target=run, name="featstore-signs").start()
     return stopped.set

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from helpers.buckets import MemoryBucket, bucket_in_place
 
 from featstore.errors import StoreError
 from featstore.objects.urls import Url
 from featstore.store.object_condition import check_condition
+from helpers.buckets import MemoryBucket, bucket_in_place
 
 FOLDER = Url("s3", "b", "cache/tiny/key/claims")
 

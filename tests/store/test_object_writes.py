@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from helpers.buckets import MemoryBucket
 
 from featstore.errors import StoreError
 from featstore.objects.bucket import AlreadyThere, ObjectError, Uncertain
 from featstore.objects.urls import Url
 from featstore.store import object_writes
 from featstore.store.object_writes import remove_objects, write_first, write_named, write_over
+from helpers.buckets import MemoryBucket
 
 URL, DATA = Url("s3", "b", "x/s-1.h5"), b"rows"
 Answer = Callable[[MemoryBucket], None]
