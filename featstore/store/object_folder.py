@@ -1,7 +1,7 @@
 """The folder of a key on object storage: objects whose paths begin alike, with the names of the files on a disk.
 
 Nothing is renamed, locked or synced there. A shard is written with one request under the name that its bytes give it,
-so it is there whole or not at all, and whoever writes it writes the same. A key is begun with one request that only one
+so it is there whole or not at all, and all who write it write the same. A key is begun with one request that only one
 process can win. Reads bring whole shards to this machine (`object_copies`).
 """
 
@@ -61,6 +61,7 @@ class ObjectFolder:
         self._stamp = 0
         self._looks_at = 0.0  # when the next look is due
         self._hold: Hold | None = None
+        self._has_spec = False  # whether one was ever seen
 
     def __str__(self) -> str:
         return str(self._url)
@@ -103,7 +104,7 @@ class ObjectFolder:
         """
         with self._lock:
             if self._found is None or (monotonic() >= self._looks_at and are_claims_on()):
-                with suppress(StoreError):  # whoever needs the listing asks for it, and is told
+                with suppress(StoreError):  # a caller that needs the listing asks for it, and is told
                     self._list()
             return self._stamp
 
@@ -135,7 +136,9 @@ class ObjectFolder:
 
     def read(self, name: str) -> tuple[bytes, FileStat]:
         with self._reading_errors():
-            return self._bucket.get((self._url / name).path)
+            found = self._bucket.get((self._url / name).path)
+        self._has_spec |= name == SPEC
+        return found
 
     def read_index(self) -> Bytes:
         """Return the bytes of the index, from this machine if it has those in the state that was listed."""
@@ -207,7 +210,9 @@ class ObjectFolder:
                     f"{url}: is missing, though there are rows: `featstore cache repair` makes it from a shard"
                 )
             check_condition(self._url / CLAIMS)
-            return write_first(self._bucket, url, data)
+            is_first = write_first(self._bucket, url, data)
+        self._has_spec = True
+        return is_first
 
     def write(self, name: str, data: bytes) -> FileStat:
         with self._errors("written"):
@@ -303,7 +308,7 @@ class ObjectFolder:
 
     def mark_used(self) -> None:
         """Note that the key is used now: an object, once an hour for each process, since each is a request."""
-        if monotonic() - _noted.get(self._url, -_USED_SECONDS) >= _USED_SECONDS:
+        if self._has_spec and monotonic() - _noted.get(self._url, -_USED_SECONDS) >= _USED_SECONDS:
             _noted[self._url] = monotonic()
             with suppress(ObjectError):
                 self._bucket.put((self._url / USED).path, b"")
