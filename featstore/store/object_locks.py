@@ -50,14 +50,16 @@ class ObjectWriterLock:
         with suppress(ObjectError):
             self._sign = self._sign or Sign(self._folder / CLAIMS, WRITER)
             self._sign.show()
-            is_told = False
-            while any(other.kind == ALONE for other in self._sign.look()[0]):
-                if not is_told:
-                    on_wait()
-                    is_told = True
+            living, void = self._sign.look()
+            if void:
+                self._sign.remove(void)
+            if any(other.kind == ALONE for other in living):
+                on_wait()
+            while any(other.kind == ALONE for other in living):
                 sleep(WAIT_SECONDS)
                 if self._sign.age >= BEAT_SECONDS:
                     self._sign.show()
+                living, _ = self._sign.look()
 
     def release(self) -> None:
         if self._sign is not None:

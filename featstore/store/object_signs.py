@@ -13,7 +13,7 @@ import itertools
 import os
 import secrets
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from time import monotonic
 from typing import NamedTuple
@@ -83,6 +83,10 @@ class Sign:
                 is_void = now - state.mtime_ns > DEAD_SECONDS * 1e9
                 (void if is_void else living).append(OtherSign(name, name.partition("-")[0], state))
         return living, void
+
+    def remove(self, others: Iterable[OtherSign]) -> None:
+        """Remove signs that are void, to tidy up; raises ObjectError."""
+        open_bucket(self._folder).delete([(self._folder / other.name).path for other in others])
 
     def withdraw(self) -> None:
         """Remove the sign. One that cannot be removed is void in a minute."""

@@ -8,8 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers.buckets import MemoryBucket, bucket_in_place
-from helpers.keyfolder import folder_of, ids, key_of, open_key, rows, text_of
 
 import helpers.buckets
 from featstore.errors import StoreError
@@ -24,6 +22,8 @@ from featstore.store.pruning import prune_key
 from featstore.store.repair import repair_key
 from featstore.store.rowstore import RowStore
 from featstore.store.verify import verify_key
+from helpers.buckets import MemoryBucket, bucket_in_place
+from helpers.keyfolder import folder_of, ids, key_of, open_key, rows, text_of
 
 CACHE = Url("s3", "b", "team/cache")
 FOLDER = folder_of(CACHE)
@@ -254,7 +254,7 @@ def test_a_pruned_key_is_gone_with_what_a_late_writer_adds(bucket: MemoryBucket)
     assert key_folders(CACHE) == []
 
 
-def MemoryBucket_of(objects: dict[str, object]) -> MemoryBucket:  # noqa: N802
+def MemoryBucket_of(objects: dict[str, object]) -> MemoryBucket:
     bucket = MemoryBucket()
     bucket.objects = objects  # type: ignore[assignment]
     return bucket
