@@ -41,6 +41,7 @@ LOOK_SECONDS = 3.0  # between two looks at what others have stored
 _LOOK_SHARE = 20  # a look takes no more than one part in so many of the time
 _PAGE = 1000  # names in one answer to a LIST, which are of one moment
 _USED_SECONDS = 3600.0  # between two notes of a process that a key is in use
+_STILL_SECONDS = 30.0  # after `begin`, the sign of a writer lives that long
 _KEY_NAME = re.compile(r".*-[0-9a-f]{12}")
 
 _noted: dict[Url, float] = {}  # when this process has noted that a key is in use
@@ -62,6 +63,9 @@ class ObjectFolder:
         self._looks_at = 0.0  # when the next look is due
         self._hold: Hold | None = None
         self._has_spec = False  # whether one was ever seen
+        self._begun: tuple[float, FileStat] | None = (
+            None  # when `spec.json` was last seen before a shard, and its state
+        )
 
     def __str__(self) -> str:
         return str(self._url)
@@ -186,22 +190,36 @@ class ObjectFolder:
     def publish(self, name: str, data: bytes) -> FileStat:
         with self._errors("written"):
             state = write_named(self._bucket, self._url / name, data)
+            if not self._is_still_ours():
+                remove_objects(self._bucket, self._url, [name])
+                raise StoreError(
+                    f"{self}: was removed or begun again while this process stood still: run the same command again"
+                )
         with self._lock:
             if self._found is not None:
                 self._found = {**self._found, name: state}
         self._copies.keep(name, data)
         return state
 
+    def _is_still_ours(self) -> bool:
+        """Whether no other process can have removed the key since it was held, or since `begin`; see `object_locks`."""
+        if self._hold is not None:
+            return self._hold.sign.can_be_relied_on
+        if self._begun is None or monotonic() - self._begun[0] < _STILL_SECONDS:
+            return True
+        try:
+            return self._bucket.head((self._url / SPEC).path) == self._begun[1]
+        except FileNotFoundError:
+            return False
+
     def begin(self, data: bytes) -> bool:
-        url = self._url / SPEC
+        url, now = self._url / SPEC, monotonic()
         with self._errors("written"):
             try:
-                self._bucket.head(url.path)
+                self._begun = now, self._bucket.head(url.path)
                 return False
             except FileNotFoundError:
-                pass
-            except ObjectError as error:
-                raise failed(url, "read", error) from error
+                self._begun = None
             shards = self.shards()
             if SPEC in (self._found or {}):  # just now
                 return False
@@ -211,6 +229,8 @@ class ObjectFolder:
                 )
             check_condition(self._url / CLAIMS)
             is_first = write_first(self._bucket, url, data)
+            if is_first:
+                self._begun = now, self._bucket.head(url.path)
         self._has_spec = True
         return is_first
 
@@ -219,6 +239,8 @@ class ObjectFolder:
             state = write_over(self._bucket, self._url / name, data)
         if name == INDEX:
             self._keep_index(data, state)
+        elif name == SPEC and self._begun is not None:
+            self._begun = self._begun[0], state
         return state
 
     def remove(self, name: str) -> None:
