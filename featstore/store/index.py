@@ -124,7 +124,7 @@ def load_index(folder: KeyFolder, known: Sequence[Part] = ()) -> Index:
     parts: list[Part] = []
     for number in count():
         name = part_name(number)
-        part = by_digest.get(_digest(folder, name))
+        part = by_digest.get(_digest(folder, name)) if by_digest else None
         if part is None:
             with suppress(OSError):
                 part = parse_part(folder.read_index(name))

@@ -14,14 +14,14 @@ import math
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from mmap import mmap
 from struct import Struct, iter_unpack
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 from featstore.errors import StoreError
 from featstore.store.layout import SHARD_NAME
 from featstore.store.rowid import SIZE, RowId
 from featstore.system.files import FileStat
+from featstore.system.large_pages import Bytes
 
 if TYPE_CHECKING:
     import numpy as np
@@ -37,7 +37,6 @@ _PLACE = Struct(">2I")  # shard and row
 _FORGED = "the index lists rows that its shards do not have: `featstore cache repair` makes it again"
 _FEW = 2**16  # rows: 10 ms
 DIGEST_SIZE = 64  # hex digits, and a line end behind them
-Bytes: TypeAlias = bytes | mmap
 ITEM_BYTES = {"float16": 2, "float32": 4}
 
 
@@ -253,7 +252,7 @@ def make_part(shards: dict[str, ShardEntry], records: NDArray[np.void], new: int
     import numpy as np
 
     bits = max(0, (len(records) // _BUCKET).bit_length() - 1)
-    numbers = memoryview(records).cast("B") if len(records) else b""
+    numbers = records.tobytes()
     first = np.frombuffer(numbers, np.dtype({"names": ["p"], "formats": [">u4"], "itemsize": _RECORD}))["p"]
     table = np.searchsorted(first.astype(np.uint64) >> np.uint64(32 - bits), np.arange(2**bits + 1, dtype=np.uint64))
     content: dict[str, Any] = {"version": INDEX_VERSION, "distinct": new, "bits": bits}

@@ -11,10 +11,10 @@ from contextlib import AbstractContextManager
 from typing import Protocol
 
 from featstore.objects.urls import Location
-from featstore.store.index_part import Bytes
 from featstore.store.layout import INDEX
 from featstore.store.rowid import RowId
 from featstore.system.files import FileStat
+from featstore.system.large_pages import Bytes
 
 
 class RowClaims(Protocol):

@@ -20,9 +20,10 @@ from featstore.store import index as index_module
 from featstore.store import index_part
 from featstore.store.disk_folder import DiskFolder
 from featstore.store.index import Index, load_index, part_name, save_index
-from featstore.store.index_part import Bytes, ShardEntry, make_part, parse_part
+from featstore.store.index_part import ShardEntry, make_part, parse_part
 from featstore.store.verify import verify_key
 from featstore.system.files import FileStat
+from featstore.system.large_pages import Bytes
 from helpers.keyfolder import filled, ids, open_key
 
 SIZE = 34
