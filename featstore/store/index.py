@@ -17,14 +17,14 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from mmap import mmap
 from struct import Struct, iter_unpack
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 from featstore.errors import StoreError
 from featstore.store.layout import SHARD_NAME
 from featstore.store.rowid import SIZE, RowId
 from featstore.system.files import FileStat
+from featstore.system.large_pages import Bytes
 
 if TYPE_CHECKING:
     import numpy as np
@@ -39,7 +39,6 @@ _BOUNDS = Struct("<2I")  # of a bucket: its first record, and that of the next o
 _PLACE = Struct(">2I")  # shard and row
 _FORGED = "the index lists rows that its shards do not have: `featstore cache repair` makes it again"
 _FEW = 2**16  # rows: 10 ms
-Bytes: TypeAlias = bytes | mmap
 ITEM_BYTES = {"float16": 2, "float32": 4}
 
 

@@ -22,7 +22,6 @@ from featstore.objects.bucket import Bucket, ObjectError
 from featstore.objects.local import local_folder
 from featstore.objects.opening import open_bucket
 from featstore.objects.urls import Url
-from featstore.store.index import Bytes
 from featstore.store.layout import CLAIMS, INDEX, QUARANTINE, SHARD_NAME, SPEC, USED
 from featstore.store.object_claims import NoClaims, ObjectClaims, are_claims_on
 from featstore.store.object_condition import check_condition
@@ -32,7 +31,7 @@ from featstore.store.object_signs import WRITER, Sign
 from featstore.store.object_writes import failed, remove_objects, write_first, write_named, write_over
 from featstore.system.files import FileStat, write_whole
 from featstore.system.fork_lock import ForkLock
-from featstore.system.large_pages import read_large
+from featstore.system.large_pages import Bytes, read_large
 
 if TYPE_CHECKING:
     from featstore.store.key_folder import RowClaims
