@@ -16,7 +16,7 @@ from featstore.heads.linear_baseline import LinearBaseline
 from featstore.heads.logistic import C_GRID, DEFAULT_C
 from featstore.heads.loop import diverged, divide
 from featstore.heads.moments import Moments
-from featstore.heads.rows import RowsLike, count_blocks
+from featstore.heads.rows import RowsLike, block_of, count_blocks
 from featstore.heads.shuffle import shuffled_batches
 from featstore.heads.side_by_side import SideBySide
 from featstore.system.progress import OnStep
@@ -24,7 +24,7 @@ from featstore.system.progress import OnStep
 # Where the user says nothing. 3,000 steps come close to the optimum, whatever the number of rows; of many rows these
 # are too few to see each of them a few times.
 MOST_STEPS, LEAST_EPOCHS = 3000, 3
-_AT_ONCE = 4096  # rows that are standardised at a time for an answer
+_AT_ONCE = 4096  # rows that are answered at a time
 
 
 class Epochs:
@@ -107,8 +107,7 @@ class LogisticSgdHead(LogisticSgdParameters, LinearBaseline):
             self._run(X, targets, held_out, seed, on_step)
 
     def predict_proba(self, X: NDArray[np.float32]) -> NDArray[np.float64]:
-        parts = [X[start : start + _AT_ONCE] for start in range(0, max(1, len(X)), _AT_ONCE)]
-        return np.concatenate([LinearBaseline.predict_proba(self, part) for part in parts])
+        return np.concatenate([LinearBaseline.predict_proba(self, X[part]) for part in _parts(X)])
 
     @property
     def curve(self) -> Curve:
@@ -150,10 +149,15 @@ class LogisticSgdHead(LogisticSgdParameters, LinearBaseline):
 def _measure(fits: SideBySide, scaling: Moments, X: RowsLike, y: NDArray[np.intp]) -> NDArray[np.float64]:
     """Return the mean log loss and the accuracy, (2, strengths), of rows that are read part by part."""
     sums = np.zeros((2, len(fits.weights)))
-    for start in range(0, len(X), _AT_ONCE):
-        part = slice(start, start + _AT_ONCE)
+    for part in _parts(X):
         sums += fits.measure(scaling.standardise(X[part]), y[part])
     return np.asarray(sums / len(X))
+
+
+def _parts(X: RowsLike) -> list[slice]:
+    """Return the places of rows that are standardised at a time, which takes as much memory again."""
+    part = min(_AT_ONCE, block_of(X))
+    return [slice(start, start + part) for start in range(0, len(X), part)]
 
 
 def _classifier(fits: SideBySide, epochs: Epochs, scaling: Moments) -> LinearClassifier:

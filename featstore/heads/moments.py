@@ -11,7 +11,7 @@ from featstore.heads.rows import RowsLike, blocks_of
 
 Change = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 
-_PART = 512  # rows that are in memory once more, as float64
+_PART = 2**19  # numbers that are in memory once more, as float64
 
 
 class Moments:
@@ -32,9 +32,10 @@ class Moments:
         moments: Moments | None = None
         for block in blocks_of(rows):
             flat = (change(block) if change else block).reshape(len(block), -1)
-            moments = moments or cls(flat.shape[1])
-            for start in range(0, len(flat), _PART):
-                moments.add(flat[start : start + _PART])
+            moments, part = moments or cls(flat.shape[1]), max(1, _PART // max(1, flat.shape[1]))
+            for start in range(0, len(flat), part):
+                moments.add(flat[start : start + part])
+            del block, flat  # before the next one is read
         assert moments is not None, "there are no rows"
         return moments
 

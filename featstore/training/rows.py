@@ -190,7 +190,7 @@ def tell_of_memory(
     else:
         streaming = ", ".join(name for name, entry in HEADS.items() if entry.streams)
         how = f"and {recipe.head} needs all of them at once; heads that do not: {streaming}"
-    progress.tell(f"features of {megabytes(size)} are more than the {megabytes(most)} for them in memory, {how}")
+    progress.tell(f"features of {megabytes(size)} MB are more than the {megabytes(most)} MB for them in memory, {how}")
 
 
 def _most_bytes(recipe: HeadRecipe) -> int | None:
