@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from featstore.datasets.manifest import Picture
+from featstore.datasets.member_paths import Member, find_member
+from featstore.datasets.tar_members import Changed, read_member
 from featstore.errors import DataError, UnreadableImage
 from featstore.images.identity import content_digest, may_be_deep
 from featstore.images.levels import Brightest
@@ -80,14 +82,16 @@ def fetch_all(
 
 
 def read_file(path: str) -> FileBytes:
-    """Return the bytes of a regular file that is not too large, with the state of the file; raise UnreadableImage."""
+    """Return the bytes of a regular file that is not too large, with the state of the file; raise UnreadableImage.
+
+    path: of a file, or of the member of a tar.
+    """
+    if member := find_member(path):
+        return _read_member(member)
     try:
         file, found = open_regular(path)
         with file:
-            if found.size > (limit := max_bytes()):
-                raise UnreadableImage(
-                    f"is {found.size / 2**20:.0f} MB, the limit is {limit / 2**20:.4g} MB; ${BYTES_VARIABLE} raises it"
-                )
+            _refuse_large(found.size)
             grain = settle(file.fileno())
             before = FileStat.of(os.fstat(file.fileno()))
             raw = file.read(before.size + 1)
@@ -98,6 +102,25 @@ def read_file(path: str) -> FileBytes:
     except OSError as error:
         raise UnreadableImage(f"cannot be opened: {error.strerror}") from error
     return FileBytes(raw, before, grain)
+
+
+def _read_member(member: Member) -> FileBytes:
+    try:
+        raw, state, grain = read_member(member, max_bytes())
+    except DataError as error:
+        raise UnreadableImage(str(error)) from error
+    except OSError as error:
+        changed = isinstance(error, Changed)
+        raise UnreadableImage(f"{'' if changed else 'cannot be opened: '}{error.strerror}") from error
+    _refuse_large(state.size)
+    return FileBytes(raw, state, grain)
+
+
+def _refuse_large(size: int) -> None:
+    if size > (limit := max_bytes()):
+        raise UnreadableImage(
+            f"is {size / 2**20:.0f} MB, the limit is {limit / 2**20:.4g} MB; ${BYTES_VARIABLE} raises it"
+        )
 
 
 def is_readable(picture: Picture) -> bool:
