@@ -36,7 +36,7 @@ class OpenTar(Protocol):
         """Return the grain of its stamps, as `stamps.settle` does."""
 
     def has_changed(self) -> bool:
-        """Return whether the open file is another than it was when it was opened, as far as can be told at no cost."""
+        """Return whether the open file is another than it was when it was opened, where that can be told at no cost."""
 
 
 class _TarOnDisk:

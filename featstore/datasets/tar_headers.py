@@ -60,7 +60,7 @@ class Contents:
 
 
 class Window:
-    """Bytes of a tar for `tarfile`, read in pieces. It is a file as far as that module needs one.
+    """Bytes of a tar for `tarfile`, read in pieces. It has what that module asks of a file.
 
     size: of the tar. least, most: bytes that are read at once. Where the reading goes on close to where it was, a piece
     is twice as large as the one before.
@@ -103,7 +103,7 @@ class Window:
 def read_contents(tar: str, window: Window) -> Contents:
     """Return what is in a tar; `tar` is its name, for messages.
 
-    A tar that is cut off or damaged gives what comes before that place. Raises DataError for what is no tar, and
+    A tar that is cut off or damaged gives what comes before that place. Raises DataError for what is not a tar, and
     OSError if it cannot be read.
     """
     found = Contents()
@@ -136,7 +136,7 @@ def _refuse_others(tar: str, start: bytes) -> None:
 def _headers(window: Window) -> Iterator[tarfile.TarInfo]:
     """Yield the headers up to the end mark; raises _Damaged if there is none, after the headers before."""
     file: Any = window
-    tar: Any = None  # what is set below is no part of tarfile's types
+    tar: Any = None  # what is set below is not part of tarfile's types
     end = 0  # of the file before: each header must lie behind it, or the pass would go round in circles
     while True:
         try:
@@ -159,7 +159,7 @@ def _headers(window: Window) -> Iterator[tarfile.TarInfo]:
 
 
 def _check_end(window: Window, place: int) -> None:
-    """Raise _Damaged if what ended the pass is no end mark: tarfile ends at a damaged header as well."""
+    """Raise _Damaged if what ended the pass is not an end mark: tarfile ends at a damaged header as well."""
     block = window.at(place, BLOCK)
     if len(block) < BLOCK:
         raise _Damaged("ends without the mark of its end, so it may be cut off")

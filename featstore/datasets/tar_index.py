@@ -80,7 +80,7 @@ class TarIndex:
 def find_index(tar: OpenTar, folder: Path | None) -> TarIndex:
     """Return the index of a tar, as it was kept in `folder`, or else by a pass over its headers.
 
-    Raises DataError for what is no tar or changes meanwhile, and OSError if it cannot be read.
+    Raises DataError for what is not a tar or changes meanwhile, and OSError if it cannot be read.
     """
     file = folder and folder / f"{hashlib.sha256(os.fsencode(absolute(tar.path))).hexdigest()[:32]}.json"
     if file and (kept := _load(file, tar)):
