@@ -10,8 +10,9 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from featstore.datasets.arrays import is_image, write_single_images
+from featstore.datasets.file_lists import list_files
+from featstore.datasets.in_memory import Frame
 from featstore.datasets.manifest import Manifest
-from featstore.datasets.sources import Frame, list_files
 from featstore.errors import DataError, UnreadableImage, UsageError, param
 from featstore.system.paths import OneOrMorePaths, is_path, one_or_more
 

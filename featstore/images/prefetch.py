@@ -5,20 +5,17 @@ Pillow and hashlib release the GIL, so most of this costs no time. The window bo
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from featstore.datasets.manifest import Picture
-from featstore.datasets.member_paths import Member, find_member
-from featstore.datasets.tar_members import Changed, read_member
 from featstore.errors import DataError, UnreadableImage
+from featstore.images.files import FileBytes
+from featstore.images.files import read_file as read_file
 from featstore.images.identity import content_digest, may_be_deep
 from featstore.images.levels import Brightest
-from featstore.system.files import FileStat, NotRegularFile, open_regular
-from featstore.system.limits import BYTES_VARIABLE, max_bytes
-from featstore.system.stamps import settle
+from featstore.images.read_ahead import AHEAD_BYTES, ReadAhead, bytes_ahead
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -46,14 +43,6 @@ class Fetched(NamedTuple):
     brightest: Brightest | None = None
 
 
-class FileBytes(NamedTuple):
-    """The bytes of a file, its state when they were read, and the grain of its time stamps (see `stamps.settle`)."""
-
-    raw: bytes
-    state: FileStat
-    grain: int | None
-
-
 def fetch_all(
     pictures: Sequence[Picture],
     read: Callable[[bytes], Any],
@@ -67,60 +56,22 @@ def fetch_all(
     """
     from concurrent.futures import Future, ThreadPoolExecutor
 
-    pool = ThreadPoolExecutor(threads, "featstore-read")
+    pool, files = ThreadPoolExecutor(threads, "featstore-read"), ReadAhead()
     try:
-        pending: deque[Future[Fetched]] = deque()
-        window = max(WINDOW // views, 2 * threads)
+        pending: deque[tuple[Future[Fetched], int]] = deque()
+        window, ahead = max(WINDOW // views, 2 * threads), 0
         for picture in pictures:
-            pending.append(pool.submit(_fetch, picture, read, needed))
-            if len(pending) == window:
-                yield pending.popleft().result()
-        while pending:
-            yield pending.popleft().result()
+            pending.append((pool.submit(_fetch, picture, files.start(picture), read, needed), bytes_ahead(picture)))
+            ahead += pending[-1][1]
+            while len(pending) == window or ahead > AHEAD_BYTES:
+                first, size = pending.popleft()
+                ahead -= size
+                yield first.result()
+        for first, _ in pending:
+            yield first.result()
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
-
-
-def read_file(path: str) -> FileBytes:
-    """Return the bytes of a regular file that is not too large, with the state of the file; raise UnreadableImage.
-
-    path: of a file, or of the member of a tar.
-    """
-    if member := find_member(path):
-        return _read_member(member)
-    try:
-        file, found = open_regular(path)
-        with file:
-            _refuse_large(found.size)
-            grain = settle(file.fileno())
-            before = FileStat.of(os.fstat(file.fileno()))
-            raw = file.read(before.size + 1)
-            if FileStat.of(os.fstat(file.fileno())) != before or len(raw) != before.size:
-                raise UnreadableImage("changed while it was read")
-    except NotRegularFile as error:
-        raise UnreadableImage("not a regular file") from error
-    except OSError as error:
-        raise UnreadableImage(f"cannot be opened: {error.strerror}") from error
-    return FileBytes(raw, before, grain)
-
-
-def _read_member(member: Member) -> FileBytes:
-    try:
-        raw, state, grain = read_member(member, max_bytes())
-    except DataError as error:
-        raise UnreadableImage(str(error)) from error
-    except OSError as error:
-        changed = isinstance(error, Changed)
-        raise UnreadableImage(f"{'' if changed else 'cannot be opened: '}{error.strerror}") from error
-    _refuse_large(state.size)
-    return FileBytes(raw, state, grain)
-
-
-def _refuse_large(size: int) -> None:
-    if size > (limit := max_bytes()):
-        raise UnreadableImage(
-            f"is {size / 2**20:.0f} MB, the limit is {limit / 2**20:.4g} MB; ${BYTES_VARIABLE} raises it"
-        )
+        files.stop()
 
 
 def is_readable(picture: Picture) -> bool:
@@ -128,7 +79,7 @@ def is_readable(picture: Picture) -> bool:
     from featstore.images.decode import decode_rgb
 
     try:
-        decode_rgb(read_file(picture.path).raw)
+        decode_rgb(read_file(picture.path, picture.stat.size).raw)
     except UnreadableImage:
         return False
     return True
@@ -139,15 +90,17 @@ def read_again(picture: Picture) -> bytes:
 
     Raises UnreadableImage, DataError if the file has other bytes now.
     """
-    raw = read_file(picture.path).raw
+    raw = read_file(picture.path, picture.stat.size).raw
     if content_digest(raw) != picture.digest:
         raise DataError(f"{picture.path}: was changed meanwhile; run the same command again")
     return raw
 
 
-def _fetch(picture: Picture, read: Callable[[bytes], Any], needed: Callable[[str], bool]) -> Fetched:
+def _fetch(
+    picture: Picture, load: Callable[[], FileBytes], read: Callable[[bytes], Any], needed: Callable[[str], bool]
+) -> Fetched:
     try:
-        raw, state, grain = read_file(picture.path)
+        raw, state, grain = load()
         digest = content_digest(raw)
         pixels = read(raw) if needed(digest) else None
         brightest = None if pixels is None else _brightest(raw)
