@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 
-from featstore.datasets.member_paths import join_path, split_path
+from featstore.system.member_paths import join_path, split_path
 from featstore.errors import StoreError
 from featstore.objects.urls import absolute
 from featstore.system.files import FileStat, read_regular, write_whole

@@ -9,10 +9,11 @@ from typing import Protocol
 from featstore.objects.bucket import Bucket
 from featstore.objects.opening import open_bucket
 from featstore.objects.state import SETTLED
-from featstore.objects.urls import Url, is_url, parse_url
+from featstore.objects.urls import Url, parse_url
 from featstore.system.files import FileStat, open_regular
 from featstore.system.fork_lock import ForkLock
-from featstore.system.stamps import settle
+from featstore.system.paths import is_url
+from featstore.system.stamps import FOREIGN_NS, settle
 
 _MOST_OPEN = 64
 _BLOCK_OF_DISK = (8 * 2**10, 8 * 2**10)  # the headers of a sample of one picture and two small files
@@ -83,7 +84,8 @@ class _TarObject:
         return self._bucket.get_range(self._key, start, length)
 
     def settle(self) -> int | None:
-        return SETTLED
+        is_marked = self.state.inode != 0  # else only its time says that it is another, as that of a file does
+        return SETTLED if is_marked else FOREIGN_NS
 
     def has_changed(self) -> bool:
         return False

@@ -16,8 +16,8 @@ from typing import Any
 
 from featstore.datasets.labels import MISSING, clean_label
 from featstore.datasets.manifest import Skipped
-from featstore.datasets.member_paths import clean_name
 from featstore.errors import DataError
+from featstore.system.member_paths import clean_name
 
 BLOCK = tarfile.BLOCKSIZE
 _MOST_AT_ONCE = 2**20  # of the window: names and attributes in PAX headers; GNU's and PAX's own files have some kB

@@ -9,13 +9,14 @@ import zlib
 from collections import OrderedDict
 from pathlib import Path
 
-from featstore.datasets.member_paths import Member
 from featstore.datasets.tar_files import OpenTar, open_tar
 from featstore.datasets.tar_headers import BLOCK
 from featstore.datasets.tar_index import TarIndex, find_index
 from featstore.system.files import FileStat
 from featstore.system.fork_lock import ForkLock
+from featstore.system.member_paths import Member
 
+INDEXES = "tars"  # the folder of a cache in which indexes are kept
 _MOST_FILES = 1_000_000  # in the indexes in memory: 150 MB
 
 _folder: Path | None = None

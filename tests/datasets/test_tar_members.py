@@ -13,14 +13,14 @@ import pytest
 
 from featstore.datasets import tar_files, tar_headers, tar_members
 from featstore.datasets.digests import DigestMemory
-from featstore.datasets.member_paths import Member, find_member, join_path, split_path, unpacked_path
 from featstore.datasets.tar_files import open_tar
 from featstore.datasets.tar_members import index_of, keep_indexes, member_state
 from featstore.errors import UnreadableImage
 from featstore.images.prefetch import read_file
-from featstore.objects.opening import use_buckets
+from featstore.system.member_paths import Member, find_member, join_path, split_path, unpacked_path
 from featstore.system.stamps import LOCAL_NS
-from helpers.tars import CountingBucket, tar_bytes, write_tar
+from helpers.buckets import MemoryBucket, bucket_in_place
+from helpers.tars import tar_bytes, write_tar
 
 FILES = {"cats/1.jpg": b"one" * 400, "2.jpg": b"two", "2.cls": b"cat"}
 
@@ -41,14 +41,14 @@ def tar(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def bucket() -> Iterator[CountingBucket]:
-    bucket = CountingBucket({"x.tar": tar_bytes(FILES)})
-    before = use_buckets(lambda url: bucket)  # type: ignore[arg-type, return-value]
-    yield bucket
-    use_buckets(before)
+def bucket() -> Iterator[MemoryBucket]:
+    with bucket_in_place(MemoryBucket()) as made:
+        assert isinstance(made, MemoryBucket)
+        made.store("x.tar", tar_bytes(FILES))
+        yield made
 
 
-def test_a_member_is_read_as_a_file_is(tar: Path, bucket: CountingBucket) -> None:
+def test_a_member_is_read_as_a_file_is(tar: Path, bucket: MemoryBucket) -> None:
     for name, data in FILES.items():
         for place in (str(tar), "s3://b/x.tar"):
             found = read_file(f"{place}!{name}")
@@ -57,7 +57,7 @@ def test_a_member_is_read_as_a_file_is(tar: Path, bucket: CountingBucket) -> Non
             assert found.state.size == len(data)
 
 
-def test_what_cannot_be_read_has_a_reason(tar: Path, bucket: CountingBucket, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_cannot_be_read_has_a_reason(tar: Path, bucket: MemoryBucket, monkeypatch: pytest.MonkeyPatch) -> None:
     broken = tar.with_name("broken.tar")
     broken.write_bytes(b"x" * 600)
     for path, reason in (
@@ -153,35 +153,35 @@ def test_an_index_is_kept_for_one_state_of_its_tar(tar: Path, tmp_path: Path, mo
     assert len(passes) == 4
 
 
-def test_a_kept_index_says_all_that_the_pass_has_found(tar: Path, tmp_path: Path, bucket: CountingBucket) -> None:
-    bucket.objects["x.tar"] = tar_bytes({**FILES, "../out.jpg": b"x"})
+def test_a_kept_index_says_all_that_the_pass_has_found(tar: Path, tmp_path: Path, bucket: MemoryBucket) -> None:
+    bucket.store("x.tar", tar_bytes({**FILES, "../out.jpg": b"x"}))
     first = index_of(open_tar("s3://b/x.tar"))
     tar_members._indexes.clear()
-    bucket.asked.clear()
+    bucket.forget_requests()
     again = index_of(open_tar("s3://b/x.tar"))
-    assert not bucket.asked
+    assert not bucket.requests
     assert json.dumps(again.as_json()) == json.dumps(first.as_json())
     assert again.labels == {"2.cls": "cat"}
     assert len(again.skipped) == 1
 
 
-def test_by_url_a_tar_takes_few_requests_and_a_member_one(bucket: CountingBucket) -> None:
-    bucket.objects["x.tar"] = tar_bytes({f"{number:04}.jpg": bytes(1000) for number in range(2000)})
+def test_by_url_a_tar_takes_few_requests_and_a_member_one(bucket: MemoryBucket) -> None:
+    bucket.store("x.tar", tar_bytes({f"{number:04}.jpg": bytes(1000) for number in range(2000)}))
     assert len(read_file("s3://b/x.tar!0000.jpg").raw) == 1000
-    assert len(bucket.asked) <= 5
-    bucket.asked.clear()
+    assert bucket.requests.total() <= 5
+    bucket.forget_requests()
     for number in range(10):
         read_file(f"s3://b/x.tar!{number:04}.jpg")
-    assert bucket.asked == [("range", 1512)] * 10
+    assert bucket.requests == {"get_range": 10}
 
 
-def test_a_tar_that_was_replaced_is_read_anew(tar: Path, bucket: CountingBucket) -> None:
+def test_a_tar_that_was_replaced_is_read_anew(tar: Path, bucket: MemoryBucket) -> None:
     """By URL no question is asked for each file: the header before its bytes tells."""
     files = {"new.jpg": b"n" * 2000, "2.jpg": b"2nd", "cats/1.jpg": b"ONE" * 400}
     for place in (str(tar), "s3://b/x.tar"):
         assert read_file(f"{place}!2.jpg").raw == b"two"
     write_tar(tar, files)
-    bucket.objects["x.tar"] = tar_bytes(files)
+    bucket.store("x.tar", tar_bytes(files))
     for place in (str(tar), "s3://b/x.tar"):
         found = read_file(f"{place}!2.jpg")
         assert found.raw == b"2nd"

@@ -1,17 +1,11 @@
-"""Tars for tests, on disk and in a bucket that counts what it is asked."""
+"""Tars for tests."""
 
 from __future__ import annotations
 
 import io
 import tarfile
-from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
-
-from featstore.objects.bucket import Found
-from featstore.objects.state import object_state
-from featstore.system.files import FileStat
 
 Files = Mapping[str, bytes] | Sequence[tuple[str, bytes]]
 
@@ -33,44 +27,7 @@ def write_tar(path: Path, files: Files, format: int = tarfile.PAX_FORMAT) -> Pat
     return path
 
 
-class CountingBucket:
-    """A bucket in memory. asked: what it was asked, and for how many bytes."""
-
-    def __init__(self, objects: dict[str, bytes] | None = None) -> None:
-        self.objects = objects or {}
-        self.asked: list[tuple[str, int]] = []
-
-    def list_all(self, prefix: str) -> Iterator[Found]:
-        self.asked.append(("list", 0))
-        for path in sorted(self.objects):
-            if path.startswith(f"{prefix}/" if prefix else ""):
-                yield Found(path, self._state(path))
-
-    def list_folder(self, prefix: str) -> tuple[list[str], list[Found]]:
-        found = list(self.list_all(prefix))
-        inside = [(item, item.path[len(prefix) :].lstrip("/")) for item in found]
-        folders = sorted({name.partition("/")[0] for _, name in inside if "/" in name})
-        return folders, [item for item, name in inside if "/" not in name]
-
-    def head(self, path: str) -> FileStat:
-        self.asked.append(("head", 0))
-        return self._state(path)
-
-    def get(self, path: str) -> tuple[bytes, FileStat]:
-        self.asked.append(("get", len(self.objects[path])))
-        return self.objects[path], self._state(path)
-
-    def get_range(self, path: str, start: int, length: int) -> bytes:
-        self.asked.append(("range", length))
-        if path not in self.objects:
-            raise FileNotFoundError(2, "no such object")
-        return self.objects[path][start : start + length]
-
-    def _state(self, path: str) -> FileStat:
-        if path not in self.objects:
-            raise FileNotFoundError(2, "no such object")
-        data = self.objects[path]
-        return object_state(len(data), datetime(2026, 1, 1, tzinfo=UTC), str(hash(data)))
-
-    def __getattr__(self, name: str) -> Any:
-        raise AssertionError(f"{name} is not asked of a bucket of images")
+def pack(folder: Path, tar: Path, prefix: str = "") -> Path:
+    """Write the files below a folder into a tar, with `prefix` before their names, in no order that means anything."""
+    files = sorted((path for path in folder.rglob("*") if path.is_file()), reverse=True)
+    return write_tar(tar, {f"{prefix}{path.relative_to(folder)}": path.read_bytes() for path in files})

@@ -6,7 +6,7 @@ import os
 import re
 from typing import NamedTuple
 
-from featstore.objects.urls import is_url
+from featstore.system.paths import is_url
 
 _MEMBER = re.compile(r"\.tar!", re.IGNORECASE)
 
