@@ -62,7 +62,7 @@ class KnownObjects:
             url = parse_url(place, "data")
             listed = _list(url, most) or []
             kept = self._folders if len(listed) < most else self._begun
-            kept[place] = make_tree(listed, url.path)
+            kept[place] = make_tree(listed, url.path, [])
         return self._folders.get(place) or self._begun[place]
 
     def _listed(self, place: str) -> Folder | None:
@@ -77,7 +77,7 @@ class KnownObjects:
         if len(urls) > _FEW:
             top, most = _common_folder(urls), 1000 + _BESIDE * len(urls)
             if (listed := _list(top, most)) is not None and len(listed) < most:
-                self._folders[str(top)] = make_tree(listed, top.path)
+                self._folders[str(top)] = make_tree(listed, top.path, [])
                 states = dict(listed)
                 self._states |= {str(url): states.get(url.path, _MISSING) for url in urls}
                 return

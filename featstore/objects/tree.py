@@ -42,7 +42,7 @@ def list_tree(url: Url, odd: list[str]) -> Folder:
     return make_tree(open_bucket(url).list_all(url.path), url.path, odd)
 
 
-def make_tree(listed: Iterable[Found], prefix: str, odd: list[str] | None = None) -> Folder:
+def make_tree(listed: Iterable[Found], prefix: str, odd: list[str]) -> Folder:
     """Return the folder of objects, whose paths begin with `prefix`.
 
     Consoles and Hadoop mark a folder by an empty object of its name: it is taken for the folder. odd: as above.
@@ -51,22 +51,24 @@ def make_tree(listed: Iterable[Found], prefix: str, odd: list[str] | None = None
     last, folder = "", top
     for path, state in listed:
         if not is_nameable(path.rstrip("/")):
-            if odd is not None:
-                odd.append(path)
+            odd += [path]
             continue
         parent, _, name = path[len(prefix) :].strip("/").rpartition("/")
-        if not name:  # the mark of the folder itself
-            continue
         if parent != last:
-            last, folder = parent, top
-            for part in filter(None, parent.split("/")):
-                folder = folder.folders.setdefault(part, Folder())
+            last, folder = parent, _make_folder(top, parent)
         if state.size == 0 and "." not in name:
-            folder.folders.setdefault(name, Folder())
+            _make_folder(folder, name)
         else:
             folder.files[name] = state
     for _, folder in top.walk():
         for name in folder.files.keys() & folder.folders.keys():
             if folder.files[name].size == 0:
                 del folder.files[name]
+    return top
+
+
+def _make_folder(top: Folder, path: str) -> Folder:
+    """Return the folder at a path below another, made if it is not there; the folder itself for an empty path."""
+    for name in filter(None, path.split("/")):
+        top = top.folders.setdefault(name, Folder())
     return top

@@ -54,12 +54,7 @@ class Url:
         """The bucket."""
         return Url(self.scheme, self.bucket)
 
-    def is_nameable(path: str) -> bool:
-    """Return whether an object can be named here: servers allow more, which no folder could hold."""
-    return not path or not (_CONTROL.search(path) or any(part in ("", ".", "..") for part in path.split("/")))
-
-
-def absolute(self) -> Url:
+    def absolute(self) -> Url:
         """Return the same URL: it says the whole way already."""
         return self
 
@@ -91,8 +86,7 @@ def parse_url(text: str, name: str) -> Url:
 
 def is_nameable(path: str) -> bool:
     """Return whether an object can be named here: servers allow more, which no folder could hold."""
-    is_plain = "//" not in path and "/." not in path and not path.startswith((".", "/")) and not _CONTROL.search(path)
-    return is_plain or not (_CONTROL.search(path) or any(part in ("", ".", "..") for part in path.split("/")))
+    return not path or not (_CONTROL.search(path) or any(part in ("", ".", "..") for part in path.split("/")))
 
 
 def absolute(path: str) -> str:
