@@ -16,11 +16,11 @@ import time
 from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 
-from featstore.system.member_paths import join_path, split_path
 from featstore.errors import StoreError
 from featstore.objects.urls import absolute
 from featstore.system.files import FileStat, read_regular, write_whole
 from featstore.system.fork_lock import ForkLock
+from featstore.system.member_paths import join_path, split_path
 
 _FORMAT = 3  # 2: dirty pages were written back before the bytes were read. 3: `identity.content_digest`
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from featstore.datasets.file_names import has_image_name
 from featstore.datasets.manifest import Manifest, Picture, Skipped
 from featstore.datasets.options import DataOptions
 from featstore.datasets.states import States
@@ -45,10 +46,10 @@ def list_files(paths: OneOrMorePaths, options: DataOptions | None = None) -> Man
 def _list_folder(folder: str, options: DataOptions) -> Manifest:
     refuse_whole_disk(folder)
     walk = walk_over(folder, options)
-    if tars := tars_below(folder, walk):
-        return list_tars(tars)
-    walk = walk.fresh(folder)
     pictures = tuple(Picture(file, info) for file, info in walk.files(folder))
+    has_images = any(has_image_name(picture.path) for picture in pictures)
+    if not has_images and (tars := tars_below(folder, walk.fresh(folder))):
+        return list_tars(tars)
     return Manifest(folder, pictures, tuple(walk.skipped), notes=tuple(walk.notes()))
 
 

@@ -10,6 +10,7 @@ from typing import Any, Protocol, TypeAlias
 
 from featstore.datasets.array_files import ARRAY_ENDINGS, scan_array_file
 from featstore.datasets.file_lists import list_images
+from featstore.datasets.file_names import has_image_name
 from featstore.datasets.folders import scan_folder
 from featstore.datasets.in_memory import Frame, from_memory, scan_text_table
 from featstore.datasets.manifest import Manifest
@@ -80,9 +81,16 @@ def _scan_folder(source: str, options: DataOptions) -> Manifest:
     refuse_whole_disk(source)
     options.refuse_but(("label_from", "group_by", "follow_links"), source, "a folder and not a table")
     walk = walk_over(source, options)
-    if tars := tars_below(source, walk):
-        return scan_tars(tars, options)
-    return scan_folder(source, options, walk.fresh(source))
+    try:
+        manifest = scan_folder(source, options, walk)
+    except DataError:  # a folder `train` with tars in it has no class folders
+        if tars := tars_below(source, walk.fresh(source)):
+            return scan_tars(tars, options)
+        raise
+    if any(has_image_name(picture.path) for picture in manifest.pictures):
+        return manifest
+    tars = tars_below(source, walk.fresh(source))
+    return scan_tars(tars, options) if tars else manifest
 
 
 @dataclass(frozen=True)
