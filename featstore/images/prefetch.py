@@ -5,17 +5,16 @@ Pillow and hashlib release the GIL, so most of this costs no time. The window bo
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from featstore.datasets.manifest import Picture
 from featstore.errors import DataError, UnreadableImage
-from featstore.images.files import FileBytes
 from featstore.images.files import read_file as read_file
 from featstore.images.identity import content_digest, may_be_deep
 from featstore.images.levels import Brightest
-from featstore.images.read_ahead import AHEAD_BYTES, ReadAhead, bytes_ahead
+from featstore.images.read_ahead import Load, map_files
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -54,24 +53,8 @@ def fetch_all(
 
     `read` makes `views` images of a file, and the window holds that many times fewer files.
     """
-    from concurrent.futures import Future, ThreadPoolExecutor
-
-    pool, files = ThreadPoolExecutor(threads, "featstore-read"), ReadAhead()
-    try:
-        pending: deque[tuple[Future[Fetched], int]] = deque()
-        window, ahead = max(WINDOW // views, 2 * threads), 0
-        for picture in pictures:
-            pending.append((pool.submit(_fetch, picture, files.start(picture), read, needed), bytes_ahead(picture)))
-            ahead += pending[-1][1]
-            while len(pending) == window or ahead > AHEAD_BYTES:
-                first, size = pending.popleft()
-                ahead -= size
-                yield first.result()
-        for first, _ in pending:
-            yield first.result()
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)
-        files.stop()
+    work = partial(_fetch, read=read, needed=needed)
+    return map_files(pictures, work, threads, max(WINDOW // views, 2 * threads))
 
 
 def is_readable(picture: Picture) -> bool:
@@ -85,20 +68,18 @@ def is_readable(picture: Picture) -> bool:
     return True
 
 
-def read_again(picture: Picture) -> bytes:
+def read_again(picture: Picture, load: Load | None = None) -> bytes:
     """Return the bytes that the digest of `picture` is of.
 
-    Raises UnreadableImage, DataError if the file has other bytes now.
+    load: reads its file, as in `map_files`. Raises UnreadableImage, DataError if the file has other bytes now.
     """
-    raw = read_file(picture.path, picture.stat.size).raw
+    raw = (load() if load else read_file(picture.path, picture.stat.size)).raw
     if content_digest(raw) != picture.digest:
         raise DataError(f"{picture.path}: was changed meanwhile; run the same command again")
     return raw
 
 
-def _fetch(
-    picture: Picture, load: Callable[[], FileBytes], read: Callable[[bytes], Any], needed: Callable[[str], bool]
-) -> Fetched:
+def _fetch(picture: Picture, load: Load, read: Callable[[bytes], Any], needed: Callable[[str], bool]) -> Fetched:
     try:
         raw, state, grain = load()
         digest = content_digest(raw)

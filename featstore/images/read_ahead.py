@@ -1,14 +1,16 @@
-"""Objects are read before it is their turn: an answer takes 30 ms and more, in which a network computes many rows.
+"""Work on image files in threads, with results in order; objects are read before it is their turn.
 
-Threads of their own wait for the answers; those that decode are as many as there are cores. Files on disk are read by
-the thread that decodes them, as they are there at once.
+An object's answer takes 30 ms and more, in which a network computes many rows. So threads of their own wait for the
+answers, and those that decode are as many as there are cores. Files on disk are there at once: the thread that decodes
+one reads it. The window bounds the memory by number, AHEAD_BYTES bounds it by size.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Generator, Iterable
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from featstore.datasets.manifest import Picture
 from featstore.images.files import FileBytes, read_file
@@ -16,33 +18,43 @@ from featstore.objects.known import THREADS
 from featstore.system.paths import is_url
 
 if TYPE_CHECKING:
+    from concurrent.futures import Future
+
+AHEAD_BYTES = 2**28  # of objects that were asked for and are not decoded yet
+
+Load = Callable[[], FileBytes]  # returns or raises what `read_file` does
+T = TypeVar("T")
+
+
+def map_files(
+    pictures: Iterable[Picture], work: Callable[[Picture, Load], T], threads: int, window: int
+) -> Generator[T]:
+    """Yield what `work` makes of each picture and the bytes of its file, in the order given.
+
+    `threads` call `work`. Of `window` pictures, the first one is waited for.
+    """
     from concurrent.futures import ThreadPoolExecutor
 
-AHEAD_BYTES = 2**28  # of objects that were read or asked for and are not decoded yet
+    workers, readers = ThreadPoolExecutor(threads, "featstore-read"), ThreadPoolExecutor(THREADS, "featstore-get")
 
-
-class ReadAhead:
-    """Reads files, and objects ahead. The caller keeps the sum of `bytes_ahead` below AHEAD_BYTES."""
-
-    def __init__(self) -> None:
-        self._pool: ThreadPoolExecutor | None = None
-
-    def start(self, picture: Picture) -> Callable[[], FileBytes]:
-        """Return a function that returns or raises what `read_file` does; an object is asked for at once."""
+    def loader(picture: Picture) -> Load:
         if not is_url(picture.path):
             return partial(read_file, picture.path)
-        if self._pool is None:
-            from concurrent.futures import ThreadPoolExecutor
+        return readers.submit(read_file, picture.path, picture.stat.size).result
 
-            self._pool = ThreadPoolExecutor(THREADS, "featstore-get")
-        return self._pool.submit(read_file, picture.path, picture.stat.size).result
-
-    def stop(self) -> None:
-        """Ask for no more objects."""
-        if self._pool is not None:
-            self._pool.shutdown(wait=False, cancel_futures=True)
-
-
-def bytes_ahead(picture: Picture) -> int:
-    """Return how many bytes wait to be decoded while a picture is read ahead."""
-    return picture.stat.size if is_url(picture.path) else 0
+    try:
+        pending: deque[tuple[Future[T], int]] = deque()
+        ahead = 0  # bytes
+        for picture in pictures:
+            size = picture.stat.size if is_url(picture.path) else 0
+            pending.append((workers.submit(work, picture, loader(picture)), size))
+            ahead += size
+            while len(pending) >= window or ahead > AHEAD_BYTES:
+                first, size = pending.popleft()
+                ahead -= size
+                yield first.result()
+        for first, _ in pending:
+            yield first.result()
+    finally:
+        workers.shutdown(wait=False, cancel_futures=True)
+        readers.shutdown(wait=False, cancel_futures=True)
