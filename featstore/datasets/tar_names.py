@@ -8,10 +8,10 @@ from collections.abc import Iterator, Sequence
 
 from featstore.datasets.split_names import splits_named
 from featstore.errors import DataError
+from featstore.system.member_paths import BRACES
 
 TAR = ".tar"
 _COMPRESSED = (".tgz", ".tbz2", ".txz", *(f".tar.{kind}" for kind in ("gz", "bz2", "xz", "zst", "lz4")))
-_BRACES = re.compile(r"\{(\d{1,12})\.\.(\d{1,12})\}|\{([^{}]*,[^{}]*)\}")
 _MOST_TARS = 1_000_000
 
 
@@ -20,23 +20,19 @@ def is_tar_name(path: str) -> bool:
     return path.lower().endswith((TAR, *_COMPRESSED))
 
 
-def is_pattern(path: str) -> bool:
-    return path.lower().endswith(TAR) and _BRACES.search(path) is not None
-
-
 def expand_pattern(pattern: str) -> list[str]:
     """Return the paths that a pattern stands for, as a shell expands it: `{0..9}`, `{000..120}`, `{train,val}`.
 
     Raises DataError for a pattern of more than a million.
     """
     paths = [pattern]
-    while found := _BRACES.search(paths[0]):
+    while found := BRACES.search(paths[0]):
         if len(paths) * _number_of_choices(found) > _MOST_TARS:
             raise DataError(f"{pattern}: stands for more than {_MOST_TARS:,} tars: give a part of them")
         paths = [
             path[: at.start()] + choice + path[at.end() :]
             for path in paths
-            if (at := _BRACES.search(path))
+            if (at := BRACES.search(path))
             for choice in _choices(at)
         ]
     return list(dict.fromkeys(paths))
@@ -63,7 +59,7 @@ def splits_of_tars(source: str, paths: Sequence[str], one_is_enough: bool) -> li
     """Return the split that the name of each tar says, `val` for `imagenet-val-000012.tar`; empty where none does.
 
     one_is_enough: whether names say splits also if all say the same one. A folder of training tars is one split, as a
-    folder with nothing but `train` in it; whoever names the tars themselves gives a whole data set. Raises DataError if
+    folder with nothing but `train` in it; tars that a user names one by one are a whole data set. Raises DataError if
     some names say a split and others do not.
     """
     families = [re.sub(r"\d+", "", os.path.splitext(os.path.basename(path))[0]) for path in paths]

@@ -24,12 +24,12 @@ from featstore.datasets.split_names import splits_named
 from featstore.datasets.tar_files import open_tar
 from featstore.datasets.tar_index import TarIndex
 from featstore.datasets.tar_members import index_of
-from featstore.datasets.tar_names import expand_pattern, is_pattern, is_tar_name, splits_of_tars
+from featstore.datasets.tar_names import expand_pattern, is_tar_name, splits_of_tars
 from featstore.datasets.walk import Walk
 from featstore.errors import DataError
 from featstore.objects.places import below
 from featstore.system.imports import collection_paused
-from featstore.system.member_paths import member_path
+from featstore.system.member_paths import is_pattern, member_path
 from featstore.system.paths import is_url
 from featstore.system.text import count, listed
 
@@ -56,7 +56,7 @@ def named_tars(source: str) -> Tars | None:
     """
     if not is_tar_name(source) or (not is_url(source) and os.path.isdir(source)):
         return None
-    if is_pattern(source) and (is_url(source) or not os.path.exists(source)):
+    if is_pattern(source):
         return _of_pattern(source)
     return Tars(source, {source: ""}) if is_url(source) or os.path.exists(source) else None
 

@@ -31,7 +31,7 @@ class Walk(ABC):
         return [f"left out, as they are not images: {listed(endings)}"]
 
     def others(self) -> list[str]:
-        """Return the paths of the files that are clearly no images, as far as `files` has come."""
+        """Return the paths of the files that are clearly no images among those that `files` has gone over."""
         return list(self._others)
 
     @abstractmethod

@@ -1,4 +1,4 @@
-"""Paths of the members of tars: `photos/train-0000.tar!cats/1.jpg`, and what they stand for."""
+"""Paths of the members of tars, `photos/train-0000.tar!cats/1.jpg`, and patterns of tars, `train-{0000..0009}.tar`."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import NamedTuple
 from featstore.system.paths import is_url
 
 _MEMBER = re.compile(r"\.tar!", re.IGNORECASE)
+BRACES = re.compile(r"\{(\d{1,12})\.\.(\d{1,12})\}|\{([^{}]*,[^{}]*)\}")
 
 
 class Member(NamedTuple):
@@ -16,6 +17,12 @@ class Member(NamedTuple):
 
     tar: str
     name: str
+
+
+def is_pattern(path: str) -> bool:
+    """Return whether a path is a pattern that stands for tars. A file or a folder of this very name comes first."""
+    is_one = path.lower().endswith(".tar") and BRACES.search(path) is not None
+    return is_one and (is_url(path) or not os.path.lexists(path))
 
 
 def member_path(tar: str, name: str) -> str:

@@ -19,6 +19,7 @@ from featstore.datasets.sources import as_images, scan
 from featstore.datasets.summary import summarize
 from featstore.datasets.tar_names import expand_pattern, splits_of_tars
 from featstore.errors import DataError, FeatstoreError, UsageError
+from featstore.objects.places import kind_of
 from featstore.system.member_paths import unpacked_path
 from helpers.buckets import MemoryBucket, bucket_in_place
 from helpers.tars import Files, pack, tar_bytes, write_tar
@@ -208,6 +209,16 @@ def test_a_pattern_names_a_data_set(tmp_path: Path, bucket: MemoryBucket) -> Non
         assert [p.split for p in both.pictures] == ["train", "train", "val", "val"]
         with pytest.raises(DataError, match=r"val-01\.tar"):
             scan(f"{top}/{{train,val}}-{{00..01}}.tar")
+
+
+def test_a_pattern_is_found_again_by_its_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a run keeps it, which may be used in another working folder."""
+    write_tar(tmp_path / "x-0.tar", of_samples("ab"))
+    monkeypatch.chdir(tmp_path)
+    for data in ("x-{0..0}.tar", "x-0.tar!0000.jpg"):
+        place = scan(data).place()
+        assert place == f"{tmp_path}/{data}"
+        assert kind_of(place) == "file"
 
 
 def test_splits_of_a_million_tars_take_no_time() -> None:
