@@ -6,6 +6,7 @@ import logging
 import os
 import re
 import secrets
+import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
@@ -87,20 +88,21 @@ def _connect(address: str | None) -> None:
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Set Ray Data for the jobs here, and keep what Ray prints off the screen: `--json` is alone on standard output."""
-    from ray._private import worker
-    from ray.data import DataContext
+    with warnings.catch_warnings(), ExitStack() as stack:
+        warnings.filterwarnings("ignore", module=r"ray\.")  # it warns of its own options
+        from ray._private import worker
+        from ray.data import DataContext
 
-    loggers = [logging.getLogger(name) for name in ("ray", "ray.data")]
-    levels = [logger.level for logger in loggers]
-    context = DataContext.get_current()
-    before = context.enable_progress_bars, context.max_errored_blocks, worker._worker_logs_enabled
-    for logger in loggers:
-        logger.setLevel(logging.CRITICAL)
-    context.enable_progress_bars, worker._worker_logs_enabled = False, False
-    context.max_errored_blocks = -1  # blocks that got no answer are counted here
-    try:
+        context = DataContext.get_current()
+        settings: list[tuple[Any, str, Any]] = [
+            (context, "enable_progress_bars", False),
+            (context, "max_errored_blocks", -1),  # blocks that got no answer are counted here
+            (worker, "_worker_logs_enabled", False),
+        ]
+        for owner, name, value in settings:
+            stack.callback(setattr, owner, name, getattr(owner, name))
+            setattr(owner, name, value)
+        for logger in map(logging.getLogger, ("ray", "ray.data")):
+            stack.callback(logger.setLevel, logger.level)
+            logger.setLevel(logging.CRITICAL)
         yield
-    finally:
-        context.enable_progress_bars, context.max_errored_blocks, worker._worker_logs_enabled = before
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
