@@ -34,9 +34,9 @@ def command(
         str | None,
         typer.Option(
             "--ray",
-            metavar="ADDRESS",
-            help="Compute on a Ray cluster: its address, as host:6379 or auto; or local, for a Ray of its own on this "
-            "machine. DATA, weights and cache need names that hold on all nodes.",
+            metavar="[ADDRESS]",
+            help="Compute on Ray: on the cluster at this address, as host:6379 or auto; without one, on a Ray that is "
+            "started here for this command, whose token is in no file. Give it after DATA.",
             show_default=False,
         ),
     ] = None,

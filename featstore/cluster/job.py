@@ -60,9 +60,8 @@ def extract_on_ray(
     """
     cache, progress = Cache.at(cache), progress or Silent()
     if str(cache.folder).startswith("memory:"):
-        raise UsageError(
-            f"{param('cache', str(cache.folder))}: is in this process alone, and {param('ray')} has others"
-        )
+        shown = param("cache", str(cache.folder))
+        raise UsageError(f"{shown}: is in the memory of this process, and the workers of {param('ray')} are others")
     cache.digests.refresh()
     summarize(manifest).tell(progress)
     tell_assumptions(recipes, progress)

@@ -1,4 +1,4 @@
-"""A round on Ray: blocks go to actors by Ray Data, and their answers come back.
+"""A round on Ray: blocks go to actors by Ray Data, and each answers.
 
 Ray starts an actor again that has died, and runs its block again. It waits for ever where an actor has no node any
 more: so the driver looks now and then, and gives such an actor up. Its blocks are asked for again in the next round.
@@ -19,10 +19,10 @@ from featstore.cluster.capacity import Crew, plan_crew
 from featstore.cluster.foreman import Foreman, Overview, Place
 from featstore.cluster.options import ClusterOptions
 from featstore.cluster.questions import TakeAnswer
-from featstore.cluster.session import ClusterUnavailable, list_nodes
+from featstore.cluster.session import list_nodes
 from featstore.cluster.work import Block, Task
 from featstore.cluster.worker import Worker
-from featstore.errors import StoreError
+from featstore.errors import ClusterUnavailable, StoreError
 from featstore.extraction.told import Bar
 from featstore.system.progress import Progress
 

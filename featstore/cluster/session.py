@@ -12,17 +12,13 @@ from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 
 from featstore.cluster.capacity import Node
-from featstore.errors import FeatstoreError, param
+from featstore.errors import ClusterUnavailable, param
 from featstore.system.cores import cores_here
 from featstore.system.imports import variables_set
 from featstore.system.log_lines import log_lines_dropped
 
 _STORE_BYTES = 256 * 2**20  # of Ray's object store here: names and digests of images go through it, no pixels, no rows
 _LOG_LINE = re.compile(rb"\[\d{4}-\d\d-\d\d .*logging\.cc")
-
-
-class ClusterUnavailable(FeatstoreError):
-    """Ray cannot be reached, or has gone."""
 
 
 @contextmanager

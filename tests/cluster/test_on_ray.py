@@ -56,8 +56,8 @@ def nodes() -> Iterator[list[str]]:
 
 @pytest.fixture
 def images(tmp_path: Path) -> Path:
-    """200 drawn images and a file that is none."""
-    folder = write_photos(tmp_path / "photos", 100)
+    """80 drawn images and a file that is none."""
+    folder = write_photos(tmp_path / "photos", 40)
     (folder / "discs" / "broken.png").write_bytes(b"x")
     return folder
 
@@ -90,7 +90,7 @@ def test_the_rows_of_a_plain_extraction(nodes: list[str], tmp_path: Path) -> Non
     images = write_photos(tmp_path / "photos", 25)
     (images / "discs" / "broken.png").write_bytes(b"x")
     options: Any = {"model": "tiny", "weights": "random", "views": "augment:1"}
-    done = extract(images, **options, cache=tmp_path / "cache", ray=True)
+    done = extract(images, **options, cache=tmp_path / "cache", ray=True, workers=1)
     plain = extract(images, **options, cache=tmp_path / "plain")
     assert computed(done) == computed(plain)
     assert done.manifest == plain.manifest
@@ -114,7 +114,7 @@ def test_a_worker_that_is_killed_costs_nothing(
     monkeypatch.setattr(rounds, "_LOOK_SECONDS", 0.02)
     done = extract(images, **PIXELS, cache=tmp_path / "cache", ray=True)
     assert killed
-    assert len(done.manifest) == 200
+    assert len(done.manifest) == 80
     assert_as_plain(done, tmp_path, images, **PIXELS)
 
 
@@ -126,7 +126,7 @@ def test_a_file_that_ends_its_worker_is_named(
     monkeypatch.setattr(rounds, "Worker", FatalWorker)
     done = extract(images, **PIXELS, cache=tmp_path / "cache", ray=True)
     assert {Path(path).name: reason for path, reason in done.manifest.skipped}["fatal.png"] == FATAL
-    assert computed(done)[0][1] == len(done.manifest) == 200
+    assert computed(done)[0][1] == len(done.manifest) == 80
     (images / "discs" / "fatal.png").unlink()
     assert_as_plain(done, tmp_path, images, **PIXELS)
 
@@ -145,7 +145,7 @@ def test_a_node_with_another_environment_is_refused_and_named(
     [line] = [str(warning.message) for warning in told if "no more work" in str(warning.message)]
     assert line.startswith("node ")
     assert "features of the same images differ by 1.0e-02" in line
-    assert len(done.manifest) == 200
+    assert len(done.manifest) == 80
     assert_as_plain(done, tmp_path, images, **PIXELS)
 
 
