@@ -24,17 +24,18 @@ from featstore.datasets.table_files import TABLE_ENDINGS, TextTable, read_table,
 from featstore.datasets.tables import scan_table
 from featstore.datasets.walk import LINK_OUT, Walk
 from featstore.errors import DataError, UsageError, param
-from featstore.system.environment import cache_folder
+from featstore.objects.caches import CacheLocation, cache_location, local_of
+from featstore.objects.urls import Url
 from featstore.system.paths import OneOrMorePaths, OnePath, is_path, one_or_more, one_path, refuse_whole_disk
 
 _OTHER_TABLES = (".xlsx", ".xls", ".ods", ".json", ".jsonl", ".feather", ".arff")
 
 
 class HasFolder(Protocol):
-    """A cache, of which only the folder counts here."""
+    """A cache, of which only its folder on this machine counts here."""
 
     @property
-    def folder(self) -> Path: ...
+    def local(self) -> Path: ...
 
 
 class Frame(Protocol):
@@ -46,7 +47,7 @@ class Frame(Protocol):
     def __getitem__(self, name: Any, /) -> Any: ...
 
 
-CacheFolder: TypeAlias = OnePath | HasFolder | None
+CacheFolder: TypeAlias = CacheLocation | HasFolder
 DataLike: TypeAlias = OnePath | Manifest | Frame | Mapping[str, Any] | Iterable[Any]
 
 
@@ -145,7 +146,9 @@ def _list_images(paths: OneOrMorePaths, options: DataOptions | None) -> Manifest
 
 
 def _folder(cache: CacheFolder) -> Path:
-    return cache_folder(cache if cache is None or isinstance(cache, str | os.PathLike) else cache.folder)
+    if cache is None or isinstance(cache, str | os.PathLike | Url):
+        return local_of(cache_location(cache))
+    return cache.local
 
 
 def _from_memory(data: Any, options: DataOptions, cache: Path) -> Manifest:

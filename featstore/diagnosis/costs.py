@@ -31,7 +31,7 @@ def find_costs(
             forecasts.append(forecast(manifest, recipe, cache, progress))
         except FeatstoreError as error:
             problems.append(Problem(f"{recipe.model}: {error}", fails=True))
-    problems += _problems_of(forecasts, cache.folder)
+    problems += _problems_of(forecasts, cache.local)
     total = sum(picture.stat.size for picture in manifest.pictures)
     kind = file_system(Path(manifest.pictures[0].path)) if manifest.pictures else None
     text = (

@@ -29,6 +29,7 @@ from featstore.extraction.recipe import Recipe
 from featstore.extraction.writer import Task
 from featstore.images.levels import notes_on_levels
 from featstore.images.readers import make_shared_reader, make_views_reader
+from featstore.objects.urls import Location
 from featstore.spec import POOLS, FeatureSpec
 from featstore.store.rowid import row_ids
 from featstore.store.rowstore import RowStore
@@ -72,7 +73,7 @@ class FeatureSet:
     recipe: Recipe
     spec: FeatureSpec
     views: tuple[int, ...]
-    folder: Path
+    folder: Location
     shape: tuple[int, ...]
     images: int
     bytes: int
@@ -367,7 +368,7 @@ def _pass(
     tasks = [_task(cache, source, rows, stores[rows.spec.key]) for _, rows in needed]
 
     def load_for(images: int) -> Network:
-        return load(source, specs, images, engine=cache.engine, folder=cache.folder, tell=progress.tell)
+        return load(source, specs, images, engine=cache.engine, folder=cache.local, tell=progress.tell)
 
     return Pass(tasks, load_for, spec.reading, lambda: canary_pixels(_plain_reader(spec.reading)))
 

@@ -11,9 +11,9 @@ from contextlib import AbstractContextManager
 from typing import Protocol
 
 from featstore.objects.urls import Location
-from featstore.store.index import Bytes
 from featstore.store.rowid import RowId
 from featstore.system.files import FileStat
+from featstore.system.large_pages import Bytes
 
 
 class RowClaims(Protocol):
