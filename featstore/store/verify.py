@@ -196,7 +196,7 @@ def _check_shapes(findings: Findings, stated: Shape | None) -> None:
 
 
 def _load(findings: Findings) -> Index | None:
-    """Return the index as far as it counts; None if it is missing, damaged, or of another version."""
+    """Return the parts of the index that count; None if it is missing, damaged, or of another version."""
     parts: list[Part] = []
     for name in map(part_name, itertools.count()):
         try:
