@@ -8,14 +8,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers.buckets import MemoryBucket, bucket_in_place
-from helpers.cli import call
-from helpers.keyfolder import filled, folder_of
-from helpers.photos import write_photos
 
 from featstore.extraction.cache import Cache
 from featstore.objects.opening import open_bucket
 from featstore.objects.urls import Url
+from helpers.buckets import MemoryBucket, bucket_in_place
+from helpers.cli import call
+from helpers.keyfolder import filled, folder_of
+from helpers.photos import write_photos
 
 CACHE = Url("s3", "b", "cache")
 FOLDER = folder_of(CACHE)
