@@ -93,20 +93,21 @@ class ObjectFolder:
             return sum(item.state.size for item in self._bucket.list_all(self._url.path))
 
     def shards(self) -> dict[str, FileStat]:
+        """Return the shards as they are listed now.
+
+        A process whose work was parted by another one (`are_claims_on`) lists them once: it would fetch the shards of
+        all others, which hold nothing that it needs.
+        """
         with self._lock:
-            if self._found is None or not self._is_new:
+            if self._found is None or not (self._is_new or self._is_parted()):
                 self._list()
             self._is_new = False
             return _shards(self._found or {})
 
     def stamp(self) -> int:
-        """Return the number of the listing. A new one is made every few seconds.
-
-        A process whose work was parted by another one (`are_claims_on`) looks once: it would fetch the shards of all
-        others, which hold nothing that it needs.
-        """
+        """Return the number of the listing. A new one is made every few seconds, if the work was not parted."""
         with self._lock:
-            if self._found is None or (monotonic() >= self._looks_at and are_claims_on()):
+            if self._found is None or (monotonic() >= self._looks_at and not self._is_parted()):
                 with suppress(StoreError):  # a caller that needs the listing asks for it, and is told
                     self._list()
             return self._stamp
@@ -130,6 +131,9 @@ class ObjectFolder:
         self._stamp += self._found is None or _shards(found) != _shards(self._found)
         self._found, self._pages, self._is_new = found, 1 + (len(folders) + len(listed)) // _PAGE, True
         self._looks_at = monotonic() + max(LOOK_SECONDS, _LOOK_SHARE * (monotonic() - began))
+
+    def _is_parted(self) -> bool:
+        return not are_claims_on()
 
     def _look_again(self) -> None:
         """Have the next `stamp` look."""
@@ -169,7 +173,7 @@ class ObjectFolder:
         try:
             return self._copies.open(name)
         except FileNotFoundError:
-            self._look_again()
+            self._found = None
             raise
         except DamagedShard:
             with self._lock:

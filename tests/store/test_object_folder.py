@@ -132,9 +132,12 @@ def test_a_process_whose_work_was_parted_does_not_fetch_the_rows_of_others(
     monkeypatch.setattr(object_folder, "monotonic", lambda: now + 50)
     bucket.forget_requests()
     assert not store.refresh()
-    assert not bucket.requests
-    assert store.refresh(every_file=True)  # the next command
-    assert is_complete(store)
+    assert not store.refresh(every_file=True)
+    assert bucket.requests == {"get": 1}  # spec.json
+    with store.writing() as writer:  # a row that another one has made as well
+        writer.append(ids(0, 1), rows(0, 1))
+    assert len(store) == 2
+    assert is_complete(open_key(CACHE))  # the next command
 
 
 @pytest.mark.parametrize("index", [b"", b"torn", b"0" * 64 + b"\n{}\n"])
