@@ -57,6 +57,13 @@ def test_the_command_that_users_know_is_named() -> None:
     assert speller(["--version"], lambda: OPTIONS)("pool", "avg") == "--pool avg"
 
 
+def test_an_argument_is_not_called_an_option() -> None:
+    """DATA is an argument of most commands, and an option of a few."""
+    assert speller(["extract", "https://x"], lambda: OPTIONS)("data", None) == "DATA"
+    assert speller(["predict", "run", "https://x"], lambda: OPTIONS)("images", None) == "IMAGES"
+    assert speller(["report", "run"], lambda: OPTIONS)("data", None) == "--data"
+
+
 def test_a_message_of_a_base_is_spelled_for_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """`check-base` has no option for the cut: a base that needs one is still told with words that work."""
     monkeypatch.chdir(tmp_path)
