@@ -21,7 +21,7 @@ def sketch_all(pictures: Sequence[Picture], cache: Cache, progress: Progress | N
 
     A file that was changed or removed since it was read has none. Raises DataError for one that was never read.
     """
-    store = SketchStore(cache.folder / SKETCHES)
+    store = SketchStore(cache.local / SKETCHES)
     first = {picture.digest: picture for picture in reversed(pictures)}
     sketches = store.read(first.keys())
     missing = [picture for digest, picture in first.items() if digest not in sketches]

@@ -18,21 +18,22 @@ from featstore.datasets.options import DataOptions
 from featstore.datasets.table_files import TABLE_ENDINGS, read_table
 from featstore.datasets.walk import LINK_OUT
 from featstore.errors import DataError, UsageError, param
+from featstore.objects.caches import CacheLocation, cache_location, local_of
 from featstore.objects.places import kind_of, one_place
-from featstore.system.environment import cache_folder
+from featstore.objects.urls import Url
 from featstore.system.paths import OnePath, is_path, refuse_whole_disk
 
 _OTHER_TABLES = (".xlsx", ".xls", ".ods", ".json", ".jsonl", ".feather", ".arff")
 
 
 class HasFolder(Protocol):
-    """A cache, of which only the folder counts here."""
+    """A cache, of which only its folder on this machine counts here."""
 
     @property
-    def folder(self) -> Path: ...
+    def local(self) -> Path: ...
 
 
-CacheFolder: TypeAlias = OnePath | HasFolder | None
+CacheFolder: TypeAlias = CacheLocation | HasFolder
 DataLike: TypeAlias = OnePath | Manifest | Frame | Mapping[str, Any] | Iterable[Any]
 
 
@@ -119,7 +120,9 @@ def as_images(images: DataLike, options: DataOptions | None = None, cache: Cache
 
 
 def _folder(cache: CacheFolder) -> Path:
-    return cache_folder(cache if cache is None or isinstance(cache, str | os.PathLike) else cache.folder)
+    if cache is None or isinstance(cache, str | os.PathLike | Url):
+        return local_of(cache_location(cache))
+    return cache.local
 
 
 def _finished(manifest: Manifest, options: DataOptions) -> Manifest:

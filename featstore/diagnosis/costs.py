@@ -32,7 +32,7 @@ def find_costs(
             forecasts.append(forecast(manifest, recipe, cache, progress))
         except FeatstoreError as error:
             problems.append(Problem(f"{recipe.model}: {error}", fails=True))
-    problems += _problems_of(forecasts, cache.folder)
+    problems += _problems_of(forecasts, cache.local)
     total = sum(picture.stat.size for picture in manifest.pictures)
     kind = _kind_of_storage(manifest.pictures[0].path) if manifest.pictures else None
     text = (

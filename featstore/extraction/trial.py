@@ -96,7 +96,7 @@ def run_trial(recipe: Recipe, cache: Cache, pictures: Sequence[Picture], images:
     """
     task = {
         "recipe": recipe.at_absolute_paths().describe(),
-        "cache": os.path.abspath(cache.folder),
+        "cache": str(cache.folder.absolute()),
         "engine": cache.engine,
         "paths": [absolute(picture.path) for picture in pictures],
         "images": images,
@@ -111,7 +111,7 @@ def run_trial(recipe: Recipe, cache: Cache, pictures: Sequence[Picture], images:
 
 def _choices(cache: Cache) -> set[str]:
     """Return the names of the files with choices of engines."""
-    return {file.name for file in (cache.folder / FOLDER).glob("*")}
+    return {file.name for file in (cache.local / FOLDER).glob("*")}
 
 
 def _run(model: str, task: dict[str, Any]) -> Trial:
@@ -152,7 +152,7 @@ def _try(recipe: dict[str, Any], cache: str, engine: Any, paths: Sequence[str], 
     paces, seconds = [], 0.0
     for part in plan.parts:
         expected = images * len(part.views)
-        load = partial(load_encoder, source, [part.spec], expected, engine=the_cache.engine, folder=the_cache.folder)
+        load = partial(load_encoder, source, [part.spec], expected, engine=the_cache.engine, folder=the_cache.local)
         paces.append(measure_pace(load, part, pictures, expected))
         seconds += paces[-1].seconds_for(expected)
     return Trial(

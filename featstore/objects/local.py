@@ -25,6 +25,6 @@ def local_folder(cache: Url) -> Path:
 def local_root() -> Path:
     """Return the folder of this machine for all caches on object storage."""
     if chosen := os.environ.get("FEATSTORE_LOCAL"):
-        return Path(chosen)
+        return Path(os.path.abspath(chosen))
     shared = os.environ.get("XDG_CACHE_HOME", "")
     return (Path(shared) if os.path.isabs(shared) else Path.home() / ".cache") / "featstore"

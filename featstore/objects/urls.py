@@ -34,6 +34,14 @@ class Url:
     bucket: str
     path: str = ""
 
+    @classmethod
+    def from_text(cls, text: str) -> Url:
+        """Return the URL of a text that `str` made of one; raises TypeError for any other text."""
+        try:
+            return parse_url(text, "url")
+        except UsageError as error:
+            raise TypeError(str(error)) from error
+
     def __str__(self) -> str:
         return f"{self.scheme}://{self.bucket}" + (f"/{self.path}" if self.path else "")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 
 SPEC = "spec.json"
@@ -11,3 +12,8 @@ QUARANTINE = "quarantine"
 CLAIMS = "claims"
 SHARD_NAME = re.compile(r"s-[0-9a-f]{64}\.h5")
 SHARD_BYTES = 16 * 2**20  # of rows; 8 to 32 MB is the best range: 25 ms to write safely, and little work at risk
+
+
+def shard_name(data: bytes) -> str:
+    """Return the name of the shard that has these bytes."""
+    return f"s-{hashlib.sha256(data).hexdigest()}.h5"

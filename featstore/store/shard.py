@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from featstore.errors import StoreError
 from featstore.store.chunks import LEVEL, chunk_shape, is_compressed
+from featstore.store.layout import shard_name
 from featstore.store.rowid import SIZE, RowId, split_ids
 from featstore.store.spec_file import check_version
 from featstore.system.imports import variables_set
@@ -88,7 +89,7 @@ def build_shard(
         file.create_dataset("ids", data=id_array, track_times=False)
         file.create_dataset("features", data=values, track_times=False, **layout)
     data = image.getvalue()
-    return f"s-{hashlib.sha256(data).hexdigest()}.h5", data
+    return shard_name(data), data
 
 
 def parse_shard(name: str, data: bytes, key: str | None) -> Contents:
@@ -102,7 +103,7 @@ def parse_shard(name: str, data: bytes, key: str | None) -> Contents:
 
 def check_digest(name: str, data: bytes) -> None:
     """Raise StoreError if the bytes do not match the name."""
-    if name != f"s-{hashlib.sha256(data).hexdigest()}.h5":
+    if name != shard_name(data):
         raise StoreError(f"{name}: the bytes do not match the name: damaged")
 
 
