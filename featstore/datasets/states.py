@@ -7,7 +7,7 @@ import stat
 from collections.abc import Iterable, Iterator, Sequence
 
 from featstore.datasets.manifest import Skipped
-from featstore.errors import DataError
+from featstore.errors import StoreError
 from featstore.objects.known import KnownObjects
 from featstore.system.files import FileStat
 from featstore.system.paths import is_url
@@ -21,11 +21,11 @@ class States:
         self.objects = KnownObjects()
 
     def look_up(self, paths: Iterable[str]) -> None:
-        """Ask for all that are objects at once; raises DataError where object storage does not answer."""
+        """Ask for all that are objects at once; raises StoreError where object storage does not tell of one."""
         try:
             self.objects.look_up(path for path in paths if is_url(path))
         except OSError as error:
-            raise DataError(f"object storage cannot be asked for the images: {error.strerror}") from error
+            raise StoreError(f"{error.strerror}; run the same command again once it can be read") from error
 
     def exists(self, path: str) -> bool:
         """Return whether there is a file, or a link that leads nowhere."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import NamedTuple
 
-from featstore.errors import UnreadableImage
+from featstore.errors import StoreError, UnreadableImage
 from featstore.objects.opening import open_bucket
 from featstore.objects.state import SETTLED
 from featstore.objects.urls import parse_url
@@ -47,14 +47,22 @@ def read_file(path: str, size: int | None = None) -> FileBytes:
 
 
 def _read_object(path: str, size: int | None) -> FileBytes:
-    """Return the bytes of an object with its state: both are of one answer, so it cannot change in between."""
+    """Return the bytes of an object with its state: both are of one answer, so it cannot change in between.
+
+    Raises StoreError where storage does not answer, or refuses as it does once a token is too old: the image is there
+    then, and to go on without all those that come after it would be to train on what is left.
+    """
     try:
         url = parse_url(path, "data")
         bucket = open_bucket(url)
         _refuse_large(bucket.head(url.path).size if size is None else size)
         raw, state = bucket.get(url.path)
-    except OSError as error:
+    except FileNotFoundError as error:
         raise UnreadableImage(f"cannot be opened: {error.strerror}") from error
+    except OSError as error:
+        raise StoreError(
+            f"{path}: {error.strerror}; run the same command again once it can be read: what is stored is kept"
+        ) from error
     _refuse_large(state.size)  # another may have taken its place since it was listed
     is_marked = state.inode != 0  # else only its time says that it is another, as that of a file does
     return FileBytes(raw, state, SETTLED if is_marked else FOREIGN_NS)

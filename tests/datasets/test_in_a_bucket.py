@@ -15,7 +15,7 @@ from datasets.table_layouts import TABLES
 from featstore.datasets.options import DataOptions
 from featstore.datasets.sources import as_images, as_manifest, scan
 from featstore.datasets.summary import summarize
-from featstore.errors import DataError, FeatstoreError, UnreadableImage
+from featstore.errors import DataError, FeatstoreError, StoreError, UnreadableImage
 from featstore.features.inputs import list_images
 from featstore.images.files import read_file
 from featstore.objects.bucket import ObjectError
@@ -209,7 +209,7 @@ def test_a_bucket_that_does_not_answer_is_an_error_in_one_line(bucket: MemoryBuc
 
     bucket.before = fail
     for data in ("s3://b", "s3://b/set", "s3://b/d.csv", ["s3://b/1.jpg"] * 2):
-        with pytest.raises(DataError, match="503 Slow Down, GET to host") as error:
+        with pytest.raises(StoreError, match="503 Slow Down, GET to host") as error:
             as_manifest(data)
         assert "\n" not in str(error.value)
 
