@@ -28,7 +28,9 @@ def command(
         GridOptions,
         Fields(Recipe, repeatable=["model", "weights", "alpha"], leave_out=["weights_seed"]),
     ],
-    heads: Annotated[dict[str, Any], Fields(HeadRecipe, repeatable=["head"], leave_out=["parameters", "seed"])],
+    heads: Annotated[
+        dict[str, Any], Fields(HeadRecipe, repeatable=["head"], leave_out=["parameters", "seed", "memory"])
+    ],
     measurement: Annotated[
         Measurement, Fields(Measurement, only=["seed", "val_fraction", "test_fraction", "val_as_test"])
     ],
