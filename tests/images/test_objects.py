@@ -21,7 +21,9 @@ from featstore.images.files import read_file
 from featstore.images.prefetch import WINDOW, Fetched, fetch_all
 from featstore.objects.bucket import ObjectError
 from featstore.objects.known import THREADS
+from featstore.objects.opening import open_bucket
 from featstore.objects.state import SETTLED
+from featstore.objects.urls import Url
 from helpers.buckets import MemoryBucket, bucket_in_place
 
 
@@ -149,3 +151,19 @@ def test_storage_that_does_not_answer_is_not_an_unreadable_image(bucket: MemoryB
     with pytest.raises(StoreError, match="ExpiredToken.*what is stored is kept") as error:
         seen += fetch_all(pictures, first_byte, lambda digest: True, 2)
     assert "\n" not in str(error.value)
+
+
+def test_a_real_server(s3: Url) -> None:
+    """Its listing, its states, and names that a URL would have to quote."""
+    names = ["a b.jpg", "a%20b#c?d+e.jpg", "\u00fc.jpg"]
+    for name in names:
+        open_bucket(s3).put(f"set/{name}", name.encode())
+    manifest = scan(f"{s3}/set")
+    found = fetched(manifest.pictures)
+    assert [(item.picture.path, item.picture.digest) for item in found] == [
+        (f"{s3}/set/{name}", hashlib.sha256(name.encode()).hexdigest()) for name in sorted(names)
+    ]
+    assert [item.picture.stat for item in found] == [picture.stat for picture in manifest.pictures]
+    assert {item.grain for item in found} == {SETTLED}
+    open_bucket(s3).put("list.csv", ("path\n" + "".join(f"set/{name}\n" for name in names)).encode())
+    assert {p.path: p.stat for p in scan(f"{s3}/list.csv").pictures} == {p.path: p.stat for p in manifest.pictures}
