@@ -140,7 +140,7 @@ def _read_table(file: Path, data: str, known: _IndexOfLabels) -> dict[str, int]:
     """Return numbers of classes by the real path of the image, from a table of any dialect."""
     if not file.exists():
         raise DataError(f"{file}: no such file; expected a CSV path,label, here or in {data}, or `{FOLDERS}`")
-    table = read_table(file)
+    table = read_table(str(file))
     columns = understand_columns(table, DataOptions())
     if columns.label is None:
         raise DataError(f"{file}: expected the columns path,label, found {listed(table.columns)}")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
@@ -17,6 +16,7 @@ from featstore.system.progress import displayed
 from featstore.system.text import count, safe
 
 if TYPE_CHECKING:
+    from featstore.objects.urls import Location
     from featstore.store.compaction import Compacted
     from featstore.store.repair import Repaired
 
@@ -85,14 +85,15 @@ def repair(
     Example: featstore cache repair
     """
     from featstore.extraction.cache import DERIVED, Cache
-    from featstore.store.repair import clear_leftovers, repair_key
+    from featstore.store.disk_folder import clear_leftovers
+    from featstore.store.repair import repair_key
     from featstore.store.rowid import content_digest
 
     with _each_shard("repairing", cache, keys, quiet) as (folders, on_shard):
         done, failed = one_by_one(folders, lambda folder: repair_key(folder, on_shard))
     opened = Cache(cache)
     digests = opened.digests
-    cleared = sum(clear_leftovers(opened.folder / name) for name in DERIVED)
+    cleared = sum(clear_leftovers(opened.local / name) for name in DERIVED)
     cleared += sum(repaired.cleared for repaired in done)
     lost = {content_digest(row) for repaired in done for row in repaired.findings.lost}
     paths = digests.paths(lost)
@@ -141,14 +142,15 @@ def compact(
 
 @contextmanager
 def _each_shard(
-    title: str, cache: Path | None, keys: Sequence[str], quiet: bool
-) -> Iterator[tuple[list[Path], Callable[[], None]]]:
+    title: str, cache: Location | None, keys: Sequence[str], quiet: bool
+) -> Iterator[tuple[list[Location], Callable[[], None]]]:
     """Yield the folders of the keys, and a function to call for each of their shards, which moves a bar."""
     from featstore.extraction.cache import Cache
+    from featstore.store.folders import as_folder
     from featstore.store.keys import key_folders
 
     folders = key_folders(Cache(cache).folder, keys)
-    total, done = sum(1 for folder in folders for _ in folder.glob("s-*.h5")), 0
+    total, done = sum(len(as_folder(folder).shards()) for folder in folders), 0
     with displayed(not quiet) as progress:
         on_step = progress.steps(title, "shards")
 

@@ -14,6 +14,7 @@ import typer
 
 from featstore.cli.streams import OutputLost
 from featstore.errors import StoreError, UsageError
+from featstore.objects.urls import Location
 from featstore.system.fields import flag_of
 from featstore.system.progress import Display, Progress
 from featstore.system.text import Table, safe
@@ -145,7 +146,7 @@ def list_skipped(skipped: Sequence[tuple[str, str]], most: int = 20) -> None:
         note(f"  ... and {len(skipped) - most} more (all of them with --json)")
 
 
-def one_by_one(folders: Sequence[Path], work: Callable[[Path], T]) -> tuple[list[T], list[str]]:
+def one_by_one(folders: Sequence[Location], work: Callable[[Location], T]) -> tuple[list[T], list[str]]:
     """Call `work` on each folder. Return the results, and a line for each folder that failed."""
     done: list[T] = []
     failed: list[str] = []

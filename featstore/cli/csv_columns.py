@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from featstore.cli.console import spreadsheet_text
 from featstore.errors import UsageError, param
+from featstore.objects.places import normal, places
 
 if TYPE_CHECKING:
     from featstore.runs.prediction import ImagePrediction
@@ -74,7 +75,7 @@ def check_numbers(columns: Sequence[Column], named: Sequence[str], images: Seque
     """
     if not any(column.cell is _CONTENTS["number"] for column in columns):
         return
-    if [os.path.normpath(path) for path in named] != [os.path.normpath(image.path) for image in images]:
+    if [normal(path) for path in places(named, "images")] != [normal(image.path) for image in images]:
         raise UsageError(
             f"{param('columns')}: `number` counts the rows of a table of pixels, or images that are named one by one "
             "and can all be read; here use stem or name"

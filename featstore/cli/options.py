@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from featstore.cli.units import parse_setting
+from featstore.cli.units import parse_cache, parse_setting
+from featstore.objects.urls import Location
 
 if TYPE_CHECKING:
     from featstore.extraction.cache import CacheLike
@@ -37,13 +38,23 @@ Settings = Annotated[
     ),
 ]
 Cache = Annotated[
-    Path | None,
-    typer.Option("--cache", help="Folder of the features. Default: $FEATSTORE_CACHE, or cache.", show_default=False),
+    Any,  # a Location or None: Typer knows no unions
+    typer.Option(
+        "--cache",
+        parser=parse_cache,
+        metavar="PATH",
+        help="Folder or URL (s3://, gs://, az://) of the features. Default: $FEATSTORE_CACHE, or cache.",
+        show_default=False,
+    ),
 ]
 RunCache = Annotated[
-    Path | None,
+    Any,  # a Location or None: Typer knows no unions
     typer.Option(
-        "--cache", help="Folder of the features. Default: $FEATSTORE_CACHE, or that of the run.", show_default=False
+        "--cache",
+        parser=parse_cache,
+        metavar="PATH",
+        help="Folder or URL of the features. Default: $FEATSTORE_CACHE, or that of the run.",
+        show_default=False,
     ),
 ]
 Rehash = Annotated[
@@ -86,7 +97,7 @@ TensorBoard = Annotated[
 ]
 
 
-def chosen_cache(folder: Path | None, rehash: bool, engine: str | None = None) -> CacheLike:
+def chosen_cache(folder: Location | None, rehash: bool, engine: str | None = None) -> CacheLike:
     """Return what `--cache`, `--rehash` and `--engine` say, as the functions of the package take it."""
     if not (rehash or engine):
         return folder

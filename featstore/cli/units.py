@@ -10,6 +10,8 @@ import time
 
 from typer import BadParameter
 
+from featstore.objects.urls import Location, parse_location
+
 _BYTES = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 _SECONDS = {"m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 
@@ -53,6 +55,11 @@ def parse_share(text: str) -> float:
     if not found or not 0 < float(found[1]) <= 100:
         raise BadParameter(f"{text}: expected a share in per cent, as in 10%")
     return float(found[1]) / 100
+
+
+def parse_cache(text: str) -> Location:
+    """Return the path or the URL of a cache."""
+    return parse_location(text, "cache")
 
 
 def parse_setting(text: str) -> tuple[str, str]:

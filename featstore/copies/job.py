@@ -53,7 +53,7 @@ def known_copies(
 
 
 def _memory(cache: Cache) -> CopyMemory:
-    return CopyMemory(cache.folder / SKETCHES)
+    return CopyMemory(cache.local / SKETCHES)
 
 
 def _matches(

@@ -17,6 +17,7 @@ from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 
 from featstore.errors import StoreError
+from featstore.objects.urls import absolute
 from featstore.system.files import FileStat, read_regular, write_whole
 from featstore.system.fork_lock import ForkLock
 
@@ -111,7 +112,7 @@ class DigestMemory:
             for parent, names in self._changed.items():
                 if _state(self._file(parent)) != self._states[parent]:
                     self._loaded[parent] = self._load(parent) | {name: self._loaded[parent][name] for name in names}
-                content = {"format": _FORMAT, "folder": os.path.abspath(parent), "files": self._loaded[parent]}
+                content = {"format": _FORMAT, "folder": absolute(parent), "files": self._loaded[parent]}
                 text = json.dumps(content).encode()
                 try:
                     data = hashlib.sha256(text).hexdigest().encode() + b"\n" + text
@@ -127,10 +128,10 @@ class DigestMemory:
 
     def _load(self, parent: str) -> dict[str, list[int | str]]:
         folder, files, self._states[parent] = _read(self._file(parent))
-        return files if folder == os.path.abspath(parent) else {}
+        return files if folder == absolute(parent) else {}
 
     def _file(self, parent: str) -> Path:
-        name = hashlib.sha256(os.fsencode(os.path.abspath(parent))).hexdigest()[:32]
+        name = hashlib.sha256(os.fsencode(absolute(parent))).hexdigest()[:32]
         return self.folder / f"{name}.json"
 
 

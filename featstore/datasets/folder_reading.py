@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import defaultdict
 from collections.abc import Sequence
 
@@ -10,8 +9,10 @@ from featstore.datasets.labels import clean_label, in_natural_order
 from featstore.datasets.manifest import Manifest, Picture
 from featstore.datasets.options import DataOptions
 from featstore.datasets.split_names import splits_named
-from featstore.datasets.walk import LINK_OUT, Walk
+from featstore.datasets.walk import LINK_OUT
+from featstore.datasets.walks import walk_over
 from featstore.errors import param, spelled
+from featstore.objects.places import below, join
 from featstore.system.text import count, listed
 
 
@@ -24,7 +25,7 @@ class FolderReading:
     def __init__(self, source: str, options: DataOptions) -> None:
         self.source = source
         self.options = options
-        self.walk = Walk(os.path.realpath(source), options)
+        self.walk = walk_over(source, options)
         self.pictures: list[Picture] = []
         self.notes: list[str] = []
         self.lost: list[str] = []
@@ -64,13 +65,11 @@ class FolderReading:
             is_split = bool(splits_named(names)) and top == self.source
             if len(names) != 1 or is_split or self.walk.has_images(path):
                 break
-            path = os.path.join(path, names[0])
+            path = join(path, names[0])
         if path == top or not names:  # a chain that ends in images is a class in folders
             return top
         if top == self.source:
-            self.notes.append(
-                f"{top} holds only the folder {os.path.relpath(path, top)}, which is taken as the data set"
-            )
+            self.notes.append(f"{top} holds only the folder {below(path, top)}, which is taken as the data set")
         return path
 
     def labels_below(self, top: str) -> dict[str, list[str]]:
@@ -85,8 +84,8 @@ class FolderReading:
         here = self.walk.images(top)
         if not here:
             return False
-        walk = Walk(os.path.realpath(self.source), self.options)
-        below = sum(1 for name in names for _ in walk.files(os.path.join(top, name)))
+        walk = self.walk.fresh(self.source)
+        below = sum(1 for name in names for _ in walk.files(join(top, name)))
         return here > below
 
     def note_links(self, top: str) -> None:

@@ -14,6 +14,7 @@ they may be splits or classes. What was decided is in the manifest's `layout` an
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 
 from featstore.datasets.class_folders import (
     read_classes,
@@ -27,8 +28,9 @@ from featstore.datasets.name_labels import NamePattern, propose_pattern
 from featstore.datasets.options import DataOptions
 from featstore.datasets.split_folders import decide_between, note_other_splits, note_unused, read_splits
 from featstore.datasets.split_names import splits_named
-from featstore.datasets.walk import Walk
+from featstore.datasets.walks import look_beside
 from featstore.errors import DataError, param, spelled
+from featstore.objects.places import absolute, below, folder_of, join
 from featstore.system.imports import collection_paused
 from featstore.system.text import count
 
@@ -41,7 +43,10 @@ def scan_folder(source: str, options: DataOptions) -> Manifest:
         _read(reading)
     else:
         _read_names(reading, NamePattern(options.label_from))
-    return reading.manifest()
+    manifest = reading.manifest()
+    if manifest.classes or not (tables := reading.walk.tables(source)):
+        return manifest
+    return replace(manifest, hint=f"did you mean {join(source, tables[0])}?")
 
 
 def _read(reading: FolderReading) -> None:
@@ -72,8 +77,8 @@ def _read_names(reading: FolderReading, pattern: NamePattern) -> None:
     reading.layout = f"labels from names like {pattern.pattern}" + (", split folders" if splits else "")
     unfit: list[str] = []
     for folder, split in splits.items() or [("", None)]:
-        for path, info in reading.walk.files(os.path.join(top, folder)):
-            label = pattern.label(os.path.relpath(path, reading.source))
+        for path, info in reading.walk.files(join(top, folder)):
+            label = pattern.label(below(path, reading.source))
             unfit += [path] if label is None and split != "test" else []
             reading.pictures.append(Picture(path, info, label, split))
     if splits:
@@ -96,10 +101,10 @@ def _read_unlabelled(reading: FolderReading, top: str) -> None:
 
 def _hint_at_parent(reading: FolderReading) -> str:
     """Return the folder that was probably meant if this one looks like one class of it."""
-    parent = os.path.dirname(os.path.abspath(reading.source))
+    parent = folder_of(absolute(reading.source))
     try:
-        walk = Walk(parent, reading.options)
-        siblings = [name for name in walk.folders(parent) if walk.has_images(os.path.join(parent, name))]
+        walk = look_beside(parent, reading.options)
+        siblings = [name for name in walk.folders(parent) if walk.has_images(join(parent, name))]
     except DataError:
         return ""
-    return f"did you mean {os.path.dirname(reading.source) or parent}?" if 2 <= len(siblings) <= 1000 else ""
+    return f"did you mean {folder_of(reading.source) or parent}?" if 2 <= len(siblings) <= 1000 else ""

@@ -10,7 +10,9 @@ from typing import NamedTuple
 from featstore.datasets.labels import in_natural_order
 from featstore.datasets.options import DataOptions
 from featstore.errors import DataError
+from featstore.objects.urls import absolute
 from featstore.system.files import FileStat
+from featstore.system.paths import is_url
 from featstore.system.text import brief
 
 SPLITS = ("train", "val", "test")
@@ -105,7 +107,7 @@ class Manifest:
 
     def place(self) -> str:
         """Return the absolute path of the source, or what it is called if it was in memory."""
-        return os.path.abspath(self.source) if os.path.exists(self.source) else self.source
+        return absolute(self.source) if is_url(self.source) or os.path.exists(self.source) else self.source
 
     def of_split(self, split: str) -> tuple[Picture, ...]:
         """Return the images of `split`: `train`, `val` or `test`."""

@@ -16,7 +16,7 @@ from featstore.diagnosis.result import Diagnosis
 from featstore.diagnosis.settings import find_settings
 from featstore.extraction.cache import Cache, CacheLike
 from featstore.extraction.recipe import Recipe
-from featstore.system.environment import cache_folder
+from featstore.objects.caches import cache_location, local_of
 from featstore.system.progress import Progress, Silent
 
 
@@ -34,13 +34,13 @@ def diagnose(
     TensorFlow loads in this process only if `deep`, or if the digest of weights is not known; and only `network` sends
     something.
     """
-    folder = cache.folder if isinstance(cache, Cache) else cache_folder(cache)
+    folder = cache.folder if isinstance(cache, Cache) else cache_location(cache)
     topics = [
         find_packages(),
         find_processor(),
         look_at_memory(),
         find_gpus(),
-        find_engines(folder, deep),
+        find_engines(local_of(folder), deep),
         look_at_cache(folder),
         find_weights(),
         find_settings(),

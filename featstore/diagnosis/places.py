@@ -8,11 +8,14 @@ from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from featstore.bases.catalog import BASES, is_published
 from featstore.bases.whereabouts import keras_models
 from featstore.diagnosis.topic import Problem, Topic, gigabytes
-from featstore.errors import StoreError, param
+from featstore.errors import FeatstoreError, StoreError, param
+from featstore.objects.caches import local_of
+from featstore.objects.urls import Location, Url
 from featstore.store.keys import key_folders
 from featstore.store.layout import SHARD_BYTES
 from featstore.system.mounts import file_system, is_on_network
@@ -22,8 +25,28 @@ _ENOUGH_DISK = 1e9  # bytes: 180,000 rows of 2,048 numbers, or 20,000 maps of 7x
 _IN_MEMORY = ("tmpfs", "ramfs")
 
 
-def look_at_cache(folder: Path) -> Topic:
-    """Return what is known of the folder of the cache and its disk. Nothing is written."""
+def look_at_cache(cache: Location) -> Topic:
+    """Return what is known of the cache and its disk. Nothing is written."""
+    return _look_at_bucket(cache) if isinstance(cache, Url) else _look_at_folder(cache)
+
+
+def _look_at_bucket(cache: Url) -> Topic:
+    """Return what is known of a cache on object storage, and of the disk with the copies of its shards."""
+    copies = local_of(cache)
+    free = shutil.disk_usage(existing(copies)).free
+    facts: dict[str, Any] = {"path": str(cache), "local": str(copies), "free": free}
+    problems = []
+    try:
+        facts["keys"] = len(key_folders(cache))
+        holds = count(facts["keys"], "key")
+    except FeatstoreError as error:
+        holds = "which cannot be listed"
+        problems.append(Problem(str(error), fails=True))
+    text = f"{cache}, {holds}; copies of its shards in {copies}, with {gigabytes(free)} free"
+    return Topic("cache", text, facts, tuple(problems))
+
+
+def _look_at_folder(folder: Path) -> Topic:
     place = existing(folder)
     kind, free = file_system(place), shutil.disk_usage(place).free
     writable = os.access(place, os.W_OK | os.X_OK)

@@ -64,7 +64,7 @@ class Occlusion:
         plans = plans_of(some.run, some.weights, cache, read_weights=True)
         bases = []
         for plan in plans:
-            encode = make_encoder(plan.recipe.source(), plan.spec, engine=cache.engine, folder=cache.folder)
+            encode = make_encoder(plan.recipe.source(), plan.spec, engine=cache.engine, folder=cache.local)
             bases.append(_Base(make_reader(plan.spec.reading), encode))
         return bases
 

@@ -80,9 +80,9 @@ def _over(image: Image.Image, side: int, explanation: Explanation) -> Image.Imag
 
 def _decoded(path: str) -> Image.Image | None:
     from featstore.images.decode import decode_rgb
+    from featstore.images.files import read_file
 
     try:
-        with open(path, "rb") as file:
-            return decode_rgb(file.read())
-    except (OSError, UnreadableImage):
+        return decode_rgb(read_file(path).raw)
+    except UnreadableImage:
         return None

@@ -1,4 +1,4 @@
-"""The cache: a folder with a store of rows for each key, and the digests of image files."""
+"""The cache: a store of rows for each key, in a folder or on object storage, and the digests of image files."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from featstore.datasets.digests import DigestMemory
 from featstore.engines.choice import settle_engine
 from featstore.engines.memory import FOLDER as ENGINES
 from featstore.errors import UsageError, param
+from featstore.objects.caches import CacheLocation, cache_location, local_of
 from featstore.spec import FeatureSpec
 from featstore.store.keys import KeyInfo, describe_key, key_folders
 from featstore.store.rowstore import RowStore
-from featstore.system.environment import cache_folder, describe_environment
+from featstore.system.environment import describe_environment
 from featstore.system.fork_lock import ForkLock
-from featstore.system.paths import OnePath, one_path
 
 if TYPE_CHECKING:
     from featstore.store.repair import Repaired
@@ -31,36 +31,37 @@ KEPT_ROWS = 2**20  # a row takes 50 bytes in a large index and 200 in a small on
 
 
 class Cache:
-    """A folder of stored features.
+    """A folder of stored features, on a disk or on object storage.
 
     Each store is opened once and kept, so that its index is not read again. Of many, those used last are kept, up to
     about a million rows in all. Other processes may use the folder at the same time: the next use shows what they have
-    stored, compacted or pruned. Threads may share a cache, and a forked process may go on using it. It is pickled as
-    the path of its folder.
+    stored, compacted or pruned. Threads may share a cache, and a forked process may go on using one on a disk. It is
+    pickled as the path or the URL of its folder.
 
     Args:
-        folder: Folder of the features. Default: $FEATSTORE_CACHE, or `cache` in the working folder. It is created
-            when the first features are stored.
+        folder: Folder of the features, a path or a URL (s3://, gs://, az://). Default: $FEATSTORE_CACHE, or `cache` in
+            the working folder. It is created when the first features are stored.
         rehash: Whether every file is read and hashed once more, though its digest is remembered. For files whose
             changes leave no time stamp.
         engine: What computes features that are missing: `auto` (the fastest here that gives the same), or an engine by
             name. Default: $FEATSTORE_ENGINE, or `auto`.
 
     Attributes:
-        folder: The folder of the features.
+        folder: The path or the URL of the folder.
+        local: The folder on this machine of what is derived: `folder` itself, if it is on a disk.
         is_chosen: Whether the folder was named, here or by $FEATSTORE_CACHE. Where it was not, a run is used with the
             cache that made it.
         rehash, engine: As above.
         digests: The digests of image files and weights that were read before.
     """
 
-    def __init__(self, folder: OnePath | None = None, *, rehash: bool = False, engine: str | None = None) -> None:
-        chosen = folder and one_path(folder, "cache")
-        self.folder = cache_folder(chosen)
-        self.is_chosen = bool(chosen or os.environ.get("FEATSTORE_CACHE"))
+    def __init__(self, folder: CacheLocation = None, *, rehash: bool = False, engine: str | None = None) -> None:
+        self.folder = cache_location(folder)
+        self.local = local_of(self.folder)
+        self.is_chosen = bool(folder or os.environ.get("FEATSTORE_CACHE"))
         self.rehash = rehash
         self.engine = settle_engine(engine)
-        self.digests = DigestMemory(self.folder / DIGESTS, rehash=rehash)
+        self.digests = DigestMemory(self.local / DIGESTS, rehash=rehash)
         self._stores: OrderedDict[str, RowStore] = OrderedDict()
         self._lock = ForkLock()
 
@@ -124,11 +125,12 @@ class Cache:
         Raises:
             StoreError: If another process writes there, or if a file cannot be moved.
         """
-        from featstore.store.repair import clear_leftovers, repair_key
+        from featstore.store.disk_folder import clear_leftovers
+        from featstore.store.repair import repair_key
 
         done = [repair_key(folder) for folder in key_folders(self.folder)]
         for derived in DERIVED:
-            clear_leftovers(self.folder / derived)
+            clear_leftovers(self.local / derived)
         return done
 
     def prune(self, *, older_than: float | None = None, max_bytes: int | None = None) -> list[KeyInfo]:
@@ -165,4 +167,4 @@ class Cache:
         return partial(Cache, rehash=self.rehash, engine=self.engine), (str(self.folder),)
 
 
-CacheLike = OnePath | Cache | None
+CacheLike = CacheLocation | Cache

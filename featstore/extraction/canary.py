@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from featstore.errors import StoreError, UnreadableImage, param
 from featstore.extraction.writer import Rows
 from featstore.images.prefetch import Read
+from featstore.objects.urls import Location
 from featstore.store.reader import RowReader
 from featstore.system.environment import describe_environment
 
@@ -100,7 +101,7 @@ class Guard:
             self._canary = None
         return self._canary
 
-    def _meet(self, canary: Mapping[str, Any], folder: Path, versions: Mapping[str, str]) -> None:
+    def _meet(self, canary: Mapping[str, Any], folder: Location, versions: Mapping[str, str]) -> None:
         """Compare `canary`, of rows in `folder` by `versions`, with that of the store, or keep it for the store."""
         key_file = self._store.key_file
         kept = (key_file.canary if key_file else None) or self._canary
@@ -155,7 +156,7 @@ def _describe(sketches: Sketches) -> dict[str, Any]:
     return {"version": VERSION, "features": features}
 
 
-def _parse(canary: Mapping[str, Any], folder: Path) -> Sketches:
+def _parse(canary: Mapping[str, Any], folder: Location) -> Sketches:
     """Return the sketches of a canary, as `_describe` wrote it; raises StoreError if it cannot be read."""
     from featstore.extraction.sketch import from_text
 
@@ -179,7 +180,7 @@ def _largest_difference(kept: Sketches, found: Sketches) -> float:
 
 
 def _mismatch(
-    folder: Path,
+    folder: Location,
     theirs: Mapping[str, str],
     here: Mapping[str, str],
     kept: Sketches,

@@ -17,6 +17,7 @@ from featstore.bases.source import BaseSource
 from featstore.extraction.cache import Cache
 from featstore.images.reading import Reading
 from featstore.spec import FeatureSpec, Pool
+from featstore.store.folders import as_folder
 from featstore.store.reader import RowReader
 from featstore.store.rowid import RowId, content_digest, row_id
 
@@ -86,7 +87,7 @@ def _origins(cache: Cache, source: BaseSource, spec: FeatureSpec) -> Iterator[_O
     for pool, reading in product(dict.fromkeys((spec.pool, *pools)), readings):
         for dtype in dict.fromkeys(("float32", spec.dtype)):
             other = replace(spec, pool=pool, reading=reading, dtype=dtype)
-            if (pool, reading) == (spec.pool, spec.reading) or not (cache.folder / other.folder).is_dir():
+            if (pool, reading) == (spec.pool, spec.reading) or not as_folder(cache.folder / other.folder).exists():
                 continue
             rows = cache.store(other)
             pooled = pool != spec.pool

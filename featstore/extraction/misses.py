@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from featstore.datasets.digests import DigestMemory
@@ -23,8 +22,10 @@ from featstore.extraction.recipe import Recipe
 from featstore.extraction.spec_diff import describe_differences
 from featstore.images.prefetch import fetch_all
 from featstore.images.views import VIEWS
+from featstore.objects.caches import may_be_there
+from featstore.objects.urls import Location
 from featstore.spec import FeatureSpec
-from featstore.store.layout import SPEC
+from featstore.store.folders import as_folder, folders_in
 from featstore.store.reader import RowReader
 from featstore.store.rowid import row_id
 from featstore.store.spec_file import read_key_file
@@ -54,7 +55,7 @@ class NearestKey:
     that have a row there.
     """
 
-    folder: Path
+    folder: Location
     differences: tuple[str, ...]
     images: int
 
@@ -71,7 +72,7 @@ class CacheLookup:
     recipe: Recipe
     spec: FeatureSpec
     views: tuple[int, ...]
-    folder: Path
+    folder: Location
     images: int
     stored: int
     missing: tuple[MissingImage, ...]
@@ -126,7 +127,7 @@ class Explanation(NamedTuple):
 class _StoredKey(NamedTuple):
     """A key of the cache, from its `spec.json`."""
 
-    folder: Path
+    folder: Location
     key: str
     spec: Mapping[str, Any]
 
@@ -265,13 +266,15 @@ def _count_images(key: _StoredKey, pictures: Sequence[Picture]) -> int:
     return sum(any(row_id(p.digest, view) in store for view in VIEWS["ten"]) for p in pictures)
 
 
-def _read_keys(cache: Path) -> tuple[list[_StoredKey], list[str]]:
+def _read_keys(cache: Location) -> tuple[list[_StoredKey], list[str]]:
     """Return the keys of the cache that can be read, sorted by folder, and a note for each of the others."""
     keys, notes = [], []
-    for path in sorted(cache.glob(f"*/*/{SPEC}")):
+    for folder in folders_in(cache) if may_be_there(cache) else ():
         try:
-            content = read_key_file(path)
-            keys.append(_StoredKey(path.parent, content.key, content.spec))
-        except (StoreError, FileNotFoundError) as error:  # FileNotFoundError: pruned meanwhile
+            content = read_key_file(as_folder(folder))
+            keys.append(_StoredKey(folder, content.key, content.spec))
+        except FileNotFoundError:  # it has shards alone, or was pruned meanwhile
+            continue
+        except StoreError as error:
             notes.append(f"passed over: {error}")
     return keys, notes

@@ -29,6 +29,7 @@ from featstore.extraction.recipe import Recipe
 from featstore.extraction.writer import Task
 from featstore.images.levels import notes_on_levels
 from featstore.images.readers import make_shared_reader, make_views_reader
+from featstore.objects.urls import Location
 from featstore.spec import POOLS, FeatureSpec
 from featstore.store.rowid import row_ids
 from featstore.store.rowstore import RowStore
@@ -69,7 +70,7 @@ class FeatureSet:
     recipe: Recipe
     spec: FeatureSpec
     views: tuple[int, ...]
-    folder: Path
+    folder: Location
     shape: tuple[int, ...]
     images: int
     bytes: int
@@ -319,7 +320,7 @@ def _pass(cache: Cache, needed: Sequence[_Needed], stores: Mapping[str, RowStore
     tasks = [_task(cache, source, rows, stores[rows.spec.key]) for _, rows in needed]
 
     def load(images: int) -> Network:
-        return load_encoder(source, specs, images, engine=cache.engine, folder=cache.folder, tell=progress.tell)
+        return load_encoder(source, specs, images, engine=cache.engine, folder=cache.local, tell=progress.tell)
 
     return Pass(tasks, load, spec.reading, lambda: canary_pixels(_plain_reader(spec.reading)))
 

@@ -19,6 +19,7 @@ from itertools import cycle, islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from featstore import errors
+from featstore.datasets.file_lists import list_files
 from featstore.datasets.manifest import Picture
 from featstore.engines.memory import FOLDER
 from featstore.errors import BaseUnavailable, DataError, FeatstoreError
@@ -29,8 +30,8 @@ from featstore.extraction.plan import PlannedRows, make_plan
 from featstore.extraction.recipe import Recipe
 from featstore.images.prefetch import fetch_all
 from featstore.images.readers import make_views_reader
+from featstore.objects.urls import absolute
 from featstore.system.environment import default_threads
-from featstore.system.files import FileStat
 from featstore.system.machine import peak_memory
 from featstore.system.pinned import pinned
 
@@ -95,9 +96,9 @@ def run_trial(recipe: Recipe, cache: Cache, pictures: Sequence[Picture], images:
     """
     task = {
         "recipe": recipe.at_absolute_paths().describe(),
-        "cache": os.path.abspath(cache.folder),
+        "cache": str(cache.folder.absolute()),
         "engine": cache.engine,
-        "paths": [os.path.abspath(picture.path) for picture in pictures],
+        "paths": [absolute(picture.path) for picture in pictures],
         "images": images,
         "began": time.time(),
     }
@@ -110,7 +111,7 @@ def run_trial(recipe: Recipe, cache: Cache, pictures: Sequence[Picture], images:
 
 def _choices(cache: Cache) -> set[str]:
     """Return the names of the files with choices of engines."""
-    return {file.name for file in (cache.folder / FOLDER).glob("*")}
+    return {file.name for file in (cache.local / FOLDER).glob("*")}
 
 
 def _run(model: str, task: dict[str, Any]) -> Trial:
@@ -146,12 +147,12 @@ def main() -> None:
 def _try(recipe: dict[str, Any], cache: str, engine: Any, paths: Sequence[str], images: int, began: float) -> Trial:
     """Measure every size of a recipe. `began` is when the process was started."""
     the_recipe, the_cache = Recipe(**recipe), Cache(cache, engine=engine)
-    pictures = [Picture(path, FileStat.of(os.stat(path))) for path in paths]
+    pictures = list_files(paths).pictures
     source, plan = the_recipe.source(), make_plan(the_recipe, the_cache.digests)
     paces, seconds = [], 0.0
     for part in plan.parts:
         expected = images * len(part.views)
-        load = partial(load_encoder, source, [part.spec], expected, engine=the_cache.engine, folder=the_cache.folder)
+        load = partial(load_encoder, source, [part.spec], expected, engine=the_cache.engine, folder=the_cache.local)
         paces.append(measure_pace(load, part, pictures, expected))
         seconds += paces[-1].seconds_for(expected)
     return Trial(

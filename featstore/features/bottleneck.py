@@ -122,7 +122,7 @@ class Bottleneck(_Transformer):
             StoreError: If the cache cannot be read or written.
         """
         cache = Cache.at(self.cache)
-        images = list_images(X, cache.folder)
+        images = list_images(X, cache.local)
         with displayed(self.progress) as display:
             extraction = extract_features(images, [self._recipe()], cache, display)
         if extraction.manifest.skipped:

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from featstore.datasets.manifest import SPLITS
 from featstore.errors import FeatstoreError, RunError, StoreError
 from featstore.evaluation.remarks import judged_split
+from featstore.objects.urls import parse_location
 from featstore.plots.curve import draw_curve
 from featstore.plots.reliability import draw_reliability
 from featstore.runs.fine_tuning import FineTuning
@@ -191,7 +192,7 @@ def _with_places(run: Run) -> Run:
     return replace(
         run,
         data=place(run.data),
-        cache=run.cache and Path(place(str(run.cache))),
+        cache=run.cache and parse_location(place(str(run.cache)), "cache"),
         recipes=tuple(recipe.with_path(place) for recipe in run.recipes),
         fine_tuning=tuning and replace(tuning, head_run=Path(place(str(tuning.head_run)))),
     )

@@ -9,10 +9,14 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from featstore.objects.urls import Location, is_url
 
-def to_hint(path: str | os.PathLike[str], folder: Path) -> str:
-    """Return what stands for `path` in the run in `folder`."""
-    target, base = os.path.abspath(path), os.path.realpath(folder)
+
+def to_hint(path: str | Location, folder: Path) -> str:
+    """Return what stands for `path` in the run in `folder`; a URL stands for itself."""
+    if is_url(str(path)):
+        return str(path)
+    target, base = os.path.abspath(str(path)), os.path.realpath(folder)
     not_theirs = (os.sep, os.path.dirname(_home()))  # what all share, and the folder of all homes
     if os.path.commonpath([target, base]) in not_theirs:
         return without_home(target)
@@ -20,7 +24,9 @@ def to_hint(path: str | os.PathLike[str], folder: Path) -> str:
 
 
 def from_hint(hint: str, folder: Path) -> str:
-    """Return the absolute path that `hint` stands for in the run in `folder`, whether it exists or not."""
+    """Return the absolute path that `hint` stands for in the run in `folder`, whether it exists or not; or the URL."""
+    if is_url(hint):
+        return hint
     return os.path.normpath(os.path.join(os.path.realpath(folder), os.path.expanduser(hint)))
 
 

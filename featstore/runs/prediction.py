@@ -15,6 +15,7 @@ from featstore.datasets.sources import DataLike, as_images
 from featstore.errors import UsageError, param
 from featstore.evaluation.strength import strength
 from featstore.extraction.cache import CacheLike
+from featstore.objects.places import absolute, folder_of, one_place
 from featstore.plots.files import Kind, kind_of
 from featstore.runs.answers import answers_of, describe_answer, describe_answers, threshold_for
 from featstore.runs.predictor import Predictor
@@ -115,7 +116,7 @@ class Prediction(Shown):
 
         options = SubmissionOptions(
             submission=submission,
-            sample=None if sample is None else one_path(sample, "sample"),
+            sample=None if sample is None else one_place(sample, "sample"),
             positive=positive,
             fill=fill,
         )
@@ -176,7 +177,7 @@ def _is_unsure(image: ImagePrediction) -> bool:
 
 def labels_of_folders(prediction: Prediction) -> list[str | None]:
     """Return the name of each image's folder where it is one of the classes, else None."""
-    folders = (os.path.dirname(os.path.abspath(image.path)) for image in prediction.images)
+    folders = (folder_of(absolute(image.path)) for image in prediction.images)
     names = (clean_label(os.path.basename(folder)) for folder in folders)
     return [name if name in prediction.classes else None for name in names]
 

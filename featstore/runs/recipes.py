@@ -18,6 +18,7 @@ from featstore.extraction.plan import Plan, make_plan, plan_of_specs
 from featstore.extraction.recipe import Recipe
 from featstore.extraction.resolve import canonical_spec
 from featstore.images.views import parse_views
+from featstore.objects.caches import may_be_there
 from featstore.runs.run import Run
 from featstore.spec import FeatureSpec
 from featstore.system.paths import OneOrMorePaths, one_or_more
@@ -34,7 +35,7 @@ def cache_of(run: Run, cache: CacheLike, progress: Progress | None) -> Cache:
     chosen = Cache.at(cache)
     if chosen.is_chosen or run.cache is None or run.cache == chosen.folder.absolute():
         return chosen
-    if run.cache.is_dir():
+    if may_be_there(run.cache):
         return Cache(run.cache, rehash=chosen.rehash)
     if progress:
         progress.tell(

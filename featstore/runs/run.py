@@ -15,6 +15,7 @@ from featstore.evaluation.repeats import FoldEstimate
 from featstore.evaluation.shown import metrics_parts
 from featstore.extraction.recipe import Recipe
 from featstore.heads.registry import make_head, stops_on_val
+from featstore.objects.urls import Location, Url
 from featstore.runs.fine_tuning import FineTuning
 from featstore.runs.hints import to_hint
 from featstore.runs.measuring import use_of_validation
@@ -92,7 +93,7 @@ class Run(Shown):
     seed: int
     data: str
     fractions: dict[str, float]
-    cache: Path | None = None
+    cache: Url | Path | None = None
     date: str | None = None
     command: str | None = None
     chosen_by: str | None = None
@@ -287,5 +288,5 @@ class Run(Shown):
             return {}
         return self.fine_tuning.describe() | {"head_run": self._hint(self.fine_tuning.head_run)}
 
-    def _hint(self, path: str | Path) -> str:
+    def _hint(self, path: str | Location) -> str:
         return to_hint(path, self.folder)

@@ -219,7 +219,7 @@ def _parse(text: str, classes: Sequence[str]) -> list[_Item]:
 
 def _read_sample(path: str) -> _Sample:
     """Return the sample submission in a file; raises DataError if it is none."""
-    table = read_table(Path(path))
+    table = read_table(path)
     if not table.columns or not table.rows:
         raise DataError(f"{path}: has no rows; expected the sample submission of the competition")
     ids = tuple(row[0].strip() for row in table.rows)

@@ -1,7 +1,7 @@
 """Compaction: merging many small shards into few of 16 MB and more, on request compressed, or plain again.
 
 Others may read meanwhile. The bytes of a source are compared with its digest before its rows get a new one, and a
-source is removed only when all that is served from it is on disk elsewhere. Of several rows of one id, the one that is
+source is removed only when all that is served from it is stored elsewhere. Of several rows of one id, the one that is
 served is kept: that of the first shard.
 """
 
@@ -10,19 +10,18 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from featstore.errors import StoreError
+from featstore.objects.urls import Location
+from featstore.store.folders import FolderLike, as_folder
 from featstore.store.layout import SHARD_BYTES
-from featstore.store.locks import exclusive_lock
 from featstore.store.reader import RowReader
 from featstore.store.rowid import RowId, split_ids
 from featstore.store.shard import ZSTD, build_shard, load_shard
-from featstore.system.files import read_regular, remove, write_whole
 
 SMALL_BYTES = 8 * 2**20  # files below this are merged
 PLAIN = "none"
@@ -34,18 +33,19 @@ _Kind = tuple[str, str, str | None]  # dtype, versions and compression: rows of 
 class Compacted:
     """Shards and bytes of a key, before and after."""
 
-    folder: Path
+    folder: Location
     shards: tuple[int, int]
     bytes: tuple[int, int]
 
 
-def compact_key(folder: Path, compress: str | None = None, on_shard: OnShard = lambda: None) -> Compacted:
+def compact_key(folder: FolderLike, compress: str | None = None, on_shard: OnShard = lambda: None) -> Compacted:
     """Merge the small shards of a key.
 
     compress: `zstd` or `none` for all of its shards, None to leave each as it is. Raises StoreError if another process
     writes there, or if a shard is damaged; what is merged by then stays merged.
     """
-    with exclusive_lock(folder):
+    folder = as_folder(folder)
+    with folder.alone():
         store = RowReader.open(folder)
         if store.damaged:
             raise StoreError(f"{folder}: {store.damaged[0]}; run `featstore cache repair` first")
@@ -57,7 +57,7 @@ def compact_key(folder: Path, compress: str | None = None, on_shard: OnShard = l
         _rewrite(store, to_compact(store, compress), compress, on_shard)
         store.refresh()
         store.save_index()
-        return Compacted(folder, (shards, len(store.shards)), (size, store.bytes_on_disk))
+        return Compacted(folder.location, (shards, len(store.shards)), (size, store.bytes_on_disk))
 
 
 def to_compact(store: RowReader, compress: str | None) -> list[str]:
@@ -116,11 +116,10 @@ def _rewrite(
 def _load(store: RowReader, name: str) -> tuple[_Kind, list[RowId], NDArray[Any]]:
     """Return kind, ids and rows (n, ...) of a shard, after comparing its bytes with its digest."""
     try:
-        data, _ = read_regular(store.folder / name)
+        data, _ = store.key_folder.read(name)
     except OSError as error:
-        raise StoreError(
-            f"{store.folder / name}: cannot be read: {error.strerror}; run the same command again"
-        ) from error
+        again = f"{store.folder}/{name}: cannot be read: {error.strerror}; run the same command again"
+        raise StoreError(again) from error
     contents, rows = load_shard(name, data, store.key)
     compression = ZSTD if contents.offset is None else None
     return (contents.dtype, contents.versions, compression), split_ids(contents.ids), rows
@@ -136,14 +135,14 @@ def _write(store: RowReader, kind: _Kind, buffer: _Buffer) -> list[str]:
         name, data = build_shard(store.key, store.key_file.spec_json, json.loads(kind[1]), buffer.ids, rows, kind[2])
         if not np.array_equal(load_shard(name, data, store.key)[1], rows):
             raise StoreError(f"{store.folder}: merged rows could not be read back; nothing was removed")
-        write_whole(store.folder / name, data)
+        store.key_folder.publish(name, data)
         return [source for source in buffer.sources if source != name]
     return buffer.sources
 
 
 def _remove(store: RowReader, names: Sequence[str]) -> list[str]:
     for name in names:
-        remove(store.folder / name)
+        store.key_folder.remove(name)
     return []
 
 

@@ -10,13 +10,12 @@ from pathlib import Path
 
 from featstore.errors import StoreError, param
 from featstore.store.claims import Claims, is_locked
-from featstore.store.index import Bytes
 from featstore.store.layout import CLAIMS, INDEX, QUARANTINE, SHARD_NAME, SPEC, USED
 from featstore.store.listing import folder_mtime, list_shards, reliable_mtime
 from featstore.store.locks import SharedLock, exclusive_lock, last_used, mark_used
 from featstore.system.disk import current_disk
 from featstore.system.files import TEMPORARY, FileStat, move, read_regular, remove, sync_folders, write_whole
-from featstore.system.large_pages import read_large
+from featstore.system.large_pages import Bytes, read_large
 
 _LEVELS = 3  # the folder of the key, that of the model, and the cache
 
@@ -114,7 +113,10 @@ class DiskFolder:
             with suppress(OSError):
                 current_disk().remove_folder(self._path / inside)
         self.remove(USED)
-        return sorted(set(os.listdir(self._path)) - {USED, CLAIMS, QUARANTINE})
+        for empty in (self._path, self._path.parent):
+            with suppress(OSError):
+                current_disk().remove_folder(empty)
+        return sorted(set(os.listdir(self._path)) - {USED, CLAIMS, QUARANTINE}) if self.exists() else []
 
     def claims(self) -> Claims:
         return Claims(self._path)

@@ -14,19 +14,17 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from mmap import mmap
-from pathlib import Path
 from struct import Struct, iter_unpack
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 from featstore.errors import StoreError
 from featstore.store.layout import SHARD_NAME
 from featstore.store.rowid import SIZE, RowId
-from featstore.system.files import FileStat, write_whole
-from featstore.system.large_pages import read_large
+from featstore.system.files import FileStat
+from featstore.system.large_pages import Bytes
 
 if TYPE_CHECKING:
     import numpy as np
@@ -41,7 +39,6 @@ _BOUNDS = Struct("<2I")  # of a bucket: its first record, and that of the next o
 _PLACE = Struct(">2I")  # shard and row
 _FORGED = "the index lists rows that its shards do not have: `featstore cache repair` makes it again"
 _FEW = 2**16  # rows: 10 ms
-Bytes: TypeAlias = bytes | mmap
 ITEM_BYTES = {"float16": 2, "float32": 4}
 
 
@@ -205,10 +202,13 @@ def empty_index() -> Index:
     return Index({}, 0, 0, bytes(8), 0)
 
 
-def load_index(path: Path) -> Index:
-    """Return the index at `path`; an empty one if it is missing, damaged, or of another version."""
+def load_index(read: Callable[[], Bytes]) -> Index:
+    """Return the index in the bytes that `read` returns; an empty one if it is missing, damaged, or of another version.
+
+    read: may raise OSError.
+    """
     try:
-        data = read_large(path)
+        data = read()
     except OSError:
         return empty_index()
     return parse_index(data) or empty_index()
@@ -236,11 +236,6 @@ def parse_index(data: Bytes) -> Index | None:
 def is_intact(data: Bytes) -> bool:
     """Whether the bytes of an index are those that were written, by any version."""
     return hashlib.sha256(memoryview(data)[65:]).hexdigest().encode() + b"\n" == data[:65]
-
-
-def save_index(path: Path, index: Index) -> None:
-    """Write the index; raises StoreError if the folder cannot be written."""
-    write_whole(path, index.to_bytes())
 
 
 def _entry(item: dict[str, Any]) -> ShardEntry:

@@ -1,6 +1,6 @@
 """The inventory of a key: its verified shards, the places of their rows, and its `spec.json`.
 
-It is kept in step with the disk, and threads share it. What was found in the folder is one `Snapshot`, replaced as a
+It is kept in step with the folder, and threads share it. What was found in the folder is one `Snapshot`, replaced as a
 whole, so that a thread that looks up rows needs no lock.
 """
 
@@ -10,17 +10,16 @@ import os
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING
 
 from featstore.errors import StoreError, param
 from featstore.store.chunks import can_decompress
-from featstore.store.index import Index, ShardEntry, empty_index, load_index, save_index
-from featstore.store.layout import INDEX, SPEC
-from featstore.store.listing import folder_mtime, list_shards, reliable_mtime
+from featstore.store.index import Index, ShardEntry, empty_index, load_index
+from featstore.store.key_folder import KeyFolder
+from featstore.store.layout import INDEX
 from featstore.store.row_shape import Shape, shape_of_rows, why_misshapen
 from featstore.store.rowid import SIZE, RowId
-from featstore.store.spec_file import KeyFile, read_key_file
+from featstore.store.spec_file import KeyFile, read_key_file, spec_path
 from featstore.system.files import FileStat
 from featstore.system.fork_lock import ForkLock
 
@@ -38,7 +37,7 @@ class Snapshot:
     """The folder of a key at one moment, and the shards that writers of this process have added since.
 
     files: all files with the name of a shard. shards: those that are sound. damaged: a line for each of the others.
-    index: of the rows of `shards` at that moment. unlisted: packed ids of the shards that the index on disk lacks.
+    index: of the rows of `shards` at that moment. unlisted: packed ids of the shards that the stored index lacks.
     added: places of the rows that came since; it only grows, so threads may look up rows in it at any time.
     """
 
@@ -83,13 +82,13 @@ class Snapshot:
 class Inventory:
     """The inventory of the folder of `key`. Opening it reads the index and verifies only shards that are not listed."""
 
-    def __init__(self, folder: Path, key: str) -> None:
+    def __init__(self, folder: KeyFolder, key: str) -> None:
         self.folder = folder
         self.key = key
         self.now = Snapshot(files={}, shards={}, damaged=(), index=empty_index(), unlisted={}, added={})
         self.key_file: KeyFile | None = None
         self._lock = ForkLock()
-        self._mtime = -1  # of the folder, as it was scanned
+        self._stamp = -1  # of the folder, as it was scanned
         self._is_saved = True
         self.load_key_file()
         self._scan()
@@ -101,31 +100,31 @@ class Inventory:
 
     def load_key_file(self) -> None:
         """Read `spec.json`, if there is one; raises StoreError if it cannot be used or belongs to another key."""
-        path = self.folder / SPEC
         try:
-            found = read_key_file(path)
+            found = read_key_file(self.folder)
         except FileNotFoundError:
             self.key_file = None
             return
         if found.key != self.key:
             raise StoreError(
-                f"{path}: belongs to the key {found.key}, not to {self.key}; choose another {param('cache')}"
+                f"{spec_path(self.folder)}: belongs to the key {found.key}, not to {self.key}; choose another "
+                f"{param('cache')}"
             )
         self.key_file = found
 
     def refresh(self, every_file: bool = False) -> bool:
         """Take in what other processes have changed; return whether any shard is different.
 
-        The time of the folder shows shards that came or went. every_file: compare the state of each file too, which
+        The stamp of the folder shows shards that came or went. every_file: compare the state of each file too, which
         shows damage in place, and try damaged shards again.
         """
-        mtime = folder_mtime(self.folder)
-        if mtime == self._mtime and not every_file:
+        stamp = self.folder.stamp()
+        if stamp == self._stamp and not every_file:
             return False
         with self._lock:
             self.load_key_file()
-            if list_shards(self.folder) == self.now.files and not (every_file and self.now.damaged):
-                self._mtime = reliable_mtime(mtime)
+            if self.folder.shards() == self.now.files and not (every_file and self.now.damaged):
+                self._stamp = self.folder.lasting(stamp)
                 return False
             self._scan()
             return True
@@ -156,15 +155,15 @@ class Inventory:
             if not self._is_saved:
                 index = self.now.index.with_shards(dict(self.now.shards), self.now.unlisted)
                 self.now = replace(self.now, index=index, unlisted={}, added={})
-                save_index(self.folder / INDEX, index)
+                self.folder.write(INDEX, index.to_bytes())
                 self._is_saved = True
 
-    def recheck(self, name: str, file: BinaryIO) -> None:
+    def recheck(self, name: str, descriptor: int) -> None:
         """Verify an open shard that is not in the state of its entry: a process that made the same rows rewrote it.
 
         Raises StoreError if it is not sound.
         """
-        entry, _ = self._check(name, file)
+        entry, _ = self._check(name, os.dup(descriptor))
         if reason := why_misshapen(entry.shape, self.row_shape):
             raise StoreError(f"{name}: {reason}")
         with self._lock:
@@ -177,33 +176,37 @@ class Inventory:
     def _scan(self) -> None:
         """Take in the shards of one moment: the scan is repeated if one came or went meanwhile."""
         for _ in range(MOST_SCANS):
-            mtime = folder_mtime(self.folder)
+            stamp = self.folder.stamp()
             self.now = self._look_up()
-            if all((self.folder / name).exists() for name in self.now.files) and folder_mtime(self.folder) == mtime:
-                self._mtime = reliable_mtime(mtime)
+            if self.folder.is_of_one_moment(self.now.files, stamp):
+                self._stamp = self.folder.lasting(stamp)
                 return
 
     def _look_up(self) -> Snapshot:
         """Return what is in the folder. A file in a state that the index knows is trusted, any other is verified."""
-        index, before = load_index(self.folder / INDEX), self.now
-        files, damaged = list_shards(self.folder), list[str]()
+        index, before = load_index(self.folder.read_index), self.now
+        files, damaged = self.folder.shards(), list[str]()
         shards: dict[str, ShardEntry] = {}
         unlisted: dict[str, bytes] = {}
+        unknown: list[str] = []
         for name, state in files.items():
             entry = index.shards.get(name)
             if entry is None or entry.state != state or (not entry.checked and can_decompress()):
                 entry = before.shards.get(name)
-                if entry is not None and entry.state == state:
-                    unlisted[name] = before.unlisted.get(name) or before.index.ids_of(name)
-                else:
-                    try:
-                        entry, unlisted[name] = self._verify(name)
-                    except FileNotFoundError:  # pruned meanwhile
-                        continue
-                    except StoreError as error:
-                        damaged.append(str(error))
-                        continue
+                if entry is None or entry.state != state:
+                    unknown.append(name)
+                    continue
+                unlisted[name] = before.unlisted.get(name) or before.index.ids_of(name)
             shards[name] = entry
+        self.folder.bring(unknown)
+        for name in unknown:
+            try:
+                shards[name], unlisted[name] = self._verify(name, files[name])
+            except FileNotFoundError:  # pruned meanwhile
+                continue
+            except StoreError as error:
+                damaged.append(str(error))
+        shards = dict(sorted(shards.items()))
         expected = shape_of_rows(shards, self.key_file.row_shape if self.key_file else None)
         for name, entry in list(shards.items()):
             if reason := why_misshapen(entry.shape, expected):
@@ -215,23 +218,28 @@ class Inventory:
             self._is_saved = False
         return Snapshot(files=files, shards=shards, damaged=tuple(damaged), index=index, unlisted=unlisted, added={})
 
-    def _verify(self, name: str) -> tuple[ShardEntry, bytes]:
-        """Return the entry and the packed ids of a shard.
+    def _verify(self, name: str, state: FileStat) -> tuple[ShardEntry, bytes]:
+        """Return the entry and the packed ids of a shard, which was listed in `state`.
 
         Raises FileNotFoundError if it is gone, StoreError if it is not sound.
         """
         try:
-            with (self.folder / name).open("rb") as file:
-                return self._check(name, file)
+            descriptor, verified = self.folder.open_shard(name)
+            return self._check(name, descriptor, state if verified else None)
         except FileNotFoundError:
             raise
         except OSError as error:
             raise StoreError(f"{name}: cannot be read: {error.strerror}") from error
 
-    def _check(self, name: str, file: BinaryIO) -> tuple[ShardEntry, bytes]:
-        """Return the entry and the packed ids of an open shard; raises StoreError if it is not sound."""
+    def _check(self, name: str, descriptor: int, state: FileStat | None = None) -> tuple[ShardEntry, bytes]:
+        """Return the entry and the packed ids of an open shard; raises StoreError if it is not sound.
+
+        state: of the shard where it is stored, if the open file is a copy of it. The descriptor is closed.
+        """
         from featstore.store.sandbox import inspect_shard
 
-        state = FileStat.of(os.fstat(file.fileno()))  # before the bytes: a later change then shows as another state
-        contents = inspect_shard(name, file.read(), self.key)
+        with open(descriptor, "rb") as file:
+            state = state or FileStat.of(os.fstat(descriptor))  # before the bytes: a later change then shows
+            file.seek(0)
+            contents = inspect_shard(name, file.read(), self.key)
         return ShardEntry.of(name, state, contents), contents.ids

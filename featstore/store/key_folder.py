@@ -11,9 +11,9 @@ from contextlib import AbstractContextManager
 from typing import Protocol
 
 from featstore.objects.urls import Location
-from featstore.store.index import Bytes
 from featstore.store.rowid import RowId
 from featstore.system.files import FileStat
+from featstore.system.large_pages import Bytes
 
 
 class RowClaims(Protocol):
@@ -30,6 +30,9 @@ class RowClaims(Protocol):
 
     def release_all(self) -> None:
         """Release all claims: the rows are stored, or never will be."""
+
+    def close(self) -> None:
+        """Release all claims; nothing more is claimed."""
 
 
 class WriterLock(Protocol):
@@ -88,7 +91,8 @@ class KeyFolder(Protocol):
     def open_shard(self, name: str) -> tuple[int, FileStat | None]:
         """Return a descriptor of a shard, and the state of that file in which it was found sound.
 
-        None: what is known of it is what the index says. Raises StoreError for a shard that is not sound.
+        The state is that of a copy, whose ctime says nothing: it changes when the copy is used, or removed while it is
+        open. None: what is known of the shard is what the index says. Raises StoreError for one that is not sound.
         """
 
     # Writing: on return a file is there for all and for good, whole; or StoreError is raised

@@ -1,7 +1,7 @@
 """The folder of a key on object storage: objects whose paths begin alike, with the names of the files on a disk.
 
 Nothing is renamed, locked or synced there. A shard is written with one request under the name that its bytes give it,
-so it is there whole or not at all, and whoever writes it writes the same. A key is begun with one request that only one
+so it is there whole or not at all, and all who write it write the same. A key is begun with one request that only one
 process can win. Reads bring whole shards to this machine (`object_copies`).
 """
 
@@ -22,7 +22,6 @@ from featstore.objects.bucket import Bucket, ObjectError
 from featstore.objects.local import local_folder
 from featstore.objects.opening import open_bucket
 from featstore.objects.urls import Url
-from featstore.store.index import Bytes
 from featstore.store.layout import CLAIMS, INDEX, QUARANTINE, SHARD_NAME, SPEC, USED
 from featstore.store.object_claims import NoClaims, ObjectClaims, are_claims_on
 from featstore.store.object_condition import check_condition
@@ -32,7 +31,7 @@ from featstore.store.object_signs import WRITER, Sign
 from featstore.store.object_writes import failed, remove_objects, write_first, write_named, write_over
 from featstore.system.files import FileStat, write_whole
 from featstore.system.fork_lock import ForkLock
-from featstore.system.large_pages import read_large
+from featstore.system.large_pages import Bytes, read_large
 
 if TYPE_CHECKING:
     from featstore.store.key_folder import RowClaims
@@ -41,6 +40,7 @@ LOOK_SECONDS = 3.0  # between two looks at what others have stored
 _LOOK_SHARE = 20  # a look takes no more than one part in so many of the time
 _PAGE = 1000  # names in one answer to a LIST, which are of one moment
 _USED_SECONDS = 3600.0  # between two notes of a process that a key is in use
+_STILL_SECONDS = 30.0  # after `begin`, the sign of a writer lives that long
 _KEY_NAME = re.compile(r".*-[0-9a-f]{12}")
 
 _noted: dict[Url, float] = {}  # when this process has noted that a key is in use
@@ -61,6 +61,10 @@ class ObjectFolder:
         self._stamp = 0
         self._looks_at = 0.0  # when the next look is due
         self._hold: Hold | None = None
+        self._has_spec = False  # whether one was ever seen
+        self._begun: tuple[float, FileStat] | None = (
+            None  # when `spec.json` was last seen before a shard, and its state
+        )
 
     def __str__(self) -> str:
         return str(self._url)
@@ -103,7 +107,7 @@ class ObjectFolder:
         """
         with self._lock:
             if self._found is None or (monotonic() >= self._looks_at and are_claims_on()):
-                with suppress(StoreError):  # whoever needs the listing asks for it, and is told
+                with suppress(StoreError):  # a caller that needs the listing asks for it, and is told
                     self._list()
             return self._stamp
 
@@ -135,7 +139,9 @@ class ObjectFolder:
 
     def read(self, name: str) -> tuple[bytes, FileStat]:
         with self._reading_errors():
-            return self._bucket.get((self._url / name).path)
+            found = self._bucket.get((self._url / name).path)
+        self._has_spec |= name == SPEC
+        return found
 
     def read_index(self) -> Bytes:
         """Return the bytes of the index, from this machine if it has those in the state that was listed."""
@@ -183,22 +189,36 @@ class ObjectFolder:
     def publish(self, name: str, data: bytes) -> FileStat:
         with self._errors("written"):
             state = write_named(self._bucket, self._url / name, data)
+            if not self._is_still_ours():
+                remove_objects(self._bucket, self._url, [name])
+                raise StoreError(
+                    f"{self}: was removed or begun again while this process stood still: run the same command again"
+                )
         with self._lock:
             if self._found is not None:
                 self._found = {**self._found, name: state}
         self._copies.keep(name, data)
         return state
 
+    def _is_still_ours(self) -> bool:
+        """Whether no other process can have removed the key since it was held, or since `begin`; see `object_locks`."""
+        if self._hold is not None:
+            return self._hold.sign.can_be_relied_on
+        if self._begun is None or monotonic() - self._begun[0] < _STILL_SECONDS:
+            return True
+        try:
+            return self._bucket.head((self._url / SPEC).path) == self._begun[1]
+        except FileNotFoundError:
+            return False
+
     def begin(self, data: bytes) -> bool:
-        url = self._url / SPEC
+        url, now = self._url / SPEC, monotonic()
         with self._errors("written"):
             try:
-                self._bucket.head(url.path)
+                self._begun = now, self._bucket.head(url.path)
                 return False
             except FileNotFoundError:
-                pass
-            except ObjectError as error:
-                raise failed(url, "read", error) from error
+                self._begun = None
             shards = self.shards()
             if SPEC in (self._found or {}):  # just now
                 return False
@@ -207,13 +227,19 @@ class ObjectFolder:
                     f"{url}: is missing, though there are rows: `featstore cache repair` makes it from a shard"
                 )
             check_condition(self._url / CLAIMS)
-            return write_first(self._bucket, url, data)
+            is_first = write_first(self._bucket, url, data)
+            if is_first:
+                self._begun = now, self._bucket.head(url.path)
+        self._has_spec = True
+        return is_first
 
     def write(self, name: str, data: bytes) -> FileStat:
         with self._errors("written"):
             state = write_over(self._bucket, self._url / name, data)
         if name == INDEX:
             self._keep_index(data, state)
+        elif name == SPEC and self._begun is not None:
+            self._begun = self._begun[0], state
         return state
 
     def remove(self, name: str) -> None:
@@ -303,7 +329,7 @@ class ObjectFolder:
 
     def mark_used(self) -> None:
         """Note that the key is used now: an object, once an hour for each process, since each is a request."""
-        if monotonic() - _noted.get(self._url, -_USED_SECONDS) >= _USED_SECONDS:
+        if self._has_spec and monotonic() - _noted.get(self._url, -_USED_SECONDS) >= _USED_SECONDS:
             _noted[self._url] = monotonic()
             with suppress(ObjectError):
                 self._bucket.put((self._url / USED).path, b"")

@@ -1,21 +1,21 @@
 """How writers, and those who remove shards, keep out of each other's way on object storage: by signs of life.
 
 Writers do not need this for their rows to be right: a row is never changed, a shard has the name of its bytes, and
-readers that miss one list again. They show a sign so that nothing is removed beside them, and before they store they
-wait for the end of a removal.
+readers that miss one list again. They show a sign so that nothing is removed while they work, and before they store
+they wait for the end of a removal.
 
 Of two who remove and come at once, at least one sees the other's sign, so at most one goes on.
 
 What if a process stops for longer than its sign lives, and goes on? Before each removal it sees by its own clock
 whether its sign may be void, and gives up. If it stops between this look and the request, or if the request comes that
 late, the removal falls into the work of another. It removes a shard by its name, whose rows were stored in another one
-before, or were to be pruned. At worst that other one was merged back since into bytes of the first name, or somebody
-has computed the rows again: then they are gone, and are computed once more. A wrong row cannot come of it, since
-nothing is ever changed under a name.
+before, or were to be pruned. At worst that other one was merged back since into bytes of the first name, or another
+process has computed the rows again: then they are gone, and are computed once more. A wrong row cannot come of it,
+since nothing is ever changed under a name.
 
-A writer that stops as long in the middle of `append` may store a shard after the key was pruned. It lies there without
-`spec.json`, and no key is begun where rows are. If another process has begun the key anew by then, the shard says in
-its `versions` what made it, as each shard does.
+A writer that stops as long before its shard is stored may find the key pruned, and begun again by a process whose
+libraries compute other values. So it looks at `spec.json` once more, and takes its shard back if that is another one.
+What is left is a PUT that the server carries out more than a minute after it was sent, when the writer has given up.
 """
 
 from __future__ import annotations
@@ -50,14 +50,16 @@ class ObjectWriterLock:
         with suppress(ObjectError):
             self._sign = self._sign or Sign(self._folder / CLAIMS, WRITER)
             self._sign.show()
-            is_told = False
-            while any(other.kind == ALONE for other in self._sign.look()[0]):
-                if not is_told:
-                    on_wait()
-                    is_told = True
+            living, void = self._sign.look()
+            if void:
+                self._sign.remove(void)
+            if any(other.kind == ALONE for other in living):
+                on_wait()
+            while any(other.kind == ALONE for other in living):
                 sleep(WAIT_SECONDS)
                 if self._sign.age >= BEAT_SECONDS:
                     self._sign.show()
+                living, _ = self._sign.look()
 
     def release(self) -> None:
         if self._sign is not None:

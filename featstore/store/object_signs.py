@@ -1,7 +1,7 @@
 """Signs of life: objects below `claims/` of those who work on a key.
 
-Whoever comes writes its sign first and looks for those of others then. So of two that come at once at least one sees
-the other. A sign is written again every 20 seconds, and is void when it is older than a minute by the server's clock:
+A process writes its sign first and looks for those of others then. So of two that come at once at least one sees the
+other. A sign is written again every 20 seconds, and is void when it is older than a minute by the server's clock:
 when the own sign was written more than a minute later. So the clocks of the machines need not agree.
 
 Names of signs are never used twice, so a request that comes late, a DELETE for instance, never meets another's sign.
@@ -13,7 +13,7 @@ import itertools
 import os
 import secrets
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from time import monotonic
 from typing import NamedTuple
@@ -84,6 +84,10 @@ class Sign:
                 (void if is_void else living).append(OtherSign(name, name.partition("-")[0], state))
         return living, void
 
+    def remove(self, others: Iterable[OtherSign]) -> None:
+        """Remove signs that are void, to tidy up; raises ObjectError."""
+        open_bucket(self._folder).delete([(self._folder / other.name).path for other in others])
+
     def withdraw(self) -> None:
         """Remove the sign. One that cannot be removed is void in a minute."""
         self._shown_at = -DEAD_SECONDS
@@ -94,8 +98,8 @@ class Sign:
 def call_every(seconds: float, method: Callable[[], None], at_end: Callable[[], None]) -> Callable[[], None]:
     """Call a method every so many seconds on a thread; return the function that ends this.
 
-    It ends also when the object of the method is gone, and when the main thread ends: then `at_end` is called. The
-    thread is not a daemon: one that is killed in the middle of a request takes the process with it.
+    Then, or when the object of the method is gone, `at_end` is called. It also ends with the main thread. The thread is
+    not a daemon: Python ends those in the middle of a request, which takes the process with it.
     """
     weak, stopped = WeakMethod(method), threading.Event()
 
@@ -109,7 +113,8 @@ def call_every(seconds: float, method: Callable[[], None], at_end: Callable[[], 
                 call()
                 del call
                 due = monotonic() + seconds
-        at_end()
+        if threading.main_thread().is_alive() or stopped.is_set():
+            at_end()
 
     with suppress(RuntimeError):  # no more threads: the sign is void in a minute
         threading.Thread(target=run, name="featstore-signs").start()

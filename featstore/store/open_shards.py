@@ -15,7 +15,6 @@ from collections import OrderedDict
 from collections.abc import Callable, Collection, Mapping
 from functools import cached_property
 from mmap import ACCESS_READ, ALLOCATIONGRANULARITY, mmap
-from pathlib import Path
 from typing import Any, BinaryIO
 from weakref import finalize
 
@@ -24,6 +23,7 @@ from numpy.typing import NDArray
 
 from featstore.errors import StoreError
 from featstore.store.index import ShardEntry
+from featstore.store.key_folder import KeyFolder
 from featstore.store.places import Places
 from featstore.store.shard import DTYPES, load_shard
 from featstore.system.files import FileStat
@@ -39,7 +39,7 @@ def _most_open() -> int:
 MOST_OPEN = _most_open()
 MOST_DECOMPRESSED = 2**28  # bytes
 
-Recheck = Callable[[str, BinaryIO], None]  # takes a name and an open file; raises StoreError
+Recheck = Callable[[str, int], None]  # takes a name and the descriptor of an open file; raises StoreError
 
 
 class OpenShards:
@@ -48,7 +48,7 @@ class OpenShards:
     recheck: verifies a shard that is not in the state of its entry.
     """
 
-    def __init__(self, folder: Path, key: str, recheck: Recheck) -> None:
+    def __init__(self, folder: KeyFolder, key: str, recheck: Recheck) -> None:
         self._folder, self._key = folder, key
         self._recheck = recheck
         self._owner = next(_owners)
@@ -61,6 +61,7 @@ class OpenShards:
         once. Raises OSError or StoreError if a shard is gone or damaged.
         """
         entries = {number: _entry(places.names[number], shards) for number in set(places.shard.tolist())}
+        self._bring(entries.values())
         dtypes = {entry.dtype for entry in entries.values()}
         alike = len(dtypes) == 1 and all(entry.offset is not None for entry in entries.values())
         if mapped and alike and len(entries) <= MOST_OPEN:
@@ -112,16 +113,16 @@ class OpenShards:
     def _file(self, entry: ShardEntry) -> _File:
         """Return the shard, open and in the state in which it was verified."""
         file = _pool.file(self._owner, entry.name)
-        if file is None or file.state() != entry.state:
-            file = _File(self._folder / entry.name, entry)
-            if file.state() != entry.state:
-                self._verify(file)
+        if file is None or not file.is_as_verified(entry):
+            file = _File(*self._folder.open_shard(entry.name), entry)
+            if not file.is_as_verified(entry):
+                self._recheck(entry.name, file.descriptor)
             _pool.keep_file(self._owner, file)
         return file
 
-    def _verify(self, file: _File) -> None:
-        with file.handle() as handle:
-            self._recheck(file.entry.name, handle)
+    def _bring(self, entries: Collection[ShardEntry]) -> None:
+        """Let the shards that are not open be brought, several at once."""
+        self._folder.bring([entry.name for entry in entries if _pool.file(self._owner, entry.name) is None])
 
     def _features(self, file: _File) -> NDArray[Any]:
         """Return the rows of a compressed shard. They are kept for a while: the next rows are often in the same one."""
@@ -143,16 +144,21 @@ def _entry(name: str, shards: Mapping[str, ShardEntry]) -> ShardEntry:
 class _File:
     """An open shard. It is closed with the last reference to it."""
 
-    def __init__(self, path: Path, entry: ShardEntry) -> None:
+    def __init__(self, descriptor: int, verified: FileStat | None, entry: ShardEntry) -> None:
+        """`verified`: the state of this file in which it was found sound; None where the entry has it."""
         self.entry = entry
-        self.descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | getattr(os, "O_CLOEXEC", 0))
+        self.descriptor = descriptor
+        self._verified = verified
         finalize(self, os.close, self.descriptor)
         self.dtype = np.dtype(DTYPES[entry.dtype])
         self.row_bytes = math.prod(entry.shape) * self.dtype.itemsize
 
-    def state(self) -> FileStat:
-        """Return the state of the file now."""
-        return FileStat.of(os.fstat(self.descriptor))
+    def is_as_verified(self, entry: ShardEntry) -> bool:
+        """Whether the file is in the state in which it was found sound, by its folder or as `entry` says."""
+        state = FileStat.of(os.fstat(self.descriptor))
+        if self._verified is None:
+            return state == entry.state
+        return state._replace(ctime_ns=self._verified.ctime_ns) == self._verified
 
     @cached_property
     def memory(self) -> memoryview:

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Collection, Sequence
-from contextlib import suppress
-from pathlib import Path
 
+from featstore.objects.urls import Location
+from featstore.store.folders import FolderLike, as_folder
 from featstore.store.keys import KeyInfo
-from featstore.store.layout import CLAIMS, INDEX, QUARANTINE, SHARD_NAME, SPEC, USED
-from featstore.store.locks import exclusive_lock
-from featstore.system.disk import current_disk
-from featstore.system.files import TEMPORARY, remove
 
 
 def choose_keys(
     keys: Sequence[KeyInfo],
-    named: Collection[Path] | None = None,
+    named: Collection[Location] | None = None,
     unused_since: float | None = None,
     most_bytes: int | None = None,
 ) -> list[KeyInfo]:
@@ -37,25 +32,11 @@ def choose_keys(
     return selected
 
 
-def prune_key(folder: Path) -> list[str]:
+def prune_key(folder: FolderLike) -> list[str]:
     """Remove a key; return the names of files that are not featstore's, which are left with the folder.
 
     Raises StoreError if another process writes there. Killed half-way, it leaves rows that are sound.
     """
-    with exclusive_lock(folder):
-        names = os.listdir(folder)
-        remove(folder / INDEX)
-        for name in names:
-            if SHARD_NAME.fullmatch(name) or name.startswith(TEMPORARY):
-                remove(folder / name)
-        remove(folder / SPEC)
-        for inside in (QUARANTINE, CLAIMS):
-            for path in (folder / inside).glob("*"):
-                remove(path)
-            with suppress(OSError):
-                current_disk().remove_folder(folder / inside)
-        remove(folder / USED)
-    for empty in (folder, folder.parent):
-        with suppress(OSError):
-            current_disk().remove_folder(empty)
-    return sorted(set(os.listdir(folder)) - {USED, CLAIMS, QUARANTINE}) if folder.is_dir() else []
+    folder = as_folder(folder)
+    with folder.alone():
+        return folder.remove_all()

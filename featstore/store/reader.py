@@ -5,22 +5,21 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
-from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from featstore.errors import StoreError
+from featstore.store.folders import FolderLike, as_folder
 from featstore.store.index import ITEM_BYTES, ForgedIndex, ShardEntry
 from featstore.store.inventory import MOST_SCANS, Inventory
-from featstore.store.layout import SPEC
-from featstore.store.locks import mark_used
 from featstore.store.rowid import RowId
-from featstore.store.spec_file import KeyFile, read_key_file
+from featstore.store.spec_file import KeyFile, read_key_file, spec_path
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from featstore.objects.urls import Location
     from featstore.store.open_shards import OpenShards
     from featstore.store.places import Places
 
@@ -31,26 +30,35 @@ class RowReader:
     """The rows of features under one key, each an array of the same shape.
 
     Opening reads the index and verifies only shards that the index does not list. numpy and h5py load when rows are
-    read, not when ids are looked up. Threads may share a reader, and a forked process may go on using it.
+    read, not when ids are looked up. Threads may share a reader, and a forked process may go on using one on a disk.
+
+    folder: of the key; a path or a URL of one will do.
 
     Raises StoreError if the folder cannot be read or belongs to another key.
     """
 
-    def __init__(self, folder: Path, key: str) -> None:
-        self.folder = folder
+    def __init__(self, folder: FolderLike, key: str) -> None:
+        self.key_folder = as_folder(folder)
         self.key = key
-        self._inventory = Inventory(folder, key)
+        self._inventory = Inventory(self.key_folder, key)
         self._open: OpenShards | None = None
         self._tidied: object = None  # the snapshot whose removed shards are closed
         self._marked = -USED_SECONDS
 
     @staticmethod
-    def open(folder: Path) -> RowReader:
+    def open(folder: FolderLike) -> RowReader:
         """Open the key of a folder; raises StoreError if its spec cannot be read."""
+        folder = as_folder(folder)
         try:
-            return RowReader(folder, read_key_file(folder / SPEC).key)
+            return RowReader(folder, read_key_file(folder).key)
         except FileNotFoundError as error:
-            raise StoreError(f"{folder / SPEC}: is missing; `featstore cache repair` makes it from a shard") from error
+            missing = f"{spec_path(folder)}: is missing; `featstore cache repair` makes it from a shard"
+            raise StoreError(missing) from error
+
+    @property
+    def folder(self) -> Location:
+        """The path or the URL of the folder."""
+        return self.key_folder.location
 
     def __contains__(self, row: RowId) -> bool:
         return row in self._inventory.now
@@ -186,9 +194,9 @@ class RowReader:
     def _open_shards(self) -> OpenShards:
         if monotonic() - self._marked >= USED_SECONDS:
             self._marked = monotonic()
-            mark_used(self.folder)
+            self.key_folder.mark_used()
         if self._open is None:
             from featstore.store.open_shards import OpenShards
 
-            self._open = OpenShards(self.folder, self.key, self._inventory.recheck)
+            self._open = OpenShards(self.key_folder, self.key, self._inventory.recheck)
         return self._open

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from pathlib import Path
 
+from featstore.store.folders import FolderLike
 from featstore.store.reader import RowReader
 from featstore.store.writer import RowWriter
 
@@ -16,7 +16,9 @@ class RowStore(RowReader):
     are made with; it is called when rows are stored, when all that belongs to the environment is loaded.
     """
 
-    def __init__(self, folder: Path, key: str, spec_json: str, environment: Callable[[], Mapping[str, str]]) -> None:
+    def __init__(
+        self, folder: FolderLike, key: str, spec_json: str, environment: Callable[[], Mapping[str, str]]
+    ) -> None:
         super().__init__(folder, key)
         self._spec_json = spec_json
         self._environment = environment

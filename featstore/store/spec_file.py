@@ -7,11 +7,11 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from featstore.errors import StoreError, param
-from featstore.system.files import read_regular, write_whole
+from featstore.store.key_folder import KeyFolder
+from featstore.store.layout import SPEC
 
 FORMAT = "featstore-key"
 FORMAT_VERSION = 1
@@ -45,8 +45,8 @@ class KeyFile:
         """The spec as canonical JSON."""
         return canonical_json(self.spec)
 
-    def write(self, path: Path) -> None:
-        """Write the file; raises StoreError."""
+    def to_bytes(self) -> bytes:
+        """Return the bytes of the file."""
         content = {
             "format": FORMAT,
             "format_version": FORMAT_VERSION,
@@ -56,13 +56,19 @@ class KeyFile:
             **({"row_shape": list(self.row_shape)} if self.row_shape is not None else {}),
             **({"canary": self.canary} if self.canary is not None else {}),
         }
-        write_whole(path, json.dumps(content, indent=1, sort_keys=True).encode())
+        return json.dumps(content, indent=1, sort_keys=True).encode()
 
 
-def read_key_file(path: Path) -> KeyFile:
-    """Return the content of a `spec.json`; raises FileNotFoundError, or StoreError if it cannot be used."""
+def spec_path(folder: KeyFolder) -> str:
+    """Return what a user calls the `spec.json` of a key."""
+    return f"{folder}/{SPEC}"
+
+
+def read_key_file(folder: KeyFolder) -> KeyFile:
+    """Return the content of the `spec.json` of a key; raises FileNotFoundError, or StoreError if it cannot be used."""
+    path = spec_path(folder)
     try:
-        content = json.loads(read_regular(path)[0], parse_constant=_refuse)
+        content = json.loads(folder.read(SPEC)[0], parse_constant=_refuse)
         version = content["format_version"]
         if content["format"] != FORMAT:
             raise ValueError(f"format {content['format']!r}")

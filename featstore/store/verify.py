@@ -8,23 +8,23 @@ from __future__ import annotations
 
 import hashlib
 import math
-import os
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import NamedTuple
 
 from featstore.errors import StoreError
+from featstore.objects.urls import Location
+from featstore.store.folders import FolderLike, as_folder
 from featstore.store.index import ForgedIndex, Index, ShardEntry, is_intact, parse_index
+from featstore.store.key_folder import KeyFolder
 from featstore.store.layout import CLAIMS, INDEX, QUARANTINE, SHARD_NAME, SPEC, USED
-from featstore.store.listing import list_shards
 from featstore.store.row_shape import Shape, shape_of_rows, why_misshapen
 from featstore.store.rowid import RowId, split_ids
 from featstore.store.sandbox import inspect_shard
 from featstore.store.shard import Contents
 from featstore.store.spec_file import NewerFormat, Unreadable, key_of, read_key_file
-from featstore.system.files import TEMPORARY, read_regular
+from featstore.system.files import TEMPORARY
 from featstore.system.text import count
 
 _NOT_CHECKED = "compressed shards were not decompressed: hdf5plugin is not installed"
@@ -33,7 +33,7 @@ _NOT_CHECKED = "compressed shards were not decompressed: hdf5plugin is not insta
 class Fault(NamedTuple):
     """A file of the cache, and what is wrong with it."""
 
-    path: Path
+    path: Location
     reason: str
 
 
@@ -47,7 +47,7 @@ class Findings:
     the system refuses to read. Both of these have the reason, and are not `bad`, since they may be sound.
     """
 
-    folder: Path
+    key_folder: KeyFolder
     key: str | None = None
     good: dict[str, tuple[ShardEntry, Contents]] = field(default_factory=dict)
     shards: int = 0
@@ -62,20 +62,26 @@ class Findings:
     notes: list[str] = field(default_factory=list)
 
     @property
+    def folder(self) -> Location:
+        """The path or the URL of the folder."""
+        return self.key_folder.location
+
+    @property
     def rows(self) -> int:
         """Rows in the shards that were checked."""
         return sum(entry.rows for entry, _ in self.good.values())
 
-    def fault(self, path: Path, reason: str) -> None:
+    def fault(self, path: Location, reason: str) -> None:
         self.faults.append(Fault(path, reason))
 
 
-def verify_key(folder: Path, share: float = 1.0, on_shard: Callable[[], None] = lambda: None) -> Findings:
+def verify_key(folder: FolderLike, share: float = 1.0, on_shard: Callable[[], None] = lambda: None) -> Findings:
     """Check the folder of a key.
 
     share: of the shards, chosen at random, 0 to 1; at least one is read. Others may write, compact or prune meanwhile:
     the index is read first, then the shards, until no new one appears.
     """
+    folder = as_folder(folder)
     findings = Findings(folder)
     try:
         shape = _check_spec(findings)
@@ -98,18 +104,18 @@ def verify_key(folder: Path, share: float = 1.0, on_shard: Callable[[], None] = 
             findings.unknown = len(findings.bad)
         _note_others(findings)
     except StoreError as error:
-        findings.fault(folder, str(error).removeprefix(f"{folder}: "))
+        findings.fault(folder.location, str(error).removeprefix(f"{folder}: "))
     except FileNotFoundError:
         pass
-    return findings if folder.is_dir() else Findings(folder)
+    return findings if folder.exists() else Findings(folder)
 
 
 def _list(findings: Findings) -> list[str]:
     """Return the shards, sorted. Anything else with the name of a shard is a fault, reported once."""
-    names = [name for name in os.listdir(findings.folder) if SHARD_NAME.fullmatch(name)]
-    shards = list(list_shards(findings.folder))
+    names = [name for name in findings.key_folder.names() if SHARD_NAME.fullmatch(name)]
+    shards = list(findings.key_folder.shards())
     for name in sorted({*names} - {*shards}):
-        if not os.path.lexists(findings.folder / name) or name in findings.bad:
+        if name not in findings.key_folder.names() or name in findings.bad:
             continue
         findings.fault(findings.folder / name, "cannot be read: not a regular file")
         findings.bad.append(name)
@@ -120,7 +126,7 @@ def _check_spec(findings: Findings) -> Shape | None:
     """Check `spec.json` and note its key; return the shape of a row, None if it does not say or cannot be trusted."""
     path = findings.folder / SPEC
     try:
-        content = read_key_file(path)
+        content = read_key_file(findings.key_folder)
     except FileNotFoundError:
         findings.fault(path, "is missing")
         return None
@@ -144,7 +150,7 @@ def _check_shard(findings: Findings, name: str) -> None:
     path = findings.folder / name
     findings.checked += 1
     try:
-        data, state = read_regular(path)
+        data, state = findings.key_folder.read(name)
         findings.bytes += len(data)
         contents = inspect_shard(name, data, findings.key)
         reason = _why_elsewhere(findings.folder, contents)
@@ -169,7 +175,7 @@ def _check_shard(findings: Findings, name: str) -> None:
     findings.good[name] = ShardEntry.of(name, state, contents), contents
 
 
-def _why_elsewhere(folder: Path, contents: Contents) -> str | None:
+def _why_elsewhere(folder: Location, contents: Contents) -> str | None:
     """Return why a sound shard does not belong into `folder`, whose key may be unknown; None if it does."""
     key = hashlib.sha256(contents.spec.encode()).hexdigest()
     if not folder.name.endswith(f"-{key[:12]}"):
@@ -191,7 +197,7 @@ def _load(findings: Findings) -> Index | None:
     """Return the index; None if it is missing, damaged, or of another version."""
     path = findings.folder / INDEX
     try:
-        data, _ = read_regular(path)
+        data, _ = findings.key_folder.read(INDEX)
     except FileNotFoundError:
         return None
     except OSError as error:
@@ -254,7 +260,7 @@ def _find_lost(findings: Findings, index: Index, missing: list[str], whole: bool
 
 def _note_others(findings: Findings) -> None:
     known = {SPEC, INDEX, USED, CLAIMS, QUARANTINE}
-    names = os.listdir(findings.folder)
+    names = findings.key_folder.names()
     temporary = [name for name in names if name.startswith(TEMPORARY)]
     if temporary:
         findings.notes.append(f"{count(len(temporary), 'temporary file')} of writers at work, or killed")

@@ -5,25 +5,19 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from featstore.errors import StoreError
-from featstore.store.claims import Claims
 from featstore.store.index import ShardEntry
 from featstore.store.inventory import Inventory
 from featstore.store.layout import SPEC
-from featstore.store.locks import SharedLock, mark_used
 from featstore.store.rowid import RowId
-from featstore.store.spec_file import KeyFile
-from featstore.system.files import sync_folders, write_whole
+from featstore.store.spec_file import KeyFile, spec_path
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 MakeCanary = Callable[[], Mapping[str, Any] | None]
-
-_LEVELS = 3  # the folder of the key, that of the model, and the cache
 
 
 class RowWriter:
@@ -40,12 +34,12 @@ class RowWriter:
         on_wait: Callable[[], None] = lambda: None,
     ) -> None:
         """`on_wait` is called once if another process is pruning, compacting or repairing the key."""
-        self.claims = Claims(inventory.folder)
+        self.claims = inventory.folder.claims()
         self._inventory = inventory
         self._spec_json = spec_json
         self._environment = environment
-        self._folder_synced = False  # whether the name of the folder is known to be on disk
-        self._lock = SharedLock(inventory.folder)
+        self._is_prepared = False
+        self._lock = inventory.folder.writer_lock()
         self._lock.acquire(on_wait)
         inventory.refresh()
 
@@ -80,12 +74,12 @@ class RowWriter:
         environment = self._environment()
         name, data = build_shard(self._inventory.key, self._spec_json, environment, ids, rows)
         contents = parse_shard(name, data, self._inventory.key)  # nothing is written that could not be read again
-        if not self._folder_synced:
-            sync_folders(folder, _LEVELS)
-            self._folder_synced = True
+        if not self._is_prepared:
+            folder.prepare()
+            self._is_prepared = True
         self._lock.acquire()  # before the first rows there was no folder to lock
         self._write_key_file(environment, rows.shape[1:], canary)
-        state = write_whole(folder / name, data)
+        state = folder.publish(name, data)
         entry = ShardEntry.of(name, state, contents)
         self._inventory.add(entry, ids, contents.ids)
 
@@ -96,9 +90,9 @@ class RowWriter:
     def close(self) -> None:
         """Release the claims and the lock, and save the index."""
         try:
-            self.claims.release_all()
+            self.claims.close()
             self._inventory.save()
-            mark_used(self._inventory.folder)
+            self._inventory.folder.mark_used()
         finally:
             self._lock.release()
 
@@ -110,28 +104,33 @@ class RowWriter:
         Processes of one machine may differ in what has computed their rows, as another engine. So if another process
         has just begun the key, the canaries decide. Raises StoreError if they do not fit, or if there are no two.
         """
-        path, known, canary = self._inventory.folder / SPEC, self._inventory.key_file, make_canary()
-        if not path.exists():
-            if known is not None and canary is None:
-                canary = known.canary
-            spec = json.loads(self._spec_json)
-            key, versions = self._inventory.key, dict(environment)
-            known = KeyFile(key=key, spec=spec, versions=versions, row_shape=row_shape, canary=canary)
-            known.write(path)
-            self._inventory.key_file = known
-        elif known is None or (known.canary is None and canary is not None):
+        known, canary = self._inventory.key_file, make_canary()
+        if self._begin(environment, row_shape, known.canary if known is not None and canary is None else canary):
+            return
+        if known is None or (known.canary is None and canary is not None):
             self._inventory.load_key_file()
             found = self._inventory.key_file
             if found is not None and found.canary is not None and canary is not None:
                 make_canary()  # which compares the two
             elif found is None or (known is None and found.versions != environment):
-                raise StoreError(_begun_elsewhere(path))
+                raise StoreError(_begun_elsewhere(spec_path(self._inventory.folder)))
             elif canary is not None:
                 self._inventory.key_file = replace(found, canary=canary)
-                self._inventory.key_file.write(path)
+                self._inventory.folder.write(SPEC, self._inventory.key_file.to_bytes())
+
+    def _begin(
+        self, environment: Mapping[str, str], row_shape: tuple[int, ...], canary: Mapping[str, Any] | None
+    ) -> bool:
+        """Write `spec.json` if there is none; return False if there is one."""
+        spec, versions = json.loads(self._spec_json), dict(environment)
+        first = KeyFile(key=self._inventory.key, spec=spec, versions=versions, row_shape=row_shape, canary=canary)
+        if not self._inventory.folder.begin(first.to_bytes()):
+            return False
+        self._inventory.key_file = first
+        return True
 
 
-def _begun_elsewhere(path: Path) -> str:
+def _begun_elsewhere(path: str) -> str:
     return (
         f"{path}: another process has begun this key just now in another environment; run the same command again, "
         "which then compares the two"

@@ -4,19 +4,11 @@ from __future__ import annotations
 
 import os
 import sys
-from pathlib import Path
 
-from featstore.system.paths import OnePath, one_path
 from featstore.system.tensorflow_loader import onednn_setting
 
-DEFAULT_CACHE = "cache"
 _most_threads: int | None = None
 _PACKAGES = ("featstore-keras", "tensorflow", "keras", "numpy", "h5py", "pillow", "scikit-learn")
-
-
-def cache_folder(folder: OnePath | None = None) -> Path:
-    """Return the folder of the cache: `folder`, $FEATSTORE_CACHE, or `cache` in the working folder."""
-    return Path(one_path(folder or os.environ.get("FEATSTORE_CACHE") or DEFAULT_CACHE, "cache"))
 
 
 def utc_now() -> str:

@@ -9,13 +9,15 @@ from __future__ import annotations
 import mmap
 from contextlib import suppress
 from pathlib import Path
+from typing import TypeAlias
 
 from featstore.system.files import open_regular
 
+Bytes: TypeAlias = bytes | mmap.mmap
 _LARGE = 2**22  # bytes: two large pages
 
 
-def read_large(path: Path) -> bytes | mmap.mmap:
+def read_large(path: Path) -> Bytes:
     """Return the bytes of a regular file; raises OSError as `open_regular` does.
 
     Zeros stand at the end if the file gets shorter meanwhile, and what is added meanwhile is not there.

@@ -19,7 +19,8 @@ T = TypeVar("T")
 def read_record(kind: type[T], content: object) -> T:
     """Return the dataclass `kind` made of `content`, a dict as `json.loads` returns it.
 
-    Lists become tuples, strings become paths and dicts become records where the annotation says so. An integer may
+    Lists become tuples, strings become paths, or what `from_text` of a class makes of them, and dicts become records
+    where the annotation says so. An integer may
     stand for a float; nothing else is converted. A value annotated with Any is not checked.
 
     Raises:
@@ -51,6 +52,8 @@ def _read(annotation: Any, value: Any, name: str) -> Any:
         return {key: _read(inner[1], item, f"{name}.{key}") for key, item in value.items()}
     elif kind is Path and isinstance(value, str):
         return Path(value)
+    elif isinstance(value, str) and hasattr(kind, "from_text"):
+        return kind.from_text(value)
     elif _is_of(kind, inner, value):
         return value
     words = annotation.__name__ if isinstance(annotation, type) else str(annotation)

@@ -8,8 +8,8 @@ import pytest
 
 from featstore.base_check.class_index import ClassIndex
 from featstore.base_check.labels import Labels, labels_of_folders, read_labels
+from featstore.datasets.file_lists import list_files
 from featstore.datasets.manifest import Picture
-from featstore.datasets.sources import list_files
 from featstore.errors import DataError
 from featstore.system.files import FileStat
 

@@ -27,6 +27,7 @@ from featstore.images.reading import Reading
 from featstore.spec import FeatureSpec
 from featstore.store import inventory, reader
 from featstore.store.compaction import compact_key
+from featstore.store.disk_folder import DiskFolder
 from featstore.store.locks import exclusive_lock, last_used
 from featstore.store.pruning import prune_key
 from featstore.store.reader import RowReader
@@ -60,7 +61,9 @@ def loads(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     """How often the index of each key was read."""
     counted: Counter[str] = Counter()
     real = inventory.load_index
-    monkeypatch.setattr(inventory, "load_index", lambda path: (counted.update([path.parent.name]), real(path))[1])
+    monkeypatch.setattr(
+        inventory, "load_index", lambda read: (counted.update([read.__self__.location.name]), real(read))[1]
+    )
     return counted
 
 
@@ -216,15 +219,13 @@ def test_a_shard_that_could_not_be_read_is_tried_again(tmp_path: Path, monkeypat
     """An error of the disk or the network may pass, with the file unchanged."""
     folder = store(tmp_path, 1)
     (folder / "index").unlink()
-    cache, real = Cache(tmp_path), Path.open
+    cache = Cache(tmp_path)
 
-    def refusing(path: Path, *arguments: Any, **more: Any) -> Any:
-        if path.suffix == ".h5":
-            raise OSError(5, "Input/output error")
-        return real(path, *arguments, **more)
+    def refusing(folder: DiskFolder, name: str) -> Any:
+        raise OSError(5, "Input/output error")
 
     with monkeypatch.context() as patch:
-        patch.setattr(Path, "open", refusing)
+        patch.setattr(DiskFolder, "open_shard", refusing)
         assert len(cache.store(SPEC).damaged) == 1
     assert np.array_equal(cache.store(SPEC).read(ids(1)), rows(1))
 
@@ -296,13 +297,13 @@ def read_in_a_fork(folder: str) -> None:
     scanning, go_on = threading.Event(), threading.Event()
     real = inventory.load_index
 
-    def slow(path: Path) -> Any:
+    def slow(read: Any) -> Any:
         scanning.set()
         go_on.wait(60)
-        return real(path)
+        return real(read)
 
     inventory.load_index = slow
-    (Path(held.folder) / "index").touch()
+    (Path(str(held.folder)) / "index").touch()
     thread = threading.Thread(target=held._inventory.rescan)
     thread.start()
     scanning.wait(60)

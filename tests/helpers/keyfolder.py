@@ -6,15 +6,18 @@ import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
+from featstore.objects.urls import Url
 from featstore.store.rowid import RowId, row_id
 from featstore.store.rowstore import RowStore
 from featstore.store.shard import build_shard
 
 SPEC = {"dtype": "float16", "layer": "last", "pool": "avg", "reading": {"size": [32, 32]}}
 VERSIONS = {"featstore-keras": "0.1.0"}
+_Place = TypeVar("_Place", Path, Url)
 
 
 def text_of(spec: dict[str, object]) -> str:
@@ -25,11 +28,11 @@ def key_of(spec: dict[str, object]) -> str:
     return hashlib.sha256(text_of(spec).encode()).hexdigest()
 
 
-def folder_of(cache: Path, spec: dict[str, object] = SPEC) -> Path:
+def folder_of(cache: _Place, spec: dict[str, object] = SPEC) -> _Place:
     return cache / "tiny" / f"tf-32-{key_of(spec)[:12]}"
 
 
-def open_key(cache: Path, spec: dict[str, object] = SPEC) -> RowStore:
+def open_key(cache: Path | Url, spec: dict[str, object] = SPEC) -> RowStore:
     return RowStore(folder_of(cache, spec), key_of(spec), text_of(spec), lambda: VERSIONS)
 
 

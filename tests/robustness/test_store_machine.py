@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
 from featstore.errors import StoreError
-from featstore.store import compaction, sandbox, shard, writer
+from featstore.store import compaction, disk_folder, sandbox, shard
 from featstore.store.compaction import compact_key
 from featstore.store.repair import repair_key
 from featstore.store.rowid import RowId, row_id
@@ -217,7 +217,7 @@ def finds_a_bug() -> None:
 
 def test_it_finds_rows_that_are_acknowledged_before_the_rename(monkeypatch: pytest.MonkeyPatch) -> None:
     """The shard gets its name with the next one: a process that ends in between loses it."""
-    real, late = writer.write_whole, []
+    real, late = disk_folder.write_whole, []
 
     def too_early(path: Path, data: bytes) -> os.stat_result:
         while late:
@@ -227,7 +227,7 @@ def test_it_finds_rows_that_are_acknowledged_before_the_rename(monkeypatch: pyte
         late.append((waiting, path))
         return real(waiting, data)
 
-    monkeypatch.setattr(writer, "write_whole", too_early)
+    monkeypatch.setattr(disk_folder, "write_whole", too_early)
     finds_a_bug()
 
 

@@ -15,6 +15,7 @@ import pytest
 from featstore.errors import StoreError
 from featstore.store import compaction
 from featstore.store.compaction import compact_key
+from featstore.store.disk_folder import DiskFolder
 from featstore.store.shard import build_shard, parse_shard
 from featstore.store.verify import verify_key
 from helpers.cli import call
@@ -85,20 +86,20 @@ def test_rows_that_are_stored_twice_are_kept_once_as_they_were_served(tmp_path: 
 
 def test_repeated_rows_are_the_same_at_every_moment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Between any two removals a new reader is served what it would have been served before."""
+    remove = DiskFolder.remove
     for trial in range(10):
         cache = tmp_path / str(trial)
         folder = filled(cache, shards=2)
         for n in range(3):
             put_shard(folder, [0, 2, 100 + n], rows(trial + 7 * n, trial + 3 * n, 100 + n))
         before = open_key(cache).read(ids(0, 1, 2, 3, 100, 101, 102))
-        real = compaction.remove
 
-        def looking(path: Path, cache: Path = cache, before: np.ndarray = before, real: object = real) -> None:
-            real(path)  # type: ignore[operator]
+        def looking(self: DiskFolder, name: str, cache: Path = cache, before: np.ndarray = before) -> None:
+            remove(self, name)
             assert np.array_equal(open_key(cache).read(ids(0, 1, 2, 3, 100, 101, 102)), before)
 
         with monkeypatch.context() as patch:
-            patch.setattr(compaction, "remove", looking)
+            patch.setattr(DiskFolder, "remove", looking)
             compact_key(folder)
 
 

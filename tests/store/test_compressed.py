@@ -171,7 +171,7 @@ def test_numbers_that_could_not_be_looked_at_are_looked_at_later(
         store.save_index()
         assert (
             len(store_of(tmp_path)),
-            [entry.checked for entry in load_index(tmp_path / "index").shards.values()],
+            [entry.checked for entry in load_index((tmp_path / "index").read_bytes).shards.values()],
         ) == (
             6,
             [False, False],
@@ -181,7 +181,7 @@ def test_numbers_that_could_not_be_looked_at_are_looked_at_later(
         assert [f"{bad[0]}: has NaN or infinity in 1 of its 3 rows"] == [*store.damaged]
         assert len(store) == 3
         store.save_index()
-    assert [entry.checked for entry in load_index(tmp_path / "index").shards.values()] == [True]
+    assert [entry.checked for entry in load_index((tmp_path / "index").read_bytes).shards.values()] == [True]
 
 
 def test_so_does_a_command_that_trains_a_head(photos: Path, cli: Cli, tmp_path: Path) -> None:

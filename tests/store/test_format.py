@@ -25,6 +25,7 @@ from featstore.runs.run import FORMAT as RUN_FORMAT
 from featstore.runs.run import FORMAT_VERSION as RUN_VERSION
 from featstore.spec import FeatureSpec
 from featstore.store import chunks, claims, index, layout, rowid, shard, spec_file
+from featstore.store.disk_folder import DiskFolder
 from featstore.store.rowid import row_id
 from featstore.store.rowstore import RowStore
 from featstore.store.shard import build_shard, parse_shard
@@ -138,10 +139,8 @@ def test_the_document_names_every_field_of_a_spec() -> None:
 def test_the_document_names_every_field_of_spec_json(tmp_path: Path) -> None:
     """The canary is included."""
     kept = {"version": canary.VERSION, "features": {}}
-    KeyFile(key=SPEC.key, spec=SPEC.describe(), versions=VERSIONS, row_shape=(3,), canary=kept).write(
-        tmp_path / "spec.json"
-    )
-    assert set(table("spec.json")) == set(json.loads((tmp_path / "spec.json").read_text()))
+    key_file = KeyFile(key=SPEC.key, spec=SPEC.describe(), versions=VERSIONS, row_shape=(3,), canary=kept)
+    assert set(table("spec.json")) == set(json.loads(key_file.to_bytes()))
     assert (spec_file.FORMAT, spec_file.FORMAT_VERSION) == ("featstore-key", 1)
     assert "`featstore-key`" in section("spec.json")
     assert f"`version` {canary.VERSION}; `features`: by name of the {_number(len(canary.NAMES))} images" in PROSE
@@ -250,7 +249,7 @@ def test_a_folder_is_kept_of_each_version() -> None:
 def test_kept_files_are_read_to_the_bit(folder: Path, kind: str, tmp_path: Path) -> None:
     """The store reads them under the key of the stored spec, and passes nothing over."""
     copy = shutil.copytree(folder, tmp_path / folder.parent.name / folder.name)
-    content = read_key_file(copy / "spec.json")
+    content = read_key_file(DiskFolder(copy))
     spec = FeatureSpec.from_json(content.spec_json)
     assert (spec.key, spec.folder) == (content.key, f"{folder.parent.name}/{folder.name}")
     store = RowStore(copy, spec.key, spec.to_json(), dict)
@@ -330,11 +329,11 @@ def test_a_newer_index_is_made_again(store: RowStore) -> None:
     path = store.folder / "index"
     body = path.read_bytes()[65:].replace(f'"version": {index.INDEX_VERSION}'.encode(), b'"version": 99')
     path.write_bytes(hashlib.sha256(body).hexdigest().encode() + b"\n" + body)
-    assert len(index.load_index(path)) == 0
+    assert len(index.load_index(path.read_bytes)) == 0
     again = new_store(store.folder.parents[1])
     assert len(again) == 2
     save(again)
-    assert len(index.load_index(path)) == 2
+    assert len(index.load_index(path.read_bytes)) == 2
 
 
 def test_a_newer_digest_memory_is_made_again(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import random
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,10 @@ from hypothesis import strategies as st
 
 from featstore.errors import StoreError
 from featstore.store import index as index_module
-from featstore.store.index import Index, ShardEntry, empty_index, load_index, parse_index, save_index
+from featstore.store.index import Index, ShardEntry, empty_index, load_index, parse_index
 from featstore.store.verify import verify_key
+from featstore.system.files import write_whole
+from featstore.system.large_pages import read_large
 from helpers.keyfolder import filled, ids, open_key
 
 SIZE = 34
@@ -97,13 +100,13 @@ def test_shards_come_and_go(first: list[list[bytes]], second: list[list[bytes]],
 def test_what_is_saved_is_loaded(tmp_path_factory: pytest.TempPathFactory, lists: list[list[bytes]]) -> None:
     """Every field of every entry is the same, and the bytes do not depend on the order of the shards."""
     path, shards = tmp_path_factory.mktemp("index") / "index", named(lists)
-    save_index(path, built(shards))
-    loaded, first = load_index(path), path.read_bytes()
+    write_whole(path, built(shards).to_bytes())
+    loaded, first = load_index(partial(read_large, path)), path.read_bytes()
     assert loaded.shards == {name: entry(name, len(ids)) for name, ids in shards.items()}
     agrees(loaded, shards)
     shuffled = list(shards.items())
     random.Random(0).shuffle(shuffled)
-    save_index(path, built(dict(shuffled)))
+    write_whole(path, built(dict(shuffled)).to_bytes())
     assert path.read_bytes() == first
 
 
@@ -144,7 +147,7 @@ def test_an_id_that_lies_across_two_records_is_not_there() -> None:
 def index(tmp_path: Path) -> Path:
     """The index of two shards."""
     a, b, c = (hashlib.sha256(bytes([n])).digest() + b"\0\0" for n in range(3))
-    save_index(tmp_path / "index", built(named([[a, b], [c]])))
+    write_whole(tmp_path / "index", built(named([[a, b], [c]])).to_bytes())
     return tmp_path / "index"
 
 
@@ -152,13 +155,14 @@ def test_no_index_is_an_empty_one(tmp_path: Path) -> None:
     """Nor is one that cannot be read, or a pipe, for whose writer nobody waits."""
     os.mkfifo(tmp_path / "pipe")
     for path in (tmp_path / "none", tmp_path, tmp_path / "pipe"):
-        assert (len(load_index(path)), load_index(path).shards, load_index(path).find(bytes(34))) == (0, {}, None)
+        index = load_index(partial(read_large, path))
+        assert (len(index), index.shards, index.find(bytes(34))) == (0, {}, None)
 
 
 def test_a_flipped_bit_anywhere_makes_it_not_count(index: Path) -> None:
     """Neither a wrong place nor another id is ever taken from a damaged index."""
     whole = index.read_bytes()
-    assert len(load_index(index)) == 3
+    assert len(load_index(partial(read_large, index))) == 3
     for place in range(len(whole)):
         damaged = bytearray(whole)
         damaged[place] ^= 1 << place % 8
@@ -221,7 +225,7 @@ def test_an_index_that_was_made_to_lie_is_refused(tmp_path: Path, place: int, wh
 def test_a_folder_that_cannot_be_written_is_a_store_error(index: Path) -> None:
     """The caller decides whether that matters."""
     with pytest.raises(StoreError, match="cannot be written"):
-        save_index(index / "below", load_index(index))
+        write_whole(index / "below", load_index(partial(read_large, index)).to_bytes())
 
 
 def test_features_that_reach_beyond_the_file_are_not_believed(index: Path) -> None:

@@ -209,7 +209,7 @@ def test_a_file_that_ends_while_it_is_read_is_an_error(tmp_path: Path, monkeypat
     store = filled(tmp_path)
     by_call(store, [7])
     path = shard_with(tmp_path, 7)
-    monkeypatch.setattr(open_shards._File, "state", lambda self, state=store.shards[path.name].state: state)
+    monkeypatch.setattr(open_shards._File, "is_as_verified", lambda self, entry: True)
     os.truncate(path, 100)
     for read in (by_call, by_map):
         with pytest.raises(StoreError, match=f"^{path.name}: ends before its rows do$"):
@@ -237,7 +237,7 @@ def test_a_file_in_another_state_is_verified_once_more(
     store = filled(tmp_path)
     rewrite(shard_with(tmp_path, 7))
     assert read(store, [7])[0, 0] == 7
-    monkeypatch.setattr(store._open_shards(), "_verify", None)
+    monkeypatch.setattr(store._open_shards(), "_recheck", None)
     assert read(store, [7, 0])[:, 0].tolist() == [7, 0]
 
 

@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 
 from featstore.errors import StoreError
+from featstore.store.disk_folder import DiskFolder
 from featstore.store.inventory import Inventory
 from featstore.store.listing import list_shards
 from featstore.store.rowid import RowId, row_id, row_ids
@@ -210,7 +211,7 @@ def test_a_shard_that_goes_while_the_folder_is_listed_is_no_damage(
     """Another process pruned or merged it."""
     put(open_store(tmp_path), ids(1), rows(1))
     gone = {f"s-{'d' * 64}.h5": (1, 2, 3, 4)}
-    monkeypatch.setattr("featstore.store.inventory.list_shards", lambda folder: list_shards(folder) | gone)
+    monkeypatch.setattr("featstore.store.disk_folder.list_shards", lambda folder: list_shards(folder) | gone)
     store = open_store(tmp_path)
     assert (len(store), store.damaged) == (1, ())
 
@@ -219,14 +220,14 @@ def test_a_shard_that_the_disk_cannot_read_is_listed(tmp_path: Path, monkeypatch
     """A bad sector costs the rows of one shard."""
     put(open_store(tmp_path), ids(1), rows(1))
     put(open_store(tmp_path), ids(2), rows(2))
-    bad, real = holding(tmp_path, 1), Path.open
+    bad, real = holding(tmp_path, 1), DiskFolder.open_shard
 
-    def failing(self: Path, *arguments: object, **options: object) -> object:
-        if self == bad:
+    def failing(self: DiskFolder, name: str) -> object:
+        if name == bad.name:
             raise OSError(errno.EIO, "Input/output error")
-        return real(self, *arguments, **options)  # type: ignore[call-overload]
+        return real(self, name)
 
-    monkeypatch.setattr(Path, "open", failing)
+    monkeypatch.setattr(DiskFolder, "open_shard", failing)
     store = open_store(tmp_path)
     assert [row in store for row in ids(1, 2)] == [False, True]
     assert store.damaged == (f"{bad.name}: cannot be read: Input/output error",)
@@ -239,7 +240,9 @@ def test_a_known_shard_is_not_read_again(tmp_path: Path, monkeypatch: pytest.Mon
     save(store)
     verified: list[str] = []
     real = Inventory._verify
-    monkeypatch.setattr(Inventory, "_verify", lambda self, name: (verified.append(name), real(self, name))[1])
+    monkeypatch.setattr(
+        Inventory, "_verify", lambda self, name, state: (verified.append(name), real(self, name, state))[1]
+    )
     assert len(open_store(tmp_path)) == 1
     assert verified == []
     os.utime(shards(tmp_path)[0])

@@ -85,7 +85,7 @@ def test_rows_that_moved_to_another_shard_are_not_lost(tmp_path: Path) -> None:
     """A compaction that was killed before it saved the index leaves one that lists shards that are gone."""
     folder = filled(tmp_path)
     put_shard(folder, [0, 1, 2, 3, 4, 5], rows(0, 1, 2, 3, 4, 5))
-    for name in load_index(folder / "index").shards:
+    for name in load_index((folder / "index").read_bytes).shards:
         (folder / name).unlink()
     assert verify_key(folder).faults == []
 
@@ -239,8 +239,7 @@ def test_what_may_not_be_read_is_a_fault_and_left_where_it_is(tmp_path: Path) ->
     folder = filled(tmp_path)
     for path in (shard_files(folder)[0], folder / "spec.json"):
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("featstore.store.verify.read_regular", refusing(path))
-            patch.setattr("featstore.store.spec_file.read_regular", refusing(path))
+            patch.setattr("featstore.store.disk_folder.read_regular", refusing(path))
             findings = verify_key(folder)
             assert (path, True) in [(fault.path, "Permission denied" in fault.reason) for fault in findings.faults]
             repaired = repair_key(folder)

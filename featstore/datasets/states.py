@@ -1,0 +1,80 @@
+"""The states of files that are named one by one, on disk or in object storage, and why some are not used."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterable, Iterator, Sequence
+
+from featstore.datasets.manifest import Skipped
+from featstore.errors import DataError
+from featstore.objects.known import KnownObjects
+from featstore.system.files import FileStat
+from featstore.system.paths import is_url
+
+
+class States:
+    """The states of files, and those that are left out, as `Walk` has them."""
+
+    def __init__(self) -> None:
+        self.skipped: list[Skipped] = []
+        self.objects = KnownObjects()
+
+    def look_up(self, paths: Iterable[str]) -> None:
+        """Ask for all that are objects at once; raises DataError where object storage does not answer."""
+        try:
+            self.objects.look_up(path for path in paths if is_url(path))
+        except OSError as error:
+            raise DataError(f"object storage cannot be asked for the images: {error.strerror}") from error
+
+    def exists(self, path: str) -> bool:
+        """Return whether there is a file, or a link that leads nowhere."""
+        return isinstance(self.objects.state(path), FileStat) if is_url(path) else os.path.lexists(path)
+
+    def names(self, folder: str) -> Sequence[str]:
+        """Return the names of what is in a folder, sorted; none if it cannot be listed."""
+        if is_url(folder):
+            found = self.objects.folder(folder)
+            return sorted({*found.files, *found.folders})
+        try:
+            return sorted(os.listdir(folder or "."))
+        except OSError:
+            return []
+
+    def walk(self, top: str, most: int) -> Iterator[tuple[str, list[str]]]:
+        """Yield the folders below `top`, as paths relative to it, with the names of the files in them, sorted.
+
+        It ends after about `most` files.
+        """
+        if is_url(top):
+            for inside, folder in self.objects.folder(top, most).walk():
+                if not any(part.startswith(".") for part in inside.split("/")):
+                    yield inside, sorted(folder.files)
+            return
+        seen = 0
+        for path, folders, names in os.walk(top or "."):
+            folders[:] = sorted(name for name in folders if not name.startswith("."))
+            yield os.path.relpath(path, top or "."), sorted(names)
+            seen += len(names)
+            if seen > most:
+                break
+
+    def of(self, path: str) -> FileStat | None:
+        """Return the state of a regular file; anything else is added to `skipped`, and None is returned."""
+        if not is_url(path):
+            state = state_of_file(path)
+        elif isinstance(state := self.objects.state(path), str):
+            state = f"cannot be opened: {state}"
+        if isinstance(state, FileStat):
+            return state
+        self.skipped.append(Skipped(path, state))
+        return None
+
+
+def state_of_file(path: str) -> FileStat | str:
+    """Return the state of a regular file on disk, or why it is not used."""
+    try:
+        info = os.stat(path)
+    except (OSError, ValueError) as error:  # ValueError: not a valid file name
+        return f"cannot be opened: {getattr(error, 'strerror', error)}"
+    return FileStat.of(info) if stat.S_ISREG(info.st_mode) else "not a regular file"
