@@ -2,6 +2,7 @@
 
 extraction  from disk, against the limit that computing and decoding set, and against the script that a user would write
 together    three variants and two bases in one call against six calls
+cluster     two workers on Ray against two plain processes that share a cache, without start-up and with it
 idle        `extract` with nothing to do, against a bare walk of the same tree, and with a key of a million rows
 defaults    each Keras head at its defaults against a small grid, from 60 images to 20,000
 heads       `train-head` from the cache, against a bare script on a saved array
@@ -35,6 +36,7 @@ from pathlib import Path
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # as featstore has it: what is compared must not differ in this
 
 from canary import measure_canary
+from cluster import measure_cluster
 from copies import measure_copies
 from explain import measure_explain
 from extraction import measure_extraction
@@ -59,6 +61,7 @@ from together import measure_together
 BENCHMARKS: dict[str, Callable[[Path, Path], None]] = {
     "extraction": measure_extraction,
     "together": measure_together,
+    "cluster": measure_cluster,
     "idle": measure_idle,
     "heads": measure_heads,
     "logistic": measure_logistic,

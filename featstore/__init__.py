@@ -35,6 +35,7 @@ if TYPE_CHECKING:  # what a type checker and an editor see; a test holds it agai
     from featstore.datasets.splits import complete_splits as complete_splits
     from featstore.diagnosis.result import Diagnosis as Diagnosis
     from featstore.errors import BaseUnavailable as BaseUnavailable
+    from featstore.errors import ClusterUnavailable as ClusterUnavailable
     from featstore.errors import DataError as DataError
     from featstore.errors import FeatstoreError as FeatstoreError
     from featstore.errors import LeakWarning as LeakWarning
@@ -70,6 +71,7 @@ _HOMES = {
     "BaseUnavailable": "featstore.errors",
     "Bottleneck": "featstore.features.bottleneck",
     "Cache": "featstore.extraction.cache",
+    "ClusterUnavailable": "featstore.errors",
     "Comparison": "featstore.comparison.result",
     "DataError": "featstore.errors",
     "Diagnosis": "featstore.diagnosis.result",
@@ -128,6 +130,7 @@ __all__ = [
     "BaseUnavailable",
     "Bottleneck",
     "Cache",
+    "ClusterUnavailable",
     "Comparison",
     "DataError",
     "Diagnosis",

@@ -5,6 +5,7 @@ FeatstoreError                 anything a user can cause or fix; the command lin
 ├── DataError                  a data set that cannot be used as it is
 │   └── UnreadableImage        one image file that cannot become pixels; extraction lists it and goes on
 ├── BaseUnavailable            a base or its weights are not available, or do not fit
+├── ClusterUnavailable         a Ray that cannot be reached or started, or that has failed
 ├── StoreError                 the cache cannot be written, or a file in it is not what it should be
 └── RunError                   a run folder that cannot be read or does not fit
 
@@ -97,6 +98,10 @@ class UnreadableImage(DataError):
 
 class BaseUnavailable(FeatstoreError):
     """A base or its weights are not available, or do not fit each other."""
+
+
+class ClusterUnavailable(FeatstoreError):
+    """A Ray that cannot be reached or started, or that has failed."""
 
 
 class StoreError(FeatstoreError):

@@ -13,6 +13,7 @@ from featstore.datasets.manifest import Picture
 from featstore.datasets.split_names import split_named
 from featstore.images.facts import ImageFacts
 from featstore.objects.places import below, tops_of
+from featstore.system.member_paths import unpacked_path
 
 if TYPE_CHECKING:
     import numpy as np
@@ -54,7 +55,7 @@ def cues_of(pictures: Sequence[Picture], facts: Sequence[ImageFacts], source: st
     The size of a file is left out: it measures a busy background. source: the folder that paths are told below.
     """
     tops = tops_of(source)
-    paths = [PurePath(below(picture.path, *tops)) for picture in pictures]
+    paths = [PurePath(below(unpacked_path(picture.path), *tops)) for picture in pictures]
     labels = {picture.class_name for picture in pictures}
     cues = [
         Cue("format of the file", "file", _yes_or_no(f.format for f in facts)),

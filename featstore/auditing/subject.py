@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from featstore.auditing.name_patterns import NameGroups
+from featstore.system.member_paths import unpacked_path
 from featstore.system.progress import Progress
 
 
@@ -93,5 +94,5 @@ class Subject:
         if not self.labelled or any(p.group is not None for p in self.manifest.pictures):
             return None
         tops = tops_of(self.manifest.source)
-        paths = [below(p.path, *tops) for p in self.labelled]
+        paths = [below(unpacked_path(p.path), *tops) for p in self.labelled]
         return suspect_groups(paths, self.X, self.y, self.picture_numbers)

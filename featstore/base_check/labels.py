@@ -14,6 +14,7 @@ from featstore.datasets.manifest import Picture
 from featstore.datasets.options import DataOptions
 from featstore.datasets.table_files import read_table
 from featstore.errors import DataError, param
+from featstore.system.member_paths import unpacked_path
 from featstore.system.text import listed
 
 FOLDERS = "folders"
@@ -129,7 +130,7 @@ def _find(file: Path, data: str) -> Path:
 
 def _own_label(picture: Picture) -> str:
     """Return the label of the image in its table, or else the name of its folder."""
-    return picture.label or os.path.basename(os.path.dirname(os.path.abspath(picture.path)))
+    return picture.label or os.path.basename(os.path.dirname(os.path.abspath(unpacked_path(picture.path))))
 
 
 def _source(pictures: Sequence[Picture]) -> str:

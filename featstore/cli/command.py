@@ -11,6 +11,7 @@ from typer.main import get_command
 from featstore.errors import UsageError
 from featstore.system.words import meant_by
 
+_ALONE = {"--ray": "local"}  # options that may stand without a value, and what they mean then
 _MEASURED_BY_COMPARE = ("train-head", "extract", "explain")  # they take the options of features and heads
 
 
@@ -36,12 +37,21 @@ class Command(TyperCommand):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         try:
-            return super().parse_args(ctx, args)
+            return super().parse_args(ctx, _with_values(args))
         except Exception as error:
             name = getattr(error, "option_name", None)
             if name is None or not hasattr(error, "possibilities"):  # not an unknown option
                 raise
             raise UsageError(_unknown(ctx.command_path, str(name), _option_names(self))) from error
+
+
+def _with_values(args: list[str]) -> list[str]:
+    """Return the words with a value for each option that may stand alone, and does: Typer knows none of this kind."""
+    end = args.index("--") if "--" in args else len(args)  # what follows are no options
+    words: list[str] = []
+    for word, after in zip(args[:end], [*args[1:end], "-"], strict=False):
+        words += [word, _ALONE[word]] if word in _ALONE and after.startswith("-") else [word]
+    return words + args[end:]
 
 
 def _takes_one_value(option: Any) -> bool:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from featstore.cli.console import spreadsheet_text
 from featstore.errors import UsageError, param
 from featstore.objects.places import normal, places
+from featstore.system.member_paths import unpacked_path
 
 if TYPE_CHECKING:
     from featstore.runs.prediction import ImagePrediction
@@ -28,8 +29,8 @@ class Column(NamedTuple):
 
 _CONTENTS: dict[str, Cell] = {
     "path": lambda number, image: spreadsheet_text(image.path),
-    "name": lambda number, image: spreadsheet_text(os.path.basename(image.path)),
-    "stem": lambda number, image: spreadsheet_text(os.path.splitext(os.path.basename(image.path))[0]),
+    "name": lambda number, image: spreadsheet_text(os.path.basename(unpacked_path(image.path))),
+    "stem": lambda number, image: spreadsheet_text(os.path.splitext(os.path.basename(unpacked_path(image.path)))[0]),
     "number": lambda number, image: number,
     "label": lambda number, image: spreadsheet_text(image.label),
     "probability": lambda number, image: image.probability,

@@ -30,6 +30,34 @@ def command(
             show_default=False,
         ),
     ] = None,
+    ray: Annotated[
+        str | None,
+        typer.Option(
+            "--ray",
+            metavar="[ADDRESS]",
+            help="Compute on Ray: on the cluster at this address, as host:6379 or auto; without one, on a Ray that is "
+            "started here for this command, whose token is in no file. Give it after DATA.",
+            show_default=False,
+        ),
+    ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            "--workers",
+            metavar="N",
+            help="Workers on Ray, each with a base of its own. Default: as many as GPUs, or else nodes.",
+            show_default=False,
+        ),
+    ] = None,
+    num_gpus: Annotated[
+        float | None,
+        typer.Option(
+            "--num-gpus",
+            metavar="G",
+            help="GPUs of each worker, as 0.5 for two that share one. Default: 1 where there are any.",
+            show_default=False,
+        ),
+    ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 if any file had to be skipped.")] = False,
     cache: options.Cache = None,
     rehash: options.Rehash = False,
@@ -43,16 +71,22 @@ def command(
 
     Example: featstore extract photos --model MobileNetV2 --preprocess keras --preprocess rescale
     """
+    from featstore.cluster.options import parse_cluster
     from featstore.datasets.sources import scan
     from featstore.datasets.summary import summarize
     from featstore.extraction.devices import parse_devices
     from featstore.extraction.pipeline import extract_all
     from featstore.extraction.recipe_grid import make_recipes
 
+    cluster = parse_cluster(ray, workers, num_gpus, devices)
     recipes, places = make_recipes(**recipe), parse_devices(devices)
     manifest, chosen = scan(data, data_options, cache), options.chosen_cache(cache, rehash, engine)
     with displayed(not quiet) as progress:
-        if places:
+        if cluster:
+            from featstore.cluster.job import extract_on_ray
+
+            extraction = extract_on_ray(cluster, manifest, recipes, chosen, progress)
+        elif places:
             from featstore.extraction.device_processes import extract_on
 
             extraction = extract_on(places, manifest, recipes, chosen, progress)

@@ -9,8 +9,7 @@ from featstore.datasets.labels import clean_label, in_natural_order
 from featstore.datasets.manifest import Manifest, Picture
 from featstore.datasets.options import DataOptions
 from featstore.datasets.split_names import splits_named
-from featstore.datasets.walk import LINK_OUT
-from featstore.datasets.walks import walk_over
+from featstore.datasets.walk import LINK_OUT, Walk
 from featstore.errors import param, spelled
 from featstore.objects.places import below, join
 from featstore.system.text import count, listed
@@ -22,10 +21,10 @@ class FolderReading:
     lost: class folders of which no image is used. hint: what was probably meant, where there are no labels.
     """
 
-    def __init__(self, source: str, options: DataOptions) -> None:
+    def __init__(self, source: str, options: DataOptions, walk: Walk) -> None:
         self.source = source
         self.options = options
-        self.walk = walk_over(source, options)
+        self.walk = walk
         self.pictures: list[Picture] = []
         self.notes: list[str] = []
         self.lost: list[str] = []

@@ -28,17 +28,22 @@ from featstore.datasets.name_labels import NamePattern, propose_pattern
 from featstore.datasets.options import DataOptions
 from featstore.datasets.split_folders import decide_between, note_other_splits, note_unused, read_splits
 from featstore.datasets.split_names import splits_named
+from featstore.datasets.walk import Walk
 from featstore.datasets.walks import look_beside
 from featstore.errors import DataError, param, spelled
 from featstore.objects.places import absolute, below, folder_of, join
 from featstore.system.imports import collection_paused
+from featstore.system.member_paths import unpacked_path
 from featstore.system.text import count
 
 
 @collection_paused()
-def scan_folder(source: str, options: DataOptions) -> Manifest:
-    """Return the manifest of a folder; raises DataError where it may mean one thing or another."""
-    reading = FolderReading(source, options)
+def scan_folder(source: str, options: DataOptions, walk: Walk) -> Manifest:
+    """Return the manifest of a folder; raises DataError where it may mean one thing or another.
+
+    walk: over the folder, or over what would be in it if its tars were unpacked.
+    """
+    reading = FolderReading(source, options, walk)
     if options.label_from is None:
         _read(reading)
     else:
@@ -78,7 +83,7 @@ def _read_names(reading: FolderReading, pattern: NamePattern) -> None:
     unfit: list[str] = []
     for folder, split in splits.items() or [("", None)]:
         for path, info in reading.walk.files(join(top, folder)):
-            label = pattern.label(below(path, reading.source))
+            label = pattern.label(below(unpacked_path(path), reading.source))
             unfit += [path] if label is None and split != "test" else []
             reading.pictures.append(Picture(path, info, label, split))
     if splits:
@@ -95,7 +100,7 @@ def _read_names(reading: FolderReading, pattern: NamePattern) -> None:
 def _read_unlabelled(reading: FolderReading, top: str) -> None:
     reading.layout = "images without labels"
     reading.pictures += (Picture(path, info) for path, info in reading.walk.files(top))
-    names = [os.path.basename(picture.path) for picture in reading.pictures]
+    names = [os.path.basename(unpacked_path(picture.path)) for picture in reading.pictures]
     reading.hint = propose_pattern(names) or _hint_at_parent(reading)
 
 

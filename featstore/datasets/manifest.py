@@ -12,6 +12,7 @@ from featstore.datasets.options import DataOptions
 from featstore.errors import DataError
 from featstore.objects.urls import absolute
 from featstore.system.files import FileStat
+from featstore.system.member_paths import find_member, is_pattern
 from featstore.system.paths import is_url
 from featstore.system.text import brief
 
@@ -107,7 +108,9 @@ class Manifest:
 
     def place(self) -> str:
         """Return the absolute path of the source, or what it is called if it was in memory."""
-        return absolute(self.source) if is_url(self.source) or os.path.exists(self.source) else self.source
+        source = self.source
+        is_place = is_url(source) or os.path.exists(source) or is_pattern(source) or find_member(source) is not None
+        return absolute(source) if is_place else source
 
     def of_split(self, split: str) -> tuple[Picture, ...]:
         """Return the images of `split`: `train`, `val` or `test`."""

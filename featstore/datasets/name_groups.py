@@ -14,6 +14,7 @@ from dataclasses import replace
 from featstore.datasets.manifest import Manifest
 from featstore.errors import UsageError, param, spelled
 from featstore.objects.places import below, tops_of
+from featstore.system.member_paths import unpacked_path
 from featstore.system.text import count
 
 
@@ -54,12 +55,12 @@ def group_by_names(manifest: Manifest, pattern: str) -> Manifest:
     if any(p.group is not None for p in manifest.pictures):
         raise UsageError(f"{names.option}: {manifest.source} has a column of groups already; leave one of them out")
     tops = tops_of(manifest.source)
-    groups = [names.group(below(p.path, *tops)) for p in manifest.pictures]
+    groups = [names.group(below(unpacked_path(p.path), *tops)) for p in manifest.pictures]
     sizes = Counter(group for group in groups if group is not None)
     if not sizes:
         raise UsageError(
             f"{names.option}: fits no name of the {count(len(groups), 'image')} of {manifest.source}, such as "
-            f"{os.path.basename(manifest.pictures[0].path)}"
+            f"{os.path.basename(unpacked_path(manifest.pictures[0].path))}"
         )
     if len(sizes) == 1 and None not in groups:
         raise UsageError(

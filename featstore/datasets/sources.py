@@ -10,13 +10,17 @@ from typing import Any, Protocol, TypeAlias
 
 from featstore.datasets.array_files import ARRAY_ENDINGS, scan_array_file
 from featstore.datasets.file_lists import list_images
+from featstore.datasets.file_names import has_image_name
 from featstore.datasets.folders import scan_folder
 from featstore.datasets.in_memory import Frame, from_memory, scan_text_table
 from featstore.datasets.manifest import Manifest
 from featstore.datasets.name_groups import group_by_names
 from featstore.datasets.options import DataOptions
 from featstore.datasets.table_files import TABLE_ENDINGS, read_table
+from featstore.datasets.tar_members import INDEXES, keep_indexes
+from featstore.datasets.tars import named_tars, scan_tars, tars_below
 from featstore.datasets.walk import LINK_OUT
+from featstore.datasets.walks import walk_over
 from featstore.errors import DataError, UsageError, param
 from featstore.objects.caches import CacheLocation, cache_location, local_of
 from featstore.objects.places import kind_of, one_place
@@ -42,7 +46,8 @@ def scan(data: OnePath, options: DataOptions | None = None, cache: CacheFolder =
 
     Args:
         data: A folder of images, a table (CSV, TSV or Parquet with columns such as path, label, split and group, or of
-            pixels), arrays (.npz, .npy), or one image: the path, or the URL in object storage.
+            pixels), arrays (.npz, .npy), tars (one, a folder of them, or a pattern such as train-{000..009}.tar), or
+            one image: the path, or the URL in object storage.
         options: How it is read: labels in the names of files, links, the columns of a table.
         cache: The folder below which arrays and pixels are written as images. Default: as everywhere.
 
@@ -54,6 +59,9 @@ def scan(data: OnePath, options: DataOptions | None = None, cache: CacheFolder =
         UsageError: `data` is not a path, or is the whole disk or a home folder.
     """
     source, options = one_place(data, "data"), options or DataOptions()
+    keep_indexes(_folder(cache) / INDEXES)
+    if tars := named_tars(source):
+        return _finished(scan_tars(tars, options), options)
     kind = kind_of(source)
     if kind is None:
         raise DataError(f"{source}: no such file or folder; give a folder of images, a table or an image")
@@ -70,10 +78,20 @@ def scan(data: OnePath, options: DataOptions | None = None, cache: CacheFolder =
 
 
 def _scan_folder(source: str, options: DataOptions) -> Manifest:
-    """Return the manifest of a folder."""
+    """Return the manifest of a folder: of its images, or of its tars if it has no image."""
     refuse_whole_disk(source)
     options.refuse_but(("label_from", "group_by", "follow_links"), source, "a folder and not a table")
-    return scan_folder(source, options)
+    walk = walk_over(source, options)
+    try:
+        manifest = scan_folder(source, options, walk)
+    except DataError:  # a folder `train` with tars in it has no class folders
+        if tars := tars_below(source, walk.fresh(source)):
+            return scan_tars(tars, options)
+        raise
+    if any(has_image_name(picture.path) for picture in manifest.pictures):
+        return manifest
+    tars = tars_below(source, walk.fresh(source))
+    return scan_tars(tars, options) if tars else manifest
 
 
 @dataclass(frozen=True)
@@ -104,6 +122,7 @@ def as_manifest(data: DataLike | Source, options: DataOptions | None = None, cac
     if is_path(data):
         return scan(data, options, cache)
     options = options or DataOptions()
+    keep_indexes(_folder(cache) / INDEXES)
     return _finished(from_memory(data, options, _folder(cache)), options)
 
 
@@ -111,6 +130,7 @@ def as_images(images: DataLike, options: DataOptions | None = None, cache: Cache
     """Return the manifest of images to predict: `images` as for `as_manifest`, but a folder is all images below it."""
     if isinstance(images, Manifest):
         return as_manifest(images, options)
+    keep_indexes(_folder(cache) / INDEXES)
     if not is_path(images):
         return from_memory(images, options or DataOptions(), _folder(cache))
     place = one_place(images, "images")

@@ -17,6 +17,7 @@ from featstore.datasets.split_names import split_named, splits_named
 from featstore.datasets.walks import look_beside
 from featstore.errors import DataError
 from featstore.objects.places import absolute, folder_of, join
+from featstore.system.member_paths import unpacked_path
 from featstore.system.text import count, listed
 
 
@@ -87,7 +88,7 @@ def _read_split(reading: FolderReading, top: str, split: str, trained: set[str])
 
 
 def _refuse_without_classes(reading: FolderReading, top: str) -> None:
-    names = [os.path.basename(path) for path, _ in reading.walk.files(top)]
+    names = [os.path.basename(unpacked_path(path)) for path, _ in reading.walk.files(top)]
     proposed = propose_pattern(names)
     raise DataError(
         f"{top}: no class folders; expected {top}/<class>/ with the images of each class"

@@ -7,9 +7,11 @@ import stat
 from collections.abc import Iterable, Iterator, Sequence
 
 from featstore.datasets.manifest import Skipped
+from featstore.datasets.tar_members import member_state
 from featstore.errors import DataError
 from featstore.objects.known import KnownObjects
 from featstore.system.files import FileStat
+from featstore.system.member_paths import Member, find_member
 from featstore.system.paths import is_url
 
 
@@ -23,12 +25,14 @@ class States:
     def look_up(self, paths: Iterable[str]) -> None:
         """Ask for all that are objects at once; raises DataError where object storage does not answer."""
         try:
-            self.objects.look_up(path for path in paths if is_url(path))
+            self.objects.look_up(path for path in paths if is_url(path) and not find_member(path))
         except OSError as error:
             raise DataError(f"object storage cannot be asked for the images: {error.strerror}") from error
 
     def exists(self, path: str) -> bool:
         """Return whether there is a file, or a link that leads nowhere."""
+        if member := find_member(path):
+            return isinstance(state_of_member(member), FileStat)
         return isinstance(self.objects.state(path), FileStat) if is_url(path) else os.path.lexists(path)
 
     def names(self, folder: str) -> Sequence[str]:
@@ -61,7 +65,9 @@ class States:
 
     def of(self, path: str) -> FileStat | None:
         """Return the state of a regular file; anything else is added to `skipped`, and None is returned."""
-        if not is_url(path):
+        if member := find_member(path):
+            state = state_of_member(member)
+        elif not is_url(path):
             state = state_of_file(path)
         elif isinstance(state := self.objects.state(path), str):
             state = f"cannot be opened: {state}"
@@ -78,3 +84,13 @@ def state_of_file(path: str) -> FileStat | str:
     except (OSError, ValueError) as error:  # ValueError: not a valid file name
         return f"cannot be opened: {getattr(error, 'strerror', error)}"
     return FileStat.of(info) if stat.S_ISREG(info.st_mode) else "not a regular file"
+
+
+def state_of_member(member: Member) -> FileStat | str:
+    """Return the state of a file in a tar, or why it is not used."""
+    try:
+        return member_state(member)
+    except DataError as error:
+        return str(error)
+    except OSError as error:
+        return f"cannot be opened: {error.strerror}"

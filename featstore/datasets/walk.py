@@ -30,6 +30,10 @@ class Walk(ABC):
         endings = [f"{number} {ending}" for ending, number in Counter(self._others.values()).most_common()]
         return [f"left out, as they are not images: {listed(endings)}"]
 
+    def others(self) -> list[str]:
+        """Return the paths of the files that are clearly no images among those that `files` has gone over."""
+        return list(self._others)
+
     @abstractmethod
     def folders(self, top: str) -> list[str]:
         """Return the names of the folders directly below `top`, with the links that `files` follows."""

@@ -22,6 +22,7 @@ from featstore.extraction.cache import CacheLike
 from featstore.objects.places import absolute, folder_of
 from featstore.runs.predictor import Predictor
 from featstore.runs.run import Run
+from featstore.system.member_paths import unpacked_path
 from featstore.system.paths import OneOrMorePaths
 from featstore.system.pinned import pinned
 
@@ -107,7 +108,7 @@ def _right_label(picture: Picture, classes: Sequence[str]) -> str | None:
     """Return the label of a picture, else the name of its folder if that is a class."""
     if picture.label is not None:
         return picture.label
-    folder = clean_label(os.path.basename(folder_of(absolute(picture.path))))
+    folder = clean_label(os.path.basename(folder_of(absolute(unpacked_path(picture.path)))))
     return folder if folder in classes else None
 
 

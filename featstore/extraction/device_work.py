@@ -13,12 +13,12 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, NamedTuple
 
 from featstore.errors import BaseUnavailable, DataError, FeatstoreError, param
+from featstore.extraction.told import News, Reporter
 from featstore.system.cores import stay_on
 from featstore.system.environment import limit_threads
 
@@ -26,11 +26,9 @@ if TYPE_CHECKING:
     from featstore.datasets.manifest import Manifest
     from featstore.extraction.cache import Cache
     from featstore.extraction.devices import Device
-    from featstore.extraction.pipeline import FeatureSet
+    from featstore.extraction.divided import Costs
     from featstore.extraction.plan import Plan
-    from featstore.system.progress import OnStep
 
-_TELL_SECONDS = 0.2
 _SAVE_SECONDS = 5.0
 
 
@@ -55,41 +53,13 @@ class Work(NamedTuple):
     augmented: bool
 
 
-class Advance(NamedTuple):
-    """So many more images are done in the run of this number."""
+class Done(NamedTuple):
+    """The work is done, with what it has cost here."""
 
-    run: int
-    images: int
-
-
-class Tell(NamedTuple):
-    """A line about the job."""
-
-    text: str
+    costs: Costs
 
 
-class Hold(NamedTuple):
-    """The cache is being repaired, compacted or pruned."""
-
-
-@dataclass
-class Done:
-    """The work is done.
-
-    costs: rows that were computed, and seconds, by key. is_dim: whether images of 16 bits use fewer, of those that were
-    read here.
-    """
-
-    costs: dict[str, tuple[int, float]] = field(default_factory=dict)
-    is_dim: bool = False
-
-    def add(self, sets: tuple[FeatureSet, ...]) -> None:
-        for each in sets:
-            computed, seconds = self.costs.get(each.spec.key, (0, 0.0))
-            self.costs[each.spec.key] = computed + each.computed, seconds + each.seconds
-
-
-Told = Advance | Tell | Hold | Done | FeatstoreError
+Told = News | Done | FeatstoreError
 
 
 class Stopped(BaseException):
@@ -143,23 +113,24 @@ def _serve(connection: Connection, place: Place) -> None:
 
 def _do(work: Work, cache: Cache, connection: Connection) -> Done:
     """Complete the rows of the own share, then what is left of the others'."""
+    from featstore.extraction.divided import Costs
     from featstore.extraction.pipeline import extract_augmented, extract_planned
 
-    done = Done()
+    costs = Costs()
     for manifest in (work.mine, work.others):
         cache.digests.refresh()  # the others have read most of their images by now
-        progress = _Reporter(connection, cache, is_own=manifest is work.mine)
+        progress = _SavingReporter(connection, cache, is_own=manifest is work.mine)
         try:
             if work.augmented:
-                done.add(extract_augmented(manifest, work.plans, cache, progress))
+                costs.add_sets(extract_augmented(manifest, work.plans, cache, progress))
             elif manifest.pictures:
                 extraction = extract_planned(manifest, work.plans, cache, progress)
-                done.add(extraction.features)
-                done.is_dim |= extraction.manifest.notes != manifest.notes
+                costs.add_sets(extraction.features)
+                costs.brightest |= extraction.brightest
         except DataError:
             pass  # images that cannot be read: who has started this process meets and tells them
         progress.flush()
-    return done
+    return Done(costs)
 
 
 def _find_gpu(device: Device) -> None:
@@ -193,50 +164,16 @@ def _stopped_by_signals() -> Iterator[None]:
     yield
 
 
-class _Reporter:
-    """A Progress that tells the other end of the pipe how many images are done, a few times a second.
-
-    It also saves the digests of files now and then, so that other processes need not read these files.
-
-    is_own: whether the images are the own share; of the others' only those count that are computed here.
-    """
+class _SavingReporter(Reporter):
+    """A reporter that also saves the digests of files now and then, so that other processes need not read these."""
 
     def __init__(self, connection: Connection, cache: Cache, is_own: bool) -> None:
-        self._connection, self._cache, self._is_own = connection, cache, is_own
-        self._run = self._images = 0
-        self._told = self._saved = time.monotonic()
-
-    def start(self, total: int, reused: int) -> None:
-        self.flush()
-        self._run += 1
-        self._images = reused if self._is_own else 0
-        if reused == total:
-            self.flush()
+        super().__init__(connection.send, is_own)
+        self._cache = cache
+        self._saved = time.monotonic()
 
     def advance(self, computed: bool) -> None:
-        self._images += computed or self._is_own
-        now = time.monotonic()
-        if now - self._told > _TELL_SECONDS:
-            self._told = now
-            self.flush()
-        if now - self._saved > _SAVE_SECONDS:
+        super().advance(computed)
+        if time.monotonic() - self._saved > _SAVE_SECONDS:
             self._cache.digests.save()
             self._saved = time.monotonic()
-
-    def wait(self, images: int) -> None:
-        self.flush()
-
-    def hold(self) -> None:
-        self._connection.send(Hold())
-
-    def tell(self, text: str) -> None:
-        self._connection.send(Tell(text))
-
-    def steps(self, title: str, unit: str = "steps") -> OnStep:
-        return lambda done, total: None
-
-    def flush(self) -> None:
-        """Tell what was not told yet."""
-        if self._images:
-            self._connection.send(Advance(self._run, self._images))
-            self._images = 0

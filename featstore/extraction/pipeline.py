@@ -5,11 +5,11 @@ The command line and the Python API both call these functions. TensorFlow loads 
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from featstore.bases.pooling import pool_map
 from featstore.datasets.manifest import Manifest
@@ -40,14 +40,17 @@ from featstore.system.text import Shown, Table
 
 if TYPE_CHECKING:
     from featstore.bases.source import BaseSource
+    from featstore.datasets.digests import DigestMemory
     from featstore.engines.network import Network
+    from featstore.images.levels import Brightest
     from featstore.images.prefetch import Read
     from featstore.images.reading import Reading
     from featstore.system.progress import Progress
 
 MOST_PARAMETERS = 1e8  # of the networks in memory together, 400 MB of weights
 
-_Needed = tuple[Recipe, PlannedRows]
+Needed = tuple[Recipe, PlannedRows]
+LoadEncoder = Callable[..., "Network"]  # as `load_encoder`
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,11 +119,13 @@ class Extraction(Shown):
             reasons.
         features: A set for each size of each recipe, then one for each recipe with augmented versions.
         plans: The rows of each recipe.
+        brightest: The brightest level of each image of 16 bits that was decoded in this extraction, by path.
     """
 
     manifest: Manifest
     features: tuple[FeatureSet, ...]
     plans: tuple[Plan, ...]
+    brightest: Mapping[str, Brightest] = field(default_factory=dict)
 
     def parts(self) -> Iterator[Table]:
         """Yield the table: a row for each set of features. Columns of options and rows appear only if they differ."""
@@ -171,19 +176,24 @@ def extract_features(
 
 @pinned()
 def extract_planned(
-    manifest: Manifest, plans: Sequence[Plan], cache: Cache, progress: Progress | None = None
+    manifest: Manifest,
+    plans: Sequence[Plan],
+    cache: Cache,
+    progress: Progress | None = None,
+    memory: DigestMemory | None = None,
 ) -> Extraction:
     """Complete the rows of `plans` for all images of `manifest`. The weights are read only if a row is missing.
 
     Raises BaseUnavailable then, if they are not there or not those of the plans; DataError if no image can be read.
+
+    memory: the digests of files, if not those of the cache.
     """
     if not manifest.pictures:
         raise DataError(_none_readable(manifest))
-    needed = [(plan.recipe, part) for plan in plans for part in plan.parts]
-    manifest, features = _complete(manifest, needed, cache, progress)
-    if not manifest.pictures:
-        raise DataError(_none_readable(manifest))
-    return Extraction(manifest, features, tuple(plans))
+    done = complete_rows(manifest, needed_rows(plans), cache, progress, memory=memory)
+    if not done.manifest.pictures:
+        raise DataError(_none_readable(done.manifest))
+    return Extraction(done.manifest, done.features, tuple(plans), done.brightest)
 
 
 @pinned()
@@ -192,40 +202,73 @@ def extract_augmented(
     plans: Sequence[Plan],
     cache: CacheLike = None,
     progress: Progress | None = None,
+    memory: DigestMemory | None = None,
 ) -> tuple[FeatureSet, ...]:
     """Complete the augmented versions of the training images of `manifest`, for each of `plans` that has them.
 
     Raises DataError if an image cannot be read any more.
+
+    memory: the digests of files, if not those of the cache.
     """
-    needed = [(plan.recipe, plan.augmented) for plan in plans if plan.augmented]
+    needed = needed_rows(plans, augmented=True)
     if not needed:
         return ()
     training = manifest.with_pictures(manifest.of_split("train"))
-    complete, features = _complete(training, needed, Cache.at(cache), progress)
-    if len(complete) < len(training):
-        path, reason = complete.skipped[-1]
-        raise DataError(f"{path}: was read before and cannot be augmented now: {reason}; run the same command again")
-    return features
+    done = complete_rows(training, needed, Cache.at(cache), progress, memory=memory)
+    if len(done.manifest) < len(training):
+        raise DataError(lost_before_augmenting(*done.manifest.skipped[-1]))
+    return done.features
 
 
-def _complete(
+def lost_before_augmenting(path: str, reason: str) -> str:
+    """Return the message of the error about an image that has gone since its plain rows were made."""
+    return f"{path}: was read before and cannot be augmented now: {reason}; run the same command again"
+
+
+def needed_rows(plans: Sequence[Plan], augmented: bool = False) -> list[Needed]:
+    """Return the rows of `plans` that every image needs, or the augmented ones, for training images."""
+    if augmented:
+        return [(plan.recipe, plan.augmented) for plan in plans if plan.augmented]
+    return [(plan.recipe, part) for plan in plans for part in plan.parts]
+
+
+class Completed(NamedTuple):
+    """The result of `complete_rows`: the images that have their rows, and a set of features for each that is needed.
+
+    Files that cannot be read are in `manifest.skipped`. brightest: as in `Extraction`.
+    """
+
+    manifest: Manifest
+    features: tuple[FeatureSet, ...]
+    brightest: dict[str, Brightest]
+
+
+@pinned()
+def complete_rows(
     manifest: Manifest,
-    needed: Sequence[tuple[Recipe, PlannedRows]],
+    needed: Sequence[Needed],
     cache: Cache,
-    progress: Progress | None,
-) -> tuple[Manifest, tuple[FeatureSet, ...]]:
+    progress: Progress | None = None,
+    *,
+    memory: DigestMemory | None = None,
+    load: LoadEncoder = load_encoder,
+) -> Completed:
     """Complete all `needed` rows, reading each image once for all bases that fit into memory together.
 
     Several recipes may have the same spec, such as `keras` and `tf`: the rows count as computed for the first.
+
+    memory: the digests of files, if not those of the cache. load: what loads a base, if not `load_encoder`.
     """
     stores = {rows.spec.key: cache.store(rows.spec) for _, rows in needed}
     costs: dict[FeatureSpec, tuple[int, float]] = {}  # rows computed, and seconds
-    runs = _group_into_runs(needed)
+    brightest: dict[str, Brightest] = {}
+    runs = group_into_runs(needed)
     for number, run in enumerate(runs, start=1):
-        passes = [_pass(cache, rows, stores, progress or Silent()) for rows in run]
-        title = f"{_title(run)}, {number} of {len(runs)}" if len(runs) > 1 else ""
-        outcome = job.run(manifest, passes, make_shared_reader, cache.digests, progress, title=title)
+        passes = [_pass(cache, rows, stores, progress or Silent(), load) for rows in run]
+        title = title_of(run, number, len(runs))
+        outcome = job.run(manifest, passes, make_shared_reader, memory or cache.digests, progress, title=title)
         manifest = outcome.manifest
+        brightest |= outcome.brightest
         readings = dict.fromkeys(rows.spec.reading for of_pass in run for _, rows in of_pass)
         notes = [note for reading in readings for note in notes_on_levels(outcome.brightest, reading)]
         if notes:
@@ -250,10 +293,10 @@ def _complete(
                 damaged=tuple(store.damaged),
             )
         )
-    return manifest, tuple(sets)
+    return Completed(manifest, tuple(sets), brightest)
 
 
-def _group_into_runs(needed: Sequence[_Needed]) -> list[list[list[_Needed]]]:
+def group_into_runs(needed: Sequence[Needed]) -> list[list[list[Needed]]]:
     """Return the passes of each run, and the rows of each pass, with the views of one spec joined.
 
     A pass is what one network makes of the same pixels. A run reads each image once, for as many networks as may be in
@@ -262,12 +305,12 @@ def _group_into_runs(needed: Sequence[_Needed]) -> list[list[list[_Needed]]]:
     joined: dict[FeatureSpec, tuple[Recipe, set[int]]] = {}
     for recipe, (spec, views) in needed:
         joined.setdefault(spec, (recipe, set()))[1].update(views)
-    passes: dict[Hashable, list[_Needed]] = {}
+    passes: dict[Hashable, list[Needed]] = {}
     for spec, (recipe, numbers) in joined.items():
         pools_inside = spec.pool if not recipe.source(must_exist=False).pools_maps(spec.layer) else "none"
         network = spec.reading, spec.weights, spec.preprocessing, spec.precision, pools_inside
         passes.setdefault(network, []).append((recipe, PlannedRows(spec, tuple(sorted(numbers)))))
-    runs: list[list[list[_Needed]]] = []
+    runs: list[list[list[Needed]]] = []
     free = 0.0
     for rows in passes.values():
         taken = _parameters(rows[0][0])
@@ -285,12 +328,15 @@ def _parameters(recipe: Recipe) -> float:
     return source.info.parameters if source.info else 0 if source.is_pixels else MOST_PARAMETERS
 
 
-def _title(run: Sequence[Sequence[_Needed]]) -> str:
-    """Name the bases of a run, and the sizes at which they see the images."""
+def title_of(run: Sequence[Sequence[Needed]], number: int, runs: int) -> str:
+    """Name the bases of a run, and the sizes at which they see the images; nothing if it is the only one."""
+    if runs == 1:
+        return ""
     sizes: dict[str, list[str]] = {}
     for (recipe, (spec, _)), *_others in run:
         sizes.setdefault(recipe.model, []).append(f"{spec.reading.height}x{spec.reading.width}")
-    return "; ".join(f"{model} at {', '.join(dict.fromkeys(of_model))} px" for model, of_model in sizes.items())
+    bases = "; ".join(f"{model} at {', '.join(dict.fromkeys(of_model))} px" for model, of_model in sizes.items())
+    return f"{bases}, {number} of {runs}"
 
 
 def extract_all(
@@ -313,16 +359,18 @@ def extract_all(
     return replace(extraction, features=(*extraction.features, *augmented))
 
 
-def _pass(cache: Cache, needed: Sequence[_Needed], stores: Mapping[str, RowStore], progress: Progress) -> Pass:
+def _pass(
+    cache: Cache, needed: Sequence[Needed], stores: Mapping[str, RowStore], progress: Progress, load: LoadEncoder
+) -> Pass:
     """Return the pass of rows that one network makes of the same pixels."""
     recipe, (spec, _) = needed[0]
     source, specs = recipe.source(must_exist=False), [rows.spec for _, rows in needed]
     tasks = [_task(cache, source, rows, stores[rows.spec.key]) for _, rows in needed]
 
-    def load(images: int) -> Network:
-        return load_encoder(source, specs, images, engine=cache.engine, folder=cache.local, tell=progress.tell)
+    def load_for(images: int) -> Network:
+        return load(source, specs, images, engine=cache.engine, folder=cache.local, tell=progress.tell)
 
-    return Pass(tasks, load, spec.reading, lambda: canary_pixels(_plain_reader(spec.reading)))
+    return Pass(tasks, load_for, spec.reading, lambda: canary_pixels(_plain_reader(spec.reading)))
 
 
 def _task(cache: Cache, source: BaseSource, rows: PlannedRows, store: RowStore) -> Task:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 from typing import NamedTuple
 
-from featstore.errors import UnreadableImage
+from featstore.datasets.tar_members import Changed, read_member
+from featstore.errors import DataError, UnreadableImage
 from featstore.objects.opening import open_bucket
 from featstore.objects.state import SETTLED
 from featstore.objects.urls import parse_url
 from featstore.system.files import FileStat, NotRegularFile, open_regular
 from featstore.system.limits import BYTES_VARIABLE, max_bytes
+from featstore.system.member_paths import Member, find_member
 from featstore.system.paths import is_url
 from featstore.system.stamps import FOREIGN_NS, settle
 
@@ -26,8 +28,11 @@ class FileBytes(NamedTuple):
 def read_file(path: str, size: int | None = None) -> FileBytes:
     """Return the bytes of a regular file that is not too large, with the state of the file; raise UnreadableImage.
 
-    size: of an object as it was listed; it is asked for where it is not known, as too large a one is not even begun.
+    path: of a file, of an object, or of a file in a tar. size: of an object as it was listed; it is asked for where it
+    is not known, as too large a one is not even begun.
     """
+    if member := find_member(path):
+        return _read_member(member)
     if is_url(path):
         return _read_object(path, size)
     try:
@@ -44,6 +49,19 @@ def read_file(path: str, size: int | None = None) -> FileBytes:
     except OSError as error:
         raise UnreadableImage(f"cannot be opened: {error.strerror}") from error
     return FileBytes(raw, before, grain)
+
+
+def _read_member(member: Member) -> FileBytes:
+    try:
+        found = FileBytes(*read_member(member, max_bytes()))
+    except Changed as error:
+        raise UnreadableImage(error.strerror) from error
+    except OSError as error:
+        raise UnreadableImage(f"cannot be opened: {error.strerror}") from error
+    except DataError as error:
+        raise UnreadableImage(str(error)) from error
+    _refuse_large(found.state.size)
+    return found
 
 
 def _read_object(path: str, size: int | None) -> FileBytes:

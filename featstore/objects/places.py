@@ -17,6 +17,7 @@ from featstore.errors import DataError
 from featstore.objects.opening import open_bucket
 from featstore.objects.urls import absolute as absolute
 from featstore.objects.urls import parse_location, parse_url
+from featstore.system.member_paths import find_member, is_pattern
 from featstore.system.paths import OneOrMorePaths, OnePath, is_url, one_or_more_texts, one_text
 
 
@@ -92,8 +93,11 @@ def path_below(path: str, source: str) -> str:
 def kind_of(place: str) -> Literal["folder", "file"] | None:
     """Return what is at a place; None if nothing is. Raises DataError where object storage does not say.
 
-    Object storage has no folders: one is there as long as an object is below it.
+    Object storage has no folders: one is there as long as an object is below it. A file in a tar, and tars by a
+    pattern, are taken to be there.
     """
+    if find_member(place) or is_pattern(place):
+        return "file"
     if not is_url(place):
         return "folder" if os.path.isdir(place) else "file" if os.path.exists(place) else None
     url = parse_url(place, "data")

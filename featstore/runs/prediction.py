@@ -22,6 +22,7 @@ from featstore.runs.predictor import Predictor
 from featstore.runs.run import Run
 from featstore.system.figures import figure
 from featstore.system.files import write_whole
+from featstore.system.member_paths import unpacked_path
 from featstore.system.paths import OneOrMorePaths, OnePath, one_path
 from featstore.system.pinned import pinned
 from featstore.system.text import Shown, Table
@@ -177,7 +178,7 @@ def _is_unsure(image: ImagePrediction) -> bool:
 
 def labels_of_folders(prediction: Prediction) -> list[str | None]:
     """Return the name of each image's folder where it is one of the classes, else None."""
-    folders = (folder_of(absolute(image.path)) for image in prediction.images)
+    folders = (folder_of(absolute(unpacked_path(image.path))) for image in prediction.images)
     names = (clean_label(os.path.basename(folder)) for folder in folders)
     return [name if name in prediction.classes else None for name in names]
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 import re
-import sys
-import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from importlib import import_module
 
 from featstore.errors import BaseUnavailable
 from featstore.system.imports import collection_paused, loaded, variables_set
+from featstore.system.log_lines import log_lines_dropped
 from featstore.system.pinned import pin_loaded
 
 ROUNDING = (
@@ -93,6 +92,11 @@ def onednn_setting() -> str:
     return _onednn or os.environ.get("TF_ENABLE_ONEDNN_OPTS", "by default")
 
 
+def _log_lines_dropped() -> AbstractContextManager[None]:
+    """Drop the log lines of TensorFlow in a block; a user who sets TF_CPP_MIN_LOG_LEVEL to 0 wants to see them."""
+    return nullcontext() if os.environ.get("TF_CPP_MIN_LOG_LEVEL") == "0" else log_lines_dropped(_LOG_LINE)
+
+
 def _import_tensorflow() -> None:
     global _onednn
     _onednn = os.environ["TF_ENABLE_ONEDNN_OPTS"]
@@ -100,37 +104,3 @@ def _import_tensorflow() -> None:
         import tensorflow as tf
 
         tf.config.list_physical_devices()
-
-
-@contextmanager
-def _log_lines_dropped() -> Iterator[None]:
-    """Drop the log lines that come on standard error in this block; anything else follows after it.
-
-    They are caught at the descriptor, since some come before any setting of logging holds. A user who sets
-    TF_CPP_MIN_LOG_LEVEL to 0 wants to see them.
-    """
-    if os.environ.get("TF_CPP_MIN_LOG_LEVEL") == "0" or not _is_open(2):
-        yield
-        return
-    sys.stderr.flush()
-    kept = os.dup(2)
-    with tempfile.TemporaryFile() as caught:
-        os.dup2(caught.fileno(), 2)
-        try:
-            yield
-        finally:
-            sys.stderr.flush()
-            os.dup2(kept, 2)
-            caught.seek(0)
-            for line in caught:
-                if not _LOG_LINE.match(line):
-                    os.write(kept, line)
-            os.close(kept)
-
-
-def _is_open(descriptor: int) -> bool:
-    try:
-        os.fstat(descriptor)
-    except OSError:
-        return False
-    return True

@@ -339,3 +339,13 @@ def test_heads_lists_every_parameter_with_its_default() -> None:
             default = shown(tuple(default) if isinstance(default, list) else default)
             assert f"\n  {parameter['name']}={default}: {parameter['help']}" in told
     assert call("heads", "--quiet").out.split() == list(HEADS)
+
+
+def test_an_option_may_stand_without_its_value() -> None:
+    """`--ray` alone, at the end or before another option, means a Ray of one's own; after `--` there are no options."""
+    from featstore.cli.command import _with_values
+
+    assert _with_values(["photos", "--ray"]) == ["photos", "--ray", "local"]
+    assert _with_values(["photos", "--ray", "--quiet"]) == ["photos", "--ray", "local", "--quiet"]
+    assert _with_values(["photos", "--ray", "auto", "--quiet"]) == ["photos", "--ray", "auto", "--quiet"]
+    assert _with_values(["--", "--ray", "-x"]) == ["--", "--ray", "-x"]

@@ -22,12 +22,14 @@ from featstore.extraction import cache as cache_module
 from featstore.extraction import device_processes as module
 from featstore.extraction.cache import Cache
 from featstore.extraction.device_processes import extract_on
-from featstore.extraction.device_work import Advance, Done, Hold, Place, Tell, Work
+from featstore.extraction.device_work import Done, Place, Work
 from featstore.extraction.device_worker import Worker, _variables
 from featstore.extraction.devices import Device
+from featstore.extraction.divided import Costs
 from featstore.extraction.pipeline import Extraction
 from featstore.extraction.plan import make_plan
 from featstore.extraction.recipe_grid import make_recipes
+from featstore.extraction.told import Advance, Hold, Tell
 from featstore.features.views import load_augmented, load_views
 from featstore.system.gpus import Gpu
 from featstore.system.progress import Silent
@@ -219,8 +221,8 @@ def test_an_error_is_raised_once(images: Path, tmp_path: Path, spoken: Callable[
 
 def test_the_progress_is_that_of_one_job(images: Path, tmp_path: Path, spoken: Callable[..., list[Spoken]]) -> None:
     """Images of both add up, to no more than there are; lines come once; each run of several starts anew."""
-    first = [Tell("tiny at 32 px"), Advance(1, 30), Hold(), Advance(2, 40), Done()]
-    second = [Tell("tiny at 32 px"), Advance(1, 60), Advance(2, 50), Done()]
+    first = [Tell("tiny at 32 px"), Advance(1, 30), Hold(), Advance(2, 40), Done(Costs())]
+    second = [Tell("tiny at 32 px"), Advance(1, 60), Advance(2, 50), Done(Costs())]
     workers, seen = spoken(first, second), Seen()
     done = on_two(images, tmp_path / "cache", seen)
     assert seen.lines.count("tiny at 32 px") == seen.lines.count("hold") == 1
@@ -239,7 +241,7 @@ def test_rows_are_counted_by_key(
 ) -> None:
     """Those of two variants with one key count for the first; none counts twice that two processes have made."""
     key = make_plan(make_recipes(**WORDS)[0], DigestMemory(tmp_path)).spec.key
-    spoken([Done({key: (50, 2.0)})], [Done({key: (40, 1.0)})])
+    spoken([Done(Costs({key: (50, 2.0)}))], [Done(Costs({key: (40, 1.0)}))])
     monkeypatch.setattr(Spoken, "begin", lambda *_: extract(images, **WORDS, cache=tmp_path / "cache"))
     done = on_two(images, tmp_path / "cache", preprocess=["keras", "rescale"])
     assert computed(done) == [(80, 80), (0, 80)]
@@ -247,7 +249,7 @@ def test_rows_are_counted_by_key(
 
 def test_few_images_need_one_process(tmp_path: Path, spoken: Callable[..., list[Spoken]]) -> None:
     """A process that gets no whole batch is not worth its start."""
-    workers = spoken([Done()])
+    workers = spoken([Done(Costs())])
     on_two(write_photos(tmp_path / "few", 8), tmp_path / "cache")
     assert len(workers) == 1
 
@@ -266,7 +268,7 @@ def test_a_process_sees_its_own_device(tmp_path: Path, monkeypatch: pytest.Monke
 def test_gpus_are_for_tensorflow(images: Path, tmp_path: Path, spoken: Callable[..., list[Spoken]]) -> None:
     """No engine is tried in a process that has a GPU, and one that cannot use it is refused."""
     gpu, recipes = Gpu(1, "NVIDIA A100", "GPU-b"), make_recipes(**WORDS)
-    workers = spoken([Done()], [Done()])
+    workers = spoken([Done(Costs())], [Done(Costs())])
     extract_on((Device(gpu), Device()), scan(images), recipes, Cache(tmp_path, engine="auto"))
     assert [worker.place.cache.engine for worker in workers] == ["tensorflow", "auto"]
     with pytest.raises(UsageError, match=r"engine='openvino': cannot use GPU 1"):

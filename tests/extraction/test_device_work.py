@@ -19,10 +19,11 @@ from featstore.datasets.sources import scan
 from featstore.errors import BaseUnavailable, StoreError
 from featstore.extraction import device_work, pipeline
 from featstore.extraction.cache import Cache
-from featstore.extraction.device_work import Advance, Hold, Place, Stopped, Tell, Work
+from featstore.extraction.device_work import Place, Stopped, Work
 from featstore.extraction.devices import Device
 from featstore.extraction.plan import make_plan
 from featstore.extraction.recipe_grid import make_recipes
+from featstore.extraction.told import Advance, Hold, Tell
 from featstore.system.gpus import Gpu
 from helpers.photos import write_photos
 
@@ -69,7 +70,7 @@ def serve(ends: tuple[Connection, Connection], cache: Cache, *work: Work, gpu: G
 def test_the_share_of_another_is_done_as_well(work: Work, cache: Cache, ends: Any) -> None:
     """What the other one left is computed and counted, in the progress too."""
     done = device_work._do(work, cache, ends[1])
-    [(rows, seconds)] = done.costs.values()
+    [(rows, seconds)] = done.costs.rows.values()
     assert rows == 12
     assert seconds > 0
     assert sum(each.images for each in told(ends[0])) == 12
@@ -79,7 +80,7 @@ def test_what_the_other_one_has_done_does_not_count(work: Work, cache: Cache, en
     """It is neither read nor shown again."""
     pipeline.extract_planned(work.others, work.plans, Cache(cache.folder))
     done = device_work._do(work, cache, ends[1])
-    assert [rows for rows, _ in done.costs.values()] == [6]
+    assert [rows for rows, _ in done.costs.rows.values()] == [6]
     assert sum(each.images for each in told(ends[0])) == 6
 
 
@@ -88,12 +89,12 @@ def test_images_that_cannot_be_read_are_left_to_the_user_s_process(work: Work, c
     for picture in work.mine.pictures:
         Path(picture.path).write_bytes(b"x")
     done = device_work._do(work, cache, ends[1])
-    assert [rows for rows, _ in done.costs.values()] == [6]
+    assert [rows for rows, _ in done.costs.rows.values()] == [6]
 
 
 def test_lines_are_passed_on(cache: Cache, ends: Any) -> None:
     """And how far it is, at most a few times a second."""
-    progress = device_work._Reporter(ends[1], cache, is_own=False)
+    progress = device_work._SavingReporter(ends[1], cache, is_own=False)
     progress.start(10, reused=4)
     for computed in (True, False, True):
         progress.advance(computed)

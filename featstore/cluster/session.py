@@ -1,0 +1,104 @@
+"""A connection to Ray: to a running cluster, or to a Ray of our own that is stopped afterwards."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import secrets
+import warnings
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from typing import Any
+
+from featstore.cluster.capacity import Node
+from featstore.errors import ClusterUnavailable, param
+from featstore.system.cores import cores_here
+from featstore.system.imports import variables_set
+from featstore.system.log_lines import log_lines_dropped
+
+_STORE_BYTES = 256 * 2**20  # of Ray's object store here: names and digests of images go through it, no pixels, no rows
+_LOG_LINE = re.compile(rb"\[\d{4}-\d\d-\d\d .*logging\.cc")
+
+
+@contextmanager
+def connected(address: str | None) -> Iterator[None]:
+    """Run a block with a connection to Ray, and end it afterwards, unless the program had one before.
+
+    address: of a running cluster; None to start a Ray of our own, on this machine. It sends no telemetry and asks each
+    connection for a token, which is drawn for this process and is in no file: Ray listens on all interfaces of the
+    machine, whatever it is told.
+    """
+    import ray
+
+    with ExitStack() as stack:
+        stack.enter_context(_quiet())
+        if not ray.is_initialized():
+            try:
+                _connect(address)
+            except Exception as error:  # of many kinds, with many lines
+                with suppress(Exception):
+                    ray.shutdown()
+                reason = str(error).strip().partition("\n")[0] or repr(error)
+                raise ClusterUnavailable(
+                    f"{param('ray', address or 'local')}: Ray cannot be reached: {reason}"
+                    if address
+                    else f"{param('ray')}: Ray does not start here: {reason}"
+                ) from error
+            stack.callback(ray.shutdown)
+        yield
+
+
+def list_nodes() -> list[Node]:
+    """Return the nodes of the cluster that are alive and can run something."""
+    import ray
+
+    all_nodes: Any = ray.nodes
+    found = (node for node in all_nodes() if node["Alive"])
+    nodes = [
+        Node(node["NodeID"], node["NodeName"], node["Resources"].get("CPU", 0.0), node["Resources"].get("GPU", 0.0))
+        for node in found
+    ]
+    return [node for node in nodes if node.cpus]
+
+
+def _connect(address: str | None) -> None:
+    import ray
+    from ray import _raylet
+
+    raylet: Any = _raylet
+    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
+    # C++ code logs what a user can do nothing about, such as actors that might not start again.
+    variables = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_BACKEND_LOG_LEVEL": "fatal"}
+    if address is None and "RAY_AUTH_TOKEN_PATH" not in os.environ:
+        variables["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
+    with variables_set(**variables), log_lines_dropped(_LOG_LINE):
+        raylet.AuthenticationTokenLoader.instance().reset_cache()  # of an earlier connection of this process
+        if address is not None:
+            ray.init(address=address, **quiet)
+        else:
+            cores = len(cores_here())
+            ray.init("local", num_cpus=cores, include_dashboard=False, object_store_memory=_STORE_BYTES, **quiet)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Set Ray Data for the jobs here, and keep what Ray prints off the screen: `--json` is alone on standard output."""
+    with warnings.catch_warnings(), ExitStack() as stack:
+        warnings.filterwarnings("ignore", module=r"ray\.")  # it warns of its own options
+        from ray._private import worker
+        from ray.data import DataContext
+
+        context = DataContext.get_current()
+        settings: list[tuple[Any, str, Any]] = [
+            (context, "enable_progress_bars", False),
+            (context, "max_errored_blocks", -1),  # blocks that got no answer are counted here
+            (worker, "_worker_logs_enabled", False),
+        ]
+        for owner, name, value in settings:
+            stack.callback(setattr, owner, name, getattr(owner, name))
+            setattr(owner, name, value)
+        for logger in map(logging.getLogger, ("ray", "ray.data")):
+            stack.callback(logger.setLevel, logger.level)
+            logger.setLevel(logging.CRITICAL)
+        yield
