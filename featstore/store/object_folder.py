@@ -22,10 +22,11 @@ from featstore.objects.bucket import Bucket, ObjectError
 from featstore.objects.local import local_folder
 from featstore.objects.opening import open_bucket
 from featstore.objects.urls import Url
-from featstore.store.layout import CLAIMS, INDEX, QUARANTINE, SHARD_NAME, SPEC, USED, shard_name
+from featstore.store.layout import CLAIMS, INDEX, INDEX_PART, QUARANTINE, SHARD_NAME, SPEC, USED, shard_name
 from featstore.store.object_claims import NoClaims, ObjectClaims, are_claims_on
 from featstore.store.object_condition import check_condition
 from featstore.store.object_copies import Copies, DamagedShard
+from featstore.store.object_index import MANY, IndexParts, make_part
 from featstore.store.object_locks import Hold, ObjectWriterLock
 from featstore.store.object_signs import WRITER, Sign
 from featstore.store.object_writes import failed, remove_objects, write_first, write_named, write_over
@@ -61,6 +62,8 @@ class ObjectFolder:
         self._stamp = 0
         self._looks_at = 0.0  # when the next look is due
         self._hold: Hold | None = None
+        self._parts = IndexParts(lambda name: self._get(name)[0])
+        self._published = set[str]()  # shards, since the index was written
         self._has_spec = False  # whether one was ever seen
         self._begun: tuple[float, FileStat] | None = (
             None  # when `spec.json` was last seen before a shard, and its state
@@ -153,11 +156,25 @@ class ObjectFolder:
             return self._bucket.get((self._url / name).path)
 
     def read_index(self) -> Bytes:
-        """Return the bytes of the index, from this machine if it has those in the state that was listed."""
+        """Return the bytes of the index, with what its parts list."""
         with self._lock:
             if self._found is None:
                 self._list()
-            state = (self._found or {}).get(INDEX)
+            found = self._found or {}
+        parts = [name for name in found if INDEX_PART.fullmatch(name)]
+        if not parts:
+            return self._read_whole_index(found.get(INDEX))
+        base: Bytes = b""
+        with suppress(FileNotFoundError):
+            base = self._read_whole_index(found.get(INDEX))
+        merged = self._parts.merge(base, parts)
+        if len(parts) >= MANY and not self._is_parted():
+            with suppress(StoreError):
+                self.write(INDEX, merged)
+        return merged
+
+    def _read_whole_index(self, state: FileStat | None) -> Bytes:
+        """Return the bytes of the index, from this machine if it has those in the state that was listed."""
         if state is None:
             raise FileNotFoundError(errno.ENOENT, "no such object")
         with suppress(OSError):
@@ -204,6 +221,7 @@ class ObjectFolder:
                     f"{self}: was removed or begun again while this process stood still: run the same command again"
                 )
         with self._lock:
+            self._published.add(name)
             if self._found is not None:
                 self._found = {**self._found, name: state}
         self._copies.keep(name, data)
@@ -243,10 +261,18 @@ class ObjectFolder:
         return is_first
 
     def write(self, name: str, data: bytes) -> FileStat:
+        if name == INDEX and self._is_parted() and self._hold is None:
+            part = make_part(data, self._published)
+            self._published.clear()
+            if part is not None:
+                name, data = part
         with self._errors("written"):
             state = write_over(self._bucket, self._url / name, data)
         if name == INDEX:
             self._keep_index(data, state)
+            merged = self._parts.take()
+            if merged:  # a process that looks for one meanwhile does without
+                remove_objects(self._bucket, self._url, merged)
         elif name == SPEC and self._begun is not None:
             self._begun = self._begun[0], state
         return state
@@ -285,6 +311,7 @@ class ObjectFolder:
         self._remove([f"{CLAIMS}/{other.name}" for other in void])
         if self._hold is None:
             sign.withdraw()
+        self._remove([name for name in self.names() if INDEX_PART.fullmatch(name)])  # the index was made again
         return len(void)
 
     def remove_all(self) -> list[str]:
@@ -296,9 +323,10 @@ class ObjectFolder:
             with self._errors("listed"):
                 names = [path.removeprefix(f"{self._url.path}/") for path, _ in self._bucket.list_all(self._url.path)]
             shards = [name for name in names if SHARD_NAME.fullmatch(name)]
-            if not shards and SPEC not in names and INDEX not in names:
+            indexes = [name for name in names if name == INDEX or INDEX_PART.fullmatch(name)]
+            if not (shards or indexes or SPEC in names):
                 break
-            for some in ([INDEX], shards, [SPEC]):
+            for some in (indexes, shards, [SPEC]):
                 self._remove([name for name in some if name in names])
         own = "" if self._hold is None else f"{CLAIMS}/{self._hold.sign.url.name}"
         ours = [name for name in names if name.startswith((f"{CLAIMS}/", f"{QUARANTINE}/")) or name == USED]
