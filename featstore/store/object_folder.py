@@ -13,7 +13,6 @@ import shutil
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from itertools import islice
-from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING
 
@@ -26,13 +25,13 @@ from featstore.store.layout import CLAIMS, INDEX, INDEX_PART, QUARANTINE, SHARD_
 from featstore.store.object_claims import NoClaims, ObjectClaims, are_claims_on
 from featstore.store.object_condition import check_condition
 from featstore.store.object_copies import Copies, DamagedShard
-from featstore.store.object_index import MANY, IndexParts, make_part
+from featstore.store.object_index import ObjectIndex
 from featstore.store.object_locks import Hold, ObjectWriterLock
 from featstore.store.object_signs import WRITER, Sign
 from featstore.store.object_writes import failed, remove_objects, write_first, write_named, write_over
-from featstore.system.files import FileStat, write_whole
+from featstore.system.files import FileStat
 from featstore.system.fork_lock import ForkLock
-from featstore.system.large_pages import Bytes, read_large
+from featstore.system.large_pages import Bytes
 
 if TYPE_CHECKING:
     from featstore.store.key_folder import RowClaims
@@ -62,12 +61,10 @@ class ObjectFolder:
         self._stamp = 0
         self._looks_at = 0.0  # when the next look is due
         self._hold: Hold | None = None
-        self._parts = IndexParts(lambda name: self._get(name)[0])
-        self._published = set[str]()  # shards, since the index was written
+        self._index = ObjectIndex(url, self._local, self._get)
         self._has_spec = False  # whether one was ever seen
-        self._begun: tuple[float, FileStat] | None = (
-            None  # when `spec.json` was last seen before a shard, and its state
-        )
+        # when `begin` found or wrote `spec.json`, and its state
+        self._begun: tuple[float, FileStat] | None = None
 
     def __str__(self) -> str:
         return str(self._url)
@@ -156,34 +153,11 @@ class ObjectFolder:
             return self._bucket.get((self._url / name).path)
 
     def read_index(self) -> Bytes:
-        """Return the bytes of the index, with what its parts list."""
         with self._lock:
             if self._found is None:
                 self._list()
             found = self._found or {}
-        parts = [name for name in found if INDEX_PART.fullmatch(name)]
-        if not parts:
-            return self._read_whole_index(found.get(INDEX))
-        base: Bytes = b""
-        with suppress(FileNotFoundError):
-            base = self._read_whole_index(found.get(INDEX))
-        merged = self._parts.merge(base, parts)
-        if len(parts) >= MANY and not self._is_parted():
-            with suppress(StoreError):
-                self.write(INDEX, merged)
-        return merged
-
-    def _read_whole_index(self, state: FileStat | None) -> Bytes:
-        """Return the bytes of the index, from this machine if it has those in the state that was listed."""
-        if state is None:
-            raise FileNotFoundError(errno.ENOENT, "no such object")
-        with suppress(OSError):
-            path = self._index_path(state)
-            if path.stat().st_size == state.size:
-                return read_large(path)
-        data, state = self.read(INDEX)
-        self._keep_index(data, state)
-        return data
+        return self._index.read(found, only_read=self._is_parted())
 
     def bring(self, names: Collection[str]) -> None:
         found = self._found or {}
@@ -221,7 +195,7 @@ class ObjectFolder:
                     f"{self}: was removed or begun again while this process stood still: run the same command again"
                 )
         with self._lock:
-            self._published.add(name)
+            self._index.note(name)
             if self._found is not None:
                 self._found = {**self._found, name: state}
         self._copies.keep(name, data)
@@ -261,19 +235,12 @@ class ObjectFolder:
         return is_first
 
     def write(self, name: str, data: bytes) -> FileStat:
-        if name == INDEX and self._is_parted() and self._hold is None:
-            part = make_part(data, self._published)
-            self._published.clear()
-            if part is not None:
-                name, data = part
         with self._errors("written"):
+            if name == INDEX:
+                as_part = self._is_parted() and self._hold is None
+                return self._index.write_part(data) if as_part else self._index.write(data)
             state = write_over(self._bucket, self._url / name, data)
-        if name == INDEX:
-            self._keep_index(data, state)
-            merged = self._parts.take()
-            if merged:  # a process that looks for one meanwhile does without
-                remove_objects(self._bucket, self._url, merged)
-        elif name == SPEC and self._begun is not None:
+        if name == SPEC and self._begun is not None:
             self._begun = self._begun[0], state
         return state
 
@@ -383,17 +350,6 @@ class ObjectFolder:
         if newest is None:
             raise FileNotFoundError(errno.ENOENT, "no such object")
         return newest / 1e9
-
-    def _index_path(self, state: FileStat) -> Path:
-        """Return where this machine keeps the index in that state."""
-        return self._local / f"{INDEX}-{state.inode:x}-{state.mtime_ns:x}"
-
-    def _keep_index(self, data: bytes, state: FileStat) -> None:
-        with suppress(OSError, StoreError):
-            write_whole(self._index_path(state), data)
-            for path in self._local.glob(f"{INDEX}-*"):
-                if path != self._index_path(state):
-                    path.unlink()
 
     @contextmanager
     def _reading_errors(self) -> Iterator[None]:

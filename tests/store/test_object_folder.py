@@ -13,7 +13,7 @@ import helpers.buckets
 from featstore.errors import StoreError
 from featstore.objects.bucket import ObjectError, Uncertain
 from featstore.objects.urls import Url
-from featstore.store import object_folder, object_locks, object_writes
+from featstore.store import object_folder, object_index, object_locks, object_writes
 from featstore.store.compaction import compact_key
 from featstore.store.index import load_index
 from featstore.store.keys import describe_key, key_folders
@@ -167,7 +167,7 @@ def test_processes_whose_work_was_parted_write_an_index_of_their_own_shards(
 
 
 def test_a_reader_of_many_parts_writes_one_index(bucket: MemoryBucket, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(object_folder, "MANY", 2)
+    monkeypatch.setattr(object_index, "MANY", 2)
     monkeypatch.setenv("FEATSTORE_CLAIMS", "off")
     for shards in range(1, 4):
         fill(shards=shards)
