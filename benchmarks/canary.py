@@ -42,7 +42,7 @@ def measure_canary(data: Path, scratch: Path, rounds: int = 3) -> None:
 def add(left: list[Path], count: int, options: dict[str, Any]) -> None:
     """Add the rows of `count` images, which are taken off `left`."""
     from featstore import extract
-    from featstore.datasets.sources import list_files
+    from featstore.datasets.file_lists import list_files
 
     extract(list_files([left.pop() for _ in range(count)]), **options)
 

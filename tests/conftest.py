@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from featstore.objects.urls import Url
 from helpers.browser import started_browser
 from helpers.cli import WARNINGS, Cli
 from helpers.light import needs_tensorflow, refuse_tensorflow
 from helpers.paths import ROOT
 from helpers.photos import write_photos
+from helpers.s3_server import environment_of, make_bucket, s3_server
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -91,6 +93,20 @@ def browser() -> Iterator[Browser]:
     """A headless browser, started once; tests that use it get the marker browser."""
     with started_browser() as browser:
         yield browser
+
+
+@pytest.fixture(scope="session")
+def s3_address() -> Iterator[str]:
+    """The address of an S3 server of this process, started once."""
+    with s3_server() as address:
+        yield address
+
+
+@pytest.fixture
+def s3(s3_address: str) -> Iterator[Url]:
+    """An empty bucket on a real S3 server, which the environment names."""
+    with environment_of(s3_address):
+        yield Url("s3", make_bucket(s3_address))
 
 
 @pytest.fixture

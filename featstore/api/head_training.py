@@ -36,6 +36,7 @@ def train_head(
     folds: int | None = None,
     seeds: int = 1,
     seed: int = 0,
+    memory: int | None = None,
     cache: CacheLike = None,
     runs: OnePath = "runs",
     name: str | None = None,
@@ -66,6 +67,8 @@ def train_head(
             run, which is trained on the splits in any case. Default: none.
         seeds: How many times the cross-validation is done, with other folds and another seed each time.
         seed: Seed of the head, and of random weights unless `weights_seed` is given.
+        memory: Largest size of the features in memory, in bytes; more are read from the cache block by block, by a head
+            that can: `logistic-sgd`, `mlp` and the other Keras heads. Default: half of the machine's memory.
         cache: A `Cache`, or the folder of one. Default: $FEATSTORE_CACHE, or `cache` in the working folder.
         runs: Folder in which the run is saved.
         name: Name of its folder there. Default: made of the data, the base, the head, and what differs from defaults.
@@ -91,7 +94,13 @@ def train_head(
     from featstore.training.job import check_side_by_side, train
 
     recipe = HeadRecipe(
-        head=head, parameters=parameters or {}, seed=seed, train_on=train_on, average=average, calibrate=calibrate
+        head=head,
+        parameters=parameters or {},
+        seed=seed,
+        train_on=train_on,
+        average=average,
+        calibrate=calibrate,
+        memory=memory,
     )
     refuse_head_parameters(options)
     reading, features = split_keywords(options)

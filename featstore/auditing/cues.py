@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -13,6 +12,8 @@ from featstore.datasets.labels import clean_label
 from featstore.datasets.manifest import Picture
 from featstore.datasets.split_names import split_named
 from featstore.images.facts import ImageFacts
+from featstore.objects.places import below, tops_of
+from featstore.system.member_paths import unpacked_path
 
 if TYPE_CHECKING:
     import numpy as np
@@ -53,7 +54,8 @@ def cues_of(pictures: Sequence[Picture], facts: Sequence[ImageFacts], source: st
 
     The size of a file is left out: it measures a busy background. source: the folder that paths are told below.
     """
-    paths = [_below(picture.path, source) for picture in pictures]
+    tops = tops_of(source)
+    paths = [PurePath(below(unpacked_path(picture.path), *tops)) for picture in pictures]
     labels = {picture.class_name for picture in pictures}
     cues = [
         Cue("format of the file", "file", _yes_or_no(f.format for f in facts)),
@@ -116,13 +118,6 @@ def _look(facts: Sequence[ImageFacts]) -> Columns:
         "mean brightness": _numbers(f.mean for f in facts),
         "range of brightness": _numbers(f.high - f.low for f in facts),
     }
-
-
-def _below(path: str, source: str) -> PurePath:
-    """Return a path below the data set; the whole path of a file that lies elsewhere, as a table may name."""
-    top = source if os.path.isdir(source) else os.path.dirname(source)
-    inside = os.path.relpath(path, top)
-    return PurePath(path if inside.startswith(os.pardir) else inside)
 
 
 def _folder(path: PurePath, labels: set[str]) -> str:

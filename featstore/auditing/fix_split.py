@@ -21,6 +21,7 @@ from featstore.auditing.subject import Subject
 from featstore.datasets.labels import MISSING
 from featstore.datasets.manifest import SPLITS, Picture
 from featstore.errors import StoreError
+from featstore.system.paths import is_url
 from featstore.system.text import count, spreadsheet_text
 
 _ROOM = 1.1  # times its size that a split may take of a class before it counts as full
@@ -193,6 +194,8 @@ def _path_from(folder: Path, path: str) -> str:
 
     A spreadsheet would read `=a.png` as a formula, and `./=a.png` as text.
     """
+    if is_url(path):
+        return path
     inside = os.path.relpath(path, folder)
     if inside.startswith(os.pardir):
         return os.path.abspath(path)

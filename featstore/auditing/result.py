@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from featstore.copies.proof import Proof
 from featstore.datasets.manifest import Picture
 from featstore.datasets.summary import DataSummary, summarize
 from featstore.errors import StoreError
+from featstore.objects.places import path_below
 from featstore.system.files import write_whole
 from featstore.system.paths import OnePath, one_path
 from featstore.system.text import Shown, Table, listed, safe, spreadsheet_text
@@ -133,9 +133,7 @@ class Audit(Shown):
 
     def short(self, path: str) -> str:
         """Return a path relative to the data set, where it is inside."""
-        top = self.source if os.path.isdir(self.source) else os.path.dirname(self.source)
-        inside = os.path.relpath(path, top)
-        return path if inside.startswith(os.pardir) else inside
+        return path_below(path, self.source)
 
     def describe(self) -> dict[str, Any]:
         """Return plain JSON values in a stable format: keys are added, but none is changed within a version."""

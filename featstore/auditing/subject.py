@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,7 +11,7 @@ from featstore.auditing.families import Family
 from featstore.copies.groups import SamePictures
 from featstore.copies.sketch import Sketch
 from featstore.datasets.manifest import Manifest, Picture
-from featstore.datasets.name_groups import path_below
+from featstore.objects.places import below, tops_of
 from featstore.training.fit import Prepared
 
 if TYPE_CHECKING:
@@ -20,7 +19,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from featstore.auditing.name_patterns import NameGroups
-    from featstore.system.progress import Progress
+from featstore.system.member_paths import unpacked_path
+from featstore.system.progress import Progress
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,7 +93,6 @@ class Subject:
 
         if not self.labelled or any(p.group is not None for p in self.manifest.pictures):
             return None
-        source = self.manifest.source
-        top = source if os.path.isdir(source) else os.path.dirname(source)
-        paths = [path_below(p.path, top) for p in self.labelled]
+        tops = tops_of(self.manifest.source)
+        paths = [below(unpacked_path(p.path), *tops) for p in self.labelled]
         return suspect_groups(paths, self.X, self.y, self.picture_numbers)

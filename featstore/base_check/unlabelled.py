@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -22,6 +21,7 @@ from featstore.extraction.resolve import resolve_recipe, weights_state
 from featstore.features.load import load_features
 from featstore.images.preprocessing import parse_variant
 from featstore.images.readers import make_reader
+from featstore.objects.places import folder_of
 from featstore.system.figures import loss, percent
 from featstore.system.text import Shown, Table
 
@@ -283,7 +283,7 @@ def spread(pictures: Sequence[Picture], most: int) -> list[Picture]:
     """
     folders: dict[str, list[Picture]] = {}
     for picture in pictures:
-        folders.setdefault(os.path.dirname(picture.path), []).append(picture)
+        folders.setdefault(folder_of(picture.path), []).append(picture)
     chosen: list[Picture] = []
     for left, folder in zip(range(len(folders), 0, -1), sorted(folders.values(), key=len), strict=True):
         number = min(len(folder), (most - len(chosen)) // left)

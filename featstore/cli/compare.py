@@ -42,7 +42,9 @@ def command(
             leave_out=["weights_seed"],
         ),
     ],
-    heads: Annotated[dict[str, Any], Fields(HeadRecipe, repeatable=["head"], leave_out=["parameters", "seed"])],
+    heads: Annotated[
+        dict[str, Any], Fields(HeadRecipe, repeatable=["head"], leave_out=["parameters", "seed", "memory"])
+    ],
     measurement: Annotated[Measurement, Fields(Measurement)],
     data_options: Annotated[DataOptions, Fields(DataOptions)],
     parameters: Annotated[dict[str, Any], HeadParameterOptions(leave_out=["folds"])],

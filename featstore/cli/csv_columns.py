@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from featstore.cli.console import spreadsheet_text
 from featstore.errors import UsageError, param
+from featstore.objects.places import normal, places
+from featstore.system.member_paths import unpacked_path
 
 if TYPE_CHECKING:
     from featstore.runs.prediction import ImagePrediction
@@ -27,8 +29,8 @@ class Column(NamedTuple):
 
 _CONTENTS: dict[str, Cell] = {
     "path": lambda number, image: spreadsheet_text(image.path),
-    "name": lambda number, image: spreadsheet_text(os.path.basename(image.path)),
-    "stem": lambda number, image: spreadsheet_text(os.path.splitext(os.path.basename(image.path))[0]),
+    "name": lambda number, image: spreadsheet_text(os.path.basename(unpacked_path(image.path))),
+    "stem": lambda number, image: spreadsheet_text(os.path.splitext(os.path.basename(unpacked_path(image.path)))[0]),
     "number": lambda number, image: number,
     "label": lambda number, image: spreadsheet_text(image.label),
     "probability": lambda number, image: image.probability,
@@ -74,7 +76,7 @@ def check_numbers(columns: Sequence[Column], named: Sequence[str], images: Seque
     """
     if not any(column.cell is _CONTENTS["number"] for column in columns):
         return
-    if [os.path.normpath(path) for path in named] != [os.path.normpath(image.path) for image in images]:
+    if [normal(path) for path in places(named, "images")] != [normal(image.path) for image in images]:
         raise UsageError(
             f"{param('columns')}: `number` counts the rows of a table of pixels, or images that are named one by one "
             "and can all be read; here use stem or name"

@@ -16,6 +16,7 @@ from featstore.comparison.grid import Measurement, settings_by_head
 from featstore.datasets.options import DataOptions
 from featstore.errors import UsageError
 from featstore.extraction.recipe import GridOptions, Recipe
+from featstore.objects.urls import absolute
 from featstore.system.progress import displayed
 from featstore.training.head_recipe import HeadRecipe
 
@@ -27,7 +28,9 @@ def command(
         GridOptions,
         Fields(Recipe, repeatable=["model", "weights", "alpha"], leave_out=["weights_seed"]),
     ],
-    heads: Annotated[dict[str, Any], Fields(HeadRecipe, repeatable=["head"], leave_out=["parameters", "seed"])],
+    heads: Annotated[
+        dict[str, Any], Fields(HeadRecipe, repeatable=["head"], leave_out=["parameters", "seed", "memory"])
+    ],
     measurement: Annotated[
         Measurement, Fields(Measurement, only=["seed", "val_fraction", "test_fraction", "val_as_test"])
     ],
@@ -81,7 +84,7 @@ def command(
             cache=options.chosen_cache(cache, rehash),
             progress=progress,
         )
-    lost = write_files((chart, "--chart", lambda: curve.draw(kind, f"{Path(os.path.abspath(data)).name}: accuracy")))
+    lost = write_files((chart, "--chart", lambda: curve.draw(kind, f"{os.path.basename(absolute(data))}: accuracy")))
     warn(curve.notes, progress)
     if json:
         print_json(curve.describe())

@@ -17,6 +17,7 @@ from featstore.cli.units import parse_time
 from featstore.datasets.options import DataOptions
 from featstore.errors import DataError, UsageError, param
 from featstore.extraction.recipe import Recipe
+from featstore.objects.places import kind_of, settle_place
 from featstore.reporting.settings import PageSettings, SearchSettings
 from featstore.system.progress import displayed
 from featstore.training.head_recipe import HeadRecipe
@@ -123,7 +124,7 @@ def _runs_among(sources: Sequence[str]) -> list[str]:
     for a path that does not exist, since no option mends that, and UsageError for a mixture of runs and data.
     """
     for source in sources:
-        if not os.path.exists(source):
+        if kind_of(settle_place(source, "data")) is None:
             raise DataError(f"{source}: no such file or folder; give a data set, or the folders of runs")
     runs = [source for source in sources if os.path.isfile(os.path.join(source, "run.json"))]
     if not runs and len(sources) > 1:

@@ -30,7 +30,8 @@ def command(
         Fields(Recipe, repeatable=["model", "weights", "alpha", *AXES], leave_out=["weights_seed"]),
     ],
     heads: Annotated[
-        dict[str, Any], Fields(HeadRecipe, repeatable=["head"], optional=["head"], leave_out=["parameters", "seed"])
+        dict[str, Any],
+        Fields(HeadRecipe, repeatable=["head"], optional=["head"], leave_out=["parameters", "seed", "memory"]),
     ],
     search: Annotated[SweepSettings, Fields(SweepSettings, leave_out=["time"])],
     data_options: Annotated[DataOptions, Fields(DataOptions)],

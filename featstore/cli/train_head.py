@@ -13,6 +13,7 @@ from featstore.cli.console import command_line, list_skipped, print_json, say, w
 from featstore.cli.fields import Fields, takes_fields
 from featstore.cli.head_options import HeadParameterOptions, chosen_parameters
 from featstore.cli.show import describe
+from featstore.cli.units import parse_bytes
 from featstore.comparison.grid import Measurement
 from featstore.datasets.options import DataOptions
 from featstore.extraction.recipe import GridOptions, Recipe
@@ -27,7 +28,7 @@ def command(
         GridOptions,
         Fields(Recipe, repeatable=["model", "weights", "alpha"], optional=["model"], leave_out=["weights_seed"]),
     ],
-    head: Annotated[HeadRecipe, Fields(HeadRecipe, leave_out=["parameters"])],
+    head: Annotated[HeadRecipe, Fields(HeadRecipe, leave_out=["parameters"], parsers={"memory": parse_bytes})],
     measurement: Annotated[
         Measurement, Fields(Measurement, only=["folds", "seeds", "val_fraction", "test_fraction", "val_as_test"])
     ],

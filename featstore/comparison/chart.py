@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
 from featstore.comparison.grid import Measurement
 from featstore.comparison.result import Comparison
+from featstore.objects.urls import absolute
 from featstore.plots.files import Kind
 
 
@@ -22,7 +22,7 @@ def draw_chart(comparison: Comparison, data: str, measurement: Measurement, kind
         [row.accuracy for row in rows],
         [row.accuracy_ci95 for row in rows],
         [comparison.curves.get(row.cell) for row in rows],
-        f"{Path(os.path.abspath(data)).name}: accuracy on {comparison.split}, {rows[0].n} images{shared}",
+        f"{os.path.basename(absolute(data))}: accuracy on {comparison.split}, {rows[0].n} images{shared}",
         ", ".join(of_many),
         kind,
     )

@@ -25,6 +25,7 @@ from featstore.system.pinned import pinned
 from featstore.training.fit import Prepared, prepare
 from featstore.training.head_recipe import HeadRecipe
 from featstore.training.repeats import Divisions, RepeatedFit, divide, fit_repeatedly
+from featstore.training.rows import tell_of_memory
 
 if TYPE_CHECKING:
     import numpy as np
@@ -105,6 +106,9 @@ def measure_grid(
     source = manifest.source
     cache_folder = str(Cache.at(cache).folder) if cache else None
     commands = {cell: command_line(source, cell, measurement, cache_folder, manifest.options) for cell in named.factors}
+    for cell in grid:
+        plans = [plan for plan in prepared.plans if plan.recipe == cell.recipe]
+        tell_of_memory(divisions[0][0].manifest, plans, cell.head, prepared.cache, progress)
     on_cell = progress.steps("measuring", "cells") if progress else None
     measured, failed = _measure_all(commands, divisions, split, on_cell)
     if not measured:

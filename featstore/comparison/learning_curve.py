@@ -25,6 +25,7 @@ from featstore.system.pinned import pinned
 from featstore.training.fit import Prepared, prepare
 from featstore.training.head_recipe import HeadRecipe
 from featstore.training.repeats import Divisions, RepeatedFit, fit_repeatedly
+from featstore.training.rows import tell_of_memory
 
 if TYPE_CHECKING:
     from featstore.evaluation.units import Units
@@ -83,6 +84,7 @@ def measure_learning_curve(
     curves: dict[str, HeadCurve] = {}
     last: dict[str, RepeatedFit] = {}
     for cell in grid:
+        tell_of_memory(prepared.manifest, [plans[cell.recipe]], cell.head, prepared.cache, progress)
         fits = []
         for divisions in by_size:
             fits.append(fit_repeatedly(divisions, [plans[cell.recipe]], cell.head, split))

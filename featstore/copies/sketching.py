@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 
 from featstore.copies.sketch import Sketch, make_sketch
 from featstore.copies.sketch_store import AT_ONCE, SketchStore
 from featstore.datasets.manifest import Picture
 from featstore.errors import DataError
 from featstore.extraction.cache import SKETCHES, Cache
-from featstore.images.prefetch import read_again
+from featstore.images.prefetch import WINDOW, read_again
+from featstore.images.read_ahead import Load, map_files
 from featstore.system.environment import default_threads
 from featstore.system.progress import Progress
 
@@ -25,27 +26,24 @@ def sketch_all(pictures: Sequence[Picture], cache: Cache, progress: Progress | N
     sketches = store.read(first.keys())
     missing = [picture for digest, picture in first.items() if digest not in sketches]
     on_step = progress.steps("looking for copies", "images") if progress and missing else None
-    with ThreadPoolExecutor(default_threads(), "featstore-sketch") as pool:
-        for start in range(0, len(missing), AT_ONCE):  # so that a killed run keeps what it has made
-            some = missing[start : start + AT_ONCE]
-            made: dict[str, Sketch] = {}
-            waiting = [pool.submit(_sketch, picture) for picture in some]
-            try:
-                for number, (picture, future) in enumerate(zip(some, waiting, strict=True), start=1):
-                    if (sketch := future.result()) is not None:
+    for start in range(0, len(missing), AT_ONCE):  # so that a killed run keeps what it has made
+        some = missing[start : start + AT_ONCE]
+        made: dict[str, Sketch] = {}
+        try:
+            with closing(map_files(some, _sketch, default_threads(), WINDOW)) as found:
+                for number, (picture, sketch) in enumerate(zip(some, found, strict=True), start=1):
+                    if sketch is not None:
                         made[picture.digest] = sketch
                     if on_step:
                         on_step(start + number, len(missing))
-            finally:  # an interrupted run keeps what it has made, and does not wait for the rest
-                for future in waiting:
-                    future.cancel()
-                store.add(made)
-            sketches |= made
+        finally:  # an interrupted run keeps what it has made, and does not wait for the rest
+            store.add(made)
+        sketches |= made
     return {digest: sketches[digest] for digest in first if digest in sketches}
 
 
-def _sketch(picture: Picture) -> Sketch | None:
+def _sketch(picture: Picture, load: Load) -> Sketch | None:
     try:
-        return make_sketch(read_again(picture))
+        return make_sketch(read_again(picture, load))
     except DataError:
         return None

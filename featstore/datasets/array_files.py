@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -15,7 +16,9 @@ from featstore.datasets.manifest import Manifest, Picture
 from featstore.datasets.options import DataOptions
 from featstore.datasets.table_files import TextTable, text_of
 from featstore.errors import DataError
+from featstore.objects.places import read_bytes
 from featstore.system.files import FileStat
+from featstore.system.paths import is_url
 from featstore.system.text import listed
 
 ARRAY_ENDINGS = (".npz", ".npy")
@@ -37,12 +40,12 @@ _PAIRS = (
 )
 
 
-def scan_array_file(path: Path, options: DataOptions, cache: Path) -> Manifest:
+def scan_array_file(path: str, options: DataOptions, cache: Path) -> Manifest:
     """Return the manifest of the images in a .npz or .npy file, which are written below the folder `cache`."""
     import numpy as np
 
     try:
-        with path.open("rb") as file:
+        with io.BytesIO(read_bytes(path)) if is_url(path) else open(path, "rb") as file:
             found = np.load(file, allow_pickle=False)
             is_one = isinstance(found, np.ndarray)
             arrays = {"images": found} if is_one else {name: found[name] for name in found.files}
@@ -50,7 +53,7 @@ def scan_array_file(path: Path, options: DataOptions, cache: Path) -> Manifest:
         raise DataError(
             f"{path}: cannot be read as arrays of numbers that NumPy has saved; save them by numpy.savez again"
         ) from error
-    return scan_arrays(arrays, str(path), options, cache)
+    return scan_arrays(arrays, path, options, cache)
 
 
 def scan_arrays(arrays: Mapping[str, Any], source: str, options: DataOptions, cache: Path) -> Manifest:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Sequence
 from itertools import chain
@@ -12,6 +11,7 @@ from featstore.datasets.labels import clean_label, in_natural_order
 from featstore.datasets.manifest import Picture
 from featstore.datasets.split_names import splits_named
 from featstore.errors import DataError, param
+from featstore.objects.places import join
 from featstore.system.text import count, listed
 
 _PARTS_OF_A_SET = {"images", "image", "imgs", "labels", "annotations", "masks", "mask", "bboxes"}
@@ -24,7 +24,7 @@ def read_classes(reading: FolderReading, top: str, split: str | None) -> None:
     for label, folders in reading.labels_below(top).items():
         before = len(reading.pictures)
         for folder in folders:
-            path = os.path.join(top, folder)
+            path = join(top, folder)
             reading.pictures += (Picture(file, info, label, split) for file, info in reading.walk.files(path))
             below = reading.walk.folders(path)
             if len(below) > 1 and not reading.walk.has_images(path):
@@ -59,8 +59,7 @@ def refuse_unnamed_splits(reading: FolderReading, top: str, names: Sequence[str]
     below = {
         name: set(folders)
         for name in names
-        if (folders := reading.walk.folders(os.path.join(top, name)))
-        and not reading.walk.has_images(os.path.join(top, name))
+        if (folders := reading.walk.folders(join(top, name))) and not reading.walk.has_images(join(top, name))
     }
     times = Counter(chain.from_iterable(below.values()))
     shared = in_natural_order(name for name, number in times.items() if number > 1)
@@ -75,10 +74,10 @@ def refuse_unnamed_splits(reading: FolderReading, top: str, names: Sequence[str]
 
 def splits_inside(reading: FolderReading, top: str, names: Sequence[str]) -> dict[str, str]:
     """Return the splits in class folders, `DATA/<class>/train/`, by their names; none if there are others."""
-    inner = {name: reading.walk.folders(os.path.join(top, name)) for name in names}
+    inner = {name: reading.walk.folders(join(top, name)) for name in names}
     found = splits_named(sorted(set(chain.from_iterable(inner.values()))))
     each = all(
-        below and all(name in found and not reading.walk.folders(os.path.join(top, label, name)) for name in below)
+        below and all(name in found and not reading.walk.folders(join(top, label, name)) for name in below)
         for label, below in inner.items()
     )
     return found if each and len(names) > 1 and "train" in found.values() else {}
@@ -87,9 +86,9 @@ def splits_inside(reading: FolderReading, top: str, names: Sequence[str]) -> dic
 def read_classes_with_splits(reading: FolderReading, top: str, names: Sequence[str], splits: dict[str, str]) -> None:
     reading.layout = "class folders with split folders in them"
     for name in names:
-        for inner in reading.walk.folders(os.path.join(top, name)):
-            files = reading.walk.files(os.path.join(top, name, inner))
+        for inner in reading.walk.folders(join(top, name)):
+            files = reading.walk.files(join(top, name, inner))
             label = clean_label(name) or name
             reading.pictures += (Picture(path, info, label, splits[inner]) for path, info in files)
-        reading.walk.skip_files(os.path.join(top, name), "not in a split folder")
+        reading.walk.skip_files(join(top, name), "not in a split folder")
     reading.walk.skip_files(top, "not in a class folder")

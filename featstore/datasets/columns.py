@@ -11,10 +11,10 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from featstore.datasets.file_names import has_image_name
 from featstore.datasets.options import DataOptions
 from featstore.datasets.split_names import split_named
 from featstore.datasets.table_files import TextTable
-from featstore.datasets.walk import has_image_name
 from featstore.errors import DataError, UsageError, param, spelled
 from featstore.system.text import listed
 

@@ -1,10 +1,10 @@
 """Content digests of image files, remembered so that a re-run reads no image bytes.
 
-One small file for each folder of images maps name -> (stat, SHA-256). The stat has the change time as well as size,
-mtime and inode, since a program can set an mtime back but not a ctime. A file that changed within the grain of its
-clock before it was read is not remembered (git's racy rule): a second change could have the same stamps. `stamps` says
-what the grain is, and of which files nothing is remembered. The time that counts is that of the unsuccessful look-up
-before the bytes are read; `remember` may follow much later.
+One small file for each folder or tar of images maps name -> (stat, SHA-256). The stat has the change time as well as
+size, mtime and inode, since a program can set an mtime back but not a ctime. A file that changed within the grain of
+its clock before it was read is not remembered (git's racy rule): a second change could have the same stamps. `stamps`
+says what the grain is, and of which files nothing is remembered. The time that counts is that of the unsuccessful
+look-up before the bytes are read; `remember` may follow much later.
 """
 
 from __future__ import annotations
@@ -17,8 +17,10 @@ from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 
 from featstore.errors import StoreError
+from featstore.objects.urls import absolute
 from featstore.system.files import FileStat, read_regular, write_whole
 from featstore.system.fork_lock import ForkLock
+from featstore.system.member_paths import join_path, split_path
 
 _FORMAT = 3  # 2: dirty pages were written back before the bytes were read. 3: `identity.content_digest`
 
@@ -53,7 +55,7 @@ class DigestMemory:
             return [self._get(path, stat) for path, stat in files]
 
     def _get(self, path: str, stat: FileStat) -> str | None:
-        parent, _, name = path.rpartition(os.sep)
+        parent, name = split_path(path)
         entry = self._entries(parent).get(name)
         if entry is not None and entry == [*stat, entry[4]] and (self._renewed is None or path in self._renewed):
             return str(entry[4])
@@ -63,7 +65,7 @@ class DigestMemory:
 
     def last_known(self, path: str) -> str | None:
         """Return the digest (hex) that was last remembered for `path`, whether the file has changed since or not."""
-        parent, _, name = path.rpartition(os.sep)
+        parent, name = split_path(path)
         with self._lock:
             entry = self._entries(parent).get(name)
             return None if entry is None else str(entry[4])
@@ -73,7 +75,7 @@ class DigestMemory:
         found: dict[str, str] = {}
         for file in sorted(self.folder.glob("*.json")):
             folder, files, _ = _read(file)
-            found |= {str(entry[4]): os.path.join(folder, name) for name, entry in files.items() if entry[4] in digests}
+            found |= {str(entry[4]): join_path(folder, name) for name, entry in files.items() if entry[4] in digests}
         return found
 
     def remember(self, path: str, stat: FileStat, digest: str, grain: int | None) -> None:
@@ -82,7 +84,7 @@ class DigestMemory:
         stat: taken before the bytes were read, and the same afterwards. grain: of its stamps, from `stamps.settle`
         before that. Nothing is remembered if a later change might not show in them.
         """
-        parent, _, name = path.rpartition(os.sep)
+        parent, name = split_path(path)
         with self._lock:
             looked_up = self._missed.pop(path, None)
             if grain is None or looked_up is None or max(stat.mtime_ns, stat.ctime_ns) + grain > looked_up:
@@ -111,7 +113,7 @@ class DigestMemory:
             for parent, names in self._changed.items():
                 if _state(self._file(parent)) != self._states[parent]:
                     self._loaded[parent] = self._load(parent) | {name: self._loaded[parent][name] for name in names}
-                content = {"format": _FORMAT, "folder": os.path.abspath(parent), "files": self._loaded[parent]}
+                content = {"format": _FORMAT, "folder": absolute(parent), "files": self._loaded[parent]}
                 text = json.dumps(content).encode()
                 try:
                     data = hashlib.sha256(text).hexdigest().encode() + b"\n" + text
@@ -127,10 +129,10 @@ class DigestMemory:
 
     def _load(self, parent: str) -> dict[str, list[int | str]]:
         folder, files, self._states[parent] = _read(self._file(parent))
-        return files if folder == os.path.abspath(parent) else {}
+        return files if folder == absolute(parent) else {}
 
     def _file(self, parent: str) -> Path:
-        name = hashlib.sha256(os.fsencode(os.path.abspath(parent))).hexdigest()[:32]
+        name = hashlib.sha256(os.fsencode(absolute(parent))).hexdigest()[:32]
         return self.folder / f"{name}.json"
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import defaultdict
 from collections.abc import Sequence
 
@@ -12,6 +11,7 @@ from featstore.datasets.options import DataOptions
 from featstore.datasets.split_names import splits_named
 from featstore.datasets.walk import LINK_OUT, Walk
 from featstore.errors import param, spelled
+from featstore.objects.places import below, join
 from featstore.system.text import count, listed
 
 
@@ -21,10 +21,10 @@ class FolderReading:
     lost: class folders of which no image is used. hint: what was probably meant, where there are no labels.
     """
 
-    def __init__(self, source: str, options: DataOptions) -> None:
+    def __init__(self, source: str, options: DataOptions, walk: Walk) -> None:
         self.source = source
         self.options = options
-        self.walk = Walk(os.path.realpath(source), options)
+        self.walk = walk
         self.pictures: list[Picture] = []
         self.notes: list[str] = []
         self.lost: list[str] = []
@@ -64,13 +64,11 @@ class FolderReading:
             is_split = bool(splits_named(names)) and top == self.source
             if len(names) != 1 or is_split or self.walk.has_images(path):
                 break
-            path = os.path.join(path, names[0])
+            path = join(path, names[0])
         if path == top or not names:  # a chain that ends in images is a class in folders
             return top
         if top == self.source:
-            self.notes.append(
-                f"{top} holds only the folder {os.path.relpath(path, top)}, which is taken as the data set"
-            )
+            self.notes.append(f"{top} holds only the folder {below(path, top)}, which is taken as the data set")
         return path
 
     def labels_below(self, top: str) -> dict[str, list[str]]:
@@ -85,8 +83,8 @@ class FolderReading:
         here = self.walk.images(top)
         if not here:
             return False
-        walk = Walk(os.path.realpath(self.source), self.options)
-        below = sum(1 for name in names for _ in walk.files(os.path.join(top, name)))
+        walk = self.walk.fresh(self.source)
+        below = sum(1 for name in names for _ in walk.files(join(top, name)))
         return here > below
 
     def note_links(self, top: str) -> None:

@@ -14,6 +14,7 @@ they may be splits or classes. What was decided is in the manifest's `layout` an
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 
 from featstore.datasets.class_folders import (
     read_classes,
@@ -28,20 +29,29 @@ from featstore.datasets.options import DataOptions
 from featstore.datasets.split_folders import decide_between, note_other_splits, note_unused, read_splits
 from featstore.datasets.split_names import splits_named
 from featstore.datasets.walk import Walk
+from featstore.datasets.walks import look_beside
 from featstore.errors import DataError, param, spelled
+from featstore.objects.places import absolute, below, folder_of, join
 from featstore.system.imports import collection_paused
+from featstore.system.member_paths import unpacked_path
 from featstore.system.text import count
 
 
 @collection_paused()
-def scan_folder(source: str, options: DataOptions) -> Manifest:
-    """Return the manifest of a folder; raises DataError where it may mean one thing or another."""
-    reading = FolderReading(source, options)
+def scan_folder(source: str, options: DataOptions, walk: Walk) -> Manifest:
+    """Return the manifest of a folder; raises DataError where it may mean one thing or another.
+
+    walk: over the folder, or over what would be in it if its tars were unpacked.
+    """
+    reading = FolderReading(source, options, walk)
     if options.label_from is None:
         _read(reading)
     else:
         _read_names(reading, NamePattern(options.label_from))
-    return reading.manifest()
+    manifest = reading.manifest()
+    if manifest.classes or not (tables := reading.walk.tables(source)):
+        return manifest
+    return replace(manifest, hint=f"did you mean {join(source, tables[0])}?")
 
 
 def _read(reading: FolderReading) -> None:
@@ -72,8 +82,8 @@ def _read_names(reading: FolderReading, pattern: NamePattern) -> None:
     reading.layout = f"labels from names like {pattern.pattern}" + (", split folders" if splits else "")
     unfit: list[str] = []
     for folder, split in splits.items() or [("", None)]:
-        for path, info in reading.walk.files(os.path.join(top, folder)):
-            label = pattern.label(os.path.relpath(path, reading.source))
+        for path, info in reading.walk.files(join(top, folder)):
+            label = pattern.label(below(unpacked_path(path), reading.source))
             unfit += [path] if label is None and split != "test" else []
             reading.pictures.append(Picture(path, info, label, split))
     if splits:
@@ -90,16 +100,16 @@ def _read_names(reading: FolderReading, pattern: NamePattern) -> None:
 def _read_unlabelled(reading: FolderReading, top: str) -> None:
     reading.layout = "images without labels"
     reading.pictures += (Picture(path, info) for path, info in reading.walk.files(top))
-    names = [os.path.basename(picture.path) for picture in reading.pictures]
+    names = [os.path.basename(unpacked_path(picture.path)) for picture in reading.pictures]
     reading.hint = propose_pattern(names) or _hint_at_parent(reading)
 
 
 def _hint_at_parent(reading: FolderReading) -> str:
     """Return the folder that was probably meant if this one looks like one class of it."""
-    parent = os.path.dirname(os.path.abspath(reading.source))
+    parent = folder_of(absolute(reading.source))
     try:
-        walk = Walk(parent, reading.options)
-        siblings = [name for name in walk.folders(parent) if walk.has_images(os.path.join(parent, name))]
+        walk = look_beside(parent, reading.options)
+        siblings = [name for name in walk.folders(parent) if walk.has_images(join(parent, name))]
     except DataError:
         return ""
-    return f"did you mean {os.path.dirname(reading.source) or parent}?" if 2 <= len(siblings) <= 1000 else ""
+    return f"did you mean {folder_of(reading.source) or parent}?" if 2 <= len(siblings) <= 1000 else ""

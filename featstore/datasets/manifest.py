@@ -10,7 +10,10 @@ from typing import NamedTuple
 from featstore.datasets.labels import in_natural_order
 from featstore.datasets.options import DataOptions
 from featstore.errors import DataError
+from featstore.objects.urls import absolute
 from featstore.system.files import FileStat
+from featstore.system.member_paths import find_member, is_pattern
+from featstore.system.paths import is_url
 from featstore.system.text import brief
 
 SPLITS = ("train", "val", "test")
@@ -105,7 +108,9 @@ class Manifest:
 
     def place(self) -> str:
         """Return the absolute path of the source, or what it is called if it was in memory."""
-        return os.path.abspath(self.source) if os.path.exists(self.source) else self.source
+        source = self.source
+        is_place = is_url(source) or os.path.exists(source) or is_pattern(source) or find_member(source) is not None
+        return absolute(source) if is_place else source
 
     def of_split(self, split: str) -> tuple[Picture, ...]:
         """Return the images of `split`: `train`, `val` or `test`."""

@@ -13,6 +13,8 @@ from dataclasses import replace
 
 from featstore.datasets.manifest import Manifest
 from featstore.errors import UsageError, param, spelled
+from featstore.objects.places import below, tops_of
+from featstore.system.member_paths import unpacked_path
 from featstore.system.text import count
 
 
@@ -52,13 +54,13 @@ def group_by_names(manifest: Manifest, pattern: str) -> Manifest:
     names = GroupPattern(pattern)
     if any(p.group is not None for p in manifest.pictures):
         raise UsageError(f"{names.option}: {manifest.source} has a column of groups already; leave one of them out")
-    top = manifest.source if os.path.isdir(manifest.source) else os.path.dirname(manifest.source)
-    groups = [names.group(path_below(p.path, top)) for p in manifest.pictures]
+    tops = tops_of(manifest.source)
+    groups = [names.group(below(unpacked_path(p.path), *tops)) for p in manifest.pictures]
     sizes = Counter(group for group in groups if group is not None)
     if not sizes:
         raise UsageError(
             f"{names.option}: fits no name of the {count(len(groups), 'image')} of {manifest.source}, such as "
-            f"{os.path.basename(manifest.pictures[0].path)}"
+            f"{os.path.basename(unpacked_path(manifest.pictures[0].path))}"
         )
     if len(sizes) == 1 and None not in groups:
         raise UsageError(
@@ -69,12 +71,6 @@ def group_by_names(manifest: Manifest, pattern: str) -> Manifest:
     layout = f"{manifest.layout}, {count(sizes.total(), 'image')} in {count(len(sizes), 'group')} by their names"
     notes = (*manifest.notes, *_notes(names.option, groups, manifest, sizes))
     return replace(manifest, pictures=tuple(pictures), layout=layout, notes=notes)
-
-
-def path_below(path: str, top: str) -> str:
-    """Return `path` relative to the data set; a table may name files elsewhere, whose whole path is kept."""
-    inside = os.path.relpath(path, top)
-    return (path if inside.startswith(os.pardir) else inside).replace(os.sep, "/")
 
 
 def _notes(option: str, groups: list[str | None], manifest: Manifest, sizes: Counter[str]) -> list[str]:

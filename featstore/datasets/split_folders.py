@@ -14,8 +14,10 @@ from featstore.datasets.labels import fold_label, in_natural_order
 from featstore.datasets.manifest import Picture, Skipped
 from featstore.datasets.name_labels import propose_pattern
 from featstore.datasets.split_names import split_named, splits_named
-from featstore.datasets.walk import Walk
+from featstore.datasets.walks import look_beside
 from featstore.errors import DataError
+from featstore.objects.places import absolute, folder_of, join
+from featstore.system.member_paths import unpacked_path
 from featstore.system.text import count, listed
 
 
@@ -27,9 +29,9 @@ def decide_between(reading: FolderReading, top: str, splits: dict[str, str], oth
             f"{top}: {named!r} names a split, but {others[0]!r} does not, and a train folder is missing: move the "
             "classes into train, or rename the folder if it is a class"
         )
-    holding = [name for name in others if reading.walk.has_images(os.path.join(top, name))]
+    holding = [name for name in others if reading.walk.has_images(join(top, name))]
     if len(splits) == 1 and holding:
-        if reading.walk.has_images(os.path.join(top, named)):
+        if reading.walk.has_images(join(top, named)):
             reading.notes.append(
                 f"the folder {named} is taken for a class, since {listed(holding)} next to it are classes"
             )
@@ -54,7 +56,7 @@ def read_splits(reading: FolderReading, top: str, splits: dict[str, str]) -> Non
             raise DataError(
                 f"{top}: {listed(list(map(repr, names)))} all name the split {split}; keep one, or join them"
             )
-    tops = {split: reading.descend(os.path.join(top, names[0])) for split, names in folders.items()}
+    tops = {split: reading.descend(join(top, names[0])) for split, names in folders.items()}
     train = reading.labels_below(tops["train"]) if "train" in tops else {}
     for split, path in tops.items():
         _read_split(reading, path, split, set(train))
@@ -86,7 +88,7 @@ def _read_split(reading: FolderReading, top: str, split: str, trained: set[str])
 
 
 def _refuse_without_classes(reading: FolderReading, top: str) -> None:
-    names = [os.path.basename(path) for path, _ in reading.walk.files(top)]
+    names = [os.path.basename(unpacked_path(path)) for path, _ in reading.walk.files(top)]
     proposed = propose_pattern(names)
     raise DataError(
         f"{top}: no class folders; expected {top}/<class>/ with the images of each class"
@@ -97,11 +99,11 @@ def _refuse_without_classes(reading: FolderReading, top: str) -> None:
 def note_unused(reading: FolderReading, top: str, others: Sequence[str], splits: dict[str, str]) -> None:
     """Tell of folders next to splits that are not used, and of those that look like one more split."""
     named = next((name for name, split in splits.items() if split == "train"), next(iter(splits)))
-    known = set(chain.from_iterable(reading.walk.folders(os.path.join(top, name)) for name in splits))
+    known = set(chain.from_iterable(reading.walk.folders(join(top, name)) for name in splits))
     for name in others:
-        path = os.path.join(top, name)
+        path = join(top, name)
         reading.walk.skipped.append(Skipped(path, "folder next to train is not val or test"))
-        files = sum(1 for _ in Walk(os.path.realpath(path), reading.options).files(path))
+        files = sum(1 for _ in reading.walk.fresh(path).files(path))
         same = known.intersection(reading.walk.folders(path))
         remedy = ": it holds class folders, so rename it to val or test if it is a split" if same else ""
         reading.notes.append(f"the folder {name} next to {named} is not used ({count(files, 'file')}){remedy}")
@@ -109,11 +111,12 @@ def note_unused(reading: FolderReading, top: str, others: Sequence[str], splits:
 
 def note_other_splits(reading: FolderReading, top: str) -> None:
     """Tell of further splits next to a training split; a test split alone is for an evaluation."""
-    parent, name = os.path.split(os.path.abspath(top))
+    parent, name = folder_of(absolute(top)), os.path.basename(absolute(top))
     if split_named(name) != "train":
         return
     try:
-        others = [other for other in splits_named(Walk(parent, reading.options).folders(parent)) if other != name]
+        folders = look_beside(parent, reading.options).folders(parent)
+        others = [other for other in splits_named(folders) if other != name]
     except DataError:
         return
     if others:

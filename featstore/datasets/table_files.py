@@ -9,12 +9,13 @@ import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
+from featstore.datasets.file_names import has_image_name
 from featstore.datasets.pixel_columns import pack_pixels, pixel_columns
-from featstore.datasets.walk import has_image_name
 from featstore.errors import DataError
+from featstore.objects.places import folder_of, read_bytes
+from featstore.system.paths import is_url
 from featstore.system.text import listed
 
 TABLE_ENDINGS = (".csv", ".tsv", ".tab", ".txt", ".parquet", ".pq")
@@ -54,12 +55,12 @@ class TextTable:
         return [row[column] for row in self.rows]
 
 
-def read_table(path: Path) -> TextTable:
+def read_table(path: str) -> TextTable:
     """Return the table in a file; raises DataError if it cannot be read."""
-    if path.suffix.lower() in (".parquet", ".pq"):
+    if os.path.splitext(path)[1].lower() in (".parquet", ".pq"):
         return _read_parquet(path)
     try:
-        text = _decode(path.read_bytes())
+        text = _decode(read_bytes(path))
     except OSError as error:
         raise DataError(f"{path}: cannot be read as a table: {error.strerror}") from error
     numbered = _numbered_rows(path, text)
@@ -71,9 +72,9 @@ def read_table(path: Path) -> TextTable:
     return _with_header(path, [header, *numbered])
 
 
-def _numbered_rows(path: Path, text: str) -> Iterator[tuple[int, list[str]]]:
+def _numbered_rows(path: str, text: str) -> Iterator[tuple[int, list[str]]]:
     """Yield the rows that are not empty, with the numbers of their lines."""
-    delimiter, text, skipped = _find_delimiter(text, spaces=path.suffix.lower() == ".txt")
+    delimiter, text, skipped = _find_delimiter(text, spaces=os.path.splitext(path)[1].lower() == ".txt")
     csv.field_size_limit(_CELL)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True)
     try:
@@ -85,7 +86,7 @@ def _numbered_rows(path: Path, text: str) -> Iterator[tuple[int, list[str]]]:
 
 
 def _with_pixels(
-    path: Path, header: Sequence[str], numbered: Iterator[tuple[int, list[str]]], places: Sequence[int]
+    path: str, header: Sequence[str], numbered: Iterator[tuple[int, list[str]]], places: Sequence[int]
 ) -> TextTable:
     """Return the table of images in rows, of which the columns `places` are pixels."""
     others = sorted({*range(len(header))} - {*places})
@@ -100,8 +101,8 @@ def _with_pixels(
         rows.append([row[c] for c in others])
         lines.append(line)
     return TextTable(
-        source=str(path),
-        folder=os.path.dirname(path),
+        source=path,
+        folder=folder_of(path),
         columns=tuple(header[c].strip() for c in others),
         rows=rows,
         lines=lines,
@@ -139,7 +140,7 @@ def _find_delimiter(text: str, spaces: bool) -> tuple[str, str, int]:
     return (" " if spaces and " " in header.strip() else ","), text, 0
 
 
-def _with_header(path: Path, numbered: list[tuple[int, list[str]]]) -> TextTable:
+def _with_header(path: str, numbered: list[tuple[int, list[str]]]) -> TextTable:
     """Return the table of rows, of which the first is the header unless it names an image."""
     notes: list[str] = []
     columns = [cell.strip() for cell in numbered[0][1]]
@@ -162,12 +163,10 @@ def _with_header(path: Path, numbered: list[tuple[int, list[str]]]) -> TextTable
                 "delimiter in it into quotes"
             )
         row += [""] * (len(columns) - len(row))
-    return TextTable(
-        source=str(path), folder=os.path.dirname(path), columns=tuple(columns), rows=rows, lines=lines, notes=notes
-    )
+    return TextTable(source=path, folder=folder_of(path), columns=tuple(columns), rows=rows, lines=lines, notes=notes)
 
 
-def _read_parquet(path: Path) -> TextTable:
+def _read_parquet(path: str) -> TextTable:
     try:
         from pyarrow import ArrowException, parquet, types
     except ImportError as error:
@@ -175,7 +174,7 @@ def _read_parquet(path: Path) -> TextTable:
             f"{path}: needs pyarrow to be read: `pip install featstore-keras[parquet]`, or save it as CSV"
         ) from error
     try:
-        found = parquet.read_table(path)
+        found = parquet.read_table(io.BytesIO(read_bytes(path)) if is_url(path) else path)
     except (ArrowException, OSError) as error:
         raise DataError(f"{path}: cannot be read as Parquet: {error}") from error
     inside = [field.name for field in found.schema if types.is_nested(field.type) or types.is_binary(field.type)]
@@ -184,8 +183,8 @@ def _read_parquet(path: Path) -> TextTable:
             f"{path}: the column {inside[0]!r} holds {found.schema.field(inside[0]).type}, such as the images "
             "themselves; write them to files, and give a table of their paths"
         )
-    table = table_of_columns({name: found[name].to_pylist() for name in found.column_names}, str(path))
-    return replace(table, folder=os.path.dirname(path))
+    table = table_of_columns({name: found[name].to_pylist() for name in found.column_names}, path)
+    return replace(table, folder=folder_of(path))
 
 
 def text_of(value: Any) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 
 from featstore.datasets.columns import Columns, understand_columns
@@ -11,10 +10,11 @@ from featstore.datasets.manifest import Manifest, Picture
 from featstore.datasets.name_labels import NamePattern
 from featstore.datasets.options import DataOptions
 from featstore.datasets.split_names import split_named
+from featstore.datasets.states import States
 from featstore.datasets.table_files import TextTable
 from featstore.datasets.table_paths import locate
-from featstore.datasets.walk import Walk
 from featstore.errors import DataError, UsageError, param
+from featstore.objects.places import absolute, normal, settle_place
 from featstore.system.text import count, listed
 
 
@@ -26,16 +26,17 @@ def scan_table(table: TextTable, options: DataOptions) -> Manifest:
         )
     columns = understand_columns(table, options)
     names = _names(table, columns.path)
-    located = locate(names, table.folder if options.image_folder is None else options.image_folder, table.source)
+    folder = table.folder if options.image_folder is None else settle_place(options.image_folder, "image_folder")
+    states = States()
+    located = locate(names, folder, table.source, states)
     labels, label_notes = _labels(table, columns, options)
     splits = _splits(table, columns)
     groups = [cell.strip() for cell in table.cells(columns.group)] if columns.group is not None else [""] * len(names)
-    walk = Walk(os.path.realpath(table.folder), options)
     pictures: dict[str, Picture] = {}
     again = 0
     for row, path in enumerate(located.paths):
-        key = os.path.normpath(os.path.abspath(path))
-        if (info := walk.stat(path)) is None:
+        key = normal(absolute(path))
+        if (info := states.of(path)) is None:
             continue
         picture = Picture(path, info, labels[row], splits[row], groups[row] or None)
         first = pictures.setdefault(key, picture)
@@ -47,7 +48,7 @@ def scan_table(table: TextTable, options: DataOptions) -> Manifest:
         notes.append(f"{count(again, 'row')} of the table {'names' if again == 1 else 'name'} an image once more")
     layout = "table of paths" if all(label is None for label in labels) else "table of paths and labels"
     return Manifest(
-        table.source, tuple(pictures.values()), tuple(walk.skipped), options, layout, tuple(notes), columns.hint
+        table.source, tuple(pictures.values()), tuple(states.skipped), options, layout, tuple(notes), columns.hint
     )
 
 
@@ -56,7 +57,17 @@ def _names(table: TextTable, column: int) -> list[str]:
     for row, name in enumerate(names):
         if not name.strip() or "\0" in name:
             raise DataError(f"{table.place(row)}: expected the path of an image in {table.columns[column]!r}")
+        if ":/" in name:
+            names[row] = _url(name.strip(), table.place(row))
     return names
+
+
+def _url(text: str, where: str) -> str:
+    """Return a URL in its one form; raises DataError for one of an unknown scheme."""
+    try:
+        return settle_place(text, "data")
+    except UsageError as error:
+        raise DataError(f"{where}: {str(error).partition(': ')[2]}") from error
 
 
 def _labels(table: TextTable, columns: Columns, options: DataOptions) -> tuple[list[str | None], list[str]]:

@@ -15,6 +15,7 @@ from featstore.extraction.forecast import Forecast, forecast
 from featstore.extraction.recipe import Recipe
 from featstore.system.machine import find_memory
 from featstore.system.mounts import file_system
+from featstore.system.paths import is_url
 from featstore.system.progress import Progress
 from featstore.system.text import count
 
@@ -33,12 +34,16 @@ def find_costs(
             problems.append(Problem(f"{recipe.model}: {error}", fails=True))
     problems += _problems_of(forecasts, cache.local)
     total = sum(picture.stat.size for picture in manifest.pictures)
-    kind = file_system(Path(manifest.pictures[0].path)) if manifest.pictures else None
+    kind = _kind_of_storage(manifest.pictures[0].path) if manifest.pictures else None
     text = (
         f"{manifest.source}, {count(len(manifest), 'image')}, {gigabytes(total)} on {kind or 'an unknown file system'}"
     )
     facts = {"source": manifest.source, "images": len(manifest), "bytes": total, "file_system": kind}
     return Topic("data", text, facts, problems), tuple(forecasts)
+
+
+def _kind_of_storage(path: str) -> str | None:
+    return "object storage" if is_url(path) else file_system(Path(path))
 
 
 def _problems_of(forecasts: Sequence[Forecast], cache: Path) -> Iterator[Problem]:

@@ -19,8 +19,10 @@ from featstore.explanation.methods import choose_method, make_explainer
 from featstore.explanation.result import Explanation, Method
 from featstore.explanation.view import seen_parts, upright_cells
 from featstore.extraction.cache import CacheLike
+from featstore.objects.places import absolute, folder_of
 from featstore.runs.predictor import Predictor
 from featstore.runs.run import Run
+from featstore.system.member_paths import unpacked_path
 from featstore.system.paths import OneOrMorePaths
 from featstore.system.pinned import pinned
 
@@ -106,7 +108,7 @@ def _right_label(picture: Picture, classes: Sequence[str]) -> str | None:
     """Return the label of a picture, else the name of its folder if that is a class."""
     if picture.label is not None:
         return picture.label
-    folder = clean_label(os.path.basename(os.path.dirname(os.path.abspath(picture.path))))
+    folder = clean_label(os.path.basename(folder_of(absolute(unpacked_path(picture.path)))))
     return folder if folder in classes else None
 
 

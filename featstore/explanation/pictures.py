@@ -16,6 +16,7 @@ from featstore.plots.files import Kind
 from featstore.plots.sheet import Answer, draw_sheet
 from featstore.system.figures import figure
 from featstore.system.files import write_whole
+from featstore.system.member_paths import unpacked_path
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -53,7 +54,7 @@ def write_overlays(explanations: Sequence[Explanation], folder: Path) -> list[Pa
         if image is not None:
             content = io.BytesIO()
             overlay(image, one, SIDE).save(content, "png")
-            stem = os.path.splitext(os.path.basename(one.path))[0][:_NAME]
+            stem = os.path.splitext(os.path.basename(unpacked_path(one.path)))[0][:_NAME]
             written.append(folder / f"{number:0{digits}}-{stem}.png")
             write_whole(written[-1], content.getvalue())
     return written
@@ -80,9 +81,9 @@ def _over(image: Image.Image, side: int, explanation: Explanation) -> Image.Imag
 
 def _decoded(path: str) -> Image.Image | None:
     from featstore.images.decode import decode_rgb
+    from featstore.images.files import read_file
 
     try:
-        with open(path, "rb") as file:
-            return decode_rgb(file.read())
-    except (OSError, UnreadableImage):
+        return decode_rgb(read_file(path).raw)
+    except UnreadableImage:
         return None

@@ -19,6 +19,7 @@ from itertools import cycle, islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from featstore import errors
+from featstore.datasets.file_lists import list_files
 from featstore.datasets.manifest import Picture
 from featstore.engines.memory import FOLDER
 from featstore.errors import BaseUnavailable, DataError, FeatstoreError
@@ -31,7 +32,6 @@ from featstore.images.prefetch import fetch_all
 from featstore.images.readers import make_views_reader
 from featstore.objects.urls import absolute
 from featstore.system.environment import default_threads
-from featstore.system.files import FileStat
 from featstore.system.machine import peak_memory
 from featstore.system.pinned import pinned
 
@@ -147,7 +147,7 @@ def main() -> None:
 def _try(recipe: dict[str, Any], cache: str, engine: Any, paths: Sequence[str], images: int, began: float) -> Trial:
     """Measure every size of a recipe. `began` is when the process was started."""
     the_recipe, the_cache = Recipe(**recipe), Cache(cache, engine=engine)
-    pictures = [Picture(path, FileStat.of(os.stat(path))) for path in paths]
+    pictures = list_files(paths).pictures
     source, plan = the_recipe.source(), make_plan(the_recipe, the_cache.digests)
     paces, seconds = [], 0.0
     for part in plan.parts:

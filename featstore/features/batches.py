@@ -9,9 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featstore.heads.loop import divide
-
-ROWS_PER_RUN = 32  # at most: neighbouring rows are read together
-_LEAST_RUNS = 16  # in a block: neighbours are often of one class
+from featstore.heads.shuffle import shuffled_blocks
 
 
 class RowSource(Protocol):
@@ -36,8 +34,8 @@ class ShuffledBatches:
 
     At most `most_bytes` of rows are in memory at a time, but at least one batch. A last batch of one row joins the one
     before it, as `divide` says. If all rows fit, they are read once,
-    and every order is equally likely. Otherwise, runs of neighbouring rows are put in random order and read in blocks
-    of that size, and each block is shuffled.
+    and every order is equally likely. Otherwise, they are read in blocks of that size, as `shuffled_blocks`
+    makes them, and each block is shuffled.
     """
 
     def __init__(
@@ -67,12 +65,7 @@ class ShuffledBatches:
                 self._in_memory = rows.astype(np.float32, copy=False) if self._widens else rows
             yield from self._split(self._in_memory, self._random.permutation(len(self._rows)), 0)
             return
-        run = min(ROWS_PER_RUN, max(1, self.block // _LEAST_RUNS))
-        first = self._random.permutation(-(-len(self._rows) // run)) * run
-        order = (first[:, None] + np.arange(run)).ravel()
-        order = order[order < len(self._rows)]  # the last run may be shorter
-        for place in divide(len(order), self.block):
-            which = np.sort(order[place])
+        for which in shuffled_blocks(len(self._rows), self.block, self._random):
             block = self._rows.read(which)
             yield from self._split(block, self._random.permutation(len(which)), which)
             del block  # before the next one is read

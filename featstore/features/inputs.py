@@ -10,10 +10,13 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from featstore.datasets.arrays import is_image, write_single_images
+from featstore.datasets.file_lists import list_files
+from featstore.datasets.in_memory import Frame
 from featstore.datasets.manifest import Manifest
-from featstore.datasets.sources import Frame, list_files
+from featstore.datasets.tars import named_tars
 from featstore.errors import DataError, UnreadableImage, UsageError, param
-from featstore.system.paths import OneOrMorePaths, is_path, one_or_more
+from featstore.objects.places import folder_of, places
+from featstore.system.paths import OneOrMorePaths, is_path
 
 ImagesLike: TypeAlias = OneOrMorePaths | Frame | Iterable[Any]
 
@@ -34,7 +37,12 @@ def list_images(X: ImagesLike, cache: Path) -> Manifest:
     if isinstance(images, list) and is_path(images[0]):
         if folder := next(filter(os.path.isdir, images), None):  # whose files would be rows that no path stands for
             raise UnreadableImage(f"{folder}: is a folder: name its images one by one")
-        return list_files(images)
+        if tar := next(filter(named_tars, map(os.fspath, images)), None):
+            raise UnreadableImage(f"{tar}: is a tar: name its images one by one, as in x.tar!1.jpg")
+        manifest, named = list_files(images), set(images)
+        if inside := next((p.path for p in manifest.pictures if p.path not in named), None):
+            raise UnreadableImage(f"{folder_of(inside)}: is in a folder that is given: name its images one by one")
+        return manifest
     try:
         return list_files(write_single_images(images, cache, "X"))
     except DataError as error:
@@ -81,7 +89,7 @@ def _column_of(array: Any) -> list[Any]:
 
 def _paths(given: Any) -> list[str]:
     try:
-        paths = one_or_more(given, "X")
+        paths = places(given, "X")
     except UsageError as error:
         raise NotImages(*error.args) from error
     if not paths:

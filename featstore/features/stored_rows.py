@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from featstore.features.batches import ROWS_PER_RUN
 from featstore.features.stored_array import StoredArray
+from featstore.heads.shuffle import ROWS_PER_RUN
 from featstore.store.reader import RowReader
 from featstore.store.rowid import SIZE, RowId
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,8 @@ from featstore.datasets.manifest import Picture
 from featstore.errors import UsageError
 from featstore.extraction.cache import Cache
 from featstore.extraction.plan import Plan, PlannedRows
-from featstore.features.arrays import gather_views
+from featstore.features.arrays import gather_views, open_rows
+from featstore.features.stored_array import StoredArray
 from featstore.store.reader import RowReader
 
 BLOCK_BYTES = 256 * 2**20
@@ -26,10 +27,16 @@ def load_in_blocks(
     most_bytes: size of a block at most, but at least one picture. Raises as `load_views` does.
     """
     bases = _open([plan.parts for plan in plans], cache)
-    numbers = sum(len(views) * math.prod(store.row_shape or ()) for base in bases for store, views in base)
-    at_once = max(1, most_bytes // (4 * max(1, numbers)))
+    at_once = max(1, most_bytes // (4 * max(1, _numbers(bases))))
     for start in range(0, len(pictures), at_once):
         yield _concatenate(pictures[start : start + at_once], bases)
+
+
+def bytes_in_memory(pictures: Sequence[Picture], plans: Sequence[Plan], cache: Cache) -> int:
+    """Return the bytes of what `load_views` and, for training images, `load_augmented` return."""
+    views = _numbers(_open([plan.parts for plan in plans], cache))
+    augmented = _numbers(_open([(plan.augmented,) for plan in plans if plan.augmented], cache))
+    return 4 * (views * len(pictures) + augmented * sum(picture.split == "train" for picture in pictures))
 
 
 def load_views(pictures: Sequence[Picture], plans: Sequence[Plan], cache: Cache) -> NDArray[np.float32]:
@@ -58,11 +65,26 @@ def load_augmented(pictures: Sequence[Picture], plans: Sequence[Plan], cache: Ca
     return _concatenate(pictures, _open(augmented, cache)) if augmented else None
 
 
+def open_views(pictures: Sequence[Picture], plans: Sequence[Plan], cache: Cache) -> list[list[StoredArray]]:
+    """Return the rows of `load_views` without reading them: for each view those of each base. Raises as it does."""
+    return _opened(pictures, _open([plan.parts for plan in plans], cache))
+
+
+def open_augmented(pictures: Sequence[Picture], plans: Sequence[Plan], cache: Cache) -> list[list[StoredArray]]:
+    """Return the rows of `load_augmented` without reading them, as `open_views` does; none without such versions."""
+    return _opened(pictures, _open([(plan.augmented,) for plan in plans if plan.augmented], cache))
+
+
 _Base = list[tuple[RowReader, tuple[int, ...]]]  # the stores of one base, each with the numbers of the views
 
 
 def _open(bases: Sequence[Sequence[PlannedRows]], cache: Cache) -> list[_Base]:
     return [[(cache.store(spec), views) for spec, views in parts] for parts in bases]
+
+
+def _numbers(bases: Sequence[_Base]) -> int:
+    """Return how many numbers an image has in all views of `bases`."""
+    return sum(len(views) * math.prod(store.row_shape or ()) for base in bases for store, views in base)
 
 
 def _concatenate(pictures: Sequence[Picture], bases: Sequence[_Base]) -> NDArray[np.float32]:
@@ -72,6 +94,16 @@ def _concatenate(pictures: Sequence[Picture], bases: Sequence[_Base]) -> NDArray
         loaded.append(views[0] if len(views) == 1 else np.concatenate(views, axis=1))
     if len(loaded) == 1:
         return loaded[0]
-    if len({views.shape[1] for views in loaded}) > 1:
-        raise UsageError("several bases for one head need the same number of views")
+    _check_alike({views.shape[1] for views in loaded})
     return np.concatenate([views.reshape(*views.shape[:2], -1) for views in loaded], axis=2)
+
+
+def _opened(pictures: Sequence[Picture], bases: Sequence[_Base]) -> list[list[StoredArray]]:
+    opened = [[open_rows(pictures, store, view).X for store, views in base for view in views] for base in bases]
+    _check_alike({len(views) for views in opened})
+    return [list(view) for view in zip(*opened, strict=True)]
+
+
+def _check_alike(views: Collection[int]) -> None:
+    if len(views) > 1:
+        raise UsageError("several bases for one head need the same number of views")

@@ -28,6 +28,27 @@ class LogisticParameters(HeadParameters):
 
 
 @dataclass
+class LogisticSgdParameters(HeadParameters):
+    """Parameters of the head `logistic-sgd`.
+
+    Attributes:
+        C: Inverse strength of the L2 penalty; none selects it from 1e-5 to 10 by the validation split, and is 0.01
+            where there are no validation images.
+        epochs: Epochs over which the rate falls to 0; none is as many as make 3,000 steps, at least 3.
+        batch: Rows of features in a step.
+        rate: Learning rate of the first step; it falls to 0.
+        patience: Epochs without a smaller loss on the validation split after which training ends; the best weights are
+            kept. None runs all epochs and keeps the last weights.
+    """
+
+    C: Rate | None = None
+    epochs: Count | None = None
+    batch: Count = 256
+    rate: Rate = 3e-3
+    patience: Count | None = None
+
+
+@dataclass
 class RidgeParameters(HeadParameters):
     """Parameters of the head `ridge`.
 

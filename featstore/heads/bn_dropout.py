@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from featstore.heads.keras_head import NORMALIZED, SCALED, KerasHead
 from featstore.heads.keras_layers import batch_norm, flat_layers, output_layer
 from featstore.heads.keras_parameters import BnDropoutParameters
+from featstore.heads.rows import RowsLike
 
 
 @dataclass
@@ -25,7 +26,7 @@ class BnDropoutHead(BnDropoutParameters, KerasHead):
     NAME: ClassVar[str] = "bn-dropout"
     SAVED_CLASSES: ClassVar[frozenset[str]] = NORMALIZED | SCALED | {"MaxPooling2D"}
 
-    def build(self, rows: NDArray[np.float32], classes: int) -> Any:
+    def build(self, rows: RowsLike, classes: int) -> Any:
         from keras import Input, Sequential, layers
 
         shape = rows.shape[1:]
@@ -34,7 +35,7 @@ class BnDropoutHead(BnDropoutParameters, KerasHead):
             [
                 Input(shape),
                 *([layers.MaxPooling2D()] if is_pooled else []),
-                *flat_layers(_pooled(rows) if is_pooled else rows, self.scaling),
+                *flat_layers(rows, self.scaling, _pooled if is_pooled else None),
                 layers.Dropout(self.p / 2),
                 layers.Dense(self.units, activation=self.activation),
                 batch_norm(),

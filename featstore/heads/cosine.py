@@ -5,12 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-import numpy as np
-from numpy.typing import NDArray
-
 from featstore.heads.keras_head import SCALED, KerasHead
 from featstore.heads.keras_layers import input_layers
 from featstore.heads.keras_parameters import CosineParameters
+from featstore.heads.rows import RowsLike
 
 
 @dataclass
@@ -31,7 +29,7 @@ class CosineHead(CosineParameters, KerasHead):
         "UnitNormalization",
     }
 
-    def build(self, rows: NDArray[np.float32], classes: int) -> Any:
+    def build(self, rows: RowsLike, classes: int) -> Any:
         from keras import Sequential, constraints, layers
 
         outputs, length_one = (1 if classes == 2 else classes), constraints.UnitNorm(axis=0)

@@ -5,12 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-import numpy as np
-from numpy.typing import NDArray
-
 from featstore.heads.keras_head import NORMALIZED, SCALED, KerasHead
 from featstore.heads.keras_layers import batch_norm, input_layers, output_layer
 from featstore.heads.keras_parameters import FcBnParameters
+from featstore.heads.rows import RowsLike
 
 
 @dataclass
@@ -24,7 +22,7 @@ class FcBnHead(FcBnParameters, KerasHead):
     NAME: ClassVar[str] = "fc-bn"
     SAVED_CLASSES: ClassVar[frozenset[str]] = NORMALIZED | SCALED
 
-    def build(self, rows: NDArray[np.float32], classes: int) -> Any:
+    def build(self, rows: RowsLike, classes: int) -> Any:
         from keras import Sequential, layers
 
         body: list[Any] = []

@@ -9,9 +9,11 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from featstore.heads.rows import RowsLike
 from featstore.system.progress import OnStep
 
 Labelled = tuple[NDArray[np.float32], NDArray[np.intp]]
+LabelledLike = tuple[RowsLike, NDArray[np.intp]]  # for heads that stream
 
 
 class Curve(NamedTuple):

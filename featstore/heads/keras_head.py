@@ -14,13 +14,15 @@ from numpy.typing import NDArray
 
 from featstore.bases.keras_file import refuse_layers
 from featstore.heads.class_weights import weights_of_classes
-from featstore.heads.interface import Curve, Labelled
+from featstore.heads.interface import Curve, LabelledLike
 from featstore.heads.keras_parameters import KerasParameters
 from featstore.heads.logits import probabilities_of
 from featstore.heads.loop import Training, divide
 from featstore.heads.measures import measure
 from featstore.heads.optimizers import lower_rate, make_optimizer, make_rate
+from featstore.heads.rows import RowsLike, count_blocks
 from featstore.heads.saving import compile_logits, read_network, save_network
+from featstore.heads.shuffle import shuffled_batches
 from featstore.heads.step import Batch, Group, Objective, Step, compile_step
 from featstore.system.progress import OnStep
 from featstore.system.tensorflow_loader import load_tensorflow
@@ -69,8 +71,9 @@ class KerasHead(KerasParameters):
     _training: Training | None = field(default=None, init=False, repr=False)
     _limits: Limits = field(default=Limits(0, 0), init=False, repr=False)
     _classes: tuple[str, ...] | None = field(default=None, init=False, repr=False)
+    _blocks: int = field(default=0, init=False, repr=False)  # in which the rows of an epoch were read from disk
 
-    def build(self, rows: NDArray[np.float32], classes: int) -> Any:
+    def build(self, rows: RowsLike, classes: int) -> Any:
         """Return the untrained network from rows such as `rows`, those of the training, to probabilities."""
         raise NotImplementedError
 
@@ -78,9 +81,7 @@ class KerasHead(KerasParameters):
         """Tell the head the names of the classes, in the order of their numbers: `class_weights` may use them."""
         self._classes = names
 
-    def begin(
-        self, X: NDArray[np.float32], y: NDArray[np.intp], seed: int, rate: Any = None, epochs: int | None = None
-    ) -> Start:
+    def begin(self, X: RowsLike, y: NDArray[np.intp], seed: int, rate: Any = None, epochs: int | None = None) -> Start:
         """Return a new network's training before its first step; `rate` takes the place of that of the parameters.
 
         rate: a number or a schedule of Keras. epochs: those that the schedule of the parameters is for.
@@ -99,14 +100,19 @@ class KerasHead(KerasParameters):
         groups = [Group(optimizer, self._model.trainable_variables)]
         random = np.random.default_rng(seed)
 
-        def batches(epoch: int) -> Iterator[Batch]:
+        def batches_in_memory(epoch: int) -> Iterator[Batch]:
             order = random.permutation(len(X))
             for place in places:
                 which = order[place]
                 yield X[which], targets[which], *self._mixing(len(which), random)
 
+        def batches_from_disk(epoch: int) -> Iterator[Batch]:
+            for rows, which in shuffled_batches(X, self.batch, random):
+                yield rows, targets[which], *self._mixing(len(which), random)
+
         step = compile_step(self._model, groups, Objective(self.label_smoothing, weights))
-        return Start(step, optimizer, batches)
+        self._blocks = count_blocks(X)
+        return Start(step, optimizer, batches_from_disk if self._blocks else batches_in_memory)
 
     def limits_for(self, rows: int) -> Limits:
         """Return the limits of a training on `rows` rows."""
@@ -119,9 +125,9 @@ class KerasHead(KerasParameters):
 
     def fit(
         self,
-        X: NDArray[np.float32],
+        X: RowsLike,
         y: NDArray[np.intp],
-        validation: Labelled | None,
+        validation: LabelledLike | None,
         seed: int,
         on_step: OnStep | None = None,
         groups: NDArray[np.str_] | None = None,
@@ -129,7 +135,7 @@ class KerasHead(KerasParameters):
         start, labels = self.begin(X, y, seed), np.unique(y)
         self._limits = self.limits_for(len(X))
 
-        def validate(held_out: Labelled) -> dict[str, float]:
+        def validate(held_out: LabelledLike) -> dict[str, float]:
             return measure(self.predict_proba(held_out[0]), np.searchsorted(labels, held_out[1]), self.monitor)
 
         def lower_on_plateau(waited: int) -> None:
@@ -157,7 +163,7 @@ class KerasHead(KerasParameters):
         """The limits of the last `fit`."""
         return self._limits
 
-    def predict_proba(self, X: NDArray[np.float32]) -> NDArray[np.float64]:
+    def predict_proba(self, X: RowsLike) -> NDArray[np.float64]:
         parts = [np.asarray(self._forward(X[i : i + _PREDICT_BATCH])) for i in range(0, len(X), _PREDICT_BATCH)]
         return probabilities_of(np.concatenate(parts))
 
@@ -171,7 +177,8 @@ class KerasHead(KerasParameters):
 
     def selected(self) -> dict[str, Any]:
         assert self._training is not None
-        return {"epochs": self._training.epochs, "best_epoch": self._training.best_epoch}
+        chosen = {"epochs": self._training.epochs, "best_epoch": self._training.best_epoch}
+        return chosen | ({"blocks": self._blocks} if self._blocks else {})
 
     @property
     def is_trained(self) -> bool:

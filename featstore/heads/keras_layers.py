@@ -7,6 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from featstore.heads.moments import Change, Moments
+from featstore.heads.rows import RowsLike
+
 _BLOCK = 512  # rows whose squares are in memory at a time
 
 
@@ -34,20 +37,28 @@ def batch_norm() -> Any:
     return layers.BatchNormalization(momentum=0.9)
 
 
-def input_layers(rows: NDArray[np.float32], scaling: str) -> list[Any]:
+def input_layers(rows: RowsLike, scaling: str) -> list[Any]:
     """Return the first layers of a network on rows such as `rows`: the input, and those of `flat_layers`."""
     from keras import Input
 
     return [Input(rows.shape[1:]), *flat_layers(rows, scaling)]
 
 
-def flat_layers(rows: NDArray[np.float32], scaling: str) -> list[Any]:
-    """Return the layers that flatten rows such as `rows`, and scale each feature by its mean and deviation there."""
+def flat_layers(rows: RowsLike, scaling: str, change: Change | None = None) -> list[Any]:
+    """Return the layers that flatten rows such as `rows`, and scale each feature by its mean and deviation there.
+
+    change: what layers before these have done with the rows.
+    """
     from keras import layers
 
     if scaling == "none":
         return [layers.Flatten()]
-    mean, deviation = mean_and_deviation(rows.reshape(len(rows), -1))
+    if isinstance(rows, np.ndarray):
+        changed = change(rows) if change else rows
+        mean, deviation = mean_and_deviation(changed.reshape(len(rows), -1))
+    else:  # in one pass, since reading takes longer than arithmetic
+        moments = Moments.of(rows, change)
+        mean, deviation = moments.mean, moments.deviation
     return [layers.Flatten(), layers.Rescaling((1 / deviation).tolist(), (-mean / deviation).tolist())]
 
 

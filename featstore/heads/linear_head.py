@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from featstore.heads.keras_head import SCALED, KerasHead
 from featstore.heads.keras_layers import input_layers, output_layer
 from featstore.heads.keras_parameters import LinearParameters
 from featstore.heads.linear import LinearClassifier
+from featstore.heads.rows import RowsLike
 
 
 @dataclass
@@ -21,7 +21,7 @@ class LinearHead(LinearParameters, KerasHead):
     NAME: ClassVar[str] = "linear"
     SAVED_CLASSES: ClassVar[frozenset[str]] = SCALED
 
-    def build(self, rows: NDArray[np.float32], classes: int) -> Any:
+    def build(self, rows: RowsLike, classes: int) -> Any:
         from keras import Sequential
 
         return Sequential([*input_layers(rows, self.scaling), output_layer(classes, start="zeros")])

@@ -79,7 +79,7 @@ class LogisticFit:
         loss, gradient = 0.0, np.zeros_like(weights)
         for block in _blocks(len(self._rows)):
             X = self._standardised(self._rows[block]) if self._kept is None else self._kept[block]
-            losses, errors = _losses_and_errors(_logits(X, weights), self._y[block])
+            losses, errors = losses_and_errors(_logits(X, weights), self._y[block])
             loss += float(losses.sum(dtype=np.float64))
             gradient[:, :-1] += errors.T @ X
             gradient[:, -1] += errors.sum(axis=0)
@@ -96,12 +96,12 @@ def _logits(X: NDArray[np.float32], weights: NDArray[np.float64]) -> NDArray[np.
     return np.asarray(X @ weights[:, :-1].T.astype(np.float32) + weights[:, -1].astype(np.float32))
 
 
-def _losses_and_errors(
+def losses_and_errors(
     logits: NDArray[np.float32], y: NDArray[np.intp]
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Return the log loss (n,) of each row, and its derivative (n, outputs) by the logits."""
     if logits.shape[1] == 1:  # the first of two classes has a logit of 0
-        losses, errors = _losses_and_errors(np.hstack([np.zeros_like(logits), logits]), y)
+        losses, errors = losses_and_errors(np.hstack([np.zeros_like(logits), logits]), y)
         return losses, errors[:, 1:]
     rows = np.arange(len(y))
     top = logits.max(axis=1, keepdims=True)

@@ -5,12 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-import numpy as np
-from numpy.typing import NDArray
-
 from featstore.heads.keras_head import SCALED, KerasHead
 from featstore.heads.keras_layers import input_layers, output_layer
 from featstore.heads.keras_parameters import MlpParameters
+from featstore.heads.rows import RowsLike
 
 
 @dataclass
@@ -20,7 +18,7 @@ class MlpHead(MlpParameters, KerasHead):
     NAME: ClassVar[str] = "mlp"
     SAVED_CLASSES: ClassVar[frozenset[str]] = SCALED
 
-    def build(self, rows: NDArray[np.float32], classes: int) -> Any:
+    def build(self, rows: RowsLike, classes: int) -> Any:
         from keras import Sequential, layers
 
         hidden: list[Any] = []

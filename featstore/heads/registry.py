@@ -15,6 +15,7 @@ from featstore.heads.baseline_parameters import (
     LdaParameters,
     LinearSvmParameters,
     LogisticParameters,
+    LogisticSgdParameters,
     MajorityParameters,
     NaiveBayesParameters,
     NearestCentroidParameters,
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 
 HeadName = Literal[
     "logistic",
+    "logistic-sgd",
     "linear",
     "mlp",
     "cosine",
@@ -77,6 +79,7 @@ class HeadEntry(NamedTuple):
     pool: the pooling that it is designed for; None for any.
     stops_on_val: whether the validation split decides when its training stops; of an ensemble its members say that.
     is_network: whether it can be written as a network, which can be fine-tuned and drawn with its base.
+    streams: whether it can be trained on rows that are read from disk when they are used.
     """
 
     module: str
@@ -88,6 +91,7 @@ class HeadEntry(NamedTuple):
     pool: Pool | None = None
     stops_on_val: bool = True
     is_network: bool = True
+    streams: bool = False
 
     def with_preferred_pool(self, recipe: Recipe) -> Recipe:
         """Return `recipe` with the pooling that this head is designed for, unless the user has given one."""
@@ -103,12 +107,21 @@ HEADS: dict[HeadName, HeadEntry] = {
         source="scikit-learn",
         stops_on_val=False,
     ),
+    "logistic-sgd": HeadEntry(
+        "featstore.heads.logistic_sgd",
+        "LogisticSgdHead",
+        LogisticSgdParameters,
+        layers="standard scaling, logistic regression with an L2 penalty, trained in steps",
+        source="Kingma and Ba 2015, Adam: a method for stochastic optimization",
+        streams=True,
+    ),
     "linear": HeadEntry(
         "featstore.heads.linear_head",
         "LinearHead",
         LinearParameters,
         layers="flatten, standard scaling, output",
         source="the linear probe of Alain and Bengio 2016, Understanding intermediate layers",
+        streams=True,
     ),
     "mlp": HeadEntry(
         "featstore.heads.mlp",
@@ -116,6 +129,7 @@ HEADS: dict[HeadName, HeadEntry] = {
         MlpParameters,
         layers="flatten, standard scaling, for each of widths (dense, dropout p), output",
         source="the usual perceptron with dropout: Srivastava and others 2014, Dropout",
+        streams=True,
     ),
     "cosine": HeadEntry(
         "featstore.heads.cosine",
@@ -123,6 +137,7 @@ HEADS: dict[HeadName, HeadEntry] = {
         CosineParameters,
         layers="flatten, standard scaling, products of features and weights of length 1, times scale, output",
         source="Gidaris and Komodakis 2018, Dynamic few-shot visual learning without forgetting",
+        streams=True,
     ),
     "bn-dropout": HeadEntry(
         "featstore.heads.bn_dropout",
@@ -131,6 +146,7 @@ HEADS: dict[HeadName, HeadEntry] = {
         layers="max-pooling of a map, flatten, standard scaling, twice (dropout p/2, dense, BatchNormalization), "
         "dropout p, output",
         source="fast.ai, get_bn_layers(p), which does not scale",
+        streams=True,
     ),
     "vgg-fc": HeadEntry(
         "featstore.heads.vgg_fc",
@@ -139,6 +155,7 @@ HEADS: dict[HeadName, HeadEntry] = {
         layers="flatten of the whole map, scaling where it is asked for, dense, dropout p, output",
         source=f"{_POST}: its top model for VGG16",
         pool="none",
+        streams=True,
     ),
     "fc-bn": HeadEntry(
         "featstore.heads.fc_bn",
@@ -148,6 +165,7 @@ HEADS: dict[HeadName, HeadEntry] = {
         "dropout p, output",
         source="blog posts on VGG16 in Keras",
         pool="none",
+        streams=True,
     ),
     "scratch-cnn": HeadEntry(
         "featstore.heads.scratch_cnn",
@@ -156,6 +174,7 @@ HEADS: dict[HeadName, HeadEntry] = {
         layers="pixels, convolutions 3x3 with 32, 32 and 64 filters and max-pooling, dense 64 ReLU, dropout p, output",
         source=f"{_POST}: its small network",
         base="pixels",
+        streams=True,
     ),
     "ridge": HeadEntry(
         "featstore.heads.ridge",

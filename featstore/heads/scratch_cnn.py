@@ -5,13 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-import numpy as np
-from numpy.typing import NDArray
-
 from featstore.errors import UsageError, param
 from featstore.heads.keras_head import DENSE, KerasHead
 from featstore.heads.keras_layers import output_layer
 from featstore.heads.keras_parameters import ScratchCnnParameters
+from featstore.heads.rows import RowsLike
 
 MIN_SIDE = 16  # px: three halvings leave a map of 2x2
 
@@ -28,7 +26,7 @@ class ScratchCnnHead(ScratchCnnParameters, KerasHead):
     NAME: ClassVar[str] = "scratch-cnn"
     SAVED_CLASSES: ClassVar[frozenset[str]] = DENSE | {"Conv2D", "MaxPooling2D"}
 
-    def build(self, rows: NDArray[np.float32], classes: int) -> Any:
+    def build(self, rows: RowsLike, classes: int) -> Any:
         shape = rows.shape[1:]
         if len(shape) != 3 or shape[2] != 3 or min(shape[:2]) < MIN_SIDE:
             raise UsageError(

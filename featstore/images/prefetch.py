@@ -5,18 +5,16 @@ Pillow and hashlib release the GIL, so most of this costs no time. The window bo
 
 from __future__ import annotations
 
-import os
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from featstore.datasets.manifest import Picture
 from featstore.errors import DataError, UnreadableImage
+from featstore.images.files import read_file as read_file
 from featstore.images.identity import content_digest, may_be_deep
 from featstore.images.levels import Brightest
-from featstore.system.files import FileStat, NotRegularFile, open_regular
-from featstore.system.limits import BYTES_VARIABLE, max_bytes
-from featstore.system.stamps import settle
+from featstore.images.read_ahead import Load, map_files
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -44,14 +42,6 @@ class Fetched(NamedTuple):
     brightest: Brightest | None = None
 
 
-class FileBytes(NamedTuple):
-    """The bytes of a file, its state when they were read, and the grain of its time stamps (see `stamps.settle`)."""
-
-    raw: bytes
-    state: FileStat
-    grain: int | None
-
-
 def fetch_all(
     pictures: Sequence[Picture],
     read: Callable[[bytes], Any],
@@ -63,41 +53,8 @@ def fetch_all(
 
     `read` makes `views` images of a file, and the window holds that many times fewer files.
     """
-    from concurrent.futures import Future, ThreadPoolExecutor
-
-    pool = ThreadPoolExecutor(threads, "featstore-read")
-    try:
-        pending: deque[Future[Fetched]] = deque()
-        window = max(WINDOW // views, 2 * threads)
-        for picture in pictures:
-            pending.append(pool.submit(_fetch, picture, read, needed))
-            if len(pending) == window:
-                yield pending.popleft().result()
-        while pending:
-            yield pending.popleft().result()
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)
-
-
-def read_file(path: str) -> FileBytes:
-    """Return the bytes of a regular file that is not too large, with the state of the file; raise UnreadableImage."""
-    try:
-        file, found = open_regular(path)
-        with file:
-            if found.size > (limit := max_bytes()):
-                raise UnreadableImage(
-                    f"is {found.size / 2**20:.0f} MB, the limit is {limit / 2**20:.4g} MB; ${BYTES_VARIABLE} raises it"
-                )
-            grain = settle(file.fileno())
-            before = FileStat.of(os.fstat(file.fileno()))
-            raw = file.read(before.size + 1)
-            if FileStat.of(os.fstat(file.fileno())) != before or len(raw) != before.size:
-                raise UnreadableImage("changed while it was read")
-    except NotRegularFile as error:
-        raise UnreadableImage("not a regular file") from error
-    except OSError as error:
-        raise UnreadableImage(f"cannot be opened: {error.strerror}") from error
-    return FileBytes(raw, before, grain)
+    work = partial(_fetch, read=read, needed=needed)
+    return map_files(pictures, work, threads, max(WINDOW // views, 2 * threads))
 
 
 def is_readable(picture: Picture) -> bool:
@@ -105,26 +62,26 @@ def is_readable(picture: Picture) -> bool:
     from featstore.images.decode import decode_rgb
 
     try:
-        decode_rgb(read_file(picture.path).raw)
+        decode_rgb(read_file(picture.path, picture.stat.size).raw)
     except UnreadableImage:
         return False
     return True
 
 
-def read_again(picture: Picture) -> bytes:
+def read_again(picture: Picture, load: Load | None = None) -> bytes:
     """Return the bytes that the digest of `picture` is of.
 
-    Raises UnreadableImage, DataError if the file has other bytes now.
+    load: reads its file, as in `map_files`. Raises UnreadableImage, DataError if the file has other bytes now.
     """
-    raw = read_file(picture.path).raw
+    raw = (load() if load else read_file(picture.path, picture.stat.size)).raw
     if content_digest(raw) != picture.digest:
         raise DataError(f"{picture.path}: was changed meanwhile; run the same command again")
     return raw
 
 
-def _fetch(picture: Picture, read: Callable[[bytes], Any], needed: Callable[[str], bool]) -> Fetched:
+def _fetch(picture: Picture, load: Load, read: Callable[[bytes], Any], needed: Callable[[str], bool]) -> Fetched:
     try:
-        raw, state, grain = read_file(picture.path)
+        raw, state, grain = load()
         digest = content_digest(raw)
         pixels = read(raw) if needed(digest) else None
         brightest = None if pixels is None else _brightest(raw)

@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 from featstore.objects.local import local_folder
 from featstore.objects.urls import Location, Url, parse_location
-from featstore.system.paths import OnePath, one_path
+from featstore.system.paths import OnePath, one_text
 
 DEFAULT_CACHE = "cache"
 CacheLocation: TypeAlias = OnePath | Url | None
@@ -20,7 +20,7 @@ def cache_location(cache: CacheLocation = None) -> Location:
     Raises UsageError for a URL that is not known, and for what is neither a path nor a URL.
     """
     given = cache or os.environ.get("FEATSTORE_CACHE") or DEFAULT_CACHE
-    return given if isinstance(given, Url) else parse_location(one_path(given, "cache"), "cache")
+    return given if isinstance(given, Url) else parse_location(one_text(given, "cache"), "cache")
 
 
 def local_of(cache: Location) -> Path:

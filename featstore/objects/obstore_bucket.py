@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
 from featstore.errors import UsageError
@@ -25,11 +25,10 @@ if TYPE_CHECKING:
     from obstore import ObjectMeta
     from obstore.store import ObjectStore
 
-_TIMEOUT = "60s"  # of one request: a shard of 16 MB at 2 Mbit/s
-_RETRY_SECONDS = 60  # of one call, with all its attempts
 _REQUEST = re.compile(r"Error performing (\w+) (\S+?) in ")
 _STATUS = re.compile(r"status code: (\d{3}[ A-Za-z-]*)")
 _CODE = re.compile(r"<Code>(\w+)</Code>")
+_NO_BUCKET = re.compile(r"\((NoSuchBucket|ContainerNotFound)\)")
 _HINTS = {
     "s3": "AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION and, of another server, AWS_ENDPOINT_URL",
     "gs": "GOOGLE_APPLICATION_CREDENTIALS",
@@ -38,15 +37,28 @@ _HINTS = {
 }
 
 
+class Patience(NamedTuple):
+    """How long a server is waited for, in seconds.
+
+    request: for one answer; 60 are a shard of 16 MB at 2 Mbit/s. call: for all attempts at one. pause: before the
+    second attempt; each further one is up to twice as long.
+    """
+
+    request: float = 60
+    call: float = 60
+    retries: int = 8
+    pause: float = 0.1
+
+
 class ObstoreBucket:
     """A bucket; see `Bucket`. Credentials come from the environment, as the provider's own tools take them."""
 
-    def __init__(self, root: Url) -> None:
+    def __init__(self, root: Url, patience: Patience = Patience()) -> None:  # noqa: B008
         if find_spec("obstore") is None:
             raise UsageError(f"{root}: object storage needs obstore: pip install 'featstore-keras[objects]'")
         self._root = root
         with self._errors():
-            self._store = _open(root)
+            self._store = _open(root, patience)
 
     def list_all(self, prefix: str) -> Iterator[Found]:
         import obstore
@@ -129,25 +141,30 @@ class ObstoreBucket:
             raise FileNotFoundError(errno.ENOENT, "no such object") from None
         except (exceptions.AlreadyExistsError, exceptions.PreconditionError) as error:
             raise AlreadyThere("it exists already") from error
-        except (exceptions.PermissionDeniedError, exceptions.UnauthenticatedError) as error:
-            reason = f"{_describe(error)}; the credentials come from {_HINTS[self._root.scheme]}"
-            raise ObjectError(reason) from None  # the text of the cause may have a signature in it
         except (exceptions.BaseError, NotImplementedError, ValueError) as error:
-            kind = Uncertain if writes else ObjectError
-            raise kind(_describe(error)) from None
+            reason = _describe(error)  # without a cause, whose text may have a signature in it
+            if _NO_BUCKET.search(reason):
+                raise ObjectError(f"there is no bucket {self._root}") from None
+            if reason.startswith(("401", "403")):
+                raise ObjectError(f"{reason}; the credentials come from {_HINTS[self._root.scheme]}") from None
+            raise (Uncertain if writes else ObjectError)(reason) from None
 
 
 def _found(meta: ObjectMeta) -> Found:
     return Found(meta["path"], object_state(meta["size"], meta["last_modified"], meta["e_tag"]))
 
 
-def _open(root: Url) -> ObjectStore:
+def _open(root: Url, patience: Patience) -> ObjectStore:
     from obstore.store import AzureStore, GCSStore, MemoryStore, S3Store
 
     if root.scheme == "memory":
         return MemoryStore()
-    retry: Any = {"max_retries": 8, "retry_timeout": timedelta(seconds=_RETRY_SECONDS)}
-    client: Any = {"timeout": _TIMEOUT}
+    retry: Any = {
+        "max_retries": patience.retries,
+        "retry_timeout": timedelta(seconds=patience.call),
+        "backoff": {"init_backoff": timedelta(seconds=patience.pause)},
+    }
+    client: Any = {"timeout": timedelta(seconds=patience.request)}
     if any(os.environ.get(name, "").startswith("http://") for name in _ENDPOINTS):  # as the provider's tools take it
         client["allow_http"] = True
     if root.scheme == "gs":
@@ -192,7 +209,8 @@ def _describe(error: Exception) -> str:
     elif request:
         parts.append("no answer")
     if request:
-        parts.append(f"{request[1]} to {urlsplit(request[2]).netloc.rpartition('@')[2]}")
+        server = urlsplit(request[2]).netloc.rpartition("@")[2] or "the server"  # a signed URL is not told at all
+        parts.append(f"{request[1]} to {server}")
     if not parts:
         parts.append(text.split("\n")[0].strip()[:200])
     return ", ".join(parts)

@@ -11,14 +11,13 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
-from urllib.parse import unquote, urlsplit
 
 from featstore.errors import UsageError, param
+from featstore.system.paths import SCHEMES, path_in_url, refuse_flattened
+from featstore.system.paths import is_url as is_url
 
-SCHEMES = ("s3", "gs", "az", "memory")  # Amazon S3 and all that speak like it, Google, Azure; one process, for tests
 _SHOWN = "s3://, gs://, az:// or file://"
-_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")  # a drive of Windows has one letter and no two slashes
-_FLATTENED = re.compile(rf"(?:.*/)?({'|'.join((*SCHEMES, 'file'))}):/(?!/)")
+_OF_THE_WEB = ("http", "https", "ftp")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
@@ -26,7 +25,7 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 class Url:
     """The URL of an object, or of what would be a folder on a disk.
 
-    It has the names of `Path` for what both have, and is no path to the operating system: `open` refuses it.
+    It has the names of `Path` for what both have, and is not a path to the operating system: `open` refuses it.
 
     scheme, bucket: as in `s3://bucket/...`. path: the rest, without slashes at its ends; it is not percent-encoded.
     """
@@ -71,11 +70,6 @@ class Url:
 Location: TypeAlias = Path | Url  # where a cache or a file is
 
 
-def is_url(text: str) -> bool:
-    """Return whether a text is a URL, of whatever scheme. No path of a user begins like one."""
-    return ":" in text and _URL.match(text) is not None
-
-
 def parse_location(given: str | os.PathLike[str] | Url, name: str) -> Location:
     """Return the URL or the path that a user gives as the argument `name`. A URL of `file://` is a path.
 
@@ -86,11 +80,7 @@ def parse_location(given: str | os.PathLike[str] | Url, name: str) -> Location:
     text = os.fspath(given)
     if is_url(text):
         return _parse_url(text, name)
-    if found := _FLATTENED.match(text):
-        raise UsageError(
-            f"{param(name)}: found a path that was a URL, {found[1]}:/... with one slash: give the URL as a text, not "
-            "as a Path"
-        )
+    refuse_flattened(text, name)
     return Path(text)
 
 
@@ -102,38 +92,36 @@ def parse_url(text: str, name: str) -> Url:
     return location
 
 
+def is_nameable(path: str) -> bool:
+    """Return whether an object can be named here: servers allow more, which no folder could hold."""
+    return not path or not (_CONTROL.search(path) or any(part in ("", ".", "..") for part in path.split("/")))
+
+
 def absolute(path: str) -> str:
     """Return a path as seen from anywhere; a URL is so already."""
     return path if is_url(path) else os.path.abspath(path)
 
 
 def _parse_url(text: str, name: str) -> Location:
-    scheme, _, rest = text.partition("://")
+    scheme, _, rest = text.partition(":")
     scheme = scheme.lower()
-    bucket, _, path = rest.partition("/")
+    bucket, _, path = rest.removeprefix("//").partition("/")
     if "@" in bucket:  # before anything of it is shown
         raise UsageError(
             f"{param(name)}: found a URL of {scheme}:// with a user or a password in it: leave them out, the "
             "environment has them, as the provider's own tools take them"
         )
     if scheme == "file":
-        return _local_path(text, name)
+        return Path(path_in_url(text, name))
     if scheme not in SCHEMES:
-        raise UsageError(f"{param(name)}: {scheme}:// is not known: expected a path or a URL of {_SHOWN}")
+        remedy = "; download the files and give their folder" if scheme in _OF_THE_WEB else ""
+        raise UsageError(f"{param(name)}: {scheme}:// is not known: expected a path or a URL of {_SHOWN}{remedy}")
     parts = path.rstrip("/").split("/") if path.strip("/") else []
     if not bucket and scheme != "memory":
         raise UsageError(f"{param(name)}: {scheme}:// names no bucket: expected {scheme}://BUCKET/PATH")
-    if any(part in ("", ".", "..") for part in parts) or _CONTROL.search(text) or "?" in bucket or "#" in bucket:
+    if not is_nameable("/".join(parts)) or _CONTROL.search(text) or "?" in bucket or "#" in bucket:
         raise UsageError(
             f"{param(name)}: {scheme}://{bucket}/... has an empty part, `.`, `..` or a control character: no object "
             "can be named so here"
         )
     return Url(scheme, bucket, "/".join(parts))
-
-
-def _local_path(text: str, name: str) -> Path:
-    """Return the path of `file:///folder/file`."""
-    parts = urlsplit(text)
-    if parts.netloc not in ("", "localhost") or not parts.path.startswith("/"):
-        raise UsageError(f"{param(name)}: expected file:///FOLDER with three slashes: files of this machine only")
-    return Path(unquote(text.partition("://")[2].removeprefix(parts.netloc)))

@@ -165,11 +165,11 @@ def _pictures(answer: Answer) -> list[Image.Image]:
 
     from featstore.errors import UnreadableImage
     from featstore.images.decode import decode_rgb
+    from featstore.images.files import read_file
 
     try:
-        with open(answer.path, "rb") as file:
-            image = decode_rgb(file.read())
-    except (OSError, UnreadableImage):
+        image = decode_rgb(read_file(answer.path).raw)
+    except UnreadableImage:
         return []
     is_tiny = max(image.size) < _SIDE // 4  # such as a digit of 8 pixels, which would be a blur
     how = Image.Resampling.NEAREST if is_tiny else Image.Resampling.LANCZOS

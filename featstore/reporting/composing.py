@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from featstore.datasets.manifest import Picture
 from featstore.datasets.summary import summarize
 from featstore.errors import FeatstoreError, RunError, UsageError
+from featstore.objects.places import below, tops_of
 from featstore.reporting.choice import MOST, choose_galleries, choose_sample
 from featstore.reporting.content import Content, ReportImage
 from featstore.reporting.measuring import Measured
@@ -120,9 +120,8 @@ def compose(
 
 def _relative_paths(pictures: Sequence[Picture], source: str) -> list[str]:
     """Return the paths of the images as the page shows them: relative to the data set where they are inside."""
-    top = os.path.abspath(source if os.path.isdir(source) else os.path.dirname(source))
-    inside = [os.path.relpath(picture.path, top) for picture in pictures]
-    return [p.path if path.startswith(os.pardir) else path for p, path in zip(pictures, inside, strict=True)]
+    tops = tops_of(source)
+    return [below(picture.path, *tops) for picture in pictures]
 
 
 def _images(

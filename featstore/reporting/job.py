@@ -15,6 +15,7 @@ from featstore.extraction.assumptions import tell_assumptions
 from featstore.extraction.cache import Cache, CacheLike
 from featstore.extraction.recipe import Recipe
 from featstore.heads.registry import HeadName
+from featstore.objects.places import kind_of
 from featstore.reporting.composing import Results, compose
 from featstore.reporting.measuring import Measured, measure_run
 from featstore.reporting.result import Report
@@ -138,7 +139,7 @@ def _check_out(out: OnePath) -> Path:
 
 def _data_of(run: Run) -> str:
     """Return where the data of the run are; raises UsageError if they are not where they were."""
-    if not Path(run.data).exists():
+    if kind_of(run.data) is None:
         raise UsageError(
             f"the data of the run are expected at {run.data}, and are not there: give their place with {param('data')}"
         )

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 from math import ceil, sqrt
 from typing import TYPE_CHECKING, NamedTuple
 
 from featstore.datasets.manifest import Picture
 from featstore.errors import DataError, UnreadableImage
-from featstore.images.prefetch import read_again
+from featstore.images.prefetch import WINDOW, read_again
+from featstore.images.read_ahead import Load, map_files
 from featstore.system.environment import default_threads
 
 if TYPE_CHECKING:
@@ -78,15 +78,20 @@ def make_thumbnails(
     found: dict[str, _Tiles] = {}
     unreadable: dict[str, str] = {}
     wanted = {*listed, *explanations}
-    with ThreadPoolExecutor(default_threads(), "featstore-thumbnails") as pool:
-        made = pool.map(lambda path: _tiles(pictures[path], path in wanted, explanations.get(path)), pictures)
-        for number, (path, tiles) in enumerate(zip(pictures, made, strict=True)):
-            if isinstance(tiles, str):
-                unreadable[path] = tiles
-            else:
-                found[path] = tiles
-            if on_step:
-                on_step(number + 1, len(pictures))
+    names = {picture.path: path for path, picture in pictures.items()}
+
+    def work(picture: Picture, load: Load) -> _Tiles | str:
+        path = names[picture.path]
+        return _tiles(picture, load, path in wanted, explanations.get(path))
+
+    made = map_files(pictures.values(), work, default_threads(), WINDOW)
+    for number, (path, tiles) in enumerate(zip(pictures, made, strict=True)):
+        if isinstance(tiles, str):
+            unreadable[path] = tiles
+        else:
+            found[path] = tiles
+        if on_step:
+            on_step(number + 1, len(pictures))
     return Thumbnails(
         small=_sprite({path: tiles.small for path, tiles in found.items()}, SMALL, _MOST_SMALL),
         large=_sprite({path: tiles.large for path, tiles in found.items() if tiles.large}, LARGE, _MOST_LARGE),
@@ -95,12 +100,12 @@ def make_thumbnails(
     )
 
 
-def _tiles(picture: Picture, is_listed: bool, explanation: Explanation | None) -> _Tiles | str:
+def _tiles(picture: Picture, load: Load, is_listed: bool, explanation: Explanation | None) -> _Tiles | str:
     """Return the tiles of an image, or the reason why its file is no longer the image that was measured."""
     from featstore.images.decode import decode_rgb
 
     try:
-        image = decode_rgb(read_again(picture))
+        image = decode_rgb(read_again(picture, load))
     except UnreadableImage as error:
         return str(error)
     except DataError:  # the message names a remedy for an extraction

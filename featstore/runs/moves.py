@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import NamedTuple
 
 from featstore.datasets.manifest import Manifest
 from featstore.errors import RunError
+from featstore.objects.urls import absolute
 from featstore.runs.files import IMAGES, load_run, load_splits
 from featstore.runs.folders import run_folders
 from featstore.runs.hints import from_hint
@@ -67,7 +67,7 @@ def _runs_of(root: Path, data: str) -> list[Path]:
     for folder in run_folders(root):
         with suppress(OSError, ValueError, KeyError, TypeError, RecursionError):
             content, state = read_regular(folder / "run.json")
-            if from_hint(json.loads(content)["data"], folder) == os.path.abspath(data):
+            if from_hint(json.loads(content)["data"], folder) == absolute(data):
                 found.append((state.mtime_ns, folder))
     return [folder for _, folder in sorted(found, reverse=True)]
 

@@ -15,12 +15,14 @@ from featstore.datasets.sources import DataLike, as_images
 from featstore.errors import UsageError, param
 from featstore.evaluation.strength import strength
 from featstore.extraction.cache import CacheLike
+from featstore.objects.places import absolute, folder_of, one_place
 from featstore.plots.files import Kind, kind_of
 from featstore.runs.answers import answers_of, describe_answer, describe_answers, threshold_for
 from featstore.runs.predictor import Predictor
 from featstore.runs.run import Run
 from featstore.system.figures import figure
 from featstore.system.files import write_whole
+from featstore.system.member_paths import unpacked_path
 from featstore.system.paths import OneOrMorePaths, OnePath, one_path
 from featstore.system.pinned import pinned
 from featstore.system.text import Shown, Table
@@ -115,7 +117,7 @@ class Prediction(Shown):
 
         options = SubmissionOptions(
             submission=submission,
-            sample=None if sample is None else one_path(sample, "sample"),
+            sample=None if sample is None else one_place(sample, "sample"),
             positive=positive,
             fill=fill,
         )
@@ -176,7 +178,7 @@ def _is_unsure(image: ImagePrediction) -> bool:
 
 def labels_of_folders(prediction: Prediction) -> list[str | None]:
     """Return the name of each image's folder where it is one of the classes, else None."""
-    folders = (os.path.dirname(os.path.abspath(image.path)) for image in prediction.images)
+    folders = (folder_of(absolute(unpacked_path(image.path))) for image in prediction.images)
     names = (clean_label(os.path.basename(folder)) for folder in folders)
     return [name if name in prediction.classes else None for name in names]
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from featstore.datasets.digests import DigestMemory
@@ -13,8 +12,9 @@ from featstore.datasets.options import DataOptions
 from featstore.datasets.sources import DataLike, as_manifest
 from featstore.errors import DataError, RunError, UnreadableImage, UsageError, param
 from featstore.extraction.cache import CacheLike
+from featstore.images.files import read_file
 from featstore.images.identity import content_digest
-from featstore.images.prefetch import read_file
+from featstore.objects.places import kind_of
 from featstore.runs.files import load_splits
 from featstore.runs.predictor import Predictor
 from featstore.runs.recipes import cache_of
@@ -254,7 +254,7 @@ def _digest(picture: Picture, memory: DigestMemory) -> str | None:
     if remembered := memory.get(picture.path, picture.stat):
         return remembered
     try:
-        return content_digest(read_file(picture.path).raw)
+        return content_digest(read_file(picture.path, picture.stat.size).raw)
     except UnreadableImage:  # then it is missing, which is told
         return None
 
@@ -262,7 +262,7 @@ def _digest(picture: Picture, memory: DigestMemory) -> str | None:
 def _data_of(runs: Sequence[Run]) -> str:
     """Return where the data of the runs are; raises UsageError if they are at none of the places that are recorded."""
     for run in runs:
-        if Path(run.data).exists():
+        if kind_of(run.data) is not None:
             return run.data
     raise UsageError(
         f"the data of the runs are expected at {runs[0].data}, and are not there: give their place with {param('data')}"

@@ -19,6 +19,7 @@ from featstore.datasets.manifest import Skipped
 from featstore.datasets.table_files import read_table
 from featstore.errors import DataError, UsageError, param
 from featstore.runs.submission_options import SubmissionOptions
+from featstore.system.member_paths import unpacked_path
 from featstore.system.text import count, listed
 
 if TYPE_CHECKING:
@@ -219,7 +220,7 @@ def _parse(text: str, classes: Sequence[str]) -> list[_Item]:
 
 def _read_sample(path: str) -> _Sample:
     """Return the sample submission in a file; raises DataError if it is none."""
-    table = read_table(Path(path))
+    table = read_table(path)
     if not table.columns or not table.rows:
         raise DataError(f"{path}: has no rows; expected the sample submission of the competition")
     ids = tuple(row[0].strip() for row in table.rows)
@@ -317,7 +318,7 @@ def _by_id(paths: Sequence[str], kind: IdKind, depth: int = 0, wanted: set[str] 
 
 
 def _name(path: str, kind: IdKind, depth: int) -> str:
-    parts = Path(path).parts[-1 - depth :]
+    parts = Path(unpacked_path(path)).parts[-1 - depth :]
     last = Path(parts[-1]).stem if kind == "stem" else parts[-1]
     return "/".join((*parts[:-1], last))
 

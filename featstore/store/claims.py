@@ -79,6 +79,10 @@ class Claims:
             self._failed = False
             self._close_own()
 
+    def close(self) -> None:
+        """Release all claims; nothing more is claimed."""
+        self.release_all()
+
     def _is_claimed(self, row: RowId) -> bool:
         self._list()
         return any(other.claims(row) for other in self._others.values())

@@ -31,6 +31,9 @@ class RowClaims(Protocol):
     def release_all(self) -> None:
         """Release all claims: the rows are stored, or never will be."""
 
+    def close(self) -> None:
+        """Release all claims; nothing more is claimed."""
+
 
 class WriterLock(Protocol):
     """What keeps a folder from being pruned, compacted or repaired while a writer is at work."""
@@ -57,7 +60,7 @@ class KeyFolder(Protocol):
     # Looking
 
     def names(self) -> list[str]:
-        """Return the names of all files and folders directly in it, in no order; raises OSError."""
+        """Return the names of all files and folders directly in it, in no order; raises OSError or StoreError."""
 
     def size(self) -> int:
         """Return the bytes of all files in it and below; files that come or go meanwhile may not be counted."""
@@ -88,7 +91,8 @@ class KeyFolder(Protocol):
     def open_shard(self, name: str) -> tuple[int, FileStat | None]:
         """Return a descriptor of a shard, and the state of that file in which it was found sound.
 
-        None: what is known of it is what the index says. Raises StoreError for a shard that is not sound.
+        The state is that of a copy, whose ctime says nothing: it changes when the copy is used, or removed while it is
+        open. None: what is known of the shard is what the index says. Raises StoreError for one that is not sound.
         """
 
     # Writing: on return a file is there for all and for good, whole; or StoreError is raised
@@ -130,4 +134,4 @@ class KeyFolder(Protocol):
         """Note that the key is used now. A folder that cannot be written has no such notes."""
 
     def last_used(self) -> float:
-        """Return when the key was last used, in seconds since the epoch; raises OSError."""
+        """Return when the key was last used, in seconds since the epoch; raises OSError or StoreError."""

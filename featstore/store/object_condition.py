@@ -12,9 +12,10 @@ import secrets
 import threading
 from contextlib import suppress
 from urllib.parse import urlsplit
+from weakref import WeakSet
 
 from featstore.errors import StoreError
-from featstore.objects.bucket import ObjectError
+from featstore.objects.bucket import Bucket, ObjectError
 from featstore.objects.opening import open_bucket
 from featstore.objects.urls import Url
 from featstore.store.object_writes import write_first, write_over
@@ -26,7 +27,7 @@ _ENDPOINTS = {
     "az": ("AZURE_STORAGE_ENDPOINT",),
 }
 
-_honoured: set[tuple[Url, int]] = set()  # buckets that were tried, as they are opened: tests replace them
+_honoured: WeakSet[Bucket] = WeakSet()  # buckets that were tried
 _lock = threading.Lock()
 
 
@@ -36,9 +37,8 @@ def check_condition(folder: Url) -> None:
     folder: in which an object of our own is made for a moment. A process asks each bucket once.
     """
     bucket = open_bucket(folder)
-    mark = folder.root, id(bucket)
     with _lock:
-        if mark in _honoured:
+        if bucket in _honoured:
             return
     url = folder / f"{PROBE}{secrets.token_hex(8)}"
     write_over(bucket, url, b"first")
@@ -54,7 +54,7 @@ def check_condition(folder: Url) -> None:
             "a newer release of this one"
         )
     with _lock:
-        _honoured.add(mark)
+        _honoured.add(bucket)
 
 
 def _server(url: Url) -> str:

@@ -155,7 +155,10 @@ class _File:
 
     def is_as_verified(self, entry: ShardEntry) -> bool:
         """Whether the file is in the state in which it was found sound, by its folder or as `entry` says."""
-        return FileStat.of(os.fstat(self.descriptor)) == (self._verified or entry.state)
+        state = FileStat.of(os.fstat(self.descriptor))
+        if self._verified is None:
+            return state == entry.state
+        return state._replace(ctime_ns=self._verified.ctime_ns) == self._verified
 
     @cached_property
     def memory(self) -> memoryview:

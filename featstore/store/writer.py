@@ -90,7 +90,7 @@ class RowWriter:
     def close(self) -> None:
         """Release the claims and the lock, and save the index."""
         try:
-            self.claims.release_all()
+            self.claims.close()
             self._inventory.save()
             self._inventory.folder.mark_used()
         finally:

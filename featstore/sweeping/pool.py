@@ -14,7 +14,7 @@ from featstore.datasets.splits import fold_splits
 from featstore.datasets.units import unit_names
 from featstore.extraction.cache import Cache
 from featstore.extraction.plan import Plan
-from featstore.training.fit import TrainingRows, training_rows
+from featstore.training.rows import TrainingRows, training_rows
 
 if TYPE_CHECKING:
     from featstore.heads.interface import Labelled

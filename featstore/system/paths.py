@@ -2,18 +2,29 @@
 
 A text is one path, never a list of its letters, of which `/` would be the whole disk. Every function that takes paths
 of a caller goes through `one_or_more`, and every walk over a folder through `refuse_whole_disk`.
+
+A URL is not a path: `Path("s3://bucket/x")` is the relative path `s3:/bucket/x`, and a folder of that name would be
+made. So `one_path` and `one_or_more` refuse URLs, but `file://`, which says a path. What may be a URL is asked for with
+`objects.places`.
 """
 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeGuard
+from urllib.parse import unquote
 
 from featstore.errors import UsageError, param
 
 OnePath = str | os.PathLike[str]
 OneOrMorePaths = OnePath | Iterable[OnePath]
+
+SCHEMES = ("s3", "gs", "az", "memory")  # Amazon S3 and all that speak like it, Google, Azure; one process, for tests
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")  # a drive of Windows has one letter and no two slashes
+_FLATTENED = re.compile(rf"(?:.*/)?({'|'.join((*SCHEMES, 'file'))}):/(?!/)")
+_FILE = "file:/"  # of `Path("file:///folder")` two slashes are lost, and it means the same
 
 
 def is_path(given: object) -> TypeGuard[OnePath]:
@@ -26,6 +37,16 @@ def one_or_more(given: OneOrMorePaths, name: str) -> list[str]:
 
     An array or a table of one column counts as a list. Raises UsageError for anything that is not a path.
     """
+    return [_local(text, name) for text in one_or_more_texts(given, name)]
+
+
+def one_path(given: OnePath, name: str) -> str:
+    """Return the one path in `given`, the argument `name`; raises UsageError for anything else."""
+    return _local(one_text(given, name), name)
+
+
+def one_or_more_texts(given: OneOrMorePaths, name: str) -> list[str]:
+    """Return what `one_or_more` returns, where each may be a URL as well as a path."""
     if is_path(given):
         return [_one(given, name)]
     if isinstance(given, Mapping) or not isinstance(given, Iterable):
@@ -33,11 +54,34 @@ def one_or_more(given: OneOrMorePaths, name: str) -> list[str]:
     return [_one(path, name) for path in _column(given, name)]
 
 
-def one_path(given: OnePath, name: str) -> str:
-    """Return the one path in `given`, the argument `name`; raises UsageError for anything else."""
+def one_text(given: OnePath, name: str) -> str:
+    """Return what `one_path` returns, which may be a URL as well as a path."""
     if not is_path(given):
         raise UsageError(f"{param(name)}: expected one path, found {_kind(given)}")
     return _one(given, name)
+
+
+def is_url(text: str) -> bool:
+    """Return whether a text is a URL, of whatever scheme. No path of a user begins like one."""
+    return ":" in text and (_URL.match(text) is not None or text.startswith(_FILE))
+
+
+def refuse_flattened(text: str, name: str) -> None:
+    """Raise UsageError for a path that was a URL before it was made a `Path`."""
+    if found := _FLATTENED.match(text):
+        raise UsageError(
+            f"{param(name)}: found a path that was a URL, {found[1]}:/... with one slash: give the URL as a text, not "
+            "as a Path"
+        )
+
+
+def path_in_url(text: str, name: str) -> str:
+    """Return the path of `file:///folder/file`; raises UsageError for one of another machine."""
+    rest = text.partition(":")[2]
+    machine, slash, path = rest[2:].partition("/") if rest.startswith("//") else ("", "/", rest[1:])
+    if machine not in ("", "localhost") or not slash:
+        raise UsageError(f"{param(name)}: expected file:///FOLDER with three slashes: files of this machine only")
+    return unquote(f"/{path}")
 
 
 def refuse_whole_disk(folder: str) -> None:
@@ -58,6 +102,20 @@ def _one(given: Any, name: str) -> str:
     if not path:
         raise UsageError(f"{param(name)}: expected a path, found an empty text")
     return path
+
+
+def _local(text: str, name: str) -> str:
+    """Return the path that a text says; raises UsageError for a URL of anything but a file."""
+    if is_url(text) and text.lower().startswith(_FILE):
+        return path_in_url(text, name)
+    flattened = _FLATTENED.match(text)
+    if not is_url(text) and not flattened:
+        return text
+    scheme = flattened[1] if flattened else text.partition(":")[0].lower()
+    raise UsageError(  # nothing else of it is shown: there may be a password in it
+        f"{param(name)}: expected a path of this machine, found a URL of {scheme}://; data, images and the cache may "
+        "be at a URL, nothing else"
+    )
 
 
 def _column(given: Any, name: str) -> Iterable[Any]:

@@ -11,7 +11,6 @@ from featstore.datasets.manifest import SPLITS, Manifest, Picture
 from featstore.datasets.sources import Source, as_manifest
 from featstore.datasets.splits import check_splittable, complete_splits, pool_for_folds
 from featstore.datasets.summary import summarize
-from featstore.datasets.units import unit_names
 from featstore.errors import DataError, UsageError, param
 from featstore.extraction.cache import Cache, CacheLike
 from featstore.extraction.pipeline import FeatureSet, extract_augmented, extract_features
@@ -21,7 +20,8 @@ from featstore.heads.interface import Head
 from featstore.system.paths import OnePath
 from featstore.system.progress import OnStep
 from featstore.training.calibration import temperature_for
-from featstore.training.head_recipe import HeadRecipe, TrainOn
+from featstore.training.head_recipe import HeadRecipe
+from featstore.training.rows import HeadRows, InMemory, OnDisk, are_on_disk
 
 if TYPE_CHECKING:
     import numpy as np
@@ -59,17 +59,6 @@ class FitResult(NamedTuple):
     pictures: dict[str, list[Picture]]
     seconds: float
     temperature: float | None = None
-
-
-class TrainingRows(NamedTuple):
-    """What a head is trained on: X (rows, ...), the classes y (rows,) and the names (rows,) of the units.
-
-    groups: None if each unit has one row.
-    """
-
-    X: NDArray[np.float32]
-    y: NDArray[np.intp]
-    groups: NDArray[np.str_] | None
 
 
 def prepare(
@@ -135,45 +124,37 @@ class HeadFit:
     """
 
     def __init__(self, prepared: Prepared, plans: Sequence[Plan], recipe: HeadRecipe, estimator: Head) -> None:
-        from featstore.features.arrays import classes_of
-        from featstore.features.views import load_views
-
-        manifest, plain = prepared.manifest, plans[0].plain
+        manifest = prepared.manifest
         _check_classes(manifest)  # the columns of the probabilities are the classes that the head has seen
         pictures = {split: [p for p in manifest.of_split(split) if p.label is not None] for split in SPLITS}
         self.estimator, self._recipe, self._classes = estimator, recipe, manifest.classes
         estimator.name_classes(manifest.classes)
         self._pictures = {split: some for split, some in pictures.items() if some}
-        self._views = {split: load_views(some, plans, prepared.cache) for split, some in self._pictures.items()}
-        self._rows = _training_rows(prepared, plans, recipe, self._views["train"])
-        validation = self._pictures.get("val")
-        self._validation = (
-            (self._views["val"][:, plain], classes_of(validation, manifest.classes)) if validation else None
-        )
+        where = OnDisk if are_on_disk(manifest, plans, recipe, prepared.cache) else InMemory
+        self._rows: HeadRows = where(self._pictures, manifest.classes, plans, recipe, prepared.cache)
         self._seconds = 0.0
 
     @property
     def rows(self) -> tuple[NDArray[np.float32], NDArray[np.intp]]:
         """The rows (n, ...) that the head is trained on, and their classes (n,)."""
-        return self._rows[:2]
+        return self._rows.training()[:2]
 
     def run(self, on_step: OnStep | None = None) -> None:
         """Train the head on the training split."""
-        X, y, groups = self._rows
+        X, y, groups = self._rows.training()
         start = time.perf_counter()
         try:
-            self.estimator.fit(X, y, self._validation, self._recipe.seed, on_step, groups)
+            self.estimator.fit(X, y, self._rows.validation(), self._recipe.seed, on_step, groups)
         finally:
             self._seconds = time.perf_counter() - start
 
     def result(self, predict_on: Sequence[str] = SPLITS) -> FitResult:
         """Return the head as it is now, with its predictions of the splits `predict_on`."""
-        from featstore.evaluation.averaging import predict_views
         from featstore.evaluation.temperature import scale
 
         average, predict = self._recipe.average or "probabilities", self.estimator.predict_proba
         wanted = {*predict_on, "val"} if self._recipe.calibrate else {*predict_on}
-        found = {split: predict_views(predict, X, average) for split, X in self._views.items() if split in wanted}
+        found = {split: self._rows.predict(split, predict, average) for split in self._pictures if split in wanted}
         temperature = temperature_for(found, self._pictures, self._classes) if self._recipe.calibrate else None
         probabilities = {split: scale(p, temperature) for split, p in found.items() if split in predict_on}
         return FitResult(self.estimator, probabilities, self._pictures, self._seconds, temperature)
@@ -215,43 +196,3 @@ def _check_classes(manifest: Manifest) -> None:
     empty = [name for name in manifest.classes if name not in trained]
     if empty:
         raise DataError(f"{manifest.source}: no training image of class {empty[0]!r} could be used; add some")
-
-
-def _training_rows(
-    prepared: Prepared, plans: Sequence[Plan], recipe: HeadRecipe, views: NDArray[np.float32]
-) -> TrainingRows:
-    """Return the rows that a head is trained on; `views` are those of the training split."""
-    from featstore.features.arrays import classes_of
-    from featstore.features.views import load_augmented
-
-    pictures = [p for p in prepared.manifest.of_split("train") if p.label is not None]
-    augmented = load_augmented(pictures, plans, prepared.cache)
-    y = classes_of(pictures, prepared.manifest.classes)
-    return training_rows(views, augmented, plans[0].plain, recipe.train_on, y, unit_names(pictures))
-
-
-def training_rows(
-    views: NDArray[np.float32],
-    augmented: NDArray[np.float32] | None,
-    plain: int,
-    train_on: TrainOn | None,
-    y: NDArray[np.intp],
-    unit_of: Sequence[str],
-) -> TrainingRows:
-    """Return the rows of n images, of which the plain views come first.
-
-    views: (n, views, ...); `plain` is the place of the plain one. augmented: (n, versions, ...), used if there are any.
-    y, unit_of: class and name of the unit (n,) of each image.
-    """
-    import numpy as np
-
-    if augmented is not None:
-        used = np.concatenate([views[:, plain : plain + 1], augmented], axis=1)
-    elif train_on == "all":
-        used = views
-    else:
-        used = views[:, plain : plain + 1]
-    rows = np.swapaxes(used, 0, 1).reshape(-1, *used.shape[2:])
-    units = np.tile(np.asarray(unit_of), used.shape[1])
-    single = len(np.unique(units)) == len(units)
-    return TrainingRows(rows, np.tile(y, used.shape[1]), None if single else units)

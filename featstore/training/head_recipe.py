@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from featstore.errors import UsageError, param
 from featstore.evaluation.averaging import Average
 from featstore.heads.parameters import parse_parameters
-from featstore.heads.registry import OWN_HEAD, HeadName, parameters_of
-from featstore.system.fields import Alias, Seed, settle_fields
+from featstore.heads.registry import HEADS, OWN_HEAD, HeadName, entry_of, parameters_of
+from featstore.system.fields import Alias, Between, Seed, settle_fields
 
 if TYPE_CHECKING:
     from featstore.extraction.recipe import Recipe
@@ -30,6 +30,8 @@ class HeadRecipe:
         average: With several views: what is averaged over them. Default: probabilities.
         calibrate: Let the validation split choose a temperature, so that probabilities are as sure as they should be.
         seed: Seed of the head, and of random weights.
+        memory: Largest size of the features in memory, in bytes, or as in 512M on the command line; more are read from
+            the cache block by block, by a head that can. Default: half of the machine's memory.
     """
 
     head: Annotated[HeadName, Alias("logistic-regression", "logistic"), OWN_HEAD] = "logistic"
@@ -38,6 +40,7 @@ class HeadRecipe:
     average: Average | None = None
     calibrate: bool = True
     seed: Seed = 0
+    memory: Annotated[int, Between(1)] | None = None
 
     def __post_init__(self) -> None:
         settle_fields(self)
@@ -49,7 +52,12 @@ class HeadRecipe:
         return replace(self, train_on=None, average=None)
 
     def check(self, recipes: Sequence[Recipe]) -> None:
-        """Raise UsageError for options that have no effect on the features of `recipes`."""
+        """Raise UsageError for options that have no effect on the head, or on the features of `recipes`."""
+        if self.memory is not None and not entry_of(self.head).streams:
+            streaming = ", ".join(name for name, entry in HEADS.items() if entry.streams)
+            raise UsageError(
+                f"{param('memory', self.memory)}: head {self.head} needs all features in memory; use one of {streaming}"
+            )
         if any(recipe.has_several_views for recipe in recipes):
             return
         for name, value in (("train_on", self.train_on), ("average", self.average)):

@@ -32,6 +32,7 @@ from featstore.training.fit import FitResult, HeadFit, Prepared, prepare, remark
 from featstore.training.fold_advice import advise_folds
 from featstore.training.head_recipe import HeadRecipe
 from featstore.training.repeats import cross_validate
+from featstore.training.rows import tell_of_memory
 
 if TYPE_CHECKING:
     from featstore.evaluation.repeats import FoldEstimate
@@ -112,6 +113,7 @@ def train(
     )
     summary = summarize_with_copies(prepared.manifest, prepared.plans, prepared.cache, progress)
     summary.tell(progress)
+    tell_of_memory(prepared.manifest, prepared.plans, head, prepared.cache, progress)
     extracted = time.perf_counter()
     estimated = cross_validate(prepared, head, folds, seeds, val_fraction, progress) if folds else None
     fit = HeadFit(prepared, prepared.plans, head, estimator)

@@ -23,6 +23,7 @@ from featstore.system.pinned import pinned
 from featstore.system.text import Shown, count
 from featstore.training.fit import TEST_FRACTION, VAL_FRACTION, HeadFit, prepare
 from featstore.training.head_recipe import HeadRecipe
+from featstore.training.rows import tell_of_memory
 
 if TYPE_CHECKING:
     from featstore.heads.rate_range import RateRange
@@ -117,6 +118,7 @@ def find_rate(
     tell_assumptions(recipes, progress)
     prepared = prepare(data, recipes, val_fraction, test_fraction, cache, progress)
     summary = summarize(prepared.manifest)
+    tell_of_memory(prepared.manifest, prepared.plans, head, prepared.cache, progress)
     estimator = make_head(head.head, head.parameters)
     assert isinstance(estimator, KerasHead)
     X, y = HeadFit(prepared, prepared.plans, head, estimator).rows
@@ -136,9 +138,7 @@ def check_has_rate(head: HeadRecipe) -> None:
     """Raise UsageError for a head that has no learning rate, and for parameters that a range test does not use."""
     in_steps = [name for name, entry in HEADS.items() if issubclass(entry.parameters, KerasParameters)]
     if head.head not in in_steps:
-        raise UsageError(
-            f"head {head.head}: has no learning rate, as it is not trained in steps; use one of {', '.join(in_steps)}"
-        )
+        raise UsageError(f"head {head.head}: has no learning rate that can be found; use one of {', '.join(in_steps)}")
     idle = [name for name in _WITHOUT_EFFECT if name in head.parameters]
     if idle:
         raise UsageError(f"{param(idle[0], head.parameters[idle[0]])}: has no effect on a range test; leave it out")

@@ -10,9 +10,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from featstore.datasets.file_lists import list_files
 from featstore.datasets.manifest import Manifest
 from featstore.datasets.notes import leak_notes
-from featstore.datasets.sources import list_files, scan
+from featstore.datasets.sources import scan
 from featstore.datasets.splits import complete_splits
 from featstore.errors import DataError
 

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from featstore.datasets import walk
-from featstore.datasets.sources import list_files, scan
+from featstore.datasets import disk_walk
+from featstore.datasets.file_lists import list_files
+from featstore.datasets.sources import scan
 
 NOT_IMAGES = ["labels.csv", "notes.txt", "a.xml", "b.JSON", "load.py", "README", "film.mp4", "x.tar.gz"]
 MAYBE = ["scan", "photo.jpg", "photo.heic", "paper.pdf", "drawing.svg", "raw.nef", "photo.jpg.1"]
@@ -56,6 +57,6 @@ def test_a_class_is_listed_twice_however_many_layouts_ask(tmp_path: Path, monkey
     for name in ("cat/1.jpg", "cat/2.jpg", "dog/3.jpg"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(b"x")
-    monkeypatch.setattr(walk, "os", Counting())
+    monkeypatch.setattr(disk_walk, "os", Counting())
     assert len(scan(tmp_path).pictures) == 3
     assert listed["cat"] == listed["dog"] == 2

@@ -13,7 +13,7 @@ import pytest
 from featstore import extract
 from featstore.bases.catalog import BASES
 from featstore.bases.source import BATCH, parse_source
-from featstore.datasets.sources import list_files
+from featstore.datasets.file_lists import list_files
 from featstore.engines.self_test import SelfTested
 from featstore.engines.tensorflow import TensorFlowNetwork
 from featstore.errors import BaseUnavailable

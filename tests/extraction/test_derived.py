@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from featstore import extract
-from featstore.datasets.sources import list_files
+from featstore.datasets.file_lists import list_files
 from featstore.errors import StoreError, UsageError
 from featstore.extraction.cache import Cache
 from featstore.extraction.misses import explain

@@ -15,13 +15,14 @@ import numpy as np
 import pytest
 
 from featstore.datasets.digests import DigestMemory
+from featstore.datasets.file_lists import list_files
 from featstore.datasets.manifest import Manifest, Picture
-from featstore.datasets.sources import list_files, scan
+from featstore.datasets.sources import scan
 from featstore.errors import StoreError, UnreadableImage
 from featstore.extraction import job, passes
 from featstore.extraction.passes import Pass
 from featstore.features.arrays import gather
-from featstore.images import prefetch
+from featstore.images import prefetch, read_ahead
 from featstore.images.readers import make_reader
 from featstore.images.reading import Reading
 from featstore.store.rowid import row_id
@@ -101,8 +102,8 @@ def watching_reader(seen: list[bytes]) -> Callable[[], Any]:
 def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The paths of the images that are opened."""
     paths: list[str] = []
-    real = prefetch.read_file
-    monkeypatch.setattr(prefetch, "read_file", lambda path: (paths.append(path), real(path))[1])
+    real = read_ahead.read_file
+    monkeypatch.setattr(read_ahead, "read_file", lambda path: (paths.append(path), real(path))[1])
     return paths
 
 

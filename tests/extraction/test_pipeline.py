@@ -20,7 +20,8 @@ from featstore.bases.build import load_base
 from featstore.bases.held import release_bases
 from featstore.bases.source import parse_source
 from featstore.datasets.digests import DigestMemory
-from featstore.datasets.sources import list_files, scan
+from featstore.datasets.file_lists import list_files
+from featstore.datasets.sources import scan
 from featstore.datasets.splits import complete_splits
 from featstore.engines.tensorflow import TensorFlowNetwork
 from featstore.errors import DataError, StoreError, UsageError

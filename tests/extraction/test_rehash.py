@@ -103,7 +103,7 @@ def test_rehash_reads_once_however_often_the_cache_is_used(
     data, folder = deceived
     cache = Cache(folder, rehash=True)
     extract(data, model="pixels", size=16, cache=cache)
-    monkeypatch.setattr("featstore.images.prefetch.read_file", pytest.fail)
+    monkeypatch.setattr("featstore.images.read_ahead.read_file", pytest.fail)
     assert is_right(extract(data, model="pixels", size=16, cache=cache))
 
 

@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from featstore.features.batches import ROWS_PER_RUN, ShuffledBatches
+from featstore.features.batches import ShuffledBatches
 from featstore.features.stored_rows import StoredRows
+from featstore.heads.shuffle import ROWS_PER_RUN
 from featstore.store.places import Places
 from featstore.store.rowid import RowId, row_id
 from featstore.store.rowstore import RowStore

@@ -20,6 +20,7 @@ QUICK: dict[str, dict[str, Any]] = {
     "vgg-fc": {"epochs": 30, "batch": 16, "units": 16, "rate": 1e-2},
     "fc-bn": {"epochs": 60, "batch": 16, "p": 0.2, "rate": 1e-2},
     "scratch-cnn": {"epochs": 6, "batch": 16},
+    "logistic-sgd": {"epochs": 60, "batch": 16, "rate": 1e-2},
     "linear": {"epochs": 30, "batch": 16, "rate": 1e-2},
     "cosine": {"epochs": 30, "batch": 16, "rate": 1e-2},
     "mlp": {"epochs": 30, "batch": 16, "widths": (16,), "rate": 1e-2},

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from featstore.datasets.file_lists import list_files
 from featstore.datasets.manifest import Picture
-from featstore.datasets.sources import list_files
 from featstore.errors import DataError, UnreadableImage
 from featstore.images import prefetch
 from featstore.images.prefetch import Fetched, fetch_all, read_again, read_file

@@ -8,6 +8,7 @@ import os
 import shutil
 from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import Future
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from featstore.datasets.sources import scan
 from featstore.errors import StoreError
 from featstore.extraction import job, passes, writer
 from featstore.images import prefetch
+from featstore.images.files import read_file
 from featstore.store import claims, sandbox
 from featstore.store.compaction import compact_key
 from featstore.store.layout import CLAIMS, INDEX, QUARANTINE, SPEC, USED
@@ -74,7 +76,7 @@ def repeatable(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """
 
     def one_by_one(pictures: Any, read: Any, needed: Any, *unused: int) -> Iterator[prefetch.Fetched]:
-        return (prefetch._fetch(picture, read, needed) for picture in pictures)
+        return (prefetch._fetch(picture, partial(read_file, picture.path), read, needed) for picture in pictures)
 
     monkeypatch.setattr(job, "fetch_all", one_by_one)
     monkeypatch.setattr(claims, "_beat", lambda path, stopped: None)

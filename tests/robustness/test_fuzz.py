@@ -29,7 +29,8 @@ from featstore.cli.csv_columns import all_columns
 from featstore.cli.predict import _as_csv
 from featstore.cli.units import parse_setting
 from featstore.datasets.digests import DigestMemory
-from featstore.datasets.sources import list_files, scan
+from featstore.datasets.file_lists import list_files
+from featstore.datasets.sources import scan
 from featstore.errors import FeatstoreError, UsageError
 from featstore.extraction.recipe import Recipe
 from featstore.heads.registry import make_head

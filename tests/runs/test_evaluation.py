@@ -16,7 +16,8 @@ import pytest
 import featstore
 from featstore.bases.build import load_base
 from featstore.bases.source import parse_source
-from featstore.datasets.sources import list_files, scan
+from featstore.datasets.file_lists import list_files
+from featstore.datasets.sources import scan
 from featstore.errors import DataError, RunError
 from featstore.evaluation.metrics import Metrics, UsedFor, compute_metrics, describe_splits
 from featstore.extraction.recipe import Recipe

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 import featstore
-from featstore.datasets.sources import list_files
+from featstore.datasets.file_lists import list_files
 from featstore.errors import DataError, UsageError
 from featstore.extraction.recipe import Recipe
 from featstore.images.probe import parse_probe

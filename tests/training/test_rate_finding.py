@@ -45,10 +45,10 @@ def test_a_rate_is_suggested_on_the_screen_in_a_plot_and_as_json(photos: Path) -
 
 def test_what_has_no_effect_is_refused_before_anything_is_extracted(photos: Path) -> None:
     """A head that a solver fits, parameters that a range test does not use, and plots of other kinds."""
-    for head in ("logistic", "hist-gradient-boosting"):  # whose `rate` is that of its trees
+    for head in ("logistic", "logistic-sgd", "hist-gradient-boosting"):  # whose `rate` is that of its trees
         done = call("find-lr", "photos", "--model", "tiny", "--head", head)
         assert done.code == 2
-        assert f"head {head}: has no learning rate, as it is not trained in steps; use one of linear, " in done.err
+        assert f"head {head}: has no learning rate that can be found; use one of linear, " in done.err
         assert "bn-dropout" in done.err
         assert "boosting" not in done.err.partition("use one of")[2]
     for setting in ("rate=0.1", "epochs=3", "schedule=cosine", "patience=2", "monitor=accuracy"):
