@@ -345,7 +345,7 @@ class ObjectFolder:
 
     def last_used(self) -> float:
         """Return when anything was last written there, the note of its use included."""
-        with self._reading_errors():
+        with self._errors("listed"):
             found = self._bucket.list_all(self._url.path)
             newest = max((item.state.mtime_ns for item in found), default=None)
         if newest is None:
