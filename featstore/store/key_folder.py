@@ -60,7 +60,7 @@ class KeyFolder(Protocol):
     # Looking
 
     def names(self) -> list[str]:
-        """Return the names of all files and folders directly in it, in no order; raises OSError."""
+        """Return the names of all files and folders directly in it, in no order; raises OSError or StoreError."""
 
     def size(self) -> int:
         """Return the bytes of all files in it and below; files that come or go meanwhile may not be counted."""
@@ -134,4 +134,4 @@ class KeyFolder(Protocol):
         """Note that the key is used now. A folder that cannot be written has no such notes."""
 
     def last_used(self) -> float:
-        """Return when the key was last used, in seconds since the epoch; raises OSError."""
+        """Return when the key was last used, in seconds since the epoch; raises OSError or StoreError."""

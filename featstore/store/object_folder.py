@@ -22,7 +22,7 @@ from featstore.objects.bucket import Bucket, ObjectError
 from featstore.objects.local import local_folder
 from featstore.objects.opening import open_bucket
 from featstore.objects.urls import Url
-from featstore.store.layout import CLAIMS, INDEX, QUARANTINE, SHARD_NAME, SPEC, USED
+from featstore.store.layout import CLAIMS, INDEX, QUARANTINE, SHARD_NAME, SPEC, USED, shard_name
 from featstore.store.object_claims import NoClaims, ObjectClaims, are_claims_on
 from featstore.store.object_condition import check_condition
 from featstore.store.object_copies import Copies, DamagedShard
@@ -52,7 +52,7 @@ class ObjectFolder:
     def __init__(self, url: Url) -> None:
         self._url = url
         self._local = local_folder(url.parent.parent) / url.parent.name / url.name
-        self._copies = Copies(self._local, lambda name: self.read(name)[0])
+        self._copies = Copies(self._local, lambda name: self._get(name)[0])
         self._damaged: dict[str, FileStat] = {}  # states of objects that were not sound
         self._lock = ForkLock()
         self._found: dict[str, FileStat] | None = None  # all objects directly in it, as they were listed last
@@ -84,7 +84,7 @@ class ObjectFolder:
     # Looking
 
     def names(self) -> list[str]:
-        with self._reading_errors():
+        with self._errors("listed"):
             folders, found = self._bucket.list_folder(self._url.path)
         return [*folders, *(item.path.rpartition("/")[2] for item in found)]
 
@@ -138,10 +138,15 @@ class ObjectFolder:
     # Reading
 
     def read(self, name: str) -> tuple[bytes, FileStat]:
-        with self._reading_errors():
-            found = self._bucket.get((self._url / name).path)
+        found = self._get(name)
+        if SHARD_NAME.fullmatch(name) and shard_name(found[0]) != name:
+            found = self._get(name)  # it may be the way here that damaged it
         self._has_spec |= name == SPEC
         return found
+
+    def _get(self, name: str) -> tuple[bytes, FileStat]:
+        with self._reading_errors():
+            return self._bucket.get((self._url / name).path)
 
     def read_index(self) -> Bytes:
         """Return the bytes of the index, from this machine if it has those in the state that was listed."""
@@ -202,11 +207,11 @@ class ObjectFolder:
 
     def _is_still_ours(self) -> bool:
         """Whether no other process can have removed the key since it was held, or since `begin`; see `object_locks`."""
-        if self._hold is not None:
-            return self._hold.sign.can_be_relied_on
+        if self._hold is not None and self._hold.sign.can_be_relied_on:
+            return True
         if self._begun is None or monotonic() - self._begun[0] < _STILL_SECONDS:
             return True
-        try:
+        try:  # others may have changed shards, which does no harm to this one
             return self._bucket.head((self._url / SPEC).path) == self._begun[1]
         except FileNotFoundError:
             return False
@@ -249,7 +254,9 @@ class ObjectFolder:
     def move_aside(self, name: str) -> None:
         """Copy an object into the quarantine, then remove it. Killed in between, the next repair copies it again."""
         try:
-            data, _ = self.read(name)
+            data, _ = self._get(name)
+            if self._get(name)[0] != data:
+                raise OSError(errno.EIO, "two readings of it differ")
         except FileNotFoundError:
             return
         except OSError as error:
@@ -323,6 +330,8 @@ class ObjectFolder:
         """Hold the folder alone in a `with` block; see `object_locks` for what that means here."""
         with Hold(self._url) as self._hold:
             try:
+                with self._errors("read"), suppress(FileNotFoundError):
+                    self._begun = monotonic(), self._bucket.head((self._url / SPEC).path)
                 yield
             finally:
                 self._hold = None
@@ -336,7 +345,7 @@ class ObjectFolder:
 
     def last_used(self) -> float:
         """Return when anything was last written there, the note of its use included."""
-        with self._reading_errors():
+        with self._errors("listed"):
             found = self._bucket.list_all(self._url.path)
             newest = max((item.state.mtime_ns for item in found), default=None)
         if newest is None:

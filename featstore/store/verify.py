@@ -105,6 +105,7 @@ def verify_key(folder: FolderLike, share: float = 1.0, on_shard: Callable[[], No
         _note_others(findings)
     except StoreError as error:
         findings.fault(folder.location, str(error).removeprefix(f"{folder}: "))
+        findings.unreadable.append(str(error))
     except FileNotFoundError:
         pass
     return findings if folder.exists() else Findings(folder)

@@ -152,6 +152,7 @@ def test_what_lies_behind_the_end_mark_is_told() -> None:
         (b"PK\x03\x04" + b"x" * 600, "not a tar"),
         (b"x" * 100, "not a tar"),
     ],
+    ids=["nothing", "gzip", "zstd", "zip", "text"],
 )
 def test_what_is_no_tar_is_refused_in_one_line(data: bytes, said: str) -> None:
     with pytest.raises(DataError, match=said) as error:
