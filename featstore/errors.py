@@ -105,7 +105,7 @@ class ClusterUnavailable(FeatstoreError):
 
 
 class StoreError(FeatstoreError):
-    """The cache cannot be written, or a file in it is not what it should be."""
+    """The cache cannot be written, or a file in it is not what it should be; or object storage cannot be read."""
 
 
 class RunError(FeatstoreError):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from featstore.base_check.class_index import IMAGENET_FILE, ClassIndex, is_wnid
 from featstore.bases.weights_file import IMAGENET_CLASSES
@@ -14,7 +13,9 @@ from featstore.datasets.manifest import Picture
 from featstore.datasets.options import DataOptions
 from featstore.datasets.table_files import read_table
 from featstore.errors import DataError, param
+from featstore.objects.places import absolute, folder_of, join, kind_of, normal, one_place
 from featstore.system.member_paths import unpacked_path
+from featstore.system.paths import is_url
 from featstore.system.text import listed
 
 FOLDERS = "folders"
@@ -51,19 +52,18 @@ def read_labels(
     """
     if os.fspath(labels) == FOLDERS:
         known = _IndexOfLabels(index, classes)
-        return Labels(
-            {p.path: known.number(_own_label(p), os.path.dirname(p.path)) for p in pictures}, _source(pictures)
-        )
-    file = _find(Path(labels), data)
-    by_real_path = _read_table(file, data, _IndexOfLabels(index, classes))
-    found = {p.path: by_real_path[real] for p in pictures if (real := os.path.realpath(p.path)) in by_real_path}
+        return Labels({p.path: known.number(_own_label(p), folder_of(p.path)) for p in pictures}, _source(pictures))
+    file = _find(one_place(labels, "labels"), data)
+    real_paths = {p.path: _real(p.path) for p in pictures}
+    by_real_path = _read_table(file, data, {*real_paths.values()}, _IndexOfLabels(index, classes))
+    found = {path: by_real_path[real] for path, real in real_paths.items() if real in by_real_path}
     if not found:
         an_image = f", the first image is {pictures[0].path}" if pictures else ""
         raise DataError(
             f"{data}: none of its {len(pictures)} images is listed in {file}; paths there are relative to "
-            f"{file.parent} or to {data}: the first leads to {next(iter(by_real_path))}{an_image}"
+            f"{folder_of(file) or '.'} or to {data}: the first leads to {next(iter(by_real_path))}{an_image}"
         )
-    return Labels(found, str(file))
+    return Labels(found, file)
 
 
 def labels_of_folders(pictures: Sequence[Picture], index: ClassIndex | None) -> tuple[Labels | None, str | None]:
@@ -122,26 +122,38 @@ class _IndexOfLabels:
         )
 
 
-def _find(file: Path, data: str) -> Path:
+def _find(file: str, data: str) -> str:
     """Return the CSV where it is: a relative path may start in the working folder or in the folder of the data."""
-    inside = Path(data, file)
-    return inside if not file.exists() and inside.exists() else file
+    inside = join(data, file)
+    return inside if kind_of(file) is None and kind_of(inside) else file
+
+
+def _real(place: str) -> str:
+    """Return the one name of a file."""
+    return normal(place) if is_url(place) else os.path.realpath(place)
+
+
+def _is_there(file: str, images: set[str]) -> bool:
+    return file in images if is_url(file) else os.path.exists(file)
 
 
 def _own_label(picture: Picture) -> str:
     """Return the label of the image in its table, or else the name of its folder."""
-    return picture.label or os.path.basename(os.path.dirname(os.path.abspath(unpacked_path(picture.path))))
+    return picture.label or os.path.basename(folder_of(absolute(unpacked_path(picture.path))))
 
 
 def _source(pictures: Sequence[Picture]) -> str:
     return "those of the data" if any(p.label for p in pictures) else "the names of the folders"
 
 
-def _read_table(file: Path, data: str, known: _IndexOfLabels) -> dict[str, int]:
-    """Return numbers of classes by the real path of the image, from a table of any dialect."""
-    if not file.exists():
+def _read_table(file: str, data: str, images: set[str], known: _IndexOfLabels) -> dict[str, int]:
+    """Return numbers of classes by the real path of the image, from a table of any dialect.
+
+    images: the real paths of those of the data: no object is asked for.
+    """
+    if kind_of(file) is None:
         raise DataError(f"{file}: no such file; expected a CSV path,label, here or in {data}, or `{FOLDERS}`")
-    table = read_table(str(file))
+    table = read_table(file)
     columns = understand_columns(table, DataOptions())
     if columns.label is None:
         raise DataError(f"{file}: expected the columns path,label, found {listed(table.columns)}")
@@ -150,9 +162,9 @@ def _read_table(file: Path, data: str, known: _IndexOfLabels) -> dict[str, int]:
         where, path = table.place(row), written.strip()
         if not path or "\0" in path:
             raise DataError(f"{where}: has no path; expected path,label")
-        image = os.path.realpath(file.parent / path)
-        if not os.path.exists(image) and os.path.exists(inside := os.path.join(data, path)):
-            image = os.path.realpath(inside)
+        image, inside = _real(join(folder_of(file), path)), _real(join(data, path))
+        if not _is_there(image, images) and _is_there(inside, images):
+            image = inside
         if image in labels:
             raise DataError(f"{where}: {path} is listed more than once")
         labels[image] = known.number(label.strip(), where)

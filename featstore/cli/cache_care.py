@@ -11,16 +11,20 @@ import typer
 from featstore.cli import options
 from featstore.cli.console import note, one_by_one, print_json, print_table
 from featstore.cli.units import parse_share
+from featstore.errors import UsageError
+from featstore.objects.urls import Location, Url
 from featstore.system.figures import megabytes
 from featstore.system.progress import displayed
 from featstore.system.text import count, safe
 
 if TYPE_CHECKING:
-    from featstore.objects.urls import Location
     from featstore.store.compaction import Compacted
     from featstore.store.repair import Repaired
 
 MOST_IMAGES = 20
+_Yes = Annotated[
+    bool, typer.Option("--yes", help="On object storage: no other program writes there now. They cannot all be seen.")
+]
 
 
 def verify(
@@ -76,6 +80,7 @@ def verify(
 
 def repair(
     keys: options.Keys = [],
+    yes: _Yes = False,
     cache: options.Cache = None,
     json: options.Json = False,
     quiet: options.Quiet = False,
@@ -89,6 +94,7 @@ def repair(
     from featstore.store.repair import repair_key
     from featstore.store.rowid import content_digest
 
+    _ask_for_yes(cache, yes)
     with _each_shard("repairing", cache, keys, quiet) as (folders, on_shard):
         done, failed = one_by_one(folders, lambda folder: repair_key(folder, on_shard))
     opened = Cache(cache)
@@ -118,6 +124,7 @@ def compact(
         ),
     ] = None,
     keys: options.Keys = [],
+    yes: _Yes = False,
     cache: options.Cache = None,
     json: options.Json = False,
     quiet: options.Quiet = False,
@@ -128,6 +135,7 @@ def compact(
     """
     from featstore.store.compaction import compact_key
 
+    _ask_for_yes(cache, yes)
     with _each_shard("compacting", cache, keys, quiet) as (folders, on_shard):
         done, failed = one_by_one(folders, lambda folder: compact_key(folder, compress, on_shard))
     if json:
@@ -138,6 +146,15 @@ def compact(
         note(text)
     if failed:
         raise typer.Exit(1)
+
+
+def _ask_for_yes(cache: Location | None, yes: bool) -> None:
+    """Raise UsageError if shards are to be removed where other machines may be at work unseen."""
+    from featstore.extraction.cache import Cache
+
+    folder = Cache(cache).folder
+    if isinstance(folder, Url) and not yes:
+        raise UsageError(f"{folder}: programs that write there cannot all be seen from here: give --yes if none does")
 
 
 @contextmanager

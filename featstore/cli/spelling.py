@@ -12,7 +12,7 @@ from functools import cache
 from featstore.cli.console import flag
 from featstore.errors import Spell
 
-Options = Mapping[str, frozenset[str]]  # of each command, such as "cache ls"
+Options = Mapping[str, frozenset[str]]  # and the names of arguments, of each command, such as "cache ls"
 _FIRST = ("train-head", "extract")  # the commands that users know best
 
 
@@ -25,6 +25,8 @@ def speller(words: Sequence[str], find_options: Callable[[], Options]) -> Spell:
 
     def spell(name: str, value: object) -> str:
         text, option = flag(name, value), flag(name, None)
+        if any(name in known for command, known in options().items() if _begin_with(words, command)):
+            return name.upper()  # an argument, as in DATA
         owners = [command for command, known in options().items() if option in known]
         if not owners or any(_begin_with(words, command) for command in owners) or not _is_known(words, options()):
             return text

@@ -8,7 +8,8 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from featstore.datasets.manifest import Skipped
 from featstore.datasets.tar_members import member_state
-from featstore.errors import DataError
+from featstore.errors import DataError, StoreError
+from featstore.objects.bucket import ObjectError
 from featstore.objects.known import KnownObjects
 from featstore.system.files import FileStat
 from featstore.system.member_paths import Member, find_member
@@ -23,11 +24,11 @@ class States:
         self.objects = KnownObjects()
 
     def look_up(self, paths: Iterable[str]) -> None:
-        """Ask for all that are objects at once; raises DataError where object storage does not answer."""
+        """Ask for all that are objects at once; raises StoreError where object storage does not tell of one."""
         try:
             self.objects.look_up(path for path in paths if is_url(path) and not find_member(path))
         except OSError as error:
-            raise DataError(f"object storage cannot be asked for the images: {error.strerror}") from error
+            raise _unanswered(error) from error
 
     def exists(self, path: str) -> bool:
         """Return whether there is a file, or a link that leads nowhere."""
@@ -92,5 +93,12 @@ def state_of_member(member: Member) -> FileStat | str:
         return member_state(member)
     except DataError as error:
         return str(error)
+    except ObjectError as error:
+        raise _unanswered(error, member.tar) from error
     except OSError as error:
         return f"cannot be opened: {error.strerror}"
+
+
+def _unanswered(error: OSError, place: str = "") -> StoreError:
+    where = f"{place}: " if place else ""
+    return StoreError(f"{where}{error.strerror}; run the same command again once it can be read")

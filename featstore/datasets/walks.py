@@ -9,7 +9,7 @@ from featstore.datasets.disk_walk import DiskWalk
 from featstore.datasets.object_walk import ObjectsBeside, ObjectWalk
 from featstore.datasets.options import DataOptions
 from featstore.datasets.walk import Walk
-from featstore.errors import DataError
+from featstore.errors import StoreError
 from featstore.system.paths import is_url
 
 
@@ -22,13 +22,13 @@ class Beside(Protocol):
 
 
 def walk_over(top: str, options: DataOptions) -> Walk:
-    """Return a walk over a folder; raises DataError if object storage cannot be listed."""
+    """Return a walk over a folder; raises StoreError if object storage cannot be listed."""
     if not is_url(top):
         return DiskWalk(os.path.realpath(top), options)
     try:
         return ObjectWalk(top)
     except OSError as error:
-        raise DataError(f"{top}: cannot be listed: {error.strerror}") from error
+        raise StoreError(f"{top}: cannot be listed: {error.strerror}") from error
 
 
 def look_beside(top: str, options: DataOptions) -> Beside:

@@ -6,7 +6,8 @@ import os
 from typing import NamedTuple
 
 from featstore.datasets.tar_members import Changed, read_member
-from featstore.errors import DataError, UnreadableImage
+from featstore.errors import DataError, StoreError, UnreadableImage
+from featstore.objects.bucket import ObjectError
 from featstore.objects.opening import open_bucket
 from featstore.objects.state import SETTLED
 from featstore.objects.urls import parse_url
@@ -27,6 +28,8 @@ class FileBytes(NamedTuple):
 
 def read_file(path: str, size: int | None = None) -> FileBytes:
     """Return the bytes of a regular file that is not too large, with the state of the file; raise UnreadableImage.
+
+    Raises StoreError where object storage does not answer.
 
     path: of a file, of an object, or of a file in a tar. size: of an object as it was listed; it is asked for where it
     is not known, as too large a one is not even begun.
@@ -54,6 +57,8 @@ def read_file(path: str, size: int | None = None) -> FileBytes:
 def _read_member(member: Member) -> FileBytes:
     try:
         found = FileBytes(*read_member(member, max_bytes()))
+    except ObjectError as error:
+        raise _unanswered(member.tar, error) from error
     except Changed as error:
         raise UnreadableImage(error.strerror) from error
     except OSError as error:
@@ -71,11 +76,23 @@ def _read_object(path: str, size: int | None) -> FileBytes:
         bucket = open_bucket(url)
         _refuse_large(bucket.head(url.path).size if size is None else size)
         raw, state = bucket.get(url.path)
-    except OSError as error:
+    except FileNotFoundError as error:
         raise UnreadableImage(f"cannot be opened: {error.strerror}") from error
+    except OSError as error:
+        raise _unanswered(path, error) from error
     _refuse_large(state.size)  # another may have taken its place since it was listed
     is_marked = state.inode != 0  # else only its time says that it is another, as that of a file does
     return FileBytes(raw, state, SETTLED if is_marked else FOREIGN_NS)
+
+
+def _unanswered(path: str, error: OSError) -> StoreError:
+    """Return the error for storage that does not answer, or that refuses, as it does once a token is too old.
+
+    The image is there then. To go on without all those that come after it would be to train on what is left.
+    """
+    return StoreError(
+        f"{path}: {error.strerror}; run the same command again once it can be read: what is stored is kept"
+    )
 
 
 def _refuse_large(size: int) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from itertools import islice
 
 from featstore.errors import UsageError
-from featstore.objects.bucket import Found
+from featstore.objects.bucket import Found, ObjectError
 from featstore.objects.opening import open_bucket
 from featstore.objects.tree import Folder, make_tree
 from featstore.objects.urls import Url, parse_url
@@ -32,7 +32,7 @@ class KnownObjects:
         self._begun: dict[str, Folder] = {}  # those of which only the first objects were listed
 
     def look_up(self, urls: Iterable[str]) -> None:
-        """Ask for objects. Raises OSError where none of the first ones gets an answer."""
+        """Ask for objects. Raises OSError where it cannot be told whether one is there: none is left out for that."""
         by_bucket: dict[Url, list[Url]] = defaultdict(list)
         for text in dict.fromkeys(urls):
             if text in self._states:
@@ -88,28 +88,28 @@ class KnownObjects:
         self._ask(urls)
 
     def _ask(self, urls: Sequence[Url]) -> None:
-        """Ask for each object: the first ones before the others, since a server that is not there is asked once."""
+        """Ask for each object."""
         from concurrent.futures import ThreadPoolExecutor
 
-        with ThreadPoolExecutor(THREADS, "featstore-head") as pool:
-            for some in (urls[:THREADS], urls[THREADS:]):
-                answers = list(pool.map(_head, some))
-                if some and len(urls) > THREADS and all(isinstance(answer, OSError) for answer in answers):
-                    raise answers[0]  # type: ignore[misc]
-                for url, answer in zip(some, answers, strict=True):
-                    self._states[str(url)] = str(answer.strerror) if isinstance(answer, OSError) else answer
+        pool = ThreadPoolExecutor(THREADS, "featstore-head")
+        try:
+            for url, state in zip(urls, pool.map(_head, urls), strict=True):
+                self._states[str(url)] = state
+        finally:
+            pool.shutdown(cancel_futures=True)
 
 
 _MISSING = "no such object"
 
 
-def _head(url: Url) -> FileStat | str | OSError:
+def _head(url: Url) -> FileStat | str:
+    """Return the state of an object; that it is not there is the only answer that is not an error."""
     try:
         return open_bucket(url).head(url.path)
     except FileNotFoundError:
         return _MISSING
     except OSError as error:
-        return error
+        raise ObjectError(f"{url}: {error.strerror}") from error
 
 
 def _list(top: Url, most: int) -> list[Found] | None:

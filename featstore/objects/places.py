@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
-from featstore.errors import DataError
+from featstore.errors import DataError, StoreError
 from featstore.objects.opening import open_bucket
 from featstore.objects.urls import absolute as absolute
 from featstore.objects.urls import parse_location, parse_url
@@ -91,7 +91,7 @@ def path_below(path: str, source: str) -> str:
 
 
 def kind_of(place: str) -> Literal["folder", "file"] | None:
-    """Return what is at a place; None if nothing is. Raises DataError where object storage does not say.
+    """Return what is at a place; None if nothing is. Raises StoreError where object storage does not say.
 
     Object storage has no folders: one is there as long as an object is below it. A file in a tar, and tars by a
     pattern, are taken to be there.
@@ -121,11 +121,11 @@ def read_bytes(place: str) -> bytes:
 
 @contextmanager
 def said_of(place: str) -> Iterator[None]:
-    """Turn an OSError into a DataError about a place."""
+    """Turn an OSError of object storage into a StoreError about a place."""
     try:
         yield
     except OSError as error:
-        raise DataError(f"{place}: cannot be read: {error.strerror}") from error
+        raise StoreError(f"{place}: cannot be read: {error.strerror}") from error
 
 
 def _normal_url(url: str) -> str:

@@ -103,9 +103,9 @@ def absolute(path: str) -> str:
 
 
 def _parse_url(text: str, name: str) -> Location:
-    scheme, _, rest = text.partition("://")
+    scheme, _, rest = text.partition(":")
     scheme = scheme.lower()
-    bucket, _, path = rest.partition("/")
+    bucket, _, path = rest.removeprefix("//").partition("/")
     if "@" in bucket:  # before anything of it is shown
         raise UsageError(
             f"{param(name)}: found a URL of {scheme}:// with a user or a password in it: leave them out, the "

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from featstore.errors import StoreError, param
 from featstore.store.claims import Claims, is_locked
-from featstore.store.layout import CLAIMS, INDEX, INDEX_NAME, QUARANTINE, SHARD_NAME, SPEC, USED
+from featstore.store.layout import CLAIMS, INDEX, INDEX_NAME, INDEX_PART, QUARANTINE, SHARD_NAME, SPEC, USED
 from featstore.store.listing import folder_mtime, list_shards, reliable_mtime
 from featstore.store.locks import SharedLock, exclusive_lock, last_used, mark_used
 from featstore.system.disk import current_disk
@@ -28,6 +28,10 @@ class DiskFolder:
 
     def __str__(self) -> str:
         return str(self._path)
+
+    @property
+    def keeps_parts(self) -> bool:
+        return True
 
     @property
     def location(self) -> Path:
@@ -105,7 +109,7 @@ class DiskFolder:
         for name in filter(INDEX_NAME.fullmatch, names):
             self.remove(name)
         for name in names:
-            if SHARD_NAME.fullmatch(name) or name.startswith(TEMPORARY):
+            if SHARD_NAME.fullmatch(name) or INDEX_PART.fullmatch(name) or name.startswith(TEMPORARY):
                 self.remove(name)
         self.remove(SPEC)
         for inside in (QUARANTINE, CLAIMS):

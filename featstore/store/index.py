@@ -25,6 +25,7 @@ from featstore.store.index_part import DIGEST_SIZE, Part, ShardEntry, make_part,
 from featstore.store.key_folder import KeyFolder
 from featstore.store.layout import INDEX
 from featstore.store.rowid import SIZE, RowId, split_ids
+from featstore.system.large_pages import Bytes
 
 if TYPE_CHECKING:
     import numpy as np
@@ -110,6 +111,13 @@ class Index:
         entries = {name: shards[name] for name in names}
         return Index([*kept, make_part(entries, records, new, kept[-1].digest if kept else "")])
 
+    def to_bytes(self) -> bytes:
+        """Return the bytes of one part with all rows."""
+        if len(self.parts) == 1:
+            return bytes(self.parts[0].data)
+        records = _merged(list(self.shards), self.parts, {})
+        return bytes(make_part(self.shards, records, _count_new(records, ()), "").data)
+
     @cached_property
     def _has_no_id_twice(self) -> bool:
         return len(self) == sum(part.rows for part in self.parts)
@@ -124,7 +132,7 @@ def load_index(folder: KeyFolder, known: Sequence[Part] = ()) -> Index:
     parts: list[Part] = []
     for number in count():
         name = part_name(number)
-        part = by_digest.get(_digest(folder, name)) if by_digest else None
+        part = by_digest.get(_digest(folder, name)) if by_digest and folder.keeps_parts else None
         if part is None:
             with suppress(OSError):
                 part = parse_part(folder.read_index(name))
@@ -132,6 +140,12 @@ def load_index(folder: KeyFolder, known: Sequence[Part] = ()) -> Index:
             return Index(parts)
         parts.append(part)
     raise AssertionError("the numbers never end")
+
+
+def parse_index(data: Bytes) -> Index | None:
+    """Return the index whose only part has these bytes; None if they are damaged or of another version."""
+    part = parse_part(data)
+    return None if part is None or part.after else Index([part])
 
 
 def follows(part: Part, parts: Sequence[Part]) -> bool:
@@ -145,8 +159,11 @@ def save_index(folder: KeyFolder, index: Index, known: Sequence[Part] = ()) -> N
 
     known: parts that were read from this folder or written there. Those that are still there are not written again.
     """
+    if not folder.keeps_parts:
+        folder.write(INDEX, index.to_bytes())
+        return
     stored = {part.digest.encode() for part in known}
-    parts = index.parts or (make_part({}, _merged([], (), {}), 0, ""),)
+    parts = index.parts or Index([make_part({}, _merged([], (), {}), 0, "")]).parts
     for number, part in enumerate(parts):
         name = part_name(number)
         digest = part.digest.encode()

@@ -81,7 +81,10 @@ class Snapshot:
 
 
 class Inventory:
-    """The inventory of the folder of `key`. Opening it reads the index and verifies only shards that are not listed."""
+    """The inventory of the folder of `key`. Opening it reads the index and verifies only shards that are not listed.
+
+    is_saved: whether the stored index has all that was verified.
+    """
 
     def __init__(self, folder: KeyFolder, key: str) -> None:
         self.folder = folder
@@ -91,7 +94,7 @@ class Inventory:
         self.key_file: KeyFile | None = None
         self._lock = ForkLock()
         self._stamp = -1  # of the folder, as it was scanned
-        self._is_saved = True
+        self.is_saved = True
         self.load_key_file()
         self._scan()
 
@@ -149,19 +152,19 @@ class Inventory:
             for number, row in enumerate(ids):
                 if row not in now:
                     now.added[row] = entry.name, number
-            self._is_saved = False
+            self.is_saved = False
         if len(now.added) >= MOST_ADDED:
             self.save()
 
     def save(self) -> None:
         """Write the index if it has changed. A cache that cannot be written loses only time."""
         with self._lock, suppress(StoreError):
-            if not self._is_saved:
+            if not self.is_saved:
                 index = self.now.index.with_shards(dict(self.now.shards), self.now.unlisted)
                 self.now = replace(self.now, index=index, unlisted={}, added={})
                 save_index(self.folder, index, self._stored.parts)
                 self._stored = index
-                self._is_saved = True
+                self.is_saved = True
 
     def recheck(self, name: str, descriptor: int) -> None:
         """Verify an open shard that is not in the state of its entry: a process that made the same rows rewrote it.
@@ -221,7 +224,7 @@ class Inventory:
                 unlisted.pop(name, None)
         if unlisted or index.shards.keys() != shards.keys():
             index = index.with_shards(shards, unlisted)
-            self._is_saved = False
+            self.is_saved = False
         return Snapshot(files=files, shards=shards, damaged=tuple(damaged), index=index, unlisted=unlisted, added={})
 
     def _verify(self, name: str, state: FileStat) -> tuple[ShardEntry, bytes]:

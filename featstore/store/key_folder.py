@@ -55,13 +55,17 @@ class KeyFolder(Protocol):
     @property
     def location(self) -> Location: ...
 
+    @property
+    def keeps_parts(self) -> bool:
+        """Whether the parts of the index are files of their own here; else it is written whole."""
+
     def exists(self) -> bool:
         """Whether anything is there."""
 
     # Looking
 
     def names(self) -> list[str]:
-        """Return the names of all files and folders directly in it, in no order; raises OSError."""
+        """Return the names of all files and folders directly in it, in no order; raises OSError or StoreError."""
 
     def size(self) -> int:
         """Return the bytes of all files in it and below; files that come or go meanwhile may not be counted."""
@@ -135,4 +139,4 @@ class KeyFolder(Protocol):
         """Note that the key is used now. A folder that cannot be written has no such notes."""
 
     def last_used(self) -> float:
-        """Return when the key was last used, in seconds since the epoch; raises OSError."""
+        """Return when the key was last used, in seconds since the epoch; raises OSError or StoreError."""

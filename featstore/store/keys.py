@@ -66,8 +66,9 @@ def describe_key(location: Location) -> KeyInfo | None:
         except StoreError as error:
             shards = sum(SHARD_NAME.fullmatch(name) is not None for name in _names(folder))
             return KeyInfo(location, _short_key(location), None, None, shards, size, used, str(error))
-        with suppress(StoreError), folder.alone():  # what was verified now need not be verified again
-            rows.save_index()
+        if not rows.is_index_saved:
+            with suppress(StoreError), folder.alone():  # what was verified now need not be verified again
+                rows.save_index()
     except FileNotFoundError:
         return None
     problem = f"{folder}: {count(len(rows.damaged), 'damaged shard')}" if rows.damaged else None

@@ -1,8 +1,9 @@
 """Claims on object storage: which rows other processes are computing now, as `claims` has them for a disk.
 
-A look at the others costs requests, so what they have claimed is known two seconds late. If all took the images in
-order, they would keep computing the same ones. So each image first belongs to one of the processes, by its digest. One
-that has no image of its own left takes of those that nobody has claimed, again divided by the digest.
+A look at the others costs requests, so what they have claimed is known two seconds late. Processes that take the same
+images in the same order would keep computing the same ones. So once two have met at an image, each image first belongs
+to one of them, by its digest. One that has no image of its own left takes of those that nobody has claimed, again
+divided by the digest.
 
 Claims save work and guarantee nothing. Errors are never raised, and no request is made while a caller waits, except at
 the first claim.
@@ -75,6 +76,7 @@ class ObjectClaims:
         self._mine: dict[RowId, None] = {}  # in the order in which they were claimed
         self._is_shown = False  # whether the sign says what is in `_mine`
         self._others: dict[str, _Other] = {}
+        self._rivals: set[str] = set()  # those of them that were met at an image
         self._looked_at = -BEAT_SECONDS
         self._round = 0
         self._stop: Callable[[], None] | None = None
@@ -118,12 +120,12 @@ class ObjectClaims:
             self._stop()
 
     def _may_take(self, row: RowId) -> bool:
-        others = self._others
-        if any(row in other.rows for other in others.values()):
+        met = {name for name, other in self._others.items() if row in other.rows}
+        if met:
+            self._rivals |= met
             return False
-        own = self._sign.url.name
-        before = sum(name < own for name in others)
-        base = len(others) + 1
+        before = sum(name < self._sign.url.name for name in self._rivals)
+        base = len(self._rivals) + 1
         digit: int = int.from_bytes(row[:_DIGEST_BYTES]) // base**self._round % base
         return digit == before
 
@@ -140,7 +142,10 @@ class ObjectClaims:
                 self._sign.show(recent)
             living, _ = self._sign.look()
             before, now = self._others, {sign.name: self._read(sign) for sign in living if sign.kind == ROWS}
-            self._others = now
+            with self._lock:
+                self._others = now
+                met = {name for name, other in now.items() if not self._mine.keys().isdisjoint(other.rows)}
+                self._rivals = (self._rivals | met) & now.keys()
             if any(other.rows - (now[name].rows if name in now else frozenset()) for name, other in before.items()):
                 self._on_release()
         except OSError:

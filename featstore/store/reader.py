@@ -9,6 +9,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from featstore.errors import StoreError
+from featstore.objects.urls import Url
 from featstore.store.folders import FolderLike, as_folder
 from featstore.store.index_part import ITEM_BYTES, ForgedIndex, ShardEntry
 from featstore.store.inventory import MOST_SCANS, Inventory
@@ -135,8 +136,9 @@ class RowReader:
             self._close_removed()
             if attempt and self._inventory.now.files == before:
                 break
+        reason = f" ({error.strerror})" if isinstance(error, OSError) and isinstance(self.folder, Url) else ""
         raise StoreError(
-            f"{self.folder}: rows that were stored are gone or cannot be read; run the same command again"
+            f"{self.folder}: rows that were stored are gone or cannot be read{reason}; run the same command again"
         ) from error
 
     def locate(self, ids: Sequence[RowId] | NDArray[np.void]) -> Places:
@@ -176,6 +178,11 @@ class RowReader:
         changed = self._inventory.refresh(every_file)
         self._close_removed()
         return changed
+
+    @property
+    def is_index_saved(self) -> bool:
+        """Whether the stored index has all that was verified."""
+        return self._inventory.is_saved
 
     def save_index(self) -> None:
         """Write the index if it has changed. A cache that cannot be written loses only time."""

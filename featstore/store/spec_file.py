@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from featstore.errors import StoreError, param
+from featstore.objects.urls import Url
 from featstore.store.key_folder import KeyFolder
 from featstore.store.layout import SPEC
 
@@ -78,6 +79,8 @@ def read_key_file(folder: KeyFolder) -> KeyFile:
         if error.errno not in (errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EIO, errno.ESTALE):
             raise StoreError(f"{path}: cannot be read: {error.strerror}; {_REMEDY}") from error
         remedy = f"choose another {param('cache')}, or give yourself permission to read this one"
+        if isinstance(folder.location, Url):
+            remedy = "run the same command again"
         raise Unreadable(f"{path}: cannot be read: {error.strerror}; {remedy}") from error
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise StoreError(f"{path}: cannot be read: {' '.join(str(error).split())}; {_REMEDY}") from error

@@ -14,7 +14,7 @@ import os
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeGuard
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from featstore.errors import UsageError, param
 
@@ -24,6 +24,7 @@ OneOrMorePaths = OnePath | Iterable[OnePath]
 SCHEMES = ("s3", "gs", "az", "memory")  # Amazon S3 and all that speak like it, Google, Azure; one process, for tests
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")  # a drive of Windows has one letter and no two slashes
 _FLATTENED = re.compile(rf"(?:.*/)?({'|'.join((*SCHEMES, 'file'))}):/(?!/)")
+_FILE = "file:/"  # of `Path("file:///folder")` two slashes are lost, and it means the same
 
 
 def is_path(given: object) -> TypeGuard[OnePath]:
@@ -62,7 +63,7 @@ def one_text(given: OnePath, name: str) -> str:
 
 def is_url(text: str) -> bool:
     """Return whether a text is a URL, of whatever scheme. No path of a user begins like one."""
-    return ":" in text and _URL.match(text) is not None
+    return ":" in text and (_URL.match(text) is not None or text.startswith(_FILE))
 
 
 def refuse_flattened(text: str, name: str) -> None:
@@ -76,10 +77,11 @@ def refuse_flattened(text: str, name: str) -> None:
 
 def path_in_url(text: str, name: str) -> str:
     """Return the path of `file:///folder/file`; raises UsageError for one of another machine."""
-    parts = urlsplit(text)
-    if parts.netloc not in ("", "localhost") or not parts.path.startswith("/"):
+    rest = text.partition(":")[2]
+    machine, slash, path = rest[2:].partition("/") if rest.startswith("//") else ("", "/", rest[1:])
+    if machine not in ("", "localhost") or not slash:
         raise UsageError(f"{param(name)}: expected file:///FOLDER with three slashes: files of this machine only")
-    return unquote(text.partition("://")[2].removeprefix(parts.netloc))
+    return unquote(f"/{path}")
 
 
 def refuse_whole_disk(folder: str) -> None:
@@ -104,16 +106,16 @@ def _one(given: Any, name: str) -> str:
 
 def _local(text: str, name: str) -> str:
     """Return the path that a text says; raises UsageError for a URL of anything but a file."""
-    if not is_url(text):
-        refuse_flattened(text, name)
+    if is_url(text) and text.lower().startswith(_FILE):
+        return path_in_url(text, name)
+    flattened = _FLATTENED.match(text)
+    if not is_url(text) and not flattened:
         return text
-    scheme = text.partition("://")[0].lower()
-    if scheme != "file":  # nothing else of it is shown: there may be a password in it
-        raise UsageError(
-            f"{param(name)}: expected a path of this machine, found a URL of {scheme}://; data, images and the cache "
-            "may be at a URL, nothing else"
-        )
-    return path_in_url(text, name)
+    scheme = flattened[1] if flattened else text.partition(":")[0].lower()
+    raise UsageError(  # nothing else of it is shown: there may be a password in it
+        f"{param(name)}: expected a path of this machine, found a URL of {scheme}://; data, images and the cache may "
+        "be at a URL, nothing else"
+    )
 
 
 def _column(given: Any, name: str) -> Iterable[Any]:

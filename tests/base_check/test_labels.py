@@ -12,6 +12,7 @@ from featstore.datasets.file_lists import list_files
 from featstore.datasets.manifest import Picture
 from featstore.errors import DataError
 from featstore.system.files import FileStat
+from helpers.buckets import MemoryBucket, bucket_in_place
 
 INDEX = ClassIndex(("tench", "goldfish", "great_white_shark"), ("n00000010", "n00000011", "n00000012"), "index.json")
 
@@ -146,3 +147,19 @@ def test_ids_without_an_index_are_told_or_in_order() -> None:
     found, _ = labels_of_folders(pictures(*(f"val/n{n:08}/1.JPEG" for n in range(1000))), None)
     assert found is not None
     assert [*found.by_path.values()] == list(range(1000))
+
+
+def test_labels_and_images_in_a_bucket() -> None:
+    """The CSV lies among the images or elsewhere; nothing is asked for each row."""
+    bucket = MemoryBucket()
+    for name in ("photos/a.jpg", "photos/sub/c.jpg"):
+        bucket.store(name, b"an image")
+    bucket.store("photos/labels.csv", b"path,label\na.jpg,7\n./sub/c.jpg,2\n")
+    bucket.store("labels/them.csv", b"path,label\n../photos/a.jpg,7\nsub/c.jpg,2\n")
+    with bucket_in_place(bucket):
+        pictures = list_files(["s3://b/photos"]).pictures
+        bucket.forget_requests()
+        for file in ("labels.csv", "s3://b/labels/them.csv"):
+            found = read_labels(file, "s3://b/photos", pictures, None)
+            assert found.by_path == {"s3://b/photos/a.jpg": 7, "s3://b/photos/sub/c.jpg": 2}
+    assert bucket.requests.total() <= 10

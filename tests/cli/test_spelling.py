@@ -45,7 +45,7 @@ def test_no_message_names_an_option_that_the_command_lacks(command: str) -> None
     for name in NAMES:
         option, _, rest = spell(name, None).partition(" ")
         owner = rest.removeprefix("(an option of featstore ").removesuffix(")")
-        assert option in OPTIONS[owner or command]
+        assert {option, option.lower()} & OPTIONS[owner or command]  # an argument is shown as in DATA
 
 
 def test_the_command_that_users_know_is_named() -> None:
@@ -55,6 +55,13 @@ def test_the_command_that_users_know_is_named() -> None:
     assert spell("weights", None) == "--weights"
     assert speller(["cache", "explain", "photos"], lambda: OPTIONS)("pool", "avg") == "--pool avg"
     assert speller(["--version"], lambda: OPTIONS)("pool", "avg") == "--pool avg"
+
+
+def test_an_argument_is_not_called_an_option() -> None:
+    """DATA is an argument of most commands, and an option of a few."""
+    assert speller(["extract", "https://x"], lambda: OPTIONS)("data", None) == "DATA"
+    assert speller(["predict", "run", "https://x"], lambda: OPTIONS)("images", None) == "IMAGES"
+    assert speller(["report", "run"], lambda: OPTIONS)("data", None) == "--data"
 
 
 def test_a_message_of_a_base_is_spelled_for_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from featstore.datasets.tar_headers import Contents, Window, read_contents
+from featstore.datasets.tar_contents import Contents
+from featstore.datasets.tar_headers import Window, read_contents
 from featstore.errors import DataError
 from helpers.tars import tar_bytes, write_tar
 
@@ -151,6 +152,7 @@ def test_what_lies_behind_the_end_mark_is_told() -> None:
         (b"PK\x03\x04" + b"x" * 600, "not a tar"),
         (b"x" * 100, "not a tar"),
     ],
+    ids=["nothing", "gzip", "zstd", "zip", "text"],
 )
 def test_what_is_no_tar_is_refused_in_one_line(data: bytes, said: str) -> None:
     with pytest.raises(DataError, match=said) as error:

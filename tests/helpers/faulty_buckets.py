@@ -82,7 +82,7 @@ class FaultyBucket:
         self, network: Network, nth: int = 0, fault: str = "", turn: Callable[[], None] = lambda: None
     ) -> None:
         self.network = network
-        self.met = self.dead = False
+        self.met = self.dead = self.buried = False
         self.done: list[tuple[str, str]] = []
         self.nth, self.fault, self._turn = nth, fault, turn
         self._count = 0
@@ -129,6 +129,8 @@ class FaultyBucket:
         self._ask("delete", " ".join(paths), lambda: self.network.server.delete(paths))
 
     def _ask(self, operation: str, about: str, do: Callable[[], T]) -> T:
+        if self.buried:
+            raise ObjectError("a dead process asks nothing")
         self._turn()
         with self._one:
             if self.dead:
@@ -187,11 +189,12 @@ def _in_silence(do: Callable[[], object]) -> None:
         pass
 
 
-def live(work: Callable[[], object]) -> StoreError | Killed | None:
-    """Do `work` as a process does; how it ended. Any other error is one of featstore's."""
+def live(bucket: FaultyBucket, work: Callable[[], object]) -> StoreError | Killed | None:
+    """Do `work` as the process that has this bucket; how it ended. Any other error is a fault of featstore."""
     try:
         work()
     except (StoreError, Killed) as error:
+        bucket.buried = isinstance(error, Killed)  # no `__del__` of what goes now has a say
         error.__traceback__ = error.__cause__ = error.__context__ = None  # these hold objects that hold locks
         return error
     return None

@@ -60,8 +60,10 @@ def test_processes_that_begin_at_once_do_not_compute_the_same_rows(make: Callabl
     """They take the images in the same order, and see each other late: each has a share of its own."""
     one, two, three = make(), make(), make()
     for claims in (one, two, three):
-        claims.claim(IDS[0])
-    until(lambda: all(len(claims._others) == 2 for claims in (one, two, three)))
+        claims._sign.show()
+    for claims in (one, two, three):  # none sees the claims of the others yet
+        assert claims.claim(IDS[0])
+    until(lambda: all(len(claims._rivals) == 2 for claims in (one, two, three)))
     shares = [[row for row in IDS[1:] if claims.claim(row)] for claims in (one, two, three)]
     assert sorted(row for share in shares for row in share) == sorted(IDS[1:])
     assert min(map(len, shares)) > 40
@@ -82,10 +84,23 @@ def test_what_a_process_has_claimed_is_left_to_it_until_it_is_released(make: Cal
     assert all(two.claim(row) for row in mine)
 
 
+def test_processes_at_work_on_other_images_get_all_of_theirs(make: Callable[..., ObjectClaims]) -> None:
+    one, two = make(), make()
+    mine, theirs = IDS[:100], IDS[100:]
+    assert one.claim(mine[0])
+    assert two.claim(theirs[0])
+    until(lambda: one._others and two._others)
+    assert all(one.claim(row) for row in mine)
+    assert all(two.claim(row) for row in theirs)
+
+
 def test_a_process_without_work_takes_what_another_has_not_claimed(make: Callable[..., ObjectClaims]) -> None:
-    """The other one is at work on other images, so its share would be left."""
+    """The other one was met at one image, and takes none of the others."""
     one, two = make(), make()
     one.claim(b"x" * 34)
+    two.claim(b"y" * 34)
+    until(lambda: one._others and two._others)
+    until(lambda: not two.is_free(b"x" * 34))
     left = [row for row in IDS if not two.claim(row)]
     assert left
     for _ in range(20):
@@ -109,8 +124,9 @@ def test_the_claims_of_a_dead_process_are_void_after_a_minute(
 def test_views_of_an_image_go_to_one_process(make: Callable[..., ObjectClaims]) -> None:
     one, two = make(), make()
     one.claim(IDS[0])
-    two.claim(IDS[0])
-    until(lambda: one._others)
+    two.claim(b"x" * 34)
+    until(lambda: two._others and not two.is_free(IDS[0]))
+    one, two = two, one
     for row in IDS[1:50]:
         views: list[RowId] = [row[:32] + view.to_bytes(2, "big") for view in range(5)]
         assert len({one.is_free(view) for view in views}) == 1
@@ -132,7 +148,7 @@ def test_a_process_at_work_makes_few_requests(bucket: MemoryBucket, monkeypatch:
     claims = ObjectClaims(FOLDER, lambda: None)
     for row in IDS:
         claims.claim(row)
-    assert bucket.requests.total() == 2
+    assert {kind: bucket.requests[kind] for kind in ("put", "list", "get")} == {"put": 1, "list": 1, "get": 0}
     claims.close()
     until(lambda: not bucket.objects)
 
