@@ -121,7 +121,7 @@ WITH_IMAGES = ("datasets", "images", "copies", "auditing", "explanation", "repor
 KNOW_THE_DISK = {  # modules that ask whether a place is a URL before, or have files and folders of their own
     *(
         f"datasets/{name}.py"
-        for name in ("disk_walk", "manifest", "states", "table_paths", "tars", "tar_names", "walks")
+        for name in ("disk_walk", "manifest", "states", "table_paths", "tar_files", "tar_names", "tars", "walks")
     ),
     *("datasets/array_files.py", "datasets/digests.py"),
     *("auditing/fix_split.py", "base_check/labels.py"),
