@@ -203,6 +203,17 @@ def test_images_are_named_one_by_one(bucket: MemoryBucket, tmp_path: Path) -> No
         list_images(["s3://b/set"], tmp_path)
 
 
+def test_of_many_images_that_are_gone_none_is_asked_for(bucket: MemoryBucket) -> None:
+    """Their folder was listed, which says what is there, folders too."""
+    for number in range(50):
+        bucket.store(f"set/{number}.jpg", b"x")
+    bucket.store("set/more/1.jpg", b"x")
+    bucket.forget_requests()
+    manifest = as_images([*(f"s3://b/set/{number}.jpg" for number in range(100)), "s3://b/set/more"])
+    assert (len(manifest), len(manifest.skipped)) == (51, 50)
+    assert bucket.requests == {"list": 2}
+
+
 def test_a_bucket_that_does_not_answer_is_an_error_in_one_line(bucket: MemoryBucket) -> None:
     def fail(kind: str, path: str) -> None:
         raise ObjectError("503 Slow Down, GET to host")
