@@ -15,7 +15,7 @@ from datasets.table_layouts import TABLES
 from featstore.datasets.options import DataOptions
 from featstore.datasets.sources import as_images, as_manifest, scan
 from featstore.datasets.summary import summarize
-from featstore.errors import DataError, FeatstoreError, StoreError, UnreadableImage
+from featstore.errors import DataError, FeatstoreError, StoreError, UnreadableImage, UsageError
 from featstore.features.inputs import list_images
 from featstore.images.files import read_file
 from featstore.objects.bucket import ObjectError
@@ -201,6 +201,12 @@ def test_images_are_named_one_by_one(bucket: MemoryBucket, tmp_path: Path) -> No
     assert manifest.skipped == (("s3://b/none.jpg", "cannot be opened: no such object"),)
     with pytest.raises(UnreadableImage, match="name its images one by one"):
         list_images(["s3://b/set"], tmp_path)
+
+
+def test_links_are_not_followed_where_there_are_none(bucket: MemoryBucket) -> None:
+    bucket.store("set/1.jpg", b"x")
+    with pytest.raises(UsageError, match="follow_links=True: has no effect on s3://b/set"):
+        scan("s3://b/set", DataOptions(follow_links=True))
 
 
 def test_of_many_images_that_are_gone_none_is_asked_for(bucket: MemoryBucket) -> None:
