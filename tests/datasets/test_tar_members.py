@@ -16,7 +16,7 @@ from featstore.datasets.digests import DigestMemory
 from featstore.datasets.tar_files import open_tar
 from featstore.datasets.tar_members import index_of, keep_indexes, member_state
 from featstore.errors import UnreadableImage
-from featstore.images.prefetch import read_file
+from featstore.images.files import read_file
 from featstore.system.member_paths import Member, find_member, join_path, split_path, unpacked_path
 from featstore.system.stamps import LOCAL_NS
 from helpers.buckets import MemoryBucket, bucket_in_place
