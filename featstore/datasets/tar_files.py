@@ -106,7 +106,7 @@ def open_tar(path: str, state: FileStat | None = None, renew: bool = False) -> O
     if is_url(path):
         if tar is None or renew or state not in (None, tar.state):
             tar = _TarObject(parse_url(path, "data"), state)
-    elif tar is None or tar.state != FileStat.of(os.stat(path)) or tar.has_changed():
+    elif tar is None or tar.state != FileStat.of(os.stat(path)):
         tar = _TarOnDisk(path)
     with _lock:
         _open[path] = tar

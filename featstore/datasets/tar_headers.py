@@ -11,15 +11,14 @@ import json
 import tarfile
 import zlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from typing import Any
 
 from featstore.datasets.labels import MISSING, clean_label
 from featstore.datasets.manifest import Skipped
+from featstore.datasets.tar_contents import BLOCK, Contents
 from featstore.errors import DataError
 from featstore.system.member_paths import clean_name
 
-BLOCK = tarfile.BLOCKSIZE
 _MOST_AT_ONCE = 2**20  # of the window: names and attributes in PAX headers; GNU's and PAX's own files have some kB
 _MOST_LABEL = 2**16
 _LOOKED_AFTER = 2**16  # behind the end mark
@@ -39,24 +38,6 @@ _KINDS = {
 }
 
 Read = Callable[[int, int], bytes]  # (start, length) -> bytes, fewer at the end of the tar
-
-
-@dataclass
-class Contents:
-    """What the headers of a tar say.
-
-    Attributes:
-        files: name -> (start, size, mark) of its bytes. The mark is the CRC-32 of the header block before them: who
-            reads the file later sees by it that this file is still there.
-        labels: name of a `.cls` or `.json` file -> the label that it gives.
-        skipped: What cannot be used, with the reasons.
-        notes: What is worth knowing about the tar.
-    """
-
-    files: dict[str, tuple[int, int, int]] = field(default_factory=dict)
-    labels: dict[str, str] = field(default_factory=dict)
-    skipped: list[Skipped] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
 
 
 class Window:

@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from featstore.datasets.manifest import Skipped
+from featstore.datasets.tar_contents import Contents
 from featstore.datasets.tar_files import OpenTar
-from featstore.datasets.tar_headers import Contents, Window, read_contents
 from featstore.errors import DataError, StoreError
 from featstore.objects.urls import absolute
 from featstore.system.files import FileStat, read_regular, write_whole
@@ -85,6 +85,8 @@ def find_index(tar: OpenTar, folder: Path | None) -> TarIndex:
     file = folder and folder / f"{hashlib.sha256(os.fsencode(absolute(tar.path))).hexdigest()[:32]}.json"
     if file and (kept := _load(file, tar)):
         return kept
+    from featstore.datasets.tar_headers import Window, read_contents  # a run with a kept index needs no `tarfile`
+
     begun, grain = time.time_ns(), tar.settle()
     index = TarIndex(tar.state, read_contents(tar.path, Window(tar.read, tar.state.size, *tar.pieces)))
     if tar.has_changed():

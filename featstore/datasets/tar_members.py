@@ -9,8 +9,8 @@ import zlib
 from collections import OrderedDict
 from pathlib import Path
 
+from featstore.datasets.tar_contents import BLOCK
 from featstore.datasets.tar_files import OpenTar, open_tar
-from featstore.datasets.tar_headers import BLOCK
 from featstore.datasets.tar_index import TarIndex, find_index
 from featstore.system.files import FileStat
 from featstore.system.fork_lock import ForkLock

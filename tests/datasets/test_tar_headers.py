@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from featstore.datasets.tar_headers import Contents, Window, read_contents
+from featstore.datasets.tar_contents import Contents
+from featstore.datasets.tar_headers import Window, read_contents
 from featstore.errors import DataError
 from helpers.tars import tar_bytes, write_tar
 

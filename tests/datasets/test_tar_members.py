@@ -130,7 +130,7 @@ def test_an_index_is_kept_for_one_state_of_its_tar(tar: Path, tmp_path: Path, mo
     """One whose tar changed within the grain of its stamps is not kept; a damaged one is not believed."""
     folder, passes = tmp_path / "indexes", []
     whole = tar_headers.read_contents
-    monkeypatch.setattr("featstore.datasets.tar_index.read_contents", lambda *a: passes.append(a) or whole(*a))
+    monkeypatch.setattr(tar_headers, "read_contents", lambda *a: passes.append(a) or whole(*a))
 
     def look() -> list[str]:
         tar_members._indexes.clear()
