@@ -9,18 +9,18 @@ from __future__ import annotations
 
 import json
 import tarfile
-import zlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
 from featstore.datasets.labels import MISSING, clean_label
 from featstore.datasets.manifest import Skipped
-from featstore.datasets.tar_contents import BLOCK, Contents
+from featstore.datasets.tar_contents import Contents
 from featstore.errors import DataError
 from featstore.system.member_paths import clean_name
 
 _MOST_AT_ONCE = 2**20  # of the window: names and attributes in PAX headers; GNU's and PAX's own files have some kB
 _MOST_LABEL = 2**16
+_BLOCK = tarfile.BLOCKSIZE
 _LOOKED_AFTER = 2**16  # behind the end mark
 _COMPRESSED = {
     b"\x1f\x8b": "gzip -dk",
@@ -88,7 +88,7 @@ def read_contents(tar: str, window: Window) -> Contents:
     OSError if it cannot be read.
     """
     found = Contents()
-    _refuse_others(tar, window.at(0, BLOCK))
+    _refuse_others(tar, window.at(0, _BLOCK))
     try:
         for header in _headers(window):
             _add(found, tar, header, window)
@@ -141,12 +141,12 @@ def _headers(window: Window) -> Iterator[tarfile.TarInfo]:
 
 def _check_end(window: Window, place: int) -> None:
     """Raise _Damaged if what ended the pass is not an end mark: tarfile ends at a damaged header as well."""
-    block = window.at(place, BLOCK)
-    if len(block) < BLOCK:
+    block = window.at(place, _BLOCK)
+    if len(block) < _BLOCK:
         raise _Damaged("ends without the mark of its end, so it may be cut off")
     if any(block):
         raise _Damaged(f"has a damaged header at byte {place:,}")
-    if any(window.at(place + BLOCK, _LOOKED_AFTER)):
+    if any(window.at(place + _BLOCK, _LOOKED_AFTER)):
         raise _Damaged(f"goes on behind the mark of its end at byte {place:,}, like tars put together by `cat`")
 
 
@@ -160,7 +160,7 @@ def _add(found: Contents, tar: str, header: tarfile.TarInfo, window: Window) -> 
     if name in found.files:
         found.skipped.append(Skipped(f"{tar}!{name}", "is in the tar more than once: the last one counts"))
         found.labels.pop(name, None)
-    found.files[name] = start, size, zlib.crc32(window.at(start - BLOCK, BLOCK))
+    found.files[name] = start, size
     if name.endswith((".cls", ".json")):
         try:
             if size <= _MOST_LABEL and (label := _label(name, window.at(start, size))):

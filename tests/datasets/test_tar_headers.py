@@ -35,7 +35,7 @@ def test_files_are_where_the_index_says(format: int) -> None:
     data = tar_bytes(files, format)
     found = contents(data)
     assert not found.skipped
-    assert {name: data[s : s + n] for name, (s, n, _) in found.files.items()} == {
+    assert {name: data[s : s + n] for name, (s, n) in found.files.items()} == {
         "cats/1.jpg": b"one" * 700,
         long: b"long",
         "empty.jpg": b"",
@@ -87,7 +87,7 @@ def test_of_a_name_that_comes_twice_the_last_one_counts() -> None:
     """As when it is unpacked; the label of the first one is gone as well."""
     data = tar_bytes([("1.jpg", b"old"), ("1.cls", b"cat"), ("1.jpg", b"new"), ("1.cls", b"")])
     found = contents(data)
-    start, size, _ = found.files["1.jpg"]
+    start, size = found.files["1.jpg"]
     assert data[start : start + size] == b"new"
     assert not found.labels
     assert set(reasons(found)) == {"x.tar!1.jpg", "x.tar!1.cls"}
@@ -207,7 +207,7 @@ def test_random_damage_is_never_an_exception() -> None:
             found = contents(bytes(data))
         except DataError:
             continue
-        assert all(0 <= start <= start + size <= len(data) for start, size, _ in found.files.values())
+        assert all(0 <= start <= start + size <= len(data) for start, size in found.files.values())
 
 
 def test_bodies_are_stepped_over(tmp_path: Path) -> None:
@@ -230,7 +230,7 @@ def test_bodies_are_stepped_over(tmp_path: Path) -> None:
             return file.read(length)
 
         found = read_contents("large.tar", Window(piece, path.stat().st_size, 8192, 8192))
-    assert [size for _, size, _ in found.files.values()] == [big, big]
+    assert [size for _, size in found.files.values()] == [big, big]
     assert sum(read) < 100_000
 
 
