@@ -13,9 +13,11 @@ import pytest
 
 from featstore.datasets import tar_files, tar_headers, tar_members
 from featstore.datasets.digests import DigestMemory
+from featstore.datasets.sources import scan
 from featstore.datasets.tar_files import open_tar
 from featstore.datasets.tar_members import index_of, keep_indexes, member_state
 from featstore.errors import DataError, UnreadableImage
+from featstore.extraction.cache import Cache
 from featstore.images.prefetch import read_file
 from featstore.objects.bucket import ObjectError
 from featstore.system.member_paths import Member, find_member, join_path, split_path, unpacked_path
@@ -213,6 +215,17 @@ def test_an_answer_that_is_torn_is_not_the_end_of_a_tar() -> None:
     faulty = FaultyBucket(Network(server), 1, "short")
     with bucket_in_place(faulty), pytest.raises(ObjectError, match="bytes came of"):
         index_of(open_tar("s3://b/x.tar"))
+
+
+def test_a_process_that_opens_a_cache_finds_the_indexes_in_it(bucket: MemoryBucket, tmp_path: Path) -> None:
+    """As a worker of a cluster does, which is told paths of images and a cache."""
+    scan("s3://b/x.tar", cache=tmp_path / "cache")
+    forget_tars()
+    keep_indexes(tmp_path / "elsewhere")
+    bucket.forget_requests()
+    Cache(tmp_path / "cache")
+    assert read_file("s3://b/x.tar!2.jpg").raw == b"two"
+    assert bucket.requests == {"head": 1, "get_range": 1}
 
 
 def test_threads_share_a_bounded_number_of_open_tars(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
