@@ -31,7 +31,7 @@ _COMPRESSED = {
 }
 _KINDS = {
     tarfile.SYMTYPE: "is a link in the tar, and links in it are not followed",
-    tarfile.LNKTYPE: "is a hard link in the tar, and links in it are not followed",
+    tarfile.LNKTYPE: "is a hard link to a file that is not before it in the tar",
     tarfile.CHRTYPE: "is a device, not a file",
     tarfile.BLKTYPE: "is a device, not a file",
     tarfile.FIFOTYPE: "is a pipe, not a file",
@@ -153,17 +153,20 @@ def _check_end(window: Window, place: int) -> None:
 def _add(found: Contents, tar: str, header: tarfile.TarInfo, window: Window) -> None:
     if header.isdir():
         return
-    name, size, start = clean_name(header.name), header.size, header.offset_data
-    if reason := _reason_against(header, name, window):
+    name, place = clean_name(header.name), (header.offset_data, header.size)
+    target = found.files.get(clean_name(header.linkname)) if header.islnk() else None
+    if name and target:  # a second name of the same file, as `cp -l` makes them
+        place = target
+    elif reason := _reason_against(header, name, window):
         found.skipped.append(Skipped(f"{tar}!{header.name}", reason))
         return
     if name in found.files:
         found.skipped.append(Skipped(f"{tar}!{name}", "is in the tar more than once: the last one counts"))
         found.labels.pop(name, None)
-    found.files[name] = start, size
-    if name.endswith((".cls", ".json")):
+    found.files[name] = place
+    if name.lower().endswith((".cls", ".json")):
         try:
-            if size <= _MOST_LABEL and (label := _label(name, window.at(start, size))):
+            if place[1] <= _MOST_LABEL and (label := _label(name, window.at(*place))):
                 found.labels[name] = label
         except ValueError as error:
             found.skipped.append(Skipped(f"{tar}!{name}", f"gives no label: {error}"))
@@ -184,7 +187,7 @@ def _reason_against(header: tarfile.TarInfo, name: str, window: Window) -> str:
 def _label(name: str, raw: bytes) -> str:
     """Return the label in a `.cls` or `.json` file, or nothing; raises ValueError for what cannot be a label."""
     text = raw.decode("utf-8")  # its error is a ValueError
-    if name.endswith(".json"):
+    if name.lower().endswith(".json"):
         try:
             values = json.loads(text)
         except RecursionError:

@@ -14,6 +14,7 @@ import time
 from array import array
 from collections.abc import Iterator
 from contextlib import suppress
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
@@ -109,7 +110,14 @@ def _load(file: Path, tar: OpenTar) -> TarIndex | None:
             return None
         rows = zip(kept["starts"], kept["sizes"], strict=True)
         files = dict(zip(kept["names"], rows, strict=True))
-        skipped = [Skipped(*item) for item in kept["skipped"]]
-        return TarIndex(tar.state, Contents(files, kept["labels"], skipped))
+        contents = Contents(files, kept["labels"], [Skipped(*item) for item in kept["skipped"]])
+        return TarIndex(tar.state, contents) if _may_be_of(contents, tar.state.size) else None
     except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
         return None
+
+
+def _may_be_of(contents: Contents, size: int) -> bool:
+    """Return whether a tar of this size may hold this: the check sum is not a signature."""
+    texts = (*contents.files, *chain.from_iterable(contents.labels.items()), *chain.from_iterable(contents.skipped))
+    lie_inside = all(0 <= start <= start + length <= size for start, length in contents.files.values())
+    return lie_inside and all(isinstance(text, str) for text in texts)

@@ -71,6 +71,24 @@ def test_what_is_no_file_or_leads_elsewhere_is_skipped_with_its_reason() -> None
     assert "leads out" in said["x.tar!../1.jpg"]
 
 
+def test_a_hard_link_is_a_second_name_of_its_file() -> None:
+    """As when it is unpacked: `tar` writes one where a file has two names."""
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as tar:
+        for name, kind, target in (
+            ("./1.cls", tarfile.REGTYPE, ""),
+            ("./2.cls", tarfile.LNKTYPE, "./1.cls"),
+            ("../3.cls", tarfile.LNKTYPE, "./1.cls"),
+        ):
+            header = tarfile.TarInfo(name)
+            header.type, header.linkname, header.size = kind, target, 0 if target else 3
+            tar.addfile(header, io.BytesIO(b"cat"))
+    found = contents(packed.getvalue())
+    assert found.files["2.cls"] == found.files["1.cls"]
+    assert found.labels == {"1.cls": "cat", "2.cls": "cat"}
+    assert list(reasons(found)) == ["x.tar!../3.cls"]
+
+
 def test_sparse_files_are_skipped(tmp_path: Path) -> None:
     """Their bytes are in pieces. The header is that of GNU's old format, as `tar --sparse --format=gnu` writes it."""
     header = bytearray(tarfile.TarInfo("holes.jpg").tobuf(tarfile.GNU_FORMAT))

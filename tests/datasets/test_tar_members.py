@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -154,6 +156,34 @@ def test_an_index_is_kept_for_one_state_of_its_tar(tar: Path, tmp_path: Path, mo
     write_tar(tar, {"4.jpg": b"x"})
     assert look() == ["4.jpg"]
     assert len(passes) == 4
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("starts", [2**70, 0, 0]),
+        ("starts", [-1, 0, 0]),
+        ("sizes", [10**9, 0, 0]),
+        ("sizes", [1]),
+        ("names", [1, 2, 3]),
+        ("labels", [1]),
+        ("labels", {"2.cls": 7}),
+        ("skipped", [["a"]]),
+        ("format", 2),
+    ],
+)
+def test_a_kept_index_of_a_stranger_is_not_believed(
+    bucket: MemoryBucket, tmp_path: Path, name: str, value: Any
+) -> None:
+    """Anyone who may write in the cache can make its check sum."""
+    assert [*index_of(open_tar("s3://b/x.tar"))] == [*FILES]
+    file = next((tmp_path / "indexes").iterdir())
+    content = json.loads(file.read_bytes().partition(b"\n")[2])
+    text = json.dumps(content | {name: value}).encode()
+    file.write_bytes(hashlib.sha256(text).hexdigest().encode() + b"\n" + text)
+    forget_tars()
+    assert read_file("s3://b/x.tar!2.jpg").raw == b"two"
+    assert index_of(open_tar("s3://b/x.tar")).labels == {"2.cls": "cat"}
 
 
 def test_a_kept_index_says_all_that_the_pass_has_found(tar: Path, tmp_path: Path, bucket: MemoryBucket) -> None:
