@@ -85,7 +85,9 @@ def _fetch(picture: Picture, load: Load, read: Callable[[bytes], Any], needed: C
         digest = content_digest(raw)
         pixels = read(raw) if needed(digest) else None
         brightest = None if pixels is None else _brightest(raw)
-        return Fetched(picture._replace(known_digest=digest, stat=state), pixels, grain=grain, brightest=brightest)
+        if state != picture.stat:  # where it is the same, as nearly always, the two pictures share one object
+            picture = picture._replace(stat=state)
+        return Fetched(picture.with_digest(digest), pixels, grain=grain, brightest=brightest)
     except UnreadableImage as error:
         return Fetched(picture._replace(known_digest=None), reason=str(error))  # an older digest no longer holds
 
