@@ -76,13 +76,13 @@ class ObjectIndex:
     def write_part(self, data: bytes) -> FileStat:
         """Write an index of the shards that this process has stored; raises StoreError. data: of the whole index."""
         whole = parse_index(data) or Index()
-        entries = {name: whole.shards[name] for name in self._own if name in whole.shards}
+        entries = {name: whole.shards[name] for name in [*self._own] if name in whole.shards}
         if not entries:  # it has read those of others, which nobody need do again
             return self.write(data)
         part = Index().with_shards(entries, {name: whole.ids_of(name) for name in entries}).to_bytes()
         name = f"{INDEX}-{hashlib.sha256(part).hexdigest()[:16]}"
         state = write_over(open_bucket(self._folder), self._folder / name, part)
-        self._own.clear()
+        self._own -= entries.keys()
         return state
 
     def _merge(self, whole: Bytes, names: Collection[str]) -> bytes:
