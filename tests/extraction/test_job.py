@@ -358,6 +358,19 @@ def test_what_was_read_is_remembered_after_an_interruption(tmp_path: Path, opene
     assert len(opened) == 36
 
 
+@pytest.mark.parametrize("seconds, saves", [(0.0, True), (300.0, False)])
+def test_digests_are_saved_while_the_run_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seconds: float, saves: bool
+) -> None:
+    """A killed run of days then does not read all its files again."""
+    monkeypatch.setattr(job, "SAVE_SECONDS", seconds)
+    monkeypatch.setattr(job, "SAVE_SHARE", 1e9)
+    during: list[bool] = []
+    monkeypatch.setattr(DigestMemory, "save", lambda memory: during.append(True))
+    extract(scan(write_photos(tmp_path / "photos", 4)), tmp_path, pass_of(store(tmp_path), Base()))
+    assert (len(during) > 2) == saves
+
+
 def test_a_full_disk_is_met_once(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A store that cannot be written ends the run with the first error, not with a second one."""
     attempts = []

@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 
 from featstore.errors import StoreError
+from featstore.store import inventory
 from featstore.store.disk_folder import DiskFolder
 from featstore.store.inventory import Inventory
 from featstore.store.listing import list_shards
@@ -25,6 +26,7 @@ from featstore.store.rowstore import RowStore
 from featstore.store.shard import build_shard
 from featstore.store.spec_file import key_of
 from featstore.system.disk import Disk, use_disk
+from helpers import keyfolder
 from helpers.children import command, environment
 from helpers.disks import small_disk
 from helpers.keyfolder import put, save
@@ -623,3 +625,15 @@ def test_many_ids_are_made_and_looked_up_as_one(tmp_path: Path) -> None:
         writer.append(made[:1], np.ones((1, 4), np.float16))
         assert store.which(made) == [True, False, False, False]
     assert store.which(made) == [row in store for row in made]
+
+
+def test_the_index_takes_in_what_a_long_run_adds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The places of a million new rows would be 250 MB, and a killed run would leave all its shards to be verified."""
+    monkeypatch.setattr(inventory, "MOST_ADDED", 4)
+    store = keyfolder.open_key(tmp_path)
+    with store.writing() as writer:
+        for first in range(0, 12, 2):
+            writer.append(keyfolder.ids(first, first + 1), keyfolder.rows(first, first + 1))
+            assert len(store._inventory.now.added) < 4
+        assert len(keyfolder.open_key(tmp_path)) == 12
+        assert all(row in store for row in keyfolder.ids(*range(12)))
