@@ -6,22 +6,19 @@ from dataclasses import dataclass, field
 
 from featstore.datasets.manifest import Skipped
 
-BLOCK = 512  # bytes: a header takes one, and what follows begins at a multiple of it
-
 
 @dataclass
 class Contents:
     """What the headers of a tar say.
 
     Attributes:
-        files: name -> (start, size, mark) of its bytes. The mark is the CRC-32 of the header block before them: who
-            reads the file later sees by it that this file is still there.
+        files: name -> (start, size) of its bytes in the tar.
         labels: name of a `.cls` or `.json` file -> the label that it gives.
         skipped: What cannot be used, with the reasons.
         notes: What is worth knowing about the tar.
     """
 
-    files: dict[str, tuple[int, int, int]] = field(default_factory=dict)
+    files: dict[str, tuple[int, int]] = field(default_factory=dict)
     labels: dict[str, str] = field(default_factory=dict)
     skipped: list[Skipped] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
