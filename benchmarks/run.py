@@ -8,6 +8,7 @@ defaults    each Keras head at its defaults against a small grid, from 60 images
 heads       `train-head` from the cache, against a bare script on a saved array
 logistic    the fits of head `logistic` on 50,000 x 1,024 rows, against the solvers of scikit-learn by hand
 forecast    what `doctor` forecasts of time and peak memory, against the extraction
+streaming   `train-head` on 20,000 and 200,000 synthetic rows, in blocks from the cache against all in memory
 memory      peak memory of an extraction of 1,000 and of 10,000 images, and of a grid of two large bases
 finetuning  the last block from the cache against the whole network, and the memory of cached activations
 grid        `compare` from the cache against its cells one by one, and ten views of an image against ten images
@@ -55,6 +56,7 @@ from report import measure_report
 from scale import measure_scale
 from score_intervals import measure_score_intervals
 from shortcuts import measure_shortcuts
+from streaming import measure_streaming
 from sweep import measure_sweep
 from together import measure_together
 
@@ -68,6 +70,7 @@ BENCHMARKS: dict[str, Callable[[Path, Path], None]] = {
     "defaults": measure_head_defaults,
     "forecast": measure_forecast,
     "memory": measure_memory,
+    "streaming": measure_streaming,
     "grid": measure_grid,
     "finetuning": measure_finetuning,
     "intervals": measure_intervals,

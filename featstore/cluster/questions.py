@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from featstore.bases.source import BATCH
 from featstore.cluster.work import Answer, Block
 from featstore.datasets.manifest import Picture, Skipped
 from featstore.errors import StoreError
+from featstore.extraction.canary import NAMES
 from featstore.system.text import count
 
-LEAST_IMAGES, MOST_IMAGES = 32, 2048  # in a block: a batch of a base; 8 MB of rows of 2,048 numbers in float16
+MOST_IMAGES = 2048  # in a block: 8 MB of rows of 2,048 numbers in float16
 BLOCKS_EACH = 4  # for each worker at least, so that all end at about the same time
 IDLE_ROUNDS = 2  # without any answer, before the job is given up
 FATAL = "ends the process that reads it, each time that it is tried"
@@ -59,7 +61,7 @@ class Questions:
     def _make_blocks(self) -> list[Block]:
         """Return what is open in blocks: suspects alone, the others together."""
         plain = [picture for path, picture in self._open.items() if path not in self._suspects]
-        size = min(MOST_IMAGES, max(LEAST_IMAGES, -(-len(plain) // (BLOCKS_EACH * self._workers))))
+        size = _whole_batches(min(MOST_IMAGES, -(-len(plain) // (BLOCKS_EACH * self._workers))))
         parts = [tuple(plain[start : start + size]) for start in range(0, len(plain), size)]
         parts += [(self._open[path],) for path in self._open if path in self._suspects]
         blocks = [Block(number, part) for number, part in enumerate(parts, start=self._numbers)]
@@ -85,3 +87,9 @@ class Questions:
     def _skip(self, skipped: Skipped) -> None:
         if self._open.pop(skipped.path, None) is not None:
             self.skipped.append(skipped)
+
+
+def _whole_batches(images: int) -> int:
+    """Return the nearest larger number of images that fills batches: the canary is in the first one of each block."""
+    canary = len(NAMES)
+    return -(-(images + canary) // BATCH) * BATCH - canary

@@ -6,6 +6,7 @@ import logging
 import os
 import re
 import secrets
+import socket
 import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -18,7 +19,8 @@ from featstore.system.imports import variables_set
 from featstore.system.log_lines import log_lines_dropped
 
 _STORE_BYTES = 256 * 2**20  # of Ray's object store here: names and digests of images go through it, no pixels, no rows
-_LOG_LINE = re.compile(rb"\[\d{4}-\d\d-\d\d .*logging\.cc")
+_ANSWER_SECONDS = 10.0
+_LOG_LINE = re.compile(rb"\[\d{4}-\d\d-\d\d \S+ [IWE] .*\.(cc|h):\d+: ")
 
 
 @contextmanager
@@ -39,12 +41,7 @@ def connected(address: str | None) -> Iterator[None]:
             except Exception as error:  # of many kinds, with many lines
                 with suppress(Exception):
                     ray.shutdown()
-                reason = str(error).strip().partition("\n")[0] or repr(error)
-                raise ClusterUnavailable(
-                    f"{param('ray', address or 'local')}: Ray cannot be reached: {reason}"
-                    if address
-                    else f"{param('ray')}: Ray does not start here: {reason}"
-                ) from error
+                raise ClusterUnavailable(_why_not(address, error)) from error
             stack.callback(ray.shutdown)
         yield
 
@@ -65,9 +62,12 @@ def list_nodes() -> list[Node]:
 def _connect(address: str | None) -> None:
     import ray
     from ray import _raylet
+    from ray._private.authentication.authentication_token_setup import maybe_enable_token_auth_if_token_available
 
+    if address is not None:
+        _look_for(address)
     raylet: Any = _raylet
-    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
+    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.CRITICAL}
     # C++ code logs what a user can do nothing about, such as actors that might not start again.
     variables = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_BACKEND_LOG_LEVEL": "fatal"}
     if address is None and "RAY_AUTH_TOKEN_PATH" not in os.environ:
@@ -75,10 +75,27 @@ def _connect(address: str | None) -> None:
     with variables_set(**variables), log_lines_dropped(_LOG_LINE):
         raylet.AuthenticationTokenLoader.instance().reset_cache()  # of an earlier connection of this process
         if address is not None:
+            maybe_enable_token_auth_if_token_available(warn_if_disabled=False)  # Ray does so for `auto` alone
             ray.init(address=address, **quiet)
         else:
             cores = len(cores_here())
             ray.init("local", num_cpus=cores, include_dashboard=False, object_store_memory=_STORE_BYTES, **quiet)
+
+
+def _look_for(address: str) -> None:
+    """Raise OSError if nothing answers at an address as host:6379: Ray would try for two minutes."""
+    host, _, port = address.rpartition(":")
+    if host and port.isdecimal():
+        socket.create_connection((host.strip("[]"), int(port)), _ANSWER_SECONDS).close()
+
+
+def _why_not(address: str | None, error: Exception) -> str:
+    """Return the line about a Ray that cannot be reached or started."""
+    reason = str(error).strip().partition("\n")[0] or repr(error)
+    if address is None:
+        return f"{param('ray')}: Ray does not start here: {reason}"
+    remedy = "look whether it runs there, and whether its token is here, in ~/.ray/auth_token or $RAY_AUTH_TOKEN"
+    return f"{param('ray', address)}: Ray cannot be reached: {reason}; {remedy}"
 
 
 @contextmanager

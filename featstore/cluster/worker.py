@@ -20,6 +20,7 @@ from featstore.extraction.divided import Costs
 from featstore.extraction.encoder import load_encoder
 from featstore.extraction.pipeline import complete_rows
 from featstore.extraction.told import News, Reporter
+from featstore.store.object_claims import VARIABLE as CLAIMS_VARIABLE
 from featstore.system.environment import limit_threads
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ class Worker:
     def __init__(self, foreman: Any, task: bytes) -> None:
         import ray
 
+        os.environ[CLAIMS_VARIABLE] = "off"  # the driver has parted the images
         context: Any = ray.get_runtime_context()
         self._foreman = foreman
         self._place = Place(context.get_actor_id(), context.get_node_id(), socket.gethostname(), os.getpid())

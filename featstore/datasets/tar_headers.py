@@ -9,19 +9,18 @@ from __future__ import annotations
 
 import json
 import tarfile
-import zlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from typing import Any
 
 from featstore.datasets.labels import MISSING, clean_label
 from featstore.datasets.manifest import Skipped
+from featstore.datasets.tar_contents import Contents
 from featstore.errors import DataError
 from featstore.system.member_paths import clean_name
 
-BLOCK = tarfile.BLOCKSIZE
 _MOST_AT_ONCE = 2**20  # of the window: names and attributes in PAX headers; GNU's and PAX's own files have some kB
 _MOST_LABEL = 2**16
+_BLOCK = tarfile.BLOCKSIZE
 _LOOKED_AFTER = 2**16  # behind the end mark
 _COMPRESSED = {
     b"\x1f\x8b": "gzip -dk",
@@ -32,31 +31,13 @@ _COMPRESSED = {
 }
 _KINDS = {
     tarfile.SYMTYPE: "is a link in the tar, and links in it are not followed",
-    tarfile.LNKTYPE: "is a hard link in the tar, and links in it are not followed",
+    tarfile.LNKTYPE: "is a hard link to a file that is not before it in the tar",
     tarfile.CHRTYPE: "is a device, not a file",
     tarfile.BLKTYPE: "is a device, not a file",
     tarfile.FIFOTYPE: "is a pipe, not a file",
 }
 
 Read = Callable[[int, int], bytes]  # (start, length) -> bytes, fewer at the end of the tar
-
-
-@dataclass
-class Contents:
-    """What the headers of a tar say.
-
-    Attributes:
-        files: name -> (start, size, mark) of its bytes. The mark is the CRC-32 of the header block before them: who
-            reads the file later sees by it that this file is still there.
-        labels: name of a `.cls` or `.json` file -> the label that it gives.
-        skipped: What cannot be used, with the reasons.
-        notes: What is worth knowing about the tar.
-    """
-
-    files: dict[str, tuple[int, int, int]] = field(default_factory=dict)
-    labels: dict[str, str] = field(default_factory=dict)
-    skipped: list[Skipped] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
 
 
 class Window:
@@ -107,7 +88,7 @@ def read_contents(tar: str, window: Window) -> Contents:
     OSError if it cannot be read.
     """
     found = Contents()
-    _refuse_others(tar, window.at(0, BLOCK))
+    _refuse_others(tar, window.at(0, _BLOCK))
     try:
         for header in _headers(window):
             _add(found, tar, header, window)
@@ -160,29 +141,32 @@ def _headers(window: Window) -> Iterator[tarfile.TarInfo]:
 
 def _check_end(window: Window, place: int) -> None:
     """Raise _Damaged if what ended the pass is not an end mark: tarfile ends at a damaged header as well."""
-    block = window.at(place, BLOCK)
-    if len(block) < BLOCK:
+    block = window.at(place, _BLOCK)
+    if len(block) < _BLOCK:
         raise _Damaged("ends without the mark of its end, so it may be cut off")
     if any(block):
         raise _Damaged(f"has a damaged header at byte {place:,}")
-    if any(window.at(place + BLOCK, _LOOKED_AFTER)):
+    if any(window.at(place + _BLOCK, _LOOKED_AFTER)):
         raise _Damaged(f"goes on behind the mark of its end at byte {place:,}, like tars put together by `cat`")
 
 
 def _add(found: Contents, tar: str, header: tarfile.TarInfo, window: Window) -> None:
     if header.isdir():
         return
-    name, size, start = clean_name(header.name), header.size, header.offset_data
-    if reason := _reason_against(header, name, window):
+    name, place = clean_name(header.name), (header.offset_data, header.size)
+    target = found.files.get(clean_name(header.linkname)) if header.islnk() else None
+    if name and target:  # a second name of the same file, as `cp -l` makes them
+        place = target
+    elif reason := _reason_against(header, name, window):
         found.skipped.append(Skipped(f"{tar}!{header.name}", reason))
         return
     if name in found.files:
         found.skipped.append(Skipped(f"{tar}!{name}", "is in the tar more than once: the last one counts"))
         found.labels.pop(name, None)
-    found.files[name] = start, size, zlib.crc32(window.at(start - BLOCK, BLOCK))
-    if name.endswith((".cls", ".json")):
+    found.files[name] = place
+    if name.lower().endswith((".cls", ".json")):
         try:
-            if size <= _MOST_LABEL and (label := _label(name, window.at(start, size))):
+            if place[1] <= _MOST_LABEL and (label := _label(name, window.at(*place))):
                 found.labels[name] = label
         except ValueError as error:
             found.skipped.append(Skipped(f"{tar}!{name}", f"gives no label: {error}"))
@@ -203,7 +187,7 @@ def _reason_against(header: tarfile.TarInfo, name: str, window: Window) -> str:
 def _label(name: str, raw: bytes) -> str:
     """Return the label in a `.cls` or `.json` file, or nothing; raises ValueError for what cannot be a label."""
     text = raw.decode("utf-8")  # its error is a ValueError
-    if name.endswith(".json"):
+    if name.lower().endswith(".json"):
         try:
             values = json.loads(text)
         except RecursionError:

@@ -5,12 +5,10 @@ The indexes that were used last stay in memory, so that a file costs one read of
 
 from __future__ import annotations
 
-import zlib
 from collections import OrderedDict
 from pathlib import Path
 
-from featstore.datasets.tar_files import OpenTar, open_tar
-from featstore.datasets.tar_headers import BLOCK
+from featstore.datasets.tar_files import Changed, OpenTar, open_tar
 from featstore.datasets.tar_index import TarIndex, find_index
 from featstore.system.files import FileStat
 from featstore.system.fork_lock import ForkLock
@@ -23,10 +21,6 @@ _folder: Path | None = None
 _indexes: OrderedDict[str, TarIndex] = OrderedDict()  # by path of the tar; the one that was used last is at the end
 _searches: dict[str, ForkLock] = {}  # so that of several threads one makes the pass
 _lock = ForkLock()
-
-
-class Changed(OSError):
-    """A tar that is another one than before, or becomes one while it is read."""
 
 
 def keep_indexes(folder: Path) -> None:
@@ -78,8 +72,7 @@ def _read(tar: OpenTar, member: Member, most: int) -> tuple[bytes, FileStat, int
     if place.size > most:
         return b"", state, None
     grain = tar.settle()
-    data = tar.read(place.start - BLOCK, BLOCK + place.size)
-    is_there = len(data) == BLOCK + place.size and zlib.crc32(data[:BLOCK]) == place.mark
-    if not is_there or tar.has_changed():
-        raise Changed(None, "changed while it was read")
-    return data[BLOCK:], state, grain
+    data = tar.read(place.start, place.size)
+    if len(data) != place.size:
+        raise Changed
+    return data, state, grain

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import takewhile
@@ -131,6 +130,8 @@ class _Indexes:
         self._damaged: list[Skipped] = []
         self.skipped: list[Skipped] = []
         self.give_labels = False
+        from concurrent.futures import ThreadPoolExecutor
+
         paths = list(tars.folders)
         with ThreadPoolExecutor(_REQUESTS if is_url(paths[0]) else 1, "featstore-tars") as pool:
             for path, index in zip(paths, pool.map(self._look, paths), strict=True):

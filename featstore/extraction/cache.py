@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from featstore.bases.pooling import check_poolable
 from featstore.datasets.digests import DigestMemory
+from featstore.datasets.tar_members import INDEXES, keep_indexes
 from featstore.engines.choice import settle_engine
 from featstore.engines.memory import FOLDER as ENGINES
 from featstore.errors import UsageError, param
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from featstore.store.verify import Findings
 
 DIGESTS, SKETCHES = "digests", "sketches"  # folders of what is derived from image files
-DERIVED = DIGESTS, SKETCHES, ENGINES
+DERIVED = DIGESTS, INDEXES, SKETCHES, ENGINES
 KEPT_ROWS = 2**20  # a row takes 50 bytes in a large index and 200 in a small one: 50 to 200 MB in all
 
 
@@ -62,6 +63,7 @@ class Cache:
         self.rehash = rehash
         self.engine = settle_engine(engine)
         self.digests = DigestMemory(self.local / DIGESTS, rehash=rehash)
+        keep_indexes(self.local / INDEXES)
         self._stores: OrderedDict[str, RowStore] = OrderedDict()
         self._lock = ForkLock()
 

@@ -53,9 +53,13 @@ def units_of(pictures: Sequence[Picture]) -> Units:
 
 def open_rows(pictures: Sequence[Picture], store: RowReader, view: int = PLAIN_VIEW) -> OpenFeatures:
     """Return the rows of one view of `pictures` without reading them; raises StoreError if one is not in the cache."""
+    return OpenFeatures(stored_rows(pictures, store, view), labels_of(pictures), digests_of(pictures))
+
+
+def stored_rows(pictures: Sequence[Picture], store: RowReader, view: int = PLAIN_VIEW) -> StoredArray:
+    """Return what `open_rows` does without labels and digests, whose text takes more memory than the ids."""
     rows = b"".join(row for (row,) in _row_ids(pictures, store, (view,)))
-    X = StoredArray(store, np.frombuffer(rows, f"V{SIZE}"))
-    return OpenFeatures(X, labels_of(pictures), digests_of(pictures))
+    return StoredArray(store, np.frombuffer(rows, f"V{SIZE}"))
 
 
 def gather(pictures: Sequence[Picture], store: RowReader, view: int = PLAIN_VIEW) -> Features:

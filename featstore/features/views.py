@@ -12,7 +12,7 @@ from featstore.datasets.manifest import Picture
 from featstore.errors import UsageError
 from featstore.extraction.cache import Cache
 from featstore.extraction.plan import Plan, PlannedRows
-from featstore.features.arrays import gather_views, open_rows
+from featstore.features.arrays import gather_views, stored_rows
 from featstore.features.stored_array import StoredArray
 from featstore.store.reader import RowReader
 
@@ -99,7 +99,7 @@ def _concatenate(pictures: Sequence[Picture], bases: Sequence[_Base]) -> NDArray
 
 
 def _opened(pictures: Sequence[Picture], bases: Sequence[_Base]) -> list[list[StoredArray]]:
-    opened = [[open_rows(pictures, store, view).X for store, views in base for view in views] for base in bases]
+    opened = [[stored_rows(pictures, store, view) for store, views in base for view in views] for base in bases]
     _check_alike({len(views) for views in opened})
     return [list(view) for view in zip(*opened, strict=True)]
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from typing import NamedTuple
 
-from featstore.datasets.tar_members import Changed, read_member
+from featstore.datasets.tar_files import Changed
+from featstore.datasets.tar_members import read_member
 from featstore.errors import DataError, StoreError, UnreadableImage
 from featstore.objects.bucket import ObjectError
 from featstore.objects.opening import open_bucket

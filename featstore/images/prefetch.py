@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from featstore.datasets.manifest import Picture
 from featstore.errors import DataError, UnreadableImage
-from featstore.images.files import read_file as read_file
+from featstore.images.files import read_file
 from featstore.images.identity import content_digest, may_be_deep
 from featstore.images.levels import Brightest
 from featstore.images.read_ahead import Load, map_files

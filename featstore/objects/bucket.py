@@ -52,8 +52,8 @@ class Bucket(Protocol):
 
     def get(self, path: str) -> tuple[bytes, FileStat]: ...
 
-    def get_range(self, path: str, start: int, length: int) -> bytes:
-        """Return some bytes of an object, or fewer where it ends before them."""
+    def get_range(self, path: str, start: int, length: int) -> tuple[bytes, FileStat]:
+        """Return some bytes of an object, or fewer where it ends before them, and the state of the whole object."""
 
     def put_new(self, path: str, data: bytes) -> None:
         """Write an object if none has this name, in one request; raises AlreadyThere, Uncertain."""

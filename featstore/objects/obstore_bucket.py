@@ -93,13 +93,18 @@ class ObstoreBucket:
             raise ObjectError(f"{len(data)} bytes came of {state.size}")
         return data, state
 
-    def get_range(self, path: str, start: int, length: int) -> bytes:
+    def get_range(self, path: str, start: int, length: int) -> tuple[bytes, FileStat]:
         import obstore
 
         if length == 0:
-            return b""
+            return b"", self.head(path)
         with self._errors(path):
-            return bytes(obstore.get_range(self._store, path, start=start, length=length))
+            answer = obstore.get(self._store, path, options={"range": (start, start + length)})
+            state = _found(answer.meta).state
+            data = bytes(answer.bytes())
+        if len(data) != (expected := min(length, state.size - start)):
+            raise ObjectError(f"{len(data)} bytes came of {expected}")
+        return data, state
 
     def put_new(self, path: str, data: bytes) -> None:
         self._put(path, data, "create")

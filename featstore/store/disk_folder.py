@@ -10,7 +10,7 @@ from pathlib import Path
 
 from featstore.errors import StoreError, param
 from featstore.store.claims import Claims, is_locked
-from featstore.store.layout import CLAIMS, INDEX, QUARANTINE, SHARD_NAME, SPEC, USED
+from featstore.store.layout import CLAIMS, INDEX, INDEX_PART, QUARANTINE, SHARD_NAME, SPEC, USED
 from featstore.store.listing import folder_mtime, list_shards, reliable_mtime
 from featstore.store.locks import SharedLock, exclusive_lock, last_used, mark_used
 from featstore.system.disk import current_disk
@@ -104,7 +104,7 @@ class DiskFolder:
         names = os.listdir(self._path)
         self.remove(INDEX)
         for name in names:
-            if SHARD_NAME.fullmatch(name) or name.startswith(TEMPORARY):
+            if SHARD_NAME.fullmatch(name) or INDEX_PART.fullmatch(name) or name.startswith(TEMPORARY):
                 self.remove(name)
         self.remove(SPEC)
         for inside in (QUARANTINE, CLAIMS):

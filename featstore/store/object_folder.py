@@ -13,7 +13,6 @@ import shutil
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from itertools import islice
-from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING
 
@@ -22,16 +21,17 @@ from featstore.objects.bucket import Bucket, ObjectError
 from featstore.objects.local import local_folder
 from featstore.objects.opening import open_bucket
 from featstore.objects.urls import Url
-from featstore.store.layout import CLAIMS, INDEX, QUARANTINE, SHARD_NAME, SPEC, USED, shard_name
+from featstore.store.layout import CLAIMS, INDEX, INDEX_PART, QUARANTINE, SHARD_NAME, SPEC, USED, shard_name
 from featstore.store.object_claims import NoClaims, ObjectClaims, are_claims_on
 from featstore.store.object_condition import check_condition
 from featstore.store.object_copies import Copies, DamagedShard
+from featstore.store.object_index import ObjectIndex
 from featstore.store.object_locks import Hold, ObjectWriterLock
 from featstore.store.object_signs import WRITER, Sign
 from featstore.store.object_writes import failed, remove_objects, write_first, write_named, write_over
-from featstore.system.files import FileStat, write_whole
+from featstore.system.files import FileStat
 from featstore.system.fork_lock import ForkLock
-from featstore.system.large_pages import Bytes, read_large
+from featstore.system.large_pages import Bytes
 
 if TYPE_CHECKING:
     from featstore.store.key_folder import RowClaims
@@ -61,10 +61,10 @@ class ObjectFolder:
         self._stamp = 0
         self._looks_at = 0.0  # when the next look is due
         self._hold: Hold | None = None
+        self._index = ObjectIndex(url, self._local, self._get)
         self._has_spec = False  # whether one was ever seen
-        self._begun: tuple[float, FileStat] | None = (
-            None  # when `spec.json` was last seen before a shard, and its state
-        )
+        # when `begin` found or wrote `spec.json`, and its state
+        self._begun: tuple[float, FileStat] | None = None
 
     def __str__(self) -> str:
         return str(self._url)
@@ -93,20 +93,21 @@ class ObjectFolder:
             return sum(item.state.size for item in self._bucket.list_all(self._url.path))
 
     def shards(self) -> dict[str, FileStat]:
+        """Return the shards as they are listed now.
+
+        A process whose work was parted by another one (`are_claims_on`) lists them once: it would fetch the shards of
+        all others, which hold nothing that it needs.
+        """
         with self._lock:
-            if self._found is None or not self._is_new:
+            if self._found is None or not (self._is_new or self._is_parted()):
                 self._list()
             self._is_new = False
             return _shards(self._found or {})
 
     def stamp(self) -> int:
-        """Return the number of the listing. A new one is made every few seconds.
-
-        A process whose work was parted by another one (`are_claims_on`) looks once: it would fetch the shards of all
-        others, which hold nothing that it needs.
-        """
+        """Return the number of the listing. A new one is made every few seconds, if the work was not parted."""
         with self._lock:
-            if self._found is None or (monotonic() >= self._looks_at and are_claims_on()):
+            if self._found is None or (monotonic() >= self._looks_at and not self._is_parted()):
                 with suppress(StoreError):  # a caller that needs the listing asks for it, and is told
                     self._list()
             return self._stamp
@@ -131,6 +132,9 @@ class ObjectFolder:
         self._found, self._pages, self._is_new = found, 1 + (len(folders) + len(listed)) // _PAGE, True
         self._looks_at = monotonic() + max(LOOK_SECONDS, _LOOK_SHARE * (monotonic() - began))
 
+    def _is_parted(self) -> bool:
+        return not are_claims_on()
+
     def _look_again(self) -> None:
         """Have the next `stamp` look."""
         self._looks_at = 0.0
@@ -149,20 +153,11 @@ class ObjectFolder:
             return self._bucket.get((self._url / name).path)
 
     def read_index(self) -> Bytes:
-        """Return the bytes of the index, from this machine if it has those in the state that was listed."""
         with self._lock:
             if self._found is None:
                 self._list()
-            state = (self._found or {}).get(INDEX)
-        if state is None:
-            raise FileNotFoundError(errno.ENOENT, "no such object")
-        with suppress(OSError):
-            path = self._index_path(state)
-            if path.stat().st_size == state.size:
-                return read_large(path)
-        data, state = self.read(INDEX)
-        self._keep_index(data, state)
-        return data
+            found = self._found or {}
+        return self._index.read(found, only_read=self._is_parted())
 
     def bring(self, names: Collection[str]) -> None:
         found = self._found or {}
@@ -174,7 +169,7 @@ class ObjectFolder:
         try:
             return self._copies.open(name)
         except FileNotFoundError:
-            self._look_again()
+            self._found = None
             raise
         except DamagedShard:
             with self._lock:
@@ -200,6 +195,7 @@ class ObjectFolder:
                     f"{self}: was removed or begun again while this process stood still: run the same command again"
                 )
         with self._lock:
+            self._index.note(name)
             if self._found is not None:
                 self._found = {**self._found, name: state}
         self._copies.keep(name, data)
@@ -240,10 +236,11 @@ class ObjectFolder:
 
     def write(self, name: str, data: bytes) -> FileStat:
         with self._errors("written"):
+            if name == INDEX:
+                as_part = self._is_parted() and self._hold is None
+                return self._index.write_part(data) if as_part else self._index.write(data)
             state = write_over(self._bucket, self._url / name, data)
-        if name == INDEX:
-            self._keep_index(data, state)
-        elif name == SPEC and self._begun is not None:
+        if name == SPEC and self._begun is not None:
             self._begun = self._begun[0], state
         return state
 
@@ -281,6 +278,7 @@ class ObjectFolder:
         self._remove([f"{CLAIMS}/{other.name}" for other in void])
         if self._hold is None:
             sign.withdraw()
+        self._remove([name for name in self.names() if INDEX_PART.fullmatch(name)])  # the index was made again
         return len(void)
 
     def remove_all(self) -> list[str]:
@@ -292,9 +290,10 @@ class ObjectFolder:
             with self._errors("listed"):
                 names = [path.removeprefix(f"{self._url.path}/") for path, _ in self._bucket.list_all(self._url.path)]
             shards = [name for name in names if SHARD_NAME.fullmatch(name)]
-            if not shards and SPEC not in names and INDEX not in names:
+            indexes = [name for name in names if name == INDEX or INDEX_PART.fullmatch(name)]
+            if not (shards or indexes or SPEC in names):
                 break
-            for some in ([INDEX], shards, [SPEC]):
+            for some in (indexes, shards, [SPEC]):
                 self._remove([name for name in some if name in names])
         own = "" if self._hold is None else f"{CLAIMS}/{self._hold.sign.url.name}"
         ours = [name for name in names if name.startswith((f"{CLAIMS}/", f"{QUARANTINE}/")) or name == USED]
@@ -351,17 +350,6 @@ class ObjectFolder:
         if newest is None:
             raise FileNotFoundError(errno.ENOENT, "no such object")
         return newest / 1e9
-
-    def _index_path(self, state: FileStat) -> Path:
-        """Return where this machine keeps the index in that state."""
-        return self._local / f"{INDEX}-{state.inode:x}-{state.mtime_ns:x}"
-
-    def _keep_index(self, data: bytes, state: FileStat) -> None:
-        with suppress(OSError, StoreError):
-            write_whole(self._index_path(state), data)
-            for path in self._local.glob(f"{INDEX}-*"):
-                if path != self._index_path(state):
-                    path.unlink()
 
     @contextmanager
     def _reading_errors(self) -> Iterator[None]:

@@ -96,10 +96,10 @@ class Sign:
 
 
 def call_every(seconds: float, method: Callable[[], None], at_end: Callable[[], None]) -> Callable[[], None]:
-    """Call a method every so many seconds on a thread; return the function that ends this.
+    """Call a method every so many seconds on a thread; return the function that ends this, and waits for the end.
 
-    Then, or when the object of the method is gone, `at_end` is called. It also ends with the main thread. The thread is
-    not a daemon: Python ends those in the middle of a request, which takes the process with it.
+    At the end, or when the object of the method is gone, `at_end` is called. It also ends with the main thread. The
+    thread is not a daemon: Python ends those in the middle of a request, which takes the process with it.
     """
     weak, stopped = WeakMethod(method), threading.Event()
 
@@ -116,6 +116,12 @@ def call_every(seconds: float, method: Callable[[], None], at_end: Callable[[], 
         if threading.main_thread().is_alive() or stopped.is_set():
             at_end()
 
+    def stop() -> None:
+        stopped.set()
+        with suppress(RuntimeError):  # it was never started
+            thread.join()
+
+    thread = threading.Thread(target=run, name="featstore-signs")
     with suppress(RuntimeError):  # no more threads: the sign is void in a minute
-        threading.Thread(target=run, name="featstore-signs").start()
-    return stopped.set
+        thread.start()
+    return stop

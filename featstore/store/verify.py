@@ -18,7 +18,7 @@ from featstore.objects.urls import Location
 from featstore.store.folders import FolderLike, as_folder
 from featstore.store.index import ForgedIndex, Index, ShardEntry, is_intact, parse_index
 from featstore.store.key_folder import KeyFolder
-from featstore.store.layout import CLAIMS, INDEX, QUARANTINE, SHARD_NAME, SPEC, USED
+from featstore.store.layout import CLAIMS, INDEX, INDEX_PART, QUARANTINE, SHARD_NAME, SPEC, USED
 from featstore.store.row_shape import Shape, shape_of_rows, why_misshapen
 from featstore.store.rowid import RowId, split_ids
 from featstore.store.sandbox import inspect_shard
@@ -265,5 +265,6 @@ def _note_others(findings: Findings) -> None:
     temporary = [name for name in names if name.startswith(TEMPORARY)]
     if temporary:
         findings.notes.append(f"{count(len(temporary), 'temporary file')} of writers at work, or killed")
-    strange = [n for n in names if n not in known and n not in temporary and not SHARD_NAME.fullmatch(n)]
+    ours = (SHARD_NAME, INDEX_PART)
+    strange = [n for n in names if n not in {*known, *temporary} and not any(kind.fullmatch(n) for kind in ours)]
     findings.notes += [f"{name} is not a file of featstore's" for name in strange]

@@ -35,6 +35,8 @@ def find_member(path: str) -> Member | None:
     if not places or (not is_url(path) and os.path.lexists(path)):
         return None
     members = [Member(path[: end - 1], path[end:]) for end in places]
+    if len(members) == 1:
+        return members[0]
     return next((member for member in members if os.path.isfile(member.tar)), members[0])
 
 

@@ -167,9 +167,8 @@ def _repeated(
     """Return classes and units of rows that come in so many views."""
     import numpy as np
 
-    units = np.tile(np.asarray(unit_of), times)
-    single = len(np.unique(units)) == len(units)
-    return np.tile(y, times), None if single else units
+    single = times == 1 and len(set(unit_of)) == len(unit_of)
+    return np.tile(y, times), None if single else np.tile(np.asarray(unit_of), times)
 
 
 def are_on_disk(manifest: Manifest, plans: Sequence[Plan], recipe: HeadRecipe, cache: Cache) -> bool:

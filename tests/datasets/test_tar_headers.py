@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from featstore.datasets.tar_headers import Contents, Window, read_contents
+from featstore.datasets.tar_contents import Contents
+from featstore.datasets.tar_headers import Window, read_contents
 from featstore.errors import DataError
 from helpers.tars import tar_bytes, write_tar
 
@@ -34,7 +35,7 @@ def test_files_are_where_the_index_says(format: int) -> None:
     data = tar_bytes(files, format)
     found = contents(data)
     assert not found.skipped
-    assert {name: data[s : s + n] for name, (s, n, _) in found.files.items()} == {
+    assert {name: data[s : s + n] for name, (s, n) in found.files.items()} == {
         "cats/1.jpg": b"one" * 700,
         long: b"long",
         "empty.jpg": b"",
@@ -70,6 +71,24 @@ def test_what_is_no_file_or_leads_elsewhere_is_skipped_with_its_reason() -> None
     assert "leads out" in said["x.tar!../1.jpg"]
 
 
+def test_a_hard_link_is_a_second_name_of_its_file() -> None:
+    """As when it is unpacked: `tar` writes one where a file has two names."""
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as tar:
+        for name, kind, target in (
+            ("./1.cls", tarfile.REGTYPE, ""),
+            ("./2.cls", tarfile.LNKTYPE, "./1.cls"),
+            ("../3.cls", tarfile.LNKTYPE, "./1.cls"),
+        ):
+            header = tarfile.TarInfo(name)
+            header.type, header.linkname, header.size = kind, target, 0 if target else 3
+            tar.addfile(header, io.BytesIO(b"cat"))
+    found = contents(packed.getvalue())
+    assert found.files["2.cls"] == found.files["1.cls"]
+    assert found.labels == {"1.cls": "cat", "2.cls": "cat"}
+    assert list(reasons(found)) == ["x.tar!../3.cls"]
+
+
 def test_sparse_files_are_skipped(tmp_path: Path) -> None:
     """Their bytes are in pieces. The header is that of GNU's old format, as `tar --sparse --format=gnu` writes it."""
     header = bytearray(tarfile.TarInfo("holes.jpg").tobuf(tarfile.GNU_FORMAT))
@@ -86,7 +105,7 @@ def test_of_a_name_that_comes_twice_the_last_one_counts() -> None:
     """As when it is unpacked; the label of the first one is gone as well."""
     data = tar_bytes([("1.jpg", b"old"), ("1.cls", b"cat"), ("1.jpg", b"new"), ("1.cls", b"")])
     found = contents(data)
-    start, size, _ = found.files["1.jpg"]
+    start, size = found.files["1.jpg"]
     assert data[start : start + size] == b"new"
     assert not found.labels
     assert set(reasons(found)) == {"x.tar!1.jpg", "x.tar!1.cls"}
@@ -206,7 +225,7 @@ def test_random_damage_is_never_an_exception() -> None:
             found = contents(bytes(data))
         except DataError:
             continue
-        assert all(0 <= start <= start + size <= len(data) for start, size, _ in found.files.values())
+        assert all(0 <= start <= start + size <= len(data) for start, size in found.files.values())
 
 
 def test_bodies_are_stepped_over(tmp_path: Path) -> None:
@@ -229,7 +248,7 @@ def test_bodies_are_stepped_over(tmp_path: Path) -> None:
             return file.read(length)
 
         found = read_contents("large.tar", Window(piece, path.stat().st_size, 8192, 8192))
-    assert [size for _, size, _ in found.files.values()] == [big, big]
+    assert [size for _, size in found.files.values()] == [big, big]
     assert sum(read) < 100_000
 
 

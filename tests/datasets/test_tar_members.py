@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from featstore.datasets import tar_files, tar_headers, tar_members
 from featstore.datasets.digests import DigestMemory
+from featstore.datasets.sources import scan
 from featstore.datasets.tar_files import open_tar
 from featstore.datasets.tar_members import index_of, keep_indexes, member_state
-from featstore.errors import UnreadableImage
-from featstore.images.prefetch import read_file
+from featstore.errors import DataError, UnreadableImage
+from featstore.extraction.cache import Cache
+from featstore.images.files import read_file
+from featstore.objects.bucket import ObjectError
 from featstore.system.member_paths import Member, find_member, join_path, split_path, unpacked_path
 from featstore.system.stamps import LOCAL_NS
 from helpers.buckets import MemoryBucket, bucket_in_place
-from helpers.tars import tar_bytes, write_tar
+from helpers.faulty_buckets import FaultyBucket, Network
+from helpers.tars import forget_tars, tar_bytes, write_tar
 
 FILES = {"cats/1.jpg": b"one" * 400, "2.jpg": b"two", "2.cls": b"cat"}
 
@@ -28,8 +34,7 @@ FILES = {"cats/1.jpg": b"one" * 400, "2.jpg": b"two", "2.cls": b"cat"}
 @pytest.fixture(autouse=True)
 def forgotten(tmp_path: Path) -> Iterator[None]:
     """Nothing is known of a tar from another test, and indexes are kept in a folder of the test."""
-    tar_files._open.clear()
-    tar_members._indexes.clear()
+    forget_tars()
     keep_indexes(tmp_path / "indexes")
     yield
     tar_members._folder = None
@@ -130,7 +135,7 @@ def test_an_index_is_kept_for_one_state_of_its_tar(tar: Path, tmp_path: Path, mo
     """One whose tar changed within the grain of its stamps is not kept; a damaged one is not believed."""
     folder, passes = tmp_path / "indexes", []
     whole = tar_headers.read_contents
-    monkeypatch.setattr("featstore.datasets.tar_index.read_contents", lambda *a: passes.append(a) or whole(*a))
+    monkeypatch.setattr(tar_headers, "read_contents", lambda *a: passes.append(a) or whole(*a))
 
     def look() -> list[str]:
         tar_members._indexes.clear()
@@ -151,6 +156,34 @@ def test_an_index_is_kept_for_one_state_of_its_tar(tar: Path, tmp_path: Path, mo
     write_tar(tar, {"4.jpg": b"x"})
     assert look() == ["4.jpg"]
     assert len(passes) == 4
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("starts", [2**70, 0, 0]),
+        ("starts", [-1, 0, 0]),
+        ("sizes", [10**9, 0, 0]),
+        ("sizes", [1]),
+        ("names", [1, 2, 3]),
+        ("labels", [1]),
+        ("labels", {"2.cls": 7}),
+        ("skipped", [["a"]]),
+        ("format", 2),
+    ],
+)
+def test_a_kept_index_of_a_stranger_is_not_believed(
+    bucket: MemoryBucket, tmp_path: Path, name: str, value: Any
+) -> None:
+    """Anyone who may write in the cache can make its check sum."""
+    assert [*index_of(open_tar("s3://b/x.tar"))] == [*FILES]
+    file = next((tmp_path / "indexes").iterdir())
+    content = json.loads(file.read_bytes().partition(b"\n")[2])
+    text = json.dumps(content | {name: value}).encode()
+    file.write_bytes(hashlib.sha256(text).hexdigest().encode() + b"\n" + text)
+    forget_tars()
+    assert read_file("s3://b/x.tar!2.jpg").raw == b"two"
+    assert index_of(open_tar("s3://b/x.tar")).labels == {"2.cls": "cat"}
 
 
 def test_a_kept_index_says_all_that_the_pass_has_found(tar: Path, tmp_path: Path, bucket: MemoryBucket) -> None:
@@ -176,16 +209,53 @@ def test_by_url_a_tar_takes_few_requests_and_a_member_one(bucket: MemoryBucket) 
 
 
 def test_a_tar_that_was_replaced_is_read_anew(tar: Path, bucket: MemoryBucket) -> None:
-    """By URL no question is asked for each file: the header before its bytes tells."""
-    files = {"new.jpg": b"n" * 2000, "2.jpg": b"2nd", "cats/1.jpg": b"ONE" * 400}
-    for place in (str(tar), "s3://b/x.tar"):
-        assert read_file(f"{place}!2.jpg").raw == b"two"
-    write_tar(tar, files)
-    bucket.store("x.tar", tar_bytes(files))
-    for place in (str(tar), "s3://b/x.tar"):
-        found = read_file(f"{place}!2.jpg")
-        assert found.raw == b"2nd"
-        assert found.state == member_state(Member(place, "2.jpg"))
+    """By URL no question is asked for each file: each answer says of which object its bytes are."""
+    shorter, other = {"2.jpg": b"2nd"}, {**FILES, "2.jpg": b"TWO"}  # of the other one only the bytes differ
+    for files in (other, shorter):
+        for place in (str(tar), "s3://b/x.tar"):
+            assert read_file(f"{place}!2.jpg").raw != files["2.jpg"]
+        write_tar(tar, files)
+        bucket.store("x.tar", tar_bytes(files))
+        for place in (str(tar), "s3://b/x.tar"):
+            found = read_file(f"{place}!2.jpg")
+            assert found.raw == files["2.jpg"]
+            assert found.state == member_state(Member(place, "2.jpg"))
+    with pytest.raises(UnreadableImage, match="no such file"):
+        read_file("s3://b/x.tar!cats/1.jpg")
+
+
+def test_a_tar_that_changes_under_the_pass_is_refused(bucket: MemoryBucket) -> None:
+    """An index of two tars would be wrong, and so would labels."""
+    data = tar_bytes({f"{number}.jpg": bytes(2**20) for number in range(6)})
+    bucket.store("x.tar", data)
+
+    def replaced(kind: str, path: str) -> None:
+        if bucket.requests["get_range"] == 3:
+            bucket.store("x.tar", data.replace(b"3.jpg", b"4.jpg"))
+
+    bucket.before = replaced
+    with pytest.raises(DataError, match="changed while it was read"):
+        index_of(open_tar("s3://b/x.tar"))
+
+
+def test_an_answer_that_is_torn_is_not_the_end_of_a_tar() -> None:
+    """It is an error of the network; fewer files in the index would look like a smaller data set."""
+    server = MemoryBucket()
+    server.store("x.tar", tar_bytes(FILES))
+    faulty = FaultyBucket(Network(server), 1, "short")
+    with bucket_in_place(faulty), pytest.raises(ObjectError, match="bytes came of"):
+        index_of(open_tar("s3://b/x.tar"))
+
+
+def test_a_process_that_opens_a_cache_finds_the_indexes_in_it(bucket: MemoryBucket, tmp_path: Path) -> None:
+    """As a worker of a cluster does, which is told paths of images and a cache."""
+    scan("s3://b/x.tar", cache=tmp_path / "cache")
+    forget_tars()
+    keep_indexes(tmp_path / "elsewhere")
+    bucket.forget_requests()
+    Cache(tmp_path / "cache")
+    assert read_file("s3://b/x.tar!2.jpg").raw == b"two"
+    assert bucket.requests == {"head": 1, "get_range": 1}
 
 
 def test_threads_share_a_bounded_number_of_open_tars(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from datasets.layouts import FOLDERS, Layout
 
-from featstore.datasets import tar_files, tar_members
+from featstore.datasets import tar_members
 from featstore.datasets.file_lists import list_files
 from featstore.datasets.manifest import Manifest
 from featstore.datasets.options import DataOptions
@@ -22,15 +22,14 @@ from featstore.errors import DataError, FeatstoreError, UsageError
 from featstore.objects.places import kind_of
 from featstore.system.member_paths import unpacked_path
 from helpers.buckets import MemoryBucket, bucket_in_place
-from helpers.tars import Files, pack, tar_bytes, write_tar
+from helpers.tars import Files, forget_tars, pack, tar_bytes, write_tar
 
 
 @pytest.fixture(autouse=True)
 def apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Indexes are kept below the test's folder, and nothing is known of the tars of another."""
     monkeypatch.setenv("FEATSTORE_CACHE", str(tmp_path / "cache"))
-    tar_files._open.clear()
-    tar_members._indexes.clear()
+    forget_tars()
     yield
     tar_members._folder = None
 
@@ -304,8 +303,7 @@ def test_by_url_a_rerun_asks_for_the_listing_and_the_states_only(bucket: MemoryB
         bucket.store(f"set/{number}.tar", tar_bytes(of_samples("abcd" * 50)))
     first = scan("s3://b/set")
     assert bucket.requests["get_range"] == 5
-    tar_files._open.clear()
-    tar_members._indexes.clear()
+    forget_tars()
     bucket.forget_requests()
     again = scan("s3://b/set")
     assert again.pictures == first.pictures

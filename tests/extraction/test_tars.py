@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 import featstore
-from featstore.datasets import tar_files, tar_members
+from featstore.datasets import tar_members
 from helpers.buckets import MemoryBucket, bucket_in_place
 from helpers.photos import write_photos
-from helpers.tars import pack
+from helpers.tars import forget_tars, pack
 
 PIXELS: dict[str, Any] = {"model": "pixels", "size": 4}
 
@@ -39,11 +39,6 @@ def places(tmp_path: Path, bucket: MemoryBucket) -> dict[str, str]:
     return {"files": str(folder), "tar": str(tar), "url": "s3://b/set/photos.tar"}
 
 
-def forget() -> None:
-    tar_files._open.clear()
-    tar_members._indexes.clear()
-
-
 def test_rows_are_those_of_the_unpacked_files(places: dict[str, str], tmp_path: Path, bucket: MemoryBucket) -> None:
     """Keys, digests, rows and their shards; and a re-run reads no byte of a picture, and no header."""
     shards, loaded = set(), []
@@ -52,7 +47,7 @@ def test_rows_are_those_of_the_unpacked_files(places: dict[str, str], tmp_path: 
         first = featstore.extract(place, **PIXELS, cache=cache)
         assert first.features[0].computed == len(first.manifest) == 12
         shards.add(frozenset(path.name for path in cache.rglob("s-*.h5")))
-        forget()
+        forget_tars()
         bucket.forget_requests()
         assert featstore.extract(place, **PIXELS, cache=cache).features[0].computed == 0
         assert bucket.requests["get_range"] == 0

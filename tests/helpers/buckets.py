@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
-from featstore.objects.bucket import AlreadyThere, Bucket, Found
+from featstore.objects.bucket import AlreadyThere, Bucket, Found, ObjectError
 from featstore.objects.opening import use_buckets
 from featstore.objects.state import object_state
 from featstore.system.files import FileStat
@@ -66,9 +66,12 @@ class MemoryBucket:
         self._ask("get", path)
         return self._at(path)
 
-    def get_range(self, path: str, start: int, length: int) -> bytes:
+    def get_range(self, path: str, start: int, length: int) -> tuple[bytes, FileStat]:
         self._ask("get_range", path)
-        return self._at(path)[0][start : start + length]
+        data, state = self._at(path)
+        if length and start >= len(data):
+            raise ObjectError("the range begins behind the end")
+        return data[start : start + length], state
 
     def put_new(self, path: str, data: bytes) -> None:
         self._ask("put_new", path)

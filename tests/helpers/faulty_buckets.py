@@ -115,7 +115,7 @@ class FaultyBucket:
     def get(self, path: str) -> tuple[bytes, FileStat]:
         return self._ask("get", path, lambda: self.network.server.get(path))
 
-    def get_range(self, path: str, start: int, length: int) -> bytes:
+    def get_range(self, path: str, start: int, length: int) -> tuple[bytes, FileStat]:
         return self._ask("get_range", path, lambda: self.network.server.get_range(path, start, length))
 
     def put_new(self, path: str, data: bytes) -> None:

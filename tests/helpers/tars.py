@@ -7,6 +7,8 @@ import tarfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from featstore.datasets import tar_files, tar_members
+
 Files = Mapping[str, bytes] | Sequence[tuple[str, bytes]]
 
 
@@ -31,3 +33,9 @@ def pack(folder: Path, tar: Path, prefix: str = "") -> Path:
     """Write the files below a folder into a tar, with `prefix` before their names, in no order that means anything."""
     files = sorted((path for path in folder.rglob("*") if path.is_file()), reverse=True)
     return write_tar(tar, {f"{prefix}{path.relative_to(folder)}": path.read_bytes() for path in files})
+
+
+def forget_tars() -> None:
+    """Forget all that this process knows of tars, as a new one knows nothing."""
+    for known in (tar_files._on_disk, tar_files._objects, tar_members._indexes):
+        known.clear()  # type: ignore[attr-defined]

@@ -23,7 +23,7 @@ def test_what_is_asked_of_a_bucket(tmp_path: Path, monkeypatch: pytest.MonkeyPat
             bucket.put_new("a/b", b"456")
         bucket.put("a/c/an e+f%", b"x")
         assert bucket.get("a/b") == (b"123", bucket.head("a/b"))
-        assert bucket.get_range("a/b", 1, 1) == b"2"
+        assert bucket.get_range("a/b", 1, 1) == (b"2", bucket.head("a/b"))
         folders, objects = bucket.list_folder("a")
         assert (folders, objects) == (["c"], [("a/b", bucket.head("a/b"))])
         assert [found.path for found in bucket.list_all("a")] == ["a/b", "a/c/an e+f%"]

@@ -13,10 +13,11 @@ import helpers.buckets
 from featstore.errors import StoreError
 from featstore.objects.bucket import ObjectError, Uncertain
 from featstore.objects.urls import Url
-from featstore.store import object_folder, object_locks, object_writes
+from featstore.store import object_folder, object_index, object_locks, object_writes
 from featstore.store.compaction import compact_key
+from featstore.store.index import load_index
 from featstore.store.keys import describe_key, key_folders
-from featstore.store.layout import SHARD_NAME
+from featstore.store.layout import INDEX_PART, SHARD_NAME
 from featstore.store.object_folder import ObjectFolder
 from featstore.store.pruning import prune_key
 from featstore.store.repair import repair_key
@@ -132,9 +133,55 @@ def test_a_process_whose_work_was_parted_does_not_fetch_the_rows_of_others(
     monkeypatch.setattr(object_folder, "monotonic", lambda: now + 50)
     bucket.forget_requests()
     assert not store.refresh()
-    assert not bucket.requests
-    assert store.refresh(every_file=True)  # the next command
+    assert not store.refresh(every_file=True)
+    assert bucket.requests == {"get": 1}  # spec.json
+    with store.writing() as writer:  # a row that another one has made as well
+        writer.append(ids(0, 1), rows(0, 1))
+    assert len(store) == 2
+    assert is_complete(open_key(CACHE))  # the next command
+
+
+def test_processes_whose_work_was_parted_write_an_index_of_their_own_shards(
+    bucket: MemoryBucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FEATSTORE_CLAIMS", "off")
+    workers = [open_key(CACHE) for _ in range(3)]
+    for number, worker in enumerate(workers):
+        with worker.writing() as writer:
+            writer.append(ids(2 * number, 2 * number + 1), rows(2 * number, 2 * number + 1))
+    assert len(parts(bucket)) == 3
+    assert f"{FOLDER.path}/index" not in bucket.objects
+    assert verify_key(FOLDER).faults == []
+    monkeypatch.setenv("FEATSTORE_CLAIMS", "on")
+    on_machine(tmp_path / "driver", monkeypatch)
+    bucket.forget_requests()
+    driver = open_key(CACHE)
+    assert driver.which(ids(*EVERY_ROW)) == [True] * 6
+    assert bucket.requests == {"get": 1 + 3, "list": 1}  # spec.json and the parts: no shard
+    with driver.writing() as writer:
+        writer.append(ids(7), rows(7))
+    assert not parts(bucket)  # one index is in their place
+    bucket.forget_requests()
+    assert is_complete(open_key(CACHE))
+    assert bucket.requests == {"get": 1 + 3, "list": 1}  # spec.json and the shards
+
+
+def test_a_reader_of_many_parts_writes_one_index(bucket: MemoryBucket, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(object_index, "MANY", 2)
+    monkeypatch.setenv("FEATSTORE_CLAIMS", "off")
+    for shards in range(1, 4):
+        fill(shards=shards)
+    bucket.store(parts(bucket)[0], b"torn")
+    monkeypatch.delenv("FEATSTORE_CLAIMS")
+    store = open_key(CACHE)
     assert is_complete(store)
+    assert not parts(bucket)
+    store.save_index()  # the shards of the part that was torn were read
+    assert len(load_index(lambda: bucket.objects[f"{FOLDER.path}/index"][0]).shards) == 3
+
+
+def parts(bucket: MemoryBucket) -> list[str]:
+    return [path for path in sorted(bucket.objects) if INDEX_PART.fullmatch(path.rpartition("/")[2])]
 
 
 @pytest.mark.parametrize("index", [b"", b"torn", b"0" * 64 + b"\n{}\n"])
