@@ -110,3 +110,31 @@ def test_the_light_tests_never_load_tensorflow() -> None:
     done = subprocess.run([sys.executable, "-c", WITHOUT, *files], cwd=ROOT, capture_output=True, text=True)
     assert re.search(r"^\d+ passed, 2 skipped", done.stdout, re.MULTILINE), done.stdout
     assert "loaded: set()" in done.stdout
+
+
+OF_THE_DISK = {
+    *("open", "os.open", "os.stat", "os.listdir", "os.scandir", "os.walk"),
+    *("os.path.abspath", "os.path.realpath", "os.path.relpath", "os.path.dirname", "os.path.join", "os.path.normpath"),
+    *("os.path.exists", "os.path.lexists", "os.path.isdir", "os.path.isfile", "os.path.split"),
+}
+WITH_IMAGES = ("datasets", "images", "copies", "auditing", "explanation", "reporting", "comparison", "base_check")
+KNOW_THE_DISK = {  # modules that ask whether a place is a URL before, or have files and folders of their own
+    *(
+        f"datasets/{name}.py"
+        for name in ("disk_walk", "manifest", "states", "table_paths", "tar_files", "tar_names", "tars", "walks")
+    ),
+    *("datasets/array_files.py", "datasets/digests.py"),
+    *("auditing/fix_split.py", "base_check/labels.py"),
+    *("comparison/grid.py", "comparison/naming.py"),
+}
+
+
+def test_where_an_image_is_may_be_a_url() -> None:
+    """`os.path.abspath` takes a URL for a folder, and `os.path.exists` for one that is not there: `objects.places`."""
+    for package in WITH_IMAGES:
+        for path in (PACKAGE / package).rglob("*.py"):
+            nodes = [
+                node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Attribute | ast.Name)
+            ]
+            if path.relative_to(PACKAGE).as_posix() not in KNOW_THE_DISK:
+                assert not OF_THE_DISK & {ast.unparse(node) for node in nodes}, path

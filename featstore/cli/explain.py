@@ -22,7 +22,8 @@ def command(
         list[str],
         typer.Argument(
             metavar="IMAGES...",
-            help="Image files or folders, or a table of paths. With --wrong labelled data; default: those of the run.",
+            help="Image files or folders, or a table of paths; URLs too. With --wrong labelled data; default: those of "
+            "the run.",
             show_default=False,
         ),
     ] = [],

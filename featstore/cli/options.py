@@ -18,7 +18,7 @@ Data = Annotated[
     typer.Argument(
         metavar="DATA",
         help="DATA/<class>/, or DATA/train/<class>/ with DATA/val and DATA/test; or a table of paths and labels, or "
-        "arrays (.npz).",
+        "arrays (.npz). A path, or a URL (s3://, gs://, az://).",
         show_default=False,
     ),
 ]

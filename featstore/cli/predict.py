@@ -34,7 +34,9 @@ def command(
     run: options.RunFolder,
     images: Annotated[
         list[str],
-        typer.Argument(metavar="IMAGES...", help="Image files or folders, or a table of paths.", show_default=False),
+        typer.Argument(
+            metavar="IMAGES...", help="Image files or folders, or a table of paths; URLs too.", show_default=False
+        ),
     ],
     data_options: Annotated[DataOptions, Fields(DataOptions, only=list(ImageKeywords.__annotations__))],
     submission_options: Annotated[SubmissionOptions, Fields(SubmissionOptions)],

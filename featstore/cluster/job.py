@@ -6,7 +6,6 @@ checkpoint, so the same command goes on where one was stopped. This process deco
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
@@ -38,7 +37,7 @@ from featstore.extraction.pipeline import (
 from featstore.extraction.plan import make_plan
 from featstore.extraction.recipe import Recipe
 from featstore.extraction.told import Bar
-from featstore.objects.urls import is_url
+from featstore.objects.urls import absolute
 from featstore.system.pinned import pinned
 from featstore.system.progress import Progress, Silent
 
@@ -124,10 +123,10 @@ class _Driver:
         if title:
             self._progress.tell(title)
         bar = Bar(self._progress, len(manifest), len(missing))
-        paths = {_everywhere(picture.path): picture.path for picture in missing}
+        paths = {absolute(picture.path): picture.path for picture in missing}
         digests = self.memory.get_all((picture.path, picture.stat) for picture in missing)
         asked = [
-            Picture(_everywhere(picture.path), picture.stat, known_digest=digest)
+            Picture(absolute(picture.path), picture.stat, known_digest=digest)
             for picture, digest in zip(missing, digests, strict=True)
         ]
         task = Task(
@@ -170,8 +169,3 @@ class _Driver:
         """Return the cache by a name that holds everywhere; on GPUs no engine is tried that would use the cores."""
         engine = "tensorflow" if gpus else self._cache.engine
         return Cache(str(self._cache.folder.absolute()), engine=engine)
-
-
-def _everywhere(path: str) -> str:
-    """Return a path that means the same in each working folder."""
-    return path if is_url(path) else os.path.abspath(path)

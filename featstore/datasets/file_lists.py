@@ -54,5 +54,10 @@ def _list_folder(folder: str, options: DataOptions) -> Manifest:
 
 
 def _is_folder(place: str, states: States) -> bool:
-    """Return whether a place is a folder. Of a URL that is asked only where no object has it: there may be many."""
-    return not (is_url(place) and states.exists(place)) and kind_of(place) == "folder"
+    """Return whether a place is a folder. Of a URL that is asked only where nothing says it: there may be many."""
+    if not is_url(place):
+        return kind_of(place) == "folder"
+    if states.exists(place):
+        return False
+    listed = states.objects.listed(place)
+    return kind_of(place) == "folder" if listed is None else bool(listed.files or listed.folders)

@@ -24,7 +24,7 @@ class DataOptions:
             names what they belong to, searched in the name of each file, as in sm(\d+)- for sm12-a.jpg. With a / in
             it, it is searched in the path below DATA.
         follow_links: Follow links that lead out of the data set.
-        image_folder: With a table: the folder that its paths are relative to. Default: that of the table.
+        image_folder: With a table: the folder or the URL that its paths are relative to. Default: that of the table.
         path_column: With a table: the column of paths. Default: by the usual names, such as path, filename or id.
         label_column: With a table: the column of labels. Default: by the usual names, such as label, class or breed.
     """

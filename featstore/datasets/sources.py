@@ -25,7 +25,7 @@ from featstore.errors import DataError, UsageError, param
 from featstore.objects.caches import CacheLocation, cache_location, local_of
 from featstore.objects.places import kind_of, one_place
 from featstore.objects.urls import Url
-from featstore.system.paths import OnePath, is_path, refuse_whole_disk
+from featstore.system.paths import OnePath, is_path, is_url, refuse_whole_disk
 
 _OTHER_TABLES = (".xlsx", ".xls", ".ods", ".json", ".jsonl", ".feather", ".arff")
 
@@ -80,6 +80,8 @@ def scan(data: OnePath, options: DataOptions | None = None, cache: CacheFolder =
 def _scan_folder(source: str, options: DataOptions) -> Manifest:
     """Return the manifest of a folder: of its images, or of its tars if it has no image."""
     refuse_whole_disk(source)
+    if is_url(source):
+        options.refuse_but(("label_from", "group_by"), source, "a folder without links and not a table")
     options.refuse_but(("label_from", "group_by", "follow_links"), source, "a folder and not a table")
     walk = walk_over(source, options)
     try:

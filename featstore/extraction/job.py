@@ -35,6 +35,8 @@ Views = Mapping[Any, tuple[int, ...]]  # the numbers of the views by reading
 Pixels = Mapping[Any, "NDArray[Any]"]  # views (n, height, width, 3) by reading
 MakeReader = Callable[[Views], Callable[[bytes], Pixels]]
 
+SAVE_SECONDS = 300.0  # between two saves of the digests: a killed run reads again what it read since
+SAVE_SHARE = 0.02  # of the time at most: in a folder of a million files a save takes a second and a half
 WAIT_SECONDS = 0.25  # between looks at what other processes have stored
 WAIT_SECONDS_EACH = 1e-4  # for each image waited for: ten times the cost of a look
 
@@ -124,6 +126,7 @@ class _Job:
     skipped: list[Skipped] = field(default_factory=list)
     brightest: dict[str, Brightest] = field(default_factory=dict)
     refused: int = 0
+    save_at: float = field(default_factory=lambda: time.monotonic() + SAVE_SECONDS)
     claim_lock: threading.Lock = field(default_factory=threading.Lock)
     stopped: bool = False
 
@@ -169,6 +172,7 @@ class _Job:
                 self.skipped.append(Skipped(item.picture.path, item.reason))
             else:
                 self.memory.remember(item.picture.path, item.picture.stat, item.picture.digest, item.grain)
+                self._save_digests()
                 if not self._enqueue(item.picture, item.pixels):
                     claimed.append(item.picture)
                     continue
@@ -201,6 +205,14 @@ class _Job:
             self.progress.wait(len(claimed))
             time.sleep(max(WAIT_SECONDS, WAIT_SECONDS_EACH * len(claimed)))
         return claimed + self.read(left)
+
+    def _save_digests(self) -> None:
+        """Save the digests if it is time."""
+        start = time.monotonic()
+        if start >= self.save_at:
+            self.memory.save()
+            end = time.monotonic()
+            self.save_at = end + max(SAVE_SECONDS, (end - start) / SAVE_SHARE)
 
     def stop_claiming(self) -> None:
         """Make no more claims: threads may still be reading the files that they were given."""

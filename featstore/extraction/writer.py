@@ -58,7 +58,7 @@ class RowQueue:
         self.writer = writer
         self.computed = 0
         self.refused: dict[RowId, str] = {}
-        self._reserved: set[RowId] = set()  # in this queue, or on their way to it
+        self._reserved: set[RowId] = set()  # in this queue, or on their way to it; not yet stored
         self._derived: dict[RowId, NDArray[np.float32]] = {}  # the latest, since each is asked about more than once
         self._ids: list[RowId] = []
         self._rows: list[NDArray[np.float32]] = []
@@ -67,7 +67,7 @@ class RowQueue:
 
     def is_missing(self, row: RowId) -> bool:
         """Whether `row` is neither stored nor in the queue."""
-        return row not in self.task.store and row not in self._reserved
+        return row not in self._reserved and row not in self.task.store  # in this order: see `store_rows`
 
     def needs_pixels(self, row: RowId) -> bool:
         """Whether `row` is missing and only the base can make it."""
@@ -96,7 +96,10 @@ class RowQueue:
         self.computed += self._keep(ids, rows)
 
     def store_rows(self) -> None:
-        """Store the rows in the queue."""
+        """Store the rows in the queue. From then on the store says that they are there, and not a set of each process.
+
+        Threads may ask meanwhile, so the rows are stored before they are released.
+        """
         if not self._ids:
             return
         import numpy as np
@@ -104,6 +107,8 @@ class RowQueue:
         rows = np.concatenate(self._rows)
         for part, dtype in _storage_types(rows, self.task.dtype):
             self.writer.append([self._ids[i] for i in part], rows[part].astype(dtype), self.task.canary)
+        self._reserved.difference_update(self._ids)
+        self.writer.claims.release(self._ids)
         self._ids, self._rows, self._bytes = [], [], 0
         self._stored_at = time.perf_counter()
 

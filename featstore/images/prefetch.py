@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from featstore.datasets.manifest import Picture
 from featstore.errors import DataError, UnreadableImage
-from featstore.images.files import read_file as read_file
+from featstore.images.files import read_file
 from featstore.images.identity import content_digest, may_be_deep
 from featstore.images.levels import Brightest
 from featstore.images.read_ahead import Load, map_files
@@ -85,7 +85,9 @@ def _fetch(picture: Picture, load: Load, read: Callable[[bytes], Any], needed: C
         digest = content_digest(raw)
         pixels = read(raw) if needed(digest) else None
         brightest = None if pixels is None else _brightest(raw)
-        return Fetched(picture._replace(known_digest=digest, stat=state), pixels, grain=grain, brightest=brightest)
+        if state != picture.stat:  # where it is the same, as nearly always, the two pictures share one object
+            picture = picture._replace(stat=state)
+        return Fetched(picture.with_digest(digest), pixels, grain=grain, brightest=brightest)
     except UnreadableImage as error:
         return Fetched(picture._replace(known_digest=None), reason=str(error))  # an older digest no longer holds
 

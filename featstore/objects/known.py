@@ -42,7 +42,7 @@ class KnownObjects:
             except UsageError:  # such as a control character in it
                 self._states[text] = "no object can be named so"
                 continue
-            if (folder := self._listed(text.rpartition("/")[0])) is not None:
+            if (folder := self.listed(text.rpartition("/")[0])) is not None:
                 self._states[text] = folder.files.get(url.name, _MISSING)
             else:
                 by_bucket[url.root].append(url)
@@ -54,9 +54,16 @@ class KnownObjects:
         self.look_up([url])
         return self._states[url]
 
+    def listed(self, place: str) -> Folder | None:
+        """Return a folder that was listed whole, by itself or with one above it; an empty one if it is not there."""
+        for top, folder in self._folders.items():
+            if f"{place}/".startswith(f"{top}/"):
+                return folder.at(place[len(top) :]) or Folder()
+        return None
+
     def folder(self, place: str, most: int = _MOST) -> Folder:
         """Return a folder with what is below it, up to `most` objects; an empty one where it cannot be listed."""
-        if (known := self._listed(place)) is not None:
+        if (known := self.listed(place)) is not None:
             return known
         if place not in self._begun:
             url = parse_url(place, "data")
@@ -64,13 +71,6 @@ class KnownObjects:
             kept = self._folders if len(listed) < most else self._begun
             kept[place] = make_tree(listed, url.path, [])
         return self._folders.get(place) or self._begun[place]
-
-    def _listed(self, place: str) -> Folder | None:
-        """Return a folder that was listed whole, by itself or with one above it; an empty one if it is not there."""
-        for top, folder in self._folders.items():
-            if f"{place}/".startswith(f"{top}/"):
-                return folder.at(place[len(top) :]) or Folder()
-        return None
 
     def _find(self, urls: Sequence[Url]) -> None:
         """Find objects of one bucket."""

@@ -18,6 +18,7 @@ from featstore.system.paths import is_url as is_url
 
 _SHOWN = "s3://, gs://, az:// or file://"
 _OF_THE_WEB = ("http", "https", "ftp")
+_SIGNATURE = re.compile(r"[?&](sig|signature|x-\w+-signature)=", re.IGNORECASE)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
@@ -110,6 +111,11 @@ def _parse_url(text: str, name: str) -> Location:
         raise UsageError(
             f"{param(name)}: found a URL of {scheme}:// with a user or a password in it: leave them out, the "
             "environment has them, as the provider's own tools take them"
+        )
+    if _SIGNATURE.search(text):
+        raise UsageError(
+            f"{param(name)}: found a URL of {scheme}:// with a signature in it: leave out all from the `?` on, the "
+            "environment has the credentials, as the provider's own tools take them"
         )
     if scheme == "file":
         return Path(path_in_url(text, name))

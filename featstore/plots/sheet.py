@@ -14,11 +14,13 @@ from typing import TYPE_CHECKING, NamedTuple
 from featstore.plots.canvas import Canvas
 from featstore.plots.fonts import legible
 from featstore.plots.style import COLOURS, GREY, GRID, LABEL, TICK, TITLE
+from featstore.system.paths import is_url
 
 if TYPE_CHECKING:
     from PIL import Image
 
 MOST_IN_PNG = 200
+_AT_ONCE = 8  # images of object storage that are read and decoded: one may take 150 MB
 _COLUMNS, _ROWS = 8, 5  # of a page, and at most of columns in a PNG
 _PAGE = _COLUMNS * _ROWS
 _SIDE, _GAP, _TEXT, _MARGIN, _TOP = 160, 16, 40, 24, 84  # pixels
@@ -123,20 +125,29 @@ def _draw_page(cells: Sequence[_Cell], head: _Head, rows: int | None = None) -> 
     canvas = Canvas(width, _TOP + rows * (_SIDE + _TEXT + _GAP) + _MARGIN - _GAP, head.fonts, scale=1)
     canvas.write((width / 2, 26), head.title, "mm", TITLE, room=width - 2 * _MARGIN)
     canvas.write((width / 2, 54), head.summary, "mm", LABEL, GREY, room=width - 2 * _MARGIN)
-    for number, cell in enumerate(cells):
+    for number, (cell, pictures) in enumerate(zip(cells, _pictures_of(cells), strict=True)):
         row, column = divmod(number, columns)
         place = _MARGIN + column * (head.cell + _GAP), _TOP + row * (_SIDE + _TEXT + _GAP)
-        _draw_cell(canvas, cell, *place, head.cell)
+        _draw_cell(canvas, cell, pictures, *place, head.cell)
     return canvas.image()
 
 
-def _draw_cell(canvas: Canvas, cell: _Cell, left: int, top: int, width: int) -> None:
+def _pictures_of(cells: Sequence[_Cell]) -> list[list[Image.Image]]:
+    """Return the pictures of each answer; those of object storage are waited for side by side."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    threads = _AT_ONCE if any(is_url(cell.answer.path) for cell in cells) else 1
+    with ThreadPoolExecutor(threads, "featstore-sheet") as pool:
+        return list(pool.map(_pictures, [cell.answer for cell in cells]))
+
+
+def _draw_cell(canvas: Canvas, cell: _Cell, pictures: Sequence[Image.Image], left: int, top: int, width: int) -> None:
     answer = cell.answer
     colour, frame = _WRONG if answer.is_wrong else _UNSURE if answer.is_unsure else ("", 0)
     if colour:
         canvas.box((left - frame, top - frame), (left + width + frame - 1, top + _SIDE + frame - 1), colour)
     canvas.box((left, top), (left + width - 1, top + _SIDE - 1), GRID)
-    for place, picture in enumerate(_pictures(answer)):
+    for place, picture in enumerate(pictures):
         across = left + place * _SIDE + (_SIDE - picture.width) // 2
         canvas.paste(picture, (across, top + (_SIDE - picture.height) // 2))
     middle, room = left + width / 2, width + _GAP - 6

@@ -1,7 +1,8 @@
 """Claims: which rows other processes are computing now, so that processes that extract at the same time share the work.
 
 Each process has a file of its own under `claims/`: a line that says on which machine it runs, then ids of 34 bytes. It
-appends an id to claim a row, and the same id again to release it. It holds a lock on the file and touches it every ten
+appends an id to claim a row, and the same id again to release it. A file that grows large is replaced by one with the
+claims that stand. It holds a lock on the file and touches it every ten
 seconds. A claim is void if its file is unlocked (same machine), or was not touched for a minute by the clock of the
 file system (any machine). Claims save work and guarantee nothing: if they cannot be written, or if two processes claim
 a row in the same instant, both compute it.
@@ -33,6 +34,7 @@ BEAT_SECONDS = 10.0
 DEAD_SECONDS = 60.0
 _LIST_SECONDS = 0.02  # between two listings of the processes; what they have claimed is read each time
 _LONGEST_HEADER = 1000  # bytes
+_LARGE = 2**20  # bytes of a file: 15,000 rows, claimed and released
 
 
 class Claims:
@@ -65,12 +67,13 @@ class Claims:
             return row in self._mine or not self._is_claimed(row)
 
     def release(self, rows: Iterable[RowId]) -> None:
-        """Release the claims on `rows`, which never will be stored. Rows that were not claimed are ignored."""
+        """Release the claims on `rows`: they are stored, or never will be. Rows that were not claimed are ignored."""
         with self._lock:
             released = self._mine.intersection(rows)
             self._mine -= released
             if released and self._own is not None:
                 self._append(released)
+                self._renew()
 
     def release_all(self) -> None:
         """Release all claims: the rows are stored, or never will be."""
@@ -98,6 +101,13 @@ class Claims:
         except (OSError, RuntimeError):  # RuntimeError: no more threads
             self._failed = True
             self._close_own()
+
+    def _renew(self) -> None:
+        """Go on with a new file if the own one is large. It is removed last, so that no claim is missing meanwhile."""
+        if self._own is not None and self._own.size > _LARGE:
+            large, self._own = self._own, None
+            self._append(())
+            large.close()
 
     def _close_own(self) -> None:
         if self._own is not None:
@@ -140,6 +150,7 @@ class _OwnFile:
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / f"{os.getpid()}-{secrets.token_hex(8)}"
+        self.size = 0
         stopped = threading.Event()
         self._descriptor = _create(self.path)
         self.close = finalize(self, _close, self.path, self._descriptor, stopped, os.getpid())
@@ -156,6 +167,7 @@ class _OwnFile:
     def append(self, data: bytes) -> None:
         """Append bytes; raises OSError."""
         rest = memoryview(data)
+        self.size += len(data)
         while rest:
             rest = rest[current_disk().write(self._descriptor, rest) :]
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from featstore.errors import StoreError, param
 from featstore.store.claims import Claims, is_locked
-from featstore.store.layout import CLAIMS, INDEX, INDEX_PART, QUARANTINE, SHARD_NAME, SPEC, USED
+from featstore.store.layout import CLAIMS, INDEX, INDEX_NAME, INDEX_PART, QUARANTINE, SHARD_NAME, SPEC, USED
 from featstore.store.listing import folder_mtime, list_shards, reliable_mtime
 from featstore.store.locks import SharedLock, exclusive_lock, last_used, mark_used
 from featstore.system.disk import current_disk
@@ -28,6 +28,10 @@ class DiskFolder:
 
     def __str__(self) -> str:
         return str(self._path)
+
+    @property
+    def keeps_parts(self) -> bool:
+        return True
 
     @property
     def location(self) -> Path:
@@ -62,8 +66,8 @@ class DiskFolder:
     def read(self, name: str) -> tuple[bytes, FileStat]:
         return read_regular(self._path / name)
 
-    def read_index(self) -> Bytes:
-        return read_large(self._path / INDEX)
+    def read_index(self, name: str = INDEX, most: int | None = None) -> Bytes:
+        return read_large(self._path / name, most)
 
     def bring(self, names: Collection[str]) -> None:
         """Files are there already."""
@@ -102,7 +106,8 @@ class DiskFolder:
     def remove_all(self) -> list[str]:
         """Remove the key. Killed half-way, it leaves rows that are sound."""
         names = os.listdir(self._path)
-        self.remove(INDEX)
+        for name in filter(INDEX_NAME.fullmatch, names):
+            self.remove(name)
         for name in names:
             if SHARD_NAME.fullmatch(name) or INDEX_PART.fullmatch(name) or name.startswith(TEMPORARY):
                 self.remove(name)

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 
 from featstore.errors import StoreError, param
 from featstore.store.chunks import can_decompress
-from featstore.store.index import Index, ShardEntry, empty_index, load_index
+from featstore.store.index import Index, load_index, save_index
+from featstore.store.index_part import ShardEntry
 from featstore.store.key_folder import KeyFolder
-from featstore.store.layout import INDEX
 from featstore.store.row_shape import Shape, shape_of_rows, why_misshapen
 from featstore.store.rowid import SIZE, RowId
 from featstore.store.spec_file import KeyFile, read_key_file, spec_path
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from featstore.store.places import Places
 
 MOST_SCANS = 20  # of a folder in which files come and go
+MOST_ADDED = 2**14  # rows, 250 bytes each, before they are taken into the index
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,7 +89,8 @@ class Inventory:
     def __init__(self, folder: KeyFolder, key: str) -> None:
         self.folder = folder
         self.key = key
-        self.now = Snapshot(files={}, shards={}, damaged=(), index=empty_index(), unlisted={}, added={})
+        self.now = Snapshot(files={}, shards={}, damaged=(), index=Index(), unlisted={}, added={})
+        self._stored = self.now.index  # as it was read or written last
         self.key_file: KeyFile | None = None
         self._lock = ForkLock()
         self._stamp = -1  # of the folder, as it was scanned
@@ -151,6 +153,8 @@ class Inventory:
                 if row not in now:
                     now.added[row] = entry.name, number
             self.is_saved = False
+        if len(now.added) >= MOST_ADDED:
+            self.save()
 
     def save(self) -> None:
         """Write the index if it has changed. A cache that cannot be written loses only time."""
@@ -158,7 +162,8 @@ class Inventory:
             if not self.is_saved:
                 index = self.now.index.with_shards(dict(self.now.shards), self.now.unlisted)
                 self.now = replace(self.now, index=index, unlisted={}, added={})
-                self.folder.write(INDEX, index.to_bytes())
+                save_index(self.folder, index, self._stored.parts)
+                self._stored = index
                 self.is_saved = True
 
     def recheck(self, name: str, descriptor: int) -> None:
@@ -187,7 +192,8 @@ class Inventory:
 
     def _look_up(self) -> Snapshot:
         """Return what is in the folder. A file in a state that the index knows is trusted, any other is verified."""
-        index, before = load_index(self.folder.read_index), self.now
+        before = self.now
+        index = self._stored = load_index(self.folder, [*self._stored.parts, *before.index.parts])
         files, damaged = self.folder.shards(), list[str]()
         shards: dict[str, ShardEntry] = {}
         unlisted: dict[str, bytes] = {}

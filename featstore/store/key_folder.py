@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager
 from typing import Protocol
 
 from featstore.objects.urls import Location
+from featstore.store.layout import INDEX
 from featstore.store.rowid import RowId
 from featstore.system.files import FileStat
 from featstore.system.large_pages import Bytes
@@ -26,7 +27,7 @@ class RowClaims(Protocol):
         """Whether `claim` would succeed now."""
 
     def release(self, rows: Iterable[RowId]) -> None:
-        """Release the claims on `rows`, which never will be stored. Rows that were not claimed are ignored."""
+        """Release the claims on `rows`: they are stored, or never will be. Rows that were not claimed are ignored."""
 
     def release_all(self) -> None:
         """Release all claims: the rows are stored, or never will be."""
@@ -53,6 +54,10 @@ class KeyFolder(Protocol):
 
     @property
     def location(self) -> Location: ...
+
+    @property
+    def keeps_parts(self) -> bool:
+        """Whether the parts of the index are files of their own here; else it is written whole."""
 
     def exists(self) -> bool:
         """Whether anything is there."""
@@ -82,8 +87,8 @@ class KeyFolder(Protocol):
     def read(self, name: str) -> tuple[bytes, FileStat]:
         """Return the bytes of a file, and its state when they were read."""
 
-    def read_index(self) -> Bytes:
-        """Return the bytes of the index."""
+    def read_index(self, name: str = INDEX, most: int | None = None) -> Bytes:
+        """Return the bytes of a part of the index; `most`: no more than that many."""
 
     def bring(self, names: Collection[str]) -> None:
         """Make shards ready to be opened, several at once, where that takes time. Errors are left to `open_shard`."""

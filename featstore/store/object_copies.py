@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
-from featstore.errors import StoreError
+from featstore.errors import StoreError, UsageError
 from featstore.store.layout import shard_name
 from featstore.store.object_room import make_room, most_bytes
 from featstore.system.files import FileStat, write_whole
@@ -59,16 +59,23 @@ class Copies:
     def open(self, name: str) -> tuple[int, FileStat]:
         """Return the descriptor of a copy, and the state in which it was found sound.
 
-        Raises OSError if it cannot be fetched, DamagedShard if its object is damaged, StoreError if no copy can be
-        written.
+        Raises OSError if it cannot be fetched, DamagedShard if its object is damaged, UsageError if no copy can be
+        kept.
         """
         with self._turn(name):
             for _ in range(_ATTEMPTS):  # another process may make room meanwhile
                 opened = self._open_sound(name)
                 if opened is not None:
                     return opened
-                self._keep(name, self._fetch_sound(name))
-        raise StoreError(f"{self._folder / name}: is damaged or gone each time that it was written: check the disk")
+                data = self._fetch_sound(name)
+                try:
+                    self._keep(name, data)
+                except StoreError as error:  # of this machine: nothing is wrong with the shard
+                    raise UsageError(f"{error}, or name a folder for copies of shards by $FEATSTORE_LOCAL") from error
+        raise UsageError(
+            f"{self._folder / name}: is damaged or gone each time that it was written: check the disk, or "
+            "name another folder for copies of shards by $FEATSTORE_LOCAL"
+        )
 
     def keep(self, name: str, data: bytes) -> None:
         """Keep a shard that was just written, since it is often read next."""

@@ -70,6 +70,10 @@ class ObjectFolder:
         return str(self._url)
 
     @property
+    def keeps_parts(self) -> bool:
+        return False
+
+    @property
     def location(self) -> Url:
         return self._url
 
@@ -152,12 +156,14 @@ class ObjectFolder:
         with self._reading_errors():
             return self._bucket.get((self._url / name).path)
 
-    def read_index(self) -> Bytes:
+    def read_index(self, name: str = INDEX, most: int | None = None) -> Bytes:
+        if name != INDEX:
+            raise FileNotFoundError(errno.ENOENT, "no such object")
         with self._lock:
             if self._found is None:
                 self._list()
             found = self._found or {}
-        return self._index.read(found, only_read=self._is_parted())
+        return self._index.read(found, only_read=self._is_parted())[:most]
 
     def bring(self, names: Collection[str]) -> None:
         found = self._found or {}

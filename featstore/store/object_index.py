@@ -21,7 +21,7 @@ from featstore.errors import StoreError
 from featstore.objects.bucket import ObjectError
 from featstore.objects.opening import open_bucket
 from featstore.objects.urls import Url
-from featstore.store.index import Index, empty_index, parse_index
+from featstore.store.index import Index, parse_index
 from featstore.store.layout import INDEX, INDEX_PART
 from featstore.store.object_writes import remove_objects, write_over
 from featstore.system.files import FileStat, write_whole
@@ -75,14 +75,14 @@ class ObjectIndex:
 
     def write_part(self, data: bytes) -> FileStat:
         """Write an index of the shards that this process has stored; raises StoreError. data: of the whole index."""
-        whole = parse_index(data) or empty_index()
-        entries = {name: whole.shards[name] for name in self._own if name in whole.shards}
+        whole = parse_index(data) or Index()
+        entries = {name: whole.shards[name] for name in [*self._own] if name in whole.shards}
         if not entries:  # it has read those of others, which nobody need do again
             return self.write(data)
-        part = empty_index().with_shards(entries, {name: whole.ids_of(name) for name in entries}).to_bytes()
+        part = Index().with_shards(entries, {name: whole.ids_of(name) for name in entries}).to_bytes()
         name = f"{INDEX}-{hashlib.sha256(part).hexdigest()[:16]}"
         state = write_over(open_bucket(self._folder), self._folder / name, part)
-        self._own.clear()
+        self._own -= entries.keys()
         return state
 
     def _merge(self, whole: Bytes, names: Collection[str]) -> bytes:
@@ -93,7 +93,7 @@ class ObjectIndex:
         unknown = [name for name in names if name not in self._parts]
         with ThreadPoolExecutor(_THREADS, "featstore-index") as threads:
             self._parts.update(zip(unknown, threads.map(self._read_part, unknown), strict=True))
-        index = parse_index(whole) or empty_index()
+        index = parse_index(whole) or Index()
         shards, ids = dict(index.shards), dict[str, bytes]()
         for part in (self._parts[name] for name in names):
             shards |= part.shards
@@ -103,9 +103,9 @@ class ObjectIndex:
     def _read_part(self, name: str) -> Index:
         """Return the index in a part; an empty one if it cannot be read, as when another process has merged it."""
         try:
-            return parse_index(self._get(name)[0]) or empty_index()
+            return parse_index(self._get(name)[0]) or Index()
         except OSError:
-            return empty_index()
+            return Index()
 
     def _read_whole(self, found: Mapping[str, FileStat]) -> Bytes:
         """Return the bytes of the index, from this machine if it has those in the state that was listed."""

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featstore.errors import StoreError
-from featstore.store.index import ShardEntry
+from featstore.store.index_part import ShardEntry
 from featstore.store.key_folder import KeyFolder
 from featstore.store.places import Places
 from featstore.store.shard import DTYPES, load_shard

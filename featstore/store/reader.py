@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from featstore.errors import StoreError
 from featstore.objects.urls import Url
 from featstore.store.folders import FolderLike, as_folder
-from featstore.store.index import ITEM_BYTES, ForgedIndex, ShardEntry
+from featstore.store.index_part import ITEM_BYTES, ForgedIndex, ShardEntry
 from featstore.store.inventory import MOST_SCANS, Inventory
 from featstore.store.rowid import RowId
 from featstore.store.spec_file import KeyFile, read_key_file, spec_path

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 from featstore.errors import StoreError
 from featstore.store.folders import FolderLike, as_folder
-from featstore.store.index import empty_index
-from featstore.store.layout import INDEX, SPEC
+from featstore.store.index import Index, save_index
+from featstore.store.layout import SPEC
 from featstore.store.spec_file import KeyFile, spec_path
 from featstore.store.verify import Findings, verify_key
 
@@ -51,8 +51,8 @@ def repair_key(folder: FolderLike, on_shard: Callable[[], None] = lambda: None) 
             spec = spec_path(folder)
             unmended.append(f"{spec}: no good shard to make it from; `featstore cache prune` removes the key")
         shards = {name: entry for name, (entry, _) in findings.good.items()}
-        index = empty_index().with_shards(shards, {name: found.ids for name, (_, found) in findings.good.items()})
-        folder.write(INDEX, index.to_bytes())
+        index = Index().with_shards(shards, {name: found.ids for name, (_, found) in findings.good.items()})
+        save_index(folder, index)
         restored = key_file is not None
         canary_lost = key_file is not None and key_file.canary is None
         cleared = folder.clear_leftovers()

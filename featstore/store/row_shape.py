@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 
-from featstore.store.index import ShardEntry
+from featstore.store.index_part import ShardEntry
 
 Shape = tuple[int, ...]
 

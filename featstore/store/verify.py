@@ -7,6 +7,7 @@ writer, is a note.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import math
 import random
 from collections.abc import Callable
@@ -16,9 +17,10 @@ from typing import NamedTuple
 from featstore.errors import StoreError
 from featstore.objects.urls import Location
 from featstore.store.folders import FolderLike, as_folder
-from featstore.store.index import ForgedIndex, Index, ShardEntry, is_intact, parse_index
+from featstore.store.index import Index, follows, part_name
+from featstore.store.index_part import ForgedIndex, Part, ShardEntry, is_intact, parse_part
 from featstore.store.key_folder import KeyFolder
-from featstore.store.layout import CLAIMS, INDEX, INDEX_PART, QUARANTINE, SHARD_NAME, SPEC, USED
+from featstore.store.layout import CLAIMS, INDEX, INDEX_NAME, INDEX_PART, QUARANTINE, SHARD_NAME, SPEC, USED
 from featstore.store.row_shape import Shape, shape_of_rows, why_misshapen
 from featstore.store.rowid import RowId, split_ids
 from featstore.store.sandbox import inspect_shard
@@ -195,21 +197,28 @@ def _check_shapes(findings: Findings, stated: Shape | None) -> None:
 
 
 def _load(findings: Findings) -> Index | None:
-    """Return the index; None if it is missing, damaged, or of another version."""
-    path = findings.folder / INDEX
-    try:
-        data, _ = findings.key_folder.read(INDEX)
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        findings.fault(path, f"cannot be read: {error.strerror}")
-        return None
-    index = parse_index(data)
-    if index is None and is_intact(data):
-        findings.notes.append("the index is of another version: the next run makes it again")
-    elif index is None:
-        findings.fault(path, "damaged: `featstore cache repair` makes it again")
-    return index
+    """Return the parts of the index that count; None if it is missing, damaged, or of another version."""
+    parts: list[Part] = []
+    for name in map(part_name, itertools.count()):
+        try:
+            data, _ = findings.key_folder.read(name)
+        except FileNotFoundError:
+            break
+        except OSError as error:
+            findings.fault(findings.folder / name, f"cannot be read: {error.strerror}")
+            break
+        part = parse_part(data)
+        if part is None and not is_intact(data):
+            findings.fault(findings.folder / name, "damaged: `featstore cache repair` makes it again")
+            break
+        if part is None:
+            findings.notes.append("the index is of another version: the next run makes it again")
+            break
+        if not follows(part, parts):
+            findings.notes.append(f"{name} is left of an older index: the next run writes or removes it")
+            break
+        parts.append(part)
+    return Index(parts) if parts else None
 
 
 def _compare(findings: Findings, index: Index, names: list[str], whole: bool) -> None:
@@ -260,8 +269,8 @@ def _find_lost(findings: Findings, index: Index, missing: list[str], whole: bool
 
 
 def _note_others(findings: Findings) -> None:
-    known = {SPEC, INDEX, USED, CLAIMS, QUARANTINE}
     names = findings.key_folder.names()
+    known = {SPEC, USED, CLAIMS, QUARANTINE, *filter(INDEX_NAME.fullmatch, names)}
     temporary = [name for name in names if name.startswith(TEMPORARY)]
     if temporary:
         findings.notes.append(f"{count(len(temporary), 'temporary file')} of writers at work, or killed")

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from featstore.errors import StoreError
-from featstore.store.index import ShardEntry
+from featstore.store.index_part import ShardEntry
 from featstore.store.inventory import Inventory
 from featstore.store.layout import SPEC
 from featstore.store.rowid import RowId

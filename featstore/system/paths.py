@@ -87,8 +87,11 @@ def path_in_url(text: str, name: str) -> str:
 def refuse_whole_disk(folder: str) -> None:
     """Raise UsageError for the root of the disk, a home folder, or a folder of homes.
 
-    Nobody keeps a data set there, while a slip of the hand leads there, and every file below would be read.
+    Nobody keeps a data set there, while a slip of the hand leads there, and every file below would be read. A whole
+    bucket may be a data set.
     """
+    if is_url(folder):
+        return
     home, real = os.path.realpath(os.path.expanduser("~")), os.path.realpath(folder)
     if os.path.commonpath([home, real]) == real:
         what = "your home folder" if real == home else "the whole disk" if real == os.sep else "a folder of homes"

@@ -15,7 +15,7 @@ from datasets.table_layouts import TABLES
 from featstore.datasets.options import DataOptions
 from featstore.datasets.sources import as_images, as_manifest, scan
 from featstore.datasets.summary import summarize
-from featstore.errors import DataError, FeatstoreError, StoreError, UnreadableImage
+from featstore.errors import DataError, FeatstoreError, StoreError, UnreadableImage, UsageError
 from featstore.features.inputs import list_images
 from featstore.images.files import read_file
 from featstore.objects.bucket import ObjectError
@@ -201,6 +201,23 @@ def test_images_are_named_one_by_one(bucket: MemoryBucket, tmp_path: Path) -> No
     assert manifest.skipped == (("s3://b/none.jpg", "cannot be opened: no such object"),)
     with pytest.raises(UnreadableImage, match="name its images one by one"):
         list_images(["s3://b/set"], tmp_path)
+
+
+def test_links_are_not_followed_where_there_are_none(bucket: MemoryBucket) -> None:
+    bucket.store("set/1.jpg", b"x")
+    with pytest.raises(UsageError, match="follow_links=True: has no effect on s3://b/set"):
+        scan("s3://b/set", DataOptions(follow_links=True))
+
+
+def test_of_many_images_that_are_gone_none_is_asked_for(bucket: MemoryBucket) -> None:
+    """Their folder was listed, which says what is there, folders too."""
+    for number in range(50):
+        bucket.store(f"set/{number}.jpg", b"x")
+    bucket.store("set/more/1.jpg", b"x")
+    bucket.forget_requests()
+    manifest = as_images([*(f"s3://b/set/{number}.jpg" for number in range(100)), "s3://b/set/more"])
+    assert (len(manifest), len(manifest.skipped)) == (51, 50)
+    assert bucket.requests == {"list": 2}
 
 
 def test_a_bucket_that_does_not_answer_is_an_error_in_one_line(bucket: MemoryBucket) -> None:

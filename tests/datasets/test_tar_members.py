@@ -20,7 +20,7 @@ from featstore.datasets.tar_files import open_tar
 from featstore.datasets.tar_members import index_of, keep_indexes, member_state
 from featstore.errors import DataError, UnreadableImage
 from featstore.extraction.cache import Cache
-from featstore.images.prefetch import read_file
+from featstore.images.files import read_file
 from featstore.objects.bucket import ObjectError
 from featstore.system.member_paths import Member, find_member, join_path, split_path, unpacked_path
 from featstore.system.stamps import LOCAL_NS

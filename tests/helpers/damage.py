@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from featstore.store.index import load_index
+from featstore.store.disk_folder import DiskFolder
+from featstore.store.index import load_index, save_index
 from featstore.store.shard import build_shard
-from featstore.system.files import write_whole
 from helpers.keyfolder import SPEC, ids, key_of, put_shard, rows, shard_files, text_of
 
 OTHER = SPEC | {"layer": "other"}
@@ -106,10 +106,10 @@ def damage_index(folder: Path) -> None:
 
 def lying_index(folder: Path) -> None:
     """Right by its check sum, it says of two shards that each holds the rows of the other."""
-    index = load_index((folder / "index").read_bytes)
+    index = load_index(DiskFolder(folder))
     one, two, _ = index.shards
     swapped = {one: index.ids_of(two), two: index.ids_of(one)}
-    write_whole(folder / "index", index.with_shards(index.shards, swapped).to_bytes())
+    save_index(DiskFolder(folder), index.with_shards(index.shards, swapped))
 
 
 def folder_for_shard(folder: Path) -> None:

@@ -18,7 +18,8 @@ from featstore.datasets.file_lists import list_files
 from featstore.datasets.manifest import Picture
 from featstore.errors import DataError, UnreadableImage
 from featstore.images import prefetch
-from featstore.images.prefetch import Fetched, fetch_all, read_again, read_file
+from featstore.images.files import read_file
+from featstore.images.prefetch import Fetched, fetch_all, read_again
 from featstore.system.environment import default_threads
 from featstore.system.files import FileStat
 

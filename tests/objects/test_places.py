@@ -39,6 +39,14 @@ def test_what_no_object_has_is_refused_in_one_line(given: str) -> None:
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize("query", ["sv=1&sig=SECRET", "X-Amz-Signature=SECRET", "Signature=SECRET&Expires=1"])
+def test_a_signed_url_is_refused_and_not_shown(query: str) -> None:
+    for place in ("az://c/photos", "az://c", "s3://b/1.jpg", "https://host/1.jpg"):
+        with pytest.raises(UsageError) as error:
+            one_place(f"{place}?{query}", "data")
+        assert "SECRET" not in str(error.value)
+
+
 def test_files_of_the_web_are_to_be_downloaded() -> None:
     with pytest.raises(UsageError, match="download the files and give their folder"):
         one_place("https://host/photos.zip", "data")

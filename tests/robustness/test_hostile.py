@@ -674,7 +674,7 @@ def test_images() -> None:
 
 
 def check_image_files(text: str) -> None:
-    from featstore.images import prefetch
+    from featstore.images import files
     from featstore.images.decode import decode_rgb
 
     folder = Path(text)
@@ -686,10 +686,10 @@ def check_image_files(text: str) -> None:
     cases = {"large.png": "limit is 64 MB", "pipe.png": "regular", "loop.png": "opened", "folder.png": "regular|opened"}
     for name, reason in cases.items():
         with pytest.raises(UnreadableImage, match=reason):
-            prefetch.read_file(str(folder / name))
+            files.read_file(str(folder / name))
     for device in ("/dev/zero", "/dev/tty", "/dev/stdin"):
         with pytest.raises(UnreadableImage):
-            prefetch.read_file(device)
+            files.read_file(device)
     for length in (0, 1, 100, 20_000, 64 * 2**20):  # sparse, and none of them an image
         refused(length, lambda length=length: decode_rgb(bytes(length)))
 

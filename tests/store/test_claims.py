@@ -66,6 +66,25 @@ def descriptors() -> int:
     return len(os.listdir("/dev/fd"))
 
 
+def test_a_large_file_is_replaced_by_one_with_the_claims_that_stand(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another process sees them at every moment, and what was released is read once."""
+    monkeypatch.setattr(claims, "_LARGE", 100 * SIZE)
+    mine, other = Claims(tmp_path), Claims(tmp_path)
+    assert mine.claim(row(0))
+    [first] = files(tmp_path)
+    for number in range(1, 200):
+        assert mine.claim(row(number))
+        mine.release([row(number)])
+        assert (other.is_free(row(0)), other.is_free(row(number))) == (False, True)
+    [last] = files(tmp_path)
+    assert last != first
+    assert last.stat().st_size < 110 * SIZE
+    mine.release_all()
+    assert files(tmp_path) == []
+
+
 @contextmanager
 def holder(folder: Path, *rows: bytes, beat: float = 10) -> Iterator[subprocess.Popen[str]]:
     """A process that claims `rows` and then does nothing."""

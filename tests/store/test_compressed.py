@@ -26,6 +26,7 @@ from featstore.extraction.recipe import Recipe
 from featstore.store import sandbox
 from featstore.store import shard as shards
 from featstore.store.chunks import MOST_BYTES, frame_size
+from featstore.store.disk_folder import DiskFolder
 from featstore.store.index import load_index
 from featstore.store.rowid import row_id
 from featstore.store.rowstore import RowStore
@@ -171,7 +172,7 @@ def test_numbers_that_could_not_be_looked_at_are_looked_at_later(
         store.save_index()
         assert (
             len(store_of(tmp_path)),
-            [entry.checked for entry in load_index((tmp_path / "index").read_bytes).shards.values()],
+            [entry.checked for entry in load_index(DiskFolder(tmp_path)).shards.values()],
         ) == (
             6,
             [False, False],
@@ -181,7 +182,7 @@ def test_numbers_that_could_not_be_looked_at_are_looked_at_later(
         assert [f"{bad[0]}: has NaN or infinity in 1 of its 3 rows"] == [*store.damaged]
         assert len(store) == 3
         store.save_index()
-    assert [entry.checked for entry in load_index((tmp_path / "index").read_bytes).shards.values()] == [True]
+    assert [entry.checked for entry in load_index(DiskFolder(tmp_path)).shards.values()] == [True]
 
 
 def test_so_does_a_command_that_trains_a_head(photos: Path, cli: Cli, tmp_path: Path) -> None:

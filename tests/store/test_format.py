@@ -24,7 +24,7 @@ from featstore.runs.files import load_run
 from featstore.runs.run import FORMAT as RUN_FORMAT
 from featstore.runs.run import FORMAT_VERSION as RUN_VERSION
 from featstore.spec import FeatureSpec
-from featstore.store import chunks, claims, index, layout, rowid, shard, spec_file
+from featstore.store import chunks, claims, index, index_part, layout, rowid, shard, spec_file
 from featstore.store.disk_folder import DiskFolder
 from featstore.store.rowid import row_id
 from featstore.store.rowstore import RowStore
@@ -167,8 +167,8 @@ def test_the_figures_in_the_document_are_those_of_the_code() -> None:
         f"as many as make {chunks.CHUNK_BYTES >> 10} KiB",
         f"number {chunks.FILTER} (Zstandard, level {chunks.LEVEL})",
         f"At most {chunks._MOST_CHUNKS:,} chunks and {chunks.MOST_BYTES >> 20} MiB of numbers",
-        f"`version` ({index.INDEX_VERSION})",
-        f"record of {index._RECORD} bytes per row",
+        f"`version` ({index_part.INDEX_VERSION})",
+        f"record of {index_part._RECORD} bytes per row",
         f"touches it every {claims.BEAT_SECONDS:.0f} seconds; after {claims.DEAD_SECONDS:.0f} it is taken for dead",
     ):
         assert text in PROSE
@@ -327,13 +327,13 @@ def test_a_newer_index_is_made_again(store: RowStore) -> None:
     """Since all that is in it is in the shards."""
     save(store)
     path = store.folder / "index"
-    body = path.read_bytes()[65:].replace(f'"version": {index.INDEX_VERSION}'.encode(), b'"version": 99')
+    body = path.read_bytes()[65:].replace(f'"version": {index_part.INDEX_VERSION}'.encode(), b'"version": 99')
     path.write_bytes(hashlib.sha256(body).hexdigest().encode() + b"\n" + body)
-    assert len(index.load_index(path.read_bytes)) == 0
+    assert len(index.load_index(DiskFolder(store.folder))) == 0
     again = new_store(store.folder.parents[1])
     assert len(again) == 2
     save(again)
-    assert len(index.load_index(path.read_bytes)) == 2
+    assert len(index.load_index(DiskFolder(store.folder))) == 2
 
 
 def test_a_newer_digest_memory_is_made_again(tmp_path: Path) -> None:

@@ -100,6 +100,17 @@ def test_damage_shows_in_the_process_that_has_compared_the_copy(local: Path) -> 
     assert read(copies, 1) == shard(1)
 
 
+def test_a_machine_that_can_keep_no_copy_is_told_so(local: Path) -> None:
+    """It is no damage: the rows are not computed again."""
+    local.parent.mkdir(parents=True)
+    local.write_bytes(b"a file where a folder is needed")
+    copies = Copies(local, Source())
+    copies.keep(name(1), shard(1))
+    copies.bring((name(n), BYTES) for n in range(3))
+    with pytest.raises(UsageError, match=r"cannot be written: .* name a folder for copies of shards by \$FEATSTORE_LO"):
+        copies.open(name(1))
+
+
 def test_the_longest_unused_copies_make_room(local: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FEATSTORE_LOCAL_GB", str(BYTES * 4 / 1e9))
     copies = Copies(local, Source())

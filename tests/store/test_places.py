@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from featstore.store.index import ShardEntry, empty_index
+from featstore.store.index import Index
+from featstore.store.index_part import ShardEntry
 from featstore.store.places import Places
 from featstore.store.rowid import RowId, row_id
 from featstore.store.rowstore import RowStore
@@ -36,7 +37,7 @@ def packed(ids: list[RowId]) -> np.ndarray:
 def test_many_ids_are_found_where_each_is(shards: list[list[RowId]], asked: list[RowId]) -> None:
     """The first shard in name order that has the id; -1 if none has it."""
     ids = {f"s-{number}.h5": b"".join(rows) for number, rows in enumerate(shards)}
-    index = empty_index().with_shards({name: entry(name, len(rows) // 34) for name, rows in ids.items()}, ids)
+    index = Index().with_shards({name: entry(name, len(rows) // 34) for name, rows in ids.items()}, ids)
     shard, row = index.find_all(packed(asked))
     names = [*index.shards, None]
     expected = [index.find(one) for one in asked]

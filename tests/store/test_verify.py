@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from featstore.store.compaction import compact_key
+from featstore.store.disk_folder import DiskFolder
 from featstore.store.index import load_index
 from featstore.store.pruning import prune_key
 from featstore.store.repair import repair_key
@@ -85,7 +86,7 @@ def test_rows_that_moved_to_another_shard_are_not_lost(tmp_path: Path) -> None:
     """A compaction that was killed before it saved the index leaves one that lists shards that are gone."""
     folder = filled(tmp_path)
     put_shard(folder, [0, 1, 2, 3, 4, 5], rows(0, 1, 2, 3, 4, 5))
-    for name in load_index((folder / "index").read_bytes).shards:
+    for name in load_index(DiskFolder(folder)).shards:
         (folder / name).unlink()
     assert verify_key(folder).faults == []
 
