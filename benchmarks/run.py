@@ -22,6 +22,7 @@ canary      extractions that add rows to a key, with the comparison of the canar
 shortcuts   planted shortcuts that must be named, and clean data sets that must raise no alarm
 report      `report` on 1,200 photos, from the cache: seconds, and the size of the page
 explain     whether heat maps of cats and dogs show what the answers rest on, for every method
+many        100,000 files through a fake network: rows a second, and memory at 10 % and at the end
 scale       what is done with a key of 10,000 to 1,000,000 rows, and random batches against numpy.memmap
 """
 
@@ -50,6 +51,7 @@ from idle import measure_idle
 from intervals import measure_intervals
 from labels import measure_labels
 from logistic import measure_logistic
+from many import measure_many
 from memory import measure_memory
 from outliers import measure_outliers
 from report import measure_report
@@ -76,6 +78,7 @@ BENCHMARKS: dict[str, Callable[[Path, Path], None]] = {
     "intervals": measure_intervals,
     "scores": measure_score_intervals,
     "shortcuts": measure_shortcuts,
+    "many": measure_many,
     "scale": measure_scale,
     "sweep": measure_sweep,
     "labels": measure_labels,

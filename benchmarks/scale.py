@@ -129,6 +129,33 @@ def _membership(folder: Path) -> Callable[[], object]:
     return lambda: [row in store for row in asked]
 
 
+def _add_rows(folder: Path) -> Callable[[], object]:
+    """1,000 new rows as one shard, with the index."""
+    import os
+
+    import numpy as np
+
+    from featstore.store.rowstore import RowStore
+
+    spec = json.dumps({"made": "for a benchmark"}, separators=(",", ":"))
+    key = _key(folder)
+    store = RowStore(key, json.loads((key / "spec.json").read_text())["key"], spec, dict)
+    ids = [os.urandom(32) + bytes(2) for _ in range(1000)]
+
+    def job() -> None:
+        with store.writing() as writer:
+            writer.append(ids, np.ones((len(ids), *WIDTH), np.float16))
+
+    return job
+
+
+def _list_shards(folder: Path) -> Callable[[], object]:
+    from featstore.store.listing import list_shards
+
+    key = _key(folder)
+    return lambda: list_shards(key)
+
+
 def _list(folder: Path) -> Callable[[], object]:
     from featstore.store.keys import describe_key, key_folders
 
@@ -172,6 +199,8 @@ JOBS = {
     "open with the index": _open_with_index,
     "open without the index": _open_without_index,
     "membership of 1,000 ids": _membership,
+    "add 1,000 rows": _add_rows,
+    "list the shards": _list_shards,
     "list the keys": _list,
     "verify 10 % of the shards": _verify,
     "open, load 10,000 anywhere": _load_some,
