@@ -78,6 +78,20 @@ def open_store(cache: Url | Path) -> RowStore:
     return RowStore(cache / "model" / f"variant-{KEY[:12]}", KEY, "{}", lambda: {"featstore-keras": "benchmark"})
 
 
+def open_when_up(cache: Url | Path, seconds: float = 120) -> RowStore:
+    """Open the store; a server that was killed may answer with errors for a while."""
+    end = time.monotonic() + seconds
+    while True:
+        try:
+            store = open_store(cache)
+            if not any("cannot be read" in line for line in store.damaged) or time.monotonic() > end:
+                return store
+        except StoreError:
+            if time.monotonic() > end:
+                raise
+        time.sleep(2)
+
+
 def write(cache: Url, first: int, last: int, note: str) -> None:
     """Store rows, and note which are: the work of a process that may be killed at any instant."""
     with open(note, "a") as noted:
@@ -93,9 +107,13 @@ def write(cache: Url, first: int, last: int, note: str) -> None:
 
 
 def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1]) % 20000 + 20000  # some add 10,000 to it for another one
+    """Return a port that is free with the three after it, as are those 10,000 above: below those of outgoing calls."""
+    while True:
+        port = random.SystemRandom().randrange(20000, 22000, 4)
+        with ExitStack() as stack, suppress(OSError):
+            for number in [*range(port, port + 4), *range(port + 10000, port + 10004)]:
+                stack.enter_context(socket.socket()).bind(("127.0.0.1", number))
+            return port
 
 
 @dataclass
@@ -290,7 +308,7 @@ class Loop:
         with tempfile.TemporaryDirectory() as fresh:
             os.environ["FEATSTORE_LOCAL"] = fresh
             noted = self.noted
-            store = open_store(cache)
+            store = open_when_up(cache)
             there = [n for n in range(self.goal) if id_of(n) in store]
             if noted - set(there):
                 sys.exit(f"{len(noted - set(there))} rows are lost; damaged: {store.damaged}")

@@ -59,6 +59,7 @@ class ObstoreBucket:
         self._root = root
         with self._errors():
             self._store = _open(root, patience)
+            self._deleting = self._store if root.scheme == "memory" else _open(root, patience._replace(retries=0))
 
     def list_all(self, prefix: str) -> Iterator[Found]:
         import obstore
@@ -112,11 +113,15 @@ class ObstoreBucket:
         self._put(path, data, "overwrite")
 
     def delete(self, paths: Sequence[str]) -> None:
+        """Delete objects with one attempt.
+
+        If there were two out of sight, the first one could arrive when the object has been written again.
+        """
         import obstore
 
         try:
             with self._errors(writes=True):
-                obstore.delete(self._store, list(paths))
+                obstore.delete(self._deleting, list(paths))
         except FileNotFoundError:  # some servers refuse to remove what is not there
             for path in paths if len(paths) > 1 else ():
                 self.delete([path])

@@ -404,7 +404,7 @@ def test_results_have_short_reprs(leaky: Path, run: Run) -> None:
         ),
         (
             lambda: featstore.train_head(".", "Svm", model="tiny"),
-            "head='Svm': is not known: use one of logistic, linear",
+            "head='Svm': is not known: use one of logistic, logistic-sgd, linear",
         ),
         (lambda: featstore.train_head(".", "vgg_fc", {"C": 1}, model="tiny"), "head vgg-fc has no parameter 'C'"),
         (lambda: featstore.extract(".", backbone="tiny"), "unknown option 'backbone': did you mean model?"),

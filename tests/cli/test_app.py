@@ -153,7 +153,7 @@ def test_tables_and_notes_for_people(photos: Path) -> None:
         (("extract", ".", *TINY, "--preprocess", "imagenet"), 2, "use one of keras, caffe"),
         (("extract", ".", *TINY, "--pool", "sum"), 2, "'sum' is not one of 'avg', 'max', 'none'"),
         (("extract", "."), 2, "--model"),
-        (("train-head", ".", *TINY, "--head", "svm"), 2, "'svm' is not one of 'logistic', 'linear', 'mlp'"),
+        (("train-head", ".", *TINY, "--head", "svm"), 2, "'svm' is not one of 'logistic', 'logistic-sgd', 'linear'"),
         (("predict", "norun", "x.png"), 1, "no finished run"),
     ],
 )

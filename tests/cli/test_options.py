@@ -48,7 +48,7 @@ NOT_CHECKED = ("preprocess", "reading", "layer", "pool", "dtype", "precision", "
         *takes("compare", Recipe, "weights_seed"),
         *takes("check-base", Recipe, *NOT_CHECKED),
         *takes("train-head", HeadRecipe, "parameters"),
-        *takes("compare", HeadRecipe, "parameters", "seed"),
+        *takes("compare", HeadRecipe, "parameters", "seed", "memory"),  # which streams at the default
         *takes("compare", Measurement),
         *takes("fine-tune", FineTuneSettings, "rates"),
     ],
@@ -299,7 +299,7 @@ def test_an_unknown_option_is_answered_by_its_meaning(arguments: tuple[str, ...]
             ("train-head", ".", "--head", "mlp", "--set", "momentum=0.5"),
             "head mlp: momentum=0.5: is for --optimizer sgd; adam has its own",
         ),
-        (("train-head", ".", "--head", "logistik"), "did you mean logistic?"),
+        (("train-head", ".", "--head", "logistik"), "did you mean logistic or logistic-sgd?"),
         (("compare", ".", "--head", "mlp", "--set", "wdths=5"), "has such a parameter: did you mean widths? mlp takes"),
         (("train-head", ".", "--epochs", "5"), "head logistic has no parameter 'epochs': it takes C, folds, max_iter"),
         (

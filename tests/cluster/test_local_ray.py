@@ -15,7 +15,7 @@ import pytest
 from featstore import extract
 from helpers.photos import write_photos
 
-pytestmark = [pytest.mark.ray, pytest.mark.xdist_group("ray")]
+pytestmark = pytest.mark.ray
 
 
 @pytest.fixture

@@ -25,7 +25,7 @@ from helpers.paths import ROOT
 from helpers.photos import draw, write_photos
 from helpers.ray_workers import FatalWorker, OtherWorker
 
-pytestmark = [pytest.mark.ray, pytest.mark.xdist_group("ray")]
+pytestmark = pytest.mark.ray
 PIXELS: Any = {"model": "pixels", "size": 16}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -13,10 +14,12 @@ import pytest
 from featstore.objects.bucket import AlreadyThere, ObjectError, Uncertain
 from featstore.objects.obstore_bucket import ObstoreBucket, Patience
 from featstore.objects.urls import Url
+from featstore.store.object_writes import write_first
 from helpers.proxy import READS, Asked, Proxy, proxy
 from helpers.s3_server import environment_of
 
-HASTY = Patience(request=0.4, call=2, retries=2, pause=0.001)
+HASTY = Patience(request=10, call=20, retries=2, pause=0.001)
+HASTIEST = HASTY._replace(request=0.4)  # nobody waits for what is slow
 DATA = b"x" * 1000
 
 
@@ -29,7 +32,7 @@ def once(server: str, bucket: Url, fault: str, method: str) -> Iterator[tuple[Pr
         return left.pop() if left and asked.method == method else None
 
     with proxy(server, choose, later=1.0 if fault == "slow" else 0.05) as between, environment_of(between.address):
-        yield between, ObstoreBucket(bucket, HASTY)
+        yield between, ObstoreBucket(bucket, HASTIEST if fault == "slow" else HASTY)
 
 
 @pytest.mark.parametrize(
@@ -62,6 +65,21 @@ def test_create_with_a_fault(
     assert not written or direct.get("a/b")[0] == DATA
 
 
+@pytest.mark.parametrize("fault", ["lost", "refused", "late"])
+def test_delete_is_not_tried_again_out_of_sight(fault: str, s3_address: str, s3: Url) -> None:
+    """The first attempt could arrive after all, when another process has written the object again."""
+    ObstoreBucket(s3).put("a/b", DATA)
+    asked = Counter[str]()
+
+    def choose(request: Asked) -> str:
+        asked[request.method] += 1
+        return fault
+
+    with proxy(s3_address, choose) as between, environment_of(between.address), pytest.raises(Uncertain):
+        ObstoreBucket(s3, HASTY).delete(["a/b"])
+    assert asked == {"POST": 1}
+
+
 @pytest.mark.parametrize("fault", READS)
 @pytest.mark.parametrize("method", ["get", "list"])
 def test_read_with_a_fault(method: str, fault: str, s3_address: str, s3: Url) -> None:
@@ -82,14 +100,11 @@ def test_read_with_a_fault(method: str, fault: str, s3_address: str, s3: Url) ->
 
 
 def test_one_of_twenty_creates_an_object(s3: Url) -> None:
+    """As the store does it, which looks where an answer is in doubt: a busy server ends connections."""
     bucket = ObstoreBucket(s3)
 
     def create(number: int) -> bool:
-        try:
-            bucket.put_new("key/spec.json", b"%d" % number)
-        except AlreadyThere:
-            return False
-        return True
+        return write_first(bucket, s3 / "key" / "spec.json", b"%d" % number)
 
     with ThreadPoolExecutor(20) as pool:
         won = list(pool.map(create, range(20)))
@@ -129,7 +144,7 @@ def test_no_server(s3: Url) -> None:
         for reason in ask_all(ObstoreBucket(s3, HASTY)):
             assert reason.startswith("no answer, ")
             assert reason.endswith(" to 127.0.0.1:9")
-        assert time.monotonic() - begun < 5
+        assert time.monotonic() - begun < 20
 
 
 def test_no_rights(s3_address: str, s3: Url) -> None:
