@@ -33,12 +33,12 @@ class Refusal(NamedTuple):
 class Overview(NamedTuple):
     """What was told since the last look, and how things are.
 
-    busy: blocks that are begun and not ended. handles: of all workers, by their ids.
+    busy: the workers with a block that is begun and not ended. handles: of all workers, by their ids.
     """
 
     news: tuple[News, ...]
     refusals: tuple[Refusal, ...]
-    busy: int
+    busy: frozenset[str]
     places: dict[str, Place]
     handles: dict[str, Any]
 
@@ -89,4 +89,4 @@ class Foreman:
         """Return what was told since the last look."""
         news, self._news = tuple(self._news), []
         refusals, self._refusals = tuple(self._refusals), []
-        return Overview(news, refusals, len(self._busy), dict(self._places), dict(self._handles))
+        return Overview(news, refusals, frozenset(self._busy.values()), dict(self._places), dict(self._handles))

@@ -31,6 +31,8 @@ _NODES_SECONDS = 5.0  # between looks at the nodes
 _GONE_SECONDS = 15.0  # that a worker may take to start again elsewhere, once its node has gone
 _SILENT_SECONDS = 60.0  # without a worker, before that is said
 _STOP_SECONDS = 60.0  # for workers to store what they have made
+_END_SECONDS = 30.0  # for Ray Data to end, once it is told to
+_FOREMAN_SECONDS = 300.0  # for an answer that takes none, before Ray is given up
 
 
 class Site:
@@ -94,7 +96,9 @@ class Round:
         crew = self._site.plan()
         self._size = min(crew.workers, len(blocks))
         self._foreman = _start_foreman()
-        threading.Thread(target=self._read, args=(blocks, crew), name="featstore-answers", daemon=True).start()
+        answers, executor = self._prepare(blocks, crew)
+        reader = threading.Thread(target=self._read, args=(answers,), name="featstore-answers", daemon=True)
+        reader.start()
         try:
             self._follow(take)
         except ray.exceptions.RayError as error:
@@ -103,25 +107,36 @@ class Round:
             self._stop(take)
             raise
         finally:
-            for handle in [*self._handles.values(), self._foreman]:
+            for handle in self._handles.values():
                 _end(handle)
+            _end_reading(reader, executor)
+            _end(self._foreman)
 
-    def _read(self, blocks: Sequence[Block], crew: Crew) -> None:
-        """Run Ray Data, in a thread: the driver is to look after the workers meanwhile."""
+    def _prepare(self, blocks: Sequence[Block], crew: Crew) -> tuple[Any, Any]:
+        """Return the answers as a data set that nobody has worked on, and the part of Ray Data that will.
+
+        That part is made here, as Ray Data makes it known no sooner than with the first answer, which may never come.
+        """
         import ray.data
 
+        rows = [{"block": pickle.dumps(block)} for block in blocks]
+        worker: Any = Worker
+        answers: Any = ray.data.from_items(rows, override_num_blocks=len(rows)).map(
+            worker,
+            fn_constructor_args=(self._foreman, pickle.dumps(self._task)),
+            compute=ray.data.ActorPoolStrategy(size=self._size, max_tasks_in_flight_per_actor=2),
+            num_cpus=crew.cpus,
+            num_gpus=crew.gpus or None,
+            label_selector=self._site.selector,
+        )
+        executor = answers._create_executor()
+        answers._create_executor = lambda: executor
+        return answers, executor
+
+    def _read(self, answers: Any) -> None:
+        """Run Ray Data, in a thread: the driver is to look after the workers meanwhile."""
         try:
-            rows = [{"block": pickle.dumps(block)} for block in blocks]
-            worker: Any = Worker
-            answered = ray.data.from_items(rows, override_num_blocks=len(rows)).map(
-                worker,
-                fn_constructor_args=(self._foreman, pickle.dumps(self._task)),
-                compute=ray.data.ActorPoolStrategy(size=self._size, max_tasks_in_flight_per_actor=2),
-                num_cpus=crew.cpus,
-                num_gpus=crew.gpus or None,
-                label_selector=self._site.selector,
-            )
-            for row in answered.iter_rows():
+            for row in answers.iter_rows():
                 self._answers.put(pickle.loads(row["answer"]))
             self._answers.put(None)
         except BaseException as error:  # noqa: BLE001  # it is told to the thread that waits
@@ -186,9 +201,9 @@ class Round:
         import ray
 
         with suppress(ray.exceptions.RayError):
-            ray.get(self._foreman.stop.remote())
+            ray.get(self._foreman.stop.remote(), timeout=_FOREMAN_SECONDS)
             until = time.monotonic() + _STOP_SECONDS
-            while time.monotonic() < until and self._ask_foreman().busy:
+            while time.monotonic() < until and self._ask_foreman().busy - self._dismissed:
                 time.sleep(_LOOK_SECONDS)
         with suppress(Empty):
             while (answer := self._answers.get(timeout=_LOOK_SECONDS)) is not None:
@@ -198,7 +213,7 @@ class Round:
     def _ask_foreman(self) -> Overview:
         import ray
 
-        overview: Overview = ray.get(self._foreman.look.remote())
+        overview: Overview = ray.get(self._foreman.look.remote(), timeout=_FOREMAN_SECONDS)
         return overview
 
 
@@ -218,6 +233,17 @@ def _end(handle: Any) -> None:
 
     with suppress(ray.exceptions.RayError, ValueError):
         ray.kill(handle, no_restart=True)
+
+
+def _end_reading(reader: threading.Thread, executor: Any) -> None:
+    """End a run of Ray Data that may wait for workers that have been given up.
+
+    Left alone it would go on once this process has no connection any more, and start a Ray of its own then.
+    """
+    until = time.monotonic() + _END_SECONDS
+    while reader.is_alive() and time.monotonic() < until:
+        executor.shutdown(force=False)  # which does nothing before the thread has begun
+        reader.join(_LOOK_SECONDS)
 
 
 def _first_line(error: BaseException) -> str:

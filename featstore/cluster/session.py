@@ -103,7 +103,7 @@ def _quiet() -> Iterator[None]:
     """Set Ray Data for the jobs here, and keep what Ray prints off the screen: `--json` is alone on standard output."""
     with warnings.catch_warnings(), ExitStack() as stack:
         warnings.filterwarnings("ignore", module=r"ray\.")  # it warns of its own options
-        from ray._private import worker
+        from ray._private import auto_init_hook, worker
         from ray.data import DataContext
 
         context = DataContext.get_current()
@@ -111,6 +111,7 @@ def _quiet() -> Iterator[None]:
             (context, "enable_progress_bars", False),
             (context, "max_errored_blocks", -1),  # blocks that got no answer are counted here
             (worker, "_worker_logs_enabled", False),
+            (auto_init_hook, "enable_auto_connect", False),  # no Ray but ours: it would have telemetry and no token
         ]
         for owner, name, value in settings:
             stack.callback(setattr, owner, name, getattr(owner, name))

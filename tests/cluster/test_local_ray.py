@@ -17,11 +17,13 @@ from helpers.photos import write_photos
 
 pytestmark = pytest.mark.ray
 
+_PATIENCE = 240  # seconds: a busy machine starts Ray late
+
 
 @pytest.fixture
 def photos(tmp_path: Path) -> Path:
     pytest.importorskip("ray")
-    return write_photos(tmp_path / "photos", 600)
+    return write_photos(tmp_path / "photos", 300)
 
 
 def start(photos: Path, home: Path, *arguments: object) -> subprocess.Popen[str]:
@@ -58,14 +60,14 @@ def test_an_interruption_loses_nothing_and_leaves_nothing(photos: Path, tmp_path
     while process.poll() is None and not list(shards.glob("*/s-*.h5")):
         time.sleep(0.02)
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=_PATIENCE)
     assert process.returncode == 130, err
     assert err.splitlines() == [
         "featstore: interrupted; rows in the cache are kept, and the same command does not compute them again"
     ]
     assert out == ""
     assert not (tmp_path / ".ray").exists()
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + _PATIENCE
     while (left := rays(photos)) and time.monotonic() < deadline:
         time.sleep(0.1)
     assert not left
@@ -74,9 +76,9 @@ def test_an_interruption_loses_nothing_and_leaves_nothing(photos: Path, tmp_path
     stored = done.features[0].rows - done.features[0].computed
     assert stored > 0
 
-    process = start(write_photos(photos, 10, 600), tmp_path, "--json", "--workers", 1)
-    out, err = process.communicate(timeout=60)
+    process = start(write_photos(photos, 10, 300), tmp_path, "--json", "--workers", 1)
+    out, err = process.communicate(timeout=_PATIENCE)
     assert process.returncode == 0, err
     [features] = json.loads(out)["features"]
-    assert (features["computed"], features["rows"]) == (20, 1220)
+    assert (features["computed"], features["rows"]) == (20, 620)
     assert err.splitlines()[1].startswith("Ray: 1 worker with ")

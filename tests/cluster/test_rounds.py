@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -27,7 +29,9 @@ class Cluster:
         self.now = 0.0
         self.ended: list[str] = []
         self.lines: list[str] = []
-        self.overview = Overview((), (), 0, {"w1": ON_FIRST, "w2": ON_SECOND}, {"w1": "worker 1", "w2": "worker 2"})
+        self.overview = Overview(
+            (), (), frozenset(), {"w1": ON_FIRST, "w2": ON_SECOND}, {"w1": "worker 1", "w2": "worker 2"}
+        )
         self.news: list[Any] = []
 
     def round(self, **options: Any) -> Round:
@@ -128,3 +132,16 @@ def test_fewer_workers_will_do_once_a_node_has_gone(cluster: Cluster) -> None:
     cluster.nodes = []
     with pytest.raises(StoreError, match="no node of the cluster is left"):
         site.plan()
+
+
+def test_a_stop_does_not_wait_for_workers_that_were_given_up(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They never end the block that they have begun."""
+    fake: Any = SimpleNamespace(get=lambda *arguments, **options: None, exceptions=SimpleNamespace(RayError=OSError))
+    monkeypatch.setitem(sys.modules, "ray", fake)
+    monkeypatch.setattr(rounds, "_LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(rounds.time, "sleep", lambda seconds: pytest.fail("it waits"))
+    cluster.overview = cluster.overview._replace(busy=frozenset({"w2"}))
+    made = cluster.round()
+    made._foreman = SimpleNamespace(stop=SimpleNamespace(remote=lambda: None))
+    made._dismissed.add("w2")
+    made._stop(lambda answer: None)
