@@ -19,6 +19,7 @@ from featstore.system.text import count
 MOST_IMAGES = 2048  # in a block: 8 MB of rows of 2,048 numbers in float16
 BLOCKS_EACH = 4  # for each worker at least, so that all end at about the same time
 IDLE_ROUNDS = 2  # without any answer, before the job is given up
+MOST_FATAL = 32  # images, before any is done: then it is not the images that end the workers
 FATAL = "ends the process that reads it, each time that it is tried"
 
 TakeAnswer = Callable[[Answer], None]
@@ -36,12 +37,15 @@ class Questions:
         self._suspects: set[str] = set()
         self._workers = workers
         self._blocks: dict[int, Block] = {}
-        self._numbers = 0
+        self._numbers = self._fatal = 0
         self.done: dict[str, Picture] = {}
         self.skipped: list[Skipped] = []
 
     def ask(self, ask_all: AskAll, take: TakeAnswer = lambda answer: None) -> None:
-        """Ask until all is answered; `take` is given each answer. Raises StoreError if nothing is answered any more."""
+        """Ask until all is answered; `take` is given each answer.
+
+        Raises StoreError if nothing is answered any more, or if workers end with whatever they try.
+        """
 
         def settle(answer: Answer) -> None:
             self._settle(answer)
@@ -76,6 +80,12 @@ class Questions:
             return
         if answer.end == "fatal" and len(block.pictures) == 1:
             self._skip(Skipped(block.pictures[0].path, FATAL))
+            self._fatal += 1
+            if self._fatal == MOST_FATAL and not self.done:
+                raise StoreError(
+                    f"each worker on Ray has ended with each of {MOST_FATAL} images and none is done, the last: "
+                    f"{block.pictures[0].path}; look whether the base fits into the memory of a worker"
+                )
         elif answer.end == "fatal":
             self._suspects |= {picture.path for picture in block.pictures}
         for picture in answer.complete:

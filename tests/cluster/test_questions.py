@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from featstore.cluster.questions import FATAL, IDLE_ROUNDS, MOST_IMAGES, Questions, TakeAnswer
+from featstore.cluster.questions import FATAL, IDLE_ROUNDS, MOST_FATAL, MOST_IMAGES, AskAll, Questions, TakeAnswer
 from featstore.cluster.work import Answer, Block
 from featstore.datasets.manifest import Picture, Skipped
 from featstore.errors import StoreError
@@ -125,3 +125,24 @@ def test_whatever_is_lost_all_is_answered(seed: int, images: int, workers: int) 
     assert questions.done.keys().isdisjoint(skipped)
     assert {path for path, reason in skipped.items() if reason == FATAL} == fatal
     assert skipped.keys() == fatal | broken
+
+
+def test_a_base_that_ends_each_worker_is_not_laid_to_the_images() -> None:
+    """Such as one that does not fit into the memory: a million images would be tried one by one, and all skipped."""
+    tried: list[str] = []
+
+    def end_with(fatal: int) -> AskAll:
+        def answer(blocks: Sequence[Block], take: TakeAnswer) -> None:
+            for block in blocks:
+                is_fatal = any(picture in pictures(fatal) for picture in block.pictures)
+                tried.extend(picture.path for picture in block.pictures if len(block.pictures) == 1)
+                take(Answer(block.number, "fatal") if is_fatal else done(block))
+
+        return answer
+
+    with pytest.raises(StoreError, match=r"ended with each of 32 images and none is done, .* fits into the memory"):
+        Questions(pictures(1000), workers=2).ask(end_with(1000))
+    assert len(tried) == MOST_FATAL
+    some = Questions(pictures(1000), workers=2)
+    some.ask(end_with(MOST_FATAL + 8))
+    assert (len(some.done), len(some.skipped)) == (1000 - MOST_FATAL - 8, MOST_FATAL + 8)
