@@ -35,7 +35,8 @@ class StoredViews:
 
     def __getitem__(self, which: NDArray[np.intp] | slice) -> NDArray[np.float32]:
         """Return a copy of some rows, in float32; raises StoreError if one is gone or damaged."""
-        numbers = np.arange(len(self))[which]
+        # Numbers of these rows alone: those of all rows, for each small part, would be most of the work.
+        numbers = np.arange(*which.indices(len(self))) if isinstance(which, slice) else which
         out = np.empty((len(numbers), *self.shape[1:]), np.float32)
         flat = out.reshape(len(out), -1)
         view_of, image_of = np.divmod(numbers, self._images)
