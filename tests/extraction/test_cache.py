@@ -61,9 +61,12 @@ def loads(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     """How often the index of each key was read."""
     counted: Counter[str] = Counter()
     real = inventory.load_index
-    monkeypatch.setattr(
-        inventory, "load_index", lambda read: (counted.update([read.__self__.location.name]), real(read))[1]
-    )
+
+    def load(folder: Any, known: Any) -> Any:
+        counted.update([folder.location.name])
+        return real(folder, known)
+
+    monkeypatch.setattr(inventory, "load_index", load)
     return counted
 
 
@@ -297,10 +300,10 @@ def read_in_a_fork(folder: str) -> None:
     scanning, go_on = threading.Event(), threading.Event()
     real = inventory.load_index
 
-    def slow(read: Any) -> Any:
+    def slow(folder: Any, known: Any) -> Any:
         scanning.set()
         go_on.wait(60)
-        return real(read)
+        return real(folder, known)
 
     inventory.load_index = slow
     (Path(str(held.folder)) / "index").touch()

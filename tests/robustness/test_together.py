@@ -391,7 +391,9 @@ def test_whoever_waits_says_so_and_looks_rarely(
         def wait(self, images: int) -> None:
             told.append(images)
 
-    monkeypatch.setattr(job, "time", SimpleNamespace(sleep=sleep, perf_counter=time.perf_counter))
+    monkeypatch.setattr(
+        job, "time", SimpleNamespace(sleep=sleep, perf_counter=time.perf_counter, monotonic=time.monotonic)
+    )
     monkeypatch.setattr(job, "WAIT_SECONDS_EACH", 0.01)
     task = pass_of(store(cache), lambda images: images.astype(np.float32).mean(axis=(1, 2)))
     reader = make_reader(Reading(16, 16))
