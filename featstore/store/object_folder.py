@@ -21,7 +21,7 @@ from featstore.objects.bucket import Bucket, ObjectError
 from featstore.objects.local import local_folder
 from featstore.objects.opening import open_bucket
 from featstore.objects.urls import Url
-from featstore.store.layout import CLAIMS, INDEX, INDEX_PART, QUARANTINE, SHARD_NAME, SPEC, USED, shard_name
+from featstore.store.layout import CLAIMS, INDEX, INDEX_NAME, INDEX_PART, QUARANTINE, SHARD_NAME, SPEC, USED, shard_name
 from featstore.store.object_claims import NoClaims, ObjectClaims, are_claims_on
 from featstore.store.object_condition import check_condition
 from featstore.store.object_copies import Copies, DamagedShard
@@ -296,7 +296,7 @@ class ObjectFolder:
             with self._errors("listed"):
                 names = [path.removeprefix(f"{self._url.path}/") for path, _ in self._bucket.list_all(self._url.path)]
             shards = [name for name in names if SHARD_NAME.fullmatch(name)]
-            indexes = [name for name in names if name == INDEX or INDEX_PART.fullmatch(name)]
+            indexes = [name for name in names if INDEX_NAME.fullmatch(name) or INDEX_PART.fullmatch(name)]
             if not (shards or indexes or SPEC in names):
                 break
             for some in (indexes, shards, [SPEC]):

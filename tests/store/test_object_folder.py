@@ -282,6 +282,7 @@ def test_repair_moves_damaged_shards_aside_and_makes_the_rest_again(bucket: Memo
 def test_a_pruned_key_is_gone_with_what_a_late_writer_adds(bucket: MemoryBucket) -> None:
     fill()
     bucket.store(f"{FOLDER.path}/notes.txt", b"mine")
+    bucket.store(f"{FOLDER.path}/index-1", b"of a cache on a disk that was copied into the bucket")
     late = dict(bucket.objects)
 
     def before(kind: str, path: str) -> None:

@@ -10,10 +10,12 @@ from pathlib import Path
 import pytest
 
 from featstore.errors import StoreError, UsageError
+from featstore.store import index as index_module
 from featstore.store.keys import KeyInfo, describe_key, key_folders
 from featstore.store.pruning import choose_keys, prune_key
+from featstore.store.verify import verify_key
 from helpers.cli import call
-from helpers.keyfolder import SPEC, filled, folder_of, ids, key_of, open_key, rows, save, shard_files
+from helpers.keyfolder import SPEC, filled, folder_of, ids, key_of, open_key, put, rows, save, shard_files
 
 DAY = 86400.0
 OTHER = SPEC | {"layer": "other"}
@@ -62,6 +64,22 @@ def test_a_key_goes_whole(tmp_path: Path) -> None:
     assert key_folders(tmp_path) == [folder_of(tmp_path, OTHER)]
     prune_key(folder_of(tmp_path, OTHER))
     assert os.listdir(tmp_path) == []
+
+
+def test_all_parts_of_an_index_are_files_of_the_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A large key has several: `verify` knows them, and they go with the key."""
+    monkeypatch.setattr(index_module, "_SMALL", 2)
+    monkeypatch.setattr(index_module, "_GROWTH", 2)
+    for numbers in (range(12), range(12, 16), [16]):
+        store = open_key(tmp_path)
+        put(store, ids(*numbers), rows(*numbers))
+        save(store)
+    folder = folder_of(tmp_path)
+    assert {path.name for path in folder.glob("index*")} == {"index", "index-1", "index-2"}
+    found = verify_key(folder)
+    assert (found.faults, found.notes) == ([], [])
+    assert prune_key(folder) == []
+    assert not folder.exists()
 
 
 def test_files_of_others_stay(tmp_path: Path) -> None:
