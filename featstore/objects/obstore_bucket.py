@@ -25,10 +25,13 @@ if TYPE_CHECKING:
     from obstore import ObjectMeta
     from obstore.store import ObjectStore
 
+_GENERIC = re.compile(r"^Generic \w+ error: ")
 _REQUEST = re.compile(r"Error performing (\w+) (\S+?) in ")
 _STATUS = re.compile(r"status code: (\d{3}[ A-Za-z-]*)")
 _CODE = re.compile(r"<Code>(\w+)</Code>")
 _NO_BUCKET = re.compile(r"\((NoSuchBucket|ContainerNotFound)\)")
+# Refused; or the environment has none, and the machine is asked, which knows some only in the cloud of a provider.
+_NO_CREDENTIALS = re.compile(r"^40[13]| to (169\.254\.\d+\.\d+|metadata\.google\.internal)\b|must be specified")
 _HINTS = {
     "s3": "AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION and, of another server, AWS_ENDPOINT_URL",
     "gs": "GOOGLE_APPLICATION_CREDENTIALS",
@@ -155,7 +158,7 @@ class ObstoreBucket:
             reason = _describe(error)  # without a cause, whose text may have a signature in it
             if _NO_BUCKET.search(reason):
                 raise ObjectError(f"there is no bucket {self._root}") from None
-            if reason.startswith(("401", "403")):
+            if _NO_CREDENTIALS.search(reason):
                 raise ObjectError(f"{reason}; the credentials come from {_HINTS[self._root.scheme]}") from None
             raise (Uncertain if writes else ObjectError)(reason) from None
 
@@ -180,7 +183,7 @@ def _open(root: Url, patience: Patience) -> ObjectStore:
     if root.scheme == "gs":
         return GCSStore(root.bucket, client_options=client, retry_config=retry)
     if root.scheme == "az":
-        return AzureStore(root.bucket, client_options=client, retry_config=retry)
+        return AzureStore(root.bucket, client_options=client, retry_config=retry, **_account_of_az())
     return S3Store(
         root.bucket,
         client_options=client,
@@ -190,6 +193,16 @@ def _open(root: Url, patience: Patience) -> ObjectStore:
 
 
 _ENDPOINTS = ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT", "AZURE_STORAGE_ENDPOINT", "GOOGLE_BASE_URL")
+
+
+def _account_of_az() -> dict[str, Any]:
+    """Return what `az`, Azure's own tool, takes from the environment, where obstore's names for it are not set."""
+    names = {"account_name": "AZURE_STORAGE_ACCOUNT", "account_key": "AZURE_STORAGE_KEY"}
+    return {
+        option: os.environ[name]
+        for option, name in names.items()
+        if name in os.environ and f"AZURE_STORAGE_{option.upper()}" not in os.environ
+    }
 
 
 def _profile() -> Any:
@@ -222,5 +235,5 @@ def _describe(error: Exception) -> str:
         server = urlsplit(request[2]).netloc.rpartition("@")[2] or "the server"  # a signed URL is not told at all
         parts.append(f"{request[1]} to {server}")
     if not parts:
-        parts.append(text.split("\n")[0].strip()[:200])
+        parts.append(_GENERIC.sub("", text.split("\n")[0].strip())[:200])
     return ", ".join(parts)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -9,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import islice
 
+import obstore.exceptions
 import pytest
 
 from featstore.objects.bucket import AlreadyThere, ObjectError, Uncertain
@@ -154,6 +156,30 @@ def test_no_rights(s3_address: str, s3: Url) -> None:
             assert "403" in reason
             assert "AWS_ACCESS_KEY_ID" in reason
             assert not any(secret in reason for secret in ("key-of-tests", "secret-of-tests", "c0ffee", "AWS4-HMAC"))
+
+
+@pytest.mark.parametrize("server", ["169.254.169.254", "169.254.170.2", "metadata.google.internal"])
+def test_no_credentials(s3: Url, monkeypatch: pytest.MonkeyPatch, server: str) -> None:
+    """Without any, obstore asks the machine for some, which outside of a provider's cloud does not answer."""
+    text = f"Generic S3 error: Error performing PUT http://{server}/latest in 9s, after 9 retries - HTTP error: connect"
+    with pytest.raises(ObjectError) as error, ObstoreBucket(s3)._errors("a"):
+        raise obstore.exceptions.GenericError(text)
+    assert error.value.strerror.startswith(f"no answer, PUT to {server}; the credentials come from AWS_ACCESS_KEY_ID")
+
+
+def test_azure_knows_its_account_by_the_names_of_its_own_tool(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith("AZURE_")]:
+        monkeypatch.delenv(name)
+    with pytest.raises(ObjectError) as error:
+        ObstoreBucket(Url("az", "container"), HASTY)
+    assert error.value.strerror == (
+        "Account must be specified; the credentials come from AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY"
+    )
+    monkeypatch.setenv("AZURE_STORAGE_ACCOUNT", "account")
+    monkeypatch.setenv("AZURE_STORAGE_KEY", "a2V5")
+    assert ObstoreBucket(Url("az", "container"), HASTY)._store.config["account_name"] == "account"
+    monkeypatch.setenv("AZURE_STORAGE_ACCOUNT_NAME", "another")
+    assert "account_name" not in ObstoreBucket(Url("az", "container"), HASTY)._store.config  # obstore takes it itself
 
 
 def test_signed_addresses_are_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
