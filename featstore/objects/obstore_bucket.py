@@ -29,6 +29,7 @@ _GENERIC = re.compile(r"^Generic \w+ error: ")
 _REQUEST = re.compile(r"Error performing (\w+) (\S+?) in ")
 _STATUS = re.compile(r"status code: (\d{3}[ A-Za-z-]*)")
 _CODE = re.compile(r"<Code>(\w+)</Code>")
+_BARE_REDIRECT, _ELSEWHERE = "redirect without LOCATION", "it is in another region"  # obstore's words, and ours
 _NO_BUCKET = re.compile(r"\((NoSuchBucket|ContainerNotFound)\)")
 # Refused; or the environment has none, and the machine is asked, which knows some only in the cloud of a provider.
 _NO_CREDENTIALS = re.compile(r"^40[13]| to (169\.254\.\d+\.\d+|metadata\.google\.internal)\b|must be specified")
@@ -158,6 +159,8 @@ class ObstoreBucket:
             reason = _describe(error)  # without a cause, whose text may have a signature in it
             if _NO_BUCKET.search(reason):
                 raise ObjectError(f"there is no bucket {self._root}") from None
+            if reason.startswith(_ELSEWHERE):  # so nothing was done
+                raise ObjectError(f"{reason}: set AWS_REGION to that of the bucket") from None
             if _NO_CREDENTIALS.search(reason):
                 raise ObjectError(f"{reason}; the credentials come from {_HINTS[self._root.scheme]}") from None
             raise (Uncertain if writes else ObjectError)(reason) from None
@@ -230,7 +233,7 @@ def _describe(error: Exception) -> str:
     if status:
         parts.append(f"{status[1].strip()}{f' ({code[1]})' if code else ''}")
     elif request:
-        parts.append("no answer")
+        parts.append(_ELSEWHERE if _BARE_REDIRECT in text else "no answer")
     if request:
         server = urlsplit(request[2]).netloc.rpartition("@")[2] or "the server"  # a signed URL is not told at all
         parts.append(f"{request[1]} to {server}")

@@ -56,6 +56,7 @@ class Answer(NamedTuple):
 _REFUSALS = {
     "refused": Answer.refusing(503, "ServiceUnavailable"),
     "conflict": Answer.refusing(409, "ConditionalRequestConflict"),
+    "elsewhere": Answer.refusing(301, "PermanentRedirect"),
     "denied": Answer.refusing(
         403,
         "SignatureDoesNotMatch",

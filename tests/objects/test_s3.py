@@ -158,6 +158,17 @@ def test_no_rights(s3_address: str, s3: Url) -> None:
             assert not any(secret in reason for secret in ("key-of-tests", "secret-of-tests", "c0ffee", "AWS4-HMAC"))
 
 
+def test_a_bucket_in_another_region(s3_address: str, s3: Url) -> None:
+    """Amazon answers with a redirect that does not say where to. Nothing is done then, so it is not tried again."""
+    with proxy(s3_address, lambda asked: "elsewhere") as between, environment_of(between.address):
+        for reason in ask_all(ObstoreBucket(s3, HASTY)):
+            assert reason.startswith("it is in another region, ")
+            assert reason.endswith(": set AWS_REGION to that of the bucket")
+        with pytest.raises(ObjectError) as error:
+            ObstoreBucket(s3, HASTY).put("a", b"")
+        assert not isinstance(error.value, Uncertain)
+
+
 @pytest.mark.parametrize("server", ["169.254.169.254", "169.254.170.2", "metadata.google.internal"])
 def test_no_credentials(s3: Url, monkeypatch: pytest.MonkeyPatch, server: str) -> None:
     """Without any, obstore asks the machine for some, which outside of a provider's cloud does not answer."""
