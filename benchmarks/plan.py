@@ -8,26 +8,26 @@ from __future__ import annotations
 import argparse
 import math
 
-SHARD_ROW_BYTES = 16 * 2**20  # of float32: a shard is closed then
-INDEX_RECORD = 42  # bytes a row
+SHARD_BYTES, SHARD_SECONDS = 16 * 2**20, 10  # of float32: a shard is closed then, or so long after the one before
+INDEX_ROW, INDEX_SHARD = 42.5, 240  # bytes: a record and its share of the table of offsets; an entry
 DIGEST_ENTRY = 153  # bytes of JSON for a file
 PICTURE_MEMORY = 750  # bytes: path, state, label and digest
 DIGEST_MEMORY = 560  # bytes: an entry that was loaded
 PAGE = 1000  # names in an answer to a LIST
-PUT, GET, STORED = 0.005 / 1000, 0.0004 / 1000, 0.023  # assumed dollars: PUT or LIST, GET, GB and month
+PUT, GET, STORED = 0.005 / 1000, 0.0004 / 1000, 0.023  # dollars, assumed: PUT or LIST, GET, GB and month
 
 
 def plan(images: float, width: int, rate: float, gpus: int, image_bytes: float) -> dict[str, str]:
     """Return a line for each figure. rate: images a second that one GPU computes."""
     row = 2 * width
-    rows_a_shard = max(1, SHARD_ROW_BYTES // (4 * width))
+    rows_a_shard = max(1.0, min(SHARD_BYTES // (4 * width), SHARD_SECONDS * rate))
     shards = images / rows_a_shard
     requests = 3 * shards * PUT + (shards + images) / PAGE * PUT + images * GET
     seconds = images / rate / gpus
     return {
         "features, GB": f"{images * row / 1e9:,.1f}",
         "shards": f"{shards:,.0f}",
-        "index, GB": f"{images * INDEX_RECORD / 1e9:,.2f}",
+        "index, GB": f"{(images * INDEX_ROW + shards * INDEX_SHARD) / 1e9:,.2f}",
         "digests on disk, GB": f"{images * DIGEST_ENTRY / 1e9:,.2f}",
         "pictures and digests in memory, GB": f"{images * (PICTURE_MEMORY + DIGEST_MEMORY) / 1e9:,.2f}",
         "pages of LIST, images / shards": f"{math.ceil(images / PAGE):,} / {math.ceil(shards / PAGE):,}",

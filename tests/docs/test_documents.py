@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import runpy
 import shlex
 import tomllib
 from collections import Counter
@@ -162,6 +163,17 @@ def test_the_size_of_tiny_is_right() -> None:
     assert path is not None
     assert f"({path.stat().st_size / 1000:.0f} KB)" in PAGES["results.md"].read_text()
     assert path.stat().st_size < 1_000_000
+
+
+def test_the_plan_is_what_its_program_prints(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """By the command that the page names."""
+    page = PAGES["scale.md"].read_text()
+    program, *options = re.findall("`python (benchmarks/plan.py.*?)`", page)[0].split()
+    monkeypatch.setattr("sys.argv", [program, *options])
+    runpy.run_path(str(ROOT / program), run_name="__main__")
+    assert f"```text\n{capsys.readouterr().out}```" in page
 
 
 def test_the_tables_of_heads_are_complete() -> None:
