@@ -41,7 +41,7 @@ def audit(
         seed: Seed of all that is drawn, and of random weights unless `weights_seed` is given.
         fix_split: File for a table of the images with splits in which copies and groups stay on one side. Default:
             none; `audit.fix` has it in any case.
-        cache: A `Cache`, or the folder of one. Default: $FEATSTORE_CACHE, or `cache` in the working folder.
+        cache: A `Cache`, or the folder or URL of one. Default: $FEATSTORE_CACHE, or `cache` in the working folder.
         progress: Whether to show a display on standard error, or a `Progress` of your own.
         **options: The fields of `Recipe` and `DataOptions`, as for `extract`; one value of each.
 

@@ -44,7 +44,7 @@ def check_base(
         class_index: File with the names of the classes, as Keras' imagenet_class_index.json, a list or lines. Default:
             that file, next to the weights or in ~/.keras/models.
         views: With labels, `one`, `flip`, `five` or `ten`, or several. Default: all four.
-        cache: A `Cache`, or the folder of one. Default: $FEATSTORE_CACHE, or `cache` in the working folder.
+        cache: A `Cache`, or the folder or URL of one. Default: $FEATSTORE_CACHE, or `cache` in the working folder.
         progress: Whether to show a display on standard error, or a `Progress` of your own.
         **options: Fields of `Recipe`: the base, and how images are read. And those of `DataOptions`.
 

@@ -31,7 +31,7 @@ def doctor(
             the cache. Nothing is extracted.
         network: Whether to try the host from which Keras downloads ImageNet weights, which takes up to 3 seconds.
         deep: Whether to load every engine, and to compute an image with the built-in base.
-        cache: A `Cache`, or the folder of one. Default: $FEATSTORE_CACHE, or `cache` in the working folder.
+        cache: A `Cache`, or the folder or URL of one. Default: $FEATSTORE_CACHE, or `cache` in the working folder.
         progress: Whether to show a display on standard error, or a `Progress` of your own.
         **options: As for `extract`. Without `model` some usual bases are tried, with random weights, which are as fast.
 

@@ -39,7 +39,7 @@ def evaluate(
         probes: Changes of the images whose cost is measured, on the test split or else on new images: any of
             greyscale, blur, brightness, rotate and jpeg, with an amount as in `blur=3`.
         weights: File of the base's weights, if it was moved; one for each base of the run.
-        cache: A `Cache`, or the folder of one. Default: $FEATSTORE_CACHE, or that of the run.
+        cache: A `Cache`, or the folder or URL of one. Default: $FEATSTORE_CACHE, or that of the run.
         progress: Whether to show a display on standard error, or a `Progress` of your own.
         **options: The fields of `DataOptions`: how `data` is read.
 

@@ -41,7 +41,7 @@ def explain(
             `hires-cam` where it is a network, else `cells`.
         label: The class that is explained, against the most probable other one. Default: the answer to each image.
         weights: File of the base's weights, if it was moved; one for each base of the run.
-        cache: A `Cache`, or the folder of one. Default: $FEATSTORE_CACHE, or that of the run.
+        cache: A `Cache`, or the folder or URL of one. Default: $FEATSTORE_CACHE, or that of the run.
         progress: Whether to show a display on standard error, or a `Progress` of your own.
         **options: The fields of `DataOptions`: how `images` is read.
 

@@ -34,10 +34,10 @@ def extract(
     augmented versions too.
 
     Args:
-        data: A folder; a table with columns such as path and label, as CSV, Parquet, DataFrame or mapping; a list of
-            paths or of pairs (path, label); arrays or images of Pillow, alone, as (images, labels) or in a .npz; or the
-            manifest of any of them, from `scan`.
-        cache: A `Cache`, or the folder of one. Default: $FEATSTORE_CACHE, or `cache` in the working folder.
+        data: A folder, a tar, or the URL of one; a table with columns such as path and label, as CSV, Parquet,
+            DataFrame or mapping; a list of paths or of pairs (path, label); arrays or images of Pillow, alone, as
+            (images, labels) or in a .npz; or the manifest of any of them, from `scan`.
+        cache: A `Cache`, or the folder or URL of one. Default: $FEATSTORE_CACHE, or `cache` in the working folder.
         progress: Whether to show a display on standard error, or a `Progress` of your own.
         devices: What computes, with a process for each: `all` GPUs of this machine, or a list of numbers of GPUs and
             `cpu`, as "0,1" or [0, 1]. "cpu,cpu" divides the cores. Default: what TensorFlow finds, in this process.

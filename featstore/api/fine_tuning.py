@@ -52,7 +52,7 @@ def fine_tune(
         views: `augment:K` trains on K random versions of each training image as well.
         augment: Changes to the ranges of these versions; `none` switches them off with `whole`.
         weights: File of the base's weights, if it was moved.
-        cache: A `Cache`, or the folder of one. Default: $FEATSTORE_CACHE, or that of the run.
+        cache: A `Cache`, or the folder or URL of one. Default: $FEATSTORE_CACHE, or that of the run.
         runs: Folder in which the new run is saved. Default: that of `run`.
         name: Name of its folder there. Default: that of `run` with `-tuned`.
         tensorboard: Folder of logs of the curve and the settings, which TensorBoard shows. Default: none.

@@ -69,7 +69,7 @@ def train_head(
         seed: Seed of the head, and of random weights unless `weights_seed` is given.
         memory: Largest size of the features in memory, in bytes; more are read from the cache block by block, by a head
             that can: `logistic-sgd`, `mlp` and the other Keras heads. Default: half of the machine's memory.
-        cache: A `Cache`, or the folder of one. Default: $FEATSTORE_CACHE, or `cache` in the working folder.
+        cache: A `Cache`, or the folder or URL of one. Default: $FEATSTORE_CACHE, or `cache` in the working folder.
         runs: Folder in which the run is saved.
         name: Name of its folder there. Default: made of the data, the base, the head, and what differs from defaults.
         tensorboard: Folder of logs of the curve and the settings, which TensorBoard shows. Default: none.

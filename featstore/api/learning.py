@@ -57,7 +57,7 @@ def learning_curve(
         val_as_test: Whether to measure on the validation split, where there is no test split; training images take its
             place.
         seed: First seed of the heads, and the seed of random weights.
-        cache: A `Cache`, or the folder of one. Default: $FEATSTORE_CACHE, or `cache` in the working folder.
+        cache: A `Cache`, or the folder or URL of one. Default: $FEATSTORE_CACHE, or `cache` in the working folder.
         progress: Whether to show a display on standard error, or a `Progress` of your own.
         **options: The fields of `Recipe` and `DataOptions`, as for `extract`, but for one set of features.
 

@@ -38,7 +38,7 @@ def predict(
         unsure: Share of images, such as 0.9, for which the right class must be among the answers. Then each image has
             `answers`: as many classes as this takes. Default: no such answers.
         weights: File of the base's weights, if it was moved; one for each base of the run.
-        cache: A `Cache`, or the folder of one. Default: $FEATSTORE_CACHE, or that of the run.
+        cache: A `Cache`, or the folder or URL of one. Default: $FEATSTORE_CACHE, or that of the run.
         progress: Whether to show a display on standard error, or a `Progress` of your own.
         **options: `follow_links`, `image_folder` and `path_column` of `DataOptions`: how `images` is read.
 

@@ -56,7 +56,7 @@ def report(
         val_fraction: Share of the images for validation where there is no such split, 0 to 1.
         test_fraction: Share of the images for testing where there are no splits, 0 to 1.
         seed: Seed of all that is drawn.
-        cache: A `Cache`, or the folder of one. Default: $FEATSTORE_CACHE, or `cache` in the working folder.
+        cache: A `Cache`, or the folder or URL of one. Default: $FEATSTORE_CACHE, or `cache` in the working folder.
         runs: Folder in which the run of the winner is saved.
         name: Name of its folder there. Default: made of the data, the base, the head, and what differs from defaults.
         progress: Whether to show a display on standard error, or a `Progress` of your own.
@@ -128,7 +128,7 @@ def report_runs(
         images: Whether thumbnails and heat maps are on the page; without them it has the paths of images only.
         weights: File of the base's weights, if it was moved; one for each base of the run. For a single run.
         seed: Seed of all that is drawn.
-        cache: A `Cache`, or the folder of one. Default: $FEATSTORE_CACHE, or that of each run.
+        cache: A `Cache`, or the folder or URL of one. Default: $FEATSTORE_CACHE, or that of each run.
         progress: Whether to show a display on standard error, or a `Progress` of your own.
         **options: The fields of `DataOptions`: how the data are read.
 

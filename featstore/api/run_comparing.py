@@ -35,7 +35,7 @@ def compare_runs(
     Args:
         runs: Two or more runs, or their folders.
         data: As for `extract`: where the labelled images are now. Default: where the data of the runs were.
-        cache: A `Cache`, or the folder of one. Default: $FEATSTORE_CACHE, or that of each run.
+        cache: A `Cache`, or the folder or URL of one. Default: $FEATSTORE_CACHE, or that of each run.
         progress: Whether to show a display on standard error, or a `Progress` of your own.
         **options: The fields of `DataOptions`: how the data are read.
 

@@ -71,7 +71,7 @@ def sweep(
         val_fraction: Share of the images for validation where there is no such split, 0 to 1.
         test_fraction: Share of the images for testing where there are no splits, 0 to 1.
         seed: Seed of the search, of the heads, and of random weights.
-        cache: A `Cache`, or the folder of one. Default: $FEATSTORE_CACHE, or `cache` in the working folder.
+        cache: A `Cache`, or the folder or URL of one. Default: $FEATSTORE_CACHE, or `cache` in the working folder.
         runs: Folder in which the run is saved.
         name: Name of its folder there. Default: made of the data, the base, the head, and what differs from defaults.
         journal: File of the trials, from which the same call goes on. Default: one below `runs/sweeps`.

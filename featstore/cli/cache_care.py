@@ -23,7 +23,11 @@ if TYPE_CHECKING:
 
 MOST_IMAGES = 20
 _Yes = Annotated[
-    bool, typer.Option("--yes", help="On object storage: no other program writes there now. They cannot all be seen.")
+    bool,
+    typer.Option(
+        "--yes",
+        help="Needed on object storage: it says that no other program writes there now. Not all can be seen.",
+    ),
 ]
 
 

@@ -17,8 +17,8 @@ Data = Annotated[
     str,
     typer.Argument(
         metavar="DATA",
-        help="DATA/<class>/, or DATA/train/<class>/ with DATA/val and DATA/test; or a table of paths and labels, or "
-        "arrays (.npz). A path, or a URL (s3://, gs://, az://).",
+        help="DATA/<class>/, or DATA/train/<class>/ with DATA/val and DATA/test; or a table of paths and labels, "
+        "tars, or arrays (.npz). A path, or a URL (s3://, gs://, az://).",
         show_default=False,
     ),
 ]

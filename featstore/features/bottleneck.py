@@ -53,7 +53,7 @@ class Bottleneck(_Transformer):
         model: As every parameter not listed here, the field of `Recipe` with this name.
         fit_mode: The field `fit` of `Recipe`; `fit` is a method here.
         views: one, flip, five or ten. With several views a row is their mean.
-        cache: Folder of the features, or a Cache. Default: $FEATSTORE_CACHE, or `cache` in the working folder.
+        cache: Folder or URL of the features, or a Cache. Default: $FEATSTORE_CACHE, or `cache` in the working folder.
         progress: Whether to show a display on standard error, or a `Progress` of your own.
     """
 

@@ -27,7 +27,7 @@ def load_features(
         manifest: The images, from `extract(...).manifest`, so that their digests are known.
         spec: The features, from `extract(...).features`.
         split: Only images of this split: train, val or test. Default: all images.
-        cache: Folder of the features, or a Cache. Default: $FEATSTORE_CACHE, or `cache` in the working folder.
+        cache: Folder or URL of the features, or a Cache. Default: $FEATSTORE_CACHE, or `cache` in the working folder.
 
     Returns:
         X, y, ids: features (n, ...) float32, labels (n,) and digests (n,), in the order of the manifest.
@@ -55,7 +55,7 @@ def open_features(
         manifest: The images, from `extract(...).manifest`, so that their digests are known.
         spec: The features, from `extract(...).features`.
         split: Only images of this split: train, val or test. Default: all images.
-        cache: Folder of the features, or a Cache. Default: $FEATSTORE_CACHE, or `cache` in the working folder.
+        cache: Folder or URL of the features, or a Cache. Default: $FEATSTORE_CACHE, or `cache` in the working folder.
 
     Returns:
         X, y, ids: features as a StoredArray (n, ...), labels (n,) and digests (n,), in the order of the manifest. X has

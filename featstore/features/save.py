@@ -49,7 +49,7 @@ def save_features(
         spec: The features, from `extract(...).features`.
         path: The file: .parquet, .csv or .npz.
         split: Only images of this split: train, val or test. Default: all images.
-        cache: Folder of the features, or a Cache. Default: $FEATSTORE_CACHE, or `cache` in the working folder.
+        cache: Folder or URL of the features, or a Cache. Default: $FEATSTORE_CACHE, or `cache` in the working folder.
         progress: Whether to show a display on standard error, or a `Progress` of your own.
 
     Returns:

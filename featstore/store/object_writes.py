@@ -5,8 +5,8 @@ the one that we wrote ourselves, or, where two writers met, there may be none at
 believed: the object is read, and compared with what it should be.
 
 What comes late does no harm to rows. A late PUT of a shard writes the bytes that its name says. A late `put_new` of
-`spec.json` finds one or begins an empty key. A late DELETE is the only one that could take something away; those who
-remove wait for it (see `object_folder.alone`).
+`spec.json` finds one or begins an empty key. A late DELETE is the only one that could take something away; who removes
+keeps others out until it must have arrived (see `object_locks`).
 """
 
 from __future__ import annotations
